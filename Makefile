@@ -1,0 +1,46 @@
+# Every target makes the virtual environment it needs: `make demo` on a bare machine works.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test faults check format bench clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hooktide needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/run.stamp ## Start a server, deliver five providers' events, show what happened (ONCE=1: then stop)
+	$(BIN)/hooktide demo $(if $(ONCE),--once)
+
+test: $(VENV)/dev.stamp ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/dev.stamp ## Kill, starve, fill and slow down real servers, for longer than the tests do
+	HOOKTIDE_KILLS=$${HOOKTIDE_KILLS:-20} $(BIN)/python -m pytest -s tests/faults $(ARGS)
+
+check: $(VENV)/dev.stamp ## Check format, lint, types and import contracts
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## Put the code in its format
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+bench: $(VENV)/dev.stamp ## Measure throughput, latency and cost on this machine (needs nginx and wrk)
+	$(BIN)/python -m bench.throughput $(ARGS)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What someone asks for, one file an area; checked here, made durable by the store."""

@@ -1,0 +1,110 @@
+"""API keys: made, listed, revoked. The text of a key exists only in the answer that shows it."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from hooktide.actions.accounts import Accounts
+from hooktide.actions.texts import check_text
+from hooktide.domain.errors import InvalidError, RefusedError
+from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
+from hooktide.store.base import Store
+from hooktide.store.directory import Directory
+
+PREFIX = "htk_"
+
+
+def new_key(
+    scope: KeyScope,
+    name: str,
+    now: Micros,
+    *,
+    project_id: int | None = None,
+    account_id: int | None = None,
+    text: str = "",
+) -> tuple[str, ApiKey, bytes]:
+    """Make a key: its text (shown once; ``text`` if given), what is stored of it, its SHA-256."""
+    text = text or PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=0,
+        scope=scope,
+        project_id=project_id,
+        account_id=account_id,
+        name=name,
+        last4=text[-4:],
+        created_at=now,
+    )
+    return text, key, hashlib.sha256(text.encode()).digest()
+
+
+class Keys:
+    """Makes keys for whoever may have them."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        accounts: Accounts,
+        clock: Callable[[], Micros],
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._accounts = accounts
+        self._clock = clock
+
+    async def add(
+        self,
+        scope: Scope,
+        kind: KeyScope,
+        name: str,
+        project: str | None = None,
+        account: str | None = None,
+    ) -> tuple[str, ApiKey]:
+        """Make a key that reaches no further than its maker; returns its text and what is kept.
+
+        ``project`` is a name, ``account`` an id or a reference.
+
+        :raises InvalidError: the kind and what is named do not fit.
+        :raises NotFoundError: there is no such project or account.
+        :raises RefusedError: only an operator makes an operator's key.
+        """
+        reach = await self._reach(scope, kind, project, account)
+        text, key, digest = new_key(
+            kind,
+            check_text(name, "/name", 100),
+            self._clock(),
+            project_id=reach.project_id,
+            account_id=reach.account_id,
+        )
+        return text, await self._store.add_key(key, digest)
+
+    async def _reach(
+        self, scope: Scope, kind: KeyScope, project: str | None, account: str | None
+    ) -> Scope:
+        if kind is KeyScope.ACCOUNT:
+            return await self._reach_account(scope, project, account)
+        if account is not None:
+            raise _unfit("/account", f"a key of scope {kind.value} names no account")
+        if kind is KeyScope.PROJECT:
+            row = await self._accounts.project(scope, project)
+            return Scope(project_id=row.id)
+        if project is not None:
+            raise _unfit("/project", "a key of scope operator names no project")
+        if scope.project_id is not None:
+            raise RefusedError(
+                "forbidden", "only an operator's key makes an operator's key", status=403
+            )
+        return Scope()
+
+    async def _reach_account(self, scope: Scope, project: str | None, account: str | None) -> Scope:
+        if account is None:
+            raise _unfit("/account", "name the account that the key is for")
+        if project is not None:
+            row = await self._store.get_project(scope, project)
+            scope = Scope(project_id=row.id)
+        found = await self._accounts.find(scope, account)
+        return Scope(project_id=found.project_id, account_id=found.id)
+
+
+def _unfit(pointer: str, detail: str) -> InvalidError:
+    return InvalidError("invalid_key_scope", detail, pointer=pointer)

@@ -1,0 +1,29 @@
+"""Text that people give things: kept as NFC, with nothing in it that hides or reorders."""
+
+import re
+import unicodedata
+
+from hooktide.domain.errors import InvalidError
+
+# Controls, line and paragraph separators, and the characters that turn text around or have no
+# width (but the joiners, which emoji and several scripts need).
+_HIDING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+
+
+def check_text(text: str, pointer: str, longest: int, *, lines: bool = False) -> str:
+    """Return a text in NFC; ``lines`` allows line breaks and tabs.
+
+    :raises InvalidError: it is too long, has spaces at its ends, or characters that hide.
+    """
+    looked_at = re.sub("[\n\t]", " ", text) if lines else text
+    if len(text) > longest:
+        raise InvalidError("invalid_text", f"{longest} characters at most", pointer=pointer)
+    if text != text.strip():
+        raise InvalidError("invalid_text", "leave out the spaces at its ends", pointer=pointer)
+    if _HIDING.search(looked_at):
+        raise InvalidError(
+            "invalid_text", "control and direction characters are not allowed", pointer=pointer
+        )
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,142 @@
+"""The command line: ``hooktide serve``, ``apply``, ``providers``, ``demo``."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.config import Env
+
+from hooktide import __version__
+from hooktide.app import serve as run_server
+from hooktide.app import wall_clock
+from hooktide.demo import run as run_demo
+from hooktide.demo.api import Api, ApiError
+from hooktide.dialects import load, read_shipped, shipped
+from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError
+from hooktide.domain.model import Scope
+from hooktide.domain.project import Project, changes
+from hooktide.settings import Settings, check
+from hooktide.store.sqlite import open_sqlite
+from hooktide.vault import Vault, load_key
+
+app = App(
+    name="hooktide",
+    help="Send webhooks: durably accepted, signed in your own format, retried until they arrive.",
+    version=__version__,
+    config=Env("HOOKTIDE_", command=False),
+)
+_DEFAULTS = Settings()
+
+
+@app.command
+def serve(settings: Annotated[Settings, Parameter(name="*")] = _DEFAULTS) -> None:
+    """Run a server.
+
+    Each option may be set in the environment too: --allow-network is HOOKTIDE_ALLOW_NETWORK. The
+    operator's key is taken only from there (HOOKTIDE_OPERATOR_KEY); without it the first start
+    makes one and prints it.
+    """
+    check(settings)
+    run_server(settings, os.environ.get("HOOKTIDE_OPERATOR_KEY", ""))
+
+
+@app.command
+def apply(
+    file: str,
+    *,
+    server: str | None = None,
+    key: Annotated[str | None, Parameter(show=True)] = None,
+    database: str | None = None,
+) -> None:
+    """Make a project as its file says, and say what changed.
+
+    Parameters
+    ----------
+    file
+        A project file, or the name of a shipped one (see ``hooktide providers``).
+    server
+        The running server to ask. [http://127.0.0.1:8080]
+    key
+        Its operator key. [HOOKTIDE_OPERATOR_KEY]
+    database
+        Instead of asking a server: the database of one that is not running. With --server it is
+        not looked at.
+    """
+    text = _read(file)
+    project = load(file)
+    if database is not None and server is None:
+        done = asyncio.run(_apply_to_database(project, database))
+    else:
+        done = asyncio.run(_apply_to_server(project.name, text, server, key))
+    for line in done or ["nothing to change"]:
+        print(f"{project.name}: {line}")
+
+
+def _read(file: str) -> str:
+    if file in shipped():
+        return read_shipped(file)
+    try:
+        return Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read it ({error}); give a file, or one of: {', '.join(shipped())}", file=file
+        ) from None
+
+
+async def _apply_to_database(project: Project, database: str) -> list[str]:
+    settings = Settings(database=database)
+    vault = Vault(load_key(settings.key_path))
+    store = open_sqlite(database, vault, wall_clock())
+    try:
+        try:
+            old = (await store.get_project(Scope(), project.name)).project
+        except NotFoundError:
+            old = None
+        done = changes(old, project)
+        if done:
+            await store.put_project(project, wall_clock())
+        return done
+    finally:
+        await store.close()
+
+
+async def _apply_to_server(name: str, text: str, server: str | None, key: str | None) -> list[str]:
+    key = key or os.environ.get("HOOKTIDE_OPERATOR_KEY", "")
+    if not key:
+        raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
+    api = Api(server or os.environ.get("HOOKTIDE_SERVER", "http://127.0.0.1:8080"), key)
+    answer = await api.put_toml(f"/v1/projects/{name}", text)
+    return list(answer["changes"])
+
+
+@app.command
+def providers() -> None:
+    """List the project files that ship with Hooktide."""
+    for name in shipped():
+        print(f"{name:20} {load(name).title}")
+
+
+@app.command
+def demo(*, once: bool = False, port: int = 8080) -> None:
+    """Deliver five providers' events to consumers written from their guides, and show it.
+
+    Parameters
+    ----------
+    once
+        End afterwards, with a non-zero exit if anything was not as promised.
+    port
+        Where the demo's server listens; 0 for any free port.
+    """
+    sys.exit(run_demo(once=once, port=port))
+
+
+def main() -> None:
+    """Run the command line; an error is one line that says what to do."""
+    try:
+        app()
+    except (HooktideError, ApiError) as error:
+        print(f"hooktide: {error}", file=sys.stderr)
+        sys.exit(2)

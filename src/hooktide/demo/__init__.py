@@ -1,0 +1,114 @@
+"""``hooktide demo``: five providers' events, delivered to consumers written from their guides.
+
+The server is the real one, on an empty database in a temporary folder; ``story`` has the steps,
+``consumers`` the receivers, ``screen`` what is shown. Nothing is left behind at the end.
+"""
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from hooktide.demo.api import ApiError
+from hooktide.demo.consumers import GUIDES, Consumer
+from hooktide.demo.screen import Screen
+from hooktide.demo.server import DemoServer
+from hooktide.demo.story import Story, Told
+
+INTERRUPTED = 130
+
+
+def run(*, once: bool, port: int = 8080) -> int:
+    """Tell the story, then keep serving until interrupted; with ``once``, end after it.
+
+    Returns the process's exit code: 0, or 1 if anything was not as promised. ``port`` 0 means any
+    free one; so does a port that is taken.
+    """
+    screen = Screen()
+    try:
+        return asyncio.run(_demo(screen, once=once, port=port))
+    except (ApiError, TimeoutError, ConnectionError) as error:
+        reason = str(error) or "something did not answer in time"
+        screen.say(f"The demo could not go on: {reason}")
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return INTERRUPTED
+
+
+async def _demo(screen: Screen, *, once: bool, port: int) -> int:
+    _end_on_signals()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hooktide-demo-")))
+        with screen.working("starting the server"):
+            server = await stack.enter_async_context(DemoServer(folder, port))
+        screen.say(f"Hooktide serves at {server.url}, on an empty database.\n")
+        told = [await _tell(screen, server, stack, name) for name in GUIDES]
+        broken = _sum_up(screen, told)
+        if not once:
+            await _keep_serving(screen, server, told)
+        return 1 if broken else 0
+
+
+def _end_on_signals() -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+
+
+async def _tell(screen: Screen, server: DemoServer, stack: AsyncExitStack, name: str) -> Told:
+    story = Story(server.api, stack, name)
+    with screen.working(f"{name}: applying its project, adding endpoints, publishing"):
+        told = await story.tell()
+    good = sum(line.kept for line in told.lines)
+    screen.say(f"{told.title}: {good} of {len(told.lines)} deliveries arrived and verified")
+    for promise in told.promises:
+        screen.promise(promise)
+    return told
+
+
+def _sum_up(screen: Screen, told: Sequence[Told]) -> int:
+    lines = [line for each in told for line in each.lines]
+    promises = [promise for each in told for promise in each.promises]
+    screen.table(lines)
+    kept = sum(line.kept for line in lines) + sum(promise.kept for promise in promises)
+    broken = len(lines) + len(promises) - kept
+    screen.verdict(kept, broken)
+    return broken
+
+
+async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]) -> None:
+    """Print where to look and what to try, then show what the consumers get, until Ctrl-C."""
+    screen.say("\nThe request bins, live in a browser:")
+    for each in told:
+        screen.say(f"  {each.title:18} {each.page_url}")
+    screen.say(f"\nThe operator's key, for this demo only:\n  {server.key}")
+    screen.say("\nPublish an event (its answer is 202, and the bin's page shows it at once):")
+    screen.say(_curl(server, told[0]))
+    screen.say("\nCtrl-C ends the demo and leaves nothing behind.\n")
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as group:
+            for each in told:
+                group.create_task(_follow(screen, each.title, each.consumer))
+
+
+async def _follow(screen: Screen, title: str, consumer: Consumer) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                line = await consumer.next_line()
+                word = "verified" if line["verified"] else "refused"
+                screen.say(f"{title}'s consumer: {line['type'] or 'a webhook'} {word}")
+
+
+def _curl(server: DemoServer, told: Told) -> str:
+    body = f'{{"account": "{told.account}", "type": "invoice.created", "payload": {{"id": "1"}}}}'
+    return (
+        f"  curl {server.url}/v1/events \\\n"
+        f"    -H 'authorization: Bearer {server.key}' \\\n"
+        f"    -H 'content-type: application/json' \\\n"
+        f"    -d '{body}'"
+    )

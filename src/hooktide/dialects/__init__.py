@@ -1,0 +1,49 @@
+"""The project files that ship with Hooktide, one a provider, and reading project files."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.project import Project, parse_project
+
+_HERE = files(__name__)
+
+
+@cache
+def shipped() -> tuple[str, ...]:
+    """Return the names of the files that ship, sorted."""
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".toml")
+            for entry in _HERE.iterdir()
+            if entry.name.endswith(".toml")
+        )
+    )
+
+
+def read_shipped(name: str) -> str:
+    """Return the text of a file that ships.
+
+    :raises ConfigError: none has this name.
+    """
+    if name not in shipped():
+        raise ConfigError(f"no project file {name!r} ships; there are {', '.join(shipped())}")
+    return _HERE.joinpath(f"{name}.toml").read_text("utf-8")
+
+
+def load(path_or_name: str) -> Project:
+    """Read a project from one that ships, by its name, or from a file.
+
+    :raises ConfigError: the file cannot be read, or something in it is wrong.
+    """
+    if path_or_name in shipped():
+        return parse_project(read_shipped(path_or_name), f"{path_or_name}.toml")
+    try:
+        text = Path(path_or_name).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read it ({error}); give a file, or one of {', '.join(shipped())}",
+            file=path_or_name,
+        ) from None
+    return parse_project(text, path_or_name)

@@ -1,0 +1,72 @@
+"""From an event to the bytes of a request: the body, and the head that signs it."""
+
+from functools import lru_cache
+
+from hooktide.domain.dialect import Dialect
+from hooktide.domain.envelope import Envelope
+from hooktide.domain.model import SECOND, Event, Micros, Secret
+from hooktide.domain.signing import Signer, standard_lines
+
+
+class Composer:
+    """A dialect, compiled.
+
+    :raises ConfigError: the dialect has a template that is wrong; the key says which.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        fixed = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers)
+        self._fixed = fixed.encode("ascii")
+        self._standard = dialect.standard_headers
+        self._signer = (
+            Signer(dialect.signature, standard_headers=dialect.standard_headers)
+            if dialect.signature
+            else None
+        )
+        self.envelope = Envelope(dialect.envelope)
+        self.body = self.envelope.body
+        """Return an event's body: the same on every attempt, for every endpoint."""
+
+    def compose(
+        self,
+        event: Event,
+        target_prefix: bytes,
+        secrets: tuple[Secret, ...],
+        body: bytes,
+        now: Micros,
+        extra: bytes = b"",
+    ) -> bytes:
+        """Return the whole request head of one attempt, blank line included.
+
+        ``target_prefix`` begins it and ``extra`` (the endpoint's own header lines) ends it; both
+        end in a line break. ``secrets`` are those in force, newest first, at least one.
+        """
+        event_id = b"evt_%016x" % event.id
+        timestamp = now // SECOND
+        own = self._signer.lines(secrets[0], event_id, timestamp, body) if self._signer else b""
+        standard = standard_lines(secrets, event_id, timestamp, body) if self._standard else b""
+        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b%b\r\n" % (
+            target_prefix,
+            len(body),
+            self._fixed,
+            own,
+            standard,
+            extra,
+        )
+
+
+@lru_cache(maxsize=256)
+def compile_dialect(dialect: Dialect) -> Composer:
+    """Return the dialect's composer, compiled once.
+
+    :raises ConfigError: the dialect has a template that is wrong; the key says which.
+    """
+    return Composer(dialect)
+
+
+def check_event(dialect: Dialect, event_type: str, transition: str, payload: bytes) -> None:
+    """Check that an event brings what the dialect's envelope takes from it.
+
+    :raises InvalidError: it lacks its transition, or a member of its payload.
+    """
+    compile_dialect(dialect).envelope.check(transition, payload)

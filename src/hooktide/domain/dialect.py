@@ -1,0 +1,153 @@
+"""A dialect: a provider's wire format as data.
+
+It says how requests are signed, which fixed headers they carry and what stands around the payload.
+``domain.signing``, ``domain.envelope`` and ``domain.compose`` turn it into bytes.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.headers import check_header, header_lines
+from hooktide.domain.payload import check_payload
+from hooktide.domain.toml_table import Table
+
+STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
+"""The headers of the Standard Webhooks specification."""
+
+BARE_PAYLOAD = "payload"
+"""The envelope that is none: the body is the payload."""
+
+MOST_LEVELS = 16
+
+
+class Algorithm(StrEnum):
+    """The keyed hash of a signature (RFC 2104)."""
+
+    HMAC_SHA256 = "hmac-sha256"
+    HMAC_SHA1 = "hmac-sha1"
+    HMAC_SHA512 = "hmac-sha512"
+
+
+class Encoding(StrEnum):
+    """How a signature's bytes are written."""
+
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A provider's own signature.
+
+    ``content`` is what is signed and ``value`` what the header says, as templates over ``{body}``,
+    ``{timestamp}`` (Unix seconds of the attempt) and ``{id}`` (of the event); in ``value``,
+    ``{signature}`` too. ``timestamp_header`` carries the timestamp apart (empty: none does).
+    The HMAC key is the secret's text as ASCII.
+    """
+
+    header: str
+    algorithm: Algorithm = Algorithm.HMAC_SHA256
+    encoding: Encoding = Encoding.HEX
+    content: str = "{body}"
+    value: str = "{signature}"
+    timestamp_header: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A wire format. ``envelope`` is ``payload``, or the template of the body as a JSON object.
+
+    The envelope is kept as text so that a dialect is hashable and its member order is part of it.
+    """
+
+    signature: Signature | None = None
+    standard_headers: bool = True
+    envelope: str = BARE_PAYLOAD
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def header_names(self) -> frozenset[str]:
+        """The names, in lower case, that an endpoint's own headers must not take."""
+        names = {name.lower() for name, _ in self.headers}
+        if self.signature is not None:
+            names |= {self.signature.header.lower(), self.signature.timestamp_header.lower()}
+        return frozenset(names - {""})
+
+
+def read_dialect(table: Table) -> Dialect:
+    """Read the ``[dialect]`` table of a project file.
+
+    :raises ConfigError: something in it is wrong. Templates are checked when it is compiled.
+    """
+    standard = table.flag("standard_headers", True)
+    signed = "signature" in table
+    dialect = Dialect(
+        signature=_read_signature(table.table("signature"), standard) if signed else None,
+        standard_headers=standard,
+        envelope=_read_envelope(table),
+        headers=table.pairs("headers"),
+    )
+    table.done()
+    _check_headers(table.table("headers"), dialect)
+    return dialect
+
+
+def _read_signature(table: Table, standard: bool) -> Signature:
+    plain = Signature(header="")
+    signature = Signature(
+        header=table.text("header"),
+        algorithm=table.choice("algorithm", Algorithm, plain.algorithm),
+        encoding=table.choice("encoding", Encoding, plain.encoding),
+        content=table.text("content", plain.content),
+        value=table.text("value", plain.value),
+        timestamp_header=table.text("timestamp_header", plain.timestamp_header),
+    )
+    table.done()
+    _check_name(table, "header", signature.header, standard)
+    if signature.timestamp_header:
+        _check_name(table, "timestamp_header", signature.timestamp_header, standard)
+    if signature.header.lower() == signature.timestamp_header.lower():
+        raise table.wrong("timestamp_header", "the signature has this header; use another")
+    return signature
+
+
+def _check_name(table: Table, key: str, name: str, standard: bool) -> None:
+    if name.lower() in STANDARD_HEADERS and not standard:
+        return
+    try:
+        check_header(name, "")
+    except InvalidError as error:
+        raise table.wrong(key, error.detail) from None
+
+
+def _check_headers(table: Table, dialect: Dialect) -> None:
+    seen = set(replace(dialect, headers=()).header_names)
+    for name, value in dialect.headers:
+        try:
+            header_lines([(name, value)], frozenset(seen))
+        except InvalidError as error:
+            raise table.wrong(name, error.detail) from None
+        seen.add(name.lower())
+
+
+def _read_envelope(table: Table) -> str:
+    found = table.anything("envelope")
+    if found is None or found == BARE_PAYLOAD:
+        return BARE_PAYLOAD
+    if not isinstance(found, dict):
+        raise table.wrong("envelope", 'give a table, or "payload" for the payload alone')
+    try:
+        text = json.dumps(found, ensure_ascii=False, allow_nan=False, default=_no_json)
+        check_payload(text.encode(), max_depth=MOST_LEVELS)
+    except ValueError as error:
+        raise table.wrong("envelope", f"{error}; an envelope holds what JSON has") from None
+    except InvalidError as error:
+        raise table.wrong("envelope", error.detail.replace("payload", "envelope")) from None
+    return text
+
+
+def _no_json(value: Any) -> str:
+    raise ValueError(f"{value} cannot be written as JSON, put it into quotes")

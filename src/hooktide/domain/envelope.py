@@ -1,0 +1,273 @@
+"""What stands around a payload: a template of JSON, compiled once to literal bytes and slots.
+
+The payload's own bytes are spliced in as they came; nothing parses and writes them again.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import msgspec
+
+from hooktide.domain.dialect import BARE_PAYLOAD
+from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.model import SECOND, Event, Micros
+from hooktide.domain.template import Slot, parts
+
+Getter: TypeAlias = Callable[[Event], int | bytes]
+Filler: TypeAlias = tuple[bytes, Getter]
+"""How a slot is filled for an event: its conversion (``%b``), and where the value comes from."""
+
+Piece: TypeAlias = bytes | Slot
+
+MOST_TYPES = 10_000
+KEY = "dialect.envelope"
+
+
+class Envelope:
+    """A compiled envelope. ``text`` is as in ``Dialect.envelope``.
+
+    ``needs_transition`` and ``members`` say what an event must bring: a transition, and members of
+    its payload.
+
+    :raises ConfigError: the template holds something that is no slot.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._pieces = tuple(_compile(text))
+        slots = [piece for piece in self._pieces if isinstance(piece, Slot)]
+        self.needs_transition = any(slot.name == "event.transition" for slot in slots)
+        self.members = tuple(_member(slot) for slot in slots if slot.name.startswith("payload."))
+        self._bare = self._pieces == (Slot("payload"),)
+        self._by_type: dict[str, tuple[bytes, tuple[Getter, ...]]] = {}
+
+    def body(self, event: Event) -> bytes:
+        """Return the body for an event: the same on every attempt."""
+        if self._bare:
+            return event.payload
+        form = self._by_type.get(event.type)
+        if form is None:
+            form = self._form(event.type)
+        template, getters = form
+        return template % tuple([get(event) for get in getters])
+
+    def check(self, transition: str, payload: bytes) -> None:
+        """Check that an event brings what the envelope takes from it.
+
+        :raises InvalidError: it lacks its transition, or a member of its payload.
+        """
+        if self.needs_transition and not transition:
+            raise InvalidError(
+                "transition_missing",
+                "this project's events tell what happened: give a transition, like SUBMIT",
+                pointer="/transition",
+            )
+        if self.members:
+            _check_members(self.members, payload)
+
+    def _form(self, event_type: str) -> tuple[bytes, tuple[Getter, ...]]:
+        """Fill what the type alone decides; the rest is left for the event."""
+        template = bytearray()
+        getters: list[Getter] = []
+        for piece in self._pieces:
+            if isinstance(piece, Slot) and piece.name in _OF_TYPE:
+                piece = _escape(_FILTERS[piece.filter](_OF_TYPE[piece.name](event_type)))
+            if isinstance(piece, bytes):
+                template += piece.replace(b"%", b"%%")
+            else:
+                conversion, getter = _filler(piece)
+                template += conversion
+                getters.append(getter)
+        if len(self._by_type) >= MOST_TYPES:
+            self._by_type.clear()
+        form = self._by_type[event_type] = (bytes(template), tuple(getters))
+        return form
+
+
+def _check_members(members: tuple[str, ...], payload: bytes) -> None:
+    try:
+        found = _read_members(payload)
+    except msgspec.DecodeError:
+        raise InvalidError(
+            "payload_not_an_object",
+            f"the payload must be an object with the member {members[0]!r}",
+            pointer="/payload",
+        ) from None
+    for name in members:
+        if name not in found:
+            raise InvalidError(
+                "payload_member_missing",
+                f"this project's envelope takes {name!r} from the payload, which has none",
+                pointer="/payload/" + name.replace("~", "~0").replace("/", "~1"),
+            )
+
+
+_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+# -- compiling: a template of JSON becomes literal bytes and slots --------------------------------
+
+
+def _compile(text: str) -> Iterator[Piece]:
+    template = "{payload}" if text == BARE_PAYLOAD else json.loads(text)
+    literal = b""
+    for piece in _value(template, KEY):
+        if isinstance(piece, bytes):
+            literal += piece
+        else:
+            if literal:
+                yield literal
+            yield piece
+            literal = b""
+    if literal:
+        yield literal
+
+
+def _value(value: Any, key: str) -> Iterator[Piece]:
+    match value:
+        case dict():
+            yield from _object(value, key)
+        case list():
+            yield b"["
+            for index, item in enumerate(value):
+                yield b"," if index else b""
+                yield from _value(item, f"{key}[{index}]")
+            yield b"]"
+        case str():
+            yield from _string(value, key, whole=True)
+        case _:
+            yield json.dumps(value).encode()
+
+
+def _object(members: dict[str, Any], key: str) -> Iterator[Piece]:
+    yield b"{"
+    for index, (name, value) in enumerate(members.items()):
+        yield b"," if index else b""
+        yield from _string(name, f"{key}.{name}", whole=False)
+        yield b":"
+        yield from _value(value, f"{key}.{name}")
+    yield b"}"
+
+
+def _string(text: str, key: str, *, whole: bool) -> Iterator[Piece]:
+    found = parts(text, key)
+    for part in found:
+        if isinstance(part, Slot):
+            _check_slot(part, key, alone=whole and len(found) == 1)
+    if whole and len(found) == 1 and isinstance(found[0], Slot) and _writes_json(found[0]):
+        yield found[0]
+        return
+    yield b'"'
+    for part in found:
+        yield part if isinstance(part, Slot) else _escape(part)
+    yield b'"'
+
+
+def _check_slot(slot: Slot, key: str, *, alone: bool) -> None:
+    if slot.name == "payload" or _member(slot):
+        if not alone:
+            raise ConfigError(
+                f"{{{slot.name}}} is a value by itself, never part of a text", key=key
+            )
+        allowed: tuple[str, ...] = ("",)
+    elif slot.name in _SLOTS:
+        allowed = _SLOTS[slot.name]
+    else:
+        known = ", ".join(f"{{{name}}}" for name in (*_SLOTS, "payload", "payload.member"))
+        raise ConfigError(f"there is no slot {{{slot.name}}}; there are {known}", key=key)
+    if slot.filter not in allowed:
+        known = ", ".join(name for name in allowed if name) or "none"
+        raise ConfigError(f"{{{slot.name}}} has no filter {slot.filter!r}; it has {known}", key=key)
+
+
+def _writes_json(slot: Slot) -> bool:
+    return slot.name.startswith("payload") or slot.filter in {"unix", "unix_ms"}
+
+
+def _member(slot: Slot) -> str:
+    return slot.name.removeprefix("payload.") if slot.name.startswith("payload.") else ""
+
+
+def _escape(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
+
+
+# -- the slots ------------------------------------------------------------------------------------
+
+
+def _entity(event_type: str) -> str:
+    return event_type.partition(".")[0]
+
+
+def _status(event_type: str) -> str:
+    return event_type.partition(".")[2]
+
+
+_OF_TYPE: dict[str, Callable[[str], str]] = {
+    "event.type": str,
+    "event.entity": _entity,
+    "event.status": _status,
+}
+_FILTERS: dict[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
+_SLOTS = {
+    "event.id": ("",),
+    "event.type": tuple(_FILTERS),
+    "event.entity": tuple(_FILTERS),
+    "event.status": tuple(_FILTERS),
+    "event.transition": tuple(_FILTERS),
+    "event.occurred_at": ("", "z", "unix", "unix_ms"),
+}
+
+
+def _filler(slot: Slot) -> Filler:
+    """Say how a slot is filled for an event."""
+    match slot.name:
+        case "event.id":
+            return b"evt_%016x", attrgetter("id")
+        case "event.transition":
+            change = _FILTERS[slot.filter]
+            return b"%b", lambda event: _escape(change(event.transition))
+        case "event.occurred_at":
+            show, conversion = _TIMES[slot.filter]
+            return conversion, lambda event: show(event.occurred_at)
+        case "payload":
+            return b"%b", attrgetter("payload")
+        case _:
+            name = _member(slot)
+            return b"%b", lambda event: bytes(_read_members(event.payload).get(name, _NULL))
+
+
+_NULL = msgspec.Raw(b"null")
+"""Stands for a member that a payload lacks: accepted before the envelope asked for it."""
+
+
+def _with_offset(at: Micros) -> bytes:
+    return b"%b.%06d+00:00" % (_second(at // SECOND), at % SECOND)
+
+
+def _with_z(at: Micros) -> bytes:
+    return b"%b.%06dZ" % (_second(at // SECOND), at % SECOND)
+
+
+def _unix(at: Micros) -> int:
+    return at // SECOND
+
+
+def _unix_ms(at: Micros) -> int:
+    return at // 1000
+
+
+_TIMES: dict[str, tuple[Callable[[Micros], int | bytes], bytes]] = {
+    "": (_with_offset, b"%b"),
+    "z": (_with_z, b"%b"),
+    "unix": (_unix, b"%d"),
+    "unix_ms": (_unix_ms, b"%d"),
+}
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()

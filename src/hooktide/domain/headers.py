@@ -1,0 +1,89 @@
+"""The headers that may be added to a request, and those that stay ours.
+
+A header that frames the request, speaks to proxies or carries a signature is never anybody's else.
+"""
+
+import re
+from collections.abc import Iterable
+
+from hooktide.domain.errors import InvalidError
+
+MOST_HEADERS = 20
+MOST_BYTES = 4096
+
+RESERVED = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+RESERVED_PREFIXES = ("proxy-", "webhook-", "hooktide-", "x-hooktide-")
+
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_VALUE = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
+
+
+def header_lines(headers: Iterable[tuple[str, str]], taken: frozenset[str] = frozenset()) -> bytes:
+    r"""Check an endpoint's own headers and return them as lines, each ending in ``\r\n``.
+
+    ``taken`` are the names (lower case) that its project's dialect uses.
+
+    :raises InvalidError: a header is not allowed; the pointer says which.
+    """
+    lines: list[str] = []
+    seen = set(taken)
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in seen:
+            raise _refused(name, "header_taken", f"{name} is there already; give it once")
+        seen.add(name.lower())
+        lines.append(f"{name}: {value}\r\n")
+    _check_size(lines)
+    return "".join(lines).encode("ascii")
+
+
+def check_header(name: str, value: str) -> None:
+    """Check one header by itself.
+
+    :raises InvalidError: its name is malformed or reserved, or its value is malformed.
+    """
+    if not _NAME.fullmatch(name):
+        raise _refused(
+            name, "invalid_header_name", "use 1 to 64 letters, digits and hyphens in a name"
+        )
+    if name.lower() in RESERVED or name.lower().startswith(RESERVED_PREFIXES):
+        raise _refused(name, "reserved_header", f"{name} is set by the sender; use another name")
+    if not _VALUE.fullmatch(value):
+        raise _refused(
+            name,
+            "invalid_header_value",
+            "use printable ASCII in a value, without spaces at its ends",
+        )
+
+
+def _check_size(lines: list[str]) -> None:
+    if len(lines) > MOST_HEADERS:
+        raise InvalidError(
+            "too_many_headers", f"{MOST_HEADERS} headers at most", pointer="/headers"
+        )
+    if sum(map(len, lines)) > MOST_BYTES:
+        raise InvalidError(
+            "headers_too_large", f"{MOST_BYTES} bytes of headers at most", pointer="/headers"
+        )
+
+
+def _refused(name: str, code: str, detail: str) -> InvalidError:
+    shown = name[:64].replace("~", "~0").replace("/", "~1")
+    return InvalidError(code, detail, pointer=f"/headers/{shown}")

@@ -1,0 +1,54 @@
+"""Ids: 63-bit integers inside, a prefix and 16 hexadecimal digits outside.
+
+An id is microseconds since 1970 shifted left by 11 bits, plus the node that made it, so ids sort
+by time in both forms and two nodes never make the same one. The integer is what the database
+keys by; the text is what people and receivers see: ``evt_0c8f1e5a3b2d4800``.
+"""
+
+from hooktide.domain.errors import NotFoundError
+
+NODE_BITS = 11
+NODES = 1 << NODE_BITS
+
+
+class IdMaker:
+    """Makes ids that only ever grow, even when the wall clock steps back.
+
+    ``floor`` is the largest id already in use; ``node`` is this process's number, 0..2047.
+    """
+
+    def __init__(self, node: int = 0, floor: int = 0) -> None:
+        self._node = node
+        self._last = (floor >> NODE_BITS << NODE_BITS) | node
+
+    def __call__(self, now: int) -> int:
+        """Return a new id for the instant ``now`` (microseconds since 1970)."""
+        fresh = now << NODE_BITS | self._node
+        if fresh <= self._last:
+            fresh = self._last + NODES
+        self._last = fresh
+        return fresh
+
+
+def made_at(number: int) -> int:
+    """Return when an id was made, in microseconds since 1970."""
+    return number >> NODE_BITS
+
+
+def show(prefix: str, number: int) -> str:
+    """Write an id as text: ``show("evt", 1)`` is ``evt_0000000000000001``."""
+    return f"{prefix}_{number:016x}"
+
+
+_DIGITS = frozenset("0123456789abcdef")
+
+
+def read(prefix: str, text: str) -> int:
+    """Read an id of this prefix; anything else is something that does not exist.
+
+    :raises NotFoundError: the text is not an id of this kind.
+    """
+    head, _, digits = text.partition("_")
+    if head != prefix or len(digits) != 16 or not _DIGITS.issuperset(digits) or digits[0] > "7":
+        raise NotFoundError(prefix)
+    return int(digits, 16)

@@ -1,0 +1,247 @@
+"""The nouns: what an event, a delivery, an endpoint and an attempt are.
+
+Instants are integers, microseconds since 1970 in UTC (names end in ``_at``); spans inside the
+engine are microseconds too, and ``timedelta`` where people configure them. Ids are integers
+(``domain.ids`` writes them as text).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+Micros: TypeAlias = int
+"""Microseconds: since 1970 (UTC) for an instant, or a span."""
+
+SECOND: Micros = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. ``delivered``, ``failed`` and ``discarded`` are ends."""
+
+    PENDING = "pending"
+    HELD = "held"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DISCARDED = "discarded"
+
+
+class Origin(StrEnum):
+    """Why a delivery exists: the event's own fan-out, a test, or a resend somebody asked for."""
+
+    EVENT = "event"
+    TEST = "test"
+    RESEND = "resend"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A signing secret in both of its forms.
+
+    ``text`` is what the customer is shown and what the providers' guides use as the HMAC key, as
+    ASCII; ``key`` is the bytes that the Standard Webhooks signature uses (the decoded ``whsec_``).
+    """
+
+    text: str = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that happened. ``payload`` is the bytes that came in, never re-serialised.
+
+    ``test`` marks an event that is only a test: a project in test mode takes no others.
+    """
+
+    id: int
+    account_id: int
+    type: str
+    payload: bytes
+    occurred_at: Micros
+    transition: str = ""
+    test: bool = False
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A due delivery, held by one worker until ``lease_ends_at``.
+
+    ``attempt`` is the number this attempt will have (1 for the first); ``token`` fences the record:
+    an outcome whose token is no longer the delivery's changes nothing, unless it is a 2xx.
+    """
+
+    delivery_id: int
+    endpoint_id: int
+    event: Event
+    attempt: int
+    token: int
+    lease_ends_at: Micros
+    origin: Origin = Origin.EVENT
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request for a delivery, and what came back.
+
+    ``request_head`` and ``response_head`` are the heads as they went over the wire; the body that
+    was sent is the event in its envelope. ``error`` is one of ``verdict.ERRORS`` where there was no
+    valid answer; then ``status`` is None. ``response_body`` is its first 4 KB.
+    """
+
+    delivery_id: int
+    number: int
+    started_at: Micros
+    duration: Micros
+    status: int | None
+    error: str
+    detail: str
+    request_head: bytes
+    response_head: bytes
+    response_body: bytes
+    response_truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One customer of a project. ``reference`` is the product's own id for it."""
+
+    id: int
+    project_id: int
+    reference: str
+    name: str
+    plan: str
+    created_at: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSecret:
+    """A secret that signs now; ``retires_at`` is set once a rotation has replaced it."""
+
+    secret: Secret
+    created_at: Micros
+    retires_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A URL and the event types it wants (``invoice.paid``, ``invoice.*`` or ``*``).
+
+    ``disabled_reason`` is empty while the endpoint is enabled. ``failing`` counts the deliveries
+    that failed in a row. ``headers`` are the customer's own request headers. ``secrets`` are those
+    in force, newest first.
+    """
+
+    id: int
+    project_id: int
+    account_id: int
+    url: str
+    event_types: tuple[str, ...]
+    name: str = ""
+    description: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    disabled_reason: str = ""
+    disabled_at: Micros | None = None
+    failing: int = 0
+    created_at: Micros
+    changed_at: Micros
+    secrets: tuple[ActiveSecret, ...] = field(default=(), repr=False)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether deliveries go out to this endpoint."""
+        return not self.disabled_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event for one endpoint. ``reason`` says why it is held, failed or discarded."""
+
+    id: int
+    project_id: int
+    account_id: int
+    event_id: int
+    endpoint_id: int
+    event_type: str
+    origin: Origin
+    state: DeliveryState
+    attempts: int
+    due_at: Micros | None
+    ended_at: Micros | None
+    reason: str
+
+
+class KeyScope(StrEnum):
+    """How far a key opens: everything, one project, or one account."""
+
+    OPERATOR = "operator"
+    PROJECT = "project"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A credential. The key itself is shown once; only its SHA-256 is stored."""
+
+    id: int
+    scope: KeyScope
+    project_id: int | None
+    account_id: int | None
+    name: str
+    last4: str
+    created_at: Micros
+    used_at: Micros | None = None
+    revoked_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """A URL on this server that keeps what it is sent, until ``expires_at``.
+
+    ``token`` is the unguessable part of its URL. ``script`` are the answers it gives, in turn, as
+    JSON; the last one repeats.
+    """
+
+    id: int
+    token: str
+    project_id: int | None
+    account_id: int | None
+    script: str
+    created_at: Micros
+    expires_at: Micros
+
+
+class SignatureVerdict(StrEnum):
+    """What is known about the signatures of a request that a bin was sent."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinRequest:
+    """One request a bin was sent, and the status it answered. ``body`` is its first 64 KB.
+
+    ``verdict`` is what was found of its signatures when it came, and ``reason`` why, as a sentence.
+    """
+
+    id: int
+    bin_id: int
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    body_size: int
+    answered: int
+    received_at: Micros
+    verdict: SignatureVerdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose things a credential reaches: all (both None), one project's, or one account's."""
+
+    project_id: int | None = None
+    account_id: int | None = None

@@ -1,0 +1,393 @@
+"""A project: one sending product, all of it configuration. Its nouns, its rules, its file.
+
+A project is plain data: the database keeps it as JSON (``msgspec.json.encode``, and back by
+``msgspec.json.decode(..., type=Project)``), people write it as TOML (``parse_project``).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from hooktide.domain.backoff import Retry, read_retry
+from hooktide.domain.compose import check_event, compile_dialect
+from hooktide.domain.dialect import Dialect, read_dialect
+from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
+from hooktide.domain.model import DAY, SECOND, Micros
+from hooktide.domain.payload import check_payload, check_schema, validator
+from hooktide.domain.spans import show_span
+from hooktide.domain.toml_table import Table, line_of, nearest, read_toml
+
+LONGEST_TIMEOUT: Micros = 30 * SECOND
+"""A claim's lease has to outlive its attempt, so an attempt is bounded for every plan."""
+
+
+class Mode(StrEnum):
+    """Whether a project sends: a project in test mode takes only test events."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class SchemaPolicy(StrEnum):
+    """What becomes of an event whose payload breaks its type's schema."""
+
+    OFF = "off"
+    WARN = "warn"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """A kind of event, like ``invoice.paid``.
+
+    ``example`` is a payload and ``schema`` a JSON Schema 2020-12, both as JSON text;
+    ``transition`` is the one that the example would come with. ``accounts`` are the references of
+    those that may use the type; empty: all.
+    """
+
+    name: str
+    description: str = ""
+    example: str = "{}"
+    schema: str | None = None
+    transition: str = ""
+    accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an account on this plan may use; None: as much as it likes."""
+
+    name: str
+    endpoints: int | None = None
+    deliveries_per_hour: int | None = None
+    retries: int = 5
+    timeout: Micros = 10 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What the customer-facing ``/webhooks`` API calls the fields of an endpoint."""
+
+    id: str = "id"
+    url: str = "url"
+    event_types: str = "event_types"
+    name: str = "name"
+    description: str = "description"
+    headers: str = "headers"
+    enabled: str = "enabled"
+    created_at: str = "created_at"
+    secret: str = "secret"  # noqa: S105  # a field's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """One sending product. ``plans`` is never empty and holds ``default_plan``.
+
+    ``disable_after`` failed deliveries in a row an endpoint is disabled (0: never). A rotated
+    secret signs along for ``rotation_overlap``. Events and their log are kept for ``retention``.
+    ``accounts`` are the references of those that are offered webhooks at all; empty: all.
+    """
+
+    name: str
+    title: str
+    mode: Mode = Mode.LIVE
+    dialect: Dialect = field(default_factory=Dialect)
+    event_types: tuple[EventType, ...] = ()
+    plans: tuple[Plan, ...] = (Plan(name="default"),)
+    default_plan: str = "default"
+    schema_policy: SchemaPolicy = SchemaPolicy.OFF
+    retry: Retry = field(default_factory=Retry)
+    disable_after: int = 100
+    rotation_overlap: Micros = 0
+    retention: Micros = 30 * DAY
+    accounts: tuple[str, ...] = ()
+    fields: Fields = field(default_factory=Fields)
+
+
+# -- rules -----------------------------------------------------------------------------------------
+
+
+def wants(patterns: tuple[str, ...], event_type: str) -> bool:
+    """Say whether one of the patterns (``invoice.paid``, ``invoice.*``, ``*``) means this type."""
+    return any(_means(pattern, event_type) for pattern in patterns)
+
+
+def _means(pattern: str, event_type: str) -> bool:
+    if pattern.endswith("*"):
+        return event_type.startswith(pattern[:-1])
+    return pattern == event_type
+
+
+def check_patterns(project: Project, patterns: tuple[str, ...], account: str) -> None:
+    """Check what an endpoint of an account (its reference) wants to hear of.
+
+    :raises InvalidError: there is no pattern, or one means none of the types offered to it.
+    """
+    if not patterns:
+        raise InvalidError(
+            "event_types_missing",
+            'give at least one event type, or "*" for all',
+            pointer="/event_types",
+        )
+    known = [kind.name for kind in offered(project, account)]
+    for index, pattern in enumerate(patterns):
+        if not _PATTERN.fullmatch(pattern) or not any(_means(pattern, name) for name in known):
+            raise InvalidError(
+                "unknown_event_type",
+                f"{pattern[:100]!r} is no event type" + nearest(pattern[:100], known),
+                pointer=f"/event_types/{index}",
+            )
+
+
+def offered(project: Project, account: str) -> tuple[EventType, ...]:
+    """Return the event types that an account (its reference) may use."""
+    if project.accounts and account not in project.accounts:
+        return ()
+    return tuple(
+        kind for kind in project.event_types if not kind.accounts or account in kind.accounts
+    )
+
+
+def check_offered(project: Project, account: str) -> None:
+    """Check that an account (its reference) is offered webhooks.
+
+    :raises RefusedError: ``webhooks_not_offered`` (403).
+    """
+    if project.accounts and account not in project.accounts:
+        raise RefusedError(
+            "webhooks_not_offered",
+            f"{project.title} offers webhooks to chosen accounts only, and this is none of them",
+            status=403,
+        )
+
+
+def type_of(project: Project, name: str, account: str) -> EventType:
+    """Find the type of an event for an account (its reference).
+
+    :raises InvalidError: the project has no such type; names the nearest.
+    :raises RefusedError: the account is not offered it, or no webhooks at all (403).
+    """
+    check_offered(project, account)
+    for kind in project.event_types:
+        if kind.name == name:
+            if kind.accounts and account not in kind.accounts:
+                raise RefusedError(
+                    "event_type_not_offered", f"{name} is not offered to this account", status=403
+                )
+            return kind
+    known = [kind.name for kind in project.event_types]
+    raise InvalidError(
+        "unknown_event_type",
+        f"{project.title} has no event type {name[:100]!r}" + nearest(name[:100], known),
+        pointer="/type",
+    )
+
+
+def plan_of(project: Project, name: str) -> Plan:
+    """Return a plan by name; the default one where there is none of that name any more."""
+    plans = {plan.name: plan for plan in project.plans}
+    return plans.get(name) or plans[project.default_plan]
+
+
+# -- its file --------------------------------------------------------------------------------------
+
+
+def parse_project(text: str, file: str = "") -> Project:
+    """Read a project file (TOML; ``docs/project-file.md`` tells every key).
+
+    :raises ConfigError: something is wrong: says the file's line, the key and the reason.
+    """
+    try:
+        return _read_project(read_toml(text))
+    except ConfigError as error:
+        line = error.line if error.line is not None else line_of(text, error.key)
+        raise ConfigError(error.reason, key=error.key, line=line, file=file) from None
+    except RecursionError:
+        raise ConfigError("nested too deep to be read", line=1, file=file) from None
+
+
+def _read_project(table: Table) -> Project:
+    name = _read_name(table, "name", _SLUG, "lower case letters, digits and hyphens")
+    plans = tuple(_read_plan(*each) for each in table.tables("plans")) or (Plan(name="default"),)
+    project = Project(
+        name=name,
+        title=table.text("title", name),
+        mode=table.choice("mode", Mode, Mode.LIVE),
+        dialect=read_dialect(table.table("dialect")),
+        event_types=tuple(_read_type(*each) for each in table.tables("event_types")),
+        plans=plans,
+        default_plan=table.text("default_plan", plans[0].name),
+        schema_policy=table.choice("schema_policy", SchemaPolicy, SchemaPolicy.OFF),
+        retry=read_retry(table.table("retry")),
+        disable_after=table.count("disable_after", 100, 0, 10**6),
+        rotation_overlap=table.span("rotation_overlap", 0, 0, 30 * DAY),
+        retention=table.span("retention", 30 * DAY, DAY, 3650 * DAY),
+        accounts=table.texts("accounts"),
+        fields=_read_fields(table.table("fields")),
+    )
+    table.done()
+    _check(project, table)
+    return project
+
+
+def _read_name(table: Table, key: str, form: re.Pattern[str], allowed: str) -> str:
+    name = table.text(key)
+    if not form.fullmatch(name):
+        raise table.wrong(key, f"use {allowed}")
+    return name
+
+
+def _read_plan(name: str, table: Table) -> Plan:
+    if not _SLUG.fullmatch(name):
+        raise table.wrong("", "name a plan with lower case letters, digits and hyphens")
+    plan = Plan(
+        name=name,
+        endpoints=table.limit("endpoints"),
+        deliveries_per_hour=table.limit("deliveries_per_hour"),
+        retries=table.count("retries", 5, 0, 20),
+        timeout=table.span("timeout", 10 * SECOND, SECOND, LONGEST_TIMEOUT),
+    )
+    table.done()
+    return plan
+
+
+def _read_type(name: str, table: Table) -> EventType:
+    if not _TYPE.fullmatch(name):
+        raise table.wrong("", 'name an event type like "invoice.paid", in quotes')
+    if nested := table.first_table(but=EventType.__slots__):
+        raise table.wrong(nested, f'put the whole name in quotes: [event_types."{name}.{nested}"]')
+    kind = EventType(
+        name=name,
+        description=table.text("description", ""),
+        example=_read_example(table),
+        schema=_read_schema(table),
+        transition=table.text("transition", ""),
+        accounts=table.texts("accounts"),
+    )
+    table.done()
+    return kind
+
+
+def _read_example(table: Table) -> str:
+    example = table.text("example", "{}").strip()
+    try:
+        check_payload(example.encode())
+    except InvalidError as error:
+        raise table.wrong("example", f"give a payload as JSON text: {error.detail}") from None
+    return example
+
+
+def _read_schema(table: Table) -> str | None:
+    if "schema" not in table:
+        return None
+    schema = table.text("schema").strip()
+    try:
+        validator(schema)
+    except ConfigError as error:
+        raise table.wrong("schema", error.reason) from None
+    return schema
+
+
+def _read_fields(table: Table) -> Fields:
+    names = {key: table.text(key, getattr(Fields(), key)) for key in Fields.__slots__}
+    table.done()
+    for key, name in names.items():
+        if not _FIELD.fullmatch(name) or list(names.values()).count(name) > 1:
+            raise table.wrong(key, "name each field apart, with letters, digits and underscores")
+    return Fields(**names)
+
+
+def _check(project: Project, table: Table) -> None:
+    """Check what takes more than one part of the file."""
+    names = [plan.name for plan in project.plans]
+    if project.default_plan not in names:
+        raise table.wrong("default_plan", f"there is no such plan; there are {', '.join(names)}")
+    compile_dialect(project.dialect)
+    types = table.table("event_types")
+    for kind in project.event_types:
+        example = kind.example.encode()
+        try:
+            check_event(project.dialect, kind.name, kind.transition, example)
+            if project.schema_policy is not SchemaPolicy.OFF:
+                check_schema(kind, example)
+        except InvalidError as error:
+            raise types.table(kind.name).wrong(
+                "transition" if error.code == "transition_missing" else "example", error.detail
+            ) from None
+
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_TYPE = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_PATTERN = re.compile(r"(?=.{1,128}$)([A-Za-z0-9_-]+\.)*([A-Za-z0-9_-]+|\*)")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+# -- what is new -----------------------------------------------------------------------------------
+
+
+def changes(old: Project | None, new: Project) -> list[str]:
+    """Say in lines what becomes different; empty when nothing does."""
+    first = ["project added"] if old is None else _changed("", _settings(old), _settings(new))
+    return [
+        *first,
+        *_changed_named("plan", old.plans if old else (), new.plans),
+        *_changed_named("event type", old.event_types if old else (), new.event_types),
+    ]
+
+
+def _changed_named(
+    noun: str,
+    old: tuple[Plan, ...] | tuple[EventType, ...],
+    new: tuple[Plan, ...] | tuple[EventType, ...],
+) -> Iterator[str]:
+    before = {each.name: each for each in old}
+    after = {each.name: each for each in new}
+    yield from (f"{noun} {name} removed" for name in before if name not in after)
+    for name, each in after.items():
+        if name not in before:
+            yield f"{noun} {name} added"
+        elif each != before[name]:
+            facts = msgspec.to_builtins(before[name]), msgspec.to_builtins(each)
+            yield from _changed(f"{noun} {name}: ", *facts)
+    if list(before) != list(after) and before.keys() == after.keys():
+        yield f"{noun}s: another order"
+
+
+def _settings(project: Project) -> dict[str, Any]:
+    """Return all but plans and event types, under the dotted keys of the file."""
+    tree = msgspec.to_builtins(project)
+    del tree["plans"], tree["event_types"]
+    return dict(_flat(tree, ""))
+
+
+def _flat(tree: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _changed(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [
+        f"{prefix}{key}: {_show(key, old.get(key))} -> {_show(key, new.get(key))}"
+        for key in {**old, **new}
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _show(key: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if key in _SPANS:
+        return "[" + ", ".join(map(show_span, value)) + "]" if key in _LISTS else show_span(value)
+    text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_LISTS = {"retry.delays"}
+_SPANS = {"retry.first", "retry.max", "rotation_overlap", "retention", "timeout", *_LISTS}

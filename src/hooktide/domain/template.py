@@ -1,0 +1,45 @@
+"""Texts with slots, ``t={timestamp},v1={signature}``: the one notation of dialects.
+
+A slot is a name in braces, with at most one filter: ``{event.entity|lower}``. ``{{`` and ``}}``
+stand for the braces themselves. Nothing is executed: names and filters mean what the asker says.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hooktide.domain.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place to be filled: a name, and the filter that its value goes through (empty: none)."""
+
+    name: str
+    filter: str = ""
+
+
+Part: TypeAlias = str | Slot
+
+
+def parts(text: str, key: str) -> tuple[Part, ...]:
+    """Split a text into what stands as it is and what is filled in.
+
+    :raises ConfigError: a brace is left over; ``key`` says where.
+    """
+    found: list[Part] = []
+    for token in _TOKENS.finditer(text):
+        if token["slot"] is not None:
+            found.append(Slot(token["slot"], token["filter"] or ""))
+        elif token[0] in {"{", "}"}:
+            raise ConfigError(
+                f"a single {token[0]} in {text!r}: close the slot, or double the brace for itself",
+                key=key,
+            )
+        else:
+            found.append(_BRACES.get(token[0], token[0]))
+    return tuple(found)
+
+
+_TOKENS = re.compile(r"\{\{|\}\}|\{(?P<slot>[^{}|]*)(?:\|(?P<filter>[^{}]*))?\}|[{}]|[^{}]+")
+_BRACES = {"{{": "{", "}}": "}"}

@@ -1,0 +1,42 @@
+"""Instants as text: RFC 3339 in, RFC 3339 out, microseconds since 1970 between."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.model import Micros
+
+_FORM = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def read_time(text: str, pointer: str = "/occurred_at") -> Micros:
+    """Read an RFC 3339 instant between 1970 and 2100; it has to say its offset.
+
+    :raises InvalidError: it is none.
+    """
+    at = None
+    if _FORM.fullmatch(text):
+        try:
+            at = (datetime.fromisoformat(text.upper().replace(" ", "T")) - _EPOCH) // _MICROSECOND
+        except (ValueError, OverflowError):
+            at = None
+    if at is None or not 0 <= at < _YEAR_2100:
+        raise InvalidError(
+            "invalid_time",
+            "write an instant like 2026-01-31T12:00:00Z, with its offset",
+            pointer=pointer,
+        )
+    return at
+
+
+_YEAR_2100 = (datetime(2100, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def show_time(at: Micros) -> str:
+    """Write an instant in UTC, to the microsecond: ``2026-01-31T12:00:00.000000Z``."""
+    return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

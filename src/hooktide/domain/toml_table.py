@@ -1,0 +1,226 @@
+"""A TOML file, read strictly: every key is known, every value checked, every error has its line."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import Micros
+from hooktide.domain.spans import read_span, show_span
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Table:
+    """A table being read. Each reader takes a key; ``done`` refuses the keys that nobody took."""
+
+    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+        self.path = path
+        self._values = values
+        self._taken: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def wrong(self, key: str, reason: str) -> ConfigError:
+        """Make the error for a key of this table (empty: the table itself)."""
+        return ConfigError(reason, key=self._key(key) if key else self.path)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Read a string; without a default it has to be there."""
+        found: str = self._read(key, str, "a string", default)
+        return found
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Read true or false."""
+        found: bool = self._read(key, bool, "true or false", default)
+        return found
+
+    def count(self, key: str, default: int, lowest: int, highest: int) -> int:
+        """Read a whole number between bounds."""
+        found: int = self._read(key, int, "a whole number", default)
+        self._check_within(key, found, lowest, highest)
+        return found
+
+    def limit(self, key: str) -> int | None:
+        """Read a limit of one or more; None where none is set."""
+        return self.count(key, 1, 1, 10**9) if key in self else None
+
+    def number(self, key: str, default: float, lowest: float, highest: float) -> float:
+        """Read a number between bounds."""
+        found = float(self._read(key, (int, float), "a number", default))
+        self._check_within(key, found, lowest, highest)
+        return found
+
+    def span(self, key: str, default: Micros, lowest: Micros, highest: Micros) -> Micros:
+        """Read a span like ``10s`` between bounds."""
+        if key not in self:
+            return default
+        return self._span(key, self.text(key), lowest, highest)
+
+    def spans(self, key: str, lowest: Micros, highest: Micros) -> tuple[Micros, ...]:
+        """Read a list of spans; empty where there is none."""
+        return tuple(self._span(key, text, lowest, highest) for text in self.texts(key))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Read a list of strings; empty where there is none."""
+        found = self._read(key, list, "a list", [])
+        if not all(isinstance(item, str) for item in found):
+            raise self.wrong(key, "expected a list of strings")
+        return tuple(found)
+
+    def choice(self, key: str, kind: type[Choice], default: Choice) -> Choice:
+        """Read one of a few words."""
+        text = self.text(key, default)
+        try:
+            return kind(text)
+        except ValueError:
+            raise self.wrong(key, f"{_shown(text)} is none of {', '.join(kind)}") from None
+
+    def table(self, key: str) -> "Table":
+        """Read a table; an empty one where there is none."""
+        return Table(self._read(key, dict, "a table", {}), self._key(key))
+
+    def tables(self, key: str) -> "Iterator[tuple[str, Table]]":
+        """Read a table of tables, in the file's order."""
+        outer = self.table(key)
+        for name in outer._values:
+            yield name, outer.table(name)
+
+    def first_table(self, but: Iterable[str]) -> str:
+        """Return the key of the first table within this one, but for these; empty: none."""
+        keys = (key for key, value in self._values.items() if isinstance(value, dict))
+        return next((key for key in keys if key not in but), "")
+
+    def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
+        """Read a table of strings, in the file's order."""
+        inner = self.table(key)
+        return tuple((name, inner.text(name)) for name in inner._values)
+
+    def anything(self, key: str) -> Any:
+        """Read a value of any kind; None where there is none."""
+        self._taken.add(key)
+        return self._values.get(key)
+
+    def done(self) -> None:
+        """Refuse what is left over.
+
+        :raises ConfigError: there is a key that nobody reads; names the nearest known one.
+        """
+        for key in self._values:
+            if key not in self._taken:
+                raise self.wrong(key, "there is no such key" + nearest(key, self._taken))
+
+    def _read(self, key: str, kind: Any, expected: str, default: Any) -> Any:
+        self._taken.add(key)
+        found = self._values.get(key, default)
+        if found is None:
+            near = difflib.get_close_matches(key, self._values.keys() - self._taken, n=1)
+            meant = f"; is {near[0]!r} meant for it?" if near else ""
+            raise self.wrong(key, f"missing; give {expected}{meant}")
+        if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
+            raise self.wrong(key, f"expected {expected}, found {_shown(found)}")
+        return found
+
+    def _check_within(self, key: str, found: float, lowest: float, highest: float) -> None:
+        if not lowest <= found <= highest:
+            raise self.wrong(key, f"{found} is not between {lowest} and {highest}")
+
+    def _span(self, key: str, text: str, lowest: Micros, highest: Micros) -> Micros:
+        found = read_span(text)
+        if found is None:
+            raise self.wrong(key, f"{_shown(text)} is no span; write it like 10s, 5m, 2h or 30d")
+        if not lowest <= found <= highest:
+            raise self.wrong(
+                key, f"{text} is not between {show_span(lowest)} and {show_span(highest)}"
+            )
+        return found
+
+    def _key(self, key: str) -> str:
+        shown = key if _BARE.fullmatch(key) else '"' + key.replace('"', '\\"') + '"'
+        return f"{self.path}.{shown}" if self.path else shown
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` where a known word is near, else nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def read_toml(text: str) -> Table:
+    """Read a file's text as a table.
+
+    :raises ConfigError: it is not TOML; with the line.
+    """
+    if deep := _DEEP_KEY.search(text):
+        raise ConfigError("this key is too deep", line=text.count("\n", 0, deep.start()) + 1)
+    try:
+        text.encode()  # TOML is UTF-8: half a surrogate pair is none
+        return Table(tomllib.loads(text))
+    except ValueError as error:  # TOMLDecodeError, and int()'s refusal of thousands of digits
+        reason, _, place = str(error).partition(" (at ")
+        line = _AT_LINE.match(place)
+        last = text.count("\n") + 1
+        raise ConfigError(f"not TOML: {reason}", line=int(line[1]) if line else last) from None
+
+
+def line_of(text: str, key: str) -> int:
+    """Find the line where a key stands, or the nearest table or value around it."""
+    best, line = "", 1
+    for number, found in _keys(text):
+        if found == key:
+            return number
+        if len(found) > len(best) and key.startswith((found + ".", found + "[")):
+            best, line = found, number
+    return line
+
+
+def _keys(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each key written in the text with its line, in one dotted form."""
+    table, closing = "", ""
+    for number, line in enumerate(text.split("\n"), 1):
+        if closing:
+            closing = "" if closing in line else closing
+            continue
+        if header := _HEADER.match(line):
+            table = _dotted(header[1])
+            yield number, table
+        elif pair := _PAIR.match(line):
+            name = _dotted(pair[1])
+            yield number, f"{table}.{name}" if table else name
+            closing = _opens(line[pair.end() :])
+
+
+def _opens(value: str) -> str:
+    """Return the quotes of a string over many lines that begins here and ends further down."""
+    value = value.lstrip()
+    for quotes in ("'''", '"""'):
+        if value.startswith(quotes) and quotes not in value[3:]:
+            return quotes
+    return ""
+
+
+def _dotted(written: str) -> str:
+    return ".".join(
+        word[0] if word[0][0] not in "\"'" or not _BARE.fullmatch(word[0][1:-1]) else word[0][1:-1]
+        for word in _WORD.finditer(written.replace("'", '"'))
+    )
+
+
+# Parsing a dotted key takes time by the square of its dots.
+_DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){33}""")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_WORD = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"')
+_WRITTEN_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_WRITTEN_KEYS = rf"({_WRITTEN_KEY}(?:\s*\.\s*{_WRITTEN_KEY})*)"
+_HEADER = re.compile(rf"\s*\[\[?\s*{_WRITTEN_KEYS}\s*\]\]?\s*(?:#.*)?$")
+_PAIR = re.compile(rf"\s*{_WRITTEN_KEYS}\s*=")
+_AT_LINE = re.compile(r"line (\d+)")

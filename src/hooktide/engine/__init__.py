@@ -1,0 +1,1 @@
+"""What happens by itself: deliveries are made, retried and recorded, and upkeep is done."""

@@ -1,0 +1,93 @@
+"""The connections that are open: idle ones for the next request, and the sweep of all deadlines.
+
+One timer for all: every ``SWEEP`` seconds each connection past its deadline is ended, whether an
+attempt is out on it or it only waits. A timer for each request would cost more than the request.
+"""
+
+import asyncio
+import time
+
+from hooktide.outbound.connection import Connection, Key
+from hooktide.together import Together
+
+SWEEP = 0.1
+
+
+class Pool:
+    """Keeps idle connections by key, the last used first, at most ``idle_seconds`` each."""
+
+    def __init__(self, *, max_idle: int, max_idle_per_key: int, idle_seconds: float) -> None:
+        self._max_idle = max_idle
+        self._max_idle_per_key = max_idle_per_key
+        self._idle_seconds = idle_seconds
+        self.together = Together()
+        self._open: set[Connection] = set()
+        self._idle: dict[Key, list[Connection]] = {}
+        self._idle_count = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, keys: tuple[Key, ...]) -> Connection | None:
+        """Return an idle connection to one of these, nothing having come over it since."""
+        for key in keys:
+            idle = self._idle.get(key)
+            while idle:
+                connection = idle.pop()
+                self._idle_count -= 1
+                if connection.is_quiet():
+                    return connection
+                connection.abort()
+        return None
+
+    def add(self, key: Key) -> Connection:
+        """Make a connection that is not connected yet."""
+        connection = Connection(key, self)
+        self._open.add(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it where there are enough."""
+        idle = self._idle.setdefault(connection.key, [])
+        if self._idle_count >= self._max_idle or len(idle) >= self._max_idle_per_key:
+            connection.abort()
+            return
+        connection.deadline = time.monotonic() + self._idle_seconds
+        idle.append(connection)
+        self._idle_count += 1
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that is closed."""
+        self._open.discard(connection)
+        idle = self._idle.get(connection.key, [])
+        if connection in idle:
+            idle.remove(connection)
+            self._idle_count -= 1
+
+    def drop_idle(self) -> None:
+        """Close what is only kept: the process has run out of something."""
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.abort()
+        self._idle.clear()
+        self._idle_count = 0
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.drop_idle()
+        for connection in list(self._open):
+            connection.give_up()
+        self._open.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.expire()
+        for key in [key for key, idle in self._idle.items() if not idle]:
+            del self._idle[key]
+        self._timer = None
+        if self._open:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)

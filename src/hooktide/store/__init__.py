@@ -1,0 +1,1 @@
+"""Where everything is kept. ``base`` is the contract, ``sqlite`` keeps it in an embedded file."""

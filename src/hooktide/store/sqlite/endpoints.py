@@ -1,0 +1,173 @@
+"""Endpoints and their secrets in SQLite."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apsw
+
+from hooktide.domain.errors import LimitError, RefusedError
+from hooktide.domain.model import Endpoint, Micros, Scope, Secret
+from hooktide.store.base import Page
+from hooktide.store.sqlite import rows
+from hooktide.store.sqlite.part import conditions, in_scope, page
+from hooktide.store.sqlite.registry import Registry
+from hooktide.store.sqlite.rows import Row
+from hooktide.store.sqlite.writer import Effects
+
+
+class Endpoints(Registry):
+    """The store's methods for endpoints and their secrets."""
+
+    async def add_endpoint(
+        self, endpoint: Endpoint, secret: Secret, limit: int | None, now: Micros
+    ) -> Endpoint:
+        def write(db: apsw.Connection, effects: Effects) -> Endpoint:
+            account = self._account(db, Scope(), endpoint.account_id)
+            self._check_limit(db, account.id, limit)
+            values = {
+                "id": self._ids(now),
+                "project_id": account.project_id,
+                "account_id": account.id,
+                "now": now,
+                **self._changeable(endpoint),
+            }
+            db.execute(self._sql["add_endpoint"], values)
+            self._add_secret(db, values["id"], secret, now)
+            self._hot.forget_routes(account.id)
+            effects.changed.append(("endpoint", values["id"]))
+            return self._endpoint(db, Scope(), values["id"])
+
+        return await self._write(write)
+
+    def _check_limit(self, db: apsw.Connection, account_id: int, limit: int | None) -> None:
+        [[count]] = list(db.execute(self._sql["count_endpoints"], {"account_id": account_id}))
+        if limit is not None and count >= limit:
+            raise LimitError(
+                f"the account's plan allows {limit} endpoints and it has {count}; remove one, "
+                "or move the account to a larger plan",
+                limit=limit,
+            )
+
+    def _changeable(self, endpoint: Endpoint) -> dict[str, Any]:
+        return {
+            "url": endpoint.url,
+            "event_types": rows.json_text(endpoint.event_types),
+            "name": endpoint.name,
+            "description": endpoint.description,
+            "headers": rows.seal_headers(endpoint.headers, self._vault),
+        }
+
+    def _add_secret(
+        self, db: apsw.Connection, endpoint_id: int, secret: Secret, now: Micros
+    ) -> None:
+        values = {
+            "endpoint_id": endpoint_id,
+            "created_at": now,
+            "sealed": rows.seal_secret(secret, self._vault),
+        }
+        db.execute(self._sql["add_secret"], values)
+
+    async def get_endpoint(self, scope: Scope, endpoint_id: int) -> Endpoint:
+        return await self._read(lambda db: self._endpoint(db, scope, endpoint_id))
+
+    def _endpoint(self, db: apsw.Connection, scope: Scope, endpoint_id: int) -> Endpoint:
+        where, values = conditions([("id = :id", "id", endpoint_id), *in_scope(scope)])
+        sql = self._sql["endpoints"] + where + " AND removed_at IS NULL"
+        return self._join_secrets(db, self._one(db, "endpoint", sql, values))
+
+    def _join_secrets(self, db: apsw.Connection, row: Row) -> Endpoint:
+        found = db.execute(self._sql["secrets_of"], {"endpoint_id": row[0]})
+        secrets = tuple(rows.active_secret(secret, self._vault) for secret in found)
+        return rows.endpoint(row, secrets, self._vault)
+
+    async def list_endpoints(self, scope: Scope, before: int | None, limit: int) -> Page:
+        where, values = conditions([("id < :before", "before", before), *in_scope(scope)])
+        sql = self._sql["endpoints"] + (where + " AND" if where else " WHERE")
+        sql += " removed_at IS NULL ORDER BY id DESC LIMIT :limit"
+        values["limit"] = limit + 1
+        found = await self._read(lambda db: list(db.execute(sql, values)))
+        return page(found, limit, lambda row: rows.endpoint(row, (), self._vault))
+
+    async def endpoints_at(self, url: str) -> Sequence[Endpoint]:
+        sql = self._sql["endpoints"] + " WHERE url = :url AND removed_at IS NULL"
+        return await self._read(
+            lambda db: [self._join_secrets(db, r) for r in list(db.execute(sql, {"url": url}))]
+        )
+
+    async def change_endpoint(
+        self, scope: Scope, endpoint_id: int, changes: Mapping[str, Any], now: Micros
+    ) -> Endpoint:
+        def write(db: apsw.Connection, effects: Effects) -> Endpoint:
+            old = self._endpoint(db, scope, endpoint_id)
+            values = self._changeable(replace(old, **changes))
+            db.execute(self._sql["change_endpoint"], {"id": endpoint_id, "now": now, **values})
+            return self._touched(db, old, effects)
+
+        return await self._write(write)
+
+    def _touched(self, db: apsw.Connection, old: Endpoint, effects: Effects) -> Endpoint:
+        self._hot.forget_routes(old.account_id)
+        effects.changed.append(("endpoint", old.id))
+        return self._endpoint(db, Scope(), old.id)
+
+    async def remove_endpoint(self, scope: Scope, endpoint_id: int, now: Micros) -> None:
+        def write(db: apsw.Connection, effects: Effects) -> None:
+            old = self._endpoint(db, scope, endpoint_id)
+            self._remove_endpoint(db, old.id, old.account_id, now, effects)
+
+        await self._write(write)
+
+    async def disable_endpoint(
+        self, scope: Scope, endpoint_id: int, reason: str, now: Micros
+    ) -> Endpoint:
+        def write(db: apsw.Connection, effects: Effects) -> Endpoint:
+            old = self._endpoint(db, scope, endpoint_id)
+            self._hot.switch_off(old.id, old.account_id, reason, now, effects)
+            return self._endpoint(db, Scope(), old.id)
+
+        return await self._write(write)
+
+    async def enable_endpoint(self, scope: Scope, endpoint_id: int, now: Micros) -> Endpoint:
+        def write(db: apsw.Connection, effects: Effects) -> Endpoint:
+            old = self._endpoint(db, scope, endpoint_id)
+            db.execute(self._sql["enable_endpoint"], {"id": old.id, "now": now})
+            if db.changes():
+                self._hot.failing.pop(old.id, None)
+            return self._touched(db, old, effects)
+
+        return await self._write(write)
+
+    async def rotate_secret(
+        self, scope: Scope, endpoint_id: int, secret: Secret, overlap: Micros, now: Micros
+    ) -> Endpoint:
+        def write(db: apsw.Connection, effects: Effects) -> Endpoint:
+            old = self._endpoint(db, scope, endpoint_id)
+            if len(old.secrets) >= MOST_SECRETS:
+                raise RefusedError(
+                    "too_many_secrets",
+                    f"{MOST_SECRETS} secrets sign for this endpoint already; wait until the "
+                    "oldest has retired",
+                )
+            if overlap:
+                values = {"endpoint_id": old.id, "retires_at": now + overlap}
+                db.execute(self._sql["retire_current"], values)
+            else:
+                db.execute(self._sql["forget_secrets"], {"endpoint_id": old.id})
+            newest = max((known.created_at for known in old.secrets), default=0)
+            self._add_secret(db, old.id, secret, max(now, newest + 1))
+            return self._touched(db, old, effects)
+
+        return await self._write(write)
+
+    async def retire_secrets(self, now: Micros) -> int:
+        def write(db: apsw.Connection, effects: Effects) -> int:
+            retired = list(db.execute(self._sql["forget_retired"], {"now": now}))
+            effects.changed.extend(("endpoint", id_) for [id_] in retired)
+            return len(retired)
+
+        return await self._write(write)
+
+
+MOST_SECRETS = 5
+"""Secrets in force at once, so that a header of signatures stays short."""

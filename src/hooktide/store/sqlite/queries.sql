@@ -1,0 +1,411 @@
+-- The statements of the SQLite store, in the order of an event's life. ":rows" stands for as many
+-- rows of placeholders as a batch needs; rows that only pad are NULL in their first column.
+
+-- name: known_keys
+-- Which of these idempotency keys were used before, and for what.
+SELECT json_group_array(json_array(i.project_id, i.key, hex(i.digest), i.event_id, i.deliveries))
+FROM json_each(:keys) AS wanted
+JOIN idempotency AS i ON i.project_id = wanted.value ->> 0 AND i.key = wanted.value ->> 1
+
+-- name: add_keys
+INSERT INTO idempotency (project_id, key, digest, event_id, deliveries)
+SELECT column1, column2, column3, column4, column5 FROM (VALUES :rows) WHERE column1 IS NOT NULL
+
+-- name: add_events
+INSERT INTO events (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9
+FROM (VALUES :rows) WHERE column1 IS NOT NULL
+
+-- name: add_deliveries
+INSERT INTO deliveries
+    (id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, due_at, claim, reason)
+SELECT column1, column2, column3, column4, column5, column6, column7, 0, column8, column9, column10
+FROM (VALUES :rows) WHERE column1 IS NOT NULL
+
+-- name: claimable
+-- The oldest due deliveries of each wanted endpoint, with their events, as one JSON value: each row
+-- that a statement returns costs a turn at the interpreter's lock. Reads only as far as it claims:
+-- the index leads to an endpoint's first due delivery, however many there are.
+SELECT json_group_array(json_array(
+    d.id, d.endpoint_id, d.attempts, d.origin,
+    e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, CAST(e.payload AS TEXT)))
+FROM json_each(:endpoints) AS wanted
+JOIN endpoints AS ep ON ep.id = wanted.value AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+JOIN deliveries AS d ON d.id IN (
+    SELECT id FROM deliveries INDEXED BY deliveries_due
+    WHERE endpoint_id = wanted.value AND state = 'pending' AND claim <= 0 AND due_at <= :now
+        AND id >= ep.stale_before
+    ORDER BY due_at LIMIT :each)
+JOIN events AS e ON e.id = d.event_id
+
+-- name: claim
+-- The lease is the due time: a claimed delivery is due again when its lease ends, so a worker that
+-- dies gives back its deliveries by doing nothing.
+UPDATE deliveries SET claim = :token, due_at = :lease_ends_at
+WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: next_due
+SELECT json_group_array(json_array(ep.id, (
+    SELECT due_at FROM deliveries INDEXED BY deliveries_due
+    WHERE endpoint_id = ep.id AND state = 'pending' AND claim <= 0 AND id >= ep.stale_before
+    ORDER BY due_at LIMIT 1)))
+FROM json_each(:endpoints) AS wanted
+JOIN endpoints AS ep ON ep.id = wanted.value AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+
+-- name: due_heads
+-- Hops from endpoint to endpoint along the index; never reads a backlog.
+WITH RECURSIVE heads (endpoint_id) AS (
+    SELECT min(endpoint_id) FROM deliveries INDEXED BY deliveries_due
+    WHERE state = 'pending' AND claim <= 0
+    UNION ALL
+    SELECT (SELECT min(d.endpoint_id) FROM deliveries AS d INDEXED BY deliveries_due
+            WHERE d.state = 'pending' AND d.claim <= 0 AND d.endpoint_id > heads.endpoint_id)
+    FROM heads WHERE heads.endpoint_id IS NOT NULL)
+SELECT json_group_array(json_array(endpoint_id, (
+    SELECT due_at FROM deliveries INDEXED BY deliveries_due
+    WHERE endpoint_id = heads.endpoint_id AND state = 'pending' AND claim <= 0
+    ORDER BY due_at LIMIT 1)))
+FROM heads WHERE endpoint_id IS NOT NULL
+
+-- name: give_back_expired
+-- Claims whose lease has ended: whoever held them is gone, or will find its token outdated.
+UPDATE deliveries SET claim = 0, due_at = :now
+WHERE id IN (
+    SELECT id FROM deliveries INDEXED BY deliveries_leased
+    WHERE state = 'pending' AND claim > 0 AND due_at <= :ended ORDER BY due_at LIMIT :limit)
+RETURNING endpoint_id
+
+-- name: give_back
+UPDATE deliveries SET claim = 0, due_at = :now
+WHERE id IN (SELECT value ->> 0 FROM json_each(:claims)) AND state = 'pending'
+    AND claim IN (SELECT value ->> 1 FROM json_each(:claims))
+
+-- name: settle
+-- Fenced: only the holder of the claim moves the delivery. The token stays behind, negative, to
+-- tell those that were moved from those that were not.
+UPDATE deliveries SET state = v.column3, attempts = v.column4, due_at = v.column5,
+    ended_at = v.column6, reason = v.column7, claim = -v.column2
+FROM (VALUES :rows) AS v
+WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
+
+-- name: unsettled
+-- Of these (delivery, token) pairs, the ones whose claim was no longer theirs.
+SELECT json_group_array(wanted.value ->> 0)
+FROM json_each(:claims) AS wanted
+LEFT JOIN deliveries AS d ON d.id = wanted.value ->> 0 AND d.claim = -(wanted.value ->> 1)
+WHERE d.id IS NULL
+
+-- name: settle_late
+-- The lease was lost, but the receiver said 2xx: that is the truth, whoever holds the claim now.
+UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
+    reason = '', claim = 0
+WHERE id = :id AND state IN ('pending', 'failed')
+RETURNING attempts
+
+-- name: add_attempts
+INSERT INTO attempts (id, started_at, duration, status, error, detail, request_head,
+    response_head, response_body, response_truncated)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10
+FROM (VALUES :rows) WHERE column1 IS NOT NULL
+
+-- name: failing_endpoints
+SELECT id, failing FROM endpoints WHERE failing > 0
+
+-- name: set_failing
+UPDATE endpoints SET failing = :failing WHERE id = :id
+
+-- name: disable_endpoint
+UPDATE endpoints SET disabled_reason = :reason, disabled_at = :now, changed_at = :now,
+    stale_before = :stale_before, stale_reason = :stale_reason
+WHERE id = :id AND disabled_reason = '' AND removed_at IS NULL
+
+-- name: enable_endpoint
+UPDATE endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0, changed_at = :now
+WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
+
+-- name: stale
+-- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
+SELECT id FROM deliveries INDEXED BY deliveries_due
+WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim <= 0 AND id < :before
+LIMIT :limit
+
+-- name: stale_held
+SELECT id FROM deliveries INDEXED BY deliveries_held
+WHERE account_id = :account_id AND state = 'held' AND endpoint_id = :endpoint_id AND id < :before
+LIMIT :limit
+
+-- name: stale_endpoints
+SELECT id, account_id, stale_before, stale_reason FROM endpoints WHERE stale_before > 0
+
+-- name: discard
+UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('pending', 'held')
+
+-- name: usage_window
+SELECT minute, deliveries FROM usage WHERE account_id = :account_id AND minute >= :since
+
+-- name: set_usage
+INSERT INTO usage (account_id, minute, deliveries)
+SELECT column1, column2, column3 FROM (VALUES :rows) WHERE column1 IS NOT NULL
+ON CONFLICT (account_id, minute) DO UPDATE SET deliveries = excluded.deliveries
+
+-- name: drop_usage
+DELETE FROM usage WHERE minute < :before
+
+-- name: held_accounts
+SELECT DISTINCT account_id FROM deliveries INDEXED BY deliveries_held WHERE state = 'held'
+
+-- name: held_of_account
+SELECT id, endpoint_id FROM deliveries INDEXED BY deliveries_held
+WHERE account_id = :account_id AND state = 'held' ORDER BY id LIMIT :limit
+
+-- name: let_go
+UPDATE deliveries SET state = 'pending', due_at = :now, reason = ''
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
+
+-- name: counts
+SELECT
+    (SELECT count(*) FROM deliveries INDEXED BY deliveries_due
+        WHERE state = 'pending' AND claim <= 0)
+    + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
+        WHERE state = 'pending' AND claim > 0),
+    (SELECT count(*) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held')
+
+-- name: routes_of_account
+-- Everything fan-out needs to know of an account, in one value.
+SELECT a.project_id, a.plan, p.config, (
+    SELECT json_group_array(json_array(e.id, json(e.event_types))) FROM endpoints AS e
+    WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL)
+FROM accounts AS a JOIN projects AS p ON p.id = a.project_id WHERE a.id = :id AND a.removed_at IS NULL
+
+-- name: projects
+SELECT id, config, created_at, changed_at FROM projects WHERE removed_at IS NULL
+
+-- name: all_projects
+SELECT id, config FROM projects
+
+-- name: put_project
+INSERT INTO projects (id, name, config, created_at, changed_at)
+VALUES (:id, :name, :config, :now, :now)
+ON CONFLICT (name) WHERE removed_at IS NULL DO UPDATE SET config = excluded.config, changed_at = excluded.changed_at
+RETURNING id
+
+-- name: remove_project
+-- The row stays until its log is past retention.
+UPDATE projects SET removed_at = :now WHERE id = :id
+
+-- name: add_account
+INSERT INTO accounts (id, project_id, reference, name, plan, created_at)
+VALUES (:id, :project_id, :reference, :name, :plan, :now)
+
+-- name: accounts
+SELECT id, project_id, reference, name, plan, created_at FROM accounts
+
+-- name: change_account
+UPDATE accounts SET name = :name, plan = :plan WHERE id = :id
+
+-- name: remove_account
+UPDATE accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL
+
+-- name: add_endpoint
+INSERT INTO endpoints (id, project_id, account_id, url, event_types, name, description, headers,
+    created_at, changed_at)
+VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :now, :now)
+
+-- name: endpoints
+SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
+    disabled_at, failing, created_at, changed_at
+FROM endpoints
+
+-- name: count_endpoints
+SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS NULL
+
+-- name: change_endpoint
+UPDATE endpoints SET url = :url, event_types = :event_types, name = :name,
+    description = :description, headers = :headers, changed_at = :now
+WHERE id = :id
+
+-- name: remove_endpoint
+-- The row stays, without what it held in confidence: the log's deliveries refer to it.
+UPDATE endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
+    stale_before = :stale_before, stale_reason = 'endpoint removed'
+WHERE id = :id AND removed_at IS NULL
+
+-- name: add_secret
+INSERT INTO secrets (endpoint_id, created_at, sealed) VALUES (:endpoint_id, :created_at, :sealed)
+
+-- name: secrets_of
+SELECT sealed, created_at, retires_at FROM secrets
+WHERE endpoint_id = :endpoint_id ORDER BY created_at DESC
+
+-- name: retire_current
+UPDATE secrets SET retires_at = :retires_at WHERE endpoint_id = :endpoint_id AND retires_at IS NULL
+
+-- name: forget_secrets
+DELETE FROM secrets WHERE endpoint_id = :endpoint_id
+
+-- name: forget_retired
+DELETE FROM secrets WHERE retires_at <= :now RETURNING endpoint_id
+
+-- name: events
+SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload FROM events
+
+-- name: deliveries
+SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
+    d.attempts, d.due_at, d.ended_at, d.reason
+FROM deliveries AS d JOIN events AS e ON e.id = d.event_id
+
+-- name: deliveries_of_endpoint
+-- Its newest in the log, and what is too new to be there.
+d.id IN (
+    SELECT id FROM (
+        SELECT n.id FROM endpoint_log AS l CROSS JOIN deliveries AS n ON n.id = l.delivery_id
+        WHERE l.endpoint_id = :endpoint_id AND l.delivery_id < :below
+            AND n.state = coalesce(:state, n.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND endpoint_id = :endpoint_id)
+
+-- name: deliveries_of_account
+-- The newest few of each of its endpoints are where its newest are.
+d.id IN (
+    SELECT n.id FROM endpoints AS ep CROSS JOIN deliveries AS n ON n.id IN (
+        SELECT l.delivery_id FROM endpoint_log AS l CROSS JOIN deliveries AS x ON x.id = l.delivery_id
+        WHERE l.endpoint_id = ep.id AND l.delivery_id < :below AND x.state = coalesce(:state, x.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    WHERE ep.account_id = :scope_account
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND account_id = :scope_account)
+
+-- name: events_of_account
+id IN (
+    SELECT id FROM (
+        SELECT n.id FROM account_log AS l CROSS JOIN events AS n ON n.id = l.event_id
+        WHERE l.account_id = :scope_account AND l.event_id < :below
+            AND n.type = coalesce(:type, n.type)
+        ORDER BY l.event_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM events
+    WHERE id > (SELECT upto FROM logged WHERE what = 'events') AND account_id = :scope_account)
+
+-- name: log_deliveries
+INSERT INTO endpoint_log (endpoint_id, delivery_id)
+SELECT endpoint_id, id FROM deliveries WHERE id > :after AND id <= :upto ORDER BY endpoint_id, id
+
+-- name: log_events
+INSERT INTO account_log (account_id, event_id)
+SELECT account_id, id FROM events WHERE id > :after AND id <= :upto ORDER BY account_id, id
+
+-- name: next_deliveries
+SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit)
+
+-- name: next_events
+SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > :after ORDER BY id LIMIT :limit)
+
+-- name: logged
+SELECT upto FROM logged WHERE what = :what
+
+-- name: set_logged
+UPDATE logged SET upto = :upto WHERE what = :what
+
+-- name: attempts
+SELECT id - :delivery_id, started_at, duration, status, error, detail, request_head, response_head,
+    response_body, response_truncated
+FROM attempts WHERE id > :delivery_id AND id <= :delivery_id + 2047 ORDER BY id
+
+-- name: old_events
+-- Events past their retention that have nothing pending or held any more.
+SELECT id FROM events AS e WHERE project_id = :project_id AND id < :before AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.state IN ('pending', 'held'))
+ORDER BY id LIMIT :limit
+
+-- name: drop_attempts_of_events
+DELETE FROM attempts WHERE id IN (
+    SELECT a.id FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
+    WHERE d.event_id IN (SELECT value FROM json_each(:ids)))
+
+-- name: drop_endpoint_log_of_events
+DELETE FROM endpoint_log WHERE (endpoint_id, delivery_id) IN (
+    SELECT endpoint_id, id FROM deliveries WHERE event_id IN (SELECT value FROM json_each(:ids)))
+
+-- name: drop_account_log_of_events
+DELETE FROM account_log WHERE (account_id, event_id) IN (
+    SELECT account_id, id FROM events WHERE id IN (SELECT value FROM json_each(:ids)))
+
+-- name: drop_deliveries_of_events
+DELETE FROM deliveries WHERE event_id IN (SELECT value FROM json_each(:ids))
+
+-- name: drop_keys_of_events
+DELETE FROM idempotency WHERE event_id IN (SELECT value FROM json_each(:ids))
+
+-- name: drop_events
+DELETE FROM events WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: add_key
+INSERT INTO keys (id, digest, scope, project_id, account_id, name, last4, created_at)
+VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)
+
+-- name: keys
+SELECT id, scope, project_id, account_id, name, last4, created_at, used_at, revoked_at FROM keys
+
+-- name: revoke_key
+UPDATE keys SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id
+
+-- name: revoke_keys_of_account
+UPDATE keys SET revoked_at = :now WHERE account_id = :account_id AND revoked_at IS NULL RETURNING id
+
+-- name: revoke_keys_of_project
+UPDATE keys SET revoked_at = :now WHERE project_id = :id AND revoked_at IS NULL
+
+-- name: touch_key
+UPDATE keys SET used_at = :used_at WHERE id = :id AND coalesce(used_at, 0) < :used_at
+
+-- name: add_bin
+INSERT INTO bins (id, token, project_id, account_id, script, created_at, expires_at)
+VALUES (:id, :token, :project_id, :account_id, :script, :created_at, :expires_at)
+
+-- name: count_bins
+SELECT count(*) FROM bins
+WHERE project_id IS :project_id AND account_id IS :account_id AND expires_at > :now
+
+-- name: get_bin
+SELECT id, token, project_id, account_id, script, created_at, expires_at FROM bins
+WHERE token = :token AND expires_at > :now
+
+-- name: change_bin
+UPDATE bins SET script = :script WHERE token = :token
+
+-- name: drop_expired_bins
+DELETE FROM bins WHERE expires_at <= :now
+
+-- name: add_bin_request
+INSERT INTO bin_requests (id, bin_id, method, path, headers, body, body_size, answered, received_at,
+    verdict, reason)
+VALUES (:id, :bin_id, :method, :path, :headers, :body, :body_size, :answered, :received_at,
+    :verdict, :reason)
+
+-- name: trim_bin
+DELETE FROM bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
+    SELECT id FROM bin_requests WHERE bin_id = :bin_id ORDER BY id DESC LIMIT 1 OFFSET :keep), 0)
+
+-- name: bin_requests
+SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason
+FROM bin_requests
+
+-- name: remove_bin
+DELETE FROM bins WHERE id = :id
+
+-- name: clear_bin
+DELETE FROM bin_requests WHERE bin_id = :bin_id
+
+-- name: any_secret
+SELECT sealed FROM secrets LIMIT 1
+
+-- name: last_id
+SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM deliveries), 0),
+    coalesce((SELECT max(id) FROM endpoints), 0),
+    coalesce((SELECT max(id) FROM accounts), 0), coalesce((SELECT max(id) FROM projects), 0),
+    coalesce((SELECT max(id) FROM keys), 0), coalesce((SELECT max(id) FROM bins), 0),
+    coalesce((SELECT max(id) FROM bin_requests), 0))

@@ -1,0 +1,276 @@
+"""Between rows and nouns: the one place that knows both."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from hooktide.domain.model import (
+    Account,
+    ActiveSecret,
+    ApiKey,
+    Attempt,
+    Bin,
+    BinRequest,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Event,
+    KeyScope,
+    Micros,
+    Origin,
+    Secret,
+    SignatureVerdict,
+)
+from hooktide.domain.project import Project
+from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.store.base import Done, EventRow, ProjectRow
+from hooktide.vault import Vault
+
+Row: TypeAlias = tuple[Any, ...]
+
+read_project_json = msgspec.json.Decoder(Project).decode
+read_claimable = msgspec.json.Decoder(
+    list[tuple[int, int, int, Origin, int, int, str, str, int, int, str]]
+).decode
+read_pairs = msgspec.json.Decoder(list[tuple[int, int | None]]).decode
+read_ids = msgspec.json.Decoder(list[int]).decode
+read_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
+read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...]]]).decode
+read_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
+to_json = msgspec.json.encode
+
+
+def json_text(value: Any) -> str:
+    """Write a value as JSON text, as statements take it."""
+    return to_json(value).decode()
+
+
+def project_row(row: Row) -> ProjectRow:
+    """Read ``id, config, created_at, changed_at``."""
+    return ProjectRow(
+        id=row[0], project=read_project_json(row[1]), created_at=row[2], changed_at=row[3]
+    )
+
+
+def account(row: Row) -> Account:
+    """Read an account's columns."""
+    return Account(
+        id=row[0], project_id=row[1], reference=row[2], name=row[3], plan=row[4], created_at=row[5]
+    )
+
+
+def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpoint:
+    """Read an endpoint's columns and join its secrets."""
+    return Endpoint(
+        id=row[0],
+        project_id=row[1],
+        account_id=row[2],
+        url=row[3],
+        event_types=read_patterns(row[4]),
+        name=row[5],
+        description=row[6],
+        headers=read_headers(vault.open(row[7])),
+        disabled_reason=row[8],
+        disabled_at=row[9],
+        failing=row[10],
+        created_at=row[11],
+        changed_at=row[12],
+        secrets=secrets,
+    )
+
+
+def seal_headers(headers: tuple[tuple[str, str], ...], vault: Vault) -> bytes:
+    """Seal an endpoint's own headers: they may hold the customer's credentials."""
+    return vault.seal(to_json(headers))
+
+
+def seal_secret(secret: Secret, vault: Vault) -> bytes:
+    """Seal both forms of a secret."""
+    return vault.seal(to_json((secret.text, secret.key)))
+
+
+def active_secret(row: Row, vault: Vault) -> ActiveSecret:
+    """Read ``sealed, created_at, retires_at``."""
+    text, key = msgspec.json.decode(vault.open(row[0]), type=tuple[str, bytes])
+    return ActiveSecret(secret=Secret(text, key), created_at=row[1], retires_at=row[2])
+
+
+def event_columns(event: Event, project_id: int, deliveries: int) -> Row:
+    """Return an event's columns in the order of ``add_events``."""
+    return (
+        event.id,
+        project_id,
+        event.account_id,
+        event.type,
+        event.transition,
+        int(event.test),
+        event.occurred_at,
+        deliveries,
+        event.payload,
+    )
+
+
+def event_row(row: Row) -> EventRow:
+    """Read an event's columns."""
+    return EventRow(
+        project_id=row[1],
+        deliveries=row[7],
+        event=Event(
+            id=row[0],
+            account_id=row[2],
+            type=row[3],
+            transition=row[4],
+            test=bool(row[5]),
+            occurred_at=row[6],
+            payload=row[8],
+        ),
+    )
+
+
+def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
+    """Read one item of ``claimable``."""
+    delivery_id, endpoint_id, attempts, origin, event_id, account_id, *rest = item
+    kind, transition, test, occurred_at, payload = rest
+    event = Event(
+        id=event_id,
+        account_id=account_id,
+        type=kind,
+        transition=transition,
+        test=bool(test),
+        occurred_at=occurred_at,
+        payload=payload.encode(),
+    )
+    return Claim(
+        delivery_id=delivery_id,
+        endpoint_id=endpoint_id,
+        event=event,
+        attempt=attempts + 1,
+        token=token,
+        lease_ends_at=lease_ends_at,
+        origin=origin,
+    )
+
+
+def delivery(row: Row) -> Delivery:
+    """Read a delivery's columns and its event's type."""
+    return Delivery(
+        id=row[0],
+        project_id=row[1],
+        account_id=row[2],
+        event_id=row[3],
+        endpoint_id=row[4],
+        event_type=row[5],
+        origin=Origin(row[6]),
+        state=DeliveryState(row[7]),
+        attempts=row[8],
+        due_at=row[9],
+        ended_at=row[10],
+        reason=row[11],
+    )
+
+
+def attempt(delivery_id: int, row: Row) -> Attempt:
+    """Read an attempt's columns."""
+    return Attempt(
+        delivery_id=delivery_id,
+        number=row[0],
+        started_at=row[1],
+        duration=row[2],
+        status=row[3],
+        error=row[4],
+        detail=row[5],
+        request_head=row[6],
+        response_head=row[7],
+        response_body=row[8],
+        response_truncated=bool(row[9]),
+    )
+
+
+def attempt_columns(made: Attempt, number: int) -> Row:
+    """Return an attempt's columns in the order of ``add_attempts``."""
+    return (
+        made.delivery_id + number,
+        made.started_at,
+        made.duration,
+        made.status,
+        made.error,
+        made.detail,
+        made.request_head,
+        made.response_head,
+        made.response_body,
+        int(made.response_truncated),
+    )
+
+
+def settle_columns(done: Done, stale_reason: str) -> Row:
+    """Return where a verdict moves its delivery, in the order of ``settle``.
+
+    ``stale_reason`` (empty: none) is why the endpoint wants nothing more: then a delivery that
+    would be tried again is discarded instead.
+    """
+    held, made = done.claim, done.attempt
+    state, attempts, due_at, reason = _destination(done.verdict, made, held.attempt)
+    if stale_reason and state == "pending":
+        state, due_at, reason = "discarded", None, stale_reason
+    ended_at = made.started_at + made.duration if due_at is None else None
+    return held.delivery_id, held.token, state, attempts, due_at, ended_at, reason
+
+
+def _destination(
+    verdict: Verdict, made: Attempt, number: int
+) -> tuple[str, int, Micros | None, str]:
+    match verdict:
+        case Delivered():
+            return "delivered", number, None, ""
+        case RetryAt(due_at=due_at):
+            return "pending", number, due_at, ""
+        case Again(due_at=due_at):
+            return "pending", number - 1, due_at, ""
+        case Failed() | Gone():
+            return "failed", number, None, made.error or f"status {made.status}"
+
+
+def api_key(row: Row) -> ApiKey:
+    """Read a key's columns."""
+    return ApiKey(
+        id=row[0],
+        scope=KeyScope(row[1]),
+        project_id=row[2],
+        account_id=row[3],
+        name=row[4],
+        last4=row[5],
+        created_at=row[6],
+        used_at=row[7],
+        revoked_at=row[8],
+    )
+
+
+def bin_(row: Row) -> Bin:
+    """Read a bin's columns."""
+    return Bin(
+        id=row[0],
+        token=row[1],
+        project_id=row[2],
+        account_id=row[3],
+        script=row[4],
+        created_at=row[5],
+        expires_at=row[6],
+    )
+
+
+def bin_request(row: Row) -> BinRequest:
+    """Read a kept request's columns."""
+    return BinRequest(
+        id=row[0],
+        bin_id=row[1],
+        method=row[2],
+        path=row[3],
+        headers=read_headers(row[4]),
+        body=row[5],
+        body_size=row[6],
+        answered=row[7],
+        received_at=row[8],
+        verdict=SignatureVerdict(row[9]),
+        reason=row[10],
+    )

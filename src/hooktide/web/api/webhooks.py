@@ -1,0 +1,194 @@
+"""``/webhooks``: the API of a project's customers, in the words of the project's own guide.
+
+Each project says what the fields of an endpoint are called (``fields`` in its file): Defacto's
+customers send ``to_url``. An account's key reaches the account's own endpoints and nothing else.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hooktide.actions.endpoints import Wanted
+from hooktide.domain.errors import Fault, InvalidError
+from hooktide.domain.ids import read, show
+from hooktide.domain.model import Endpoint
+from hooktide.domain.project import Fields
+from hooktide.domain.signing import whsec
+from hooktide.domain.times import show_time
+from hooktide.web.api.endpoints import (
+    MASK,
+    Description,
+    EndpointChange,
+    Headers,
+    Name,
+    Types,
+    Url,
+    changes_of,
+)
+from hooktide.web.operation import CUSTOMERS, Call, operation
+from hooktide.web.pages import Listed, PageQuery
+from hooktide.web.reading import broken_rule
+
+_FIELD_RULES = ("invalid_url", "unknown_event_type", "invalid_headers", "invalid_text")
+
+
+class WebhookIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A new endpoint, under our names."""
+
+    url: Url
+    event_types: Types
+    name: Name = ""
+    description: Description = ""
+    headers: Headers = {}
+
+
+class WebhookChange(EndpointChange, forbid_unknown_fields=True):
+    """What to change of an endpoint, under our names."""
+
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+@operation(
+    "POST",
+    "/webhooks",
+    who=CUSTOMERS,
+    status=201,
+    problems=("webhooks_not_offered", "plan_limit_reached", *_FIELD_RULES),
+)
+async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Add a webhook.
+
+    The fields are the project's own (by default `url`, `event_types`, `name`, `description`,
+    `headers`); the answer shows the secret, this once.
+    """
+    fields = await _fields(call)
+    ours = _in_our_words(body, WebhookIn, fields)
+    try:
+        given = _read(ours, WebhookIn)
+        wanted = Wanted(
+            url=given.url,
+            event_types=tuple(given.event_types),
+            name=given.name,
+            description=given.description,
+            headers=given.headers,
+        )
+        made, secret = await call.services.endpoints.add(call.scope, None, wanted)
+        row = await call.services.accounts.project(call.scope, None)
+    except InvalidError as error:
+        raise _in_their_words(error, fields) from None
+    # Without a signature of its own the project's receivers verify the Standard Webhooks headers.
+    shown = secret.text if row.project.dialect.signature else whsec(secret)
+    return {**_shown(made, fields), fields.secret: shown}
+
+
+@operation("GET", "/webhooks", who=CUSTOMERS)
+async def list_webhooks(call: Call, query: PageQuery) -> Listed[dict[str, Any]]:
+    """List the webhooks, newest first."""
+    fields = await _fields(call)
+    page = await call.services.store.list_endpoints(call.scope, call.before(query), query.limit)
+    return call.listed(page, [_shown(each, fields) for each in page.items])
+
+
+@operation("GET", "/webhooks/{id}", who=CUSTOMERS)
+async def get_webhook(call: Call, id: str) -> dict[str, Any]:
+    """Get a webhook."""
+    endpoint = await call.services.store.get_endpoint(call.scope, read("ep", id))
+    return _shown(endpoint, await _fields(call))
+
+
+@operation("PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=_FIELD_RULES)
+async def change_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Change a webhook; what is absent stays. `enabled` switches it off and on."""
+    fields, number = await _fields(call), read("ep", id)
+    endpoints = call.services.endpoints
+    ours = _in_our_words(body, WebhookChange, fields)
+    try:
+        given = changes_of(_read(ours, WebhookChange))
+        enabled = given.pop("enabled", None)
+        endpoint = await endpoints.change(call.scope, number, given)
+    except InvalidError as error:
+        raise _in_their_words(error, fields) from None
+    if enabled is not None:
+        switch = endpoints.enable if enabled else endpoints.disable
+        endpoint = await switch(call.scope, number)
+    return _shown(endpoint, fields)
+
+
+@operation("DELETE", "/webhooks/{id}", who=CUSTOMERS, status=204)
+async def remove_webhook(call: Call, id: str) -> None:
+    """Remove a webhook; what is pending for it is discarded."""
+    await call.services.endpoints.remove(call.scope, read("ep", id))
+
+
+async def _fields(call: Call) -> Fields:
+    row = await call.services.accounts.project(call.scope, None)
+    return row.project.fields
+
+
+def _in_our_words(
+    body: Mapping[str, Any], kind: type[msgspec.Struct], fields: Fields
+) -> dict[str, Any]:
+    """Give the members of a body the names of ``kind``'s fields.
+
+    :raises InvalidError: it has a member that is none of them.
+    """
+    ours = {getattr(fields, name): name for name in kind.__struct_fields__}
+    for name in body:
+        if name not in ours:
+            known = ", ".join(ours)
+            raise InvalidError(
+                "invalid_body",
+                f"there is no field {name[:100]!r}; there are {known}",
+                pointer="/" + name[:100].replace("~", "~0").replace("/", "~1"),
+            )
+    return {ours[name]: value for name, value in body.items()}
+
+
+def _read(ours: Mapping[str, Any], kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(ours, kind)
+    except msgspec.ValidationError as error:
+        raise broken_rule(error, "invalid_body") from None
+
+
+def _in_their_words(error: InvalidError, fields: Fields) -> InvalidError:
+    """Speak of fields, and point at them, by the names that the caller knows."""
+    told = InvalidError(error.code, _their_detail(error.detail, fields), status=error.status)
+    told.faults = tuple(
+        Fault(
+            _their_pointer(fault.pointer, fields), fault.code, _their_detail(fault.detail, fields)
+        )
+        for fault in error.faults
+    )
+    return told
+
+
+def _their_detail(detail: str, fields: Fields) -> str:
+    return _QUOTED.sub(lambda found: f"`{getattr(fields, found[1], found[1])}`", detail)
+
+
+_QUOTED = re.compile("`([a-z_]+)`")
+
+
+def _their_pointer(pointer: str, fields: Fields) -> str:
+    _, _, path = pointer.partition("/")
+    name, slash, rest = path.partition("/")
+    return f"/{getattr(fields, name)}{slash}{rest}" if name in Fields.__slots__ else pointer
+
+
+def _shown(endpoint: Endpoint, fields: Fields) -> dict[str, Any]:
+    return {
+        fields.id: show("ep", endpoint.id),
+        fields.url: endpoint.url,
+        fields.event_types: endpoint.event_types,
+        fields.name: endpoint.name,
+        fields.description: endpoint.description,
+        fields.headers: {name: MASK for name, _ in endpoint.headers},
+        fields.enabled: endpoint.enabled,
+        fields.created_at: show_time(endpoint.created_at),
+    }
+
+
+OPERATIONS = (add_webhook, list_webhooks, get_webhook, change_webhook, remove_webhook)

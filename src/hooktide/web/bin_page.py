@@ -1,0 +1,237 @@
+"""A bin's page: what came in on the left, one request on the right, and it updates live.
+
+Rendered on the server and whole without JavaScript (it then reloads itself every few seconds); with
+it, a stream of server-sent events says when there is something new. Text from outside is escaped,
+and characters that would hide or turn it around are written out.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import msgspec
+from jinja2 import Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from hooktide.actions.bins import Bins
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.ids import show
+from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
+from hooktide.domain.times import show_time
+from hooktide.web.bin_answers import not_found, raw_response, request_id
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+SHOWN_REQUESTS = 200
+HEARTBEAT = 15.0
+
+PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+# C0 and C1 controls but tab and newline, and what turns the direction of text around or hides.
+_HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+_pages = Environment(
+    loader=PackageLoader("hooktide.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+
+
+class BinPage:
+    """The page of a bin and what it is made of; knowing the token is all it takes."""
+
+    def __init__(self, bins: Bins, public_url: str, stopping: asyncio.Event) -> None:
+        self._bins = bins
+        self._public_url = public_url
+        self._stopping = stopping
+
+    def routes(self) -> list[Route]:
+        """Return the page's routes."""
+        return [
+            Route("/static/bin.css", _static("bin.css", "text/css")),
+            Route("/static/bin.js", _static("bin.js", "text/javascript")),
+            Route("/bin/{token}/page", _or_not_found(self.page)),
+            Route("/bin/{token}/events", _or_not_found(self.events)),
+            Route("/bin/{token}/requests/{id}/raw", _or_not_found(self.raw)),
+            Route("/bin/{token}/clear", _or_not_found(self.clear), methods=["POST"]),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """``GET /bin/{token}/page``; ``?request=req_...`` opens that one, else the newest."""
+        found = await self._bins.open(request.path_params["token"])
+        kept = (await self._bins.requests(found, None, SHOWN_REQUESTS)).items
+        wanted = request.query_params.get("request")
+        chosen = await self._chosen(found, kept, wanted)
+        html = _pages.get_template("bin.html").render(
+            url=f"{self._public_url}/bin/{found.token}",
+            base=f"/bin/{found.token}",
+            expires=show_time(found.expires_at)[:16].replace("T", " "),
+            rows=[_row(item) for item in kept],
+            opened=None if chosen is None else _opened(chosen),
+            following=wanted is None,
+        )
+        return Response(html, headers=PAGE_HEADERS, media_type="text/html")
+
+    async def _chosen(
+        self, found: Bin, kept: Sequence[BinRequest], wanted: str | None
+    ) -> BinRequest | None:
+        if wanted is None:
+            return kept[0] if kept else None
+        return await self._bins.request(found, request_id(wanted))
+
+    async def raw(self, request: Request) -> Response:
+        """``GET /bin/{token}/requests/{id}/raw``: the body as a file."""
+        found = await self._bins.open(request.path_params["token"])
+        return raw_response(await self._bins.request(found, request_id(request.path_params["id"])))
+
+    async def clear(self, request: Request) -> Response:
+        """``POST /bin/{token}/clear``: forget what came in, and show the empty page."""
+        found = await self._bins.open(request.path_params["token"])
+        await self._bins.clear(found)
+        return RedirectResponse(f"/bin/{found.token}/page", 303)
+
+    async def events(self, request: Request) -> Response:
+        """``GET /bin/{token}/events``: one server-sent event for each request that comes in."""
+        found = await self._bins.open(request.path_params["token"])
+        return StreamingResponse(
+            self._stream(found),
+            headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+            media_type="text/event-stream",
+        )
+
+    async def _stream(self, found: Bin) -> AsyncIterator[bytes]:
+        """Say what is new until the server stops, which no open stream may hold up."""
+        with self._bins.watch(found) as news:
+            if news is None:
+                yield b"retry: 60000\n\n"
+                return
+            yield b"retry: 2000\n\n"
+            stop: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
+            try:
+                while not stop.done():
+                    yield await _next_event(news, stop)
+            finally:
+                stop.cancel()
+
+
+async def _next_event(news: asyncio.Queue[int], stop: asyncio.Task[Any]) -> bytes:
+    new: asyncio.Task[Any] = asyncio.create_task(news.get())
+    try:
+        await asyncio.wait({new, stop}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+        return b"event: new\ndata: %d\n\n" % new.result() if new.done() else b": still here\n\n"
+    finally:
+        new.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the list."""
+
+    id: str
+    title: str
+    method: str
+    at: str
+    size: str
+    answered: int
+    verdict: SignatureVerdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The request on the right; ``pretty`` is None for a body that is no JSON."""
+
+    row: Row
+    path: str
+    headers: Sequence[tuple[str, str]]
+    pretty: str | None
+    raw: str
+    truncated: bool
+
+
+def _row(kept: BinRequest) -> Row:
+    return Row(
+        id=show("req", kept.id),
+        title=visible(_type_of(kept.body) or kept.path.partition("/bin/")[2][25:] or "request"),
+        method=kept.method,
+        at=show_time(kept.received_at),
+        size=_size(kept.body_size),
+        answered=kept.answered,
+        verdict=kept.verdict,
+        reason=kept.reason,
+    )
+
+
+def _opened(kept: BinRequest) -> Opened:
+    return Opened(
+        row=_row(kept),
+        path=visible(kept.path),
+        headers=[(name, visible(value)) for name, value in kept.headers],
+        pretty=_pretty(kept.body),
+        raw=visible(kept.body.decode("utf-8", "backslashreplace")),
+        truncated=kept.body_size > len(kept.body),
+    )
+
+
+class _Typed(msgspec.Struct):
+    """Where webhooks say what they are."""
+
+    type: str = ""
+    event_type: str = ""
+
+
+def _type_of(body: bytes) -> str:
+    try:
+        typed = msgspec.json.decode(body, type=_Typed)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ""
+    return (typed.type or typed.event_type)[:80]
+
+
+def _pretty(body: bytes) -> str | None:
+    """Indent JSON without touching its numbers, its key order or its duplicates."""
+    try:
+        return visible(msgspec.json.format(body, indent=2).decode())
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _size(size: int) -> str:
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
+
+
+def visible(text: str) -> str:
+    """Write out the characters that would not be seen or would turn the rest around."""
+    return _HIDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _or_not_found(handler: Handler) -> Handler:
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except NotFoundError:
+            return not_found()
+
+    return answer
+
+
+def _static(name: str, kind: str) -> Callable[[Request], Response]:
+    content = (files("hooktide.web") / "static" / name).read_bytes()
+    headers = {"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
+
+    def serve(_: Request) -> Response:
+        return Response(content, headers=headers, media_type=kind)
+
+    return serve

@@ -1,0 +1,77 @@
+"""What the site is built from, and what each operation has at hand."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hooktide.actions.accounts import Accounts
+from hooktide.actions.endpoints import Endpoints, TryNow
+from hooktide.actions.keys import Keys
+from hooktide.actions.projects import Projects
+from hooktide.domain.address import UrlPolicy
+from hooktide.domain.model import Micros
+from hooktide.store.base import Store
+from hooktide.store.directory import Directory
+from hooktide.web.auth import Authenticator
+from hooktide.web.pages import Cursors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """The parts that the composition root puts together.
+
+    ``try_now`` makes the attempt of a claim at once and records it; ``publish_door`` answers
+    ``POST /v1/events``; ``ready`` gives the reasons for not being ready; ``metrics_page`` is what
+    Prometheus reads.
+    """
+
+    store: Store
+    directory: Directory
+    auth: Authenticator
+    url_policy: UrlPolicy
+    clock: Callable[[], Micros]
+    public_url: str
+    cursor_key: bytes = field(repr=False)
+    try_now: TryNow
+    publish_door: ASGIApp
+    bin_routes: Sequence[Route]
+    ready: Callable[[], Awaitable[list[str]]]
+    metrics_page: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The actions behind the operations, made once."""
+
+    store: Store
+    directory: Directory
+    clock: Callable[[], Micros]
+    cursors: Cursors
+    accounts: Accounts
+    projects: Projects
+    endpoints: Endpoints
+    keys: Keys
+
+
+def make_services(deps: Deps) -> Services:
+    """Put the actions together."""
+    accounts = Accounts(deps.store, deps.directory, deps.clock)
+    return Services(
+        store=deps.store,
+        directory=deps.directory,
+        clock=deps.clock,
+        cursors=Cursors(deps.cursor_key),
+        accounts=accounts,
+        projects=Projects(deps.store, deps.clock),
+        endpoints=Endpoints(
+            store=deps.store,
+            directory=deps.directory,
+            accounts=accounts,
+            url_policy=deps.url_policy,
+            clock=deps.clock,
+            try_now=deps.try_now,
+        ),
+        keys=Keys(deps.store, deps.directory, accounts, deps.clock),
+    )

@@ -1,0 +1,222 @@
+"""The closed table of problems: what each ``type`` means and what to do about it.
+
+A code is part of the API: it is never renamed, and never means something else.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of problem: the status it is answered with, its title, and what to do."""
+
+    status: int
+    title: str
+    remedy: str
+
+
+PROBLEMS: dict[str, Problem] = {
+    # -- the request itself --------------------------------------------------------------------
+    "bad_request": Problem(
+        400, "The request is malformed", "Compare it with the API's description, /openapi.json."
+    ),
+    "invalid_json": Problem(
+        400,
+        "The body is not valid JSON",
+        "Send one JSON value in UTF-8, without NaN, lone surrogates or numbers beyond a double.",
+    ),
+    "duplicate_key": Problem(400, "A member is there twice", "Send each member of an object once."),
+    "unauthorized": Problem(
+        401,
+        "No valid key",
+        "Send one header Authorization: Bearer htk_... with a key that is not revoked.",
+    ),
+    "forbidden": Problem(
+        403,
+        "This key does not open that",
+        "Use a key with a wider scope: a project's for managing, an operator's for projects.",
+    ),
+    "not_found": Problem(
+        404,
+        "No such thing",
+        "Check the id. What belongs to somebody else looks just like what does not exist.",
+    ),
+    "method_not_allowed": Problem(
+        405, "This method is not allowed here", "Use one of those that the Allow header names."
+    ),
+    "request_timeout": Problem(
+        408, "The request came in too slowly", "Send it at once; it has 10 seconds and 50 KB/s."
+    ),
+    "body_too_large": Problem(413, "The body is too large", "Send less at once."),
+    "unsupported_media_type": Problem(
+        415,
+        "This content type is not understood",
+        "Send application/json in UTF-8 (a project file: application/toml).",
+    ),
+    "unsupported_encoding": Problem(
+        415, "This content encoding is not understood", "Send the body without Content-Encoding."
+    ),
+    "head_too_large": Problem(
+        431, "The head is too large", "Send a shorter URL, or fewer and shorter headers."
+    ),
+    "invalid_body": Problem(
+        422, "The body breaks a rule", "See errors: each names the place and the rule."
+    ),
+    "invalid_query": Problem(
+        422, "A query parameter breaks a rule", "See errors: each names the parameter and the rule."
+    ),
+    "invalid_limit": Problem(422, "The limit is out of range", "Give a whole number from 1."),
+    "invalid_cursor": Problem(
+        422,
+        "This cursor belongs to no such list",
+        "Use next_cursor as it was given, with the same key and the same filters; or start again.",
+    ),
+    "too_deep": Problem(422, "The JSON is nested too deeply", "Nest at most 64 levels."),
+    # -- projects, accounts, keys ---------------------------------------------------------------
+    "invalid_project": Problem(
+        422,
+        "The project file is wrong",
+        "See errors for the line, the key and the reason. Nothing was changed.",
+    ),
+    "project_name_differs": Problem(
+        422, "The file is for another project", "Use the file's own name in the path."
+    ),
+    "project_in_use": Problem(409, "The project has accounts", "Remove its accounts first."),
+    "plan_in_use": Problem(
+        409,
+        "Accounts are on a plan that would go",
+        "Move them to another plan first. Nothing was changed.",
+    ),
+    "project_missing": Problem(
+        422, "The project is not named", "Name it: an operator's key reaches all of them."
+    ),
+    "account_exists": Problem(
+        409, "There is an account with this reference", "Use that account, or another reference."
+    ),
+    "account_missing": Problem(
+        422, "The account is not named", "Name it, by its acc_ id or the product's own reference."
+    ),
+    "delivery_held": Problem(
+        409, "The delivery is held", "It is sent by itself when the plan's hour has room."
+    ),
+    "key_known": Problem(409, "This key was in use before", "Make another one."),
+    "ambiguous_account": Problem(
+        409, "Several projects have this reference", "Give the account's acc_ id."
+    ),
+    "invalid_reference": Problem(
+        422,
+        "This reference cannot be used",
+        "Use 1 to 200 visible characters that do not look like an acc_ id.",
+    ),
+    "invalid_text": Problem(
+        422, "This text cannot be used", "Leave out control characters and spaces at its ends."
+    ),
+    "unknown_plan": Problem(
+        422, "The project has no such plan", "Use one of the plans in the project's file."
+    ),
+    "invalid_key_scope": Problem(
+        422,
+        "The scope and what it names do not fit",
+        'Name a project for "project", an account for "account", and neither for "operator".',
+    ),
+    # -- event types and endpoints --------------------------------------------------------------
+    "unknown_event_type": Problem(
+        422, "The project has no such event type", "See GET /v1/event-types."
+    ),
+    "invalid_event_type": Problem(
+        422, "The event type breaks a rule", "See errors: each names the place and the rule."
+    ),
+    "invalid_url": Problem(
+        422,
+        "This URL cannot be sent to",
+        "Use a public https:// URL. errors names the rule that it breaks.",
+    ),
+    "invalid_headers": Problem(
+        422, "These headers cannot be added", "errors names the header and the rule."
+    ),
+    "webhooks_not_offered": Problem(
+        403,
+        "Webhooks are not offered to this account",
+        "Add the account's reference to accounts in the project's file.",
+    ),
+    "event_type_not_offered": Problem(
+        403,
+        "This event type is not offered to this account",
+        "Add the account's reference to the event type's accounts in the project's file.",
+    ),
+    "plan_limit_reached": Problem(
+        403,
+        "The account's plan is used up",
+        "limit says how much it allows. Move the account to a larger plan, or wait where "
+        "Retry-After says so.",
+    ),
+    "endpoint_disabled": Problem(
+        409, "The endpoint is disabled", "Enable it first: POST /v1/endpoints/{id}/enable."
+    ),
+    "endpoint_removed": Problem(
+        409, "The endpoint was removed", "Nothing can be sent to it any more; make a new one."
+    ),
+    "too_many_secrets": Problem(
+        409, "Too many secrets sign at once", "Wait until the oldest has retired."
+    ),
+    # -- bins -----------------------------------------------------------------------------------
+    "too_many_bins": Problem(
+        409,
+        "This scope has 100 bins",
+        "Use one of them again, or remove one; give new ones a shorter ttl_seconds.",
+    ),
+    # -- events ---------------------------------------------------------------------------------
+    "invalid_event": Problem(
+        422, "The event breaks a rule", "See errors: each names the place and the rule."
+    ),
+    "invalid_batch": Problem(422, "The batch is empty or too long", "Send 1 to 1,000 events."),
+    "invalid_time": Problem(
+        422, "This is no instant", "Write it like 2026-01-31T12:00:00Z, with its offset."
+    ),
+    "payload_too_large": Problem(413, "The payload is too large", "Send 256 KB at most."),
+    "payload_breaks_schema": Problem(
+        422, "The payload breaks its schema", "errors names each place and rule."
+    ),
+    "payload_not_an_object": Problem(
+        422, "The payload is not an object", "This project's envelope takes members from it."
+    ),
+    "payload_member_missing": Problem(
+        422, "The payload lacks a member", "This project's envelope takes it from the payload."
+    ),
+    "transition_missing": Problem(
+        422, "The transition is missing", "This project's events tell what happened: add it."
+    ),
+    "transition_too_long": Problem(422, "The transition is too long", "200 characters at most."),
+    "invalid_idempotency_key": Problem(
+        422, "The idempotency key is too long", "255 characters at most."
+    ),
+    "idempotency_key_of_batch": Problem(
+        422,
+        "The Idempotency-Key header is for one event",
+        "Give each event of an array its own idempotency_key.",
+    ),
+    "idempotency_key_twice": Problem(
+        422, "Two idempotency keys", "Send it in the header or in the body, not two of them."
+    ),
+    "idempotency_key_reuse": Problem(
+        422,
+        "The idempotency key was used for another event",
+        "Use a new key for a new event. Nothing was stored.",
+    ),
+    "project_not_live": Problem(
+        409,
+        "The project is in test mode",
+        'Publish with "test": true, or set mode = "live" in the project\'s file.',
+    ),
+    # -- ours -----------------------------------------------------------------------------------
+    "internal": Problem(
+        500,
+        "Something went wrong here",
+        "It is our fault. Tell the operator the instance: the log has it too.",
+    ),
+    "unavailable": Problem(
+        503,
+        "Not available just now",
+        "Make the same request again after Retry-After seconds; publish with an idempotency key.",
+    ),
+}

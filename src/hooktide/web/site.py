@@ -1,0 +1,160 @@
+"""The whole site as one ASGI application: the hot door first, then everything that is routed.
+
+``build_site`` is all that the composition root calls. Each area of ``web.api`` lists its operations
+in ``OPERATIONS``; routes from elsewhere bring their documents as ``documented`` on their handlers.
+"""
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hooktide.domain.errors import HooktideError
+from hooktide.web.api import (
+    accounts,
+    deliveries,
+    endpoints,
+    event_types,
+    events,
+    keys,
+    projects,
+    webhooks,
+)
+from hooktide.web.bin_api import DOCUMENTS as BIN_DOCUMENTS
+from hooktide.web.deps import Deps, make_services
+from hooktide.web.openapi import make_openapi
+from hooktide.web.operation import JSON, Documented, Operation
+from hooktide.web.problems import explain_route, problem_bytes, problem_response
+
+__all__ = ["Deps", "build_site"]
+
+log = logging.getLogger("hooktide.web")
+
+OPERATIONS: tuple[Operation, ...] = (
+    *projects.OPERATIONS,
+    *accounts.OPERATIONS,
+    *event_types.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *events.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *keys.OPERATIONS,
+    *webhooks.OPERATIONS,
+)
+
+
+def build_site(deps: Deps) -> ASGIApp:
+    """Build the application that answers everything."""
+    return Site(deps)
+
+
+class Site:
+    """Answers every request; what goes wrong, known or not, is a problem (RFC 9457)."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._publish = deps.publish_door
+        self._routes = _routes(deps)
+        router = Router(self._routes, redirect_slashes=False)
+        handlers = {HTTPException: self._unrouted, HooktideError: problem_response}
+        self._routed = ExceptionMiddleware(router, handlers=handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answer = Answer(send)
+        try:
+            if scope["path"] == "/v1/events" and scope.get("method") == "POST":
+                await self._publish(scope, receive, answer)
+            else:
+                # Starlette raises what it cannot route only inside an application of its kind.
+                scope["app"] = self
+                await self._routed(scope, receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001  # the last wall: whatever it is, no stack goes out
+            await answer.fail(error)
+
+    async def _unrouted(self, request: Request, error: Exception) -> Response:
+        """Answer what has no route; Starlette's Allow knows only the path's first route."""
+        response = await problem_response(request, error)
+        if response.status_code == 405:
+            response.headers["allow"] = ", ".join(sorted(self._allowed(request.scope)))
+        return response
+
+    def _allowed(self, scope: Scope) -> set[str]:
+        matching = [each for each in self._routes if each.matches(scope)[0] is not Match.NONE]
+        own = {"POST"} if scope["path"] == "/v1/events" else set()
+        return own.union(*[each.methods or () for each in matching])
+
+
+class Answer:
+    """``send``, knowing whether the answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        self._begun = True
+        await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        """Log a bug of ours, and answer 500 if there is still time to."""
+        status, body, headers = problem_bytes(error)
+        instance = msgspec.json.decode(body)["instance"]
+        log.error("unexpected error, instance %s", instance, exc_info=error)
+        if not self._begun:
+            headers.append((b"content-length", b"%d" % len(body)))
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": body})
+
+
+def _routes(deps: Deps) -> list[Route]:
+    services = make_services(deps)
+    documents = [each.document for each in OPERATIONS] + [events.PUBLISH]
+    return [
+        *[each.route(services, deps.auth) for each in OPERATIONS],
+        *deps.bin_routes,
+        explain_route,
+        *_health_routes(deps),
+        _openapi_route([*documents, *_brought(deps.bin_routes), *BIN_DOCUMENTS], deps.public_url),
+    ]
+
+
+def _brought(routes: Iterable[Route]) -> list[Documented]:
+    """Return the documents that routes from elsewhere bring."""
+    found = [getattr(route.endpoint, "documented", None) for route in routes]
+    return [each for each in found if each is not None]
+
+
+def _openapi_route(documents: list[Documented], public_url: str) -> Route:
+    text = msgspec.json.encode(make_openapi(documents, public_url))
+
+    async def document(_: Request) -> Response:
+        return Response(text, media_type=JSON)
+
+    return Route("/openapi.json", document)
+
+
+def _health_routes(deps: Deps) -> list[Route]:
+    async def live(_: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type=JSON)
+
+    async def ready(_: Request) -> Response:
+        reasons = await deps.ready()
+        answer = {"status": "not ready" if reasons else "ok", "reasons": reasons}
+        return Response(msgspec.json.encode(answer), 503 if reasons else 200, media_type=JSON)
+
+    async def metrics(_: Request) -> Response:
+        return Response(deps.metrics_page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return [
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/metrics", metrics),
+    ]

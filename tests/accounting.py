@@ -1,0 +1,209 @@
+"""Accounts for every event: what was sent, what was answered 202, what arrived.
+
+A producer publishes events with idempotency keys and repeats whatever was not answered, as a
+careful app would. A receiver notes each request. At the end ``check`` compares the two.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import httptools
+import msgspec
+from standardwebhooks import Webhook
+
+PROJECT = """
+name = "accounting"
+title = "Accounting"
+
+[dialect]
+standard_headers = true
+envelope = "payload"
+
+[retry]
+delays = ["1s"]
+
+[plans.all]
+retries = 20
+
+[event_types."thing.happened"]
+description = "Something happened."
+"""
+
+
+@dataclass
+class Arrived:
+    """One request that reached the receiver."""
+
+    endpoint: str
+    event_id: str
+    digest: bytes
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Ledger:
+    """What is known of the events of one run; requests to ``hanging`` paths get no answer."""
+
+    acked: dict[str, bytes] = field(default_factory=dict)
+    unknown: int = 0
+    refused: int = 0
+    arrived: list[Arrived] = field(default_factory=list)
+    answered_ok: set[tuple[str, str]] = field(default_factory=set)
+    answers_ok: int = 0
+    open: set[asyncio.BaseTransport] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+
+    def check(self, endpoints: dict[str, str]) -> None:
+        """Assert that nothing was lost, changed, forged or made up.
+
+        ``endpoints``: the paths of the endpoints with their ``whsec_`` secrets.
+        """
+        bodies = {event_id: hashlib.sha256(body).digest() for event_id, body in self.acked.items()}
+        got: dict[str, set[str]] = defaultdict(set)
+        for item in self.arrived:
+            assert item.event_id in bodies, f"{item.event_id} was never accepted"
+            assert item.digest == bodies[item.event_id], f"{item.event_id} arrived changed"
+            got[item.endpoint].add(item.event_id)
+        for path in endpoints:
+            missing = bodies.keys() - {e for p, e in self.answered_ok if p == path}
+            assert not missing, f"{len(missing)} of {len(bodies)} events were lost on {path}"
+        for item in random.Random(1).sample(self.arrived, min(500, len(self.arrived))):
+            Webhook(endpoints[item.endpoint]).verify(item.body, item.headers)
+
+    def arrived_at(self, path: str) -> list[str]:
+        """The ids of the events that came to a path, in their order."""
+        return [item.event_id for item in self.arrived if item.endpoint == path]
+
+    @property
+    def duplicates(self) -> int:
+        """How many requests an endpoint got again although it had answered them 2xx."""
+        return self.answers_ok - len(self.answered_ok)
+
+
+class Receiver(asyncio.Protocol):
+    """A receiver; its path says how it behaves: `ok`, `fail` (500), `flaky` (30 % 500), `slow`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._chance = random.Random(7)
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = b""
+        self._url = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._ledger.open.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ledger.open.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._url = url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        path, _, _ = self._url.decode().partition("?")
+        headers, body = self._headers, self._body
+        self._headers, self._body = {}, b""
+        event_id = headers["webhook-id"]
+        digest = hashlib.sha256(body).digest()
+        self._ledger.arrived.append(Arrived(path, event_id, digest, headers, body))
+        if path in self._ledger.hanging:
+            return
+        if path == "/fail" or (path == "/flaky" and self._chance.random() < 0.3):
+            self._answer(b"500 Oops")
+            return
+        self._ledger.answered_ok.add((path, event_id))
+        self._ledger.answers_ok += 1
+        if path == "/slow":
+            asyncio.get_running_loop().call_later(0.05, self._answer, b"200 OK")
+        else:
+            self._answer(b"200 OK")
+
+    def _answer(self, status: bytes) -> None:
+        self._transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n")  # type: ignore[attr-defined]
+
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def _close(streams: Streams | None) -> None:
+    if streams is not None:
+        streams[1].close()
+
+
+class Producer:
+    """Publishes events over a few connections until told to stop; repeats what got no answer."""
+
+    def __init__(self, port: int, key: str, account: str, ledger: Ledger) -> None:
+        self._port = port
+        self._key = key
+        self._account = account
+        self._ledger = ledger
+        self._number = 0
+        self.stop = asyncio.Event()
+
+    async def run(self, connections: int) -> None:
+        """Publish until ``stop`` is set and everything begun was answered."""
+        await asyncio.gather(*(self._publish_all() for _ in range(connections)))
+
+    async def _publish_all(self) -> None:
+        streams: Streams | None = None
+        while not self.stop.is_set():
+            self._number += 1
+            body = b'{"n":%d,"text":"%s"}' % (self._number, b"x" * (self._number % 700))
+            key = f"run-{self._number}"
+            while True:
+                try:
+                    streams = streams or await asyncio.open_connection("127.0.0.1", self._port)
+                    status, answer = await self._post(*streams, body, key)
+                except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                    self._ledger.unknown += 1
+                    _close(streams)
+                    streams = None
+                    await asyncio.sleep(0.02)
+                    continue
+                if status == 202:
+                    self._ledger.acked[msgspec.json.decode(answer)["id"]] = body
+                    break
+                assert status == 503, answer
+                self._ledger.refused += 1
+                await asyncio.sleep(0.02)
+        _close(streams)
+
+    async def _post(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        payload: bytes,
+        key: str,
+    ) -> tuple[int, bytes]:
+        body = b'{"account":"%s","type":"thing.happened","payload":%s}' % (
+            self._account.encode(),
+            payload,
+        )
+        head = (
+            f"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._key}\r\n"
+            f"idempotency-key: {key}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        async with asyncio.timeout(10):
+            head_bytes = await reader.readuntil(b"\r\n\r\n")
+            fields = dict(line.split(b": ", 1) for line in head_bytes.lower().splitlines()[1:-1])
+            answer = await reader.readexactly(int(fields[b"content-length"]))
+        return int(head_bytes.split(maxsplit=2)[1]), answer

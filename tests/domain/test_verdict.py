@@ -1,0 +1,98 @@
+"""What an outcome means for a delivery."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktide.domain.model import DAY, HOUR, SECOND
+from hooktide.domain.verdict import (
+    Again,
+    Delivered,
+    Failed,
+    Gone,
+    Outcome,
+    RetryAt,
+    Verdict,
+    judge,
+)
+
+NOW = 1_767_268_800 * SECOND
+DELAYS = (10 * SECOND, 60 * SECOND)
+
+
+def verdict(outcome: Outcome, attempt: int = 1, rand: float = 0.5) -> Verdict:
+    return judge(outcome, attempt=attempt, delays=DELAYS, now=NOW, rand=rand)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 226, 299])
+def test_any_2xx_is_delivered(status: int) -> None:
+    assert verdict(Outcome(status=status)) == Delivered()
+
+
+@pytest.mark.parametrize(
+    "status", [100, 101, 199, 300, 301, 304, 308, 400, 404, 409, 499, 500, 599]
+)
+def test_everything_else_is_tried_again(status: int) -> None:
+    assert verdict(Outcome(status=status)) == RetryAt(NOW + DELAYS[0])
+
+
+@pytest.mark.parametrize("error", ["timeout", "dns_error", "tls_error", "destination_forbidden"])
+def test_an_attempt_without_an_answer_is_tried_again(error: str) -> None:
+    assert verdict(Outcome(error=error)) == RetryAt(NOW + DELAYS[0])
+
+
+def test_each_retry_waits_its_own_delay_and_after_the_last_the_delivery_has_failed() -> None:
+    busy = Outcome(status=500)
+    assert verdict(busy, attempt=1) == RetryAt(NOW + DELAYS[0])
+    assert verdict(busy, attempt=2) == RetryAt(NOW + DELAYS[1])
+    assert verdict(busy, attempt=3) == Failed()
+
+
+def test_gone_is_final_on_every_attempt() -> None:
+    assert verdict(Outcome(status=410), attempt=1) == Gone()
+    assert verdict(Outcome(status=410), attempt=3) == Gone()
+
+
+def test_our_own_trouble_is_no_attempt_even_after_the_last_retry() -> None:
+    verdicts = {type(verdict(Outcome(error="local_error", local=True), n)) for n in (1, 2, 3, 9)}
+    assert verdicts == {Again}
+
+
+def test_a_receiver_that_asks_for_time_gets_it() -> None:
+    asked = Outcome(status=429, retry_after=HOUR)
+    assert verdict(asked) == RetryAt(NOW + HOUR, pause_endpoint=True)
+    asked = Outcome(status=503, retry_after=HOUR)
+    assert verdict(asked) == RetryAt(NOW + HOUR, pause_endpoint=True)
+
+
+def test_a_receiver_that_only_fails_pauses_no_other_delivery() -> None:
+    assert verdict(Outcome(status=503)) == RetryAt(NOW + DELAYS[0])
+    assert verdict(Outcome(status=500, retry_after=HOUR)) == RetryAt(NOW + HOUR)
+
+
+def test_too_many_requests_pauses_the_endpoint_without_a_hint_too() -> None:
+    assert verdict(Outcome(status=429)) == RetryAt(NOW + DELAYS[0], pause_endpoint=True)
+
+
+def test_a_receiver_cannot_ask_for_more_than_a_day() -> None:
+    asked = Outcome(status=429, retry_after=365 * DAY)
+    assert verdict(asked) == RetryAt(NOW + DAY, pause_endpoint=True)
+
+
+def test_a_receiver_cannot_ask_for_a_sooner_retry() -> None:
+    asked = Outcome(status=429, retry_after=1)
+    assert verdict(asked) == RetryAt(NOW + DELAYS[0], pause_endpoint=True)
+
+
+@given(rand=st.floats(0, 1), attempt=st.integers(1, 2))
+def test_chance_moves_a_retry_by_a_tenth_at_most(rand: float, attempt: int) -> None:
+    found = verdict(Outcome(status=500), attempt, rand)
+    assert isinstance(found, RetryAt)
+    delay = DELAYS[attempt - 1]
+    assert 0.9 * delay - 1 <= found.due_at - NOW <= 1.1 * delay + 1
+
+
+def test_many_that_fail_at_once_are_spread_over_a_fifth_of_the_delay() -> None:
+    due = [verdict(Outcome(status=500), rand=n / 1000) for n in range(1001)]
+    times = [found.due_at for found in due if isinstance(found, RetryAt)]
+    assert max(times) - min(times) >= 0.199 * DELAYS[0]

@@ -1,0 +1,115 @@
+"""Nobody waits for a stranger: slots per process, per account and per endpoint."""
+
+import asyncio
+
+import pytest
+from enginekit import Engine
+
+from hooktide.domain.model import HOUR, SECOND
+from hooktide.domain.verdict import Outcome
+from hooktide.engine.worker import Limits
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(slots=20, per_endpoint=4, per_account=8)
+
+
+async def endpoint_at(engine: Engine, url: str, *types: str) -> None:
+    await engine.given.add_endpoint(*types, url=url)
+
+
+async def test_an_endpoint_never_has_more_than_its_slots(engine: Engine) -> None:
+    url = engine.given.endpoint.url
+    engine.receivers.hanging.add(url)
+    await engine.given.publish(*[engine.given.event() for _ in range(50)])
+    await engine.receivers.until(4)
+    await asyncio.sleep(0.02)
+    assert engine.receivers.count() == 4
+    engine.receivers.hold.set()
+    await engine.settled()
+    assert engine.receivers.count() == 50
+    assert engine.receivers.most_out[url] == 4
+
+
+async def test_a_hanging_endpoint_does_not_keep_its_neighbour_waiting(engine: Engine) -> None:
+    await endpoint_at(engine, "https://other.example.com/hook", "invoice.sent")
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.given.publish(*[engine.given.event() for _ in range(50)])
+    await engine.receivers.until(4)
+    await engine.given.publish(*[engine.given.event("invoice.sent") for _ in range(10)])
+    await engine.receivers.until(10, "other.example.com")
+
+
+async def test_an_account_never_has_more_than_its_slots(engine: Engine) -> None:
+    urls = [f"https://r{n}.example.com/" for n in range(5)]
+    for url in urls:
+        await endpoint_at(engine, url, "invoice.sent")
+    engine.receivers.hanging.update([*urls, engine.given.endpoint.url])
+    await engine.given.publish(*[engine.given.event("invoice.sent") for _ in range(10)])
+    await engine.receivers.until(8)
+    await asyncio.sleep(0.02)
+    assert engine.worker.in_flight == 8
+    engine.receivers.hold.set()
+    await engine.settled()
+    assert engine.receivers.count() == 60
+
+
+async def test_another_account_finds_slots_although_one_uses_all_of_its_own(
+    engine: Engine,
+) -> None:
+    urls = [f"https://r{n}.example.com/" for n in range(5)]
+    for url in urls:
+        await endpoint_at(engine, url)
+    engine.receivers.hanging.update([*urls, engine.given.endpoint.url])
+    await engine.given.publish(*[engine.given.event() for _ in range(20)])
+    await engine.receivers.until(8)
+    other = await engine.given.another_account("https://quiet.example.com/")
+    await engine.given.store.add_events([engine.given.event(account_id=other.id)], engine.clock())
+    await engine.receivers.until(1, "quiet.example.com")
+
+
+async def test_retries_do_not_keep_first_attempts_waiting(engine: Engine) -> None:
+    engine.receivers.script = [Outcome(status=500, duration=1)]
+    await engine.given.publish(*[engine.given.event() for _ in range(40)])
+    await engine.receivers.until(40)
+    await engine.settled()
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.later(HOUR)
+    await engine.receivers.until(44)
+    fresh = [accepted.event_id for accepted in await engine.given.publish(now=engine.clock())]
+    engine.receivers.hold.set()
+    await engine.settled()
+    order = [done.claim.event.id for done in engine.dones[40:]]
+    assert order.index(fresh[0]) <= 4 + 4
+
+
+async def test_what_does_not_fit_in_memory_waits_in_the_store_and_comes_out(
+    engine: Engine,
+) -> None:
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.given.publish(*[engine.given.event() for _ in range(400)])
+    await engine.given.publish(*[engine.given.event() for _ in range(400)])
+    await engine.receivers.until(4)
+    assert engine.worker.waiting < 800
+    engine.receivers.hold.set()
+    async with asyncio.timeout(5):
+        while engine.receivers.count() < 800:
+            await asyncio.sleep(0.005)
+    await engine.settled()
+    assert (await engine.given.store.counts()).pending == 0
+    assert len({done.claim.delivery_id for done in engine.dones}) == 800
+
+
+async def test_a_claim_whose_lease_is_nearly_over_is_not_started(engine: Engine) -> None:
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.given.publish(*[engine.given.event() for _ in range(10)])
+    await engine.receivers.until(4)
+    engine.clock.now += 50 * SECOND
+    engine.receivers.hold.set()
+    await engine.settled()
+    assert engine.receivers.count() == 4
+    await engine.later(20 * SECOND)
+    await engine.receivers.until(10)
+    await engine.settled()
+    assert (await engine.states()).count("delivered") == 10

@@ -1,0 +1,189 @@
+"""One event, from being accepted to being delivered, retried or given up."""
+
+import asyncio
+
+import pytest
+from enginekit import OK, Engine
+
+from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
+from hooktide.domain.verdict import Outcome
+from hooktide.engine.worker import Limits
+
+BUSY = Outcome(status=503, duration=1000)
+
+
+async def test_an_event_reaches_each_endpoint_that_wants_it_with_the_same_body(
+    engine: Engine,
+) -> None:
+    other = await engine.given.add_endpoint("invoice.paid")
+    await engine.given.add_endpoint("invoice.sent")
+    await engine.given.publish()
+    await engine.receivers.until(2)
+    await engine.settled()
+    (_, _, first), (_, _, second) = engine.receivers.sent
+    assert first == second
+    assert b'{"total":1.10}' in first
+    assert {done.claim.endpoint_id for done in engine.dones} == {engine.given.endpoint.id, other.id}
+    assert await engine.states() == ["delivered", "delivered"]
+
+
+async def test_a_new_event_is_delivered_without_asking_the_store_again(engine: Engine) -> None:
+    await engine.given.publish()
+    await engine.settled()
+    assert engine.receivers.count() == 1
+    attempts = await engine.given.store.list_attempts(Scope(), engine.dones[0].claim.delivery_id)
+    assert [(made.number, made.status) for made in attempts] == [(1, 200)]
+    assert attempts[0].request_head.startswith(b"POST /hook HTTP/1.1\r\n")
+
+
+async def test_a_failed_attempt_waits_for_its_time_and_goes_out_signed_anew(
+    engine: Engine,
+) -> None:
+    engine.receivers.script = [BUSY, OK]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    await engine.later(SECOND)
+    await asyncio.sleep(0.02)
+    assert engine.receivers.count() == 1
+    await engine.later(HOUR)
+    await engine.receivers.until(2)
+    await engine.settled()
+    (_, head1, body1), (_, head2, body2) = engine.receivers.sent
+    assert body1 == body2
+    assert _header(head1, b"webhook-id") == _header(head2, b"webhook-id")
+    assert _header(head1, b"webhook-timestamp") != _header(head2, b"webhook-timestamp")
+    assert _header(head1, b"webhook-signature") != _header(head2, b"webhook-signature")
+    assert await engine.states() == ["delivered"]
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    [line] = [line for line in head.split(b"\r\n") if line.startswith(name + b": ")]
+    return line
+
+
+async def test_a_delivery_whose_retries_are_used_up_has_failed(engine: Engine) -> None:
+    engine.receivers.script = [BUSY]
+    await engine.given.set_plan(retries=2)
+    await engine.given.publish()
+    for attempt in (1, 2, 3):
+        await engine.receivers.until(attempt)
+        await engine.settled()
+        await engine.later(24 * HOUR)
+    await asyncio.sleep(0.02)
+    assert engine.receivers.count() == 3
+    assert await engine.states() == ["failed"]
+
+
+async def test_a_disabled_endpoint_gets_nothing_not_even_what_waited(engine: Engine) -> None:
+    url = engine.given.endpoint.url
+    engine.receivers.hanging.add(url)
+    await engine.given.publish(*[engine.given.event() for _ in range(30)])
+    await engine.receivers.until(Limits().per_endpoint)
+    await engine.given.store.disable_endpoint(
+        Scope(), engine.given.endpoint.id, "x", engine.clock()
+    )
+    engine.receivers.hold.set()
+    await engine.settled()
+    assert engine.receivers.count() == Limits().per_endpoint
+    await engine.given.store.discard_stale(engine.clock(), 100)
+    assert sorted(set(await engine.states())) == ["delivered", "discarded"]
+
+
+async def test_gone_is_the_last_request_an_endpoint_gets(engine: Engine) -> None:
+    engine.receivers.script = [Outcome(status=410, duration=1)]
+    await engine.given.publish()
+    await engine.settled()
+    await engine.given.publish()
+    await engine.settled()
+    assert engine.receivers.count() == 1
+    endpoint = await engine.given.store.get_endpoint(Scope(), engine.given.endpoint.id)
+    assert "410" in endpoint.disabled_reason
+
+
+async def test_an_endpoint_enabled_again_gets_what_is_new(engine: Engine) -> None:
+    store, id_ = engine.given.store, engine.given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, "x", engine.clock())
+    await engine.given.publish()
+    await store.enable_endpoint(Scope(), id_, engine.clock())
+    await engine.given.publish()
+    await engine.settled()
+    assert engine.receivers.count() == 1
+
+
+async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: Engine) -> None:
+    url = engine.given.endpoint.url
+    engine.receivers.hanging.add(url)
+    slots = Limits().per_endpoint
+    engine.receivers.script = [Outcome(status=429, retry_after=HOUR, duration=1)]
+    await engine.given.publish(*[engine.given.event() for _ in range(slots + 5)])
+    await engine.receivers.until(slots)
+    engine.receivers.hold.set()
+    async with asyncio.timeout(5):
+        while engine.worker.in_flight:
+            await asyncio.sleep(0.001)
+    assert engine.receivers.count() == slots
+    assert engine.worker.waiting == 5
+
+
+async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: Engine) -> None:
+    engine.receivers.script = [Outcome(error="local_error", local=True), OK]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    await engine.later(MINUTE)
+    await engine.receivers.until(2)
+    await engine.settled()
+    assert [done.claim.attempt for done in engine.dones] == [1, 1]
+    assert await engine.states() == ["delivered"]
+
+
+async def test_a_bug_in_one_delivery_leaves_its_neighbours_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = engine.receivers.post
+    broken = True
+
+    async def breaks_once(*args: object) -> Outcome:
+        nonlocal broken
+        if broken:
+            broken = False
+            raise RuntimeError("a bug")
+        outcome: Outcome = await post(*args)  # type: ignore[arg-type]
+        return outcome
+
+    monkeypatch.setattr(engine.receivers, "post", breaks_once)
+    await engine.given.publish(*[engine.given.event() for _ in range(3)])
+    await engine.settled()
+    assert sorted(await engine.states()) == ["delivered", "delivered", "pending"]
+    await engine.later(5 * MINUTE)
+    await engine.receivers.until(3)
+    await engine.settled()
+    assert await engine.states() == ["delivered"] * 3
+
+
+async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(engine: Engine) -> None:
+    url = engine.given.endpoint.url
+    engine.receivers.hanging.add(url)
+    await engine.given.publish(*[engine.given.event() for _ in range(30)])
+    await engine.receivers.until(Limits().per_endpoint)
+    stopping = asyncio.create_task(engine.worker.stop(5))
+    await asyncio.sleep(0.01)
+    await engine.given.publish()
+    engine.receivers.hold.set()
+    await stopping
+    states = await engine.states()
+    assert states.count("delivered") == Limits().per_endpoint
+    assert states.count("pending") == 31 - Limits().per_endpoint
+    claims = await engine.given.claim(engine.clock())
+    assert {claim.attempt for claim in claims} == {1}
+    assert len(claims) == states.count("pending")
+
+
+async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine) -> None:
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.worker.stop(0.05)
+    [claim] = await engine.given.claim(engine.clock())
+    assert claim.attempt == 1

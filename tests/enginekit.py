@@ -1,0 +1,90 @@
+"""The engine on a real store, a clock that moves when told to, and receivers that are a script."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from storekit import NOON, Given
+
+from hooktide.domain.address import Target
+from hooktide.domain.model import Micros, Scope
+from hooktide.domain.verdict import Outcome
+from hooktide.engine.worker import Worker
+from hooktide.store.base import Done
+
+OK = Outcome(status=200, duration=5000)
+
+
+@dataclass
+class Receivers:
+    """Keeps what it is sent and answers from a script; the last answer repeats.
+
+    While ``hold`` is not set, requests to the URLs in ``hanging`` get no answer.
+    """
+
+    script: list[Outcome] = field(default_factory=lambda: [OK])
+    sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    hanging: set[str] = field(default_factory=set)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    out: int = 0
+    most_out: dict[str, int] = field(default_factory=dict)
+    now_out: dict[str, int] = field(default_factory=dict)
+    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def post(self, target: Target, head: bytes, body: bytes, timeout: float) -> Outcome:
+        self.sent.append((target.url, head, body))
+        self.now_out[target.url] = self.now_out.get(target.url, 0) + 1
+        self.most_out[target.url] = max(self.most_out.get(target.url, 0), self.now_out[target.url])
+        async with self.arrived:
+            self.arrived.notify_all()
+        try:
+            if target.url in self.hanging:
+                await self.hold.wait()
+            return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        finally:
+            self.now_out[target.url] -= 1
+
+    async def until(self, count: int, url: str = "") -> None:
+        """Return when this many requests have arrived (at ``url``)."""
+        async with asyncio.timeout(5), self.arrived:
+            await self.arrived.wait_for(lambda: self.count(url) >= count)
+
+    def count(self, url: str = "") -> int:
+        return sum(url in sent for sent, _, _ in self.sent)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: Micros = NOON
+
+    def __call__(self) -> Micros:
+        return self.now
+
+
+@dataclass
+class Engine:
+    """A worker with all it stands on."""
+
+    given: Given
+    receivers: Receivers
+    clock: Clock
+    worker: Worker
+    dones: list[Done]
+
+    async def settled(self) -> None:
+        """Return when nothing is out or waiting in memory, and all is recorded."""
+        async with asyncio.timeout(5):
+            while self.worker.in_flight or self.worker.waiting:
+                await asyncio.sleep(0.001)
+            await self.given.store.recorded()
+
+    async def later(self, span: Micros, *endpoint_ids: int) -> None:
+        """Move the clock, and tell the worker that these endpoints may have something due."""
+        self.clock.now += span
+        self.worker.due(dict.fromkeys(endpoint_ids or (self.given.endpoint.id,), 0))
+
+    async def states(self) -> list[str]:
+        """Return the states of all deliveries, oldest first."""
+        page = await self.given.store.list_deliveries(Scope(), None, 100)
+        return [delivery.state.value for delivery in reversed(page.items)]

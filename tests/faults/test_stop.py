@@ -1,0 +1,99 @@
+"""SIGTERM: the server says that it is not ready, finishes what is out, and loses nothing."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+from accounting import Ledger, Producer
+from serverkit import KEY, Server, event, raw, receiving, request, serving, set_up, until_none_is
+
+SLOTS = ("--slots-per-endpoint", "20", "--no-log-attempts")
+
+
+async def until_not_ready(server: Server) -> None:
+    """Return when readiness says 503; a server that has closed its doors never does."""
+    async with asyncio.timeout(5):
+        while (
+            b"503" not in (await raw(server.port, request("GET", "/health/ready"))).splitlines()[0]
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def until_hanging(ledger: Ledger, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(ledger.arrived_at("/hang")) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stopping_server_finishes_what_is_out_and_loses_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(hanging={"/hang"})
+    async with (
+        receiving(ledger) as receiver,
+        serving(tmp_path, *SLOTS, "--stop-within", "3") as server,
+    ):
+        account, secrets = await set_up(server.api, receiver, ("/ok", "/slow", "/hang"))
+        producer = Producer(server.port, KEY, account, ledger)
+        producing = asyncio.create_task(producer.run(1))
+        try:
+            await until_hanging(ledger, 20)
+            began = time.monotonic()
+            server.terminate()
+            await until_not_ready(server)
+            late = await server.api.post("/v1/events", event(account, {"late": True}))
+            ledger.acked[late["id"]] = b'{"late":true}'
+            assert await server.ended(within=8) == 0
+            assert time.monotonic() - began <= 3 + 1
+            assert late["id"] not in {item.event_id for item in ledger.arrived}
+            cut_off = set(ledger.arrived_at("/hang"))
+            assert len(cut_off) == 20
+            ledger.hanging.clear()
+            await server.start()
+            producer.stop.set()
+            await producing
+        finally:
+            producing.cancel()
+        await until_none_is(server.api, "pending")
+        for event_id in list(cut_off)[:5]:
+            made = (await server.api.get(f"/v1/deliveries?event={event_id}"))["items"]
+            assert [item["attempts"] for item in made] == [1, 1, 1]
+    ledger.check(secrets)
+    assert ledger.duplicates == 0
+    twice = {id_ for id_, count in Counter(ledger.arrived_at("/hang")).items() if count > 1}
+    assert twice == cut_off
+
+
+async def test_a_second_sigterm_ends_it_at_once_and_still_loses_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(hanging={"/hang"})
+    async with receiving(ledger) as receiver, serving(tmp_path, "--stop-within", "60") as server:
+        account, secrets = await set_up(server.api, receiver, ("/hang",))
+        made = await server.api.post("/v1/events", event(account))
+        ledger.acked[made["id"]] = b"{}"
+        await until_hanging(ledger, 1)
+        server.terminate()
+        await until_not_ready(server)
+        server.terminate()
+        assert await server.ended(within=1) == 1
+        ledger.hanging.clear()
+        await server.start()
+        await until_none_is(server.api, "pending")
+    ledger.check(secrets)
+
+
+async def test_an_open_stream_and_half_a_request_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--stop-within", "60") as server:
+        page = (await server.api.post("/v1/bins"))["page_url"]
+        path = page.removeprefix(f"http://127.0.0.1:{server.port}").replace("/page", "/events")
+        streams = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+        (events, events_out), (half, half_out), (idle, idle_out) = streams
+        events_out.write(request("GET", path))
+        await events.readuntil(b"retry: 2000\n\n")
+        half_out.write(request("POST", "/v1/events", b"x" * 1000)[:-500])
+        idle_out.write(request("GET", "/health/live").replace(b"connection: close\r\n", b""))
+        await idle.readuntil(b'{"status":"ok"}')
+        server.terminate()
+        assert await server.ended(within=5) == 0
+        assert b"event" not in await events.read(-1)
+        assert b"/problems/unavailable" in await half.read(-1)
+        for _, writer in streams:
+            writer.close()

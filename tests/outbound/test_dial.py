@@ -1,0 +1,227 @@
+"""Connections that cannot be made, our own trouble, and the egress proxy."""
+
+import asyncio
+import errno
+import os
+import re
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+import pytest
+from certs import make_root, server_context
+from wire import LOOPBACK, NO_CONTENT, Behaviour, Peer, keeping, post, receiving
+
+from hooktide.domain.address import UrlPolicy, check_proxy
+from hooktide.outbound import Resolver, Sender
+from hooktide.outbound.dial import default_tls
+
+HOST = "hook.example.com"
+
+
+async def test_a_refused_connection_is_a_connect_error(sender: Sender) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    outcome = await post(sender, port)
+    assert (outcome.error, outcome.local) == ("connect_error", False)
+    assert outcome.detail == "could not connect: connection refused"
+
+
+async def test_a_receiver_that_takes_no_connection_ends_at_the_deadline(sender: Sender) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        outcome = await post(sender, server.getsockname()[1], timeout=0.3)
+    assert (outcome.status, outcome.error) == (None, "connect_error")
+    assert 290_000 <= outcome.duration < 1_300_000
+
+
+async def test_running_out_of_files_is_our_own_trouble_and_frees_what_is_idle(
+    sender: Sender,
+) -> None:
+    async with receiving(keeping(NO_CONTENT)) as idle, receiving(keeping(NO_CONTENT)) as receiver:
+        assert (await post(sender, idle)).status == 204
+        with no_files_left():
+            outcome = await post(sender, receiver)
+        assert (outcome.error, outcome.local) == ("local_error", True)
+        await asyncio.wait_for(idle.gone.wait(), 1)
+        assert (await post(sender, receiver)).status == 204
+
+
+@pytest.mark.parametrize(
+    ("number", "address", "error"),
+    [
+        (errno.EADDRNOTAVAIL, "127.0.0.1", "local_error"),
+        (errno.ENOBUFS, "127.0.0.1", "local_error"),
+        (errno.ENETUNREACH, "127.0.0.1", "local_error"),
+        (errno.ENETUNREACH, "::1", "connect_error"),
+        (errno.EHOSTUNREACH, "127.0.0.1", "connect_error"),
+        (errno.ETIMEDOUT, "127.0.0.1", "connect_error"),
+    ],
+)
+async def test_whose_trouble_it_is_depends_on_what_the_kernel_says(
+    monkeypatch: pytest.MonkeyPatch, number: int, address: str, error: str
+) -> None:
+    async def fail(*_args: object, **_options: object) -> None:
+        raise OSError(number, "as the kernel says")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", fail)
+    sender = Sender(LOOPBACK, resolver=Resolver(hosts={HOST: [address]}))
+    outcome = await post(sender, 8443, host=HOST)
+    assert (outcome.error, outcome.local) == (error, error == "local_error")
+    await sender.close()
+
+
+async def test_a_peer_that_is_not_the_vetted_address_is_sent_nothing(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def connect_elsewhere(
+        factory: Callable[[], asyncio.Protocol], _host: str, port: int
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        return await connect(factory, "127.0.0.2", port)
+
+    monkeypatch.setattr(loop, "create_connection", connect_elsewhere)
+    async with receiving(keeping(NO_CONTENT), host="127.0.0.2") as receiver:
+        assert (await post(sender, receiver)).error == "connection_lost"
+        assert receiver.requests == []
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        while True:
+            try:
+                taken.append(os.dup(0))
+            except OSError:
+                break
+        yield
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def tunnelling(asked: list[str], answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> Behaviour:
+    """A proxy that answers this, and where it is a 200 carries bytes both ways."""
+
+    async def behave(peer: Peer) -> None:
+        head = (await peer.reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        await peer.send(answer)
+        match = re.match(r"CONNECT ([0-9.]+):([0-9]+) HTTP/1\.1\r\n", head)
+        if b" 200 " not in answer or match is None:
+            return
+        reader, writer = await asyncio.open_connection(match[1], int(match[2]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(carry(peer.reader, writer))
+                group.create_task(carry(reader, peer.writer))
+        finally:
+            writer.transport.abort()
+
+    return behave
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+@asynccontextmanager
+async def through(
+    port: int, policy: UrlPolicy = LOOPBACK, root: str | None = None
+) -> AsyncIterator[Sender]:
+    tls = default_tls()
+    if root is not None:
+        tls.load_verify_locations(cadata=root)
+    sender = Sender(
+        policy,
+        resolver=Resolver(hosts={HOST: ["127.0.0.1"], "squid": ["127.0.0.1"]}),
+        proxy=check_proxy(f"http://squid:{port}"),
+        tls=tls,
+    )
+    try:
+        yield sender
+    finally:
+        await sender.close()
+
+
+async def test_http_goes_through_the_proxy_to_the_vetted_address() -> None:
+    asked: list[str] = []
+    async with (
+        receiving(keeping(NO_CONTENT)) as receiver,
+        receiving(tunnelling(asked)) as proxy,
+        through(proxy.port) as sender,
+    ):
+        assert (await post(sender, receiver, host=HOST)).status == 204
+        assert (await post(sender, receiver, host=HOST)).status == 204
+        authority = f"127.0.0.1:{receiver.port}"
+        assert asked == [f"CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"]
+        assert f"\r\nhost: {HOST}:".encode() in receiver.requests[0]
+
+
+async def test_https_goes_through_the_proxy_and_the_name_is_checked() -> None:
+    root = make_root()
+    async with (
+        receiving(keeping(NO_CONTENT), tls=server_context(root, HOST)) as right,
+        receiving(keeping(NO_CONTENT), tls=server_context(root, "other.example.com")) as wrong,
+        receiving(tunnelling([])) as proxy,
+        through(proxy.port, root=root.pem) as sender,
+    ):
+        assert (await post(sender, right, scheme="https", host=HOST)).status == 204
+        assert (await post(sender, wrong, scheme="https", host=HOST)).error == "tls_error"
+
+
+async def test_what_is_forbidden_is_not_asked_of_the_proxy() -> None:
+    async with receiving(tunnelling([])) as proxy, through(proxy.port, UrlPolicy()) as sender:
+        assert (await post(sender, 8443, host=HOST)).error == "destination_forbidden"
+        assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "local"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "connect_error", False),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "connect_error", False),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "local_error", True),
+        (b"SSH-2.0\r\n\r\n", "local_error", True),
+        (b"", "local_error", True),
+    ],
+)
+async def test_a_proxy_that_does_not_get_through_says_whose_trouble_it_is(
+    answer: bytes, error: str, local: bool
+) -> None:
+    async with receiving(tunnelling([], answer)) as proxy, through(proxy.port) as sender:
+        outcome = await post(sender, 8443, host=HOST)
+        assert (outcome.error, outcome.local) == (error, local)
+
+
+async def test_a_proxy_that_is_away_is_our_own_trouble() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    async with through(port) as sender:
+        outcome = await post(sender, 8443, host=HOST)
+        assert (outcome.error, outcome.local) == ("local_error", True)
+
+
+async def test_a_proxy_that_hangs_ends_at_the_deadline() -> None:
+    async def hang(peer: Peer) -> None:
+        await peer.hang()
+
+    async with receiving(hang) as proxy, through(proxy.port) as sender:
+        outcome = await post(sender, 8443, host=HOST, timeout=0.2)
+        assert (outcome.error, outcome.local) == ("connect_error", False)
+        assert 190_000 <= outcome.duration < 1_200_000

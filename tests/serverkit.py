@@ -1,0 +1,179 @@
+"""The real server as a process of its own: started, stopped, starved and started again."""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accounting import PROJECT, Ledger, Receiver
+from ports import free_port
+
+from hooktide.demo.api import Api, ApiError
+
+KEY = "htk_" + "k" * 43
+
+
+@dataclass
+class Server:
+    """A server on the database in ``folder``; its log is ``log``, over all its lives."""
+
+    folder: Path
+    log: Path
+    port: int = field(default_factory=free_port)
+    options: Sequence[str] = ()
+    process: Process | None = None
+
+    @property
+    def api(self) -> Api:
+        return self.client(KEY)
+
+    def client(self, key: str) -> Api:
+        return Api(f"http://127.0.0.1:{self.port}", key)
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def start(self) -> None:
+        """Return once it is ready."""
+        self.process = await run(self.folder, self.port, self.options, self.log)
+        async with asyncio.timeout(15):
+            while True:
+                assert self.process.returncode is None, self.log.read_text()[-2000:]
+                try:
+                    await self.api.get("/health/ready")
+                except ApiError:
+                    await asyncio.sleep(0.02)
+                else:
+                    return
+
+    async def kill(self) -> None:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    async def ended(self, within: float) -> int:
+        """Return its exit code, once it has ended by itself."""
+        assert self.process is not None
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+    async def stop(self) -> None:
+        """Stop it as an operator does."""
+        self.terminate()
+        assert await self.ended(15) == 0
+
+    def limit(self, what: int, soft: int | None) -> None:
+        """Set a limit of the running process; None: none."""
+        _, hard = resource.prlimit(self.pid, what)
+        resource.prlimit(self.pid, what, (hard if soft is None else soft, hard))
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of a metric over its labels."""
+        page = await raw(self.port, request("GET", "/metrics"))
+        lines = [line for line in page.decode().splitlines() if line.startswith(name)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+async def run(folder: Path, port: int, options: Sequence[str], log: Path) -> Process:
+    command = [sys.executable, "-m", "hooktide", "serve", "--database", str(folder / "hooktide.db")]
+    command += ["--listen", f"127.0.0.1:{port}", "--allow-network", "127.0.0.0/8", *options]
+    with log.open("ab") as stream:
+        return await asyncio.create_subprocess_exec(
+            *command, stdout=stream, stderr=stream, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": KEY}
+        )
+
+
+@asynccontextmanager
+async def serving(
+    tmp_path: Path, *options: str, folder: Path | None = None
+) -> AsyncIterator[Server]:
+    """Run a server; whatever becomes of it, its process has ended afterwards.
+
+    No fault is a reason for a stack in the log.
+    """
+    server = Server(folder or tmp_path, tmp_path / "server.log", options=options)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+    log = server.log.read_text()
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+
+
+@asynccontextmanager
+async def receiving(ledger: Ledger) -> AsyncIterator[int]:
+    """Run a receiver that notes what it gets; gives its port."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Receiver(ledger), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for transport in list(ledger.open):
+            transport.close()
+
+
+async def set_up(
+    api: Api,
+    receiver: int,
+    paths: Sequence[str],
+    *,
+    reference: str = "acme",
+    project: str = PROJECT,
+) -> tuple[str, dict[str, str]]:
+    """Make the project, an account and its endpoints; return its id and their secrets by path."""
+    await api.put_toml("/v1/projects/accounting", project)
+    account = await api.post("/v1/accounts", {"project": "accounting", "reference": reference})
+    secrets = {}
+    for path in paths:
+        url = f"http://127.0.0.1:{receiver}{path}"
+        made = {"account": account["id"], "url": url, "event_types": ["*"]}
+        secrets[path] = (await api.post("/v1/endpoints", made))["secret"]["whsec"]
+    return account["id"], secrets
+
+
+def event(account: str, payload: Any = None, **more: Any) -> dict[str, Any]:
+    return {"account": account, "type": "thing.happened", "payload": payload or {}, **more}
+
+
+async def until_none_is(api: Api, state: str, within: float = 20) -> None:
+    """Return when no delivery is in this state."""
+    async with asyncio.timeout(within):
+        while (await api.get(f"/v1/deliveries?state={state}&limit=1"))["items"]:
+            await asyncio.sleep(0.05)
+
+
+def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> bytes:
+    """Write a request that asks for the connection to be closed."""
+    return (
+        f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
+        "connection: close\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def raw(port: int, data: bytes, within: float = 15) -> bytes:
+    """Send bytes, and return all that comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(within):
+            return await reader.read(-1)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()

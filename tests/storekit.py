@@ -1,0 +1,132 @@
+"""What a store test starts from: a project, an account, an endpoint, and short ways to act."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hooktide.dialects import load
+from hooktide.domain.model import (
+    MINUTE,
+    SECOND,
+    Account,
+    Attempt,
+    Claim,
+    Endpoint,
+    Micros,
+    Scope,
+    Secret,
+)
+from hooktide.domain.verdict import Verdict
+from hooktide.store.base import Accepted, Done, NewEvent, Room
+from hooktide.store.sqlite import SqliteStore
+
+NOON: Micros = 1_767_268_800 * SECOND
+LEASE = MINUTE
+
+
+@dataclass
+class Hand:
+    """A listener that keeps what it is told; takes over as many deliveries as ``takes`` says."""
+
+    takes: int = 0
+    claims: list[Claim] = field(default_factory=list)
+    hints: dict[int, Micros] = field(default_factory=dict)
+    changes: list[tuple[str, int]] = field(default_factory=list)
+
+    def room(self) -> Room:
+        return Room(self.takes, 1 << 30)
+
+    def handed_over(self, claims: Sequence[Claim]) -> None:
+        self.claims.extend(claims)
+
+    def due(self, hints: Mapping[int, Micros]) -> None:
+        self.hints.update(hints)
+
+    def changed(self, kind: str, number: int) -> None:
+        self.changes.append((kind, number))
+
+
+@dataclass
+class Given:
+    """One project, account and endpoint to begin with, and short ways to do what tests do."""
+
+    store: SqliteStore
+    hand: Hand
+    project_id: int = 0
+    account: Account = field(default=None)  # type: ignore[assignment]  # set by begin()
+    endpoint: Endpoint = field(default=None)  # type: ignore[assignment]  # set by begin()
+
+    async def set_plan(self, **plan: Any) -> None:
+        project = load("standard-webhooks")
+        known = dataclasses.replace(project.plans[0], name="test", **plan)
+        project = dataclasses.replace(project, plans=(known,), default_plan="test", disable_after=3)
+        self.project_id = (await self.store.put_project(project, NOON)).id
+
+    async def begin(self) -> None:
+        await self.set_plan(endpoints=None, deliveries_per_hour=None)
+        self.account = await self.store.add_account(self.project_id, "acme", "", "test", NOON)
+        self.endpoint = await self.add_endpoint()
+
+    async def another_account(self, url: str) -> Account:
+        account = await self.store.add_account(self.project_id, url, "", "test", NOON)
+        await self.add_endpoint(url=url, account=account)
+        return account
+
+    async def add_endpoint(
+        self,
+        *types: str,
+        limit: int | None = None,
+        url: str = "https://receiver.example.com/hook",
+        account: Account | None = None,
+    ) -> Endpoint:
+        new = Endpoint(
+            id=0,
+            project_id=self.project_id,
+            account_id=(account or self.account).id,
+            url=url,
+            event_types=types or ("*",),
+            created_at=0,
+            changed_at=0,
+        )
+        secret = Secret("ab" * 32, b"\xab" * 32)
+        return await self.store.add_endpoint(new, secret, limit, NOON)
+
+    def event(self, type_: str = "invoice.paid", **more: Any) -> NewEvent:
+        values = {
+            "project_id": self.project_id,
+            "account_id": self.account.id,
+            "type": type_,
+            "payload": b'{"total":1.10}',
+            **more,
+        }
+        return NewEvent(**values)
+
+    async def publish(self, *events: NewEvent, now: Micros = NOON) -> list[Accepted]:
+        added = await self.store.add_events(events or (self.event(),), now)
+        return [item for item in added if isinstance(item, Accepted)]
+
+    async def claim(self, now: Micros = NOON, each: int = 100) -> list[Claim]:
+        return list(await self.store.claim_due([self.endpoint.id], now, LEASE, each))
+
+    async def record(
+        self, claim: Claim, verdict: Verdict, status: int | None = 200, at: Micros = NOON
+    ) -> None:
+        made = Attempt(
+            delivery_id=claim.delivery_id,
+            number=claim.attempt,
+            started_at=at,
+            duration=5000,
+            status=status,
+            error="" if status else "timeout",
+            detail="",
+            request_head=b"POST / HTTP/1.1\r\n\r\n",
+            response_head=b"HTTP/1.1 200 OK\r\n\r\n",
+            response_body=b"ok",
+            response_truncated=False,
+        )
+        self.store.record(Done(claim, made, verdict))
+        await self.store.recorded()
+
+    async def state(self, claim: Claim) -> str:
+        return (await self.store.get_delivery(Scope(), claim.delivery_id)).state.value

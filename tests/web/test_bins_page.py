@@ -1,0 +1,158 @@
+"""What a bin's page promises: it shows everything, runs nothing, and updates live."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from binkit import BinSite, bin_site
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[BinSite]:
+    async with bin_site(tmp_path) as running:
+        yield running
+
+
+async def page(site: BinSite, url: str) -> str:
+    answer = await site.send(url, method="GET")
+    assert answer.status == 200
+    return answer.body.decode()
+
+
+async def test_an_empty_bin_says_what_to_do(site: BinSite) -> None:
+    made = await site.add_bin()
+    html = await page(site, made["page_url"])
+    assert "Waiting for the first request" in html
+    assert f"curl {made['url']}" in html
+
+
+async def test_the_newest_request_is_open_and_any_other_one_by_its_link(site: BinSite) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"], b'{"type": "invoice.paid", "n": 1.10}')
+    await site.send(made["url"], b'{"event_type": "Invoice.VERIFIED"}')
+    newest, oldest = await site.requests(made)
+    html = await page(site, made["page_url"])
+    assert f'data-id="{newest["id"]}"' in html
+    assert "invoice.paid" in html
+    assert "Invoice.VERIFIED" in html
+    html = await page(site, f"{made['page_url']}?request={oldest['id']}")
+    assert f'data-id="{oldest["id"]}"' in html
+    assert "&#34;n&#34;: 1.10" in html
+
+
+async def test_a_request_of_another_bin_is_not_shown(site: BinSite) -> None:
+    mine, other = await site.add_bin(), await site.add_bin()
+    await site.send(other["url"], b"secret")
+    [kept] = await site.requests(other)
+    for path in (f"/page?request={kept['id']}", f"/requests/{kept['id']}/raw"):
+        answer = await site.send(mine["url"] + path, method="GET")
+        assert (answer.status, answer.body) == (404, b"not found\n")
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</pre></script><svg onload=alert(1)>",
+    "{{7*7}}${7*7}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_what_was_sent_is_only_ever_text(site: BinSite, text: str) -> None:
+    made = await site.add_bin()
+    body = b'{"type": "%b"}' % text.replace('"', '\\"').encode()
+    await site.send(made["url"], body, headers={"x-hostile": text})
+    html = await page(site, made["page_url"])
+    for sign in ("<script>alert", "<img", "<svg", "49$49"):
+        assert sign not in html
+
+
+async def test_characters_that_hide_or_turn_text_around_are_written_out(site: BinSite) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"], "gnp.\u202efdp\u200b\x1b[31m".encode())
+    html = await page(site, made["page_url"])
+    assert "gnp.\\u202efdp\\u200b\\u001b[31m" in html
+
+
+async def test_the_page_allows_no_script_but_its_own(site: BinSite) -> None:
+    made = await site.add_bin()
+    answer = await site.send(made["page_url"], method="GET")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    html = answer.body.decode()
+    assert html.count("<script") == html.count('<script src="/static/')
+    assert "style=" not in html
+
+
+@pytest.mark.parametrize(("name", "kind"), [("bin.css", "text/css"), ("bin.js", "text/javascript")])
+async def test_what_the_page_is_made_of_is_served_here(site: BinSite, name: str, kind: str) -> None:
+    answer = await site.send(f"/static/{name}", method="GET")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith(kind)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_without_a_script_the_page_reloads_itself_and_can_be_cleared(site: BinSite) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"])
+    html = await page(site, made["page_url"])
+    assert '<noscript><meta http-equiv="refresh"' in html
+    cleared = await site.send(f"{made['url']}/clear")
+    assert cleared.status == 303
+    assert cleared.headers["location"].endswith("/page")
+    assert await site.requests(made) == []
+
+
+class Stream:
+    """An open stream of server-sent events."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.close = writer.close
+
+    async def until(self, sign: bytes) -> bytes:
+        async with asyncio.timeout(5):
+            return await self._reader.readuntil(sign)
+
+    async def rest(self) -> bytes:
+        async with asyncio.timeout(5):
+            return await self._reader.read(-1)
+
+
+async def watch(site: BinSite, url: str) -> Stream:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    path = url.removeprefix(site.url)
+    writer.write(f"GET {path}/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    stream = Stream(reader, writer)
+    await stream.until(b"retry: ")
+    return stream
+
+
+async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
+    made = await site.add_bin()
+    stream = await watch(site, made["url"])
+    for _ in range(2):
+        await site.send(made["url"])
+        assert b"event: new" in await stream.until(b"data: ")
+    stream.close()
+
+
+async def test_an_open_stream_ends_when_the_server_stops(site: BinSite) -> None:
+    made = await site.add_bin()
+    stream = await watch(site, made["url"])
+    site.stopping.set()
+    assert (await stream.rest()).endswith(b"0\r\n\r\n")
+    stream.close()
+
+
+async def test_only_so_many_watch_one_bin(site: BinSite) -> None:
+    made = await site.add_bin()
+    streams = [await watch(site, made["url"]) for _ in range(20)]
+    late = await watch(site, made["url"])
+    assert b"60000" in await late.rest()
+    for stream in [*streams, late]:
+        stream.close()

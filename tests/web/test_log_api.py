@@ -1,0 +1,100 @@
+"""Events, deliveries and attempts over the API: what happened, as it happened."""
+
+import asyncio
+
+import pytest
+from webkit import Site
+from wire import keeping, receiving
+
+PAYLOAD = b'{"total": 1.10, "big": 123456789012345678901, "e": 1E2, "a": 1, "a": 2}'
+
+
+async def _publish(site: Site, payload: bytes = PAYLOAD, **more: str) -> str:
+    extra = "".join(f',"{name}":"{value}"' for name, value in more.items()).encode()
+    body = b'{"account":"acme","type":"invoice.paid","payload":' + payload + extra + b"}"
+    answer = await site.operator.call("POST", "/v1/events", body=body)
+    return str(answer.ok(202)["id"])
+
+
+async def test_an_event_shows_its_payload_byte_for_byte(site: Site) -> None:
+    await site.account()
+    event_id = await _publish(site, occurred_at="2026-01-31T12:00:00+02:00")
+    answer = await site.operator.get(f"/v1/events/{event_id}")
+    assert PAYLOAD in answer.body
+    assert answer.json["occurred_at"] == "2026-01-31T10:00:00.000000Z"
+    assert answer.json["deliveries"] == 0
+    [listed] = (await site.operator.get("/v1/events?type=invoice.paid&account=acme")).ok()["items"]
+    assert listed["id"] == event_id
+    assert "payload" not in listed
+    assert (await site.operator.get("/v1/events?type=invoice.created")).ok()["items"] == []
+
+
+@pytest.fixture
+async def delivered(site: Site) -> Site:
+    """One event, delivered to one endpoint that takes it."""
+    await site.account()
+    async with receiving(keeping(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as receiver:
+        hook = await site.endpoint(url=f"http://127.0.0.1:{receiver.port}/")
+        event_id = await _publish(site)
+        site.made = {"event": event_id, "hook": hook}
+        await _settled(site)
+    return site
+
+
+async def _settled(site: Site) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            page = (await site.operator.get("/v1/deliveries?state=pending")).ok()
+            if not page["items"]:
+                return
+            await site.app.store.recorded()
+            await asyncio.sleep(0.005)
+
+
+async def test_a_delivery_is_found_by_event_endpoint_account_and_state(delivered: Site) -> None:
+    event, hook = delivered.made["event"], delivered.made["hook"]
+    for query in (
+        "",
+        f"?event={event}",
+        f"?endpoint={hook['id']}",
+        f"?account={hook['account']}&state=delivered",
+    ):
+        [found] = (await delivered.operator.get(f"/v1/deliveries{query}")).ok()["items"]
+        assert (found["event"], found["endpoint"]) == (event, hook["id"])
+        assert (found["state"], found["attempts"]) == ("delivered", 1)
+        assert found["next_attempt_at"] is None
+        assert found["ended_at"] > found["created_at"]
+        assert (await delivered.operator.get(f"/v1/deliveries/{found['id']}")).ok() == found
+    for query in ("?state=failed", "?event=evt_0000000000000001"):
+        assert (await delivered.operator.get(f"/v1/deliveries{query}")).ok()["items"] == []
+
+
+async def test_an_attempt_shows_what_went_out_and_what_came_back(delivered: Site) -> None:
+    [found] = (await delivered.operator.get("/v1/deliveries")).ok()["items"]
+    shown = (await delivered.operator.get(f"/v1/deliveries/{found['id']}/attempts")).ok()
+    [attempt] = shown["items"]
+    assert (attempt["number"], attempt["status"], attempt["error"]) == (1, 200, "")
+    assert ["webhook-id", delivered.made["event"]] in attempt["request_headers"]
+    assert attempt["response_headers"] == [["content-length", "2"]]
+    assert (attempt["response_body"], attempt["response_body_encoding"]) == ("ok", "utf-8")
+
+
+async def test_sending_again_makes_a_new_delivery_of_the_same_event(delivered: Site) -> None:
+    [old] = (await delivered.operator.get("/v1/deliveries")).ok()["items"]
+    new = (await delivered.operator.post(f"/v1/deliveries/{old['id']}/resend")).ok(202)
+    assert new["id"] != old["id"]
+    assert (new["event"], new["origin"]) == (old["event"], "resend")
+    path = f"/v1/endpoints/{old['endpoint']}"
+    (await delivered.operator.post(f"{path}/disable")).ok()
+    answer = await delivered.operator.post(f"/v1/deliveries/{old['id']}/resend")
+    assert answer.code == "endpoint_disabled"
+    (await delivered.operator.delete(path)).ok(204)
+    answer = await delivered.operator.post(f"/v1/deliveries/{old['id']}/resend")
+    assert answer.code == "endpoint_removed"
+    assert (await delivered.operator.get(f"{path}/deliveries")).code == "not_found"
+    assert (await delivered.operator.get(f"/v1/deliveries/{old['id']}")).status == 200
+
+
+@pytest.mark.parametrize("state", ["pending", "held", "delivered", "failed", "discarded"])
+async def test_every_state_is_a_filter(site: Site, state: str) -> None:
+    assert (await site.operator.get(f"/v1/deliveries?state={state}")).ok()["items"] == []

@@ -1,0 +1,194 @@
+"""The OpenAPI document is true: made-up requests find no 5xx and no answer that is not in it."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import CHECKS
+from webkit import RECEIVER, Site
+
+from hooktide.demo.api import Api
+from hooktide.demo.server import DemoServer
+
+EXAMPLES = 6
+WANTED = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
+
+
+@schemathesis.serializer("application/toml")
+def _toml(_: Any, value: Any) -> bytes:
+    return str(value).encode()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[DemoServer]:
+    async with DemoServer(tmp_path) as running:
+        yield running
+
+
+async def test_made_up_requests_get_only_answers_that_the_document_has(server: DemoServer) -> None:
+    await server.api.put_toml("/v1/projects/invoice-maker", GOOD["put_project"])
+    account = {"project": "invoice-maker", "reference": "acme"}
+    account_id = (await server.api.post("/v1/accounts", account))["id"]
+    keys = {"operator": server.key}
+    for scope, name in (("project", "invoice-maker"), ("account", "acme")):
+        made = await server.api.post("/v1/keys", {"scope": scope, scope: name, "name": "k"})
+        keys[scope] = made["key"]
+    known = await _fill(Api(server.url, keys["project"]), account_id)
+    document = await server.api.get("/openapi.json")
+    met = await asyncio.to_thread(_walk, document, server.url, keys, known)
+    # Not only refused: nearly every operation was also met with what it takes.
+    good = {name for name, status in met if status < 300}
+    assert {name for name, _ in met} - good <= NEVER_GOOD
+
+
+HOOK = {"url": RECEIVER, "event_types": ["*"]}
+EVENT = {"account": "acme", "type": "invoice.paid", "payload": {"id": 1.10}}
+GOOD: dict[str, Any] = {
+    "put_project": """
+        name = "invoice-maker"
+        title = "Invoice Maker"
+        [event_types."invoice.paid"]
+        example = '{"id": 1}'
+    """,
+    "put_event_type": {"description": "x", "schema": {"type": "object"}},
+    "add_endpoint": {"account": "acme", **HOOK},
+    "publish_event": [EVENT, EVENT | {"type": "x"}],
+    "test_endpoint": {},
+    "add_webhook": HOOK,
+    "change_webhook": {"enabled": True},
+    "add_key": {"scope": "account", "account": "acme", "name": "k"},
+}
+"""Bodies that are hardly found by chance."""
+
+NEVER_GOOD = {"add_account", "get_bin_request", "get_bin_request_body", "remove_project"}
+"""A new account needs a new reference, the bin was sent nothing, the project has accounts."""
+
+
+async def _fill(api: Api, account_id: str) -> dict[str, str]:
+    """Make one thing of each kind, and return what to put into each path."""
+    endpoint = await api.post("/v1/endpoints", GOOD["add_endpoint"])
+    webhook = await api.post("/v1/endpoints", GOOD["add_endpoint"])
+    told = await api.post("/v1/events", EVENT)
+    delivery = (await api.get("/v1/deliveries"))["items"][0]
+    key = await api.post("/v1/keys", {"scope": "project", "name": "spare"})
+    made = await api.post("/v1/bins", {})
+    return {
+        "/v1/projects/{name}": "invoice-maker",
+        "/v1/event-types/{name}": "invoice.paid",
+        "/v1/accounts/{account}": account_id,
+        "/v1/endpoints/{id}": endpoint["id"],
+        "/webhooks/{id}": webhook["id"],
+        "/v1/events/{id}": told["id"],
+        "/v1/deliveries/{id}": delivery["id"],
+        "/v1/keys/{id}": key["id"],
+        "/v1/bins/{id}": made["id"],
+    }
+
+
+def _walk(
+    document: dict[str, Any], url: str, keys: dict[str, str], known: dict[str, str]
+) -> set[tuple[str, int]]:
+    """Try each operation, first by chance, then with what is there; which answered what."""
+    met: set[tuple[str, int]] = set()
+    schema = schemathesis.openapi.from_dict(document)
+    results: list[Any] = list(schema.get_all_operations())
+    # What removes things goes last, and what disables before it, so that the rest meets them.
+    for found in sorted((result.ok() for result in results), key=_turn):
+        description = str(found.definition.raw["description"])
+        who = description.rpartition("Keys: ")[2].removesuffix(".").split(", ")
+        place = next((id_ for path, id_ in known.items() if found.path.startswith(path)), None)
+        met |= _try(found, url, keys[who[0]], None, None)
+        wider = keys["project" if "project" in who else who[0]]
+        met |= _try(found, url, wider, place, GOOD.get(found.definition.raw["operationId"]))
+    return met
+
+
+def _turn(operation: Any) -> tuple[bool, bool, bool, int]:
+    path: str = operation.path
+    removes = operation.method == "delete"
+    within_first = -len(path) if removes else 0
+    return removes, path.startswith("/v1/accounts/"), path.endswith("disable"), within_first
+
+
+def _try(operation: Any, url: str, key: str, place: str | None, body: Any) -> set[tuple[str, int]]:
+    checks = [CHECKS.get_one(name) for name in WANTED]
+    met: set[tuple[str, int]] = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def ask(case: Any) -> None:
+        if place is not None:
+            [first, *_] = case.path_parameters
+            case.path_parameters[first] = place
+        if body is not None:
+            case.body = body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = case.call_and_validate(
+                base_url=url, headers={"authorization": f"Bearer {key}"}, checks=checks
+            )
+        met.add((operation.definition.raw["operationId"], answer.status_code))
+
+    ask()
+    return met
+
+
+async def test_the_document_names_every_operation_once(operator_document: dict[str, Any]) -> None:
+    names = [
+        operation["operationId"]
+        for methods in operator_document["paths"].values()
+        for operation in methods.values()
+    ]
+    assert len(names) == len(set(names)) > 30
+
+
+async def test_every_reference_of_the_document_leads_somewhere(
+    operator_document: dict[str, Any],
+) -> None:
+    schemas = operator_document["components"]["schemas"]
+    for name in _references(operator_document):
+        assert name.removeprefix("#/components/schemas/") in schemas
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [found for each in value for found in _references(each)]
+    if not isinstance(value, dict):
+        return []
+    here = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+    return here + [found for each in value.values() for found in _references(each)]
+
+
+async def test_a_path_allows_just_the_methods_that_the_document_has(
+    site: Site, operator_document: dict[str, Any]
+) -> None:
+    for path, methods in operator_document["paths"].items():
+        answer = await site.operator.call("PROPFIND", path)
+        assert answer.code == "method_not_allowed"
+        allowed = {method.lower() for method in answer.headers["allow"].split(", ")}
+        assert allowed - {"head"} == set(methods), path
+
+
+@pytest.fixture
+async def operator_document(site: Site) -> dict[str, Any]:
+    document: dict[str, Any] = (await site.operator.get("/openapi.json")).ok()
+    return document

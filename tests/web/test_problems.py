@@ -1,0 +1,85 @@
+"""Every error is a problem of a closed table, and the table leads on from it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from webkit import Site
+
+import hooktide
+from hooktide.domain.errors import InvalidError, UnavailableError
+from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems import problem_bytes, problem_of
+
+SOURCE = Path(hooktide.__file__).parent
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FIELD_RULES = {SOURCE / "domain" / "address.py", SOURCE / "domain" / "headers.py"}
+
+
+ERRORS = {"RefusedError", "InvalidError"}
+SMALL_RULES = {"answer_too_long", "event_types_missing", "invalid_header", "too_many_event_types"}
+"""Rules of one field: told as a fault of the body, without a type of their own."""
+
+
+def _refusals() -> list[tuple[str, str]]:
+    """Every code that the source refuses something with, and the name of the error."""
+    found = []
+    for file in set(SOURCE.rglob("*.py")) - FIELD_RULES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                first = node.args[0]
+                if node.func.id in ERRORS and isinstance(first, ast.Constant):
+                    found.append((str(first.value), node.func.id))
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("code", sorted({code for code, _ in _refusals()} - SMALL_RULES))
+async def test_whatever_is_refused_is_in_the_table(code: str) -> None:
+    assert code in PROBLEMS
+
+
+async def test_the_source_was_read_for_refusals() -> None:
+    assert ("endpoint_disabled", "RefusedError") in _refusals()
+
+
+@pytest.mark.parametrize("code", list(PROBLEMS))
+async def test_each_type_leads_to_its_explanation(shared: Site, code: str) -> None:
+    told = (await shared.operator.get(f"/problems/{code}")).ok()
+    assert told["type"] == f"/problems/{code}"
+    assert told["remedy"].endswith(".")
+
+
+async def test_an_unknown_type_leads_nowhere(shared: Site) -> None:
+    assert (await shared.operator.get("/problems/nothing")).code == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/accounts/", "//v1/accounts", "/favicon.ico"])
+async def test_a_path_that_is_not_there_is_a_problem(shared: Site, path: str) -> None:
+    assert (await shared.operator.get(path)).code == "not_found"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "OPTIONS", "PROPFIND"])
+async def test_a_method_that_is_not_there_names_those_that_are(shared: Site, method: str) -> None:
+    answer = await shared.operator.call(method, "/health/live")
+    assert answer.code == "method_not_allowed"
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_our_own_trouble_says_when_to_try_again() -> None:
+    status, body, headers = problem_bytes(UnavailableError("the disk is full", retry_after=7))
+    assert status == 503
+    assert (b"retry-after", b"7") in headers
+    assert b"the disk is full" in body
+
+
+async def test_a_rule_that_is_not_in_the_table_is_told_under_the_body() -> None:
+    problem = problem_of(InvalidError("single_label", "no", pointer="/url"))
+    assert problem["type"] == "/problems/invalid_body"
+    assert problem["errors"] == [{"code": "single_label", "detail": "no", "pointer": "/url"}]
+
+
+async def test_every_answer_of_the_api_is_kept_by_nobody(shared: Site) -> None:
+    answer = await shared.operator.get("/v1/accounts")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
