@@ -6,10 +6,10 @@ import apsw
 
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.model import Bin, BinRequest, Micros
+from hooktide.store import rows
 from hooktide.store.base import Page
-from hooktide.store.sqlite import rows
+from hooktide.store.batch import Effects
 from hooktide.store.sqlite.part import Part, conditions, page
-from hooktide.store.sqlite.writer import Effects
 
 
 class Bins(Part):

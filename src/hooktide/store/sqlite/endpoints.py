@@ -8,12 +8,12 @@ import apsw
 
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.model import Endpoint, Micros, Scope, Secret
+from hooktide.store import rows
 from hooktide.store.base import Page
-from hooktide.store.sqlite import rows
+from hooktide.store.batch import Effects
+from hooktide.store.rows import Row
 from hooktide.store.sqlite.part import conditions, in_scope, page
 from hooktide.store.sqlite.registry import Registry
-from hooktide.store.sqlite.rows import Row
-from hooktide.store.sqlite.writer import Effects
 
 
 class Endpoints(Registry):

@@ -8,56 +8,28 @@ writes.
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import apsw
 import msgspec
 
 from hooktide.domain.ids import IdMaker
-from hooktide.domain.model import Claim, Event, Micros, Origin
-from hooktide.domain.project import plan_of, wants
-from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt
-from hooktide.store.base import Accepted, AccountGone, AddResult, Done, KeyReused, NewEvent
-from hooktide.store.sqlite import rows
-from hooktide.store.sqlite.rows import Row, json_text
-from hooktide.store.sqlite.usage import Usage
-from hooktide.store.sqlite.writer import Batch, Effects
+from hooktide.domain.model import Claim, Micros
+from hooktide.domain.verdict import Again, Delivered, RetryAt
+from hooktide.store import rows
+from hooktide.store.base import Done
+from hooktide.store.batch import Effects
+from hooktide.store.failures import Failures
+from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.rows import Row, json_text
+from hooktide.store.sqlite.decode import read_ids
+from hooktide.store.sqlite.writer import Batch
+from hooktide.store.usage import Minutes, Usage
 
 log = logging.getLogger("hooktide.store")
 
 MOST_ROWS = 512
 ROUTES_KEPT = 20_000
-
-
-class Routes:
-    """Where an account's events go: its endpoints with what they want, and its rules.
-
-    ``per_hour`` is its plan's limit; after ``disable_after`` failures in a row (0: never) an
-    endpoint is disabled.
-    """
-
-    __slots__ = ("_by_type", "_endpoints", "disable_after", "per_hour", "project_id")
-
-    def __init__(
-        self,
-        project_id: int,
-        per_hour: int | None,
-        disable_after: int,
-        endpoints: list[tuple[int, tuple[str, ...]]],
-    ) -> None:
-        self.project_id = project_id
-        self.per_hour = per_hour
-        self.disable_after = disable_after
-        self._endpoints = endpoints
-        self._by_type: dict[str, tuple[int, ...]] = {}
-
-    def to(self, event_type: str) -> tuple[int, ...]:
-        """Return the ids of the endpoints that want this type."""
-        found = self._by_type.get(event_type)
-        if found is None:
-            found = tuple(id_ for id_, types in self._endpoints if wants(types, event_type))
-            self._by_type[event_type] = found
-        return found
 
 
 class Multi:
@@ -100,7 +72,7 @@ class HotPath:
         self._add_keys = Multi(db, queries["add_keys"], 5)
         self._add_attempts = Multi(db, queries["add_attempts"], 10)
         self._settle = Multi(db, queries["settle"], 7)
-        self.usage = Usage(db, queries, Multi(db, queries["set_usage"], 3))
+        self._set_usage = Multi(db, queries["set_usage"], 3)
         self.forget()
 
     def forget(self) -> None:
@@ -111,7 +83,17 @@ class HotPath:
             id_: (account_id, before, reason)
             for id_, account_id, before, reason in self.db.execute(self._sql["stale_endpoints"])
         }
-        self.usage.forget()
+        held = self.db.execute(self._sql["held_accounts"])
+        self.usage = Usage(self._usage_window, [account_id for [account_id] in held])
+
+    def _usage_window(self, account_id: int, since: int) -> Minutes:
+        values = {"account_id": account_id, "since": since}
+        return dict(self.db.execute(self._sql["usage_window"], values))
+
+    def save_usage(self) -> None:
+        """Write what changed of the accounts' hours."""
+        if changed := self.usage.changed():
+            self._set_usage.run(changed)
 
     def forget_routes(self, account_id: int | None = None) -> None:
         """An account's endpoints or plan changed (None: a project did)."""
@@ -125,8 +107,8 @@ class HotPath:
         if batch.dones:
             self._record(batch.dones, batch.effects)
         if batch.publishes:
-            FanOut(self, batch).write()
-        self.usage.save()
+            self._add(batch)
+        self.save_usage()
 
     # -- events in -----------------------------------------------------------------------------
 
@@ -141,8 +123,21 @@ class HotPath:
         self._routes[account_id] = found
         return found
 
-    def known_keys(self, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], Row]:
-        """Return which idempotency keys were used: key to (digest, event id, deliveries)."""
+    def _add(self, batch: Batch) -> None:
+        fan_out = FanOut(
+            ids=self.ids,
+            lease=self.lease,
+            room=batch.room,
+            routes=self.routes,
+            usage=self.usage,
+            known=self._known_keys(idempotency_keys(batch.publishes)),
+            effects=batch.effects,
+        )
+        for publish in batch.publishes:
+            publish.results = [fan_out.add(event, publish.now) for event in publish.events]
+        self.insert(fan_out.keys, fan_out.events, fan_out.deliveries)
+
+    def _known_keys(self, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], Known]:
         if not wanted:
             return {}
         [[text]] = self.db.execute(self._sql["known_keys"], {"keys": json_text(wanted)})
@@ -165,7 +160,7 @@ class HotPath:
         if self._settle.run(settled) != len(dones):
             dones = self._mend(dones)
         attempts = [
-            rows.attempt_columns(done.attempt, done.claim.attempt)
+            _attempt_columns(done, done.claim.attempt)
             for done in dones
             if type(done.verdict) is not Again
         ]
@@ -184,7 +179,7 @@ class HotPath:
         """Take out the attempts whose claim was lost; of those, a 2xx still counts."""
         pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
-        lost = set(rows.read_ids(text))
+        lost = set(read_ids(text))
         for done in dones:
             if done.claim.delivery_id in lost:
                 self._record_late(done)
@@ -200,41 +195,23 @@ class HotPath:
         if number is None:
             log.warning("lost the lease of delivery %016x; another has it", made.delivery_id)
             return
-        self._add_attempts.run([rows.attempt_columns(made, number)])
+        self._add_attempts.run([_attempt_columns(done, number)])
 
     def _count(self, dones: list[Done], effects: Effects) -> None:
         """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
-        for done in dones:
-            endpoint_id, verdict = done.claim.endpoint_id, done.verdict
-            if done.claim.origin is Origin.TEST:
-                continue
-            if isinstance(verdict, Delivered):
-                if endpoint_id in self.failing:
-                    self._set_failing(endpoint_id, 0)
-            elif isinstance(verdict, Failed):
-                self._count_failure(done, effects)
-            elif isinstance(verdict, Gone):
-                self.disable(endpoint_id, "the receiver answered 410 Gone", done, effects)
+        failures = Failures(self.failing)
+        for done, reason in failures.count(dones, self._disable_after):
+            now = done.attempt.started_at + done.attempt.duration
+            account_id = done.claim.event.account_id
+            self.switch_off(done.claim.endpoint_id, account_id, reason, now, effects)
+        for endpoint_id, failing in failures.changed.items():
+            self.db.execute(self._sql["set_failing"], {"id": endpoint_id, "failing": failing})
+            if not failing:
+                del self.failing[endpoint_id]
 
-    def _count_failure(self, done: Done, effects: Effects) -> None:
-        endpoint_id = done.claim.endpoint_id
-        failing = self.failing.get(endpoint_id, 0) + 1
-        self._set_failing(endpoint_id, failing)
-        routes = self.routes(done.claim.event.account_id)
-        if routes is not None and 0 < routes.disable_after <= failing:
-            self.disable(endpoint_id, f"{failing} deliveries failed in a row", done, effects)
-
-    def _set_failing(self, endpoint_id: int, failing: int) -> None:
-        self.db.execute(self._sql["set_failing"], {"id": endpoint_id, "failing": failing})
-        if failing:
-            self.failing[endpoint_id] = failing
-        else:
-            self.failing.pop(endpoint_id, None)
-
-    def disable(self, endpoint_id: int, reason: str, done: Done, effects: Effects) -> None:
-        """Disable an endpoint because of what a delivery met."""
-        now = done.attempt.started_at + done.attempt.duration
-        self.switch_off(endpoint_id, done.claim.event.account_id, reason, now, effects)
+    def _disable_after(self, account_id: int) -> int:
+        routes = self.routes(account_id)
+        return 0 if routes is None else routes.disable_after
 
     def switch_off(
         self, endpoint_id: int, account_id: int, reason: str, now: Micros, effects: Effects
@@ -261,121 +238,10 @@ class HotPath:
         effects.changed.append(("endpoint", endpoint_id))
 
 
-class FanOut:
-    """One batch's events, on their way to rows: matched with endpoints, held, handed over."""
-
-    def __init__(self, hot: HotPath, batch: Batch) -> None:
-        self._hot = hot
-        self._batch = batch
-        self._room = batch.room.deliveries
-        self._room_bytes = batch.room.payload_bytes
-        self._keys: list[Row] = []
-        self._events: list[Row] = []
-        self._deliveries: list[Row] = []
-        self._known: dict[tuple[int, str], Row] = {}
-
-    def write(self) -> None:
-        """Store the batch's events and their deliveries, and note what was handed over."""
-        self._known = self._hot.known_keys(list(_idempotency_keys(self._batch)))
-        for publish in self._batch.publishes:
-            publish.results = [self._add(event, publish.now) for event in publish.events]
-        self._hot.insert(self._keys, self._events, self._deliveries)
-
-    def _add(self, new: NewEvent, now: Micros) -> AddResult:
-        if new.idempotency_key:
-            known = self._known.get((new.project_id, new.idempotency_key))
-            if known is not None:
-                digest, event_id, deliveries = known
-                if digest == new.digest:
-                    return Accepted(event_id, deliveries, replayed=True)
-                return KeyReused(event_id)
-        routes = self._hot.routes(new.account_id)
-        if routes is None:
-            return AccountGone()
-        event_id = self._hot.ids(now)
-        event = Event(
-            id=event_id,
-            account_id=new.account_id,
-            type=new.type,
-            payload=new.payload,
-            occurred_at=new.occurred_at if new.occurred_at is not None else now,
-            transition=new.transition,
-            test=new.test,
-        )
-        targets = routes.to(new.type)
-        for endpoint_id in targets:
-            self._deliver(event, endpoint_id, routes, now)
-        self._keep(event, new, routes.project_id, len(targets))
-        return Accepted(event_id, len(targets))
-
-    def _keep(self, event: Event, new: NewEvent, project_id: int, deliveries: int) -> None:
-        self._events.append(rows.event_columns(event, project_id, deliveries))
-        if new.idempotency_key:
-            self._keys.append((project_id, new.idempotency_key, new.digest, event.id, deliveries))
-            self._known[project_id, new.idempotency_key] = (new.digest, event.id, deliveries)
-
-    def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> None:
-        hot = self._hot
-        delivery_id = hot.ids(now)
-        state, token, reason = "pending", 0, ""
-        due_at: Micros | None = now
-        if routes.per_hour is not None and not hot.usage.take(
-            event.account_id, routes.per_hour, now
-        ):
-            state, due_at, reason = "held", None, f"plan: {routes.per_hour} deliveries an hour"
-            hot.usage.holding.add(event.account_id)
-        elif self._takes(event, endpoint_id):
-            token = delivery_id
-            due_at = lease_ends_at = now + hot.lease
-            self._hand_over(event, endpoint_id, delivery_id, lease_ends_at)
-        else:
-            self._batch.effects.due_at(endpoint_id, now)
-        self._deliveries.append(
-            (
-                delivery_id,
-                event.id,
-                endpoint_id,
-                event.account_id,
-                routes.project_id,
-                "event",
-                state,
-                due_at,
-                token,
-                reason,
-            )
-        )
-
-    def _takes(self, event: Event, endpoint_id: int) -> bool:
-        if self._room <= 0 or self._room_bytes < len(event.payload):
-            return False
-        return endpoint_id not in self._batch.room.full_endpoints
-
-    def _hand_over(
-        self, event: Event, endpoint_id: int, delivery_id: int, lease_ends_at: Micros
-    ) -> None:
-        self._room -= 1
-        self._room_bytes -= len(event.payload)
-        self._batch.effects.claims.append(
-            Claim(
-                delivery_id=delivery_id,
-                endpoint_id=endpoint_id,
-                event=event,
-                attempt=1,
-                token=delivery_id,
-                lease_ends_at=lease_ends_at,
-            )
-        )
+def _attempt_columns(done: Done, number: int) -> Row:
+    return (done.attempt.delivery_id + number, *rows.attempt_columns(done.attempt))
 
 
 def _read_routes(row: Row) -> Routes:
-    project_id, plan_name, config, endpoints = row
-    project = rows.read_project_json(config)
-    per_hour = plan_of(project, plan_name).deliveries_per_hour
-    return Routes(project_id, per_hour, project.disable_after, rows.read_routes(endpoints))
-
-
-def _idempotency_keys(batch: Batch) -> Iterable[tuple[int, str]]:
-    for publish in batch.publishes:
-        for event in publish.events:
-            if event.idempotency_key:
-                yield event.project_id, event.idempotency_key
+    project_id, plan, config, endpoints = row
+    return Routes(project_id, rows.read_project_json(config), plan, rows.read_routes(endpoints))

@@ -18,13 +18,13 @@ from hooktide.domain.model import (
     Origin,
     Scope,
 )
+from hooktide.store import rows
 from hooktide.store.base import EventRow, NewEvent, Page
-from hooktide.store.sqlite import rows
+from hooktide.store.batch import Effects
+from hooktide.store.fanout import Routes
+from hooktide.store.rows import Row
 from hooktide.store.sqlite.endpoints import Endpoints
-from hooktide.store.sqlite.hot import Routes
 from hooktide.store.sqlite.part import conditions, in_scope, page
-from hooktide.store.sqlite.rows import Row
-from hooktide.store.sqlite.writer import Effects
 
 
 class Log(Endpoints):
@@ -150,7 +150,7 @@ class Log(Endpoints):
             )
             row = _delivery_columns(id_, old.event_id, endpoint, Origin.RESEND, state)
             self._hot.insert([], [], [(*row, None if held else now, 0, reason)])
-            self._hot.usage.save()
+            self._hot.save_usage()
             if held:
                 self._hot.usage.holding.add(endpoint.account_id)
             else:
@@ -183,7 +183,7 @@ class Log(Endpoints):
                 status=429,
                 retry_after=MINUTE // 1_000_000,
             )
-        self._hot.usage.save()
+        self._hot.save_usage()
 
 
 def _log_of(scope: Scope, endpoint_id: int | None) -> str:

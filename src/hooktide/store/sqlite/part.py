@@ -12,10 +12,11 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Scope
 from hooktide.store.base import Page
+from hooktide.store.batch import Effects
+from hooktide.store.rows import Row
 from hooktide.store.sqlite.connection import open_reader, translate
 from hooktide.store.sqlite.hot import HotPath
-from hooktide.store.sqlite.rows import Row
-from hooktide.store.sqlite.writer import Effects, Writer
+from hooktide.store.sqlite.writer import Writer
 from hooktide.vault import Vault
 
 T = TypeVar("T")

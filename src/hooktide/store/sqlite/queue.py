@@ -7,11 +7,12 @@ import apsw
 
 from hooktide.domain.ids import NODE_BITS, made_at
 from hooktide.domain.model import HOUR, MINUTE, Claim, Micros
+from hooktide.store import rows
 from hooktide.store.base import Counts
-from hooktide.store.sqlite import rows
+from hooktide.store.batch import Effects
+from hooktide.store.rows import json_text
+from hooktide.store.sqlite.decode import read_claimable, read_pairs
 from hooktide.store.sqlite.part import Part
-from hooktide.store.sqlite.rows import json_text
-from hooktide.store.sqlite.writer import Effects
 
 STALE_AT_ONCE = 200
 
@@ -28,7 +29,10 @@ class Queue(Part):
             values = {"endpoints": wanted, "now": now, "each": each}
             [[text]] = list(db.execute(self._sql["claimable"], values))
             token, ends_at = self._ids(now), now + lease
-            claims = [rows.claim(item, token, ends_at) for item in rows.read_claimable(text)]
+            claims = [
+                rows.claim((*item, payload.encode()), token, ends_at)
+                for *item, payload in read_claimable(text)
+            ]
             if claims:
                 ids = json_text([claim.delivery_id for claim in claims])
                 values = {"ids": ids, "token": token, "lease_ends_at": ends_at}
@@ -40,7 +44,7 @@ class Queue(Part):
 
     def _note_next(self, db: apsw.Connection, endpoints: str, effects: Effects) -> None:
         [[text]] = list(db.execute(self._sql["next_due"], {"endpoints": endpoints}))
-        for endpoint_id, due_at in rows.read_pairs(text):
+        for endpoint_id, due_at in read_pairs(text):
             if due_at is not None:
                 effects.due_at(endpoint_id, due_at)
 
@@ -69,7 +73,7 @@ class Queue(Part):
 
     async def due_heads(self) -> Mapping[int, Micros]:
         [[text]] = await self._read(lambda db: list(db.execute(self._sql["due_heads"])))
-        return {id_: due_at for id_, due_at in rows.read_pairs(text) if due_at is not None}
+        return {id_: due_at for id_, due_at in read_pairs(text) if due_at is not None}
 
     async def counts(self) -> Counts:
         heads = await self.due_heads()
@@ -87,7 +91,7 @@ class Queue(Part):
         released = 0
         for account_id in list(self._hot.usage.holding):
             released += self._release_account(db, effects, account_id, now, limit - released)
-        self._hot.usage.save()
+        self._hot.save_usage()
         return released
 
     def _release_account(

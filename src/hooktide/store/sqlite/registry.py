@@ -8,10 +8,10 @@ import apsw
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.model import Account, ApiKey, Micros, Scope
 from hooktide.domain.project import Project
+from hooktide.store import rows
 from hooktide.store.base import Page, ProjectRow
-from hooktide.store.sqlite import rows
+from hooktide.store.batch import Effects
 from hooktide.store.sqlite.part import Part, conditions, in_scope, page
-from hooktide.store.sqlite.writer import Effects
 
 
 class Registry(Part):

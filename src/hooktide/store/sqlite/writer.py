@@ -3,9 +3,6 @@
 Whatever arrives while a commit runs is the next batch; no timer, so a lone event waits for
 nothing. A batch holds accepted events, attempts to record and single calls; the first two are
 written with a statement for many rows, the calls one after the other, each in a savepoint.
-
-Nobody waits for an attempt's record, so records wait a moment for company: they join the first
-batch that finds them ten milliseconds old, or many. A crash costs at most that many more attempts.
 """
 
 import asyncio
@@ -19,47 +16,20 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import apsw
 
 from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.domain.model import Claim, Micros
+from hooktide.domain.model import Micros
 from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent, Room
+from hooktide.store.batch import (
+    RECORD_WITHIN,
+    RECORDS_AT_ONCE,
+    RECORDS_KEPT,
+    RETRY_RECORDS_AFTER,
+    Effects,
+    Publish,
+)
 from hooktide.store.sqlite.connection import translate
 
 log = logging.getLogger("hooktide.store")
 T = TypeVar("T")
-
-RECORD_WITHIN = 0.01
-RECORDS_AT_ONCE = 256
-RETRY_RECORDS_AFTER = 0.5
-RECORDS_KEPT = 60.0
-"""Seconds that attempts are kept when the database does not take them; then they are redone."""
-
-
-class Effects:
-    """What a transaction means for others, told to the listener once it has committed."""
-
-    def __init__(self) -> None:
-        self.claims: list[Claim] = []
-        self.due: dict[int, Micros] = {}
-        self.changed: list[tuple[str, int]] = []
-
-    def due_at(self, endpoint_id: int, at: Micros) -> None:
-        """Note that an endpoint has a pending delivery due at ``at``."""
-        known = self.due.get(endpoint_id)
-        if known is None or at < known:
-            self.due[endpoint_id] = at
-
-
-class Publish:
-    """Events of one request, and who waits for them."""
-
-    __slots__ = ("events", "future", "now", "results")
-
-    def __init__(
-        self, events: Sequence[NewEvent], now: Micros, future: "asyncio.Future[list[AddResult]]"
-    ) -> None:
-        self.events = events
-        self.now = now
-        self.future = future
-        self.results: list[AddResult] = []
 
 
 class Call:
@@ -211,19 +181,11 @@ class Writer:
 
     def _committed(self, batch: Batch) -> None:
         self._failing_since = None
-        effects = batch.effects
-        for watcher in self._watchers:
-            for kind, number in effects.changed:
-                watcher(kind, number)
         for publish in batch.publishes:
-            if not publish.future.done():
-                publish.future.set_result(publish.results)
+            publish.answer()
         for call in batch.calls:
             _resolve(call)
-        if self._listener is not None and effects.claims:
-            self._listener.handed_over(effects.claims)
-        if self._listener is not None and effects.due:
-            self._listener.due(effects.due)
+        batch.effects.tell(self._listener, self._watchers)
 
     def _failed(self, batch: Batch, error: UnavailableError) -> None:
         futures: list[asyncio.Future[Any]] = [publish.future for publish in batch.publishes]

@@ -30,11 +30,6 @@ from hooktide.vault import Vault
 Row: TypeAlias = tuple[Any, ...]
 
 read_project_json = msgspec.json.Decoder(Project).decode
-read_claimable = msgspec.json.Decoder(
-    list[tuple[int, int, int, Origin, int, int, str, str, int, int, str]]
-).decode
-read_pairs = msgspec.json.Decoder(list[tuple[int, int | None]]).decode
-read_ids = msgspec.json.Decoder(list[int]).decode
 read_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
 read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...]]]).decode
 read_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
@@ -104,7 +99,7 @@ def event_columns(event: Event, project_id: int, deliveries: int) -> Row:
         event.account_id,
         event.type,
         event.transition,
-        int(event.test),
+        event.test,
         event.occurred_at,
         deliveries,
         event.payload,
@@ -129,7 +124,7 @@ def event_row(row: Row) -> EventRow:
 
 
 def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
-    """Read one item of ``claimable``."""
+    """Read one row of ``claimable``: a delivery, its event, the payload last."""
     delivery_id, endpoint_id, attempts, origin, event_id, account_id, *rest = item
     kind, transition, test, occurred_at, payload = rest
     event = Event(
@@ -139,7 +134,7 @@ def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
         transition=transition,
         test=bool(test),
         occurred_at=occurred_at,
-        payload=payload.encode(),
+        payload=payload,
     )
     return Claim(
         delivery_id=delivery_id,
@@ -148,7 +143,7 @@ def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
         attempt=attempts + 1,
         token=token,
         lease_ends_at=lease_ends_at,
-        origin=origin,
+        origin=Origin(origin),
     )
 
 
@@ -187,10 +182,9 @@ def attempt(delivery_id: int, row: Row) -> Attempt:
     )
 
 
-def attempt_columns(made: Attempt, number: int) -> Row:
-    """Return an attempt's columns in the order of ``add_attempts``."""
+def attempt_columns(made: Attempt) -> Row:
+    """Return an attempt's columns in the order of ``add_attempts``, after those of its key."""
     return (
-        made.delivery_id + number,
         made.started_at,
         made.duration,
         made.status,
@@ -199,7 +193,7 @@ def attempt_columns(made: Attempt, number: int) -> Row:
         made.request_head,
         made.response_head,
         made.response_body,
-        int(made.response_truncated),
+        made.response_truncated,
     )
 
 

@@ -4,39 +4,29 @@ Counted by the minute, and the minute that is an hour old counts whole: never mo
 leaves in any hour, and room comes back at most a minute late.
 """
 
-from typing import Protocol
-
-import apsw
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from hooktide.domain.model import MINUTE, Micros
-from hooktide.store.sqlite.rows import Row
 
 WINDOW_MINUTES = 60
 
-
-class Rows(Protocol):
-    """A statement for many rows (``hot.Multi``)."""
-
-    def run(self, items: list[Row]) -> int:
-        """Run it over all rows."""
+Minutes: TypeAlias = dict[int, int]
+"""Deliveries by minute since 1970."""
 
 
 class Usage:
-    """The hours of the limited accounts; ``save`` writes what changed with the transaction."""
+    """The hours of limited accounts: read where they are asked for, kept while they are exact.
 
-    def __init__(self, db: apsw.Connection, queries: dict[str, str], save: Rows) -> None:
-        self._db = db
-        self._sql = queries
-        self._save = save
-        self.forget()
+    ``read`` returns an account's minutes from one on; ``holding`` are the accounts that have
+    something held back. What changed is in ``changed`` until someone writes it down.
+    """
 
-    def forget(self) -> None:
-        """Read everything from the database again."""
-        self._minutes: dict[int, dict[int, int]] = {}
+    def __init__(self, read: Callable[[int, int], Minutes], holding: Iterable[int]) -> None:
+        self._read = read
+        self._minutes: dict[int, Minutes] = {}
         self._changed: dict[tuple[int, int], int] = {}
-        self.holding: set[int] = {
-            account_id for [account_id] in self._db.execute(self._sql["held_accounts"])
-        }
+        self.holding = set(holding)
 
     def take(self, account_id: int, limit: int, now: Micros) -> bool:
         """Count one delivery now, if the hour has room and nothing older is held back."""
@@ -54,9 +44,7 @@ class Usage:
         since = now // MINUTE - WINDOW_MINUTES
         minutes = self._minutes.get(account_id)
         if minutes is None:
-            values = {"account_id": account_id, "since": since}
-            minutes = dict(self._db.execute(self._sql["usage_window"], values))
-            self._minutes[account_id] = minutes
+            minutes = self._minutes[account_id] = self._read(account_id, since)
         for minute in [minute for minute in minutes if minute < since]:
             del minutes[minute]
         return sum(minutes.values())
@@ -69,8 +57,8 @@ class Usage:
         minutes[minute] = minutes.get(minute, 0) + deliveries
         self._changed[account_id, minute] = minutes[minute]
 
-    def save(self) -> None:
-        """Write what changed."""
-        if self._changed:
-            self._save.run([(*key, count) for key, count in self._changed.items()])
-            self._changed.clear()
+    def changed(self) -> list[tuple[int, int, int]]:
+        """Return (account, minute, deliveries) of what changed since the last time."""
+        found = [(*key, count) for key, count in self._changed.items()]
+        self._changed.clear()
+        return found

@@ -1,0 +1,71 @@
+"""How many deliveries of an endpoint failed in a row, and when that is enough to disable it."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from hooktide.domain.model import Origin
+from hooktide.domain.verdict import Delivered, Failed, Gone
+from hooktide.store.base import Done
+
+
+class SwitchOff(NamedTuple):
+    """An endpoint to be disabled, because of what this attempt met."""
+
+    done: Done
+    reason: str
+
+
+class Failures:
+    """Counts over the attempts of a batch, in their order.
+
+    ``failing`` are the counts so far, of the endpoints where there is one; ``changed`` are the
+    new ones.
+    """
+
+    def __init__(self, failing: dict[int, int]) -> None:
+        self._failing = failing
+        self.changed: dict[int, int] = {}
+
+    def count(self, dones: Iterable[Done], disable_after: Callable[[int], int]) -> list[SwitchOff]:
+        """Count, and return what is to be disabled.
+
+        ``disable_after`` gives the number of failures that is enough, by account id; 0: none is.
+        """
+        found: list[SwitchOff] = []
+        for done in dones:
+            if done.claim.origin is Origin.TEST:
+                continue
+            verdict = done.verdict
+            if isinstance(verdict, Delivered):
+                if self._failing.get(done.claim.endpoint_id):
+                    self._set(done.claim.endpoint_id, 0)
+            elif isinstance(verdict, Failed):
+                found += self._count_failure(done, disable_after)
+            elif isinstance(verdict, Gone):
+                found.append(SwitchOff(done, "the receiver answered 410 Gone"))
+        return found
+
+    def _count_failure(self, done: Done, disable_after: Callable[[int], int]) -> list[SwitchOff]:
+        endpoint_id = done.claim.endpoint_id
+        failing = self._failing.get(endpoint_id, 0) + 1
+        self._set(endpoint_id, failing)
+        if 0 < disable_after(done.claim.event.account_id) <= failing:
+            return [SwitchOff(done, f"{failing} deliveries failed in a row")]
+        return []
+
+    def _set(self, endpoint_id: int, failing: int) -> None:
+        self._failing[endpoint_id] = failing
+        self.changed[endpoint_id] = failing
+
+
+def counted(dones: Iterable[Done]) -> tuple[list[int], list[int]]:
+    """Return the endpoints (ids) where a delivery ended well, and those where one failed."""
+    well, ill = set(), set()
+    for done in dones:
+        if done.claim.origin is Origin.TEST:
+            continue
+        if isinstance(done.verdict, Delivered):
+            well.add(done.claim.endpoint_id)
+        elif isinstance(done.verdict, Failed | Gone):
+            ill.add(done.claim.endpoint_id)
+    return sorted(well), sorted(ill)

@@ -1,0 +1,179 @@
+"""What an accepted event becomes: a row of its own, and a delivery for each endpoint that wants it.
+
+No database in here: both stores read what it needs first, and write the rows it made afterwards, in
+the same transaction.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from hooktide.domain.model import Claim, Event, Micros
+from hooktide.domain.project import Project, plan_of, wants
+from hooktide.store import rows
+from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
+from hooktide.store.batch import Effects, Publish
+from hooktide.store.usage import Usage
+
+Row: TypeAlias = tuple[Any, ...]
+Known: TypeAlias = tuple[bytes, int, int]
+"""What an idempotency key was used for: digest, event id, deliveries."""
+
+
+class Routes:
+    """Where an account's events go: its endpoints with what they want, and its rules.
+
+    ``per_hour`` is its plan's limit; after ``disable_after`` failures in a row (0: never) an
+    endpoint is disabled. ``version`` says which state of the database this is.
+    """
+
+    __slots__ = ("_by_type", "_endpoints", "disable_after", "per_hour", "project_id", "version")
+
+    def __init__(
+        self,
+        project_id: int,
+        project: Project,
+        plan: str,
+        endpoints: Sequence[tuple[int, tuple[str, ...]]],
+        version: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.project_id = project_id
+        self.per_hour = plan_of(project, plan).deliveries_per_hour
+        self.disable_after = project.disable_after
+        self.version = version
+        self._endpoints = endpoints
+        self._by_type: dict[str, tuple[int, ...]] = {}
+
+    def to(self, event_type: str) -> tuple[int, ...]:
+        """Return the ids of the endpoints that want this type."""
+        found = self._by_type.get(event_type)
+        if found is None:
+            found = tuple(id_ for id_, types in self._endpoints if wants(types, event_type))
+            self._by_type[event_type] = found
+        return found
+
+
+class FanOut:
+    """One batch's events, on their way to rows: matched with endpoints, held, handed over.
+
+    ``known`` are the idempotency keys among them that were used before. The rows are in the order
+    of the statements ``add_keys``, ``add_events`` and ``add_deliveries``.
+    """
+
+    def __init__(
+        self,
+        *,
+        ids: Callable[[Micros], int],
+        lease: Micros,
+        room: Room,
+        routes: Callable[[int], Routes | None],
+        usage: Usage,
+        known: Mapping[tuple[int, str], Known],
+        effects: Effects,
+    ) -> None:
+        self._ids = ids
+        self._lease = lease
+        self._room = room.deliveries
+        self._room_bytes = room.payload_bytes
+        self._full = room.full_endpoints
+        self._routes = routes
+        self._usage = usage
+        self._known = dict(known)
+        self._effects = effects
+        self.keys: list[Row] = []
+        self.events: list[Row] = []
+        self.deliveries: list[Row] = []
+
+    def add(self, new: NewEvent, now: Micros) -> AddResult:
+        """Make an event's rows, and say what its publisher is answered."""
+        if new.idempotency_key:
+            known = self._known.get((new.project_id, new.idempotency_key))
+            if known is not None:
+                digest, event_id, deliveries = known
+                if digest == new.digest:
+                    return Accepted(event_id, deliveries, replayed=True)
+                return KeyReused(event_id)
+        routes = self._routes(new.account_id)
+        if routes is None:
+            return AccountGone()
+        event_id = self._ids(now)
+        event = Event(
+            id=event_id,
+            account_id=new.account_id,
+            type=new.type,
+            payload=new.payload,
+            occurred_at=new.occurred_at if new.occurred_at is not None else now,
+            transition=new.transition,
+            test=new.test,
+        )
+        targets = routes.to(new.type)
+        for endpoint_id in targets:
+            self._deliver(event, endpoint_id, routes, now)
+        self._keep(event, new, routes.project_id, len(targets))
+        return Accepted(event_id, len(targets))
+
+    def _keep(self, event: Event, new: NewEvent, project_id: int, deliveries: int) -> None:
+        self.events.append(rows.event_columns(event, project_id, deliveries))
+        if new.idempotency_key:
+            self.keys.append((project_id, new.idempotency_key, new.digest, event.id, deliveries))
+            self._known[project_id, new.idempotency_key] = (new.digest, event.id, deliveries)
+
+    def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> None:
+        delivery_id = self._ids(now)
+        state, token, reason = "pending", 0, ""
+        due_at: Micros | None = now
+        if routes.per_hour is not None and not self._usage.take(
+            event.account_id, routes.per_hour, now
+        ):
+            state, due_at, reason = "held", None, f"plan: {routes.per_hour} deliveries an hour"
+            self._usage.holding.add(event.account_id)
+        elif self._takes(event, endpoint_id):
+            token = delivery_id
+            due_at = lease_ends_at = now + self._lease
+            self._hand_over(event, endpoint_id, delivery_id, lease_ends_at)
+        else:
+            self._effects.due_at(endpoint_id, now)
+        self.deliveries.append(
+            (
+                delivery_id,
+                event.id,
+                endpoint_id,
+                event.account_id,
+                routes.project_id,
+                "event",
+                state,
+                due_at,
+                token,
+                reason,
+            )
+        )
+
+    def _takes(self, event: Event, endpoint_id: int) -> bool:
+        if self._room <= 0 or self._room_bytes < len(event.payload):
+            return False
+        return endpoint_id not in self._full
+
+    def _hand_over(
+        self, event: Event, endpoint_id: int, delivery_id: int, lease_ends_at: Micros
+    ) -> None:
+        self._room -= 1
+        self._room_bytes -= len(event.payload)
+        self._effects.claims.append(
+            Claim(
+                delivery_id=delivery_id,
+                endpoint_id=endpoint_id,
+                event=event,
+                attempt=1,
+                token=delivery_id,
+                lease_ends_at=lease_ends_at,
+            )
+        )
+
+
+def idempotency_keys(publishes: Iterable[Publish]) -> list[tuple[int, str]]:
+    """Return the (project, idempotency key) pairs of these events that have one."""
+    return [
+        (event.project_id, event.idempotency_key)
+        for publish in publishes
+        for event in publish.events
+        if event.idempotency_key
+    ]

@@ -1,0 +1,15 @@
+"""Reads the JSON in which SQLite gives many rows at once.
+
+Each row that a statement returns costs a turn at the interpreter's lock.
+"""
+
+import msgspec
+
+from hooktide.domain.model import Origin
+
+read_claimable = msgspec.json.Decoder(
+    list[tuple[int, int, int, Origin, int, int, str, str, int, int, str]]
+).decode
+"""``claimable``: the payload is text here."""
+read_pairs = msgspec.json.Decoder(list[tuple[int, int | None]]).decode
+read_ids = msgspec.json.Decoder(list[int]).decode
