@@ -123,7 +123,7 @@ SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, attempt
     NULL::bigint AS ended_at, reason
 FROM hooktide.queue
 UNION ALL
-SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, NULL, 0,
+SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, NULL::bigint, 0::bigint,
     ended_at, reason
 FROM hooktide.ended;
 
@@ -205,5 +205,5 @@ CREATE INDEX bin_requests_by_bin ON hooktide.bin_requests (bin_id, id);
 CREATE TABLE hooktide.nodes (
     node integer PRIMARY KEY,
     holder text NOT NULL,
-    seen_at bigint NOT NULL
+    free_at bigint NOT NULL             -- from then on another process may take it
 );

@@ -1,0 +1,91 @@
+-- What only PostgreSQL needs: what many processes have to agree on.
+
+-- name: lock_accounts
+-- Who changes an account's endpoints or plan waits for the transactions that are accepting events
+-- for it, and they for the change: an event is fanned out to what it found, before or after.
+SELECT pg_advisory_xact_lock(:space, bucket) FROM unnest(:buckets::integer[]) AS bucket
+
+-- name: versions
+-- Whether what a process remembers of these accounts is still so.
+SELECT a.id, a.version, p.version
+FROM hooktide.accounts AS a JOIN hooktide.projects AS p ON p.id = a.project_id
+WHERE a.id = ANY(:ids::bigint[]) AND a.removed_at IS NULL
+
+-- name: lock_hours
+-- The accounts with an hourly limit, one transaction at a time, so that the limit is exact.
+SELECT id FROM hooktide.accounts WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
+
+-- name: holding
+-- Which of these accounts have something held back.
+SELECT wanted.id FROM unnest(:ids::bigint[]) AS wanted (id)
+WHERE EXISTS (SELECT 1 FROM hooktide.queue AS q WHERE q.account_id = wanted.id AND q.state = 'held')
+
+-- name: claimable_endpoints
+-- Locked until the claims are committed: a disable waits, and finds them claimed before it.
+SELECT id, stale_before FROM hooktide.endpoints
+WHERE id = ANY(:endpoints::bigint[]) AND disabled_reason = '' AND removed_at IS NULL
+ORDER BY id FOR SHARE
+
+-- name: account_changed
+UPDATE hooktide.accounts SET version = version + 1 WHERE id = :id
+
+-- name: lock_account
+SELECT id FROM hooktide.accounts WHERE id = :id AND removed_at IS NULL FOR NO KEY UPDATE
+
+-- name: lock_event
+-- Retention must wait, and finds what refers to the event.
+SELECT id FROM hooktide.events WHERE id = :id FOR KEY SHARE
+
+-- name: settled_stale
+-- Marks of endpoints for which nothing is left to discard, and nothing can still be in flight.
+UPDATE hooktide.endpoints AS e SET stale_before = 0
+WHERE e.stale_before > 0 AND e.stale_before < :older AND NOT EXISTS (
+    SELECT 1 FROM hooktide.queue AS q WHERE q.endpoint_id = e.id AND q.state = 'pending'
+        AND q.id < e.stale_before)
+AND NOT EXISTS (
+    SELECT 1 FROM hooktide.queue AS q WHERE q.account_id = e.account_id AND q.state = 'held'
+        AND q.endpoint_id = e.id AND q.id < e.stale_before)
+
+-- name: notify
+SELECT pg_notify(:channel, :payload)
+
+-- name: clock
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+
+-- name: take_node
+-- The number that has been free for longest, or the first that nobody ever had.
+INSERT INTO hooktide.nodes (node, holder, free_at)
+SELECT node, :holder, :free_at FROM (
+    SELECT n.node, coalesce(known.free_at, 0) AS free_at
+    FROM generate_series(0, :nodes - 1) AS n (node) LEFT JOIN hooktide.nodes AS known USING (node)
+    WHERE coalesce(known.free_at, 0) <= :now
+    ORDER BY (known.node IS NULL), known.free_at, n.node LIMIT 1) AS free
+ON CONFLICT (node) DO UPDATE SET holder = excluded.holder, free_at = excluded.free_at
+RETURNING node
+
+-- name: keep_node
+UPDATE hooktide.nodes SET free_at = :free_at WHERE node = :node AND holder = :holder
+
+-- name: partitions
+-- The days there are tables for, as (parent, name).
+SELECT parent.relname, child.relname
+FROM pg_inherits JOIN pg_class AS parent ON parent.oid = inhparent
+JOIN pg_class AS child ON child.oid = inhrelid
+JOIN pg_namespace AS n ON n.oid = parent.relnamespace
+WHERE n.nspname = 'hooktide' AND parent.relkind = 'p' ORDER BY child.relname
+
+-- name: waiting_for
+-- Whether something pending or held still needs an event of this range.
+SELECT EXISTS (SELECT 1 FROM hooktide.queue WHERE event_id >= :lower AND event_id < :upper)
+
+-- name: drop_later_attempts
+-- Of deliveries that were made on a later day, of events of this range.
+DELETE FROM hooktide.attempts WHERE delivery_id IN (
+    SELECT id FROM hooktide.ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper)
+
+-- name: drop_later_deliveries
+DELETE FROM hooktide.ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper
+
+-- name: drop_keys_before
+DELETE FROM hooktide.idempotency WHERE (project_id, key) IN (
+    SELECT project_id, key FROM hooktide.idempotency WHERE event_id < :before LIMIT :limit)

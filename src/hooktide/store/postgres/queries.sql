@@ -1,0 +1,395 @@
+-- The statements of the PostgreSQL store, in the order of an event's life. ":name" stands for a
+-- value; where many rows are written at once it is an array, one item a row.
+
+-- name: known_keys
+-- Which of these idempotency keys were used before, and for what.
+SELECT i.project_id, i.key, i.digest, i.event_id, i.deliveries
+FROM unnest(:project_ids::bigint[], :keys::text[]) AS wanted (project_id, key)
+JOIN hooktide.idempotency AS i USING (project_id, key)
+
+-- name: add_keys
+-- A key that another transaction took meanwhile is left out; this waits for it to commit.
+INSERT INTO hooktide.idempotency (project_id, key, digest, event_id, deliveries)
+SELECT * FROM unnest(:1::bigint[], :2::text[], :3::bytea[], :4::bigint[], :5::integer[])
+ON CONFLICT DO NOTHING
+
+-- name: add_events
+INSERT INTO hooktide.events
+    (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::text[], :5::text[], :6::boolean[],
+    :7::bigint[], :8::integer[], :9::bytea[])
+
+-- name: add_deliveries
+INSERT INTO hooktide.queue
+    (id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, due_at, claim, reason)
+SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, 0, due_at, claim, reason
+FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[], :6::text[],
+    :7::text[], :8::bigint[], :9::bigint[], :10::text[])
+    AS v (id, event_id, endpoint_id, account_id, project_id, origin, state, due_at, claim, reason)
+
+-- name: claimable
+-- The oldest due deliveries of each wanted endpoint, with their events; those that another process
+-- is claiming right now are passed over. Reads only as far as it claims: the index leads to an
+-- endpoint's first due delivery, however many there are.
+SELECT q.id, q.endpoint_id, q.attempts, q.origin,
+    e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.payload
+FROM unnest(:endpoints::bigint[], :stale_before::bigint[]) AS wanted (endpoint_id, stale_before)
+CROSS JOIN LATERAL (
+    SELECT d.id, d.event_id, d.endpoint_id, d.attempts, d.origin FROM hooktide.queue AS d
+    WHERE d.endpoint_id = wanted.endpoint_id AND d.state = 'pending' AND d.claim = 0
+        AND d.due_at <= :now AND d.id >= wanted.stale_before
+    ORDER BY d.due_at LIMIT :each FOR UPDATE SKIP LOCKED) AS q
+JOIN hooktide.events AS e ON e.id = q.event_id
+
+-- name: claim
+-- The lease is the due time: a claimed delivery is due again when its lease ends, so a worker that
+-- dies gives back its deliveries by doing nothing.
+UPDATE hooktide.queue SET claim = :token, due_at = :lease_ends_at WHERE id = ANY(:ids::bigint[])
+
+-- name: next_due
+SELECT ep.id, first.due_at
+FROM unnest(:endpoints::bigint[]) AS wanted (endpoint_id)
+JOIN hooktide.endpoints AS ep
+    ON ep.id = wanted.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT due_at FROM hooktide.queue
+    WHERE endpoint_id = ep.id AND state = 'pending' AND claim = 0 AND id >= ep.stale_before
+    ORDER BY due_at LIMIT 1) AS first
+
+-- name: due_heads
+-- Hops from endpoint to endpoint along the index; never reads a backlog.
+WITH RECURSIVE heads (endpoint_id) AS (
+    (SELECT endpoint_id FROM hooktide.queue WHERE state = 'pending' AND claim = 0
+        ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.endpoint_id FROM hooktide.queue AS d
+        WHERE d.state = 'pending' AND d.claim = 0 AND d.endpoint_id > heads.endpoint_id
+        ORDER BY d.endpoint_id LIMIT 1)
+    FROM heads WHERE heads.endpoint_id IS NOT NULL)
+SELECT heads.endpoint_id, first.due_at
+FROM heads CROSS JOIN LATERAL (
+    SELECT due_at FROM hooktide.queue
+    WHERE endpoint_id = heads.endpoint_id AND state = 'pending' AND claim = 0
+    ORDER BY due_at LIMIT 1) AS first
+
+-- name: give_back_expired
+-- Claims whose lease has ended: whoever held them is gone, or will find its token outdated.
+UPDATE hooktide.queue SET claim = 0, due_at = :now
+WHERE id IN (
+    SELECT id FROM hooktide.queue
+    WHERE state = 'pending' AND claim <> 0 AND due_at <= :ended
+    ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING endpoint_id
+
+-- name: give_back
+UPDATE hooktide.queue AS q SET claim = 0, due_at = :now
+FROM unnest(:ids::bigint[], :tokens::bigint[]) AS held (id, token)
+WHERE q.id = held.id AND q.claim = held.token
+
+-- name: settle
+-- Fenced: only the holder of the claim moves the delivery. What has ended leaves the queue; what
+-- would be tried again although its endpoint was disabled or removed meanwhile ends here too.
+-- Returns the deliveries that were moved.
+WITH v AS MATERIALIZED (
+    SELECT v.id, v.token, v.attempts, v.due_at,
+        CASE WHEN stale.id IS NULL THEN v.state ELSE 'discarded' END AS state,
+        CASE WHEN stale.id IS NULL THEN v.ended_at ELSE :now END AS ended_at,
+        coalesce(stale.stale_reason, v.reason) AS reason
+    FROM unnest(:1::bigint[], :2::bigint[], :3::text[], :4::integer[], :5::bigint[], :6::bigint[],
+        :7::text[], :8::bigint[])
+        AS v (id, token, state, attempts, due_at, ended_at, reason, endpoint_id)
+    LEFT JOIN hooktide.endpoints AS stale
+        ON v.state = 'pending' AND stale.id = v.endpoint_id AND v.id < stale.stale_before),
+gone AS (
+    DELETE FROM hooktide.queue AS q USING v
+    WHERE q.id = v.id AND q.claim = v.token AND v.state <> 'pending'
+    RETURNING q.id, q.event_id, q.endpoint_id, q.account_id, q.project_id, q.origin, v.state,
+        v.attempts, v.ended_at, v.reason),
+ended AS (
+    INSERT INTO hooktide.ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
+        attempts, ended_at, reason)
+    SELECT * FROM gone),
+kept AS (
+    UPDATE hooktide.queue AS q SET attempts = v.attempts, due_at = v.due_at, claim = 0
+    FROM v WHERE q.id = v.id AND q.claim = v.token AND v.state = 'pending'
+    RETURNING q.id)
+SELECT id FROM gone UNION ALL SELECT id FROM kept
+
+-- name: settle_late
+-- The lease was lost, but the receiver said 2xx: that is the truth, whoever holds the claim now.
+WITH gone AS (
+    DELETE FROM hooktide.queue WHERE id = :id AND state = 'pending'
+    RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts),
+ended AS (
+    INSERT INTO hooktide.ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
+        attempts, ended_at, reason)
+    SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'delivered', attempts + 1,
+        :ended_at, ''
+    FROM gone RETURNING attempts),
+failed AS (
+    UPDATE hooktide.ended SET state = 'delivered', attempts = attempts + 1, ended_at = :ended_at,
+        reason = ''
+    WHERE id = :id AND state = 'failed' RETURNING attempts)
+SELECT attempts FROM ended UNION ALL SELECT attempts FROM failed
+
+-- name: add_attempts
+INSERT INTO hooktide.attempts (delivery_id, number, account_id, started_at, duration, status, error,
+    detail, request_head, response_head, response_body, response_truncated)
+SELECT * FROM unnest(:1::bigint[], :2::integer[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::integer[], :7::text[], :8::text[], :9::bytea[], :10::bytea[], :11::bytea[], :12::boolean[])
+
+-- name: failing_endpoints
+-- Of the endpoints where a delivery ended, those whose count may change; locked until the commit.
+SELECT id, failing FROM hooktide.endpoints
+WHERE id = ANY(:well::bigint[]) AND failing > 0 OR id = ANY(:ill::bigint[])
+ORDER BY id FOR NO KEY UPDATE
+
+-- name: set_failing
+UPDATE hooktide.endpoints AS e SET failing = v.failing
+FROM unnest(:1::bigint[], :2::bigint[]) AS v (id, failing) WHERE e.id = v.id
+
+-- name: disable_endpoint
+UPDATE hooktide.endpoints SET disabled_reason = :reason, disabled_at = :now, changed_at = :now,
+    stale_before = :stale_before, stale_reason = :stale_reason
+WHERE id = :id AND disabled_reason = '' AND removed_at IS NULL
+
+-- name: enable_endpoint
+UPDATE hooktide.endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0, changed_at = :now
+WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
+
+-- name: stale
+-- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
+SELECT id FROM hooktide.queue
+WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim = 0 AND id < :before
+LIMIT :limit FOR UPDATE SKIP LOCKED
+
+-- name: stale_held
+SELECT id FROM hooktide.queue
+WHERE account_id = :account_id AND state = 'held' AND endpoint_id = :endpoint_id AND id < :before
+LIMIT :limit FOR UPDATE SKIP LOCKED
+
+-- name: stale_endpoints
+SELECT id, account_id, stale_before, stale_reason FROM hooktide.endpoints
+WHERE stale_before > 0 ORDER BY id
+
+-- name: discard
+WITH gone AS (
+    DELETE FROM hooktide.queue WHERE id = ANY(:ids::bigint[])
+    RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts)
+INSERT INTO hooktide.ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
+    attempts, ended_at, reason)
+SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now, :reason
+FROM gone
+
+-- name: usage_window
+SELECT account_id, minute, deliveries FROM hooktide.usage
+WHERE account_id = ANY(:account_ids::bigint[]) AND minute >= :since
+
+-- name: set_usage
+INSERT INTO hooktide.usage (account_id, minute, deliveries)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[])
+ON CONFLICT (account_id, minute) DO UPDATE SET deliveries = excluded.deliveries
+
+-- name: drop_usage
+DELETE FROM hooktide.usage WHERE minute < :before
+
+-- name: held_accounts
+-- Hops from account to account along the index.
+WITH RECURSIVE held (account_id) AS (
+    (SELECT account_id FROM hooktide.queue WHERE state = 'held' ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.account_id FROM hooktide.queue AS q
+        WHERE q.state = 'held' AND q.account_id > held.account_id ORDER BY q.account_id LIMIT 1)
+    FROM held WHERE held.account_id IS NOT NULL)
+SELECT account_id FROM held WHERE account_id IS NOT NULL
+
+-- name: held_of_account
+SELECT id, endpoint_id FROM hooktide.queue
+WHERE account_id = :account_id AND state = 'held' ORDER BY id LIMIT :limit
+
+-- name: let_go
+UPDATE hooktide.queue SET state = 'pending', due_at = :now, reason = ''
+WHERE id = ANY(:ids::bigint[]) AND state = 'held'
+
+-- name: counts
+SELECT (SELECT count(*) FROM hooktide.queue WHERE state = 'pending'),
+    (SELECT count(*) FROM hooktide.queue WHERE state = 'held')
+
+-- name: routes_of_account
+-- Everything fan-out needs to know of accounts.
+SELECT a.id, a.project_id, p.config, a.plan, a.version, p.version,
+    coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ']', ',') || ']'
+        FROM hooktide.endpoints AS e
+        WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL), '[]')
+FROM hooktide.accounts AS a JOIN hooktide.projects AS p ON p.id = a.project_id
+WHERE a.id = ANY(:ids::bigint[]) AND a.removed_at IS NULL
+
+-- name: projects
+SELECT id, config, created_at, changed_at FROM hooktide.projects WHERE removed_at IS NULL
+
+-- name: all_projects
+SELECT id, config FROM hooktide.projects
+
+-- name: put_project
+INSERT INTO hooktide.projects (id, name, config, created_at, changed_at)
+VALUES (:id, :name, :config, :now, :now)
+ON CONFLICT (name) WHERE removed_at IS NULL DO UPDATE SET config = excluded.config,
+    changed_at = excluded.changed_at, version = projects.version + 1
+RETURNING id
+
+-- name: remove_project
+-- The row stays until its log is past retention.
+UPDATE hooktide.projects SET removed_at = :now WHERE id = :id
+
+-- name: add_account
+INSERT INTO hooktide.accounts (id, project_id, reference, name, plan, created_at)
+VALUES (:id, :project_id, :reference, :name, :plan, :now)
+
+-- name: accounts
+SELECT id, project_id, reference, name, plan, created_at FROM hooktide.accounts
+
+-- name: change_account
+UPDATE hooktide.accounts SET name = :name, plan = :plan, version = version + 1 WHERE id = :id
+
+-- name: remove_account
+UPDATE hooktide.accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL
+
+-- name: add_endpoint
+INSERT INTO hooktide.endpoints (id, project_id, account_id, url, event_types, name, description,
+    headers, created_at, changed_at)
+VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :now, :now)
+
+-- name: endpoints
+SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
+    disabled_at, failing, created_at, changed_at
+FROM hooktide.endpoints
+
+-- name: count_endpoints
+SELECT count(*) FROM hooktide.endpoints WHERE account_id = :account_id AND removed_at IS NULL
+
+-- name: change_endpoint
+UPDATE hooktide.endpoints SET url = :url, event_types = :event_types, name = :name,
+    description = :description, headers = :headers, changed_at = :now
+WHERE id = :id
+
+-- name: remove_endpoint
+-- The row stays, without what it held in confidence: the log's deliveries refer to it.
+UPDATE hooktide.endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
+    stale_before = :stale_before, stale_reason = 'endpoint removed'
+WHERE id = :id AND removed_at IS NULL
+
+-- name: add_secret
+INSERT INTO hooktide.secrets (endpoint_id, created_at, sealed)
+VALUES (:endpoint_id, :created_at, :sealed)
+
+-- name: secrets_of
+SELECT sealed, created_at, retires_at FROM hooktide.secrets
+WHERE endpoint_id = :endpoint_id ORDER BY created_at DESC
+
+-- name: retire_current
+UPDATE hooktide.secrets SET retires_at = :retires_at
+WHERE endpoint_id = :endpoint_id AND retires_at IS NULL
+
+-- name: forget_secrets
+DELETE FROM hooktide.secrets WHERE endpoint_id = :endpoint_id
+
+-- name: forget_retired
+DELETE FROM hooktide.secrets WHERE retires_at <= :now RETURNING endpoint_id
+
+-- name: events
+SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload
+FROM hooktide.events
+
+-- name: deliveries
+SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
+    d.attempts, d.due_at, d.ended_at, d.reason
+FROM hooktide.deliveries AS d JOIN hooktide.events AS e ON e.id = d.event_id
+
+-- name: attempts
+SELECT number, started_at, duration, status, error, detail, request_head, response_head,
+    response_body, response_truncated
+FROM hooktide.attempts WHERE delivery_id = :delivery_id ORDER BY number
+
+-- name: old_events
+-- Events past their retention that have nothing pending or held any more.
+SELECT id FROM hooktide.events AS e
+WHERE project_id = :project_id AND id < :before AND NOT EXISTS (
+    SELECT 1 FROM hooktide.queue AS q WHERE q.event_id = e.id)
+ORDER BY id LIMIT :limit
+
+-- name: drop_attempts_of_events
+DELETE FROM hooktide.attempts WHERE delivery_id IN (
+    SELECT id FROM hooktide.ended WHERE event_id = ANY(:ids::bigint[]))
+
+-- name: drop_deliveries_of_events
+DELETE FROM hooktide.ended WHERE event_id = ANY(:ids::bigint[])
+
+-- name: drop_keys_of_events
+DELETE FROM hooktide.idempotency WHERE event_id = ANY(:ids::bigint[])
+
+-- name: drop_events
+DELETE FROM hooktide.events WHERE id = ANY(:ids::bigint[])
+
+-- name: add_key
+INSERT INTO hooktide.keys (id, digest, scope, project_id, account_id, name, last4, created_at)
+VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)
+
+-- name: keys
+SELECT id, scope, project_id, account_id, name, last4, created_at, used_at, revoked_at
+FROM hooktide.keys
+
+-- name: revoke_key
+UPDATE hooktide.keys SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id
+
+-- name: revoke_keys_of_account
+UPDATE hooktide.keys SET revoked_at = :now WHERE account_id = :account_id AND revoked_at IS NULL
+RETURNING id
+
+-- name: revoke_keys_of_project
+UPDATE hooktide.keys SET revoked_at = :now WHERE project_id = :id AND revoked_at IS NULL
+
+-- name: touch_key
+UPDATE hooktide.keys SET used_at = :used_at WHERE id = :id AND coalesce(used_at, 0) < :used_at
+
+-- name: add_bin
+INSERT INTO hooktide.bins (id, token, project_id, account_id, script, created_at, expires_at)
+VALUES (:id, :token, :project_id, :account_id, :script, :created_at, :expires_at)
+
+-- name: count_bins
+SELECT count(*) FROM hooktide.bins
+WHERE project_id IS NOT DISTINCT FROM :project_id AND account_id IS NOT DISTINCT FROM :account_id
+    AND expires_at > :now
+
+-- name: get_bin
+SELECT id, token, project_id, account_id, script, created_at, expires_at FROM hooktide.bins
+WHERE token = :token AND expires_at > :now
+
+-- name: change_bin
+UPDATE hooktide.bins SET script = :script WHERE token = :token
+
+-- name: drop_expired_bins
+DELETE FROM hooktide.bins WHERE expires_at <= :now
+
+-- name: add_bin_request
+INSERT INTO hooktide.bin_requests (id, bin_id, method, path, headers, body, body_size, answered,
+    received_at, verdict, reason)
+VALUES (:id, :bin_id, :method, :path, :headers, :body, :body_size, :answered, :received_at,
+    :verdict, :reason)
+
+-- name: trim_bin
+DELETE FROM hooktide.bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
+    SELECT id FROM hooktide.bin_requests WHERE bin_id = :bin_id ORDER BY id DESC LIMIT 1
+    OFFSET :keep), 0)
+
+-- name: bin_requests
+SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason
+FROM hooktide.bin_requests
+
+-- name: remove_bin
+DELETE FROM hooktide.bins WHERE id = :id
+
+-- name: clear_bin
+DELETE FROM hooktide.bin_requests WHERE bin_id = :bin_id
+
+-- name: any_secret
+SELECT sealed FROM hooktide.secrets LIMIT 1

@@ -1,0 +1,78 @@
+-- What only SQLite needs: its lists of an endpoint and of an account have logs of their own.
+
+-- name: unsettled
+-- Of these (delivery, token) pairs, the ones whose claim was no longer theirs.
+SELECT json_group_array(wanted.value ->> 0)
+FROM json_each(:claims) AS wanted
+LEFT JOIN deliveries AS d ON d.id = wanted.value ->> 0 AND d.claim = -(wanted.value ->> 1)
+WHERE d.id IS NULL
+
+-- name: deliveries_of_endpoint
+-- Its newest in the log, and what is too new to be there.
+d.id IN (
+    SELECT id FROM (
+        SELECT n.id FROM endpoint_log AS l CROSS JOIN deliveries AS n ON n.id = l.delivery_id
+        WHERE l.endpoint_id = :endpoint_id AND l.delivery_id < :below
+            AND n.state = coalesce(:state, n.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND endpoint_id = :endpoint_id)
+
+-- name: deliveries_of_account
+-- The newest few of each of its endpoints are where its newest are.
+d.id IN (
+    SELECT n.id FROM endpoints AS ep CROSS JOIN deliveries AS n ON n.id IN (
+        SELECT l.delivery_id FROM endpoint_log AS l CROSS JOIN deliveries AS x ON x.id = l.delivery_id
+        WHERE l.endpoint_id = ep.id AND l.delivery_id < :below AND x.state = coalesce(:state, x.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    WHERE ep.account_id = :scope_account
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND account_id = :scope_account)
+
+-- name: events_of_account
+id IN (
+    SELECT id FROM (
+        SELECT n.id FROM account_log AS l CROSS JOIN events AS n ON n.id = l.event_id
+        WHERE l.account_id = :scope_account AND l.event_id < :below
+            AND n.type = coalesce(:type, n.type)
+        ORDER BY l.event_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM events
+    WHERE id > (SELECT upto FROM logged WHERE what = 'events') AND account_id = :scope_account)
+
+-- name: log_deliveries
+INSERT INTO endpoint_log (endpoint_id, delivery_id)
+SELECT endpoint_id, id FROM deliveries WHERE id > :after AND id <= :upto ORDER BY endpoint_id, id
+
+-- name: log_events
+INSERT INTO account_log (account_id, event_id)
+SELECT account_id, id FROM events WHERE id > :after AND id <= :upto ORDER BY account_id, id
+
+-- name: next_deliveries
+SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit)
+
+-- name: next_events
+SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > :after ORDER BY id LIMIT :limit)
+
+-- name: logged
+SELECT upto FROM logged WHERE what = :what
+
+-- name: set_logged
+UPDATE logged SET upto = :upto WHERE what = :what
+
+-- name: drop_endpoint_log_of_events
+DELETE FROM endpoint_log WHERE (endpoint_id, delivery_id) IN (
+    SELECT endpoint_id, id FROM deliveries WHERE event_id IN (SELECT value FROM json_each(:ids)))
+
+-- name: drop_account_log_of_events
+DELETE FROM account_log WHERE (account_id, event_id) IN (
+    SELECT account_id, id FROM events WHERE id IN (SELECT value FROM json_each(:ids)))
+
+-- name: last_id
+SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM deliveries), 0),
+    coalesce((SELECT max(id) FROM endpoints), 0),
+    coalesce((SELECT max(id) FROM accounts), 0), coalesce((SELECT max(id) FROM projects), 0),
+    coalesce((SELECT max(id) FROM keys), 0), coalesce((SELECT max(id) FROM bins), 0),
+    coalesce((SELECT max(id) FROM bin_requests), 0))
