@@ -21,6 +21,11 @@ class IdMaker:
         self._node = node
         self._last = (floor >> NODE_BITS << NODE_BITS) | node
 
+    def move(self, node: int) -> None:
+        """Make ids as another node from now on."""
+        self._node = node
+        self._last = (self._last >> NODE_BITS << NODE_BITS) + NODES | node
+
     def __call__(self, now: int) -> int:
         """Return a new id for the instant ``now`` (microseconds since 1970)."""
         fresh = now << NODE_BITS | self._node

@@ -48,7 +48,7 @@ class Destinations:
         """Forget what a commit changed."""
         if kind == "endpoint":
             self._ready.pop(number, None)
-        elif kind in {"project", "account"}:
+        elif kind in {"project", "account", "everything"}:
             self._ready.clear()
 
     def ready(self, endpoint_id: int) -> Destination | None:

@@ -103,7 +103,10 @@ class Listener(Protocol):
 
 
 Changed: TypeAlias = Callable[[str, int], None]
-"""Hears that a ``project``, ``account``, ``endpoint`` or ``key`` (by id) changed or is gone."""
+"""Hears that a ``project``, ``account``, ``endpoint`` or ``key`` (by id) changed or is gone.
+
+``everything`` (0): something may have changed that nobody heard of.
+"""
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -140,6 +143,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Store(Protocol):
     """One database. See the module's docstring for what all methods have in common."""
+
+    @property
+    def clock(self) -> Callable[[], Micros]:
+        """Give now as all who use this database have it; due times and leases go by it."""
 
     # -- opening and closing -------------------------------------------------------------------
 

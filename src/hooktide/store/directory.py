@@ -1,7 +1,7 @@
 """What changes rarely, kept in memory: projects, accounts, endpoints.
 
-Exact in one process: the store says what changed right after each commit, and the next question
-reads it again.
+The store says what changed right after each commit, and the next question reads it again: exact in
+one process; another process's change is known here a moment after its commit.
 """
 
 from hooktide.domain.model import Account, Endpoint, Scope
@@ -24,7 +24,10 @@ class Directory:
     def changed(self, kind: str, number: int) -> None:
         """Forget what a commit changed."""
         self._changes += 1
-        if kind == "project":
+        if kind == "everything":
+            for known in (self._projects, self._accounts, self._references, self._endpoints):
+                known.clear()
+        elif kind == "project":
             self._projects.pop(number, None)
         elif kind == "account":
             gone = self._accounts.pop(number, None)

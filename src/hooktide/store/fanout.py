@@ -7,7 +7,7 @@ the same transaction.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from hooktide.domain.model import Claim, Event, Micros
+from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.project import Project, plan_of, wants
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
@@ -76,7 +76,7 @@ class FanOut:
         self._room_bytes = room.payload_bytes
         self._full = room.full_endpoints
         self._routes = routes
-        self._usage = usage
+        self.usage = usage
         self._known = dict(known)
         self._effects = effects
         self.keys: list[Row] = []
@@ -121,11 +121,11 @@ class FanOut:
         delivery_id = self._ids(now)
         state, token, reason = "pending", 0, ""
         due_at: Micros | None = now
-        if routes.per_hour is not None and not self._usage.take(
+        if routes.per_hour is not None and not self.usage.take(
             event.account_id, routes.per_hour, now
         ):
-            state, due_at, reason = "held", None, f"plan: {routes.per_hour} deliveries an hour"
-            self._usage.holding.add(event.account_id)
+            state, due_at, reason = "held", None, held_reason(routes.per_hour)
+            self.usage.holding.add(event.account_id)
         elif self._takes(event, endpoint_id):
             token = delivery_id
             due_at = lease_ends_at = now + self._lease
@@ -167,6 +167,55 @@ class FanOut:
                 lease_ends_at=lease_ends_at,
             )
         )
+
+
+def test_rows(
+    ids: Callable[[Micros], int], endpoint: Endpoint, new: NewEvent, now: Micros, lease: Micros
+) -> tuple[Claim, Row, Row]:
+    """Make a test event for one endpoint: its delivery, claimed, and the rows of both."""
+    event = Event(
+        id=ids(now),
+        account_id=endpoint.account_id,
+        type=new.type,
+        payload=new.payload,
+        occurred_at=new.occurred_at if new.occurred_at is not None else now,
+        transition=new.transition,
+        test=True,
+    )
+    claim = Claim(
+        delivery_id=ids(now),
+        endpoint_id=endpoint.id,
+        event=event,
+        attempt=1,
+        token=event.id,
+        lease_ends_at=now + lease,
+        origin=Origin.TEST,
+    )
+    row = _row(claim.delivery_id, event.id, endpoint, claim.origin)
+    delivery = (*row, "pending", claim.lease_ends_at, claim.token, "")
+    return claim, rows.event_columns(event, endpoint.project_id, 1), delivery
+
+
+def resend_row(
+    id_: int, event_id: int, endpoint: Endpoint, held_by: int | None, now: Micros
+) -> Row:
+    """Make the row of a delivery that somebody asked for again.
+
+    ``held_by``: the plan's limit, when that holds it back.
+    """
+    row = _row(id_, event_id, endpoint, Origin.RESEND)
+    if held_by is None:
+        return (*row, "pending", now, 0, "")
+    return (*row, "held", None, 0, held_reason(held_by))
+
+
+def held_reason(per_hour: int) -> str:
+    """Say why a delivery is held back."""
+    return f"plan: {per_hour} deliveries an hour"
+
+
+def _row(id_: int, event_id: int, endpoint: Endpoint, origin: Origin) -> Row:
+    return id_, event_id, endpoint.id, endpoint.account_id, endpoint.project_id, origin.value
 
 
 def idempotency_keys(publishes: Iterable[Publish]) -> list[tuple[int, str]]:

@@ -80,7 +80,7 @@ class Authenticator:
 
     def changed(self, kind: str, number: int) -> None:
         """Forget what a commit changed."""
-        if kind == "key":
+        if kind in {"key", "everything"}:
             self.forget(number)
 
     def forget(self, key_id: int) -> None:

@@ -29,8 +29,12 @@ ORDER BY id FOR SHARE
 -- name: account_changed
 UPDATE hooktide.accounts SET version = version + 1 WHERE id = :id
 
--- name: lock_account
-SELECT id FROM hooktide.accounts WHERE id = :id AND removed_at IS NULL FOR NO KEY UPDATE
+-- name: hold_project
+-- Accounts are added while a project is held, and it is removed while none is.
+SELECT id FROM hooktide.projects WHERE id = :id FOR SHARE
+
+-- name: lock_project
+SELECT id FROM hooktide.projects WHERE id = :id FOR UPDATE
 
 -- name: lock_event
 -- Retention must wait, and finds what refers to the event.

@@ -93,11 +93,11 @@ WHERE q.id = held.id AND q.claim = held.token
 WITH v AS MATERIALIZED (
     SELECT v.id, v.token, v.attempts, v.due_at,
         CASE WHEN stale.id IS NULL THEN v.state ELSE 'discarded' END AS state,
-        CASE WHEN stale.id IS NULL THEN v.ended_at ELSE :now END AS ended_at,
+        CASE WHEN stale.id IS NULL THEN v.ended_at ELSE v.made_at END AS ended_at,
         coalesce(stale.stale_reason, v.reason) AS reason
     FROM unnest(:1::bigint[], :2::bigint[], :3::text[], :4::integer[], :5::bigint[], :6::bigint[],
-        :7::text[], :8::bigint[])
-        AS v (id, token, state, attempts, due_at, ended_at, reason, endpoint_id)
+        :7::text[], :8::bigint[], :9::bigint[])
+        AS v (id, token, state, attempts, due_at, ended_at, reason, endpoint_id, made_at)
     LEFT JOIN hooktide.endpoints AS stale
         ON v.state = 'pending' AND stale.id = v.endpoint_id AND v.id < stale.stale_before),
 gone AS (
@@ -249,7 +249,7 @@ VALUES (:id, :project_id, :reference, :name, :plan, :now)
 SELECT id, project_id, reference, name, plan, created_at FROM hooktide.accounts
 
 -- name: change_account
-UPDATE hooktide.accounts SET name = :name, plan = :plan, version = version + 1 WHERE id = :id
+UPDATE hooktide.accounts SET name = :name, plan = :plan WHERE id = :id
 
 -- name: remove_account
 UPDATE hooktide.accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+from hooktide.clock import SteadyClock
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
@@ -44,6 +45,7 @@ class SqliteStore(Log, Queue, Bins):
         # No other process has this database, so whatever is claimed was lost with the last one.
         list(db.execute(self._sql["give_back_expired"], {"now": now, "ended": ENDED, "limit": -1}))
         self._vault = vault
+        self.clock = SteadyClock()
         self._ids = IdMaker(floor=last)
         self._readers = Readers(path)
         self._hot = HotPath(db, self._sql, self._ids, LEASE)

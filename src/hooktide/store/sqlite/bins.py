@@ -4,12 +4,13 @@ from dataclasses import asdict
 
 import apsw
 
-from hooktide.domain.errors import NotFoundError, RefusedError
+from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros
-from hooktide.store import rows
+from hooktide.store import refusals, rows
 from hooktide.store.base import Page
 from hooktide.store.batch import Effects
-from hooktide.store.sqlite.part import Part, conditions, page
+from hooktide.store.lists import conditions, page
+from hooktide.store.sqlite.part import Part
 
 
 class Bins(Part):
@@ -31,12 +32,7 @@ class Bins(Part):
             "now": new.created_at,
         }
         [live] = self._one(db, "bin", self._sql["count_bins"], values)
-        if live >= most:
-            raise RefusedError(
-                "too_many_bins",
-                f"there are {live} bins of this scope, and {most} at most: use one of them, or "
-                "remove one",
-            )
+        refusals.check_bins(live, most)
 
     async def get_bin(self, token: str, now: Micros) -> Bin:
         return await self._read(lambda db: self._bin(db, token, now))

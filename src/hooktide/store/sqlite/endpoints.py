@@ -6,13 +6,12 @@ from typing import Any
 
 import apsw
 
-from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.model import Endpoint, Micros, Scope, Secret
-from hooktide.store import rows
+from hooktide.store import refusals, rows
 from hooktide.store.base import Page
 from hooktide.store.batch import Effects
+from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.rows import Row
-from hooktide.store.sqlite.part import conditions, in_scope, page
 from hooktide.store.sqlite.registry import Registry
 
 
@@ -42,12 +41,7 @@ class Endpoints(Registry):
 
     def _check_limit(self, db: apsw.Connection, account_id: int, limit: int | None) -> None:
         [[count]] = list(db.execute(self._sql["count_endpoints"], {"account_id": account_id}))
-        if limit is not None and count >= limit:
-            raise LimitError(
-                f"the account's plan allows {limit} endpoints and it has {count}; remove one, "
-                "or move the account to a larger plan",
-                limit=limit,
-            )
+        refusals.check_endpoints(count, limit)
 
     def _changeable(self, endpoint: Endpoint) -> dict[str, Any]:
         return {
@@ -143,12 +137,7 @@ class Endpoints(Registry):
     ) -> Endpoint:
         def write(db: apsw.Connection, effects: Effects) -> Endpoint:
             old = self._endpoint(db, scope, endpoint_id)
-            if len(old.secrets) >= MOST_SECRETS:
-                raise RefusedError(
-                    "too_many_secrets",
-                    f"{MOST_SECRETS} secrets sign for this endpoint already; wait until the "
-                    "oldest has retired",
-                )
+            refusals.check_secrets(old)
             if overlap:
                 values = {"endpoint_id": old.id, "retires_at": now + overlap}
                 db.execute(self._sql["retire_current"], values)
@@ -167,7 +156,3 @@ class Endpoints(Registry):
             return len(retired)
 
         return await self._write(write)
-
-
-MOST_SECRETS = 5
-"""Secrets in force at once, so that a header of signatures stays short."""

@@ -1,30 +1,25 @@
 """Events, deliveries and attempts in SQLite: reading what happened, and asking for more of it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import apsw
 
-from hooktide.domain.errors import LimitError, NotFoundError, RefusedError
+from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import (
-    MINUTE,
     Attempt,
     Claim,
     Delivery,
     DeliveryState,
     Endpoint,
-    Event,
     Micros,
-    Origin,
     Scope,
 )
-from hooktide.store import rows
+from hooktide.store import refusals, rows
 from hooktide.store.base import EventRow, NewEvent, Page
 from hooktide.store.batch import Effects
-from hooktide.store.fanout import Routes
-from hooktide.store.rows import Row
+from hooktide.store.fanout import resend_row, test_rows
+from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.sqlite.endpoints import Endpoints
-from hooktide.store.sqlite.part import conditions, in_scope, page
 
 
 class Log(Endpoints):
@@ -101,27 +96,12 @@ class Log(Endpoints):
     ) -> Claim:
         def write(db: apsw.Connection, _: Effects) -> Claim:
             endpoint = self._enabled(db, scope, endpoint_id)
-            self._take_room(endpoint.account_id, now)
-            made = Event(
-                id=self._ids(now),
-                account_id=endpoint.account_id,
-                type=event.type,
-                payload=event.payload,
-                occurred_at=event.occurred_at if event.occurred_at is not None else now,
-                transition=event.transition,
-                test=True,
-            )
-            claim = Claim(
-                delivery_id=self._ids(now),
-                endpoint_id=endpoint.id,
-                event=made,
-                attempt=1,
-                token=made.id,
-                lease_ends_at=now + lease,
-                origin=Origin.TEST,
-            )
-            event_row = rows.event_columns(made, endpoint.project_id, 1)
-            self._hot.insert([], [event_row], [_claimed(claim, endpoint)])
+            limit, taken = self._take_room(endpoint.account_id, now)
+            if limit is not None and not taken:
+                raise refusals.hour_is_full(limit)
+            claim, event_row, row = test_rows(self._ids, endpoint, event, now, lease)
+            self._hot.insert([], [event_row], [row])
+            self._hot.save_usage()
             return claim
 
         return await self._write(write)
@@ -130,60 +110,36 @@ class Log(Endpoints):
         def write(db: apsw.Connection, effects: Effects) -> Delivery:
             old = self._delivery(db, scope, delivery_id)
             if old.state is DeliveryState.HELD:
-                raise RefusedError(
-                    "delivery_held",
-                    "the delivery is held back by the plan's hour and is sent by itself when "
-                    "there is room",
-                )
+                raise refusals.delivery_held()
             try:
                 endpoint = self._enabled(db, Scope(), old.endpoint_id)
             except NotFoundError:
-                raise RefusedError(
-                    "endpoint_removed",
-                    "the endpoint of this delivery was removed; nothing can be sent to it",
-                ) from None
-            limit = self._per_hour(endpoint.account_id)
-            held = limit is not None and not self._hot.usage.take(endpoint.account_id, limit, now)
-            id_ = self._ids(now)
-            state, reason = (
-                ("held", f"plan: {limit} deliveries an hour") if held else ("pending", "")
-            )
-            row = _delivery_columns(id_, old.event_id, endpoint, Origin.RESEND, state)
-            self._hot.insert([], [], [(*row, None if held else now, 0, reason)])
+                raise refusals.endpoint_removed() from None
+            limit, taken = self._take_room(endpoint.account_id, now)
+            id_, held_by = self._ids(now), None if taken else limit
+            row = resend_row(id_, old.event_id, endpoint, held_by, now)
+            self._hot.insert([], [], [row])
             self._hot.save_usage()
-            if held:
-                self._hot.usage.holding.add(endpoint.account_id)
-            else:
+            if held_by is None:
                 effects.due_at(endpoint.id, now)
+            else:
+                self._hot.usage.holding.add(endpoint.account_id)
             return self._delivery(db, Scope(), id_)
 
         return await self._write(write)
 
     def _enabled(self, db: apsw.Connection, scope: Scope, endpoint_id: int) -> Endpoint:
         endpoint = self._endpoint(db, scope, endpoint_id)
-        if not endpoint.enabled:
-            raise RefusedError(
-                "endpoint_disabled",
-                f"the endpoint is disabled ({endpoint.disabled_reason}); enable it first",
-            )
+        refusals.check_enabled(endpoint)
         return endpoint
 
-    def _per_hour(self, account_id: int) -> int | None:
-        routes: Routes | None = self._hot.routes(account_id)
+    def _take_room(self, account_id: int, now: Micros) -> tuple[int | None, bool]:
+        """Count a delivery in the account's hour; return its limit, and whether there was room."""
+        routes = self._hot.routes(account_id)
         if routes is None:
             raise NotFoundError("account")
-        return routes.per_hour
-
-    def _take_room(self, account_id: int, now: Micros) -> None:
-        limit = self._per_hour(account_id)
-        if limit is not None and not self._hot.usage.take(account_id, limit, now):
-            raise LimitError(
-                f"the plan's {limit} deliveries of this hour are used up; try again later",
-                limit=limit,
-                status=429,
-                retry_after=MINUTE // 1_000_000,
-            )
-        self._hot.save_usage()
+        limit = routes.per_hour
+        return limit, limit is None or self._hot.usage.take(account_id, limit, now)
 
 
 def _log_of(scope: Scope, endpoint_id: int | None) -> str:
@@ -194,22 +150,3 @@ def _log_of(scope: Scope, endpoint_id: int | None) -> str:
 
 
 _ABOVE_ALL = (1 << 63) - 1
-
-
-def _claimed(claim: Claim, endpoint: Endpoint) -> Row:
-    row = _delivery_columns(claim.delivery_id, claim.event.id, endpoint, claim.origin, "pending")
-    return (*row, claim.lease_ends_at, claim.token, "")
-
-
-def _delivery_columns(
-    id_: int, event_id: int, endpoint: Endpoint, origin: Origin, state: str
-) -> tuple[Any, ...]:
-    return (
-        id_,
-        event_id,
-        endpoint.id,
-        endpoint.account_id,
-        endpoint.project_id,
-        origin.value,
-        state,
-    )

@@ -5,13 +5,14 @@ from typing import Any
 
 import apsw
 
-from hooktide.domain.errors import NotFoundError, RefusedError
+from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, ApiKey, Micros, Scope
 from hooktide.domain.project import Project
-from hooktide.store import rows
+from hooktide.store import refusals, rows
 from hooktide.store.base import Page, ProjectRow
 from hooktide.store.batch import Effects
-from hooktide.store.sqlite.part import Part, conditions, in_scope, page
+from hooktide.store.lists import conditions, in_scope, page
+from hooktide.store.sqlite.part import Part
 
 
 class Registry(Part):
@@ -54,7 +55,7 @@ class Registry(Part):
             self._project(db, project_id)
             sql = self._sql["accounts"] + " WHERE project_id = :id AND removed_at IS NULL LIMIT 1"
             if list(db.execute(sql, {"id": project_id})):
-                raise RefusedError("project_in_use", "the project has accounts; remove them first")
+                raise refusals.project_in_use()
             values = {"id": project_id, "now": now}
             db.execute(self._sql["remove_project"], values)
             db.execute(self._sql["revoke_keys_of_project"], values)
@@ -82,11 +83,7 @@ class Registry(Part):
             try:
                 db.execute(self._sql["add_account"], values)
             except apsw.ConstraintError:
-                raise RefusedError(
-                    "account_exists",
-                    "the project has an account with this reference; use that one, or another "
-                    "reference",
-                ) from None
+                raise refusals.account_exists() from None
             effects.changed.append(("account", id_))
             return self._account(db, Scope(), id_)
 
@@ -109,10 +106,7 @@ class Registry(Part):
         if not found:
             raise NotFoundError("account")
         if len(found) > 1:
-            raise RefusedError(
-                "ambiguous_account",
-                "several projects have an account with this reference; give its acc_ id",
-            )
+            raise refusals.ambiguous_account()
         return rows.account(found[0])
 
     async def list_accounts(self, scope: Scope, before: int | None, limit: int) -> Page:
@@ -184,9 +178,7 @@ class Registry(Part):
             try:
                 db.execute(self._sql["add_key"], values)
             except apsw.ConstraintError:
-                raise RefusedError(
-                    "key_known", "this key was in use before, and was revoked; make another"
-                ) from None
+                raise refusals.key_known() from None
             return self._key(db, Scope(), id_)
 
         return await self._write(write)

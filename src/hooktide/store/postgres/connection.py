@@ -1,0 +1,224 @@
+"""How PostgreSQL is spoken to: statements with named values, a few connections, deadlines.
+
+Nothing here depends on a session, so that a pooler in transaction mode may stand between: settings
+are made within each transaction, and what needs a session (LISTEN, migrations) has a connection of
+its own.
+"""
+
+import asyncio
+import contextlib
+import functools
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from hooktide.domain.errors import ConfigError, InvalidError, UnavailableError
+from hooktide.store.batch import Effects
+
+Values: TypeAlias = Mapping[str, Any]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECT_WITHIN = 1.5
+WITHIN = 1.8
+"""Seconds that whoever asks for something waits for the database at most; then it is away."""
+UPKEEP_WITHIN = 60.0
+
+BEGIN = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
+"""A plan made while the queue was empty must not read all of it once it is full."""
+
+_NAME = re.compile(r"(?<!:):(\w+)")
+
+
+class Database:
+    """A few connections, made when they are needed and kept."""
+
+    def __init__(self, url: str, *, pooled: bool, connections: int) -> None:
+        self._url = url
+        self._cached = 0 if pooled else 256
+        self._room = asyncio.Semaphore(connections)
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator["Link"]:
+        """Lend a connection, outside of a transaction; one that met trouble is not used again.
+
+        :raises UnavailableError: the database did not answer, or refused.
+        """
+        async with self._room:
+            connection = await self._take()
+            try:
+                yield Link(connection)
+            except BaseException as error:
+                if isinstance(error, Exception) and not connection.is_in_transaction():
+                    self._give_back(connection)
+                else:
+                    connection.terminate()
+                trouble = translated(error)
+                if trouble is error:
+                    raise
+                raise trouble from error
+            self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.is_closed() or self._closed:
+            connection.terminate()
+        else:
+            self._idle.append(connection)
+
+    async def _take(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await connect(self._url, statements=self._cached)
+
+    def close(self) -> None:
+        """Let go of every connection; those that are lent end when they come back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().terminate()
+
+
+class Link:
+    """A connection that runs statements with named values.
+
+    ``effects``: what its transaction means for others, once it has committed.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.effects = Effects()
+
+    async def rows(self, sql: str, values: Values | None = None) -> list[Any]:
+        """Return all rows; their columns go by position, like a tuple's."""
+        text, names = compiled(sql)
+        found: list[Any] = await self._connection.fetch(
+            text, *[(values or {})[name] for name in names]
+        )
+        return found
+
+    async def row(self, sql: str, values: Values | None = None) -> Any:
+        """Return the first row, or None."""
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
+    async def value(self, sql: str, values: Values | None = None) -> Any:
+        """Return the first column of the first row, or None."""
+        found = await self.row(sql, values)
+        return None if found is None else found[0]
+
+    async def run(self, sql: str, values: Values | None = None) -> int:
+        """Run a statement; return how many rows it wrote."""
+        text, names = compiled(sql)
+        done = await self._connection.execute(text, *[(values or {})[name] for name in names])
+        return int(done.rpartition(" ")[2])
+
+    async def many(self, sql: str, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a statement for many rows: its values ``:1``, ``:2``… are their columns."""
+        text, _ = compiled(sql)
+        found: list[Any] = await self._connection.fetch(text, *map(list, zip(*items, strict=True)))
+        return found
+
+    async def roll_back(self) -> None:
+        """Undo the transaction, where there still is one to undo."""
+        if not self._connection.is_closed():
+            await self._connection.execute("ROLLBACK")
+
+    async def script(self, sql: str) -> None:
+        """Run several statements in one go, without values."""
+        await self._connection.execute(sql)
+
+
+@contextlib.asynccontextmanager
+async def transaction(db: Database, begin: str = BEGIN) -> AsyncIterator[Link]:
+    """Lend a connection within a transaction, which commits at the end.
+
+    ``begin`` begins it. An exception rolls it back.
+    """
+    async with db.connection() as link:
+        await link.script(begin)
+        try:
+            yield link
+        except Exception:
+            await link.roll_back()
+            raise
+        await link.script("COMMIT")
+
+
+@contextlib.asynccontextmanager
+async def deadline(seconds: float) -> AsyncIterator[None]:
+    """Give up after so many seconds.
+
+    :raises UnavailableError: they are over.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise UnavailableError("the database did not answer in time; try again") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def compiled(sql: str) -> tuple[str, tuple[str, ...]]:
+    """Number a statement's named values, as PostgreSQL takes them; return their order."""
+    names: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return _NAME.sub(number, sql), tuple(names)
+
+
+async def connect(url: str, *, statements: int = 256) -> Connection:
+    """Open a connection.
+
+    :raises UnavailableError: nobody answers, or the server takes no more.
+    :raises ConfigError: the URL, the user or the database is wrong.
+    """
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_WITHIN,
+            statement_cache_size=statements,
+            server_settings={"application_name": "hooktide"},
+        )
+    except Exception as error:
+        raise translated(error) from error
+
+
+_WRONG = (
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.exceptions.ClientConfigurationError,
+)
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+def translated(error: BaseException) -> BaseException:
+    """Turn a database's trouble into ours; anything else, a collision too, stays as it is."""
+    if isinstance(error, _WRONG):
+        return ConfigError(f"PostgreSQL refused: {error}", key="database")
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+        return InvalidError("invalid_text", "text cannot hold the character U+0000")
+    if isinstance(error, asyncpg.DiskFullError):
+        return UnavailableError("the database's disk is full: free some space", retry_after=10)
+    if isinstance(error, _AWAY):
+        return UnavailableError("the database did not answer; try again", retry_after=2)
+    return error

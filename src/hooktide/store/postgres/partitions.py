@@ -1,0 +1,125 @@
+"""The log's days: a partition of events, ended deliveries and attempts for each, dropped whole."""
+
+import logging
+from collections.abc import Mapping
+
+from hooktide.domain.errors import UnavailableError
+from hooktide.domain.ids import NODE_BITS
+from hooktide.domain.model import DAY, Micros
+from hooktide.domain.times import read_time, show_time
+from hooktide.store.postgres.connection import UPKEEP_WITHIN, Database, Link, deadline, transaction
+
+log = logging.getLogger("hooktide.store")
+
+PARENTS = ("events", "ended", "attempts")
+AHEAD = 3
+MAKE_LOCK = 0x686F6F6B64617973
+LOCK_WITHIN = "500ms"
+"""How long deliveries may be made to wait for a day to be dropped; else it is tried again later."""
+
+
+class Partitions:
+    """Makes days before they begin, and drops them once retention has passed them."""
+
+    def __init__(self, db: Database, sql: Mapping[str, str]) -> None:
+        self._db = db
+        self._sql = sql
+        self._made: set[int] = set()
+
+    async def make(self, now: Micros) -> None:
+        """See to it that yesterday, today and the next days have partitions."""
+        today = now // DAY
+        wanted = set(range(today - 1, today + AHEAD + 1))
+        if wanted <= self._made:
+            return
+        async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
+            await link.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
+            there = {name for _, name in await link.rows(self._sql["partitions"])}
+            for day in sorted(wanted):
+                await self._make_day(link, day, there)
+        self._made = wanted
+
+    async def _make_day(self, link: Link, day: int, there: set[str]) -> None:
+        lower, upper = _ids_of(day)
+        for parent in PARENTS:
+            name = _name(parent, day)
+            if name not in there and not await self._in_default(link, parent, lower, upper):
+                await link.script(
+                    f"CREATE TABLE hooktide.{name} PARTITION OF hooktide.{parent} "
+                    f"FOR VALUES FROM ({lower}) TO ({upper})"
+                )
+
+    async def _in_default(self, link: Link, parent: str, lower: int, upper: int) -> bool:
+        """Whether rows of that day are in the default partition: then that is where it stays."""
+        column = "delivery_id" if parent == "attempts" else "id"
+        found = await link.value(
+            f"SELECT EXISTS (SELECT 1 FROM hooktide.{parent}_default "  # noqa: S608 - our own names
+            f"WHERE {column} >= {lower} AND {column} < {upper})"
+        )
+        return bool(found)
+
+    async def drop_before(self, before: Micros, limit: int) -> int:
+        """Drop the days that were over at an instant, first to last; not those something waits for.
+
+        Returns how many idempotency keys went with them, ``limit`` at most: with that many there
+        are more, and the day is dropped once they are gone.
+        """
+        dropped = 0
+        for day in await self._days():
+            lower, upper = _ids_of(day)
+            if (day + 1) * DAY > before or await self._waiting(lower, upper):
+                break
+            values = {"before": upper, "limit": limit}
+            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
+                dropped = await link.run(self._sql["drop_keys_before"], values)
+            if dropped >= limit or not await self._drop(day):
+                break
+        return dropped
+
+    async def _days(self) -> list[int]:
+        async with deadline(UPKEEP_WITHIN), self._db.connection() as link:
+            found = await link.rows(self._sql["partitions"])
+        names = [name for parent, name in found if parent == PARENTS[0]]
+        return sorted(_day_of(name) for name in names if name[-1].isdigit())
+
+    async def _waiting(self, lower: int, upper: int) -> bool:
+        async with deadline(UPKEEP_WITHIN), self._db.connection() as link:
+            return bool(
+                await link.value(self._sql["waiting_for"], {"lower": lower, "upper": upper})
+            )
+
+    async def _drop(self, day: int) -> bool:
+        """Drop a day; False: others were at it just now, or something waits for it after all."""
+        lower, upper = _ids_of(day)
+        values = {"lower": lower, "upper": upper}
+        events, *others = (f"hooktide.{_name(parent, day)}" for parent in PARENTS)
+        try:
+            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
+                await link.script(
+                    f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'; "
+                    f"LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE"
+                )
+                if await link.value(self._sql["waiting_for"], values):
+                    return False
+                await link.run(self._sql["drop_later_attempts"], values)
+                await link.run(self._sql["drop_later_deliveries"], values)
+                await link.script(f"DROP TABLE IF EXISTS {', '.join((events, *others))}")
+        except UnavailableError as error:
+            log.info("did not drop %s yet: %s", events, error)
+            return False
+        log.info("dropped the log of a day past retention: %s", events)
+        return True
+
+
+def _ids_of(day: int) -> tuple[int, int]:
+    """Return the first id of a day (counted from 1970), and the first after it."""
+    return (day * DAY) << NODE_BITS, ((day + 1) * DAY) << NODE_BITS
+
+
+def _name(parent: str, day: int) -> str:
+    return f"{parent}_{show_time(day * DAY)[:10].replace('-', '')}"
+
+
+def _day_of(name: str) -> int:
+    text = name[-8:]
+    return read_time(f"{text[:4]}-{text[4:6]}-{text[6:]}T00:00:00Z") // DAY

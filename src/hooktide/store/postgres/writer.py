@@ -1,0 +1,198 @@
+"""Group commit: whatever arrives while a commit runs is the next batch.
+
+Two lanes, each with one transaction at a time: events coming in, and attempts recorded. No timer
+for events, so a lone one waits for nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from hooktide.domain.errors import UnavailableError
+from hooktide.domain.model import Micros
+from hooktide.store.base import AddResult, Done, NewEvent, Room
+from hooktide.store.batch import (
+    RECORD_WITHIN,
+    RECORDS_AT_ONCE,
+    RECORDS_KEPT,
+    RETRY_RECORDS_AFTER,
+    Effects,
+    Publish,
+)
+from hooktide.store.postgres.connection import (
+    BEGIN,
+    UPKEEP_WITHIN,
+    WITHIN,
+    Database,
+    Link,
+    deadline,
+    transaction,
+)
+from hooktide.store.postgres.hot import HotPath, KeyTakenError
+from hooktide.store.postgres.part import again_after_collisions
+from hooktide.store.postgres.signals import Signals
+
+log = logging.getLogger("hooktide.store")
+
+MOST_EVENTS = 2000
+"""Events in one transaction; a request's stay together."""
+MOST_RECORDS = 1000
+AGAIN_AFTER = 0.1
+
+
+class NotCommittedError(UnavailableError):
+    """The database did not answer, and certainly committed nothing."""
+
+
+class Writer:
+    """Collects what is to be written, and writes it."""
+
+    def __init__(self, db: Database, hot: HotPath, signals: Signals) -> None:
+        self._db = db
+        self._hot = hot
+        self._signals = signals
+        self._loop = asyncio.get_running_loop()
+        self._publishes: list[Publish] = []
+        self._dones: list[Done] = []
+        self._ripe = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._adding: asyncio.Task[None] | None = None
+        self._recording: asyncio.Task[None] | None = None
+        self._failing_since: float | None = None
+
+    # -- events ----------------------------------------------------------------------------------
+
+    async def publish(self, events: Sequence[NewEvent], now: Micros) -> list[AddResult]:
+        """Write events with the next batch; return after its commit.
+
+        :raises UnavailableError: the database did not answer; the events may have been stored.
+        """
+        future: asyncio.Future[list[AddResult]] = self._loop.create_future()
+        self._publishes.append(Publish(events, now, future))
+        if self._adding is None:
+            self._adding = asyncio.create_task(self._add_all())
+        return await future
+
+    async def _add_all(self) -> None:
+        while self._publishes:
+            batch = self._take_publishes()
+            try:
+                async with deadline(WITHIN):
+                    effects = await self._again_while_away(lambda: self._add(batch))  # noqa: B023 - awaited here
+            except UnavailableError as error:
+                self._refuse(batch, error)
+            except Exception as error:
+                log.exception("a transaction failed")
+                self._refuse(batch, error)
+            else:
+                for publish in batch:
+                    publish.answer()
+                self._signals.tell(effects)
+        self._adding = None
+
+    def _take_publishes(self) -> list[Publish]:
+        size = 0
+        for count, publish in enumerate(self._publishes, 1):
+            size += len(publish.events)
+            if size >= MOST_EVENTS:
+                batch, self._publishes = self._publishes[:count], self._publishes[count:]
+                return batch
+        batch, self._publishes = self._publishes, []
+        return batch
+
+    async def _add(self, batch: Sequence[Publish]) -> Effects:
+        listener = self._signals.listener
+        room = Room(0, 0) if listener is None else listener.room()
+        return await self._transaction(
+            self._hot.begin(batch), lambda link: self._hot.add(link, batch, room)
+        )
+
+    def _refuse(self, batch: Sequence[Publish], error: Exception) -> None:
+        """Answer a batch, and those that waited behind it for as long: the database is away."""
+        waiting, self._publishes = self._publishes, []
+        for publish in (*batch, *waiting):
+            if not publish.future.done():
+                publish.future.set_exception(error)
+
+    # -- attempts --------------------------------------------------------------------------------
+
+    def record(self, done: Done) -> None:
+        """Write an attempt with one of the next batches, within a moment."""
+        self._dones.append(done)
+        if len(self._dones) >= RECORDS_AT_ONCE:
+            self._ripen()
+        elif self._timer is None and not self._ripe:
+            self._timer = self._loop.call_later(RECORD_WITHIN, self._ripen)
+
+    def _ripen(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._ripe = True
+        if self._recording is None:
+            self._recording = asyncio.create_task(self._record_all())
+
+    async def _record_all(self) -> None:
+        while self._dones and self._ripe:
+            batch, self._dones = self._dones[:MOST_RECORDS], self._dones[MOST_RECORDS:]
+            self._ripe = bool(self._dones)
+            await self._record(batch)
+        self._ripe = False
+        self._recording = None
+
+    async def _record(self, batch: list[Done]) -> None:
+        """Record a batch: again until the database takes it, but not for ever."""
+        since = self._loop.time()
+        while True:
+            try:
+                async with deadline(UPKEEP_WITHIN / 10):
+                    effects = await self._transaction(
+                        BEGIN, lambda link: self._hot.record(link, batch)
+                    )
+            except UnavailableError as error:
+                if self._loop.time() - since > RECORDS_KEPT:
+                    log.error("dropped %d attempts the database did not take", len(batch))  # noqa: TRY400 - no bug
+                    return
+                log.warning("could not record %d attempts: %s", len(batch), error)
+                await asyncio.sleep(RETRY_RECORDS_AFTER)
+            except Exception:
+                log.exception("could not record %d attempts; they will be made again", len(batch))
+                return
+            else:
+                self._signals.tell(effects)
+                return
+
+    async def recorded(self) -> None:
+        """Return when everything handed to ``record`` so far is committed."""
+        while self._dones or self._recording is not None:
+            self._ripen()
+            if self._recording is not None:
+                await asyncio.wait([self._recording])
+
+    # -- both ------------------------------------------------------------------------------------
+
+    async def _again_while_away(self, run: Callable[[], Awaitable[Effects]]) -> Effects:
+        """Run a transaction, and again while it certainly changed nothing: until the deadline."""
+        while True:
+            try:
+                return await run()
+            except KeyTakenError:
+                continue
+            except NotCommittedError:
+                await asyncio.sleep(AGAIN_AFTER)
+
+    async def _transaction(self, begin: str, work: Callable[[Link], Awaitable[None]]) -> Effects:
+        return await again_after_collisions(lambda: self._once(begin, work))
+
+    async def _once(self, begin: str, work: Callable[[Link], Awaitable[None]]) -> Effects:
+        committing = False
+        try:
+            async with transaction(self._db, begin) as link:
+                await work(link)
+                await self._signals.changed(link, link.effects.changed)
+                committing = True
+        except UnavailableError as error:
+            if committing:
+                raise
+            raise NotCommittedError(error.detail) from error
+        return link.effects
