@@ -1,4 +1,4 @@
-"""The server under test: started on an empty SQLite file, filled by its API, read by /metrics."""
+"""The server under test: started on an empty database, filled by its API, read by /metrics."""
 
 import http.client
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.postgres import Postgres, postgres
 from bench.processes import BenchError, Child, Usage
 from bench.receiver import free_ports
 
@@ -53,7 +54,9 @@ class Made(msgspec.Struct):
 class Server:
     """A running ``hooktide serve``."""
 
-    def __init__(self, child: Child, port: int, operator_key: str, database: Path) -> None:
+    def __init__(
+        self, child: Child, port: int, operator_key: str, database: Path | Postgres
+    ) -> None:
         self._child = child
         self._operator_key = operator_key
         self._database = database
@@ -65,11 +68,20 @@ class Server:
         self._child.check()
 
     def usage(self) -> Usage:
-        """Return what its processes have used."""
-        return self._child.usage()
+        """Return what its processes have used; PostgreSQL's CPU counts too, its memory does not."""
+        used = self._child.usage()
+        if isinstance(self._database, Postgres):
+            return Usage(used.cpu + self._database.usage().cpu, used.rss, used.peak)
+        return used
+
+    def database_cpu(self) -> float:
+        """Return the CPU seconds that PostgreSQL has used; SQLite runs in the server."""
+        return self._database.usage().cpu if isinstance(self._database, Postgres) else 0.0
 
     def disk(self) -> int:
-        """Return the bytes of the database and its write-ahead log."""
+        """Return the bytes of the database; of SQLite's, with its write-ahead log."""
+        if isinstance(self._database, Postgres):
+            return self._database.disk()
         files = (self._database, Path(f"{self._database}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
@@ -155,13 +167,30 @@ def reference(number: int) -> str:
 
 
 @contextmanager
-def server(folder: Path, program: Sequence[str], options: Sequence[str] = ()) -> Iterator[Server]:
+def server(
+    folder: Path, program: Sequence[str], options: Sequence[str] = (), kind: str = "sqlite"
+) -> Iterator[Server]:
     """Start ``hooktide serve`` on an empty database, wait until it is ready, and end it."""
+    if kind == "sqlite":
+        with _serving(folder, program, options, folder / "hooktide.db") as running:
+            yield running
+    else:
+        with (
+            postgres(folder) as cluster,
+            _serving(folder, program, options, cluster) as running,
+        ):
+            yield running
+
+
+@contextmanager
+def _serving(
+    folder: Path, program: Sequence[str], options: Sequence[str], database: Path | Postgres
+) -> Iterator[Server]:
     (port,) = free_ports(1)
-    database = folder / "hooktide.db"
+    url = database.url if isinstance(database, Postgres) else str(database)
     operator_key = f"htk_{secrets.token_urlsafe(32)}"
-    command = [*program, "serve", "--database", str(database), "--listen", f"127.0.0.1:{port}"]
-    command += ["--allow-network", "127.0.0.0/8", *options]
+    command = [*program, "serve", "--database", url, "--listen", f"127.0.0.1:{port}"]
+    command += ["--allow-network", "127.0.0.0/8", "--key-file", str(folder / "key"), *options]
     environment = {"HOOKTIDE_OPERATOR_KEY": operator_key}
     with Child(command, folder / "server.log", environment=environment) as child:
         running = Server(child, port, operator_key, database)

@@ -34,6 +34,8 @@ class Plan:
     batch_rate: float
     latency_rate: float
     keep: bool
+    database: str = "sqlite"
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Mark:
     received: int
     counts: Counts
     server_cpu: float
+    database_cpu: float
     receiver_cpu: float
     machine_cpu: float
     server_peak: int
@@ -69,6 +72,7 @@ class Stage:
             received=self.receiver.received(),
             counts=self.server.counts(),
             server_cpu=used.cpu,
+            database_cpu=self.server.database_cpu(),
             receiver_cpu=self.receiver.usage().cpu,
             machine_cpu=machine_cpu(),
             server_peak=used.peak,
@@ -109,11 +113,12 @@ def stage(plan: Plan, name: str, *, batch: int = 1, keep_receipts: bool = False)
     """Build the stage in a folder of its own, and take all of it away at the end."""
     folder = plan.folder / name
     folder.mkdir()
+    folder.chmod(0o755)
     requests = folder / "requests"
     try:
         with (
             receiver(folder, ACCOUNTS, keep_receipts=keep_receipts) as receiving,
-            server(folder, plan.program) as running,
+            server(folder, plan.program, plan.options, plan.database) as running,
         ):
             key = running.fill(receiving.ports)
             write_requests(

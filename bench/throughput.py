@@ -68,6 +68,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.throughput", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each loaded phase (60)")
     parser.add_argument("--quick", action="store_true", help="5 seconds each: to try, not to quote")
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--options", default="", help="more of `hooktide serve`, as one word")
     parser.add_argument("--phases", type=_phases, default=list(PHASES), help=", ".join(PHASES))
     parser.add_argument("--connections", type=int, default=128, help="that publish (128)")
     parser.add_argument("--rate", type=float, default=0, help="cap of full, events/s (none)")
@@ -99,6 +101,8 @@ def _plan(asked: argparse.Namespace, folder: Path) -> Plan:
         batch_rate=asked.batch_rate,
         latency_rate=asked.latency_rate,
         keep=asked.keep,
+        database=asked.database,
+        options=asked.options.split(),
     )
 
 
@@ -113,6 +117,7 @@ def _pin() -> list[int]:
 def _folder(keep: bool) -> Iterator[Path]:
     """Make a folder in $TMPDIR, else here: /tmp is often memory, where a sync costs nothing."""
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("TMPDIR", Path.cwd())))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:
@@ -167,6 +172,8 @@ def _sync_cost(folder: Path) -> float:
 def _settings(asked: argparse.Namespace, plan: Plan) -> dict[str, str]:
     rates = {"rate": plan.rate, "batch rate": plan.batch_rate, "latency rate": plan.latency_rate}
     return {
+        "database": asked.database,
+        **({"options": asked.options} if asked.options else {}),
         "phases": "+".join(asked.phases),
         "seconds": f"{plan.seconds:g}",
         "seconds a part of fairness": f"{plan.neighbour_seconds:g}",

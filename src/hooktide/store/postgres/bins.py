@@ -10,10 +10,10 @@ from hooktide.store import refusals, rows
 from hooktide.store.base import Page
 from hooktide.store.lists import conditions, page
 from hooktide.store.postgres.connection import Link
-from hooktide.store.postgres.hot import bucket_of
 from hooktide.store.postgres.part import Part
 
 BINS_SPACE = 0x62696E73
+"""Owners of bins are locked under this number; two that share a lock only wait."""
 
 
 class Bins(Part):
@@ -34,8 +34,8 @@ class Bins(Part):
             "account_id": new.account_id,
             "now": new.created_at,
         }
-        lock = {"space": BINS_SPACE, "buckets": [bucket_of(new.account_id or new.project_id or 0)]}
-        await link.rows(self._sql["lock_accounts"], lock)
+        owner = new.account_id or new.project_id or 0
+        await link.rows(self._sql["lock"], {"space": BINS_SPACE, "number": owner % (1 << 31)})
         live = await link.value(self._sql["count_bins"], values)
         refusals.check_bins(live, most)
 

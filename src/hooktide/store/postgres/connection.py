@@ -25,7 +25,7 @@ WITHIN = 1.8
 """Seconds that whoever asks for something waits for the database at most; then it is away."""
 UPKEEP_WITHIN = 60.0
 
-BEGIN = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
+_PLANS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """A plan made while the queue was empty must not read all of it once it is full."""
 
 _NAME = re.compile(r"(?<!:):(\w+)")
@@ -36,7 +36,10 @@ class Database:
 
     def __init__(self, url: str, *, pooled: bool, connections: int) -> None:
         self._url = url
-        self._cached = 0 if pooled else 256
+        self.pooled = pooled
+        self.begin = "BEGIN"
+        if pooled:
+            self.begin += "".join(f"; SET LOCAL {name} = {value}" for name, value in _PLANS.items())
         self._room = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
         self._closed = False
@@ -73,7 +76,7 @@ class Database:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(self._url, statements=self._cached)
+        return await connect(self._url, pooled=self.pooled)
 
     def close(self) -> None:
         """Let go of every connection; those that are lent end when they come back."""
@@ -118,8 +121,12 @@ class Link:
 
     async def many(self, sql: str, items: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run a statement for many rows: its values ``:1``, ``:2``… are their columns."""
+        return await self.columns(sql, *columns_of(items, len(items[0])))
+
+    async def columns(self, sql: str, *columns: Sequence[Any]) -> list[Any]:
+        """Run a statement whose values ``:1``, ``:2``… are columns of rows."""
         text, _ = compiled(sql)
-        found: list[Any] = await self._connection.fetch(text, *map(list, zip(*items, strict=True)))
+        found: list[Any] = await self._connection.fetch(text, *columns)
         return found
 
     async def roll_back(self) -> None:
@@ -133,19 +140,26 @@ class Link:
 
 
 @contextlib.asynccontextmanager
-async def transaction(db: Database, begin: str = BEGIN) -> AsyncIterator[Link]:
+async def transaction(db: Database) -> AsyncIterator[Link]:
     """Lend a connection within a transaction, which commits at the end.
 
-    ``begin`` begins it. An exception rolls it back.
+    An exception rolls it back.
     """
     async with db.connection() as link:
-        await link.script(begin)
+        await link.script(db.begin)
         try:
             yield link
         except Exception:
             await link.roll_back()
             raise
         await link.script("COMMIT")
+
+
+@contextlib.asynccontextmanager
+async def single(db: Database) -> AsyncIterator[Link]:
+    """Lend a connection for one statement, which is its own transaction."""
+    async with transaction(db) if db.pooled else db.connection() as link:
+        yield link
 
 
 @contextlib.asynccontextmanager
@@ -159,6 +173,11 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise UnavailableError("the database did not answer in time; try again") from error
+
+
+def columns_of(items: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
+    """Turn rows into columns; no rows are ``width`` empty ones."""
+    return list(map(list, zip(*items, strict=True))) if items else [[]] * width
 
 
 @functools.lru_cache(maxsize=1024)
@@ -175,8 +194,8 @@ def compiled(sql: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(number, sql), tuple(names)
 
 
-async def connect(url: str, *, statements: int = 256) -> Connection:
-    """Open a connection.
+async def connect(url: str, *, pooled: bool = False) -> Connection:
+    """Open a connection; ``pooled``: through a pooler that keeps no session for us.
 
     :raises UnavailableError: nobody answers, or the server takes no more.
     :raises ConfigError: the URL, the user or the database is wrong.
@@ -185,8 +204,8 @@ async def connect(url: str, *, statements: int = 256) -> Connection:
         return await asyncpg.connect(
             url,
             timeout=CONNECT_WITHIN,
-            statement_cache_size=statements,
-            server_settings={"application_name": "hooktide"},
+            statement_cache_size=0 if pooled else 256,
+            server_settings={"application_name": "hooktide"} | ({} if pooled else _PLANS),
         )
     except Exception as error:
         raise translated(error) from error

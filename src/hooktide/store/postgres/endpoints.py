@@ -127,7 +127,8 @@ class Endpoints(Registry):
     async def enable_endpoint(self, scope: Scope, endpoint_id: int, now: Micros) -> Endpoint:
         async def write(link: Link) -> Endpoint:
             old = await self._locked(link, scope, endpoint_id)
-            await link.run(self._sql["enable_endpoint"], {"id": old.id, "now": now})
+            values = {"id": old.id, "now": now, "stale_before": self._ids(now)}
+            await link.run(self._sql["enable_endpoint"], values)
             return await self._touched(link, old)
 
         return await self._write(write)

@@ -8,6 +8,8 @@ uses it, so an event goes exactly where the database says at that moment.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+import asyncpg
+
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
@@ -17,27 +19,17 @@ from hooktide.store.base import Done, Room
 from hooktide.store.batch import Publish
 from hooktide.store.failures import Failures, counted
 from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
-from hooktide.store.postgres.connection import BEGIN, Link
+from hooktide.store.postgres.connection import Link, columns_of
 from hooktide.store.rows import Row
 from hooktide.store.usage import WINDOW_MINUTES, Minutes, Usage
 
 log = logging.getLogger("hooktide.store")
 
 ROUTES_KEPT = 20_000
-LOCK_SPACE = 0x686F6F6B
-BUCKETS = 256
-"""Accounts share this many locks: few enough that a large batch does not fill the lock table."""
-
-
-class KeyTakenError(Exception):
-    """Another process used an idempotency key of this batch a moment ago: read, and do it again."""
 
 
 class HotPath:
-    """Writes batches, and remembers where events go.
-
-    Each method is a part of a transaction that its caller begins and commits.
-    """
+    """Writes batches, and remembers where events go."""
 
     def __init__(self, queries: Mapping[str, str], ids: IdMaker, lease: Micros) -> None:
         self._sql = queries
@@ -47,50 +39,68 @@ class HotPath:
 
     # -- events in -----------------------------------------------------------------------------
 
-    def begin(self, publishes: Sequence[Publish]) -> str:
-        """Return how a transaction for these events begins: their endpoints stay as they are."""
-        accounts = {event.account_id for publish in publishes for event in publish.events}
-        buckets = sorted({bucket_of(account_id) for account_id in accounts})
-        locks = ", ".join(f"pg_advisory_xact_lock_shared({LOCK_SPACE}, {one})" for one in buckets)
-        return f"{BEGIN}; SELECT {locks}"
+    async def add(self, link: Link, publishes: Sequence[Publish], room: Room) -> bool:
+        """Store events by what is remembered, with one statement that is its own transaction.
 
-    async def add(self, link: Link, publishes: Sequence[Publish], room: Room) -> None:
-        """Store events and their deliveries, and set what their publishers are answered.
-
-        :raises KeyTakenError: it has to be done again, in a new transaction.
+        Sets what their publishers are answered. False, and nothing is stored: something has
+        changed, a key was used before, or a plan has a limit; then ``add_carefully`` does it.
         """
-        accounts = {event.account_id for publish in publishes for event in publish.events}
-        routes = await self.routes(link, accounts)
+        routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
+        if any(known is None or known.per_hour is not None for known in routes.values()):
+            return False
+        fan_out = self._fan_out(link, room, routes, Usage(_nothing_read, ()), {})
+        _fan(fan_out, publishes)
+        try:
+            return await self._accept(link, fan_out, routes)
+        except asyncpg.UniqueViolationError:
+            return False
+
+    async def add_carefully(self, link: Link, publishes: Sequence[Publish], room: Room) -> bool:
+        """Store events by what the database says, within a transaction that commits afterwards.
+
+        False, and nothing is stored: something changed meanwhile, so it has to be done again.
+        """
+        routes: dict[int, Routes | None] = {**await self.routes(link, _accounts(publishes))}
         now = max(publish.now for publish in publishes)
-        limited = [id_ for id_, known in routes.items() if known.per_hour is not None]
-        fan_out = FanOut(
+        limited = [id_ for id_, known in routes.items() if known and known.per_hour is not None]
+        usage = await self.usage(link, sorted(limited), now)
+        known = await self._known_keys(link, idempotency_keys(publishes))
+        fan_out = self._fan_out(link, room, routes, usage, known)
+        _fan(fan_out, publishes)
+        added = await self._accept(link, fan_out, routes)
+        await self.save_usage(link, usage)
+        return added
+
+    def _fan_out(
+        self,
+        link: Link,
+        room: Room,
+        routes: Mapping[int, Routes | None],
+        usage: Usage,
+        known: Mapping[tuple[int, str], Known],
+    ) -> FanOut:
+        return FanOut(
             ids=self._ids,
             lease=self._lease,
             room=room,
             routes=routes.get,
-            usage=await self.usage(link, limited, now),
-            known=await self._known_keys(link, idempotency_keys(publishes)),
+            usage=usage,
+            known=known,
             effects=link.effects,
         )
-        for publish in publishes:
-            publish.results = [fan_out.add(event, publish.now) for event in publish.events]
-        await self._insert(link, fan_out)
 
-    async def _insert(self, link: Link, fan_out: FanOut) -> None:
-        if fan_out.keys:
-            await self._add_keys(link, fan_out.keys)
-        if fan_out.events:
-            await link.many(self._sql["add_events"], fan_out.events)
-        if fan_out.deliveries:
-            await link.many(self._sql["add_deliveries"], fan_out.deliveries)
-        await self.save_usage(link, fan_out.usage)
-
-    async def _add_keys(self, link: Link, keys: list[Row]) -> None:
-        columns = {
-            str(place + 1): list(items) for place, items in enumerate(zip(*keys, strict=True))
-        }
-        if await link.run(self._sql["add_keys"], columns) != len(keys):
-            raise KeyTakenError
+    async def _accept(
+        self, link: Link, fan_out: FanOut, routes: Mapping[int, Routes | None]
+    ) -> bool:
+        versions = [(id_, *known.version) for id_, known in routes.items() if known is not None]
+        columns = [
+            *columns_of(versions, 3),
+            *columns_of(fan_out.keys, 5),
+            *columns_of(fan_out.events, 9),
+            *columns_of(fan_out.deliveries, 10),
+        ]
+        [(added,)] = await link.columns(self._sql["accept"], *columns)
+        return bool(added)
 
     async def routes(self, link: Link, account_ids: set[int]) -> dict[int, Routes]:
         """Return where accounts' events go, as the database has it now."""
@@ -159,48 +169,44 @@ class HotPath:
 
     # -- attempts recorded -----------------------------------------------------------------------
 
-    async def record(self, link: Link, dones: Sequence[Done]) -> None:
-        """Store attempts and move their deliveries."""
-        settled = [
-            (*rows.settle_columns(done, ""), done.claim.endpoint_id, _ended_at(done))
-            for done in dones
-        ]
-        moved = {id_ for (id_,) in await link.many(self._sql["settle"], settled)}
-        attempts = [
-            _attempt_columns(done, done.claim.attempt)
-            for done in dones
-            if done.claim.delivery_id in moved and type(done.verdict) is not Again
-        ]
-        for done in dones:
-            if done.claim.delivery_id not in moved:
-                attempts += await self._late(link, done)
-        if attempts:
-            await link.many(self._sql["add_attempts"], attempts)
+    async def record(self, link: Link, dones: Sequence[Done]) -> list[Done]:
+        """Store attempts and move their deliveries; return those whose claim was lost.
+
+        One statement, where no delivery failed: then it may be its own transaction.
+        """
+        well, ill = counted(dones)
+        settled = columns_of([_settle_columns(done) for done in dones], 19)
+        reset = [] if ill else well
+        found = await link.columns(self._sql["settle"], *settled, reset)
+        moved = {id_ for (id_,) in found}
         kept = [done for done in dones if done.claim.delivery_id in moved]
         for done in kept:
             if isinstance(done.verdict, RetryAt | Again):
                 link.effects.due_at(done.claim.endpoint_id, done.verdict.due_at)
-        await self._count(link, kept)
+        if ill:
+            await self._count(link, kept, well, ill)
+        return [done for done in dones if done.claim.delivery_id not in moved]
 
-    async def _late(self, link: Link, done: Done) -> list[Row]:
-        """An attempt whose claim was lost: nothing but a 2xx still counts."""
+    async def record_late(self, link: Link, done: Done) -> None:
+        """Store an attempt whose claim was lost, if it was a 2xx: nothing else still counts."""
         number = None
         if isinstance(done.verdict, Delivered):
             values = {"id": done.claim.delivery_id, "ended_at": _ended_at(done)}
             number = await link.value(self._sql["settle_late"], values)
         if number is None:
             log.warning("lost the lease of delivery %016x; another has it", done.claim.delivery_id)
-            return []
-        return [_attempt_columns(done, number)]
-
-    async def _count(self, link: Link, dones: Sequence[Done]) -> None:
-        """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
-        well, ill = counted(dones)
-        locked = await link.rows(self._sql["failing_endpoints"], {"well": well, "ill": ill})
-        if not locked:
             return
+        claim = done.claim
+        key = (claim.delivery_id, number, claim.event.account_id)
+        await link.many(self._sql["add_attempts"], [(*key, *rows.attempt_columns(done.attempt))])
+
+    async def _count(
+        self, link: Link, dones: Sequence[Done], well: list[int], ill: list[int]
+    ) -> None:
+        """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
+        locked = await link.rows(self._sql["failing_endpoints"], {"well": well, "ill": ill})
         accounts = {done.claim.event.account_id for done in dones}
-        routes = await self.routes(link, accounts) if ill else {}
+        routes = await self.routes(link, accounts)
         failures = Failures(dict(locked))
         to_disable = failures.count(dones, _disable_after(routes))
         if failures.changed:
@@ -227,18 +233,20 @@ class HotPath:
             link.effects.changed.append(("endpoint", endpoint_id))
 
     async def account_changed(self, link: Link, account_id: int) -> None:
-        """Wait until no transaction accepts events for an account; have each later one look anew.
+        """Have each transaction look anew where an account's events go, from this commit on.
 
-        To be called before its endpoints or its plan change.
+        To be called before its endpoints or its plan change: others who want to wait for it.
         """
-        values = {"space": LOCK_SPACE, "buckets": [bucket_of(account_id)]}
-        await link.rows(self._sql["lock_accounts"], values)
         await link.run(self._sql["account_changed"], {"id": account_id})
 
 
-def bucket_of(account_id: int) -> int:
-    """Return which of the locks is an account's."""
-    return (account_id ^ account_id >> 11) % BUCKETS
+def _accounts(publishes: Sequence[Publish]) -> set[int]:
+    return {event.account_id for publish in publishes for event in publish.events}
+
+
+def _fan(fan_out: FanOut, publishes: Sequence[Publish]) -> None:
+    for publish in publishes:
+        publish.results = [fan_out.add(event, publish.now) for event in publish.events]
 
 
 def _disable_after(routes: Mapping[int, Routes]) -> Callable[[int], int]:
@@ -253,9 +261,12 @@ def _ended_at(done: Done) -> Micros:
     return done.attempt.started_at + done.attempt.duration
 
 
-def _attempt_columns(done: Done, number: int) -> Row:
-    made, claim = done.attempt, done.claim
-    return (made.delivery_id, number, claim.event.account_id, *rows.attempt_columns(made))
+def _settle_columns(done: Done) -> Row:
+    claim = done.claim
+    number = None if type(done.verdict) is Again else claim.attempt
+    settled = rows.settle_columns(done, "")
+    attempt = rows.attempt_columns(done.attempt)
+    return (*settled, claim.endpoint_id, _ended_at(done), number, *attempt)
 
 
 def _read_routes(row: Row) -> Routes:

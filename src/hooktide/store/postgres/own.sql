@@ -1,9 +1,36 @@
 -- What only PostgreSQL needs: what many processes have to agree on.
 
--- name: lock_accounts
--- Who changes an account's endpoints or plan waits for the transactions that are accepting events
--- for it, and they for the change: an event is fanned out to what it found, before or after.
-SELECT pg_advisory_xact_lock(:space, bucket) FROM unnest(:buckets::integer[]) AS bucket
+-- name: accept
+-- Events and their deliveries, where what they were fanned out with is still so and no idempotency
+-- key of theirs was used; a key that is being used elsewhere right now makes this fail. Returns
+-- whether they were added.
+WITH current AS (
+    SELECT count(*) FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[]) AS known (id, version, of_project)
+    JOIN hooktide.accounts AS a
+        ON a.id = known.id AND a.version = known.version AND a.removed_at IS NULL
+    JOIN hooktide.projects AS p ON p.id = a.project_id AND p.version = known.of_project),
+used AS (
+    SELECT 1 FROM unnest(:4::bigint[], :5::text[]) AS wanted (project_id, key)
+    JOIN hooktide.idempotency USING (project_id, key) LIMIT 1),
+good AS MATERIALIZED (
+    SELECT 1 FROM current WHERE count = cardinality(:1::bigint[]) AND NOT EXISTS (SELECT 1 FROM used)),
+keys AS (
+    INSERT INTO hooktide.idempotency (project_id, key, digest, event_id, deliveries)
+    SELECT v.* FROM good, unnest(:4::bigint[], :5::text[], :6::bytea[], :7::bigint[], :8::integer[]) AS v),
+events AS (
+    INSERT INTO hooktide.events
+        (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
+    SELECT v.* FROM good, unnest(:9::bigint[], :10::bigint[], :11::bigint[], :12::text[], :13::text[],
+        :14::boolean[], :15::bigint[], :16::integer[], :17::bytea[]) AS v),
+deliveries AS (
+    INSERT INTO hooktide.queue (id, event_id, endpoint_id, account_id, project_id, origin, state,
+        attempts, due_at, claim, reason)
+    SELECT v.id, v.event_id, v.endpoint_id, v.account_id, v.project_id, v.origin, v.state, 0, v.due_at,
+        v.claim, v.reason
+    FROM good, unnest(:18::bigint[], :19::bigint[], :20::bigint[], :21::bigint[], :22::bigint[],
+        :23::text[], :24::text[], :25::bigint[], :26::bigint[], :27::text[])
+        AS v (id, event_id, endpoint_id, account_id, project_id, origin, state, due_at, claim, reason))
+SELECT EXISTS (SELECT 1 FROM good)
 
 -- name: versions
 -- Whether what a process remembers of these accounts is still so.
@@ -27,7 +54,11 @@ WHERE id = ANY(:endpoints::bigint[]) AND disabled_reason = '' AND removed_at IS 
 ORDER BY id FOR SHARE
 
 -- name: account_changed
+-- Whoever changes an account's plan or endpoints does this first, and others wait for the commit.
 UPDATE hooktide.accounts SET version = version + 1 WHERE id = :id
+
+-- name: lock
+SELECT pg_advisory_xact_lock(:space, :number)
 
 -- name: hold_project
 -- Accounts are added while a project is held, and it is removed while none is.

@@ -7,12 +7,6 @@ SELECT i.project_id, i.key, i.digest, i.event_id, i.deliveries
 FROM unnest(:project_ids::bigint[], :keys::text[]) AS wanted (project_id, key)
 JOIN hooktide.idempotency AS i USING (project_id, key)
 
--- name: add_keys
--- A key that another transaction took meanwhile is left out; this waits for it to commit.
-INSERT INTO hooktide.idempotency (project_id, key, digest, event_id, deliveries)
-SELECT * FROM unnest(:1::bigint[], :2::text[], :3::bytea[], :4::bigint[], :5::integer[])
-ON CONFLICT DO NOTHING
-
 -- name: add_events
 INSERT INTO hooktide.events
     (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
@@ -87,19 +81,26 @@ FROM unnest(:ids::bigint[], :tokens::bigint[]) AS held (id, token)
 WHERE q.id = held.id AND q.claim = held.token
 
 -- name: settle
--- Fenced: only the holder of the claim moves the delivery. What has ended leaves the queue; what
--- would be tried again although its endpoint was disabled or removed meanwhile ends here too.
--- Returns the deliveries that were moved.
+-- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What
+-- has ended leaves the queue; what would be tried again although its endpoint was disabled or
+-- removed meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
+-- any more. Returns the deliveries that were moved.
 WITH v AS MATERIALIZED (
-    SELECT v.id, v.token, v.attempts, v.due_at,
-        CASE WHEN stale.id IS NULL THEN v.state ELSE 'discarded' END AS state,
-        CASE WHEN stale.id IS NULL THEN v.ended_at ELSE v.made_at END AS ended_at,
-        coalesce(stale.stale_reason, v.reason) AS reason
+    SELECT v.*,
+        CASE WHEN stale.id IS NULL THEN v.wanted ELSE 'discarded' END AS state,
+        CASE WHEN stale.id IS NULL THEN v.ends_at ELSE v.made_at END AS ended_at,
+        coalesce(stale.stale_reason, v.why) AS reason
     FROM unnest(:1::bigint[], :2::bigint[], :3::text[], :4::integer[], :5::bigint[], :6::bigint[],
-        :7::text[], :8::bigint[], :9::bigint[])
-        AS v (id, token, state, attempts, due_at, ended_at, reason, endpoint_id, made_at)
+        :7::text[], :8::bigint[], :9::bigint[], :10::integer[], :11::bigint[], :12::bigint[],
+        :13::integer[], :14::text[], :15::text[], :16::bytea[], :17::bytea[], :18::bytea[],
+        :19::boolean[])
+        AS v (id, token, wanted, attempts, due_at, ends_at, why, endpoint_id, made_at, number,
+            started_at, duration, status, error, detail, request_head, response_head, response_body,
+            response_truncated)
     LEFT JOIN hooktide.endpoints AS stale
-        ON v.state = 'pending' AND stale.id = v.endpoint_id AND v.id < stale.stale_before),
+        ON v.wanted = 'pending' AND stale.id = v.endpoint_id
+        AND (v.id < stale.stale_before OR stale.disabled_reason <> ''
+            OR stale.removed_at IS NOT NULL)),
 gone AS (
     DELETE FROM hooktide.queue AS q USING v
     WHERE q.id = v.id AND q.claim = v.token AND v.state <> 'pending'
@@ -112,8 +113,17 @@ ended AS (
 kept AS (
     UPDATE hooktide.queue AS q SET attempts = v.attempts, due_at = v.due_at, claim = 0
     FROM v WHERE q.id = v.id AND q.claim = v.token AND v.state = 'pending'
-    RETURNING q.id)
-SELECT id FROM gone UNION ALL SELECT id FROM kept
+    RETURNING q.id, q.account_id),
+moved AS (SELECT id, account_id FROM gone UNION ALL SELECT id, account_id FROM kept),
+made AS (
+    INSERT INTO hooktide.attempts (delivery_id, number, account_id, started_at, duration, status,
+        error, detail, request_head, response_head, response_body, response_truncated)
+    SELECT v.id, v.number, moved.account_id, v.started_at, v.duration, v.status, v.error, v.detail,
+        v.request_head, v.response_head, v.response_body, v.response_truncated
+    FROM v JOIN moved USING (id) WHERE v.number IS NOT NULL),
+well AS (
+    UPDATE hooktide.endpoints SET failing = 0 WHERE id = ANY(:20::bigint[]) AND failing > 0)
+SELECT id FROM moved
 
 -- name: settle_late
 -- The lease was lost, but the receiver said 2xx: that is the truth, whoever holds the claim now.
@@ -154,31 +164,39 @@ UPDATE hooktide.endpoints SET disabled_reason = :reason, disabled_at = :now, cha
 WHERE id = :id AND disabled_reason = '' AND removed_at IS NULL
 
 -- name: enable_endpoint
-UPDATE hooktide.endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0, changed_at = :now
+UPDATE hooktide.endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0,
+    changed_at = :now, stale_before = :stale_before
 WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
 
 -- name: stale
 -- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
-SELECT id FROM hooktide.queue
-WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim = 0 AND id < :before
-LIMIT :limit FOR UPDATE SKIP LOCKED
+-- While it is disabled nothing is to wait for it, whenever it was accepted.
+SELECT q.id, ep.stale_reason FROM hooktide.endpoints AS ep
+CROSS JOIN LATERAL (
+    SELECT id FROM hooktide.queue
+    WHERE endpoint_id = ep.id AND state = 'pending' AND claim = 0
+        AND (id < ep.stale_before OR ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
+    LIMIT :limit FOR UPDATE SKIP LOCKED) AS q
+WHERE ep.stale_before > 0 LIMIT :limit
 
 -- name: stale_held
-SELECT id FROM hooktide.queue
-WHERE account_id = :account_id AND state = 'held' AND endpoint_id = :endpoint_id AND id < :before
-LIMIT :limit FOR UPDATE SKIP LOCKED
-
--- name: stale_endpoints
-SELECT id, account_id, stale_before, stale_reason FROM hooktide.endpoints
-WHERE stale_before > 0 ORDER BY id
+SELECT q.id, ep.stale_reason FROM hooktide.endpoints AS ep
+CROSS JOIN LATERAL (
+    SELECT id FROM hooktide.queue
+    WHERE account_id = ep.account_id AND state = 'held' AND endpoint_id = ep.id
+        AND (id < ep.stale_before OR ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
+    LIMIT :limit FOR UPDATE SKIP LOCKED) AS q
+WHERE ep.stale_before > 0 LIMIT :limit
 
 -- name: discard
 WITH gone AS (
-    DELETE FROM hooktide.queue WHERE id = ANY(:ids::bigint[])
-    RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts)
+    DELETE FROM hooktide.queue AS q USING unnest(:ids::bigint[], :reasons::text[]) AS v (id, reason)
+    WHERE q.id = v.id
+    RETURNING q.id, event_id, endpoint_id, account_id, project_id, origin, attempts, v.reason)
 INSERT INTO hooktide.ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
     attempts, ended_at, reason)
-SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now, :reason
+SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now::bigint,
+    reason
 FROM gone
 
 -- name: usage_window

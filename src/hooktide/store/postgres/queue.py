@@ -10,8 +10,6 @@ from hooktide.store.postgres.connection import UPKEEP_WITHIN, Link
 from hooktide.store.postgres.part import Part
 from hooktide.store.postgres.partitions import Partitions
 
-STALE_AT_ONCE = 200
-
 
 class Queue(Part):
     """The store's methods for claims and for upkeep."""
@@ -104,36 +102,16 @@ class Queue(Part):
         return await self._write(write, UPKEEP_WITHIN)
 
     async def discard_stale(self, now: Micros, limit: int) -> int:
-        marks = await self._read(
-            lambda link: link.rows(self._sql["stale_endpoints"]), UPKEEP_WITHIN
-        )
-        discarded = 0
-        for mark in marks[:STALE_AT_ONCE]:
-            if discarded < limit:
-                discarded += await self._discard_of(mark, now, limit - discarded)
-        if marks and discarded < limit:
-            older = (now - 2 * LEASE) << NODE_BITS
-            values = {"older": older}
-            await self._write(
-                lambda link: link.run(self._sql["settled_stale"], values), UPKEEP_WITHIN
-            )
-        return discarded
-
-    async def _discard_of(self, mark: rows.Row, now: Micros, limit: int) -> int:
-        endpoint_id, account_id, before, reason = mark
-        values = {
-            "endpoint_id": endpoint_id,
-            "account_id": account_id,
-            "before": before,
-            "limit": limit,
-        }
-
         async def write(link: Link) -> int:
+            values = {"limit": limit}
             found = await link.rows(self._sql["stale"], values)
             found += await link.rows(self._sql["stale_held"], values)
             if found:
-                ended = {"ids": [id_ for (id_,) in found], "now": now, "reason": reason}
-                await link.run(self._sql["discard"], ended)
+                ids, reasons = zip(*found, strict=True)
+                await link.run(self._sql["discard"], {"ids": ids, "reasons": reasons, "now": now})
+            if len(found) < limit:
+                older = (now - 2 * LEASE) << NODE_BITS
+                await link.run(self._sql["settled_stale"], {"older": older})
             return len(found)
 
         return await self._write(write, UPKEEP_WITHIN)

@@ -7,6 +7,9 @@ for events, so a lone one waits for nothing.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Micros
@@ -19,16 +22,17 @@ from hooktide.store.batch import (
     Effects,
     Publish,
 )
+from hooktide.store.failures import counted
 from hooktide.store.postgres.connection import (
-    BEGIN,
     UPKEEP_WITHIN,
     WITHIN,
     Database,
     Link,
     deadline,
+    single,
     transaction,
 )
-from hooktide.store.postgres.hot import HotPath, KeyTakenError
+from hooktide.store.postgres.hot import HotPath
 from hooktide.store.postgres.part import again_after_collisions
 from hooktide.store.postgres.signals import Signals
 
@@ -38,6 +42,10 @@ MOST_EVENTS = 2000
 """Events in one transaction; a request's stay together."""
 MOST_RECORDS = 1000
 AGAIN_AFTER = 0.1
+
+
+T = TypeVar("T")
+Lend: TypeAlias = Callable[[Database], AbstractAsyncContextManager[Link]]
 
 
 class NotCommittedError(UnavailableError):
@@ -58,7 +66,6 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._adding: asyncio.Task[None] | None = None
         self._recording: asyncio.Task[None] | None = None
-        self._failing_since: float | None = None
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -78,7 +85,7 @@ class Writer:
             batch = self._take_publishes()
             try:
                 async with deadline(WITHIN):
-                    effects = await self._again_while_away(lambda: self._add(batch))  # noqa: B023 - awaited here
+                    effects = await self._again_while_away(partial(self._add, batch))
             except UnavailableError as error:
                 self._refuse(batch, error)
             except Exception as error:
@@ -101,11 +108,18 @@ class Writer:
         return batch
 
     async def _add(self, batch: Sequence[Publish]) -> Effects:
+        """Add a batch: at once where that is possible, else in as many steps as it takes."""
+        add, lend = self._hot.add, single
+        while True:
+            work = partial(add, publishes=batch, room=self._room())
+            added, effects = await self._once(lend, work)
+            if added:
+                return effects
+            add, lend = self._hot.add_carefully, transaction
+
+    def _room(self) -> Room:
         listener = self._signals.listener
-        room = Room(0, 0) if listener is None else listener.room()
-        return await self._transaction(
-            self._hot.begin(batch), lambda link: self._hot.add(link, batch, room)
-        )
+        return Room(0, 0) if listener is None else listener.room()
 
     def _refuse(self, batch: Sequence[Publish], error: Exception) -> None:
         """Answer a batch, and those that waited behind it for as long: the database is away."""
@@ -146,9 +160,7 @@ class Writer:
         while True:
             try:
                 async with deadline(UPKEEP_WITHIN / 10):
-                    effects = await self._transaction(
-                        BEGIN, lambda link: self._hot.record(link, batch)
-                    )
+                    await self._record_once(batch)
             except UnavailableError as error:
                 if self._loop.time() - since > RECORDS_KEPT:
                     log.error("dropped %d attempts the database did not take", len(batch))  # noqa: TRY400 - no bug
@@ -159,8 +171,15 @@ class Writer:
                 log.exception("could not record %d attempts; they will be made again", len(batch))
                 return
             else:
-                self._signals.tell(effects)
                 return
+
+    async def _record_once(self, batch: list[Done]) -> None:
+        _, failed = counted(batch)
+        lend = transaction if failed else single
+        lost, effects = await self._once(lend, lambda link: self._hot.record(link, batch))
+        self._signals.tell(effects)
+        for done in lost:
+            await self._once(transaction, partial(self._hot.record_late, done=done))
 
     async def recorded(self) -> None:
         """Return when everything handed to ``record`` so far is committed."""
@@ -176,23 +195,21 @@ class Writer:
         while True:
             try:
                 return await run()
-            except KeyTakenError:
-                continue
             except NotCommittedError:
                 await asyncio.sleep(AGAIN_AFTER)
 
-    async def _transaction(self, begin: str, work: Callable[[Link], Awaitable[None]]) -> Effects:
-        return await again_after_collisions(lambda: self._once(begin, work))
+    async def _once(self, lend: Lend, work: Callable[[Link], Awaitable[T]]) -> tuple[T, Effects]:
+        return await again_after_collisions(lambda: self._try(lend, work))
 
-    async def _once(self, begin: str, work: Callable[[Link], Awaitable[None]]) -> Effects:
-        committing = False
+    async def _try(self, lend: Lend, work: Callable[[Link], Awaitable[T]]) -> tuple[T, Effects]:
+        begun = False
         try:
-            async with transaction(self._db, begin) as link:
-                await work(link)
+            async with lend(self._db) as link:
+                begun = True
+                result = await work(link)
                 await self._signals.changed(link, link.effects.changed)
-                committing = True
         except UnavailableError as error:
-            if committing:
+            if begun:
                 raise
             raise NotCommittedError(error.detail) from error
-        return link.effects
+        return result, link.effects

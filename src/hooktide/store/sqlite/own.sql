@@ -1,5 +1,12 @@
 -- What only SQLite needs: its lists of an endpoint and of an account have logs of their own.
 
+-- name: add_keys
+INSERT INTO idempotency (project_id, key, digest, event_id, deliveries)
+SELECT column1, column2, column3, column4, column5 FROM (VALUES :rows) WHERE column1 IS NOT NULL
+
+-- name: stale_endpoints
+SELECT id, account_id, stale_before, stale_reason FROM endpoints WHERE stale_before > 0
+
 -- name: unsettled
 -- Of these (delivery, token) pairs, the ones whose claim was no longer theirs.
 SELECT json_group_array(wanted.value ->> 0)
@@ -76,3 +83,7 @@ SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) F
     coalesce((SELECT max(id) FROM accounts), 0), coalesce((SELECT max(id) FROM projects), 0),
     coalesce((SELECT max(id) FROM keys), 0), coalesce((SELECT max(id) FROM bins), 0),
     coalesce((SELECT max(id) FROM bin_requests), 0))
+
+-- name: inside
+-- What tells one instant of a database from another.
+SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries)

@@ -7,10 +7,6 @@ SELECT json_group_array(json_array(i.project_id, i.key, hex(i.digest), i.event_i
 FROM json_each(:keys) AS wanted
 JOIN idempotency AS i ON i.project_id = wanted.value ->> 0 AND i.key = wanted.value ->> 1
 
--- name: add_keys
-INSERT INTO idempotency (project_id, key, digest, event_id, deliveries)
-SELECT column1, column2, column3, column4, column5 FROM (VALUES :rows) WHERE column1 IS NOT NULL
-
 -- name: add_events
 INSERT INTO events (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
 SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9
@@ -126,9 +122,6 @@ LIMIT :limit
 SELECT id FROM deliveries INDEXED BY deliveries_held
 WHERE account_id = :account_id AND state = 'held' AND endpoint_id = :endpoint_id AND id < :before
 LIMIT :limit
-
--- name: stale_endpoints
-SELECT id, account_id, stale_before, stale_reason FROM endpoints WHERE stale_before > 0
 
 -- name: discard
 UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
