@@ -40,6 +40,7 @@ async def engine(tmp_path: Path, limits: Limits) -> AsyncIterator[Engine]:
         clock=clock,
         rand=lambda: 0.5,
         told=told,
+        wall=clock,
     )
     worker = Worker(store, deliverer, clock, limits)
     given = Given(store, worker)  # type: ignore[arg-type]  # the worker is the listener here

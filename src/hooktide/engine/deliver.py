@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from hooktide.clock import wall_clock
 from hooktide.domain.address import Target
 from hooktide.domain.compose import Composer
 from hooktide.domain.errors import NotFoundError
@@ -22,6 +23,7 @@ class Sends(Protocol):
 class Deliverer:
     """Makes attempts. ``clock`` gives now in microseconds, ``rand`` a number from 0 to 1.
 
+    ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
     ``told`` hears of each attempt once it is handed to the store: the log and the metrics.
     """
 
@@ -34,6 +36,7 @@ class Deliverer:
         clock: Callable[[], Micros],
         rand: Callable[[], float],
         told: Callable[[Done, Destination], None],
+        wall: Callable[[], Micros] = wall_clock,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -41,6 +44,7 @@ class Deliverer:
         self._clock = clock
         self._rand = rand
         self._told = told
+        self._wall = wall
 
     async def attempt(self, claim: Claim) -> Done | None:
         """Make one attempt, and record what became of it.
@@ -56,7 +60,7 @@ class Deliverer:
         composer, event = destination.composer, claim.event
 
         body = composer.body(event)
-        head, shown = _heads(composer, claim, destination, body, started_at)
+        head, shown = _heads(composer, claim, destination, body, self._wall())
         outcome = await self._send(destination, head, body)
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
 

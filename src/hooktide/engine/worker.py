@@ -46,7 +46,8 @@ MOST_LANES = 10_000
 CLAIM_ENDPOINTS = 50
 CLAIM_DELIVERIES = 400
 FIRSTS_PER_RETRY = 4
-RESCAN_EVERY = 30.0
+RESCAN_EVERY = 5.0
+"""Seconds between two looks for what nobody told us of: what another process left behind."""
 CLAIM_AGAIN_AFTER = 1.0
 
 
