@@ -1,0 +1,152 @@
+"""The command line for whoever keeps a database: ``hooktide audit``, ``backup``, ``migrate``."""
+
+import asyncio
+import importlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from hooktide.clock import wall_clock
+from hooktide.domain.errors import ConfigError
+from hooktide.settings import Settings, without_password
+from hooktide.store.audit import NOT_CHECKED, Finding
+from hooktide.store.migrate import Migration
+from hooktide.store.sqlite.audit import audit_sqlite
+from hooktide.store.sqlite.backup import back_up
+from hooktide.store.sqlite.migrating import migrate_sqlite, missing_in_sqlite
+
+_DEFAULTS = Settings()
+
+
+def audit(*, database: str = _DEFAULTS.database) -> None:
+    """Check that in a database all holds that always has to; the server may run meanwhile.
+
+    Prints a line for each invariant: its number (ARCHITECTURE.md), what it says, how many were
+    looked at, and which break it. Exits with 1 when one is broken.
+
+    Parameters
+    ----------
+    database
+        The SQLite file, or postgresql://user:password@host/name. Nothing in it is changed.
+    """
+    broken = asyncio.run(_print_findings(Settings(database=database)))
+    if broken:
+        print(f"{broken} of these are broken")
+        sys.exit(1)
+
+
+async def _print_findings(settings: Settings) -> int:
+    broken = 0
+    async for finding in _findings(settings):
+        print(_line(finding.check.invariant, finding.check.words, _told(finding)), flush=True)
+        broken += finding.broken > 0
+    for invariant, words in NOT_CHECKED:
+        print(_line(invariant, words, "not kept in a database"))
+    return broken
+
+
+async def _findings(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.on_postgres:
+        async for finding in _postgres("audit").audit_postgres(settings.database):
+            yield finding
+    else:
+        for finding in audit_sqlite(settings.database, wall_clock()):
+            yield finding
+
+
+def _line(invariant: int, words: str, told: str) -> str:
+    return f"{invariant:>2}  {words:<66}  {told}"
+
+
+def _told(finding: Finding) -> str:
+    if not finding.broken:
+        return f"{finding.looked_at:>13,}  ok"
+    more = ", ..." if finding.broken > len(finding.examples) else ""
+    named = ", ".join(finding.examples)
+    return f"{finding.looked_at:>13,}  {finding.broken:,} BROKEN: {named}{more}"
+
+
+def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "") -> None:
+    """Copy a SQLite database to a new file; the server may run meanwhile.
+
+    The copy is all of one instant, checked, and on the disk when this ends.
+
+    Parameters
+    ----------
+    target
+        The file to make.
+    database
+        The SQLite file.
+    key_file
+        The key of the secrets in it, of which this only reminds. By default the database's name
+        and .key.
+    """
+    settings = Settings(database=database, key_file=key_file)
+    if settings.on_postgres:
+        raise ConfigError(
+            "PostgreSQL has tools of its own for this, which work while servers run:\n"
+            f"  pg_dump --format=custom --file={target} '{without_password(database)}'\n"
+            "and pg_restore to restore; keep the key file too, in another place",
+            key="database",
+        )
+    began = time.monotonic()
+    made = back_up(database, target)
+    print(
+        f"{target}: {made.events:,} events and {made.deliveries:,} deliveries, "
+        f"{made.size / 1e6:,.1f} MB, in {time.monotonic() - began:.1f} s, checked"
+    )
+    print(
+        f"Keep {settings.key_path} too, in another place: without it the secrets in the backup "
+        "cannot be opened, and with it whoever has the backup has the secrets."
+    )
+
+
+def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
+    """Bring a database's schema up to date, as a server does when it starts.
+
+    Parameters
+    ----------
+    database
+        The SQLite file, or postgresql://user:password@host/name: directly, not through a pooler.
+    check
+        Change nothing; say which schema the database is on, and what is missing. Exits with 0
+        when nothing is, 1 when something is, 2 when it is newer than this program.
+    """
+    settings = Settings(database=database)
+    if settings.on_postgres:
+        number, left = asyncio.run(_postgres("migrating").missing_in(database))
+    else:
+        number, left = missing_in_sqlite(database)
+    print(f"schema {number}, " + (_listed(left) if left else "up to date"))
+    if left and check:
+        sys.exit(1)
+    if left:
+        _migrate(settings)
+        print(f"schema {left[-1].number}, up to date")
+
+
+def _migrate(settings: Settings) -> None:
+    if settings.on_postgres:
+        asyncio.run(_postgres("migrating").migrate(settings.database))
+    else:
+        migrate_sqlite(settings.database)
+
+
+def _listed(left: list[Migration]) -> str:
+    return "missing: " + ", ".join(f"{each.number} {each.name}" for each in left)
+
+
+def _postgres(module: str) -> Any:
+    """Import a module that only PostgreSQL needs.
+
+    :raises ConfigError: its driver is not installed.
+    """
+    try:
+        return importlib.import_module(f"hooktide.store.postgres.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigError(
+            "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="database"
+        ) from None

@@ -1,0 +1,49 @@
+"""Asks a SQLite database, also beside the server that has it, whether all holds that has to."""
+
+from collections.abc import Iterator
+
+import apsw
+
+from hooktide.domain.model import Micros
+from hooktide.store.audit import (
+    CHECKS,
+    Check,
+    Finding,
+    ProjectFacts,
+    counting,
+    finding,
+    naming,
+    parameters,
+)
+from hooktide.store.queries import load_queries
+from hooktide.store.rows import read_project_json
+from hooktide.store.sqlite.beside import beside, check_schema
+
+
+def audit_sqlite(path: str, now: Micros) -> Iterator[Finding]:
+    """Yield what each check finds in the database file at ``path``, in order.
+
+    :raises ConfigError: the file is no database, or is on another schema.
+    """
+    statements = load_queries(__package__, "audit.sql")
+    with beside(path) as db:
+        check_schema(db)
+        for check in CHECKS:
+            yield _run(db, check, statements, now)
+
+
+def _run(db: apsw.Connection, check: Check, statements: dict[str, str], now: Micros) -> Finding:
+    sql = statements[check.name]
+    db.execute("BEGIN")
+    try:
+        values = parameters(_projects(db, statements["project_facts"]), now)
+        [counts] = db.execute(counting(sql), values)
+        named = list(db.execute(naming(sql), values)) if counts[1] else []
+    finally:
+        db.execute("ROLLBACK")
+    return finding(check, counts, named)
+
+
+def _projects(db: apsw.Connection, sql: str) -> Iterator[ProjectFacts]:
+    for id_, config, changed_at in db.execute(sql):
+        yield id_, read_project_json(config), changed_at

@@ -1,0 +1,51 @@
+"""Reading a database beside the server that has it: its lock file is against a second writer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from hooktide.domain.errors import ConfigError
+from hooktide.store.migrate import load_migrations, missing
+
+INTERRUPTIBLE_EVERY = 1_000_000
+
+
+@contextmanager
+def beside(path: str) -> Iterator[apsw.Connection]:
+    """Lend a connection that only reads and changes nothing, not even where the log ends.
+
+    :raises ConfigError: there is no such database, or it is not one.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no database at {path}", key="database")
+    try:
+        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            db.set_busy_timeout(5000)
+            # A statement runs for long and hears of no Ctrl-C; this gives Python its turns.
+            db.set_progress_handler(lambda: False, INTERRUPTIBLE_EVERY)
+            yield db
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise ConfigError(f"cannot read {path}: {error}", key="database") from error
+
+
+def schema(db: apsw.Connection) -> int:
+    """Return the number of the last migration that the database has had; 0: none."""
+    return int(db.pragma("user_version"))
+
+
+def check_schema(db: apsw.Connection) -> None:
+    """Check that the database is on this program's schema.
+
+    :raises ConfigError: it is on an earlier or a later one; says what to do.
+    """
+    if missing(load_migrations(__package__), schema(db)):
+        raise ConfigError(
+            "the database is on an earlier schema: bring it up to date with hooktide migrate, or "
+            "by starting the server",
+            key="database",
+        )
