@@ -84,7 +84,13 @@ def test_the_shipped_providers_are_listed(tmp_path: Path) -> None:
         ("--allow-network", "10.0.0.1/8", "10.0.0.0/8"),
         ("--deny-network", "everything", "10.0.0.0/8"),
         ("--slots", "0", "at least one"),
-        ("--database", "postgresql://localhost/x", "SQLite file"),
+        ("--database", "postgresql://localhost/x", "--key-file"),
+        ("--database", "mysql://localhost/x", "postgresql://"),
+        ("--database-direct", "postgresql://localhost/x", "only PostgreSQL"),
+        ("--processes", "2", "use PostgreSQL"),
+        ("--processes", "0", "at least one"),
+        ("--role", "worker", "use PostgreSQL"),
+        ("--role", "sender", "all, api, worker"),
         ("--log-level", "loud", "debug"),
         ("--public-url", "hooks.example.com", "https://hooks.example.com"),
         ("--egress-proxy", "https://proxy/path", "http://host:port"),
@@ -96,6 +102,22 @@ def test_a_wrong_setting_ends_the_start_with_what_to_write(
     done = hooktide("serve", option, value, cwd=tmp_path)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_apply_on_postgresql_wants_the_key_file(tmp_path: Path) -> None:
+    args = ("apply", "defacto", "--database", "postgresql://localhost/x")
+    done = hooktide(*args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--key-file" in done.stderr
+
+
+def test_postgresql_without_its_driver_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "asyncpg.py").write_text("raise ModuleNotFoundError(name='asyncpg')")
+    args = ("serve", "--database", "postgresql://localhost/x", "--key-file", "key")
+    env = {"PYTHONPATH": str(tmp_path), "HOOKTIDE_LISTEN": "127.0.0.1:0"}
+    done = hooktide(*args, cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert "pip install 'hooktide[postgres]'" in done.stderr
 
 
 def test_a_setting_may_come_from_the_environment(tmp_path: Path) -> None:

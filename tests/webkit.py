@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 from starlette.types import Message
 
-from hooktide.app import App
+from hooktide.app import App, open_store
 from hooktide.dialects import read_shipped
 from hooktide.settings import Settings
+from hooktide.vault import Vault, load_key
 
 OPERATOR = "htk_" + "o" * 43
 RECEIVER = "http://127.0.0.1:65000/hook"
@@ -175,7 +176,8 @@ async def running(folder: Path) -> AsyncIterator[Site]:
         log_attempts=False,
         stop_within=4.0,
     )
-    app = App(settings, 80)
+    key = load_key(settings.key_path)
+    app = App(settings, await open_store(settings, Vault(key)), key, 80)
     await app.start(OPERATOR)
     yield Site(app, Client(app))
     await app.stop()

@@ -1,90 +1,104 @@
 """The composition root: the only place that joins store, way out, engine and doors."""
 
 import asyncio
-import contextlib
-import gc
 import hashlib
-import os
+import importlib
 import random
-import resource
-import signal
-import socket
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import structlog
-import uvicorn
-import uvloop
+from starlette.types import ASGIApp
 
 from hooktide.actions.publish import Publisher
+from hooktide.clock import wall_clock
 from hooktide.domain.address import UrlPolicy
-from hooktide.domain.errors import ConfigError, InvalidError, UnavailableError
+from hooktide.domain.errors import ConfigError, InvalidError, RefusedError, UnavailableError
 from hooktide.domain.ids import made_at
-from hooktide.domain.model import SECOND, KeyScope, Micros, Scope
+from hooktide.domain.model import SECOND, KeyScope, Scope
 from hooktide.engine.deliver import Deliverer, name_of
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.upkeep import Chore, Upkeep, store_chores
 from hooktide.engine.worker import Limits, Worker
-from hooktide.logs import AttemptLog, set_up
-from hooktide.metrics import Metrics
+from hooktide.logs import AttemptLog
+from hooktide.metrics import Metrics, Numbers
 from hooktide.outbound import Resolver, Sender
 from hooktide.settings import Settings
-from hooktide.store.base import Done
+from hooktide.store.base import Done, Store
 from hooktide.store.directory import Directory
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import Vault, load_key
+from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator, new_key
 from hooktide.web.bins import bin_routes
 from hooktide.web.events import PublishDoor
-from hooktide.web.protocol import Protocol
-from hooktide.web.site import Deps, build_site
+from hooktide.web.site import Deps, build_health_site, build_site
 
-SWITCH_INTERVAL = 0.0002
-"""Seconds until the writer's thread gets the interpreter's lock back; Python's own are 5 ms."""
-
-
-MOST_FILES = 65_536
 SHORTEST_KEY = 24
+CLOSING = 2.0
+"""Seconds of ``stop_within`` that are left for closing, once nothing is out any more."""
 
 
-def wall_clock() -> Micros:
-    """Return now, in microseconds since 1970."""
-    return time.time_ns() // 1000
+async def open_store(settings: Settings, vault: Vault) -> Store:
+    """Open the database that the settings name, its schema brought up to date.
+
+    :raises ConfigError: it is not fit for use, or what it needs is not installed.
+    :raises UnavailableError: it did not answer.
+    """
+    if not settings.on_postgres:
+        return open_sqlite(settings.database, vault, wall_clock())
+    store: Store = await _postgres().open_postgres(
+        settings.database,
+        vault,
+        direct=settings.database_direct,
+        connections=settings.database_connections,
+    )
+    return store
 
 
-class Server(uvicorn.Server):
-    """uvicorn, with its signals left to ``serve``; it is open until ``app`` has finished."""
+def _postgres() -> Any:
+    """Import what only PostgreSQL needs."""
+    try:
+        return importlib.import_module("hooktide.store.postgres")
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigError(
+            "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="--database"
+        ) from None
 
-    def __init__(self, config: uvicorn.Config, app: "App") -> None:
-        super().__init__(config)
-        self._app = app
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the doors last: until then a load balancer can read that we are not ready."""
-        await self._app.finish()
-        await super().shutdown(sockets)
+AddUp: TypeAlias = Callable[[Numbers], Awaitable[Numbers]]
+"""Adds to a process's own numbers those of the others behind the same address."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
+
+async def alone(own: Numbers) -> Numbers:
+    """Add nothing: there are no others."""
+    return own
 
 
 class App:
-    """One server process, from its settings to its last commit."""
+    """What one process does, from its opened store to its last commit.
 
-    def __init__(self, settings: Settings, port: int) -> None:
+    ``key`` seals secrets; ``port`` is what the doors listen on.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, key: bytes, port: int, add_up: AddUp = alone
+    ) -> None:
         self.settings = settings
-        self.public_url = settings.public_url.rstrip("/") or f"http://{settings.host}:{port}"
+        self.store = store
+        self.clock = store.clock
+        self.delivers = settings.role != "api"
+        self.public_url = settings.url(port)
         self.log = structlog.get_logger("hooktide")
         self.metrics = Metrics()
         self.policy = _policy(settings, self.public_url)
         self.stopping = asyncio.Event()
+        self._add_up = add_up
+        self._replaced = False
+        self._stop_at = 0.0
         self._finishing: asyncio.Task[None] | None = None
-        key = load_key(settings.key_path)
-        self.store = open_sqlite(settings.database, Vault(key), wall_clock())
-        self.directory = Directory(self.store)
+        self.directory = Directory(store)
         self.destinations = Destinations(self.directory, self.policy)
         self.sender = Sender(
             self.policy,
@@ -95,33 +109,32 @@ class App:
         )
         self.attempt_log = AttemptLog()
         self.deliverer = Deliverer(
-            store=self.store,
+            store=store,
             sender=self.sender,
             destinations=self.destinations,
-            clock=wall_clock,
+            clock=self.clock,
             rand=random.random,
             told=self._told,
         )
-        self.worker = Worker(self.store, self.deliverer, wall_clock, _limits(settings))
-        self.auth = Authenticator(self.store, wall_clock)
-        self.upkeep = Upkeep([*store_chores(self.store, wall_clock), *self._chores()])
-        self.site = build_site(self._deps(key))
-        self.store.listen(self.worker)
-        for remembers in (self.directory, self.destinations, self.auth, self.worker):
-            self.store.watch(remembers.changed)
-        self.metrics.watch("in_flight", "Requests out.", lambda: self.worker.in_flight)
-        self.metrics.watch(
-            "waiting_in_memory", "Claimed deliveries waiting.", lambda: self.worker.waiting
-        )
+        self.worker = Worker(store, self.deliverer, self.clock, _limits(settings))
+        self.auth = Authenticator(store, self.clock)
+        self.upkeep = Upkeep(self._chores())
+        self.site = self._site(key)
+        self._listen()
+
+    def _site(self, key: bytes) -> ASGIApp:
+        if self.settings.role == "worker":
+            return build_health_site(self._unready, self._metrics_page)
+        return build_site(self._deps(key))
 
     def _deps(self, key: bytes) -> Deps:
-        publisher = Publisher(self.store, self.directory, wall_clock, self._warned)
+        publisher = Publisher(self.store, self.directory, self.clock, self._warned)
         return Deps(
             store=self.store,
             directory=self.directory,
             auth=self.auth,
             url_policy=self.policy,
-            clock=wall_clock,
+            clock=self.clock,
             public_url=self.public_url,
             cursor_key=hashlib.sha256(b"hooktide cursors" + key).digest(),
             try_now=self.worker.try_now,
@@ -129,30 +142,50 @@ class App:
             bin_routes=bin_routes(
                 store=self.store,
                 directory=self.directory,
-                clock=wall_clock,
+                clock=self.clock,
                 public_url=self.public_url,
                 auth=self.auth,
                 stopping=self.stopping,
             ),
             ready=self._unready,
-            metrics_page=self.metrics.page,
+            metrics_page=self._metrics_page,
+        )
+
+    def _listen(self) -> None:
+        for remembers in (self.directory, self.destinations, self.auth):
+            self.store.watch(remembers.changed)
+        if self.delivers:
+            self.store.listen(self.worker)
+            self.store.watch(self.worker.changed)
+        self.metrics.watch("in_flight", "Requests out.", lambda: self.worker.in_flight)
+        self.metrics.watch(
+            "waiting_in_memory", "Claimed deliveries waiting.", lambda: self.worker.waiting
         )
 
     # -- its life ------------------------------------------------------------------------------
 
-    async def start(self, operator_key: str) -> str | None:
-        """Begin to deliver. Returns the operator key if this start made one."""
-        made = await self._operator_key(operator_key)
-        self.worker.start()
+    async def start(self, operator_key: str, *, make_key: bool = True) -> str | None:
+        """Begin to deliver. Returns the operator key if this start made one.
+
+        ``make_key``: make one where there is none and none is given.
+        """
+        made = await self._operator_key(operator_key, make_key)
+        if self.delivers:
+            self.worker.start()
         self.upkeep.start()
         return made
 
-    def begin_to_stop(self) -> None:
-        """Say that this server is not ready, and claim nothing from now on."""
+    def begin_to_stop(self, *, replaced: bool = False) -> None:
+        """Claim nothing from now on, and say that this server is not ready.
+
+        ``replaced``: say nothing of the kind, for other processes behind the same address are.
+        """
         self.stopping.set()
+        self._replaced = replaced
         if self._finishing is None:
-            within = max(0.0, self.settings.stop_within - 2)  # the rest is for closing
-            self._finishing = asyncio.create_task(self.worker.stop(within))
+            within = max(0.0, self.settings.stop_within - CLOSING)
+            self._stop_at = asyncio.get_running_loop().time() + self.settings.stop_within
+            self._finishing = asyncio.create_task(self._finish(within))
 
     async def finish(self) -> None:
         """Stop delivering: return when nothing is out any more."""
@@ -160,37 +193,60 @@ class App:
         if self._finishing is not None:
             await self._finishing
 
+    async def _finish(self, within: float) -> None:
+        try:
+            async with asyncio.timeout(within + CLOSING / 2):
+                await self.worker.stop(within)
+        except (UnavailableError, TimeoutError) as error:
+            self.log.warning("the database does not take back what was claimed", detail=str(error))
+
     async def stop(self) -> None:
-        """Finish what is out, give back the rest, close the way out and the database."""
+        """Finish what is out, give back the rest, close the way out and the database.
+
+        Whatever the database does, this ends: what it did not take is made again.
+        """
         await self.finish()
         await self.upkeep.stop()
-        await self.auth.flush()
         await self.sender.close()
         self.attempt_log.flush()
-        await self.store.close()
+        try:
+            async with asyncio.timeout_at(self._stop_at):
+                await self.auth.flush()
+                await self.store.close()
+        except (UnavailableError, TimeoutError) as error:
+            self.log.warning("the database did not take everything in time", detail=str(error))
 
-    async def _operator_key(self, given: str) -> str | None:
+    async def _operator_key(self, given: str, make: bool) -> str | None:
         if given:
-            if len(given) < SHORTEST_KEY:
-                raise ConfigError(
-                    f"the operator key opens everything: give {SHORTEST_KEY} characters or more",
-                    key="HOOKTIDE_OPERATOR_KEY",
-                )
-            if await self.store.find_key(hashlib.sha256(given.encode()).digest()) is None:
-                text, key, digest = new_key(
-                    KeyScope.OPERATOR, "from the settings", wall_clock(), text=given
-                )
-                await self.store.add_key(key, digest)
+            await self._keep_key(given)
+            return None
+        if not make or self.settings.role == "worker":
             return None
         page = await self.store.list_keys(Scope(), None, 1)
         if page.items:
             return None
-        text, key, digest = new_key(KeyScope.OPERATOR, "first start", wall_clock())
+        text, key, digest = new_key(KeyScope.OPERATOR, "first start", self.clock())
         await self.store.add_key(key, digest)
         return text
 
+    async def _keep_key(self, given: str) -> None:
+        if len(given) < SHORTEST_KEY:
+            raise ConfigError(
+                f"the operator key opens everything: give {SHORTEST_KEY} characters or more",
+                key="HOOKTIDE_OPERATOR_KEY",
+            )
+        digest = hashlib.sha256(given.encode()).digest()
+        if await self.store.find_key(digest) is not None:
+            return
+        made = new_key(KeyScope.OPERATOR, "from the settings", self.clock(), text=given)
+        try:
+            await self.store.add_key(made[1], digest)
+        except RefusedError:  # another machine started at the same time, or it was revoked
+            if await self.store.find_key(digest) is None:
+                raise
+
     async def _unready(self) -> list[str]:
-        if self.stopping.is_set():
+        if self.stopping.is_set() and not self._replaced:
             return ["the server is stopping"]
         try:
             async with asyncio.timeout(2):
@@ -198,6 +254,9 @@ class App:
         except (UnavailableError, TimeoutError) as error:
             return [f"the database: {error}"]
         return []
+
+    async def _metrics_page(self) -> bytes:
+        return self.metrics.page(await self._add_up(self.metrics.numbers()))
 
     # -- what happens, told to the log and the metrics -------------------------------------------
 
@@ -213,99 +272,20 @@ class App:
         self.log.warning("payload breaks its schema", type=event_type, detail=error.detail)
 
     def _chores(self) -> list[Chore]:
-        return [
-            Chore("count what waits", 2.0, self._count),
-            Chore("write down when keys were used", 60.0, self.auth.flush),
-        ]
+        own = [Chore("write down when keys were used", 60.0, self.auth.flush)]
+        if not self.delivers:
+            return own
+        count = Chore("count what waits", 2.0, self._count)
+        return [*store_chores(self.store, self.clock), count, *own]
 
     async def _count(self) -> int:
         counts = await self.store.counts()
         self.metrics.pending.set(counts.pending)
         self.metrics.held.set(counts.held)
         oldest = counts.oldest_due_at
-        late = 0.0 if oldest is None else (wall_clock() - oldest) / SECOND
+        late = 0.0 if oldest is None else (self.clock() - oldest) / SECOND
         self.metrics.oldest_due.set(max(0.0, late))
         return 0
-
-
-def serve(settings: Settings, operator_key: str = "") -> None:
-    """Run a server until it is told to stop (SIGTERM, SIGINT).
-
-    ``operator_key`` opens everything; empty: the one made at the first start does.
-
-    :raises ConfigError: the settings, the database or the key do not allow it.
-    """
-    set_up(settings.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    _allow_files()
-    uvloop.run(_serve(settings, operator_key))
-
-
-def _allow_files() -> None:
-    """Let this process open as many files as it may: each request out is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < MOST_FILES:
-        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def _serve(settings: Settings, operator_key: str) -> None:
-    listener = _listen(settings)
-    app = App(settings, listener.getsockname()[1])
-    made = await app.start(operator_key)
-    config = uvicorn.Config(
-        app.site,
-        http=Protocol,
-        ws="none",
-        proxy_headers=False,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=65,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    server = Server(config, app)
-    _on_signals(app, server)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    app.log.info("listening", url=app.public_url, database=settings.database)
-    if made:
-        print(f"operator key (shown once, keep it): {made}", flush=True)
-    await server.serve(sockets=[listener])
-    await app.stop()
-
-
-def _on_signals(app: App, server: Server) -> None:
-    def stop() -> None:
-        if app.stopping.is_set():
-            os._exit(1)
-        app.log.info("stopping: finishing what is out")
-        app.begin_to_stop()
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    loop.add_signal_handler(signal.SIGINT, stop)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {settings.listen}: {error.strerror}; choose another address with "
-            "--listen",
-            key="listen",
-        ) from None
-    listener.listen(1024)
-    listener.setblocking(False)
-    return listener
 
 
 def _policy(settings: Settings, public_url: str) -> UrlPolicy:

@@ -10,16 +10,16 @@ from cyclopts import App, Parameter
 from cyclopts.config import Env
 
 from hooktide import __version__
-from hooktide.app import serve as run_server
-from hooktide.app import wall_clock
+from hooktide.app import open_store
+from hooktide.database_cli import audit, backup, migrate
 from hooktide.demo import run as run_demo
 from hooktide.demo.api import Api, ApiError
 from hooktide.dialects import load, read_shipped, shipped
 from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError
 from hooktide.domain.model import Scope
 from hooktide.domain.project import Project, changes
-from hooktide.settings import Settings, check
-from hooktide.store.sqlite import open_sqlite
+from hooktide.processes.serve import serve as run_server
+from hooktide.settings import Settings, check, check_database
 from hooktide.vault import Vault, load_key
 
 app = App(
@@ -50,6 +50,8 @@ def apply(
     server: str | None = None,
     key: Annotated[str | None, Parameter(show=True)] = None,
     database: str | None = None,
+    database_direct: str = "",
+    key_file: str = "",
 ) -> None:
     """Make a project as its file says, and say what changed.
 
@@ -62,13 +64,19 @@ def apply(
     key
         Its operator key. [HOOKTIDE_OPERATOR_KEY]
     database
-        Instead of asking a server: the database of one that is not running. With --server it is
-        not looked at.
+        Instead of asking a server: its database (a SQLite file's server must not be running). With
+        --server it is not looked at.
+    database_direct
+        The same, not through a pooler (see ``hooktide serve``).
+    key_file
+        The key that seals secrets; with PostgreSQL it has to be given.
     """
     text = _read(file)
     project = load(file)
     if database is not None and server is None:
-        done = asyncio.run(_apply_to_database(project, database))
+        settings = Settings(database=database, database_direct=database_direct, key_file=key_file)
+        check_database(settings)
+        done = asyncio.run(_apply_to_database(project, settings))
     else:
         done = asyncio.run(_apply_to_server(project.name, text, server, key))
     for line in done or ["nothing to change"]:
@@ -86,10 +94,8 @@ def _read(file: str) -> str:
         ) from None
 
 
-async def _apply_to_database(project: Project, database: str) -> list[str]:
-    settings = Settings(database=database)
-    vault = Vault(load_key(settings.key_path))
-    store = open_sqlite(database, vault, wall_clock())
+async def _apply_to_database(project: Project, settings: Settings) -> list[str]:
+    store = await open_store(settings, Vault(load_key(settings.key_path)))
     try:
         try:
             old = (await store.get_project(Scope(), project.name)).project
@@ -97,7 +103,7 @@ async def _apply_to_database(project: Project, database: str) -> list[str]:
             old = None
         done = changes(old, project)
         if done:
-            await store.put_project(project, wall_clock())
+            await store.put_project(project, store.clock())
         return done
     finally:
         await store.close()
@@ -131,6 +137,10 @@ def demo(*, once: bool = False, port: int = 8080) -> None:
         Where the demo's server listens; 0 for any free port.
     """
     sys.exit(run_demo(once=once, port=port))
+
+
+for _command in (audit, backup, migrate):
+    app.command(_command)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ or a header.
 import asyncio
 import logging
 import sys
+from collections.abc import Iterable, Iterator
+from select import PIPE_BUF
 from typing import IO
 
 import structlog
@@ -23,7 +25,7 @@ def set_up(level: str = "info") -> None:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -90,6 +92,18 @@ class AttemptLog:
     def flush(self) -> None:
         """Write what was noted."""
         lines, self._lines = self._lines, []
-        if lines:
-            self._stream.write(b"".join(lines))
+        for piece in _pieces(lines):
+            self._stream.write(piece)
             self._stream.flush()
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines, as many as may go into a pipe without another process's coming between."""
+    piece = b""
+    for line in lines:
+        if len(piece) + len(line) > PIPE_BUF and piece:
+            yield piece
+            piece = b""
+        piece += line
+    if piece:
+        yield piece

@@ -1,68 +1,144 @@
 """What Prometheus reads at ``/metrics``. Names are stable; ``docs/operations.md`` explains each.
 
 Everything is counted on the event loop, so plain numbers do: prometheus-client's own counters take
-a lock each time, which at our rates costs more than the signature. It writes the page.
+a lock each time, which at our rates costs more than the signature. It writes the page. Where
+several processes serve one address, each gives its ``Numbers`` and the page shows their sum.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+import msgspec
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process has counted, or several together, by the names of the metrics.
+
+    ``counts`` are by label value; ``spreads`` are a histogram's buckets and, last, the sum of all.
+    ``own`` are what each process has now; ``shared`` is what each says of the same database.
+    """
+
+    counts: dict[str, dict[str, int]] = {}
+    spreads: dict[str, list[float]] = {}
+    own: dict[str, float] = {}
+    shared: dict[str, float] = {}
+
+    def ended(self) -> "Numbers":
+        """Return what remains of a process that has ended: what it counted."""
+        return Numbers(counts=self.counts, spreads=self.spreads)
+
+
+def add_up(given: Sequence[Numbers]) -> Numbers:
+    """Return what processes have counted together; of what they share, the largest."""
+    total = Numbers(counts={}, spreads={}, own={}, shared={})
+    for numbers in given:
+        for name, by_value in numbers.counts.items():
+            counts = total.counts.setdefault(name, {})
+            for value, number in by_value.items():
+                counts[value] = counts.get(value, 0) + number
+        for name, spread in numbers.spreads.items():
+            total.spreads[name] = _add(total.spreads.get(name), spread)
+        for name, level in numbers.own.items():
+            total.own[name] = total.own.get(name, 0) + level
+        for name, level in numbers.shared.items():
+            total.shared[name] = max(total.shared.get(name, level), level)
+    return total
+
+
+def _add(total: list[float] | None, spread: list[float]) -> list[float]:
+    if total is None or len(total) != len(spread):  # another version's buckets cannot be added
+        return list(spread)
+    return [one + other for one, other in zip(total, spread, strict=True)]
+
+
 class Count:
     """A counter, by the values of at most one label."""
 
     def __init__(self, name: str, text: str, label: str = "", values: tuple[str, ...] = ()) -> None:
-        self._name = name
+        self.name = name
         self._text = text
         self._label = label
-        self._by_value = dict.fromkeys(values, 0) if label else {"": 0}
+        self.by_value = dict.fromkeys(values, 0) if label else {"": 0}
 
     def add(self, number: int = 1, value: str = "") -> None:
         """Count ``number`` more."""
-        self._by_value[value] = self._by_value.get(value, 0) + number
+        self.by_value[value] = self.by_value.get(value, 0) + number
 
-    def show(self) -> Metric:
-        """Return the numbers as Prometheus has them."""
+    def show(self, by_value: dict[str, int]) -> Metric:
+        """Return these numbers as Prometheus has them."""
         labels = [self._label] if self._label else []
-        family = CounterMetricFamily(self._name, self._text, labels=labels)
-        for value, number in self._by_value.items():
+        family = CounterMetricFamily(self.name, self._text, labels=labels)
+        for value, number in by_value.items():
             family.add_metric([value] if self._label else [], number)
         return family
 
 
 class Spread:
-    """A histogram of seconds."""
+    """A histogram of seconds. ``numbers``: how many are in each bucket, and the sum of all."""
 
     def __init__(self, name: str, text: str) -> None:
-        self._name = name
+        self.name = name
         self._text = text
         self._counts = [0] * (len(_SECONDS) + 1)
         self._sum = 0.0
+
+    @property
+    def numbers(self) -> list[float]:
+        """How many are in each bucket, and last the sum of all."""
+        return [*self._counts, self._sum]
 
     def add(self, seconds: float) -> None:
         """Count one observation."""
         self._counts[bisect_left(_SECONDS, seconds)] += 1
         self._sum += seconds
 
-    def show(self) -> Metric:
-        """Return the numbers as Prometheus has them."""
-        below, buckets = 0, []
-        for bound, count in zip([*map(str, _SECONDS), "+Inf"], self._counts, strict=True):
+    def show(self, numbers: Sequence[float]) -> Metric:
+        """Return these numbers as Prometheus has them."""
+        below, buckets = 0.0, []
+        for bound, count in zip([*map(str, _SECONDS), "+Inf"], numbers[:-1], strict=True):
             below += count
             buckets.append((bound, below))
-        family = HistogramMetricFamily(self._name, self._text)
-        family.add_metric([], buckets, self._sum)
+        family = HistogramMetricFamily(self.name, self._text)
+        family.add_metric([], buckets, numbers[-1])
         return family
 
 
-class Metrics(Collector):
+class Level:
+    """A number that goes up and down; there is none until it is set."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._text = text
+        self.now: float | None = None
+
+    def set(self, number: float) -> None:
+        """Set it."""
+        self.now = number
+
+    def show(self, number: float) -> Metric:
+        """Return this number as Prometheus has it."""
+        return GaugeMetricFamily(self.name, self._text, value=number)
+
+
+class Watched(Level):
+    """A number that is read when it is asked for."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        super().__init__(name, text)
+        self.read = read
+
+
+class Metrics:
     """This process's numbers."""
 
     def __init__(self) -> None:
@@ -87,26 +163,24 @@ class Metrics(Collector):
             "hooktide_first_attempt_wait_seconds",
             "From an event's acceptance to its first attempt.",
         )
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        self.pending = self._gauge("pending", "Deliveries pending: the queue's depth.")
-        self.held = self._gauge("held", "Deliveries held back by a plan's hourly limit.")
-        self.oldest_due = self._gauge(
-            "oldest_due_seconds", "How long ago the oldest due delivery was due."
+        self.pending = Level(
+            "hooktide_deliveries_pending", "Deliveries pending: the queue's depth."
         )
-
-    def collect(self) -> Iterator[Metric]:
-        """Show what was counted here."""
-        counts = (self.accepted, self.refused, self._attempts, self._errors)
-        spreads = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
-        yield from (each.show() for each in (*counts, *spreads))
-
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"hooktide_deliveries_{name}", text, registry=self._registry)
+        self.held = Level(
+            "hooktide_deliveries_held", "Deliveries held back by a plan's hourly limit."
+        )
+        self.oldest_due = Level(
+            "hooktide_deliveries_oldest_due_seconds",
+            "How long ago the oldest due delivery was due.",
+        )
+        self._counts = (self.accepted, self.refused, self._attempts, self._errors)
+        self._spreads = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
+        self._shared = (self.pending, self.held, self.oldest_due)
+        self._own: list[Watched] = []
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number that is read when it is asked for."""
-        Gauge(f"hooktide_{name}", text, registry=self._registry).set_function(read)
+        """Show a number of this process that is read when it is asked for."""
+        self._own.append(Watched(f"hooktide_{name}", text, read))
 
     def attempt(self, verdict: str, error: str, seconds: float, waited: float | None) -> None:
         """Count an attempt; ``waited`` is given for first attempts."""
@@ -117,6 +191,33 @@ class Metrics(Collector):
         if waited is not None:
             self._wait_seconds.add(waited)
 
-    def page(self) -> bytes:
-        """Write everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+    def numbers(self) -> Numbers:
+        """Return what was counted here so far."""
+        return Numbers(
+            counts={count.name: dict(count.by_value) for count in self._counts},
+            spreads={spread.name: spread.numbers for spread in self._spreads},
+            own={level.name: level.read() for level in self._own},
+            shared={level.name: level.now for level in self._shared if level.now is not None},
+        )
+
+    def page(self, numbers: Numbers) -> bytes:
+        """Write these numbers in Prometheus' text format."""
+        return generate_latest(_Page(self._shown(numbers)))
+
+    def _shown(self, numbers: Numbers) -> Iterator[Metric]:
+        for count in self._counts:
+            yield count.show(numbers.counts.get(count.name, {}))
+        for spread in self._spreads:
+            yield spread.show(numbers.spreads.get(spread.name, spread.numbers))
+        for levels, known in ((self._own, numbers.own), (self._shared, numbers.shared)):
+            for level in levels:
+                if level.name in known:
+                    yield level.show(known[level.name])
+
+
+class _Page(Collector):
+    def __init__(self, metrics: Iterator[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return self._metrics

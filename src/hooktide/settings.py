@@ -1,6 +1,7 @@
 """The server's settings, checked once. The command line fills them in (``cli.serve``)."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from hooktide.domain.address import Target, check_proxy
 from hooktide.domain.errors import ConfigError, InvalidError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ROLES = ("all", "api", "worker")
+POSTGRES = ("postgresql://", "postgres://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,18 @@ class Settings:
     Parameters
     ----------
     database
-        The SQLite file; made on first start.
+        A SQLite file, made on first start; or postgresql://user:password@host/name. A password is
+        better given in the environment, where the list of processes does not show it.
+    database_direct
+        PostgreSQL only: the same database, not through a pooler. To be given where database leads
+        through one, like PgBouncer.
+    database_connections
+        PostgreSQL only: connections that each process may open, besides the one that listens.
+    role
+        What this server does: api takes requests, worker delivers, all does both. All but all need
+        PostgreSQL.
+    processes
+        How many processes serve the address; more than one need PostgreSQL.
     listen
         Address and port.
     public_url
@@ -38,9 +52,10 @@ class Settings:
     egress_proxy
         An HTTP proxy that all deliveries go through, like http://proxy.internal:3128.
     key_file
-        The key that seals secrets; made on first start. By default the database's name and .key.
+        The key that seals secrets; made on first start. By default the SQLite file's name and .key;
+        with PostgreSQL it has to be given, and every machine needs the same.
     slots
-        Requests in flight at once.
+        Requests in flight at once, in each process.
     slots_per_endpoint
         Of those, to one endpoint.
     slots_per_account
@@ -54,6 +69,10 @@ class Settings:
     """
 
     database: str = "hooktide.db"
+    database_direct: str = ""
+    database_connections: int = 10
+    role: str = "all"
+    processes: int = 1
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
     allow_network: tuple[str, ...] = ()
@@ -80,6 +99,10 @@ class Settings:
         """The port to listen on; 0 for any free one."""
         return int(self.listen.rpartition(":")[2])
 
+    def url(self, port: int) -> str:
+        """How the world reaches this server, which listens on ``port``."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{port}"
+
     @property
     def proxy(self) -> Target | None:
         """The egress proxy.
@@ -90,6 +113,16 @@ class Settings:
             return check_proxy(self.egress_proxy) if self.egress_proxy else None
         except InvalidError as error:
             raise ConfigError(error.detail, key="--egress-proxy") from None
+
+    @property
+    def on_postgres(self) -> bool:
+        """Whether the database is PostgreSQL."""
+        return self.database.startswith(POSTGRES)
+
+    @property
+    def database_shown(self) -> str:
+        """The database as it may be shown and logged: without its password."""
+        return without_password(self.database)
 
     @property
     def key_path(self) -> Path:
@@ -109,13 +142,61 @@ def check(settings: Settings) -> None:
         _check_network(network)
     if min(settings.slots, settings.slots_per_endpoint, settings.slots_per_account) < 1:
         raise ConfigError("there must be at least one slot", key="--slots")
-    if not settings.database or settings.database.startswith(("postgres:", "postgresql:")):
-        raise ConfigError("give the path of a SQLite file", key="--database")
+    check_database(settings)
+    _check_processes(settings)
     if settings.log_level not in LOG_LEVELS:
         raise ConfigError(f"use one of {', '.join(LOG_LEVELS)}", key="--log-level")
     _ = settings.proxy
     if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
         raise ConfigError("write it like https://hooks.example.com", key="--public-url")
+
+
+def check_database(settings: Settings) -> None:
+    """Check what says where the database is and what it is opened with.
+
+    :raises ConfigError: a value is wrong; says which and why.
+    """
+    if settings.on_postgres:
+        _check_postgres(settings)
+    elif not settings.database or "://" in settings.database:
+        raise ConfigError(
+            "give the path of a SQLite file, or postgresql://user@host/name", key="--database"
+        )
+    elif settings.database_direct:
+        raise ConfigError("only PostgreSQL has one", key="--database-direct")
+
+
+def _check_postgres(settings: Settings) -> None:
+    if settings.database_direct and not settings.database_direct.startswith(POSTGRES):
+        raise ConfigError("write it like postgresql://user@host/name", key="--database-direct")
+    if settings.database_connections < 1:
+        raise ConfigError("there must be at least one", key="--database-connections")
+    if not settings.key_file:
+        raise ConfigError(
+            "with PostgreSQL give the file of the key that seals secrets; it is made on first "
+            "start, and every machine needs the same one",
+            key="--key-file",
+        )
+
+
+def _check_processes(settings: Settings) -> None:
+    if settings.processes < 1:
+        raise ConfigError("there must be at least one", key="--processes")
+    if settings.role not in ROLES:
+        raise ConfigError(f"use one of {', '.join(ROLES)}", key="--role")
+    key = "--processes" if settings.processes > 1 else "--role"
+    if (settings.processes > 1 or settings.role != "all") and not settings.on_postgres:
+        raise ConfigError(
+            "a SQLite file is for one process that does everything; use PostgreSQL for more: "
+            "--database postgresql://user@host/name",
+            key=key,
+        )
+
+
+def without_password(url: str) -> str:
+    """Return a database's URL without the passwords in it."""
+    url = re.sub(r"^(\w+://[^/?#]*?):.*@", r"\1:***@", url)
+    return re.sub(r"((?:ssl)?password=)[^&]*", r"\1***", url)
 
 
 def _check_network(network: str) -> None:

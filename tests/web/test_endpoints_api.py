@@ -8,7 +8,7 @@ import json
 from webkit import RECEIVER, Site
 from wire import keeping, receiving
 
-from hooktide.app import wall_clock
+from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain.model import DAY, MINUTE
 from hooktide.domain.times import show_time

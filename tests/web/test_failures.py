@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from webkit import Client, Site, running
 
+from hooktide.store.sqlite import SqliteStore
+
 
 async def test_a_bug_of_ours_tells_the_caller_an_instance_and_the_log_the_rest(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(tmp_path) as site:
         await site.operator.get("/v1/accounts")
+        assert isinstance(site.app.store, SqliteStore)
         site.app.store._readers.close()
         with caplog.at_level(logging.ERROR, logger="hooktide.web"):
             answer = await site.operator.get("/v1/projects")

@@ -38,7 +38,7 @@ class Deps:
     publish_door: ASGIApp
     bin_routes: Sequence[Route]
     ready: Callable[[], Awaitable[list[str]]]
-    metrics_page: Callable[[], bytes]
+    metrics_page: Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 uvicorn writes an answer's head and its body one after the other, and each write is a system call
 that wakes the client: for short answers like that of ``POST /v1/events`` the dearest part of all.
 And it waits for a request for ever: here one that is too slow or whose head is too large is ended,
-and what is no HTTP is refused with a problem like everything else.
+and what is no HTTP is refused with a problem like everything else. While the server ends, each
+answer is its connection's last (``web.server`` says when that is).
 """
 
 import asyncio
@@ -74,6 +75,7 @@ class Protocol(HttpToolsProtocol):
     _came = 0
     _since = 0.0
     _timer: asyncio.TimerHandle | None = None
+    _last: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Put ``OnePiece`` between uvicorn and the connection."""
@@ -93,6 +95,8 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._deaf:
             return
+        if self.server_state.ending:  # type: ignore[attr-defined]  # it is a web.server.State
+            self.end_soon()
         if self._in_head and self._came > MOST_HEAD_BYTES:
             self._refuse_head()
         elif self._timer is None and (self._coming or self.cycle.response_complete):
@@ -143,6 +147,29 @@ class Protocol(HttpToolsProtocol):
             self._refuse(InvalidError("request_timeout", "it came in too slowly", status=408))
         else:
             self.transport.close()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def end_soon(self) -> None:
+        """Close the connection with the answer to what was asked last; it says so."""
+        asked: Any = self.cycle
+        if asked is None or asked is self._last or asked.response_started:
+            return
+        if self._last is not None and not self._last.response_started:
+            self._last.keep_alive = True  # another request came behind it
+        self._last = asked if asked.keep_alive else None
+        asked.keep_alive = False
+
+    def end_if_silent(self, seconds: float) -> None:
+        """Close the connection if nothing is being asked, nor was for so long."""
+        asked: Any = self.cycle
+        busy = self._coming or self._deaf or not (asked is None or asked.response_complete)
+        if not busy and self.loop.time() - self._silent_since() >= seconds:
+            self.transport.close()
+
+    def _silent_since(self) -> float:
+        waiting = self.timeout_keep_alive_task
+        return self._since if waiting is None else waiting.when() - self.timeout_keep_alive
 
     def shutdown(self) -> None:
         """Wait for no request that is not here yet: the server is closing its doors."""

@@ -1,11 +1,12 @@
 """The whole site as one ASGI application: the hot door first, then everything that is routed.
 
-``build_site`` is all that the composition root calls. Each area of ``web.api`` lists its operations
-in ``OPERATIONS``; routes from elsewhere bring their documents as ``documented`` on their handlers.
+``build_site`` is what the composition root calls, and ``build_health_site`` for a process that only
+delivers. Each area of ``web.api`` lists its operations in ``OPERATIONS``; routes from elsewhere
+bring their documents as ``documented`` on their handlers.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -32,7 +33,7 @@ from hooktide.web.openapi import make_openapi
 from hooktide.web.operation import JSON, Documented, Operation
 from hooktide.web.problems import explain_route, problem_bytes, problem_response
 
-__all__ = ["Deps", "build_site"]
+__all__ = ["Deps", "build_health_site", "build_site"]
 
 log = logging.getLogger("hooktide.web")
 
@@ -50,15 +51,25 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def build_site(deps: Deps) -> ASGIApp:
     """Build the application that answers everything."""
-    return Site(deps)
+    return Site(_routes(deps), deps.publish_door)
+
+
+def build_health_site(
+    ready: Callable[[], Awaitable[list[str]]], metrics_page: Callable[[], Awaitable[bytes]]
+) -> ASGIApp:
+    """Build the application that answers only for the process's own health."""
+    return Site(_health_routes(ready, metrics_page), None)
 
 
 class Site:
-    """Answers every request; what goes wrong, known or not, is a problem (RFC 9457)."""
+    """Answers every request; what goes wrong, known or not, is a problem (RFC 9457).
 
-    def __init__(self, deps: Deps) -> None:
-        self._publish = deps.publish_door
-        self._routes = _routes(deps)
+    ``publish`` answers ``POST /v1/events``; None: that is a path like any other.
+    """
+
+    def __init__(self, routes: list[Route], publish: ASGIApp | None) -> None:
+        self._publish = publish
+        self._routes = routes
         router = Router(self._routes, redirect_slashes=False)
         handlers = {HTTPException: self._unrouted, HooktideError: problem_response}
         self._routed = ExceptionMiddleware(router, handlers=handlers)
@@ -67,8 +78,9 @@ class Site:
         """Answer one request."""
         answer = Answer(send)
         try:
-            if scope["path"] == "/v1/events" and scope.get("method") == "POST":
-                await self._publish(scope, receive, answer)
+            publish = self._publish
+            if scope["path"] == "/v1/events" and scope.get("method") == "POST" and publish:
+                await publish(scope, receive, answer)
             else:
                 # Starlette raises what it cannot route only inside an application of its kind.
                 scope["app"] = self
@@ -121,7 +133,7 @@ def _routes(deps: Deps) -> list[Route]:
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *deps.bin_routes,
         explain_route,
-        *_health_routes(deps),
+        *_health_routes(deps.ready, deps.metrics_page),
         _openapi_route([*documents, *_brought(deps.bin_routes), *BIN_DOCUMENTS], deps.public_url),
     ]
 
@@ -141,17 +153,20 @@ def _openapi_route(documents: list[Documented], public_url: str) -> Route:
     return Route("/openapi.json", document)
 
 
-def _health_routes(deps: Deps) -> list[Route]:
+def _health_routes(
+    is_ready: Callable[[], Awaitable[list[str]]], metrics_page: Callable[[], Awaitable[bytes]]
+) -> list[Route]:
     async def live(_: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type=JSON)
 
     async def ready(_: Request) -> Response:
-        reasons = await deps.ready()
+        reasons = await is_ready()
         answer = {"status": "not ready" if reasons else "ok", "reasons": reasons}
         return Response(msgspec.json.encode(answer), 503 if reasons else 200, media_type=JSON)
 
     async def metrics(_: Request) -> Response:
-        return Response(deps.metrics_page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        page = await metrics_page()
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return [
         Route("/health/live", live),

@@ -1,0 +1,96 @@
+"""How a supervisor and its children talk: messages over a pair of sockets, a JSON line each.
+
+A child whose channel ends has lost its supervisor; a supervisor reads to the end of a child's
+channel before it counts it out.
+"""
+
+import asyncio
+import contextlib
+import socket
+from typing import TypeAlias
+
+import msgspec
+
+from hooktide.metrics import Numbers
+from hooktide.settings import Settings
+
+LONGEST = 1 << 20
+
+
+class Begin(msgspec.Struct, tag="begin", frozen=True, kw_only=True):
+    """To a child, first of all: serve so, on the listening socket with this number.
+
+    ``make_key``: make the operator key where there is none yet.
+    """
+
+    settings: Settings
+    listener: int
+    operator_key: str
+    make_key: bool
+
+
+class Leave(msgspec.Struct, tag="leave", frozen=True):
+    """To a child: another has taken over; take nothing new, finish, and end."""
+
+
+class Report(msgspec.Struct, tag="report", frozen=True):
+    """To a child: say what you have counted."""
+
+
+class Sum(msgspec.Struct, tag="sum", frozen=True):
+    """To a child that has asked: what all have counted together."""
+
+    numbers: Numbers
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """From a child: it takes requests."""
+
+
+class Counted(msgspec.Struct, tag="counted", frozen=True):
+    """From a child: what it has counted so far."""
+
+    numbers: Numbers
+
+
+class Ask(msgspec.Struct, tag="ask", frozen=True):
+    """From a child: what have all counted together?"""
+
+
+ToChild: TypeAlias = Begin | Leave | Report | Sum
+FromChild: TypeAlias = Ready | Counted | Ask
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ToChild | FromChild).decode
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, message: ToChild | FromChild) -> None:
+        """Say something; where nobody listens any more, nothing happens."""
+        if not self._writer.is_closing():
+            self._writer.write(_encode(message) + b"\n")
+
+    async def hear(self) -> ToChild | FromChild | None:
+        """Return what the other end says next; None: it is gone."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        return _decode(line) if line else None
+
+    async def close(self) -> None:
+        """Say and hear nothing more; return when everything is said."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+async def open_channel(end: socket.socket) -> Channel:
+    """Make a channel of one of two connected sockets."""
+    return Channel(*await asyncio.open_connection(sock=end, limit=LONGEST))

@@ -1,0 +1,132 @@
+"""A process that a supervisor has started: ``python -m hooktide.processes.child NUMBER``.
+
+``NUMBER`` is that of the socket through which the two talk. It ends when it is told to, on SIGTERM,
+and when the supervisor is gone.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.logs import set_up
+from hooktide.metrics import Numbers
+from hooktide.processes.channel import (
+    Ask,
+    Begin,
+    Channel,
+    Counted,
+    Leave,
+    Ready,
+    Report,
+    Sum,
+    open_channel,
+)
+from hooktide.processes.single import Process, open_app, show_key, tune
+
+ANSWER_WITHIN = 3.0
+
+
+class Child:
+    """One of several processes behind a socket."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._sums: list[asyncio.Future[Numbers]] = []
+        self._process: Process | None = None
+
+    async def run(self, begin: Begin) -> None:
+        """Serve until told to stop.
+
+        :raises ConfigError: the database or the key is not fit for use.
+        :raises UnavailableError: the database did not answer.
+        """
+        hearing = asyncio.create_task(self._hear())
+        listener = socket.socket(fileno=begin.listener)
+        app = await open_app(begin.settings, listener.getsockname()[1], self._add_up)
+        made = await app.start(begin.operator_key, make_key=begin.make_key)
+        show_key(made)
+        self._process = Process(app, listener, lambda: self._channel.send(Ready()))
+        _on_signals(self._process)
+        await self._process.run()
+        hearing.cancel()
+        self._channel.send(Counted(app.metrics.numbers()))
+        await self._channel.close()
+
+    async def _hear(self) -> None:
+        while message := await self._channel.hear():
+            match message:
+                case Report():
+                    self._report()
+                case Sum(numbers):
+                    self._told(numbers)
+                case Leave():
+                    self._leave()
+        self._leave()  # nobody would start us again, or stop us
+
+    def _leave(self) -> None:
+        """Make room for others: a socket that we still listen on nobody else could have."""
+        if self._process is None:
+            os._exit(1)
+        self._process.stop(leave=True)
+
+    # -- what all of them have counted ---------------------------------------------------------
+
+    def _report(self) -> None:
+        own = Numbers() if self._process is None else self._process.app.metrics.numbers()
+        self._channel.send(Counted(own))
+
+    async def _add_up(self, own: Numbers) -> Numbers:
+        """Ask the supervisor, who asks everyone: our own are among them.
+
+        :raises UnavailableError: it does not answer.
+        """
+        answer: asyncio.Future[Numbers] = asyncio.get_running_loop().create_future()
+        self._sums.append(answer)
+        self._channel.send(Ask())
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await answer
+        except TimeoutError:
+            raise UnavailableError("the supervisor does not answer; try again") from None
+
+    def _told(self, numbers: Numbers) -> None:
+        answer = self._sums.pop(0)
+        if not answer.done():
+            answer.set_result(numbers)
+
+
+def _on_signals(process: Process) -> None:
+    """Stop on a signal. A second one changes nothing: it may be the first one's echo.
+
+    Who stops a group of processes signals each, and the supervisor passes its own on.
+    """
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, process.stop)
+    loop.add_signal_handler(signal.SIGINT, process.stop)
+
+
+async def _run(number: int) -> None:
+    channel = await open_channel(socket.socket(fileno=number))
+    begin = await channel.hear()
+    if isinstance(begin, Begin):
+        set_up(begin.settings.log_level)
+        tune()
+        await Child(channel).run(begin)
+
+
+def main() -> None:
+    """Run; an error is one line, and the code 2 says that starting again would not help."""
+    try:
+        uvloop.run(_run(int(sys.argv[1])))
+    except HooktideError as error:
+        print(f"hooktide: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""``hooktide serve``: one process, or several."""
+
+import asyncio
+import sys
+
+from hooktide.logs import set_up
+from hooktide.processes.single import listen, serve_alone
+from hooktide.processes.supervisor import Supervisor
+from hooktide.settings import Settings
+from hooktide.vault import load_key
+
+CHILD = (sys.executable, "-m", "hooktide.processes.child")
+
+
+def serve(settings: Settings, operator_key: str = "") -> None:
+    """Run a server until it is told to stop (SIGTERM, SIGINT).
+
+    ``operator_key`` opens everything; empty: the one made at the first start does.
+
+    :raises ConfigError: the settings, the database or the key do not allow it.
+    """
+    if settings.processes == 1:
+        serve_alone(settings, operator_key)
+        return
+    set_up(settings.log_level)
+    load_key(settings.key_path)  # made here if need be, where nobody else makes it too
+    code = asyncio.run(Supervisor(CHILD, settings, listen(settings), operator_key).run())
+    if code:
+        sys.exit(code)

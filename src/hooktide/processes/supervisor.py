@@ -1,0 +1,324 @@
+"""Several processes behind one listening socket: started, watched, replaced, stopped.
+
+The supervisor holds the socket and serves nothing itself. A child that dies is started again; on
+SIGHUP each is replaced in turn, the new one serving before the old one leaves; SIGTERM and SIGINT
+stop all, and a second one kills them.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import structlog
+
+from hooktide.metrics import Numbers, add_up
+from hooktide.processes.channel import (
+    Ask,
+    Begin,
+    Channel,
+    Counted,
+    FromChild,
+    Leave,
+    Ready,
+    Report,
+    Sum,
+    ToChild,
+    open_channel,
+)
+from hooktide.settings import Settings
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds before a child that died is started again: the first time, and after many."""
+STEADY_AFTER = 10.0
+"""A child that ran for so long did not die of how it was started."""
+KILL_AFTER = 3.0
+"""Seconds beyond its own limit that a child has to end."""
+REPORT_WITHIN = 1.0
+WRONG_CONFIG = 2
+
+log = structlog.get_logger("hooktide")
+
+
+class Member:
+    """A running child. ``ended`` is done when it has ended, with its exit code."""
+
+    def __init__(
+        self, process: Process, channel: Channel, asked: Callable[["Member"], None]
+    ) -> None:
+        self.pid = process.pid
+        self.began = time.monotonic()
+        self.numbers = Numbers()
+        self._process = process
+        self._channel = channel
+        self._asked = asked
+        self._ready = asyncio.Event()
+        self._reported = asyncio.Event()
+        self.ended: asyncio.Task[int] = asyncio.create_task(self._until_ended())
+
+    async def _until_ended(self) -> int:
+        while message := await self._channel.hear():
+            self._hear(message)
+        code = await self._process.wait()
+        await self._channel.close()
+        return code
+
+    def _hear(self, message: ToChild | FromChild) -> None:
+        match message:
+            case Ready():
+                self._ready.set()
+            case Counted(numbers):
+                self.numbers = numbers
+                self._reported.set()
+            case Ask():
+                self._asked(self)
+
+    async def up(self) -> bool:
+        """Return when it takes requests, or has ended: whether it does."""
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait({ready, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        return not self.ended.done()
+
+    async def report(self) -> None:
+        """Return once it has said what it has counted so far."""
+        self._reported.clear()
+        self._channel.send(Report())
+        await self._reported.wait()
+
+    def send(self, message: ToChild) -> None:
+        """Say something to it."""
+        self._channel.send(message)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def end(self, within: float) -> None:
+        """Wait for its end; kill it if that takes too long."""
+        await asyncio.wait({self.ended}, timeout=within)
+        if not self.ended.done():
+            log.warning("killing a process that does not end", pid=self.pid)
+            self.signal(signal.SIGKILL)
+        await asyncio.wait({self.ended})
+
+
+Start: TypeAlias = Callable[[], Awaitable[Member]]
+
+
+class Place:
+    """Where one of the processes is: a child, or for a moment none because it died."""
+
+    def __init__(self, member: Member, start: Start, end_within: float) -> None:
+        self._member = member
+        self._start = start
+        self._end_within = end_within
+        self._changing = asyncio.Lock()
+
+    async def keep(self) -> None:
+        """Start another child whenever the one that is here dies."""
+        pause = FIRST_PAUSE
+        while True:
+            member = self._member
+            await asyncio.wait({member.ended})
+            async with self._changing:
+                if member is self._member:
+                    pause = await rest(member, pause)
+                    self._member = await self._start_at_last()
+
+    async def _start_at_last(self) -> Member:
+        while True:
+            try:
+                return await self._start()
+            except OSError as error:
+                log.error("cannot start a process", reason=error.strerror)  # noqa: TRY400 - no bug
+                await asyncio.sleep(LONGEST_PAUSE)
+
+    async def replace(self) -> bool:
+        """Put a new child in the old one's place, once it takes requests; whether it came to that.
+
+        Returns when the old one has ended.
+
+        :raises OSError: no process could be started.
+        """
+        async with self._changing:
+            new = await self._start()
+            if not await new.up():
+                log.error("a new process ended at once", pid=new.pid, code=new.ended.result())
+                return False
+            old, self._member = self._member, new
+        old.send(Leave())
+        await old.end(self._end_within)
+        log.info("a process was replaced", old=old.pid, new=new.pid)
+        return True
+
+
+async def rest(member: Member, pause: float) -> float:
+    """Wait before another child is started for one that died; return how long next time."""
+    if time.monotonic() - member.began >= STEADY_AFTER:
+        pause = FIRST_PAUSE
+    log.error(
+        "a process ended", pid=member.pid, code=member.ended.result(), another_in=round(pause, 1)
+    )
+    await asyncio.sleep(pause)
+    return min(2 * pause, LONGEST_PAUSE)
+
+
+class Supervisor:
+    """Runs ``settings.processes`` children on ``listener``.
+
+    ``command`` starts one: the number of its end of the channel is added to it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        settings: Settings,
+        listener: socket.socket,
+        operator_key: str = "",
+    ) -> None:
+        self._command = command
+        self._settings = settings
+        self._listener = listener
+        self._operator_key = operator_key
+        self._end_within = settings.stop_within + KILL_AFTER
+        self._members: set[Member] = set()
+        self._gone = Numbers()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._roll = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve until told to stop; return the exit code."""
+        self._on_signals()
+        serving = asyncio.create_task(self._serve())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        stopping.cancel()
+        [code] = await asyncio.gather(serving, return_exceptions=True)
+        if isinstance(code, int):
+            return code
+        if not isinstance(code, asyncio.CancelledError):
+            log.error("the supervisor failed; stopping", exc_info=code)
+        return await self._stop_all()
+
+    # -- signals -------------------------------------------------------------------------------
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._told_to_stop)
+        loop.add_signal_handler(signal.SIGINT, self._told_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._roll.set)
+
+    def _told_to_stop(self) -> None:
+        if self._stop.is_set():
+            for member in self._members:
+                member.signal(signal.SIGKILL)
+            os._exit(1)
+        self._stop.set()
+
+    async def _stop_all(self) -> int:
+        """Stop every child; return 0 if all of them ended as they should."""
+        members = list(self._members)
+        for member in members:
+            member.signal(signal.SIGTERM)
+        await asyncio.gather(*(member.end(self._end_within) for member in members))
+        return int(any(member.ended.result() for member in members))
+
+    # -- children ------------------------------------------------------------------------------
+
+    async def _serve(self) -> int:
+        """Start the children and keep them; return only if the first cannot start at all."""
+        first = await self._start(make_key=True)
+        pause = FIRST_PAUSE
+        while not await first.up():
+            if first.ended.result() == WRONG_CONFIG:
+                return WRONG_CONFIG
+            pause = await rest(first, pause)
+            first = await self._start(make_key=True)
+        # Only now the others: the first has made the operator key where there was none.
+        members = [first, *[await self._start() for _ in range(1, self._settings.processes)]]
+        log.info(
+            "listening",
+            url=self._settings.url(self._listener.getsockname()[1]),
+            database=self._settings.database_shown,
+            processes=len(members),
+        )
+        places = [Place(member, self._start, self._end_within) for member in members]
+        async with asyncio.TaskGroup() as group:
+            for place in places:
+                group.create_task(place.keep())
+            await self._roll_when_told(places)
+        return 0
+
+    async def _start(self, *, make_key: bool = False) -> Member:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A session of its own: Ctrl-C at the terminal is for the supervisor alone.
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(theirs.fileno()),
+                stdin=DEVNULL,
+                pass_fds=(theirs.fileno(), self._listener.fileno()),
+                start_new_session=True,
+            )
+        channel = await open_channel(ours)
+        channel.send(
+            Begin(
+                settings=self._settings,
+                listener=self._listener.fileno(),
+                operator_key=self._operator_key,
+                make_key=make_key,
+            )
+        )
+        member = Member(process, channel, self._asked)
+        self._members.add(member)
+        member.ended.add_done_callback(lambda _: self._ended(member))
+        return member
+
+    def _ended(self, member: Member) -> None:
+        self._members.discard(member)
+        self._gone = add_up([self._gone, member.numbers.ended()])
+
+    async def _roll_when_told(self, places: Sequence[Place]) -> None:
+        while True:
+            await self._roll.wait()
+            self._roll.clear()
+            log.info("rolling restart: begins")
+            if await self._replace_all(places):
+                log.info("rolling restart: done")
+            else:
+                log.error("rolling restart: given up; the processes that run stay")
+
+    async def _replace_all(self, places: Sequence[Place]) -> bool:
+        try:
+            for place in places:
+                if not await place.replace():
+                    return False
+        except OSError as error:
+            log.error("cannot start a process", reason=error.strerror)  # noqa: TRY400 - no bug
+            return False
+        return True
+
+    # -- what all have counted -----------------------------------------------------------------
+
+    def _asked(self, member: Member) -> None:
+        task = asyncio.create_task(self._answer(member))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, asker: Member) -> None:
+        """Ask everyone; of who does not answer in time, what was known before counts."""
+        reports = [asyncio.create_task(member.report()) for member in self._members]
+        if reports:
+            await asyncio.wait(reports, timeout=REPORT_WITHIN)
+        for report in reports:
+            report.cancel()
+        total = add_up([self._gone, *(member.numbers for member in self._members)])
+        asker.send(Sum(total))

@@ -1,0 +1,59 @@
+"""The settings: what goes together, and what is never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from hooktide.domain.errors import ConfigError
+from hooktide.settings import Settings, check, without_password
+
+URL = "postgresql://hooktide@db.internal:5432/hooktide"
+
+
+@pytest.mark.parametrize("url", [URL, "postgres:///hooktide?host=/run/postgresql"])
+@pytest.mark.parametrize("role", ["all", "api", "worker"])
+def test_postgresql_takes_any_role_and_many_processes(url: str, role: str) -> None:
+    check(Settings(database=url, key_file="key", role=role, processes=8))
+
+
+def test_one_process_that_does_everything_is_the_default_and_fits_a_file() -> None:
+    check(Settings())
+    assert Settings().key_path == Path("hooktide.db.key")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        (Settings(database=URL), "--key-file"),
+        (Settings(database=URL, key_file="key", database_direct="x.db"), "--database-direct"),
+        (Settings(database=URL, key_file="key", database_connections=0), "--database-connections"),
+        (Settings(database=URL, key_file="key", processes=0), "--processes"),
+        (Settings(database=URL, key_file="key", role="both"), "--role"),
+        (Settings(role="api"), "--role"),
+        (Settings(processes=2), "--processes"),
+        (Settings(database_direct=URL), "--database-direct"),
+        (Settings(database=""), "--database"),
+    ],
+)
+def test_what_does_not_go_together_is_told_by_its_option(wrong: Settings, key: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        check(wrong)
+    assert told.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"),
+        ("postgresql://u:se@cret/s:e?c#ret@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://:secret@h/db", "postgresql://:***@h/db"),
+        ("postgresql://h/db?password=secret&user=u", "postgresql://h/db?password=***&user=u"),
+        ("postgresql://h/db?sslpassword=secret", "postgresql://h/db?sslpassword=***"),
+        ("postgresql://u@h1:1,h2:2/db", "postgresql://u@h1:1,h2:2/db"),
+        ("hooktide.db", "hooktide.db"),
+    ],
+)
+def test_a_password_in_the_databases_url_is_never_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+    assert Settings(database=url).database_shown == shown
+    assert "secret" not in shown
