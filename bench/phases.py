@@ -172,6 +172,10 @@ def _costs(
     server_cpu = drained.server_cpu - before.server_cpu
     micros = server_cpu / count * 1e6
     yield Figure(phase=phase, name=SERVER_CPU, value=micros, unit="us", at_most=target)
+    database_cpu = drained.database_cpu - before.database_cpu
+    if database_cpu:
+        micros = database_cpu / count * 1e6
+        yield Figure(phase=phase, name="of that, PostgreSQL", value=micros, unit="us")
     receiver_cpu = drained.receiver_cpu - before.receiver_cpu
     for name, used in (("server", server_cpu), ("nginx", receiver_cpu), ("generator", load.cpu)):
         cost = used / count * 1e6

@@ -1,9 +1,13 @@
 """What a store test starts from: a project, an account, an endpoint, and short ways to act."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import asyncpg
 
 from hooktide.dialects import load
 from hooktide.domain.model import (
@@ -18,11 +22,14 @@ from hooktide.domain.model import (
     Secret,
 )
 from hooktide.domain.verdict import Verdict
-from hooktide.store.base import Accepted, Done, NewEvent, Room
-from hooktide.store.sqlite import SqliteStore
+from hooktide.store.base import Accepted, Done, NewEvent, Room, Store
+from hooktide.store.postgres import open_postgres
+from hooktide.store.sqlite import open_sqlite
+from hooktide.vault import Vault
 
 NOON: Micros = 1_767_268_800 * SECOND
 LEASE = MINUTE
+KEY = b"k" * 32
 
 
 @dataclass
@@ -47,15 +54,72 @@ class Hand:
         self.changes.append((kind, number))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a database is: a file's path, or a URL."""
+
+    url: str
+
+    @property
+    def is_file(self) -> bool:
+        return "://" not in self.url
+
+    async def open(self, key: bytes = KEY, **more: Any) -> Store:
+        """Open a store on it; as often at once as its kind allows."""
+        if self.is_file:
+            return open_sqlite(self.url, Vault(key), NOON)
+        return await open_postgres(self.url, Vault(key), NOON, **more)
+
+    async def raw(self) -> bytes:
+        """Return everything that is stored, as text or as it lies on the disk."""
+        if self.is_file:
+            return b"".join(file.read_bytes() for file in Path(self.url).parent.iterdir())
+        connection = await asyncpg.connect(self.url)
+        try:
+            tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'hooktide'"
+            found = [
+                await connection.fetch(f"SELECT t::text FROM hooktide.{name} AS t")
+                for (name,) in await connection.fetch(tables)
+            ]
+        finally:
+            await connection.close()
+        texts = [row[0] for rows in found for row in rows]
+        blobs = [
+            bytes.fromhex(one) for text in texts for one in re.findall(r"\\x([0-9a-f]+)", text)
+        ]
+        return "\n".join(texts).encode() + b"\n".join(blobs)
+
+
 @dataclass
 class Given:
     """One project, account and endpoint to begin with, and short ways to do what tests do."""
 
-    store: SqliteStore
-    hand: Hand
+    place: Place
+    hand: Hand = field(default_factory=Hand)
+    store: Any = None
     project_id: int = 0
     account: Account = field(default=None)  # type: ignore[assignment]  # set by begin()
     endpoint: Endpoint = field(default=None)  # type: ignore[assignment]  # set by begin()
+
+    async def open(self, key: bytes = KEY) -> None:
+        self.store = await self.place.open(key)
+        self.store.listen(self.hand)
+        self.store.watch(self.hand.changed)
+
+    async def close(self) -> None:
+        if self.store is not None:
+            await self.store.close()
+            self.store = None
+
+    async def reopen(self, key: bytes = KEY) -> None:
+        """Close the store, as a server that stops does, and open it again."""
+        await self.close()
+        await self.open(key)
+
+    async def raw(self) -> bytes:
+        """Close the store, and return everything that is stored."""
+        await self.close()
+        return await self.place.raw()
 
     async def set_plan(self, **plan: Any) -> None:
         project = load("standard-webhooks")

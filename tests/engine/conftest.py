@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from enginekit import Clock, Engine, Receivers
-from storekit import NOON, Given
+from storekit import NOON, Given, Place
 
 from hooktide.domain.address import UrlPolicy
 from hooktide.engine.deliver import Deliverer
@@ -43,7 +43,7 @@ async def engine(tmp_path: Path, limits: Limits) -> AsyncIterator[Engine]:
         wall=clock,
     )
     worker = Worker(store, deliverer, clock, limits)
-    given = Given(store, worker)  # type: ignore[arg-type]  # the worker is the listener here
+    given = Given(Place(str(tmp_path / "test.db")), store=store)
     store.listen(worker)
     for remembers in (directory, destinations, worker):
         store.watch(remembers.changed)

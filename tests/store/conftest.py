@@ -1,29 +1,32 @@
-"""An empty store, with a project, an account and an endpoint in it."""
+"""A store with a project, an account and an endpoint in it: in SQLite, and in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from storekit import NOON, Given, Hand
-
-from hooktide.store.sqlite import SqliteStore, open_sqlite
-from hooktide.vault import Vault
-
-KEY = b"k" * 32
+from postgreskit import database
+from storekit import Given, Place
 
 
-@pytest.fixture
-def open_store(tmp_path: Path) -> Callable[[], SqliteStore]:
-    return lambda: open_sqlite(str(tmp_path / "test.db"), Vault(KEY), NOON)
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the database; a module for one of them overrides this."""
+    return str(request.param)
 
 
 @pytest.fixture
-async def given(open_store: Callable[[], SqliteStore]) -> AsyncIterator[Given]:
-    store = open_store()
-    hand = Hand()
-    store.listen(hand)
-    store.watch(hand.changed)
-    given = Given(store, hand)
+async def place(kind: str, tmp_path: Path) -> AsyncIterator[Place]:
+    if kind == "sqlite":
+        yield Place(str(tmp_path / "test.db"))
+    else:
+        async with database() as url:
+            yield Place(url)
+
+
+@pytest.fixture
+async def given(place: Place) -> AsyncIterator[Given]:
+    given = Given(place)
+    await given.open()
     await given.begin()
     yield given
-    await store.close()
+    await given.close()

@@ -1,14 +1,12 @@
 """What every store promises about accepting events: fan-out, plans, idempotency."""
 
 import asyncio
-from pathlib import Path
 
 from storekit import NOON, Given
 
 from hooktide.domain.model import HOUR, MINUTE, Scope
 from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Accepted, AccountGone, KeyReused
-from hooktide.store.sqlite.checkpoint import WAL_BYTES
 
 
 async def test_an_event_goes_to_the_endpoints_that_want_its_type(given: Given) -> None:
@@ -110,17 +108,3 @@ async def test_a_larger_plan_lets_held_deliveries_go(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(4)])
     await given.set_plan(deliveries_per_hour=None)
     assert await given.store.release_held(NOON, 100) == 3
-
-
-async def test_the_write_ahead_log_starts_again_and_does_not_grow_with_the_load(
-    given: Given, tmp_path: Path
-) -> None:
-    payload = b'{"text":"' + b"x" * 1000 + b'"}'
-    largest = 0
-    for _ in range(120):
-        await asyncio.gather(
-            *(given.publish(*[given.event(payload=payload)] * 25) for _ in range(10))
-        )
-        largest = max(largest, (tmp_path / "test.db-wal").stat().st_size)
-    assert (tmp_path / "test.db").stat().st_size > 30_000_000
-    assert largest < 6 * WAL_BYTES

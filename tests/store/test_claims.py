@@ -1,13 +1,11 @@
 """What every store promises about claims, records and the fence between them."""
 
 import asyncio
-from collections.abc import Callable
 
 from storekit import LEASE, NOON, Given
 
 from hooktide.domain.model import SECOND, Claim, Scope
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
-from hooktide.store.sqlite import SqliteStore
 
 
 async def test_a_claimed_delivery_is_not_claimed_again(given: Given) -> None:
@@ -181,17 +179,6 @@ async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded(given
     assert await given.state(claim) == "discarded"
 
 
-async def test_what_a_dead_process_had_claimed_is_due_at_the_next_start(
-    given: Given, open_store: Callable[[], SqliteStore]
-) -> None:
-    given.hand.takes = 10
-    await given.publish()
-    await given.store.close()
-    given.store = open_store()
-    [claim] = await given.claim()
-    assert claim.event.id == given.hand.claims[0].event.id
-
-
 async def test_no_delivery_is_claimed_twice_by_eager_hands(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(300)])
 
@@ -228,4 +215,3 @@ async def test_many_disabled_endpoints_are_looked_after_until_nothing_of_them_ca
     assert await given.state(held[0]) == "discarded"
     for _ in range(3):
         assert await given.store.discard_stale(NOON + 3 * LEASE, 1000) == 0
-    assert not given.store._hot.stale

@@ -2,10 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 
-import apsw
 import pytest
 from storekit import LEASE, NOON, Given
 
@@ -21,61 +18,30 @@ from hooktide.domain.model import (
     SignatureVerdict,
 )
 from hooktide.domain.verdict import Delivered, Failed
-from hooktide.store.sqlite import SqliteStore, open_sqlite
-from hooktide.vault import Vault
 
 NEW = Secret("cd" * 32, b"\xcd" * 32)
 STRANGER = Scope(account_id=1)
 
 
-async def test_a_second_server_on_one_file_is_refused(
-    given: Given, open_store: Callable[[], SqliteStore]
-) -> None:
-    with pytest.raises(ConfigError, match="another hooktide server"):
-        open_store()
-    assert len(await given.publish()) == 1
-
-
-async def test_a_database_of_a_newer_version_is_refused(
-    given: Given, open_store: Callable[[], SqliteStore], tmp_path: Path
-) -> None:
-    await given.store.close()
-    db = apsw.Connection(str(tmp_path / "test.db"))
-    known = db.pragma("user_version")
-    db.pragma("user_version", 999)
-    with pytest.raises(ConfigError, match="start the newer Hooktide"):
-        open_store()
-    db.pragma("user_version", known)
-    given.store = open_store()
-
-
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "test.db"
-    path.write_bytes(b"this is not a database, whatever its name says" * 100)
-    with pytest.raises(ConfigError, match="cannot open"):
-        open_sqlite(str(path), Vault(b"k" * 32), NOON)
-
-
-async def test_secrets_are_sealed_in_the_file(given: Given, tmp_path: Path) -> None:
+async def test_secrets_are_sealed_in_the_database(given: Given) -> None:
     await given.store.change_endpoint(
         Scope(), given.endpoint.id, {"headers": (("authorization", "Bearer canary-4711"),)}, NOON
     )
-    await given.store.close()
-    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    raw = await given.raw()
+    assert b"receiver.example.com" in raw
     assert given.endpoint.secrets[0].secret.text.encode() not in raw
     assert given.endpoint.secrets[0].secret.key not in raw
     assert b"canary-4711" not in raw
-    given.store = open_sqlite(str(tmp_path / "test.db"), Vault(b"k" * 32), NOON)
+    await given.reopen()
     again = await given.store.get_endpoint(Scope(), given.endpoint.id)
     assert again.secrets == given.endpoint.secrets
     assert again.headers == (("authorization", "Bearer canary-4711"),)
 
 
-async def test_the_wrong_key_opens_nothing_and_leaves_no_lock(given: Given, tmp_path: Path) -> None:
-    await given.store.close()
+async def test_the_wrong_key_opens_nothing_and_leaves_no_lock(given: Given) -> None:
     with pytest.raises(ConfigError, match="key file that belongs"):
-        open_sqlite(str(tmp_path / "test.db"), Vault(b"x" * 32), NOON)
-    given.store = open_sqlite(str(tmp_path / "test.db"), Vault(b"k" * 32), NOON)
+        await given.reopen(key=b"x" * 32)
+    await given.reopen()
     assert await given.store.get_endpoint(Scope(), given.endpoint.id) == given.endpoint
 
 

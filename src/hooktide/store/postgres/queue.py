@@ -10,6 +10,8 @@ from hooktide.store.postgres.connection import UPKEEP_WITHIN, Link
 from hooktide.store.postgres.part import Part
 from hooktide.store.postgres.partitions import Partitions
 
+EXPIRED_AT_ONCE = 1000
+
 
 class Queue(Part):
     """The store's methods for claims and for upkeep."""
@@ -20,6 +22,7 @@ class Queue(Part):
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
         async def write(link: Link) -> list[Claim]:
+            await self._give_back_expired(link, now, EXPIRED_AT_ONCE)
             wanted = {"endpoints": list(endpoint_ids)}
             enabled = await link.rows(self._sql["claimable_endpoints"], wanted)
             values = {
@@ -42,13 +45,15 @@ class Queue(Part):
         return await self._write(write)
 
     async def give_back_expired(self, now: Micros, limit: int) -> int:
-        async def write(link: Link) -> int:
-            values = {"now": now, "ended": now, "limit": limit}
-            given_back = await link.rows(self._sql["give_back_expired"], values)
-            _all_due(link, given_back, now)
-            return len(given_back)
+        return await self._write(
+            lambda link: self._give_back_expired(link, now, limit), UPKEEP_WITHIN
+        )
 
-        return await self._write(write, UPKEEP_WITHIN)
+    async def _give_back_expired(self, link: Link, now: Micros, limit: int) -> int:
+        values = {"now": now, "ended": now, "limit": limit}
+        given_back = await link.rows(self._sql["give_back_expired"], values)
+        _all_due(link, given_back, now)
+        return len(given_back)
 
     async def release(self, claims: Sequence[Claim], now: Micros) -> None:
         async def write(link: Link) -> None:
