@@ -96,20 +96,22 @@ class Given:
 
     place: Place
     hand: Hand = field(default_factory=Hand)
-    store: Any = None
+    store: Store = field(default=None)  # type: ignore[assignment]  # set by open()
+    opened: bool = False
     project_id: int = 0
     account: Account = field(default=None)  # type: ignore[assignment]  # set by begin()
     endpoint: Endpoint = field(default=None)  # type: ignore[assignment]  # set by begin()
 
     async def open(self, key: bytes = KEY) -> None:
         self.store = await self.place.open(key)
+        self.opened = True
         self.store.listen(self.hand)
         self.store.watch(self.hand.changed)
 
     async def close(self) -> None:
-        if self.store is not None:
+        if self.opened:
+            self.opened = False
             await self.store.close()
-            self.store = None
 
     async def reopen(self, key: bytes = KEY) -> None:
         """Close the store, as a server that stops does, and open it again."""

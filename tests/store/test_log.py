@@ -102,6 +102,7 @@ async def test_a_project_that_keeps_less_loses_only_its_own(given: Given) -> Non
     account = await given.store.add_account(project.id, "b", "", short.default_plan, NOON)
     gone = await given.publish(given.event(project_id=project.id, account_id=account.id))
     await given.store.drop_old(NOON + HOUR, 100)
-    assert await given.store.get_event(Scope(), kept[0].event_id)
+    found = await given.store.get_event(Scope(), kept[0].event_id)
+    assert found.event.id == kept[0].event_id
     with pytest.raises(NotFoundError):
         await given.store.get_event(Scope(), gone[0].event_id)

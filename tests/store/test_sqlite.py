@@ -9,7 +9,7 @@ from storekit import NOON, Given
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.verdict import Delivered
-from hooktide.store.sqlite import open_sqlite
+from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.store.sqlite.checkpoint import WAL_BYTES
 from hooktide.vault import Vault
 
@@ -75,10 +75,30 @@ async def test_what_is_dropped_leaves_the_log_too(given: Given) -> None:
     [claim] = await given.claim()
     await given.record(claim, Delivered())
     assert await given.store.drop_old(NOON + 10**15, 100) == 1
-    left = await given.store._read(
+    left = await _store(given)._read(
         lambda db: [
             list(db.execute(f"SELECT count(*) FROM {table}"))
             for table in ("endpoint_log", "account_log")
         ]
     )
     assert left == [[(0,)], [(0,)]]
+
+
+@pytest.mark.parametrize(
+    "name", ["deliveries_of_endpoint", "deliveries_of_account", "events_of_account"]
+)
+async def test_a_list_reads_no_more_than_its_page_and_what_is_new(given: Given, name: str) -> None:
+    select = "events" if name.startswith("events") else "deliveries"
+    column = "id" if select == "events" else "d.id"
+    sql = f"{_store(given)._sql[select]} WHERE {_store(given)._sql[name]} ORDER BY {column} DESC LIMIT 5"
+    values = dict.fromkeys(("endpoint_id", "scope_account", "below", "limit", "state", "type"), 1)
+    plan = await _store(given)._read(
+        lambda db: [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + sql, values)]
+    )
+    scans = [step for step in plan if step.startswith("SCAN")]
+    assert all("(subquery" in step or "SUBQUERY" in step for step in scans), plan
+
+
+def _store(given: Given) -> SqliteStore:
+    assert isinstance(given.store, SqliteStore)
+    return given.store
