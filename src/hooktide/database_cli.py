@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -84,12 +85,7 @@ def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "
     """
     settings = Settings(database=database, key_file=key_file)
     if settings.on_postgres:
-        raise ConfigError(
-            "PostgreSQL has tools of its own for this, which work while servers run:\n"
-            f"  pg_dump --format=custom --file={target} '{without_password(database)}'\n"
-            "and pg_restore to restore; keep the key file too, in another place",
-            key="database",
-        )
+        raise ConfigError(_postgres_backup(target, database), key="database")
     began = time.monotonic()
     made = back_up(database, target)
     print(
@@ -99,6 +95,15 @@ def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "
     print(
         f"Keep {settings.key_path} too, in another place: without it the secrets in the backup "
         "cannot be opened, and with it whoever has the backup has the secrets."
+    )
+
+
+def _postgres_backup(target: str, url: str) -> str:
+    dump = ["pg_dump", "--format=custom", "--schema=hooktide", f"--file={target}"]
+    return (
+        "PostgreSQL has tools of its own for this, which work while servers run:\n"
+        f"  {shlex.join([*dump, without_password(url)])}\n"
+        "and pg_restore to restore; keep the key file too, in another place"
     )
 
 

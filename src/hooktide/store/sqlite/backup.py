@@ -86,8 +86,8 @@ def _copy(db: apsw.Connection, copy: Path) -> _Inside:
         for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -2048"):
             out.execute(f"PRAGMA {pragma}")
         _copy_pages(db, out, descriptor)
-    except apsw.FullError:
-        raise ConfigError("there is no room for the copy", key="target") from None
+    except (apsw.FullError, apsw.IOError):
+        raise ConfigError("there is no room for the copy, or a disk fails", key="target") from None
     finally:
         os.close(descriptor)
         out.close()

@@ -1,0 +1,47 @@
+"""A later Hooktide: this one, with migrations that a later one could have."""
+
+import asyncio
+import os
+import shutil
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hooktide
+
+COLOURS = "0002_colours.sql"
+SHADES = "0003_shades.sql"
+
+
+@dataclass
+class Release:
+    """A Hooktide that can be run; ``env`` is what makes Python find it."""
+
+    env: dict[str, str] = field(default_factory=dict)
+
+    async def start(self, *command: str, under: Sequence[str] = ()) -> Process:
+        """Start a command, under another program like strace."""
+        return await asyncio.create_subprocess_exec(
+            *under, sys.executable, "-m", "hooktide", *command,
+            stdout=PIPE, stderr=STDOUT, env=os.environ | self.env,
+        )  # fmt: skip
+
+    async def run(self, *command: str, under: Sequence[str] = ()) -> tuple[int, str]:
+        """Run a command; return its exit code and what it said."""
+        process = await self.start(*command, under=under)
+        async with asyncio.timeout(60):
+            told, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, told.decode()
+
+
+def later(folder: Path, store: str, migrations: dict[str, str]) -> Release:
+    """Make a later Hooktide in a folder: these migrations are added to a store."""
+    [here] = hooktide.__path__
+    package = folder / "hooktide"
+    shutil.copytree(here, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, sql in migrations.items():
+        (package / "store" / store / "migrations" / name).write_text(sql)
+    return Release({"PYTHONPATH": str(folder)})

@@ -1,0 +1,151 @@
+"""``hooktide backup``: what was accepted before it begins is in it, whatever happens meanwhile."""
+
+import asyncio
+import shutil
+import stat
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import apsw
+import pytest
+from accounting import Ledger, Producer
+from livedkit import live
+from serverkit import KEY, receiving, serving, set_up, until_none_is
+from storekit import NOON
+
+from hooktide.domain.errors import ConfigError
+from hooktide.store.sqlite import open_sqlite
+from hooktide.store.sqlite.backup import back_up
+from hooktide.vault import Vault
+
+
+async def hooktide(*args: str) -> tuple[int, str]:
+    """Run a command; return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hooktide", *args, stdout=PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, told.decode()
+
+
+async def accepted(ledger: Ledger, count: int) -> None:
+    """Return once so many events more were accepted."""
+    count += len(ledger.acked)
+    async with asyncio.timeout(30):
+        while len(ledger.acked) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_a_backup_under_load_holds_is_delivered_where_it_is_restored(
+    tmp_path: Path,
+) -> None:
+    ledger, copy = Ledger(hanging={"/later"}), tmp_path / "copy.db"
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    async with receiving(ledger) as receiver:
+        async with serving(tmp_path, folder=old) as server:
+            account, secrets = await set_up(server.api, receiver, ("/ok", "/later"))
+            producer = Producer(server.port, KEY, account, ledger)
+            producing = asyncio.create_task(producer.run(4))
+            await accepted(ledger, 200)
+            before = set(ledger.acked)
+            done, told = await hooktide("backup", "--database", str(old / "hooktide.db"), str(copy))
+            await accepted(ledger, 200)
+            producer.stop.set()
+            await producing
+        assert done == 0, told
+        assert str(old / "hooktide.db.key") in told
+        assert list(tmp_path.glob("copy.db*")) == [copy]
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+        shutil.copy(copy, new / "hooktide.db")
+        shutil.copy(old / "hooktide.db.key", new)
+        ledger.hanging.clear()
+        ledger.arrived.clear()
+        async with serving(tmp_path, folder=new) as server:
+            await until_none_is(server.api, "pending", within=60)
+            done, told = await hooktide("audit", "--database", str(new / "hooktide.db"))
+            assert done == 0, told
+    again = {item.event_id for item in ledger.arrived}
+    assert before <= again <= set(ledger.acked)
+    ledger.acked = {event_id: ledger.acked[event_id] for event_id in again}
+    ledger.check(secrets)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> Path:
+    """A database that a server has stopped using."""
+    path = tmp_path / "lived.db"
+    store = open_sqlite(str(path), Vault(b"k" * 32), NOON)
+    await live(store)
+    await store.close()
+    return path
+
+
+def only(folder: Path, *names: str) -> bool:
+    """Whether a folder has these files and no others that begin like them."""
+    return {path.name for path in folder.glob("copy*")} == set(names)
+
+
+async def test_a_backup_is_a_database_of_its_own_that_a_server_can_start_on(
+    database: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+    made = back_up(str(database), str(copy))
+    assert only(tmp_path, "copy.db")
+    database.unlink()
+    store = open_sqlite(str(copy), Vault(b"k" * 32), NOON)
+    counts = await store.counts()
+    await store.close()
+    assert made.size == copy.stat().st_size
+    assert (made.events, counts.held) == (14, 1)
+
+
+async def test_what_is_there_already_is_not_overwritten(database: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(b"an older backup")
+    with pytest.raises(ConfigError, match="not overwritten"):
+        back_up(str(database), str(copy))
+    assert copy.read_bytes() == b"an older backup"
+    assert only(tmp_path, "copy.db")
+
+
+async def test_a_damaged_database_makes_no_backup(database: Path, tmp_path: Path) -> None:
+    db = apsw.Connection(str(database))
+    [[page]] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'deliveries_by_event'")
+    db.close()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * 4096 + 3)
+        file.write(b"\xff\xff")
+    with pytest.raises(ConfigError, match=r"damaged|malformed"):
+        back_up(str(database), str(tmp_path / "copy.db"))
+    assert only(tmp_path)
+
+
+async def test_a_folder_that_is_not_there_is_told(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file or directory"):
+        back_up(str(database), str(tmp_path / "nowhere" / "copy.db"))
+
+
+async def test_a_backup_that_finds_no_room_leaves_nothing(database: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hooktide", "backup", "--database", str(database)]
+    limited = 'ulimit -f 100; exec "$@"'
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", limited, "sh", *command, str(tmp_path / "copy.db"), stderr=PIPE
+    )
+    _, told = await process.communicate()
+    assert process.returncode == 2
+    assert told.startswith(b"hooktide: target: ")
+    assert only(tmp_path)
+
+
+async def test_for_postgresql_the_command_is_told_without_the_password() -> None:
+    url = "postgresql://app:secret@db.example.com/hooks"
+    done, told = await hooktide("backup", "--database", url, "hooks.dump")
+    assert done == 2
+    assert "pg_dump --format=custom --schema=hooktide --file=hooks.dump" in told
+    assert "secret" not in told
