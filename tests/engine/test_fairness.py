@@ -7,7 +7,7 @@ from enginekit import Engine
 
 from hooktide.domain.model import HOUR, SECOND
 from hooktide.domain.verdict import Outcome
-from hooktide.engine.worker import Limits
+from hooktide.engine.worker import FAILING_AFTER, Limits
 
 
 @pytest.fixture
@@ -67,6 +67,25 @@ async def test_another_account_finds_slots_although_one_uses_all_of_its_own(
     other = await engine.given.another_account("https://quiet.example.com/")
     await engine.given.store.add_events([engine.given.event(account_id=other.id)], engine.clock())
     await engine.receivers.until(1, "quiet.example.com")
+
+
+@pytest.mark.parametrize("limits", [Limits(slots=20, per_endpoint=4, failing_pace=3600)])
+async def test_an_endpoint_that_fails_at_once_is_not_asked_at_full_speed(engine: Engine) -> None:
+    engine.receivers.script = [Outcome(error="connect_error", duration=50)]
+    await engine.given.publish(*[engine.given.event() for _ in range(100)])
+    await engine.receivers.until(FAILING_AFTER + 4)
+    await endpoint_at(engine, "https://other.example.com/hook", "invoice.sent")
+    engine.receivers.script = [Outcome(status=200, duration=50)]
+    await engine.given.publish(*[engine.given.event("invoice.sent") for _ in range(30)])
+    await engine.receivers.until(30, "other.example.com")
+    assert engine.receivers.count(engine.given.endpoint.url) == FAILING_AFTER + 4
+
+
+async def test_a_success_gives_an_endpoint_its_full_speed_back(engine: Engine) -> None:
+    failed = Outcome(error="connect_error", duration=50)
+    engine.receivers.script = [*[failed] * (FAILING_AFTER + 1), Outcome(status=200, duration=50)]
+    await engine.given.publish(*[engine.given.event() for _ in range(100)])
+    await engine.receivers.until(100)
 
 
 async def test_retries_do_not_keep_first_attempts_waiting(engine: Engine) -> None:

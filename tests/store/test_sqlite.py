@@ -90,7 +90,8 @@ async def test_what_is_dropped_leaves_the_log_too(given: Given) -> None:
 async def test_a_list_reads_no_more_than_its_page_and_what_is_new(given: Given, name: str) -> None:
     select = "events" if name.startswith("events") else "deliveries"
     column = "id" if select == "events" else "d.id"
-    sql = f"{_store(given)._sql[select]} WHERE {_store(given)._sql[name]} ORDER BY {column} DESC LIMIT 5"
+    known = _store(given)._sql
+    sql = f"{known[select]} WHERE {known[name]} ORDER BY {column} DESC LIMIT 5"
     values = dict.fromkeys(("endpoint_id", "scope_account", "below", "limit", "state", "type"), 1)
     plan = await _store(given)._read(
         lambda db: [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + sql, values)]

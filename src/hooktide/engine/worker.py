@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hooktide.domain.model import SECOND, Attempt, Claim, Micros
-from hooktide.domain.verdict import RetryAt
+from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.engine.deliver import Deliverer
 from hooktide.store.base import LEASE, Done, Room, Store
 
@@ -28,6 +28,7 @@ class Limits:
     ``slots``: requests in flight in this process; ``per_endpoint`` and ``per_account``: of those,
     for one endpoint and for one account. ``waiting`` and ``waiting_bytes`` bound what waits in
     memory, ``waiting_per_endpoint`` one endpoint's part of it; the rest waits in the database.
+    While an endpoint fails, each of its slots takes one attempt in ``failing_pace`` seconds at most.
     """
 
     slots: int = 1000
@@ -36,11 +37,17 @@ class Limits:
     waiting: int = 20_000
     waiting_bytes: int = 32 * 1024 * 1024
     waiting_per_endpoint: int = 500
+    failing_pace: float = 0.1
 
 
 LEASE_MARGIN: Micros = 35 * SECOND
 """A claim that waited so long that less than this is left of its lease is not started: the longest
 timeout is 30 seconds, and the lease must outlive the attempt."""
+
+FAILING_AFTER = 10
+"""Once so many attempts to an endpoint failed in a row, its slots are paced (``failing_pace``): an
+endpoint that refuses at once, with a million deliveries before it, would else cost as much as all
+the others together. The next success ends that."""
 
 MOST_LANES = 10_000
 CLAIM_ENDPOINTS = 50
@@ -59,6 +66,7 @@ class Lane:
         "active",
         "due",
         "endpoint_id",
+        "failures",
         "firsts",
         "paused_until",
         "queued",
@@ -70,6 +78,7 @@ class Lane:
         self.endpoint_id = endpoint_id
         self.account_id = account_id
         self.active = 0
+        self.failures = 0
         self.firsts: deque[Claim] = deque()
         self.retries: deque[Claim] = deque()
         self.turn = 0
@@ -151,12 +160,13 @@ class Worker:
     async def stop(self, within: float) -> None:
         """Claim nothing more, give back what waits, and finish what is out.
 
-        After ``within`` seconds what is still out is cut off and given back.
+        After ``within`` seconds what is still out is cut off and given back. May be called again:
+        an event that was being accepted may have been handed over since.
         """
         self._stopping = True
+        self._wake.set()
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await self._running  # cut off, a claim that is under way would wait for its lease's end
         claims = [claim for lane in self._lanes.values() for claim in lane.drain()]
         self._waiting = 0
         if claims:
@@ -279,6 +289,7 @@ class Worker:
         return claim
 
     async def _deliver(self, lane: Lane, claim: Claim) -> None:
+        done = None
         try:
             done = await self._deliverer.attempt(claim)
             if done is None:
@@ -291,6 +302,18 @@ class Worker:
             log.exception("a bug stopped delivery %016x", claim.delivery_id)
             self._deliverer.give_up(claim)
         finally:
+            self._let_go(lane, done)
+
+    def _let_go(self, lane: Lane, done: Done | None) -> None:
+        """Free the slot: at once, but later where an endpoint fails and fails fast."""
+        if done is None or isinstance(done.verdict, Again):
+            self._ended(lane)
+            return
+        lane.failures = 0 if isinstance(done.verdict, Delivered) else lane.failures + 1
+        rest = self._limits.failing_pace - done.attempt.duration / SECOND
+        if lane.failures > FAILING_AFTER and rest > 0 and not self._stopping:
+            self._loop.call_later(rest, self._ended, lane)
+        else:
             self._ended(lane)
 
     def _ended(self, lane: Lane) -> None:
@@ -342,7 +365,7 @@ class Worker:
 
     async def _run(self) -> None:
         rescan_at = 0.0
-        while True:
+        while not self._stopping:
             try:
                 if self._loop.time() >= rescan_at:
                     self.due(await self._store.due_heads())
@@ -355,6 +378,8 @@ class Worker:
 
     async def _until_due(self, rescan_at: float) -> None:
         self._wake.clear()
+        if self._stopping:
+            return
         wait = rescan_at - self._loop.time()
         if self._heap:
             wait = min(wait, (self._heap[0][0] - self._clock()) / SECOND)
