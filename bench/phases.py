@@ -9,6 +9,7 @@ import msgspec
 
 from bench.closed_loop import Wrk, wrk
 from bench.fairness import FAIRNESS, fairness
+from bench.lasting import BACKLOG, STEADY, backlog, steady
 from bench.open_loop import Sent, open_loop, read_sent
 from bench.processes import BenchError, Child
 from bench.report import Figure, Report
@@ -92,7 +93,11 @@ PHASES = {
     LATENCY: latency,
     FAIRNESS: fairness,
     SENDER: sender,
+    BACKLOG: backlog,
+    STEADY: steady,
 }
+DEFAULT = [IDLE, FULL, BATCHES, LATENCY, FAIRNESS, SENDER]
+"""The phases that run when none are named: the others take long."""
 
 
 def _loaded(
@@ -102,7 +107,7 @@ def _loaded(
     seconds = one.plan.seconds
     port, connections = one.server.port, one.connections
     with wrk(one.requests, port=port, seconds=seconds, connections=connections, rate=rate) as load:
-        rates = _watched(one, load)
+        rates = list(one.watched(load, seconds))
         end = one.mark()
     drained = one.drained()
     _check_accepted(one, load, before, end)
@@ -112,20 +117,6 @@ def _loaded(
     peak = drained.server_peak / 1e6
     yield Figure(phase=phase, name="server RSS, peak", value=peak, unit="MB", at_most=150)
     yield from _kept(phase, before, drained)
-
-
-def _watched(one: Stage, load: Wrk) -> list[float]:
-    """Return what was received in each second until the load ended."""
-    rates = []
-    at, count = time.monotonic(), one.receiver.received()
-    while not load.child.ended(within=1.0):
-        now, counted = time.monotonic(), one.receiver.received()
-        rates.append((counted - count) / (now - at))
-        at, count = now, counted
-        if len(rates) > one.plan.seconds + 30:
-            raise BenchError("wrk did not end in time")
-    load.finish(within=1.0)
-    return rates
 
 
 def _check_accepted(one: Stage, load: Wrk, before: Mark, end: Mark) -> None:

@@ -47,23 +47,24 @@ class Postgres:
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
     """Make a cluster in ``folder``, start it, and end it."""
-    binaries, data, user = _binaries(), folder / "postgres", _user()
+    programs, data, user = binaries(), folder / "postgres", _user()
     data.mkdir()
     if user:
         os.chown(data, pwd.getpwnam(user).pw_uid, -1)
-    _run([*_as(user), binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"])
+    _run([*_as(user), programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"])
     (port,) = free_ports(1)
     options = SETTINGS | {"port": str(port), "unix_socket_directories": ""}
-    command = [*_as(user), binaries / "postgres", "-D", data]
+    command = [*_as(user), programs / "postgres", "-D", data]
     command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     log = folder / "postgres.log"
     with Child([str(word) for word in command], log) as child:
-        _await(child, [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)])
+        _await(child, [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)])
         yield Postgres(child, data, f"postgresql://bench@127.0.0.1:{port}/postgres")
     shutil.rmtree(data)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
     )

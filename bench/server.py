@@ -123,6 +123,17 @@ class Server:
             self._make("/v1/endpoints", endpoint)
         return account_id
 
+    def publish(self, account_id: str) -> None:
+        """Publish one event for an account."""
+        event = {"account": account_id, "type": EVENT_TYPES[0], "payload": {}}
+        self._make("/v1/events", event)
+
+    @property
+    def database_url(self) -> str:
+        """Where its PostgreSQL is."""
+        assert isinstance(self._database, Postgres)
+        return self._database.url
+
     def remove_account(self, account_id: str) -> None:
         """Delete an account, so that nothing more is sent for it."""
         self._ask("DELETE", f"/v1/accounts/{account_id}")

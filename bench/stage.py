@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.closed_loop import wrk
-from bench.processes import machine_cpu
+from bench.closed_loop import Wrk, wrk
+from bench.processes import BenchError, machine_cpu
 from bench.receiver import Receiver, receiver
 from bench.requests import write_requests
 from bench.server import Counts, Server, server
@@ -78,6 +78,17 @@ class Stage:
             server_peak=used.peak,
             disk=self.server.disk(),
         )
+
+    def watched(self, load: Wrk, seconds: float) -> Iterator[float]:
+        """Give what was received in each second until the load ended."""
+        at, count, turns = time.monotonic(), self.receiver.received(), 0
+        while not load.child.ended(within=1.0):
+            now, counted = time.monotonic(), self.receiver.received()
+            yield (counted - count) / (now - at)
+            at, count, turns = now, counted, turns + 1
+            if turns > seconds + 30:
+                raise BenchError("wrk did not end in time")
+        load.finish(within=1.0)
 
     def drained(self) -> Mark:
         """Wait until the queue is empty and stays so, and note that moment.

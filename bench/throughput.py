@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from types import FrameType
 
-from bench.phases import PHASES
+from bench.phases import DEFAULT, PHASES
 from bench.processes import BenchError
 from bench.report import Report, table
 from bench.stage import Plan
@@ -70,7 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="5 seconds each: to try, not to quote")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--options", default="", help="more of `hooktide serve`, as one word")
-    parser.add_argument("--phases", type=_phases, default=list(PHASES), help=", ".join(PHASES))
+    parser.add_argument("--phases", type=_phases, default=DEFAULT, help=", ".join(PHASES))
     parser.add_argument("--connections", type=int, default=128, help="that publish (128)")
     parser.add_argument("--rate", type=float, default=0, help="cap of full, events/s (none)")
     parser.add_argument("--batch-rate", type=float, default=0, help="cap of batches, events/s")

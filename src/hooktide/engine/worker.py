@@ -28,7 +28,7 @@ class Limits:
     ``slots``: requests in flight in this process; ``per_endpoint`` and ``per_account``: of those,
     for one endpoint and for one account. ``waiting`` and ``waiting_bytes`` bound what waits in
     memory, ``waiting_per_endpoint`` one endpoint's part of it; the rest waits in the database.
-    While an endpoint fails, each of its slots takes one attempt in ``failing_pace`` seconds at most.
+    A failing endpoint's slots take one attempt in ``failing_pace`` seconds each, at most.
     """
 
     slots: int = 1000
