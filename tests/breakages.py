@@ -1,0 +1,207 @@
+"""Ways to break what each check of the audit is for, as SQL: (check, in SQLite, in PostgreSQL)."""
+
+BREAKAGES: list[tuple[str, str, str]] = [
+    (
+        "fan_out",
+        "UPDATE events SET deliveries = deliveries + 1 WHERE type = 'other.thing'",
+        "UPDATE hooktide.events SET deliveries = deliveries + 1 WHERE type = 'other.thing'",
+    ),
+    (
+        "fan_out",
+        """INSERT INTO deliveries (id, event_id, endpoint_id, account_id, project_id, origin, state,
+            attempts, claim, ended_at)
+        SELECT id + 1024000, event_id, endpoint_id, account_id, project_id, origin, 'discarded',
+            0, 0, 1
+        FROM deliveries WHERE endpoint_id = :small""",
+        """INSERT INTO hooktide.ended
+        SELECT id + 1024000, event_id, endpoint_id, account_id, project_id, origin, 'discarded',
+            0, 1, ''
+        FROM hooktide.deliveries WHERE endpoint_id = :small""",
+    ),
+    (
+        "missed",
+        """UPDATE deliveries SET endpoint_id = :quiet WHERE endpoint_id = :good
+        AND event_id IN (SELECT id FROM events WHERE type = 'contact.updated')""",
+        """UPDATE hooktide.ended SET endpoint_id = :quiet WHERE endpoint_id = :good
+        AND event_id IN (SELECT id FROM hooktide.events WHERE type = 'contact.updated')""",
+    ),
+    (
+        "states",
+        "UPDATE deliveries SET state = 'lost' WHERE endpoint_id = :removed",
+        "UPDATE hooktide.ended SET state = 'lost' WHERE endpoint_id = :removed",
+    ),
+    (
+        "states",
+        "UPDATE deliveries SET due_at = NULL WHERE endpoint_id = :flaky AND state = 'pending'",
+        "UPDATE hooktide.queue SET due_at = NULL WHERE endpoint_id = :flaky",
+    ),
+    (
+        "orphans",
+        "DELETE FROM events WHERE type = 'other.thing'",
+        "DELETE FROM hooktide.events WHERE type = 'other.thing'",
+    ),
+    (
+        "orphans",
+        """INSERT INTO attempts SELECT id + 2048, started_at, duration, status, error, detail,
+            request_head, response_head, response_body, response_truncated
+        FROM attempts ORDER BY id DESC LIMIT 1""",
+        """INSERT INTO hooktide.attempts
+        SELECT delivery_id + 2048000, number, account_id, started_at, duration, status, error,
+            detail, request_head, response_head, response_body, response_truncated
+        FROM hooktide.attempts ORDER BY delivery_id DESC LIMIT 1""",
+    ),
+    (
+        "attempt_numbers",
+        """DELETE FROM attempts WHERE id IN (
+            SELECT id + 1 FROM deliveries WHERE endpoint_id = :flaky AND attempts = 2)""",
+        """DELETE FROM hooktide.attempts WHERE number = 1 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND attempts = 2)""",
+    ),
+    (
+        "attempt_numbers",
+        "UPDATE deliveries SET attempts = 0 WHERE state = 'delivered' AND endpoint_id = :flaky",
+        "UPDATE hooktide.ended SET attempts = 0 WHERE state = 'delivered' AND endpoint_id = :flaky",
+    ),
+    (
+        "retries",
+        """INSERT INTO attempts SELECT id + 1, started_at + 60000000, duration, status, error,
+            detail, request_head, response_head, response_body, response_truncated
+        FROM attempts WHERE id IN (
+            SELECT id + 2 FROM deliveries WHERE endpoint_id = :flaky AND state = 'failed');
+        UPDATE deliveries SET attempts = 3 WHERE endpoint_id = :flaky AND state = 'failed'""",
+        """INSERT INTO hooktide.attempts
+        SELECT delivery_id, 3, account_id, started_at + 60000000, duration, status, error, detail,
+            request_head, response_head, response_body, response_truncated
+        FROM hooktide.attempts WHERE number = 2 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND state = 'failed');
+        UPDATE hooktide.ended SET attempts = 3 WHERE endpoint_id = :flaky AND state = 'failed'""",
+    ),
+    (
+        "delivered",
+        """UPDATE attempts SET status = 500 WHERE id IN (
+            SELECT id + 1 FROM deliveries WHERE origin = 'resend')""",
+        """UPDATE hooktide.attempts SET status = 500 WHERE delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE origin = 'resend')""",
+    ),
+    (
+        "delivered",
+        """UPDATE attempts SET status = 204 WHERE id IN (
+            SELECT id + 2 FROM deliveries WHERE endpoint_id = :flaky AND state = 'failed')""",
+        """UPDATE hooktide.attempts SET status = 204 WHERE number = 2 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND state = 'failed')""",
+    ),
+    (
+        "delivered",
+        """UPDATE attempts SET status = 200 WHERE id IN (
+            SELECT id + 1 FROM deliveries WHERE endpoint_id = :flaky AND attempts = 2)""",
+        """UPDATE hooktide.attempts SET status = 200 WHERE number = 1 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND attempts = 2)""",
+    ),
+    (
+        "claims",
+        """UPDATE deliveries SET claim = (SELECT max(id) FROM deliveries),
+            due_at = (SELECT max(id) >> 11 FROM deliveries)
+        WHERE endpoint_id = :bad AND state = 'pending'""",
+        """UPDATE hooktide.queue SET claim = (SELECT max(id) FROM hooktide.queue),
+            due_at = (SELECT max(id) >> 11 FROM hooktide.queue)
+        WHERE endpoint_id = :bad""",
+    ),
+    (
+        "leases",
+        "UPDATE deliveries SET due_at = due_at + 3600000000 WHERE state = 'pending' AND claim > 0",
+        "UPDATE hooktide.queue SET due_at = due_at + 3600000000 WHERE claim > 0",
+    ),
+    (
+        "leases",
+        """UPDATE deliveries SET due_at = due_at + 10 * 86400000000
+        WHERE state = 'pending' AND endpoint_id = :flaky""",
+        """UPDATE hooktide.queue SET due_at = due_at + 10 * 86400000000
+        WHERE endpoint_id = :flaky""",
+    ),
+    (
+        "sent_after",
+        """UPDATE attempts SET started_at = started_at + 3600000000
+        WHERE id IN (SELECT id + 2 FROM deliveries WHERE endpoint_id = :bad)""",
+        """UPDATE hooktide.attempts SET started_at = started_at + 3600000000
+        WHERE number = 2 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :bad)""",
+    ),
+    (
+        "sent_after",
+        "UPDATE deliveries SET endpoint_id = :gone WHERE origin = 'resend'",
+        "UPDATE hooktide.ended SET endpoint_id = :gone WHERE origin = 'resend'",
+    ),
+    *(
+        (
+            "failing",
+            f"UPDATE endpoints SET failing = {failing} WHERE id = :{name}",
+            f"UPDATE hooktide.endpoints SET failing = {failing} WHERE id = :{name}",
+        )
+        for name, failing in (("flaky", 2), ("flaky", 0), ("good", 1))
+    ),
+    (
+        "auto_disable",
+        """UPDATE projects
+        SET config = replace(config, '"disable_after":3', '"disable_after":1')""",
+        """UPDATE hooktide.projects
+        SET config = replace(config, '"disable_after":3', '"disable_after":1')""",
+    ),
+    (
+        "gaps",
+        """UPDATE attempts SET started_at = started_at - 11900000
+        WHERE id IN (SELECT id + 2 FROM deliveries WHERE endpoint_id = :flaky)""",
+        """UPDATE hooktide.attempts SET started_at = started_at - 11900000
+        WHERE number = 2 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky)""",
+    ),
+    (
+        "gaps",
+        """UPDATE attempts SET started_at = started_at - 60000000
+        WHERE id IN (
+            SELECT id + 2 FROM deliveries WHERE endpoint_id = :flaky AND state = 'failed')""",
+        """UPDATE hooktide.attempts SET started_at = started_at - 60000000
+        WHERE number = 2 AND delivery_id IN (
+            SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND state = 'failed')""",
+    ),
+    (
+        "endpoint_limits",
+        "UPDATE endpoints SET removed_at = NULL WHERE id = :removed",
+        "UPDATE hooktide.endpoints SET removed_at = NULL WHERE id = :removed",
+    ),
+    (
+        "hourly_limits",
+        "UPDATE usage SET deliveries = 100 WHERE account_id = :acme",
+        "UPDATE hooktide.usage SET deliveries = 100 WHERE account_id = :acme",
+    ),
+    (
+        "idempotency",
+        "UPDATE idempotency SET event_id = event_id + 1 WHERE key = 'a key'",
+        "UPDATE hooktide.idempotency SET event_id = event_id + 1 WHERE key = 'a key'",
+    ),
+    (
+        "idempotency",
+        "UPDATE idempotency SET event_id = (SELECT max(event_id) FROM idempotency)",
+        """UPDATE hooktide.idempotency
+        SET event_id = (SELECT max(event_id) FROM hooktide.idempotency)""",
+    ),
+    (
+        "idempotency",
+        "UPDATE idempotency SET project_id = 1 WHERE key = 'a key'",
+        "UPDATE hooktide.idempotency SET project_id = 1 WHERE key = 'a key'",
+    ),
+    (
+        "ownership",
+        "UPDATE deliveries SET account_id = :umbrella WHERE endpoint_id = :removed",
+        "UPDATE hooktide.ended SET account_id = :umbrella WHERE endpoint_id = :removed",
+    ),
+    (
+        "ownership",
+        "UPDATE deliveries SET project_id = 1 WHERE endpoint_id = :removed",
+        "UPDATE hooktide.ended SET project_id = 1 WHERE endpoint_id = :removed",
+    ),
+    (
+        "ownership",
+        "UPDATE endpoints SET account_id = :umbrella WHERE id = :gone",
+        "UPDATE hooktide.endpoints SET account_id = :umbrella WHERE id = :gone",
+    ),
+]
