@@ -168,10 +168,11 @@ class Site:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Site]:
-    """Run the application; loopback may be sent to."""
+async def running(folder: Path, url: str = "") -> AsyncIterator[Site]:
+    """Run the application, on SQLite or on the database at ``url``; loopback may be sent to."""
     settings = Settings(
-        database=str(folder / "web.db"),
+        database=url or str(folder / "web.db"),
+        key_file=str(folder / "web.key"),
         allow_network=("127.0.0.0/8",),
         log_attempts=False,
         stop_within=4.0,

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from postgreskit import database
 from webkit import Client, Site, running
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(tmp_path) as site:
-        yield site
+@pytest.fixture(params=["sqlite", "postgres"])
+async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+    """An application of the test's own: on each database, for the API promises the same on both."""
+    if request.param == "sqlite":
+        async with running(tmp_path) as site:
+            yield site
+    else:
+        async with database() as url, running(tmp_path, url) as site:
+            yield site
 
 
 @pytest.fixture

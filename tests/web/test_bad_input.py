@@ -243,3 +243,14 @@ async def test_who_hangs_up_halfway_harms_nobody(shared: Site) -> None:
         await shared.operator.call(
             "POST", "/v1/accounts", chunks=[], headers={"content-type": "application/json"}
         )
+
+
+@pytest.mark.parametrize(
+    ("member", "code"),
+    [("transition", "invalid_text"), ("idempotency_key", "invalid_idempotency_key")],
+)
+async def test_a_text_of_an_event_holds_no_zero(shared: Site, member: str, code: str) -> None:
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"text": "\0"}, member: "a\0b"}
+    answer = await shared.operator.post("/v1/events", event)
+    assert (answer.status, answer.code) == (422, code)
+    assert answer.json["errors"][0]["pointer"] == f"/{member}"

@@ -139,6 +139,10 @@ class Publisher:
             raise InvalidError(
                 "transition_too_long", "200 characters at most", pointer="/transition"
             )
+        if "\0" in event.transition:
+            raise InvalidError(
+                "invalid_text", "U+0000 is not allowed in a text", pointer="/transition"
+            )
         return NewEvent(
             project_id=account.project_id,
             account_id=account.id,
@@ -153,9 +157,11 @@ class Publisher:
 
 
 def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
-    if len(event.idempotency_key) > LONGEST_KEY:
+    if len(event.idempotency_key) > LONGEST_KEY or "\0" in event.idempotency_key:
         raise InvalidError(
-            "invalid_idempotency_key", "255 characters at most", pointer="/idempotency_key"
+            "invalid_idempotency_key",
+            "255 characters at most, and none of them U+0000",
+            pointer="/idempotency_key",
         )
     rest = (account.id, event.type, event.occurred_at, event.transition, event.test)
     return hashlib.sha256(msgspec.json.encode(rest) + payload).digest()

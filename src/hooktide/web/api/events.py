@@ -92,6 +92,7 @@ PUBLISH = Documented(
         "payload_member_missing",
         "transition_missing",
         "transition_too_long",
+        "invalid_text",
         "invalid_idempotency_key",
         "idempotency_key_of_batch",
         "idempotency_key_twice",
