@@ -1,8 +1,9 @@
 """What a store test starts from: a project, an account, an endpoint, and short ways to act."""
 
+import asyncio
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,13 @@ LEASE = MINUTE
 KEY = b"k" * 32
 
 
+async def until(true: Callable[[], object], within: float = 30) -> None:
+    """Return when something is true that happens by itself."""
+    async with asyncio.timeout(within):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
 @dataclass
 class Hand:
     """A listener that keeps what it is told; takes over as many deliveries as ``takes`` says."""
@@ -52,6 +60,10 @@ class Hand:
 
     def changed(self, kind: str, number: int) -> None:
         self.changes.append((kind, number))
+
+    async def heard(self, kind: str, number: int) -> None:
+        """Return once it has heard of this change."""
+        await until(lambda: (kind, number) in self.changes)
 
 
 @dataclass(frozen=True)
@@ -102,10 +114,11 @@ class Given:
     account: Account = field(default=None)  # type: ignore[assignment]  # set by begin()
     endpoint: Endpoint = field(default=None)  # type: ignore[assignment]  # set by begin()
 
-    async def open(self, key: bytes = KEY) -> None:
-        self.store = await self.place.open(key)
+    async def open(self, key: bytes = KEY, *, listens: bool = True, **more: Any) -> None:
+        self.store = await self.place.open(key, **more)
         self.opened = True
-        self.store.listen(self.hand)
+        if listens:
+            self.store.listen(self.hand)
         self.store.watch(self.hand.changed)
 
     async def close(self) -> None:
@@ -123,10 +136,12 @@ class Given:
         await self.close()
         return await self.place.raw()
 
-    async def set_plan(self, **plan: Any) -> None:
+    async def set_plan(self, disable_after: int = 3, **plan: Any) -> None:
         project = load("standard-webhooks")
         known = dataclasses.replace(project.plans[0], name="test", **plan)
-        project = dataclasses.replace(project, plans=(known,), default_plan="test", disable_after=3)
+        project = dataclasses.replace(
+            project, plans=(known,), default_plan="test", disable_after=disable_after
+        )
         self.project_id = (await self.store.put_project(project, NOON)).id
 
     async def begin(self) -> None:

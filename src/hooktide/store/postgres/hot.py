@@ -67,8 +67,12 @@ class HotPath:
         known = await self._known_keys(link, idempotency_keys(publishes))
         fan_out = self._fan_out(link, room, routes, usage, known)
         _fan(fan_out, publishes)
-        added = await self._accept(link, fan_out, routes)
-        await self.save_usage(link, usage)
+        try:
+            added = await self._accept(link, fan_out, routes)
+        except asyncpg.UniqueViolationError:  # another process used a key since it was looked for
+            return False
+        if added:
+            await self.save_usage(link, usage)
         return added
 
     def _fan_out(
@@ -95,7 +99,7 @@ class HotPath:
         versions = [(id_, *known.version) for id_, known in routes.items() if known is not None]
         columns = [
             *columns_of(versions, 3),
-            *columns_of(fan_out.keys, 5),
+            *columns_of(sorted(fan_out.keys), 5),  # in one order everywhere: no deadlock
             *columns_of(fan_out.events, 9),
             *columns_of(fan_out.deliveries, 10),
         ]

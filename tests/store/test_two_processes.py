@@ -1,0 +1,321 @@
+"""What holds when two processes use one database; in a file, where there is one, the same of it.
+
+The second process is a second store on the same database, with connections, an id and a memory of
+its own.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+from storekit import LEASE, NOON, Given, Hand, Place, until
+
+from hooktide.domain.errors import LimitError
+from hooktide.domain.model import (
+    HOUR,
+    MINUTE,
+    ApiKey,
+    Claim,
+    DeliveryState,
+    Endpoint,
+    KeyScope,
+    Scope,
+)
+from hooktide.domain.verdict import Delivered, Failed, RetryAt
+from hooktide.store.base import Accepted, KeyReused
+
+
+@pytest.fixture
+async def other(given: Given, place: Place) -> AsyncIterator[Given]:
+    """Another process on the database, which delivers nothing."""
+    if place.is_file:
+        yield given
+        return
+    other = dataclasses.replace(given, hand=Hand(), opened=False)
+    await other.open(listens=False)
+    yield other
+    await other.close()
+
+
+async def pending(given: Given) -> int:
+    return (await given.store.counts()).pending
+
+
+async def test_a_plans_number_of_endpoints_holds_when_both_add_at_once(
+    given: Given, other: Given
+) -> None:
+    made = await asyncio.gather(
+        *(process.add_endpoint(limit=5) for process in [given, other] * 10),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, Endpoint) for one in made) == 4
+    assert sum(isinstance(one, LimitError) for one in made) == 16
+    assert len((await given.store.list_endpoints(Scope(), None, 100)).items) == 5
+
+
+async def test_a_plans_hour_is_exact_when_both_publish_and_release_at_once(
+    given: Given, other: Given
+) -> None:
+    await given.set_plan(deliveries_per_hour=50)
+    await asyncio.gather(*(process.publish() for process in [given, other] * 60))
+    counts = await given.store.counts()
+    assert (counts.pending, counts.held) == (50, 70)
+    later = NOON + HOUR + MINUTE
+    released = await asyncio.gather(
+        *(process.store.release_held(later, 30) for process in [given, other] * 3)
+    )
+    assert sum(released) == 50
+    assert (await given.store.counts()).held == 20
+
+
+async def test_one_key_published_through_both_at_once_makes_one_event(
+    given: Given, other: Given
+) -> None:
+    async def publish_twice(key: str) -> None:
+        event = given.event(idempotency_key=key, digest=b"d")
+        [[first], [second]] = await asyncio.gather(given.publish(event), other.publish(event))
+        assert first.event_id == second.event_id
+        assert first.deliveries == second.deliveries == 1
+        assert {first.replayed, second.replayed} == {False, True}
+
+    await asyncio.gather(*(publish_twice(f"k{n}") for n in range(40)))
+    assert await pending(given) == 40
+
+
+async def test_one_key_for_two_events_at_once_is_the_ones_and_refused_to_the_other(
+    given: Given, other: Given
+) -> None:
+    async def publish_both(key: str) -> None:
+        events = [given.event(idempotency_key=key, digest=digest) for digest in (b"a", b"b")]
+        [[one], [two]] = await asyncio.gather(
+            given.store.add_events(events[:1], NOON), other.store.add_events(events[1:], NOON)
+        )
+        won, lost = (one, two) if isinstance(one, Accepted) else (two, one)
+        assert isinstance(won, Accepted)
+        assert lost == KeyReused(won.event_id)
+
+    await asyncio.gather(*(publish_both(f"k{n}") for n in range(40)))
+    assert await pending(given) == 40
+
+
+async def test_keys_in_any_order_do_not_stop_each_other(given: Given, other: Given) -> None:
+    events = [given.event(idempotency_key=f"k{n}", digest=b"d") for n in range(20)]
+    answers = await asyncio.gather(
+        *(process.publish(*events[::way]) for process in (given, other) for way in (1, -1))
+    )
+    forward, back, also, too = (([one.event_id for one in answer]) for answer in answers)
+    assert forward == back[::-1] == also == too[::-1]
+    assert await pending(given) == 20
+
+
+async def test_an_event_published_after_a_disable_elsewhere_goes_nowhere(
+    given: Given, other: Given
+) -> None:
+    for process in (given, other):
+        [before] = await process.publish()
+        assert before.deliveries == 1
+    await other.store.disable_endpoint(Scope(), given.endpoint.id, "by the customer", NOON)
+    [after] = await given.publish()
+    assert after.deliveries == 0
+    await other.store.enable_endpoint(Scope(), given.endpoint.id, NOON)
+    [again] = await given.publish()
+    assert again.deliveries == 1
+
+
+async def test_an_event_published_after_an_endpoint_was_added_elsewhere_goes_there(
+    given: Given, other: Given
+) -> None:
+    await given.publish()
+    added = await other.add_endpoint("invoice.*")
+    [accepted] = await given.publish()
+    assert accepted.deliveries == 2
+    await other.store.change_endpoint(Scope(), added.id, {"event_types": ("other.*",)}, NOON)
+    [accepted] = await given.publish()
+    assert accepted.deliveries == 1
+
+
+async def test_a_smaller_plan_holds_at_once_in_the_other_process(
+    given: Given, other: Given
+) -> None:
+    await given.publish()
+    await other.set_plan(deliveries_per_hour=3)
+    await given.publish(*[given.event() for _ in range(5)])
+    assert (await given.store.counts()).held == 2
+
+
+async def test_nothing_of_a_disabled_endpoint_is_left_however_publishing_and_disabling_meet(
+    given: Given, other: Given
+) -> None:
+    async def publish() -> None:
+        for _ in range(25):
+            await given.publish()
+
+    async def switch() -> None:
+        for n in range(25):
+            await other.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON + n)
+            assert await given.claim() == []
+            await other.store.enable_endpoint(Scope(), given.endpoint.id, NOON + n)
+        await other.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON + 99)
+
+    await asyncio.gather(publish(), switch())
+    await given.publish()
+    while await given.store.discard_stale(NOON, 1000):
+        pass
+    assert await pending(given) == 0
+    made = (await given.store.list_events(Scope(), None, 100)).items
+    assert sum(row.deliveries for row in made) == await _count(given, DeliveryState.DISCARDED)
+
+
+async def _count(given: Given, state: DeliveryState) -> int:
+    return len((await given.store.list_deliveries(Scope(), None, 1000, state=state)).items)
+
+
+async def test_no_delivery_of_ten_thousand_is_claimed_by_two(given: Given, other: Given) -> None:
+    for _ in range(5):
+        await given.publish(*[given.event()] * 2000)
+
+    async def claim_all(process: Given) -> list[int]:
+        got: list[int] = []
+        while claims := await process.claim(each=250):
+            got += [claim.delivery_id for claim in claims]
+        return got
+
+    hands = await asyncio.gather(*(claim_all(process) for process in [given, other] * 2))
+    everything = [delivery_id for hand in hands for delivery_id in hand]
+    # A claimer that finds every due row locked sees none: the last claims of others may be open.
+    everything += [claim.delivery_id for claim in await given.claim(each=10_000)]
+    assert len(everything) == len(set(everything)) == 10_000
+
+
+async def test_a_failure_told_after_the_lease_went_elsewhere_changes_nothing(
+    given: Given, other: Given
+) -> None:
+    slow, fast = await lost_lease(given, other)
+    await given.record(slow, RetryAt(NOON + 1), status=500)
+    assert await other.store.list_attempts(Scope(), slow.delivery_id) == []
+    await other.record(fast, Failed(), status=500)
+    assert await given.state(slow) == "failed"
+    attempts = await given.store.list_attempts(Scope(), slow.delivery_id)
+    assert [attempt.number for attempt in attempts] == [1]
+
+
+async def test_a_success_told_after_the_lease_went_elsewhere_counts(
+    given: Given, other: Given
+) -> None:
+    slow, fast = await lost_lease(given, other)
+    await other.record(fast, Failed(), status=500)
+    await given.record(slow, Delivered())
+    assert await other.state(fast) == "delivered"
+    attempts = await other.store.list_attempts(Scope(), slow.delivery_id)
+    assert [(attempt.number, attempt.status) for attempt in attempts] == [(1, 500), (2, 200)]
+
+
+async def lost_lease(given: Given, other: Given) -> tuple[Claim, Claim]:
+    """Claim a delivery in one process, and when its lease has ended in the other."""
+    await given.publish()
+    [slow] = await given.claim()
+    [fast] = await other.claim(NOON + LEASE)
+    assert fast.delivery_id == slow.delivery_id
+    return slow, fast
+
+
+async def record_all(
+    processes: Sequence[Given], claims: Sequence[Claim], status: int = 500
+) -> None:
+    """Record failures in turns, all at once."""
+    await asyncio.gather(
+        *(
+            processes[n % len(processes)].record(claim, Failed(), status=status)
+            for n, claim in enumerate(claims)
+        )
+    )
+
+
+async def test_failures_in_a_row_are_counted_exactly_in_both(given: Given, other: Given) -> None:
+    await given.set_plan(disable_after=1000)
+    await given.publish(*[given.event()] * 200)
+    await record_all([given, other], await given.claim(each=200))
+    endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
+    assert (endpoint.failing, endpoint.enabled) == (200, True)
+
+
+async def test_an_endpoint_is_disabled_once_when_both_see_the_failures(
+    given: Given, other: Given
+) -> None:
+    await given.publish(*[given.event()] * 40)
+    claims = await given.claim(each=40)
+    for process in (given, other):
+        process.hand.changes.clear()
+    await record_all([given, other], claims)
+    endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
+    assert endpoint.disabled_reason == "3 deliveries failed in a row"
+    await given.store.change_account(Scope(), given.account.id, {"name": "last"}, NOON)
+    for process in (given, other):
+        await process.hand.heard("account", given.account.id)
+        assert process.hand.changes.count(("endpoint", given.endpoint.id)) == 1
+
+
+async def disable(given: Given) -> tuple[str, int]:
+    await given.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON)
+    return "endpoint", given.endpoint.id
+
+
+async def change_account(given: Given) -> tuple[str, int]:
+    await given.store.change_account(Scope(), given.account.id, {"name": "new"}, NOON)
+    return "account", given.account.id
+
+
+async def put_project(given: Given) -> tuple[str, int]:
+    await given.set_plan(deliveries_per_hour=7)
+    return "project", given.project_id
+
+
+async def revoke_key(given: Given) -> tuple[str, int]:
+    key = ApiKey(
+        id=0,
+        scope=KeyScope.PROJECT,
+        project_id=given.project_id,
+        account_id=None,
+        name="",
+        last4="1234",
+        created_at=NOON,
+    )
+    added = await given.store.add_key(key, b"digest")
+    await given.store.revoke_key(Scope(), added.id, NOON)
+    return "key", added.id
+
+
+@pytest.mark.parametrize("change", [disable, change_account, put_project, revoke_key])
+async def test_a_change_in_one_process_is_heard_of_in_the_other(
+    given: Given, other: Given, change: Callable[[Given], Awaitable[tuple[str, int]]]
+) -> None:
+    changed = await change(other)
+    await given.hand.heard(*changed)
+
+
+async def test_work_accepted_where_nobody_delivers_is_heard_of_where_somebody_does(
+    given: Given, other: Given
+) -> None:
+    given.hand.takes = 10
+    await other.publish()
+    await until(lambda: given.hand.claims or given.endpoint.id in given.hand.hints)
+
+
+async def test_a_delivery_sent_again_elsewhere_is_heard_of(given: Given, other: Given) -> None:
+    await given.publish()
+    [claim] = await given.claim()
+    await given.record(claim, Delivered())
+    given.hand.hints.clear()
+    await other.store.resend(Scope(), claim.delivery_id, NOON)
+    await until(lambda: given.endpoint.id in given.hand.hints)
+
+
+async def test_two_processes_never_make_the_same_id(given: Given, other: Given) -> None:
+    answers = await asyncio.gather(
+        *(process.publish(*[given.event()] * 50) for process in [given, other] * 10)
+    )
+    ids = [one.event_id for answer in answers for one in answer]
+    assert len(ids) == len(set(ids)) == 1000
+    claims = await given.claim(each=1000)
+    assert len({claim.delivery_id for claim in claims} - set(ids)) == 1000
