@@ -170,13 +170,16 @@ class Producer:
             while True:
                 try:
                     streams = streams or await asyncio.open_connection("127.0.0.1", self._port)
-                    status, answer = await self._post(*streams, body, key)
+                    status, answer, more = await self._post(*streams, body, key)
                 except (OSError, asyncio.IncompleteReadError, TimeoutError):
                     self._ledger.unknown += 1
                     _close(streams)
                     streams = None
                     await asyncio.sleep(0.02)
                     continue
+                if not more:
+                    _close(streams)
+                    streams = None
                 if status == 202:
                     self._ledger.acked[msgspec.json.decode(answer)["id"]] = body
                     break
@@ -191,7 +194,8 @@ class Producer:
         writer: asyncio.StreamWriter,
         payload: bytes,
         key: str,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, bool]:
+        """Return the status, the body, and whether the connection may be used again."""
         body = b'{"account":"%s","type":"thing.happened","payload":%s}' % (
             self._account.encode(),
             payload,
@@ -206,4 +210,5 @@ class Producer:
             head_bytes = await reader.readuntil(b"\r\n\r\n")
             fields = dict(line.split(b": ", 1) for line in head_bytes.lower().splitlines()[1:-1])
             answer = await reader.readexactly(int(fields[b"content-length"]))
-        return int(head_bytes.split(maxsplit=2)[1]), answer
+        status = int(head_bytes.split(maxsplit=2)[1])
+        return status, answer, fields.get(b"connection") != b"close"

@@ -12,27 +12,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from accounting import PROJECT, Ledger, Receiver
 from ports import free_port
 
 from hooktide.demo.api import Api, ApiError
 
 KEY = "htk_" + "k" * 43
+READY_WITHIN = 30
 
 
 @dataclass
 class Server:
-    """A server on the database in ``folder``; its log is ``log``, over all its lives."""
+    """A server on the database in ``folder``, or the PostgreSQL at the URL ``database``.
+
+    Its log is ``log``, over all its lives. ``key``: the operator's; empty: it makes one.
+    """
 
     folder: Path
     log: Path
     port: int = field(default_factory=free_port)
     options: Sequence[str] = ()
     process: Process | None = None
+    database: str = ""
+    key: str = KEY
 
     @property
     def api(self) -> Api:
-        return self.client(KEY)
+        return self.client(self.key)
 
     def client(self, key: str) -> Api:
         return Api(f"http://127.0.0.1:{self.port}", key)
@@ -44,8 +51,10 @@ class Server:
 
     async def start(self) -> None:
         """Return once it is ready."""
-        self.process = await run(self.folder, self.port, self.options, self.log)
-        async with asyncio.timeout(15):
+        self.process = await run(
+            self.folder, self.port, self.options, self.log, self.database, self.key
+        )
+        async with asyncio.timeout(READY_WITHIN):
             while True:
                 assert self.process.returncode is None, self.log.read_text()[-2000:]
                 try:
@@ -62,7 +71,21 @@ class Server:
         await self.process.wait()
 
     def terminate(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    @property
+    def children(self) -> list[int]:
+        """The processes that it has started."""
+        found = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return [int(pid) for file in found for pid in file.read_text().split()]
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Return what it has logged under this name, over all its lives."""
+        lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+        return [line for line in map(msgspec.json.decode, lines) if line["event"] == event]
 
     async def ended(self, within: float) -> int:
         """Return its exit code, once it has ended by itself."""
@@ -73,7 +96,7 @@ class Server:
     async def stop(self) -> None:
         """Stop it as an operator does."""
         self.terminate()
-        assert await self.ended(15) == 0
+        assert await self.ended(READY_WITHIN) == 0
 
     def limit(self, what: int, soft: int | None) -> None:
         """Set a limit of the running process; None: none."""
@@ -87,24 +110,40 @@ class Server:
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-async def run(folder: Path, port: int, options: Sequence[str], log: Path) -> Process:
-    command = [sys.executable, "-m", "hooktide", "serve", "--database", str(folder / "hooktide.db")]
+async def run(
+    folder: Path,
+    port: int,
+    options: Sequence[str],
+    log: Path,
+    database: str = "",
+    key: str = KEY,
+) -> Process:
+    command = [sys.executable, "-m", "hooktide", "serve"]
+    command += ["--database", database or str(folder / "hooktide.db")]
+    command += ["--key-file", str(folder / "hooktide.db.key")]
     command += ["--listen", f"127.0.0.1:{port}", "--allow-network", "127.0.0.0/8", *options]
     with log.open("ab") as stream:
         return await asyncio.create_subprocess_exec(
-            *command, stdout=stream, stderr=stream, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": KEY}
+            *command, stdout=stream, stderr=stream, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": key}
         )
 
 
 @asynccontextmanager
 async def serving(
-    tmp_path: Path, *options: str, folder: Path | None = None
+    tmp_path: Path,
+    *options: str,
+    folder: Path | None = None,
+    database: str = "",
+    key: str = KEY,
+    name: str = "server",
 ) -> AsyncIterator[Server]:
     """Run a server; whatever becomes of it, its process has ended afterwards.
 
-    No fault is a reason for a stack in the log.
+    No fault is a reason for a stack in the log. ``name`` tells its log from another's.
     """
-    server = Server(folder or tmp_path, tmp_path / "server.log", options=options)
+    server = Server(
+        folder or tmp_path, tmp_path / f"{name}.log", options=options, database=database, key=key
+    )
     try:
         await server.start()
         yield server

@@ -211,6 +211,7 @@ class App:
         self.attempt_log.flush()
         try:
             async with asyncio.timeout_at(self._stop_at):
+                await self.worker.stop(0)  # events were accepted as long as the doors were open
                 await self.auth.flush()
                 await self.store.close()
         except (UnavailableError, TimeoutError) as error:

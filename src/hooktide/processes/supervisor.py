@@ -224,12 +224,15 @@ class Supervisor:
         self._stop.set()
 
     async def _stop_all(self) -> int:
-        """Stop every child; return 0 if all of them ended as they should."""
+        """Stop every child; return 0 if all of them ended as they should.
+
+        One that had only just been started dies of the signal, which is as it should be too.
+        """
         members = list(self._members)
         for member in members:
             member.signal(signal.SIGTERM)
         await asyncio.gather(*(member.end(self._end_within) for member in members))
-        return int(any(member.ended.result() for member in members))
+        return int(any(member.ended.result() not in (0, -signal.SIGTERM) for member in members))
 
     # -- children ------------------------------------------------------------------------------
 
@@ -244,18 +247,22 @@ class Supervisor:
             first = await self._start(make_key=True)
         # Only now the others: the first has made the operator key where there was none.
         members = [first, *[await self._start() for _ in range(1, self._settings.processes)]]
-        log.info(
-            "listening",
-            url=self._settings.url(self._listener.getsockname()[1]),
-            database=self._settings.database_shown,
-            processes=len(members),
-        )
         places = [Place(member, self._start, self._end_within) for member in members]
         async with asyncio.TaskGroup() as group:
             for place in places:
                 group.create_task(place.keep())
+            await asyncio.gather(*(member.up() for member in members))
+            self._announce()
             await self._roll_when_told(places)
         return 0
+
+    def _announce(self) -> None:
+        log.info(
+            "listening",
+            url=self._settings.url(self._listener.getsockname()[1]),
+            database=self._settings.database_shown,
+            processes=self._settings.processes,
+        )
 
     async def _start(self, *, make_key: bool = False) -> Member:
         ours, theirs = socket.socketpair()
