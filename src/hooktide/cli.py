@@ -11,7 +11,7 @@ from cyclopts.config import Env
 
 from hooktide import __version__
 from hooktide.app import open_store
-from hooktide.database_cli import audit, backup, migrate
+from hooktide.database_cli import audit, backup, migrate, move
 from hooktide.demo import run as run_demo
 from hooktide.demo.api import Api, ApiError
 from hooktide.dialects import load, read_shipped, shipped
@@ -139,7 +139,7 @@ def demo(*, once: bool = False, port: int = 8080) -> None:
     sys.exit(run_demo(once=once, port=port))
 
 
-for _command in (audit, backup, migrate):
+for _command in (audit, backup, migrate, move):
     app.command(_command)
 
 

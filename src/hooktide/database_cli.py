@@ -1,4 +1,4 @@
-"""The command line for whoever keeps a database: ``hooktide audit``, ``backup``, ``migrate``."""
+"""The command line for whoever keeps a database: ``audit``, ``backup``, ``migrate``, ``move``."""
 
 import asyncio
 import importlib
@@ -155,3 +155,25 @@ def _postgres(module: str) -> Any:
         raise ConfigError(
             "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="database"
         ) from None
+
+
+def move(to: str, *, database: str = _DEFAULTS.database) -> None:
+    """Take everything from a SQLite file to an empty PostgreSQL database.
+
+    Ids, secrets, keys, the log and what is pending stay what they are. The server has to be
+    stopped; start it afterwards with --database set to the URL, and --key-file to the file that it
+    had (by default the database's name and .key). The SQLite file is left as it was.
+
+    Parameters
+    ----------
+    to
+        The PostgreSQL database, like postgresql://user:password@host/name.
+    database
+        The SQLite file.
+    """
+    if Settings(database=database).on_postgres or not Settings(database=to).on_postgres:
+        raise ConfigError("give a SQLite file and a postgresql:// URL", key="to")
+    _postgres("hot")  # says what to install where the driver is missing
+    moved = asyncio.run(importlib.import_module("hooktide.store.moving").move(database, to))
+    for table, count in moved.items():
+        print(f"{count:>13,}  {table}")

@@ -1,7 +1,7 @@
 """The log's days: a partition of events, ended deliveries and attempts for each, dropped whole."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
@@ -33,30 +33,8 @@ class Partitions:
         if wanted <= self._made:
             return
         async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
-            await link.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
-            there = {name for _, name in await link.rows(self._sql["partitions"])}
-            for day in sorted(wanted):
-                await self._make_day(link, day, there)
+            await make_days(link, self._sql["partitions"], wanted)
         self._made = wanted
-
-    async def _make_day(self, link: Link, day: int, there: set[str]) -> None:
-        lower, upper = _ids_of(day)
-        for parent in PARENTS:
-            name = _name(parent, day)
-            if name not in there and not await self._in_default(link, parent, lower, upper):
-                await link.script(
-                    f"CREATE TABLE hooktide.{name} PARTITION OF hooktide.{parent} "
-                    f"FOR VALUES FROM ({lower}) TO ({upper})"
-                )
-
-    async def _in_default(self, link: Link, parent: str, lower: int, upper: int) -> bool:
-        """Whether rows of that day are in the default partition: then that is where it stays."""
-        column = "delivery_id" if parent == "attempts" else "id"
-        found = await link.value(
-            f"SELECT EXISTS (SELECT 1 FROM hooktide.{parent}_default "  # noqa: S608 - our own names
-            f"WHERE {column} >= {lower} AND {column} < {upper})"
-        )
-        return bool(found)
 
     async def drop_before(self, before: Micros, limit: int) -> int:
         """Drop the days that were over at an instant, first to last; not those something waits for.
@@ -109,6 +87,34 @@ class Partitions:
             return False
         log.info("dropped the log of a day past retention: %s", events)
         return True
+
+
+async def make_days(link: Link, partitions: str, wanted: Iterable[int]) -> None:
+    """Make these days (counted from 1970) where they are not there yet, within a transaction.
+
+    ``partitions``: the statement that lists what is there.
+    """
+    await link.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
+    there = {name for _, name in await link.rows(partitions)}
+    for day in sorted(wanted):
+        lower, upper = _ids_of(day)
+        for parent in PARENTS:
+            name = _name(parent, day)
+            if name not in there and not await _in_default(link, parent, lower, upper):
+                await link.script(
+                    f"CREATE TABLE hooktide.{name} PARTITION OF hooktide.{parent} "
+                    f"FOR VALUES FROM ({lower}) TO ({upper})"
+                )
+
+
+async def _in_default(link: Link, parent: str, lower: int, upper: int) -> bool:
+    """Whether rows of that day are in the default partition: then that is where it stays."""
+    column = "delivery_id" if parent == "attempts" else "id"
+    found = await link.value(
+        f"SELECT EXISTS (SELECT 1 FROM hooktide.{parent}_default "  # noqa: S608 - our own names
+        f"WHERE {column} >= {lower} AND {column} < {upper})"
+    )
+    return bool(found)
 
 
 def _ids_of(day: int) -> tuple[int, int]:

@@ -1,0 +1,135 @@
+"""A whole installation, taken from a SQLite file to an empty PostgreSQL database.
+
+Ids, secrets, keys, the log and what is pending stay what they are, so nobody outside notices. All
+of it is one transaction: afterwards everything is there, or nothing.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, TypeAlias
+
+import apsw
+import asyncpg
+
+from hooktide.clock import wall_clock
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.ids import made_at
+from hooktide.domain.model import DAY
+from hooktide.store.postgres.connection import Connection, Link, connect
+from hooktide.store.postgres.migrating import migrate
+from hooktide.store.postgres.partitions import make_days
+from hooktide.store.queries import load_queries
+from hooktide.store.sqlite.connection import lock, open_writer
+
+Row: TypeAlias = tuple[Any, ...]
+
+_SAME = {
+    "projects": "id, name, config, created_at, changed_at, removed_at",
+    "accounts": "id, project_id, reference, name, plan, created_at, removed_at",
+    "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
+    "disabled_reason, disabled_at, failing, stale_before, stale_reason, created_at, changed_at, "
+    "removed_at",
+    "secrets": "endpoint_id, created_at, sealed, retires_at",
+    "idempotency": "project_id, key, digest, event_id, deliveries",
+    "usage": "account_id, minute, deliveries",
+    "keys": "id, digest, scope, project_id, account_id, name, last4, created_at, used_at, "
+    "revoked_at",
+    "bins": "id, token, project_id, account_id, script, created_at, expires_at",
+    "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
+    "verdict, reason",
+}
+_EVENTS = "id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload"
+_QUEUE = (
+    "id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, due_at, claim, "
+    "reason"
+)
+_ENDED = (
+    "id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, ended_at, reason"
+)
+_ATTEMPT = (
+    "started_at, duration, status, error, detail, request_head, response_head, response_body, "
+    "response_truncated"
+)
+_WAITING = "state IN ('pending', 'held')"
+_SELECT_QUEUE = (
+    "SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, "  # noqa: S608 - our own text
+    "CASE WHEN state = 'held' THEN NULL WHEN claim > 0 THEN :now ELSE due_at END, 0, reason "
+    f"FROM deliveries WHERE {_WAITING}"
+)
+_SELECT_ATTEMPTS = (
+    f"SELECT a.id & ~2047, a.id & 2047, d.account_id, {_ATTEMPT} "  # noqa: S608 - our own text
+    "FROM attempts AS a JOIN deliveries AS d ON d.id = a.id & ~2047"
+)
+
+
+async def move(path: str, url: str) -> dict[str, int]:
+    """Copy the database file at ``path`` to the PostgreSQL at ``url``; return the rows by table.
+
+    The file is left as it was. No server may use it meanwhile, and none the other yet.
+
+    :raises ConfigError: a server uses the file, or the other database is not empty.
+    """
+    descriptor = lock(path)
+    try:
+        source = open_writer(path)
+        try:
+            await migrate(url)
+            return await _copy(source, await connect(url))
+        finally:
+            source.close()
+    finally:
+        os.close(descriptor)
+
+
+async def _copy(source: apsw.Connection, target: Connection) -> dict[str, int]:
+    try:
+        async with target.transaction():
+            if await target.fetchval("SELECT count(*) FROM hooktide.projects"):
+                raise ConfigError(
+                    "there are projects in the PostgreSQL database already; move to an empty one",
+                    key="to",
+                )
+            await _make_days(source, target)
+            return {
+                table: await _put(target, table, columns, rows)
+                for table, columns, rows in _tables(source)
+            }
+    except asyncpg.PostgresError as error:
+        raise ConfigError(f"PostgreSQL refused: {error}", key="to") from error
+    finally:
+        await target.close()
+
+
+def _tables(source: apsw.Connection) -> Iterable[tuple[str, str, Iterable[Row]]]:
+    now = {"now": wall_clock()}
+    for table, columns in _SAME.items():
+        yield table, columns, source.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - our own text
+    events = source.execute(f"SELECT {_EVENTS} FROM events")  # noqa: S608 - our own text
+    yield "events", _EVENTS, ((*row[:5], bool(row[5]), *row[6:]) for row in events)
+    yield "queue", _QUEUE, source.execute(_SELECT_QUEUE, now)
+    ended = f"SELECT {_ENDED} FROM deliveries WHERE NOT {_WAITING}"  # noqa: S608 - our own text
+    yield "ended", _ENDED, source.execute(ended)
+    attempts = source.execute(_SELECT_ATTEMPTS)
+    columns = f"delivery_id, number, account_id, {_ATTEMPT}"
+    yield "attempts", columns, ((*row[:-1], bool(row[-1])) for row in attempts)
+
+
+async def _put(target: Connection, table: str, columns: str, rows: Iterable[Row]) -> int:
+    done = await target.copy_records_to_table(
+        table, schema_name="hooktide", columns=columns.split(", "), records=_slowly(rows)
+    )
+    return int(done.rpartition(" ")[2])
+
+
+async def _slowly(rows: Iterable[Row]) -> AsyncIterator[Row]:
+    for row in rows:
+        yield row
+
+
+async def _make_days(source: apsw.Connection, target: Connection) -> None:
+    """Make the log's days, from the oldest event's on."""
+    [[first]] = list(source.execute("SELECT min(id) FROM events"))
+    today = wall_clock() // DAY
+    oldest = today if first is None else made_at(first) // DAY
+    partitions = load_queries("hooktide.store.postgres")["partitions"]
+    await make_days(Link(target), partitions, range(min(oldest, today), today + 1))

@@ -1,0 +1,103 @@
+"""From a SQLite file to PostgreSQL: nobody outside notices."""
+
+from pathlib import Path
+
+import pytest
+from postgreskit import database
+from storekit import KEY, NOON, Given, Place
+
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import Scope
+from hooktide.domain.verdict import Delivered, Failed, RetryAt
+from hooktide.store.moving import move
+
+
+async def lived(given: Given) -> None:
+    """Let an installation have some of everything."""
+    given.hand.takes = 3
+    await given.publish(*[given.event(idempotency_key=f"k{n}") for n in range(4)])
+    first, second, third = given.hand.claims
+    await given.record(first, Delivered())
+    await given.record(second, RetryAt(NOON + 10**6), status=500)
+    await given.record(third, Failed(), status=None)
+    await given.add_endpoint("invoice.sent", url="https://other.example.com/")
+    given.hand.takes = 0
+    await given.set_plan(deliveries_per_hour=1)
+    await given.publish(given.event(), given.event())
+
+
+async def seen(given: Given) -> list[object]:
+    """Return what the store shows of itself."""
+    store = given.store
+    deliveries = (await store.list_deliveries(Scope(), None, 100)).items
+    return [
+        await store.list_projects(Scope()),
+        (await store.list_accounts(Scope(), None, 100)).items,
+        (await store.list_endpoints(Scope(), None, 100)).items,
+        await store.get_endpoint(Scope(), given.endpoint.id),
+        (await store.list_events(Scope(), None, 100)).items,
+        deliveries,
+        [await store.list_attempts(Scope(), one.id) for one in deliveries],
+    ]
+
+
+async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
+    given = Given(Place(str(tmp_path / "hooktide.db")))
+    await given.open()
+    await given.begin()
+    await lived(given)
+    before = await seen(given)
+    await given.close()
+    async with database() as url:
+        moved = await move(given.place.url, url)
+        assert moved["events"] == 6
+        assert moved["queue"] == 4
+        assert moved["ended"] == 2
+        assert moved["attempts"] == 3
+        there = Given(Place(url), project_id=given.project_id)
+        there.account, there.endpoint = given.account, given.endpoint
+        await there.open(KEY)
+        assert await seen(there) == before
+        [again] = await there.publish(there.event(idempotency_key="k2"))
+        assert again.replayed
+        await there.set_plan(deliveries_per_hour=None)
+        assert await there.store.release_held(NOON, 100) == 2
+        claims = await there.claim(NOON + 10**9)
+        assert sorted(claim.attempt for claim in claims) == [1, 1, 1, 2]
+        await there.close()
+
+
+async def test_what_a_server_held_when_it_died_is_due(tmp_path: Path) -> None:
+    given = Given(Place(str(tmp_path / "hooktide.db")))
+    await given.open()
+    await given.begin()
+    given.hand.takes = 1
+    await given.publish()
+    await given.close()
+    async with database() as url:
+        await move(given.place.url, url)
+        there = Given(Place(url), endpoint=given.endpoint)
+        await there.open()
+        [claim] = await there.claim(there.store.clock())
+        assert claim.delivery_id == given.hand.claims[0].delivery_id
+        await there.close()
+
+
+async def test_a_running_server_is_not_moved_from_under_its_feet(tmp_path: Path) -> None:
+    given = Given(Place(str(tmp_path / "hooktide.db")))
+    await given.open()
+    async with database() as url:
+        with pytest.raises(ConfigError, match="another hooktide server"):
+            await move(given.place.url, url)
+    await given.close()
+
+
+async def test_nothing_is_moved_to_where_something_is(tmp_path: Path) -> None:
+    given = Given(Place(str(tmp_path / "hooktide.db")))
+    await given.open()
+    await given.begin()
+    await given.close()
+    async with database() as url:
+        await move(given.place.url, url)
+        with pytest.raises(ConfigError, match="move to an empty one"):
+            await move(given.place.url, url)
