@@ -153,12 +153,17 @@ _numbers = itertools.count(1)
 
 
 @contextlib.asynccontextmanager
-async def database(of: Cluster | None = None) -> AsyncIterator[str]:
-    """Make a database whose schema is up to date; gives its URL, and drops it afterwards."""
+async def database(of: Cluster | None = None, *, migrated: bool = True) -> AsyncIterator[str]:
+    """Make a database whose schema is up to date; gives its URL, and drops it afterwards.
+
+    ``migrated``: or one with nothing in it.
+    """
     of = of or shared()
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    await _make_template(of)
-    await _run(of, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    if migrated:
+        await _make_template(of)
+    template = TEMPLATE if migrated else "template1"
+    await _run(of, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield of.url(name)
     finally:

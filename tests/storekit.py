@@ -3,14 +3,15 @@
 import asyncio
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from hooktide.dialects import load
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import (
     MINUTE,
     SECOND,
@@ -28,6 +29,8 @@ from hooktide.store.postgres import open_postgres
 from hooktide.store.sqlite import open_sqlite
 from hooktide.vault import Vault
 
+T = TypeVar("T")
+
 NOON: Micros = 1_767_268_800 * SECOND
 LEASE = MINUTE
 KEY = b"k" * 32
@@ -38,6 +41,16 @@ async def until(true: Callable[[], object], within: float = 30) -> None:
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.005)
+
+
+async def at_last(ask: Callable[[], Awaitable[T]], within: float = 30) -> T:
+    """Ask as a caller does who asks again while the database is away."""
+    async with asyncio.timeout(within):
+        while True:
+            try:
+                return await ask()
+            except UnavailableError:
+                await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -120,6 +133,10 @@ class Given:
         if listens:
             self.store.listen(self.hand)
         self.store.watch(self.hand.changed)
+
+    def another(self) -> "Given":
+        """Return another process on the database, which is not open yet."""
+        return dataclasses.replace(self, hand=Hand(), opened=False)
 
     async def close(self) -> None:
         if self.opened:

@@ -5,11 +5,10 @@ its own.
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
-from storekit import LEASE, NOON, Given, Hand, Place, until
+from storekit import LEASE, NOON, Given, Place, until
 
 from hooktide.domain.errors import LimitError
 from hooktide.domain.model import (
@@ -32,7 +31,7 @@ async def other(given: Given, place: Place) -> AsyncIterator[Given]:
     if place.is_file:
         yield given
         return
-    other = dataclasses.replace(given, hand=Hand(), opened=False)
+    other = given.another()
     await other.open(listens=False)
     yield other
     await other.close()

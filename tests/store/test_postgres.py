@@ -1,0 +1,188 @@
+"""What only a store in PostgreSQL promises: of others in the middle of something, and of breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+from ports import free_port
+from postgreskit import database
+from storekit import KEY, NOON, Given, Place, at_last, until
+
+from hooktide.domain.errors import ConfigError, UnavailableError
+from hooktide.domain.ids import NODES
+from hooktide.domain.model import Scope
+from hooktide.domain.project import Project
+from hooktide.store.base import Accepted, AddResult, KeyReused
+from hooktide.store.postgres import open_postgres
+from hooktide.store.queries import load_queries
+from hooktide.vault import Vault
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+BREAK_ALL = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+@pytest.fixture
+def kind() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+async def aside(place: Place) -> AsyncIterator[Connection]:
+    """Another's connection, in the middle of a transaction."""
+    connection = await asyncpg.connect(place.url)
+    await connection.execute("BEGIN")
+    yield connection
+    connection.terminate()
+
+
+async def until_one_waits(aside: Connection) -> None:
+    """Return when somebody waits for what this connection has locked."""
+    waiting = """SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
+    async with asyncio.timeout(30):
+        while not await aside.fetchval(waiting):
+            await asyncio.sleep(0.005)
+
+
+def test_both_databases_have_the_same_statements_in_the_same_order() -> None:
+    sqlite, postgres = (
+        list(load_queries(f"hooktide.store.{name}", "queries.sql"))
+        for name in ("sqlite", "postgres")
+    )
+    assert sqlite == postgres
+
+
+@pytest.mark.parametrize("per_hour", [None, 10])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_an_event_waits_for_whoever_is_using_its_key(
+    given: Given, aside: Connection, per_hour: int | None, end: str
+) -> None:
+    await given.set_plan(deliveries_per_hour=per_hour)
+    await given.publish()
+    await aside.execute(
+        "INSERT INTO hooktide.idempotency VALUES ($1, 'k', 'a', 4711, 1)", given.project_id
+    )
+    event = given.event(idempotency_key="k", digest=b"b")
+    asked = asyncio.create_task(at_last(lambda: given.store.add_events([event], NOON)))
+    await until_one_waits(aside)
+    await aside.execute(end)
+    [answer] = await asked
+    expected: type[AddResult] = KeyReused if end == "COMMIT" else Accepted
+    assert isinstance(answer, expected)
+    assert (await given.store.counts()).pending == 1 + (end == "ROLLBACK")
+
+
+async def test_what_has_to_be_done_again_is_counted_once_in_the_plans_hour(
+    given: Given, aside: Connection
+) -> None:
+    await given.set_plan(deliveries_per_hour=2)
+    await aside.execute(
+        "UPDATE hooktide.accounts SET version = version + 1 WHERE id = $1", given.account.id
+    )
+    events = [given.event(idempotency_key=key, digest=b"d") for key in ("k1", "k2")]
+    asked = asyncio.create_task(at_last(lambda: given.publish(*events)))
+    await until_one_waits(aside)
+    await aside.execute("COMMIT")
+    await asked
+    counts = await given.store.counts()
+    assert (counts.pending, counts.held) == (2, 0)
+
+
+async def test_a_claim_passes_over_what_another_is_claiming(
+    given: Given, aside: Connection
+) -> None:
+    await given.publish(*[given.event() for _ in range(3)])
+    await aside.fetch("SELECT 1 FROM hooktide.queue LIMIT 1 FOR UPDATE")
+    assert len(await given.claim()) == 2
+
+
+async def test_a_disable_waits_for_whoever_is_claiming(given: Given, aside: Connection) -> None:
+    """Else it could be answered, and a claim that began before it be committed after it."""
+    endpoint_id = given.endpoint.id
+    held = "SELECT 1 FROM hooktide.endpoints WHERE id = $1 FOR SHARE"
+    await aside.fetch(held, endpoint_id)
+    asked = asyncio.create_task(
+        at_last(lambda: given.store.disable_endpoint(Scope(), endpoint_id, "x", NOON))
+    )
+    await until_one_waits(aside)
+    assert (await given.store.get_endpoint(Scope(), endpoint_id)).enabled
+    await aside.execute("COMMIT")
+    assert not (await asked).enabled
+
+
+async def test_after_a_break_everything_may_have_changed_and_changes_are_heard_again(
+    given: Given, aside: Connection
+) -> None:
+    other = given.another()
+    await other.open(listens=False)
+    await aside.execute(BREAK_ALL)
+    # Twice: when the connection is lost, and when there is another one that hears.
+    await until(lambda: given.hand.changes.count(("everything", 0)) >= 2)
+    await at_last(lambda: other.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON))
+    await given.hand.heard("endpoint", given.endpoint.id)
+    await at_last(lambda: given.store.check())
+    await other.close()
+
+
+async def test_who_publishes_again_after_a_break_publishes_once(
+    given: Given, aside: Connection
+) -> None:
+    published: list[Accepted] = []
+
+    async def publish(key: str) -> None:
+        event = given.event(idempotency_key=key, digest=b"d")
+        published.extend(await at_last(lambda: given.publish(event)))
+
+    async def publish_all() -> None:
+        for start in range(0, 100, 5):
+            await asyncio.gather(*(publish(f"k{n}") for n in range(start, start + 5)))
+
+    async def break_now_and_then() -> None:
+        for count in range(0, 100, 10):
+            await until(lambda: len(published) >= count)  # noqa: B023 - awaited at once
+            await aside.execute(BREAK_ALL)
+
+    await asyncio.gather(break_now_and_then(), publish_all())
+    assert (await at_last(given.store.counts)).pending == 100
+    assert len({one.event_id for one in published}) == 100
+
+
+async def test_processes_that_start_at_once_on_an_empty_database_all_open() -> None:
+    async with database(migrated=False) as url:
+        stores = await asyncio.gather(*(open_postgres(url, Vault(KEY), NOON) for _ in range(5)))
+        made = [
+            await store.put_project(Project(name=f"p{n}", title=""), NOON)
+            for n, store in enumerate(stores)
+        ]
+        assert len({row.id % NODES for row in made}) == 5
+        for store in stores:
+            await store.close()
+
+
+async def test_a_server_that_answers_before_it_has_written_is_refused(
+    given: Given, aside: Connection
+) -> None:
+    await aside.execute("COMMIT")
+    name = given.place.url.rpartition("/")[2]
+    await aside.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    with pytest.raises(ConfigError, match="synchronous_commit = off"):
+        await given.place.open()
+
+
+async def test_a_database_of_a_newer_version_is_refused(given: Given, aside: Connection) -> None:
+    await aside.execute("INSERT INTO hooktide.migrations VALUES (999, 'later'); COMMIT")
+    with pytest.raises(ConfigError, match="start the newer Hooktide"):
+        await given.place.open()
+
+
+async def test_a_database_that_is_not_there_is_told_from_a_server_that_is_not(
+    given: Given,
+) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        await Place(given.place.url + "_not").open()
+    with pytest.raises(UnavailableError):
+        await Place(f"postgresql://hooktide@127.0.0.1:{free_port()}/none").open()
