@@ -187,3 +187,14 @@ async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine) ->
     await engine.worker.stop(0.05)
     [claim] = await engine.given.claim(engine.clock())
     assert claim.attempt == 1
+
+
+async def test_what_was_being_accepted_when_a_worker_stopped_is_given_back(engine: Engine) -> None:
+    await engine.worker.stop(1)
+    await engine.given.publish()
+    claims = await engine.given.claim(engine.clock())
+    engine.worker.handed_over(claims)
+    await engine.worker.stop(0)
+    [again] = await engine.given.claim(engine.clock())
+    assert again.delivery_id == claims[0].delivery_id
+    assert engine.receivers.sent == []

@@ -56,6 +56,7 @@ FIRSTS_PER_RETRY = 4
 RESCAN_EVERY = 5.0
 """Seconds between two looks for what nobody told us of: what another process left behind."""
 CLAIM_AGAIN_AFTER = 1.0
+FINISH_CLAIM_WITHIN = 2.0
 
 
 class Lane:
@@ -131,6 +132,7 @@ class Worker:
         self._blocked: dict[int, deque[Lane]] = {}
         self._ready: deque[Lane] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cut_off: list[Claim] = []
         self._active = 0
         self._waiting = 0
         self._waiting_bytes = 0
@@ -163,21 +165,31 @@ class Worker:
         After ``within`` seconds what is still out is cut off and given back. May be called again:
         an event that was being accepted may have been handed over since.
         """
+        until = self._loop.time() + within
         self._stopping = True
-        self._wake.set()
-        if self._running is not None:
-            await self._running  # cut off, a claim that is under way would wait for its lease's end
+        await self._stop_claiming()
         claims = [claim for lane in self._lanes.values() for claim in lane.drain()]
         self._waiting = 0
         if claims:
             await self._store.release(claims, self._clock())
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within)
+            await asyncio.wait(self._tasks, timeout=max(0.0, until - self._loop.time()))
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        cut_off, self._cut_off = self._cut_off, []
+        if cut_off:
+            await self._store.release(cut_off, self._clock())
         await self._store.recorded()
+
+    async def _stop_claiming(self) -> None:
+        """Let a claim that is under way come in: cut off, it would wait for its lease's end."""
+        self._wake.set()
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=FINISH_CLAIM_WITHIN)
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
 
     async def try_now(self, claim: Claim) -> Attempt | None:
         """Make the attempt of a claim at once, outside the lanes; for tests that someone awaits."""
@@ -297,7 +309,7 @@ class Worker:
             elif isinstance(done.verdict, RetryAt) and done.verdict.pause_endpoint:
                 self._pause(lane, done, done.verdict)
         except asyncio.CancelledError:
-            await self._store.release([claim], self._clock())
+            self._cut_off.append(claim)
         except Exception:
             log.exception("a bug stopped delivery %016x", claim.delivery_id)
             self._deliverer.give_up(claim)
