@@ -55,11 +55,12 @@ class Database:
             try:
                 yield Link(connection)
             except BaseException as error:
-                if isinstance(error, Exception) and not connection.is_in_transaction():
-                    self._give_back(connection)
-                else:
-                    connection.terminate()
                 trouble = translated(error)
+                broken = isinstance(trouble, UnavailableError) or not isinstance(error, Exception)
+                if broken or connection.is_in_transaction():
+                    connection.terminate()
+                else:
+                    self._give_back(connection)
                 if trouble is error:
                     raise
                 raise trouble from error
@@ -224,6 +225,7 @@ _AWAY = (
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server has said goodbye, but the connection is still open
     OSError,
     TimeoutError,
 )
