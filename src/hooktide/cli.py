@@ -11,9 +11,9 @@ from cyclopts.config import Env
 
 from hooktide import __version__
 from hooktide.app import open_store
-from hooktide.database_cli import audit, backup, migrate, move
+from hooktide.database_cli import audit, backup, migrate, move, sizes
 from hooktide.demo import run as run_demo
-from hooktide.demo.api import Api, ApiError
+from hooktide.demo.api import ApiError, operator_api
 from hooktide.dialects import load, read_shipped, shipped
 from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError
 from hooktide.domain.model import Scope
@@ -110,11 +110,7 @@ async def _apply_to_database(project: Project, settings: Settings) -> list[str]:
 
 
 async def _apply_to_server(name: str, text: str, server: str | None, key: str | None) -> list[str]:
-    key = key or os.environ.get("HOOKTIDE_OPERATOR_KEY", "")
-    if not key:
-        raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
-    api = Api(server or os.environ.get("HOOKTIDE_SERVER", "http://127.0.0.1:8080"), key)
-    answer = await api.put_toml(f"/v1/projects/{name}", text)
+    answer = await operator_api(server, key).put_toml(f"/v1/projects/{name}", text)
     return list(answer["changes"])
 
 
@@ -139,7 +135,7 @@ def demo(*, once: bool = False, port: int = 8080) -> None:
     sys.exit(run_demo(once=once, port=port))
 
 
-for _command in (audit, backup, migrate, move):
+for _command in (audit, backup, migrate, move, sizes):
     app.command(_command)
 
 

@@ -1,4 +1,4 @@
-"""The command line for whoever keeps a database: ``audit``, ``backup``, ``migrate``, ``move``."""
+"""What the command line has for whoever keeps a database: audit, backup, migrate, move, sizes."""
 
 import asyncio
 import importlib
@@ -6,9 +6,13 @@ import shlex
 import sys
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
 
 from hooktide.clock import wall_clock
+from hooktide.demo.api import operator_api
 from hooktide.domain.errors import ConfigError
 from hooktide.settings import Settings, without_password
 from hooktide.store.audit import NOT_CHECKED, Finding
@@ -16,6 +20,8 @@ from hooktide.store.migrate import Migration
 from hooktide.store.sqlite.audit import audit_sqlite
 from hooktide.store.sqlite.backup import back_up
 from hooktide.store.sqlite.migrating import migrate_sqlite, missing_in_sqlite
+from hooktide.store.sqlite.sizes import sizes_in_sqlite
+from hooktide.web.api.sizes import SizeOut, Sizes, shown
 
 _DEFAULTS = Settings()
 
@@ -33,7 +39,7 @@ def audit(*, database: str = _DEFAULTS.database) -> None:
     """
     broken = asyncio.run(_print_findings(Settings(database=database)))
     if broken:
-        print(f"{broken} of these are broken")
+        print(f"{broken} of these {'is' if broken == 1 else 'are'} broken")
         sys.exit(1)
 
 
@@ -140,6 +146,58 @@ def _migrate(settings: Settings) -> None:
 
 def _listed(left: list[Migration]) -> str:
     return "missing: " + ", ".join(f"{each.number} {each.name}" for each in left)
+
+
+def sizes(
+    *,
+    server: str | None = None,
+    key: Annotated[str | None, Parameter(show=True)] = None,
+    database: str | None = None,
+) -> None:
+    """Show how much is kept of each project.
+
+    Reads the whole log, which takes a while on a large database and holds nothing up.
+
+    Parameters
+    ----------
+    server
+        The running server to ask. [http://127.0.0.1:8080]
+    key
+        Its operator key. [HOOKTIDE_OPERATOR_KEY]
+    database
+        Instead of asking a server: its database, which it may be using. With --server it is not
+        looked at.
+    """
+    if database is not None and server is None:
+        rows = asyncio.run(_sizes_in(Settings(database=database)))
+    else:
+        rows = asyncio.run(_sizes_at(server, key))
+    print(_row("project", "events", "deliveries", "attempts", "payload MB", "oldest event"))
+    for row in rows:
+        counts = [f"{each:,}" for each in (row.events, row.deliveries, row.attempts)]
+        megabytes = f"{row.payload_bytes / 1e6:,.1f}"
+        print(_row(row.project, *counts, megabytes, row.oldest_event_at or "-"))
+
+
+SIZES_WITHIN = 1800.0
+
+
+async def _sizes_in(settings: Settings) -> list[SizeOut]:
+    if settings.on_postgres:
+        found = await _postgres("sizes").sizes_in_postgres(settings.database)
+    else:
+        found = sizes_in_sqlite(settings.database)
+    return [shown(size) for size in found]
+
+
+async def _sizes_at(server: str | None, key: str | None) -> list[SizeOut]:
+    answer = await operator_api(server, key, SIZES_WITHIN).get("/v1/sizes")
+    return msgspec.convert(answer, Sizes).items
+
+
+def _row(project: str, *columns: str) -> str:
+    *numbers, oldest = columns
+    return f"{project:<24}" + "".join(f" {number:>14}" for number in numbers) + f"  {oldest}"
 
 
 def _postgres(module: str) -> Any:

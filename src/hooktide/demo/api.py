@@ -4,11 +4,14 @@ Deliveries never go this way: it talks to one server, whose URL the operator gav
 """
 
 import asyncio
+import os
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+
+from hooktide.domain.errors import ConfigError
 
 TIMEOUT = 30.0
 
@@ -25,10 +28,22 @@ class ApiError(Exception):
         self.code = code
 
 
-class Api:
-    """One server and the key that its calls are made with."""
+def operator_api(server: str | None, key: str | None, within: float = TIMEOUT) -> "Api":
+    """Return a client for an operator; what is not given is the environment's, or the default.
 
-    def __init__(self, server: str, key: str) -> None:
+    :raises ConfigError: there is no key.
+    """
+    key = key or os.environ.get("HOOKTIDE_OPERATOR_KEY", "")
+    if not key:
+        raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
+    server = server or os.environ.get("HOOKTIDE_SERVER", "http://127.0.0.1:8080")
+    return Api(server, key, within)
+
+
+class Api:
+    """One server, the key that its calls are made with, and how many seconds one may take."""
+
+    def __init__(self, server: str, key: str, within: float = TIMEOUT) -> None:
         parts = urlsplit(server.rstrip("/"))
         self.server = server.rstrip("/")
         self._host = parts.hostname or ""
@@ -37,6 +52,7 @@ class Api:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._key = key
+        self._within = within
         if parts.scheme not in {"http", "https"} or not self._host:
             raise ApiError(0, "invalid_server", f"{server!r} is not like http://127.0.0.1:8080")
 
@@ -91,7 +107,7 @@ class Api:
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._within):
                 reader, writer = await asyncio.open_connection(
                     self._host, self._port, ssl=self._tls
                 )

@@ -141,6 +141,18 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     oldest_due_at: Micros | None
 
 
+class ProjectSize(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is kept of a project; ``oldest_at`` is when the oldest event was accepted."""
+
+    project_id: int
+    name: str
+    events: int
+    deliveries: int
+    attempts: int
+    payload_bytes: int
+    oldest_at: Micros | None
+
+
 class Store(Protocol):
     """One database. See the module's docstring for what all methods have in common."""
 
@@ -230,6 +242,13 @@ class Store(Protocol):
 
     async def counts(self) -> Counts:
         """Count what waits."""
+
+    async def sizes(self) -> Sequence[ProjectSize]:
+        """Count what is kept of each project, by name.
+
+        Reads the whole log, which may take minutes; nothing else waits for it, and who asks
+        meanwhile gets the same answer.
+        """
 
     # -- projects and accounts -----------------------------------------------------------------
 

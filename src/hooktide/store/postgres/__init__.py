@@ -29,14 +29,16 @@ from hooktide.store.postgres.nodes import Node, read_clock
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.queue import Queue
 from hooktide.store.postgres.signals import Signals
+from hooktide.store.postgres.sizes import Sizes, sizes_in_postgres
 from hooktide.store.postgres.writer import Writer
 from hooktide.store.queries import load_queries
+from hooktide.store.sizes import Counting
 from hooktide.vault import Vault
 
 CONNECTIONS = 10
 
 
-class PostgresStore(Log, Queue, Bins):
+class PostgresStore(Log, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: FarClock) -> None:
@@ -51,6 +53,7 @@ class PostgresStore(Log, Queue, Bins):
         self._partitions = Partitions(db, self._sql)
         self._hot = HotPath(self._sql, self._ids, LEASE)
         self._writer = Writer(db, self._hot, self._signals)
+        self._sizes = Counting(lambda: sizes_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
         """Check what has to be right, and begin to hear the other processes.
@@ -75,6 +78,7 @@ class PostgresStore(Log, Queue, Bins):
 
     async def close(self) -> None:
         await self._writer.recorded()
+        await self._sizes.close()
         await self._signals.stop()
         await self._node.stop()
         self._db.close()

@@ -1,12 +1,8 @@
 """Asks a PostgreSQL database, while servers use it, whether all holds that has to."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
-from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.store.audit import (
     CHECKS,
@@ -18,9 +14,8 @@ from hooktide.store.audit import (
     naming,
     parameters,
 )
-from hooktide.store.migrate import load_migrations, missing
-from hooktide.store.postgres.connection import Connection, Link, connect, translated
-from hooktide.store.postgres.migrating import applied
+from hooktide.store.postgres.connection import Link
+from hooktide.store.postgres.reading import reading
 from hooktide.store.queries import load_queries
 from hooktide.store.rows import read_project_json
 
@@ -39,31 +34,9 @@ async def audit_postgres(url: str, now: Micros | None = None) -> AsyncIterator[F
     """
     statements = load_queries(__package__, "audit.sql")
     clock = load_queries(__package__)["clock"]
-    async with _connection(url) as connection:
-        await _check_schema(connection)
-        link = Link(connection)
+    async with reading(url) as link:
         for check in CHECKS:
             yield await _run(link, check, statements, now or await link.value(clock))
-
-
-@asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[Connection]:
-    connection = await connect(url, pooled=True)  # a pooler may be between, or not
-    try:
-        yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise translated(error) from error
-    finally:
-        connection.terminate()
-
-
-async def _check_schema(connection: Connection) -> None:
-    if missing(load_migrations(__package__), await applied(connection)):
-        raise ConfigError(
-            "the database is not on this program's schema: bring it up to date with hooktide "
-            "migrate, or by starting a server",
-            key="database",
-        )
 
 
 async def _run(link: Link, check: Check, statements: dict[str, str], now: Micros) -> Finding:

@@ -21,6 +21,7 @@ from hooktide.store.sqlite.hot import HotPath
 from hooktide.store.sqlite.log import Log
 from hooktide.store.sqlite.part import Readers
 from hooktide.store.sqlite.queue import Queue
+from hooktide.store.sqlite.sizes import SizeCounter, Sizes
 from hooktide.store.sqlite.writer import Writer
 from hooktide.vault import Vault
 
@@ -28,7 +29,7 @@ ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""
 
 
-class SqliteStore(Log, Queue, Bins):
+class SqliteStore(Log, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in one SQLite file."""
 
     def __init__(self, path: str, vault: Vault, now: Micros) -> None:
@@ -48,6 +49,7 @@ class SqliteStore(Log, Queue, Bins):
         self.clock = SteadyClock()
         self._ids = IdMaker(floor=last)
         self._readers = Readers(path)
+        self._sizes = SizeCounter(path)
         self._hot = HotPath(db, self._sql, self._ids, LEASE)
         self._checkpointer = Checkpointer(path, db)
         self._writer = Writer(db, self._hot, self._checkpointer.after_commit)
@@ -60,6 +62,7 @@ class SqliteStore(Log, Queue, Bins):
 
     async def close(self) -> None:
         await self._writer.close()
+        await self._sizes.close()
         await asyncio.to_thread(self._checkpointer.close)
         self._readers.close()
         self._hot.db.close()

@@ -1,6 +1,6 @@
 """Reading a database beside the server that has it: its lock file is against a second writer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,10 +13,12 @@ INTERRUPTIBLE_EVERY = 1_000_000
 
 
 @contextmanager
-def beside(path: str) -> Iterator[apsw.Connection]:
+def beside(path: str, stop: Callable[[], bool] = lambda: False) -> Iterator[apsw.Connection]:
     """Lend a connection that only reads and changes nothing, not even where the log ends.
 
-    :raises ConfigError: there is no such database, or it is not one.
+    A statement that runs when ``stop`` says so ends there.
+
+    :raises ConfigError: there is no such database, or it is not one; or a statement was ended.
     """
     if not Path(path).is_file():
         raise ConfigError(f"there is no database at {path}", key="database")
@@ -25,7 +27,7 @@ def beside(path: str) -> Iterator[apsw.Connection]:
         try:
             db.set_busy_timeout(5000)
             # A statement runs for long and hears of no Ctrl-C; this gives Python its turns.
-            db.set_progress_handler(lambda: False, INTERRUPTIBLE_EVERY)
+            db.set_progress_handler(stop, INTERRUPTIBLE_EVERY)
             yield db
         finally:
             db.close()

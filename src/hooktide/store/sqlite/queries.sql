@@ -325,3 +325,16 @@ DELETE FROM bin_requests WHERE bin_id = :bin_id
 
 -- name: any_secret
 SELECT sealed FROM secrets LIMIT 1
+
+-- name: sizes
+-- A delivery knows how many attempts it has, so the attempts themselves are not read.
+SELECT p.id, p.name, coalesce(e.events, 0), coalesce(d.deliveries, 0), coalesce(d.attempts, 0),
+    coalesce(e.payload_bytes, 0), e.oldest >> 11
+FROM projects AS p
+LEFT JOIN (
+    SELECT project_id, count(*) AS events, sum(length(payload)) AS payload_bytes, min(id) AS oldest
+    FROM events GROUP BY project_id) AS e ON e.project_id = p.id
+LEFT JOIN (
+    SELECT project_id, count(*) AS deliveries, sum(attempts) AS attempts
+    FROM deliveries GROUP BY project_id) AS d ON d.project_id = p.id
+WHERE p.removed_at IS NULL OR e.events > 0 ORDER BY p.name, p.id

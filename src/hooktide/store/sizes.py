@@ -1,0 +1,49 @@
+"""Counting what is kept: long, so it is done once for all who ask meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from hooktide.domain.errors import HooktideError
+from hooktide.store.base import ProjectSize
+
+
+class Counting:
+    """Counts by ``count``, one at a time."""
+
+    def __init__(self, count: Callable[[], Awaitable[Sequence[ProjectSize]]]) -> None:
+        self._count = count
+        self._running: asyncio.Task[Sequence[ProjectSize]] | None = None
+
+    async def result(self) -> Sequence[ProjectSize]:
+        """Count, or wait for the count that runs.
+
+        :raises UnavailableError: the database did not answer.
+        """
+        if self._running is None or self._running.done():
+            self._running = asyncio.ensure_future(self._count())
+        return await asyncio.shield(self._running)
+
+    async def close(self) -> None:
+        """End the count that runs."""
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(HooktideError, asyncio.CancelledError):
+                await self._running
+
+
+def read_sizes(rows: Iterable[Any]) -> list[ProjectSize]:
+    """Read the rows of ``sizes``."""
+    return [
+        ProjectSize(
+            project_id=row[0],
+            name=row[1],
+            events=row[2],
+            deliveries=row[3],
+            attempts=row[4],
+            payload_bytes=row[5],
+            oldest_at=row[6],
+        )
+        for row in rows
+    ]
