@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 
+import structlog
 import uvloop
 
 from hooktide.domain.errors import HooktideError, UnavailableError
@@ -29,6 +30,8 @@ from hooktide.processes.channel import (
 from hooktide.processes.single import Process, open_app, show_key, tune
 
 ANSWER_WITHIN = 3.0
+
+log = structlog.get_logger("hooktide")
 
 
 class Child:
@@ -66,10 +69,12 @@ class Child:
                     self._told(numbers)
                 case Leave():
                     self._leave()
-        self._leave()  # nobody would start us again, or stop us
+        # Nobody is there any more who would start us again, or stop us. The socket that we listen
+        # on is needed by whoever comes next.
+        log.error("the supervisor is gone; stopping", pid=os.getpid())
+        self._leave()
 
     def _leave(self) -> None:
-        """Make room for others: a socket that we still listen on nobody else could have."""
         if self._process is None:
             os._exit(1)
         self._process.stop(leave=True)
