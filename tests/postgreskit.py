@@ -140,10 +140,11 @@ def cluster(**options: str) -> Iterator[Cluster]:
 @functools.cache
 def shared() -> Cluster:
     """Return the session's cluster; nobody stops it before the end."""
-    return _for_the_session(cluster())
+    return for_the_session(cluster())
 
 
-def _for_the_session(what: AbstractContextManager[T]) -> T:
+def for_the_session(what: AbstractContextManager[T]) -> T:
+    """Enter it, and leave it when Python ends."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(what)
@@ -224,7 +225,7 @@ def _reachable(folder: Path) -> Path:
     seen = subprocess.run(as_owner("test", "-x", str(folder / "postgres")), check=False)
     if seen.returncode == 0:
         return folder
-    copy = _for_the_session(temporary_folder())
+    copy = for_the_session(temporary_folder())
     version, package = folder.parent, folder.parent.parent
     for part in (version, package.with_name(f"{package.name}.libs")):
         shutil.copytree(part, copy / part.relative_to(package.parent))

@@ -81,9 +81,13 @@ class Hand:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a database is: a file's path, or a URL."""
+    """Where a database is: a file's path, or a URL.
+
+    ``direct``: its URL not through a pooler, where ``url`` leads through one.
+    """
 
     url: str
+    direct: str = ""
 
     @property
     def is_file(self) -> bool:
@@ -93,13 +97,13 @@ class Place:
         """Open a store on it; as often at once as its kind allows."""
         if self.is_file:
             return open_sqlite(self.url, Vault(key), NOON)
-        return await open_postgres(self.url, Vault(key), NOON, **more)
+        return await open_postgres(self.url, Vault(key), NOON, direct=self.direct, **more)
 
     async def raw(self) -> bytes:
         """Return everything that is stored, as text or as it lies on the disk."""
         if self.is_file:
             return b"".join(file.read_bytes() for file in Path(self.url).parent.iterdir())
-        connection = await asyncpg.connect(self.url)
+        connection = await asyncpg.connect(self.direct or self.url)
         try:
             tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'hooktide'"
             found = [

@@ -60,6 +60,12 @@ class Lived:
             await connection.close()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Not through a pooler: an audit has a connection of its own."""
+    return str(request.param)
+
+
 @pytest.fixture
 async def lived(place: Place) -> AsyncIterator[Lived]:
     store = await place.open()

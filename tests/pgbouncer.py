@@ -1,0 +1,103 @@
+"""PgBouncer in front of a cluster, in transaction mode: no session outlives a transaction.
+
+Debian's program, as it is installed there; whoever connects is on another of a few connections to
+PostgreSQL with each transaction, so whatever relies on a session fails soon.
+"""
+
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ports import free_port
+from postgreskit import Cluster, as_owner, for_the_session, give_to_owner, shared, temporary_folder
+
+READY_WITHIN = 30.0
+SERVER_CONNECTIONS = 4
+"""To each database: fewer than a store has, so that they change hands."""
+
+
+class Bouncer:
+    """A PgBouncer that ends when the process that started it does."""
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        self._folder = folder
+        self._cluster = cluster
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        """Say where a database of the cluster is, through the pooler."""
+        return f"postgresql://hooktide@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Return once it takes connections."""
+        give_to_owner(self._folder)
+        (self._folder / "users").write_text('"hooktide" ""\n')
+        settings = self._folder / "pgbouncer.ini"
+        settings.write_text(self._settings())
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                as_owner(program(), str(settings)), stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._answers():
+            said = (self._folder / "log").read_text()[-2000:]
+            assert self._process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+
+    def _settings(self) -> str:
+        return f"""\
+[databases]
+* = host=127.0.0.1 port={self._cluster.port}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {self._folder / "users"}
+pool_mode = transaction
+default_pool_size = {SERVER_CONNECTIONS}
+max_client_conn = 500
+"""
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def end(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def bouncer(cluster: Cluster) -> Iterator[Bouncer]:
+    """Run a PgBouncer in front of a cluster."""
+    with temporary_folder() as folder:
+        running = Bouncer(folder, cluster)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.end()
+
+
+@functools.cache
+def program() -> str:
+    """Return where PgBouncer is; empty: it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
+
+
+@functools.cache
+def shared_bouncer() -> Bouncer:
+    """Return the session's, in front of the session's cluster."""
+    return for_the_session(bouncer(shared()))
