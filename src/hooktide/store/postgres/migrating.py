@@ -1,13 +1,10 @@
 """The schema brought up to date: a transaction for each migration, one process at a time."""
 
-import asyncpg
-
-from hooktide.domain.errors import UnavailableError
-from hooktide.store.migrate import load_migrations, missing
-from hooktide.store.postgres.connection import Connection, connect, translated
+from hooktide.store.migrate import Migration, load_migrations, missing
+from hooktide.store.postgres.alone import alone
+from hooktide.store.postgres.connection import Connection
 
 MIGRATE_LOCK = 0x686F6F6B74696465
-TRIES = 20
 
 _PREPARE = """
 CREATE SCHEMA IF NOT EXISTS hooktide;
@@ -25,14 +22,10 @@ async def migrate(url: str) -> None:
     Killed at any step, it leaves the migrations before that one, whole.
 
     :raises ConfigError: the database belongs to a newer Hooktide, or may not be changed by us.
+    :raises UnavailableError: it did not answer.
     """
-    connection = await connect(url)
-    try:
+    async with alone(url) as connection:
         await _migrate(connection)
-    except asyncpg.PostgresError as error:
-        raise translated(error) from error
-    finally:
-        await connection.close()
 
 
 async def _migrate(connection: Connection) -> None:
@@ -60,15 +53,12 @@ async def applied(connection: Connection) -> int:
     )
 
 
-async def state(url: str) -> int:
-    """Return the schema's number without changing anything.
+async def missing_in(url: str) -> tuple[int, list[Migration]]:
+    """Return the number of the schema that a database is on, and the migrations it has not had.
 
-    :raises UnavailableError: the database did not answer.
+    :raises ConfigError: the database was made by a newer Hooktide, or may not be read by us.
+    :raises UnavailableError: it did not answer.
     """
-    connection = await connect(url)
-    try:
-        return await applied(connection)
-    except OSError as error:
-        raise UnavailableError("the database did not answer; try again") from error
-    finally:
-        await connection.close()
+    async with alone(url) as connection:
+        number = await applied(connection)
+    return number, missing(load_migrations(__package__), number)

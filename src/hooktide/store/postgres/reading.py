@@ -1,13 +1,12 @@
-"""Reading for long, on a connection of its own that plans for it and has no deadline."""
+"""Reading for long, beside the servers that use a database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
-
 from hooktide.domain.errors import ConfigError
 from hooktide.store.migrate import load_migrations, missing
-from hooktide.store.postgres.connection import Link, connect, translated
+from hooktide.store.postgres.alone import alone
+from hooktide.store.postgres.connection import Link
 from hooktide.store.postgres.migrating import applied
 
 
@@ -15,11 +14,12 @@ from hooktide.store.postgres.migrating import applied
 async def reading(url: str) -> AsyncIterator[Link]:
     """Lend a connection to a database that is on this program's schema.
 
+    Its statements are planned for what they are, unlike those of the servers' connections.
+
     :raises ConfigError: it is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.
     """
-    connection = await connect(url, pooled=True)  # a pooler may be between, or not
-    try:
+    async with alone(url, pooled=True) as connection:
         if missing(load_migrations(__package__), await applied(connection)):
             raise ConfigError(
                 "the database is on an earlier schema: bring it up to date with hooktide "
@@ -27,7 +27,3 @@ async def reading(url: str) -> AsyncIterator[Link]:
                 key="database",
             )
         yield Link(connection)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise translated(error) from error
-    finally:
-        connection.terminate()

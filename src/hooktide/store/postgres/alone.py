@@ -1,0 +1,29 @@
+"""A connection of one's own, for what takes long: a migration, an audit, a count."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from hooktide.store.postgres.connection import Connection, connect, translated
+
+
+@asynccontextmanager
+async def alone(url: str, *, pooled: bool = False) -> AsyncIterator[Connection]:
+    """Lend a connection without a deadline; ``pooled``: a pooler may be between.
+
+    :raises ConfigError: the database is not there, or not for us.
+    :raises UnavailableError: it did not answer.
+    """
+    connection = await connect(url, pooled=pooled)
+    try:
+        yield connection
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as error:
+        raise translated(error) from error
+    finally:
+        connection.terminate()

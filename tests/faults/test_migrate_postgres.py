@@ -1,0 +1,172 @@
+"""A PostgreSQL database on its way to a later schema: many at once, some killed, done once each.
+
+``HOOKTIDE_KILLS`` says how often: 4 by default, ``make faults`` has 20.
+"""
+
+import asyncio
+import base64
+import os
+import random
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from livedkit import live
+from postgreskit import cluster, database
+from releases import COLOURS, SHADES, Release, later
+from serverkit import serving
+from storekit import KEY, Place
+
+KILLS = int(os.environ.get("HOOKTIDE_KILLS", "4"))
+AT_ONCE = 5
+STEP = "SELECT pg_sleep(0.2);"
+MIGRATIONS = {
+    COLOURS: f"""
+        ALTER TABLE hooktide.accounts ADD COLUMN colour text NOT NULL DEFAULT 'blue'; {STEP}
+        UPDATE hooktide.accounts SET colour = 'green' WHERE reference = 'acme'; {STEP}
+        CREATE INDEX accounts_by_colour ON hooktide.accounts (colour); {STEP}
+    """,
+    SHADES: f"""
+        CREATE TABLE hooktide.shades (account_id bigint PRIMARY KEY, shade text NOT NULL); {STEP}
+        INSERT INTO hooktide.shades SELECT id, 'dark ' || colour FROM hooktide.accounts; {STEP}
+    """,
+}
+"""Each statement takes a while, so that there is something to be killed in."""
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """A database of this release in which everything has happened, no longer in use."""
+    async with database() as url:
+        store = await Place(url).open()
+        await live(store)
+        await store.close()
+        yield url
+
+
+async def whole(url: str) -> int:
+    """Return the schema that a database is on; it has all of it, and nothing of the next."""
+    connection = await asyncpg.connect(url)
+    found = "SELECT number FROM hooktide.migrations ORDER BY number"
+    numbers = [number for (number,) in await connection.fetch(found)]
+    colour = "SELECT 1 FROM information_schema.columns WHERE column_name = 'colour'"
+    coloured = bool(await connection.fetch(colour))
+    shades = await connection.fetchval("SELECT to_regclass('hooktide.shades')") is not None
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert (coloured, shades) == (len(numbers) >= 2, len(numbers) >= 3)
+    if shades:
+        rows = await connection.fetch("SELECT shade FROM hooktide.shades ORDER BY shade")
+        assert [shade for (shade,) in rows] == ["dark blue", "dark green"]
+    await connection.close()
+    return len(numbers)
+
+
+async def end(process: Process) -> str:
+    """Return what a process that ends by itself said; it has ended well."""
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
+    assert process.returncode == 0, told
+    return told.decode()
+
+
+async def test_several_that_start_at_once_migrate_once(url: str, tmp_path: Path) -> None:
+    release = later(tmp_path, "postgres", MIGRATIONS)
+    started = [await release.start("migrate", "--database", url) for _ in range(AT_ONCE)]
+    said = [await end(process) for process in started]
+    assert all(told.endswith("schema 3, up to date\n") for told in said)
+    assert await whole(url) == 3
+    assert (await release.run("audit", "--database", url))[0] == 0
+
+
+async def test_those_that_are_killed_leave_it_whole_and_the_others_go_on(
+    url: str, tmp_path: Path
+) -> None:
+    release, chance, reached = later(tmp_path, "postgres", MIGRATIONS), random.Random(5), set()
+    for _ in range(KILLS):
+        started = [await release.start("migrate", "--database", url) for _ in range(AT_ONCE)]
+        await asyncio.sleep(chance.uniform(0.5, 2.5))
+        for process in started:
+            process.kill()
+        for process in started:
+            await process.communicate()
+        reached.add(await whole(url))
+    told = await end(await release.start("migrate", "--database", url))
+    assert told.endswith("schema 3, up to date\n")
+    assert await whole(url) == 3
+    assert (await release.run("audit", "--database", url))[0] == 0
+    print(f"{KILLS * AT_ONCE} killed, at schema {sorted(reached)}")
+
+
+async def test_a_database_that_crashes_meanwhile_is_whole_afterwards(tmp_path: Path) -> None:
+    release = later(tmp_path, "postgres", MIGRATIONS)
+    with cluster() as own:
+        async with database(own) as url:
+            store = await Place(url).open()
+            await live(store)
+            await store.close()
+            process = await release.start("migrate", "--database", url)
+            await until_locked(url)
+            own.stop(signal.SIGKILL)
+            async with asyncio.timeout(60):
+                told, _ = await process.communicate()
+            assert process.returncode == 2
+            assert told.startswith(b"schema 1, missing: 2 colours, 3 shades\nhooktide: ")
+            own.start()
+            assert await whole(url) in {1, 2}
+            await end(await release.start("migrate", "--database", url))
+            assert await whole(url) == 3
+
+
+async def until_locked(url: str) -> None:
+    """Return once a migration is under way."""
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(30):
+        while not await connection.fetch("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
+async def test_check_says_what_is_missing_and_changes_nothing(url: str, tmp_path: Path) -> None:
+    first, release = Release(), later(tmp_path, "postgres", MIGRATIONS)
+    check = ("migrate", "--check", "--database", url)
+    assert await first.run(*check) == (0, "schema 1, up to date\n")
+    assert await release.run(*check) == (1, "schema 1, missing: 2 colours, 3 shades\n")
+    assert await whole(url) == 1
+    assert (await release.run("migrate", "--database", url))[0] == 0
+    assert await release.run(*check) == (0, "schema 3, up to date\n")
+
+
+async def test_an_empty_database_misses_everything_and_a_check_makes_nothing() -> None:
+    with cluster() as own:
+        check = ("migrate", "--check", "--database", own.url())
+        assert await Release().run(*check) == (1, "schema 0, missing: 1 initial\n")
+        assert await Release().run(*check) == (1, "schema 0, missing: 1 initial\n")
+        assert (await Release().run("migrate", "--database", own.url()))[0] == 0
+        assert await Release().run(*check) == (0, "schema 1, up to date\n")
+
+
+async def test_a_program_that_is_older_than_the_schema_keeps_its_hands_off(
+    url: str, tmp_path: Path
+) -> None:
+    release = later(tmp_path / "later", "postgres", MIGRATIONS)
+    assert (await release.run("migrate", "--database", url))[0] == 0
+    serve = ("serve", "--key-file", str(tmp_path / "key"), "--listen", "127.0.0.1:0")
+    for command in (("migrate", "--check"), ("migrate",), ("audit",), serve):
+        done, told = await Release().run(*command, "--database", url)
+        assert done == 2, told
+        assert "the database has schema 3, this Hooktide knows up to 1" in told
+    assert await whole(url) == 3
+
+
+async def test_servers_that_run_go_on_while_a_later_release_migrates(
+    url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hooktide.db.key").write_bytes(base64.b64encode(KEY))
+    async with serving(tmp_path, database=url) as server:
+        release = later(tmp_path / "later", "postgres", MIGRATIONS)
+        await end(await release.start("migrate", "--database", url))
+        account = {"project": "lived", "reference": "later"}
+        assert (await server.api.post("/v1/accounts", account))["plan"] == "small"
