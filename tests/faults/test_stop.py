@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from accounting import Ledger, Producer
-from postgreskit import database
+from postgreskit import cluster, database
 from serverkit import KEY, Server, event, raw, receiving, request, serving, set_up, until_none_is
 
 SLOTS = ("--slots-per-endpoint", "20", "--no-log-attempts")
@@ -110,6 +110,25 @@ async def test_a_second_sigterm_ends_it_at_once_and_still_loses_nothing(kind: Ki
             return
         await until_none_is(server.api, "pending")
     ledger.check(secrets)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_server_whose_database_is_away_stops_in_time(
+    tmp_path: Path, processes: int
+) -> None:
+    ledger = Ledger(hanging={"/hang"})
+    with cluster() as postgres:
+        async with database(postgres) as url, receiving(ledger) as receiver:
+            away = Kind(tmp_path, url, processes)
+            async with away.serving("--stop-within", "5") as server:
+                account, _ = await set_up(server.api, receiver, ("/hang",))
+                for _ in range(30):
+                    await server.api.post("/v1/events", event(account))
+                await until_hanging(ledger, 10)
+                await asyncio.to_thread(postgres.stop)
+                server.terminate()
+                assert await server.ended(within=25) == 0  # outcomes are kept for a minute
+            await asyncio.to_thread(postgres.start)
 
 
 async def test_an_open_stream_and_half_a_request_do_not_hold_up_the_end(tmp_path: Path) -> None:
