@@ -14,8 +14,9 @@ log = logging.getLogger("hooktide.store")
 PARENTS = ("events", "ended", "attempts")
 AHEAD = 3
 MAKE_LOCK = 0x686F6F6B64617973
-LOCK_WITHIN = "500ms"
-"""How long deliveries may be made to wait for a day to be dropped; else it is tried again later."""
+LOCK_WITHIN = "200ms"
+"""How long deliveries may be made to wait for a day to be made or dropped; else it is tried again
+later. Whoever reads a table for long, like pg_dump, is in the way of both."""
 
 
 class Partitions:
@@ -27,14 +28,19 @@ class Partitions:
         self._made: set[int] = set()
 
     async def make(self, now: Micros) -> None:
-        """See to it that yesterday, today and the next days have partitions."""
+        """See to it that yesterday, today and the next days have partitions, or try again later."""
         today = now // DAY
         wanted = set(range(today - 1, today + AHEAD + 1))
         if wanted <= self._made:
             return
-        async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
-            await make_days(link, self._sql["partitions"], wanted)
-        self._made = wanted
+        try:
+            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
+                await link.script(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
+                await make_days(link, self._sql["partitions"], wanted)
+        except UnavailableError as error:
+            log.info("did not make the log's next days yet: %s", error)
+        else:
+            self._made = wanted
 
     async def drop_before(self, before: Micros, limit: int) -> int:
         """Drop the days that were over at an instant, first to last; not those something waits for.

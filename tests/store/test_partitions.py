@@ -1,0 +1,72 @@
+"""The log's days in PostgreSQL, while somebody reads all of it: a dump, an audit."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from storekit import KEY, NOON, Given
+
+from hooktide.domain.model import DAY
+from hooktide.domain.verdict import Delivered
+from hooktide.store.base import Accepted
+from hooktide.store.postgres import open_postgres
+from hooktide.vault import Vault
+
+LATER = NOON + 40 * DAY
+
+
+@pytest.fixture
+def kind() -> str:
+    return "postgres"
+
+
+@asynccontextmanager
+async def dumping(url: str) -> AsyncIterator[None]:
+    """Hold what a dump holds from its beginning to its end."""
+    connection = await asyncpg.connect(url)
+    async with connection.transaction():
+        await connection.execute(
+            "LOCK TABLE hooktide.events, hooktide.ended, hooktide.attempts IN ACCESS SHARE MODE"
+        )
+        yield
+    await connection.close()
+
+
+async def days(url: str) -> list[str]:
+    """Return the tables of events that are there, but for the default one."""
+    connection = await asyncpg.connect(url)
+    sql = "SELECT tablename FROM pg_tables WHERE tablename ~ '^events_[0-9]+$' ORDER BY 1"
+    found = [name for (name,) in await connection.fetch(sql)]
+    await connection.close()
+    return found
+
+
+async def test_days_are_made_and_dropped_once_a_dump_is_over_and_nothing_waits_for_it(
+    given: Given,
+) -> None:
+    await given.publish()
+    for claim in await given.claim():
+        await given.record(claim, Delivered())
+    before = await days(given.place.url)
+    async with dumping(given.place.url):
+        keeping = asyncio.create_task(given.store.drop_old(LATER, 100))
+        while not keeping.done():
+            assert await given.publish(now=LATER)
+            await asyncio.sleep(0.01)
+        assert await given.publish(now=LATER)
+        await keeping
+        assert await days(given.place.url) == before
+    await given.store.drop_old(LATER, 100)
+    after = await days(given.place.url)
+    assert after[-1] > before[-1]
+    assert not set(before) & set(after)
+
+
+async def test_a_store_opens_while_a_dump_is_in_the_way_of_its_next_days(given: Given) -> None:
+    async with dumping(given.place.url):
+        second = await open_postgres(given.place.url, Vault(KEY), LATER)
+        [added] = await second.add_events([given.event()], LATER)
+        await second.close()
+    assert isinstance(added, Accepted)
