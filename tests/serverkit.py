@@ -26,7 +26,8 @@ READY_WITHIN = 30
 class Server:
     """A server on the database in ``folder``, or the PostgreSQL at the URL ``database``.
 
-    Its log is ``log``, over all its lives. ``key``: the operator's; empty: it makes one.
+    Its log is ``log``, over all its lives. ``key``: the operator's; empty: it makes one. ``under``:
+    a command that runs it, like ``env`` with another environment, or ``ip netns exec``.
     """
 
     folder: Path
@@ -36,13 +37,15 @@ class Server:
     process: Process | None = None
     database: str = ""
     key: str = KEY
+    host: str = "127.0.0.1"
+    under: Sequence[str] = ()
 
     @property
     def api(self) -> Api:
         return self.client(self.key)
 
     def client(self, key: str) -> Api:
-        return Api(f"http://127.0.0.1:{self.port}", key)
+        return Api(f"http://{self.host}:{self.port}", key)
 
     @property
     def pid(self) -> int:
@@ -52,7 +55,14 @@ class Server:
     async def start(self) -> None:
         """Return once it is ready."""
         self.process = await run(
-            self.folder, self.port, self.options, self.log, self.database, self.key
+            self.folder,
+            self.port,
+            self.options,
+            self.log,
+            self.database,
+            self.key,
+            self.host,
+            self.under,
         )
         async with asyncio.timeout(READY_WITHIN):
             while True:
@@ -105,7 +115,7 @@ class Server:
 
     async def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels."""
-        page = await raw(self.port, request("GET", "/metrics"))
+        page = await raw(self.port, request("GET", "/metrics"), host=self.host)
         lines = [line for line in page.decode().splitlines() if line.startswith(name)]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
@@ -117,11 +127,13 @@ async def run(
     log: Path,
     database: str = "",
     key: str = KEY,
+    host: str = "127.0.0.1",
+    under: Sequence[str] = (),
 ) -> Process:
-    command = [sys.executable, "-m", "hooktide", "serve"]
+    command = [*under, sys.executable, "-m", "hooktide", "serve"]
     command += ["--database", database or str(folder / "hooktide.db")]
     command += ["--key-file", str(folder / "hooktide.db.key")]
-    command += ["--listen", f"127.0.0.1:{port}", "--allow-network", "127.0.0.0/8", *options]
+    command += ["--listen", f"{host}:{port}", "--allow-network", "127.0.0.0/8", *options]
     with log.open("ab") as stream:
         return await asyncio.create_subprocess_exec(
             *command, stdout=stream, stderr=stream, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": key}
@@ -136,13 +148,21 @@ async def serving(
     database: str = "",
     key: str = KEY,
     name: str = "server",
+    host: str = "127.0.0.1",
+    under: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
     """Run a server; whatever becomes of it, its process has ended afterwards.
 
     No fault is a reason for a stack in the log. ``name`` tells its log from another's.
     """
     server = Server(
-        folder or tmp_path, tmp_path / f"{name}.log", options=options, database=database, key=key
+        folder or tmp_path,
+        tmp_path / f"{name}.log",
+        options=options,
+        database=database,
+        key=key,
+        host=host,
+        under=under,
     )
     try:
         await server.start()
@@ -154,10 +174,10 @@ async def serving(
 
 
 @asynccontextmanager
-async def receiving(ledger: Ledger) -> AsyncIterator[int]:
+async def receiving(ledger: Ledger, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Run a receiver that notes what it gets; gives its port."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Receiver(ledger), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Receiver(ledger), host, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -173,13 +193,16 @@ async def set_up(
     *,
     reference: str = "acme",
     project: str = PROJECT,
+    plan: str | None = None,
+    host: str = "127.0.0.1",
 ) -> tuple[str, dict[str, str]]:
     """Make the project, an account and its endpoints; return its id and their secrets by path."""
     await api.put_toml("/v1/projects/accounting", project)
-    account = await api.post("/v1/accounts", {"project": "accounting", "reference": reference})
+    new = {"project": "accounting", "reference": reference, "plan": plan}
+    account = await api.post("/v1/accounts", new)
     secrets = {}
     for path in paths:
-        url = f"http://127.0.0.1:{receiver}{path}"
+        url = f"http://{host}:{receiver}{path}"
         made = {"account": account["id"], "url": url, "event_types": ["*"]}
         secrets[path] = (await api.post("/v1/endpoints", made))["secret"]["whsec"]
     return account["id"], secrets
@@ -205,9 +228,9 @@ def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> byt
     ).encode() + body
 
 
-async def raw(port: int, data: bytes, within: float = 15) -> bytes:
+async def raw(port: int, data: bytes, within: float = 15, host: str = "127.0.0.1") -> bytes:
     """Send bytes, and return all that comes until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+    reader, writer = await asyncio.open_connection(host, port, limit=2**20)
     try:
         writer.write(data)
         async with asyncio.timeout(within):
