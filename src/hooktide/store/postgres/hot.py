@@ -203,6 +203,9 @@ class HotPath:
         claim = done.claim
         key = (claim.delivery_id, number, claim.event.account_id)
         await link.many(self._sql["add_attempts"], [(*key, *rows.attempt_columns(done.attempt))])
+        well, _ = counted([done])
+        for endpoint_id in well:
+            await link.many(self._sql["set_failing"], [(endpoint_id, 0)])
 
     async def _count(
         self, link: Link, dones: Sequence[Done], well: list[int], ill: list[int]

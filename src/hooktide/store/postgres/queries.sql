@@ -122,7 +122,8 @@ made AS (
         v.request_head, v.response_head, v.response_body, v.response_truncated
     FROM v JOIN moved USING (id) WHERE v.number IS NOT NULL),
 well AS (
-    UPDATE hooktide.endpoints SET failing = 0 WHERE id = ANY(:20::bigint[]) AND failing > 0)
+    UPDATE hooktide.endpoints SET failing = 0 WHERE id = ANY(:20::bigint[]) AND failing > 0
+        AND id IN (SELECT endpoint_id FROM gone))
 SELECT id FROM moved
 
 -- name: settle_late

@@ -158,7 +158,7 @@ class HotPath:
     def _record(self, dones: list[Done], effects: Effects) -> None:
         settled = [rows.settle_columns(done, self._stale_reason(done.claim)) for done in dones]
         if self._settle.run(settled) != len(dones):
-            dones = self._mend(dones)
+            dones = self._mend(dones, effects)
         attempts = [
             _attempt_columns(done, done.claim.attempt)
             for done in dones
@@ -175,17 +175,17 @@ class HotPath:
         mark = self.stale.get(claim.endpoint_id)
         return mark[2] if mark is not None and claim.delivery_id < mark[1] else ""
 
-    def _mend(self, dones: list[Done]) -> list[Done]:
+    def _mend(self, dones: list[Done], effects: Effects) -> list[Done]:
         """Take out the attempts whose claim was lost; of those, a 2xx still counts."""
         pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
         lost = set(read_ids(text))
         for done in dones:
             if done.claim.delivery_id in lost:
-                self._record_late(done)
+                self._record_late(done, effects)
         return [done for done in dones if done.claim.delivery_id not in lost]
 
-    def _record_late(self, done: Done) -> None:
+    def _record_late(self, done: Done, effects: Effects) -> None:
         made = done.attempt
         number = None
         if isinstance(done.verdict, Delivered):
@@ -196,6 +196,7 @@ class HotPath:
             log.warning("lost the lease of delivery %016x; another has it", made.delivery_id)
             return
         self._add_attempts.run([_attempt_columns(done, number)])
+        self._count([done], effects)
 
     def _count(self, dones: list[Done], effects: Effects) -> None:
         """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
