@@ -138,6 +138,13 @@ class Proxy:
         self._cuts.append(cut)
         return cut
 
+    def spare(self, cut: Cut) -> bool:
+        """Make this cut no more; whether it was still to come."""
+        if cut not in self._cuts:
+            return False
+        self._cuts.remove(cut)
+        return True
+
     def count(self) -> None:
         """Count messages from 0 again."""
         self.messages.clear()
