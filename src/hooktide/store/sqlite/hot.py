@@ -157,15 +157,16 @@ class HotPath:
 
     def _record(self, dones: list[Done], effects: Effects) -> None:
         settled = [rows.settle_columns(done, self._stale_reason(done.claim)) for done in dones]
+        late: list[Done] = []
         if self._settle.run(settled) != len(dones):
-            dones = self._mend(dones, effects)
+            dones, late = self._mend(dones)
         attempts = [
             _attempt_columns(done, done.claim.attempt)
             for done in dones
             if type(done.verdict) is not Again
         ]
         self._add_attempts.run(attempts)
-        self._count(dones, effects)
+        self._count([*dones, *late], effects)
         for done in dones:
             verdict = done.verdict
             if isinstance(verdict, RetryAt | Again):
@@ -175,17 +176,18 @@ class HotPath:
         mark = self.stale.get(claim.endpoint_id)
         return mark[2] if mark is not None and claim.delivery_id < mark[1] else ""
 
-    def _mend(self, dones: list[Done], effects: Effects) -> list[Done]:
-        """Take out the attempts whose claim was lost; of those, a 2xx still counts."""
+    def _mend(self, dones: list[Done]) -> tuple[list[Done], list[Done]]:
+        """Take out the attempts whose claim was lost, and return those of them that still count."""
         pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
         lost = set(read_ids(text))
-        for done in dones:
-            if done.claim.delivery_id in lost:
-                self._record_late(done, effects)
-        return [done for done in dones if done.claim.delivery_id not in lost]
+        kept = [done for done in dones if done.claim.delivery_id not in lost]
+        return kept, [
+            done for done in dones if done.claim.delivery_id in lost and self._record_late(done)
+        ]
 
-    def _record_late(self, done: Done, effects: Effects) -> None:
+    def _record_late(self, done: Done) -> bool:
+        """Store an attempt whose claim was lost, if it was a 2xx: nothing else counts."""
         made = done.attempt
         number = None
         if isinstance(done.verdict, Delivered):
@@ -194,9 +196,9 @@ class HotPath:
             number = None if row is None else row[0]
         if number is None:
             log.warning("lost the lease of delivery %016x; another has it", made.delivery_id)
-            return
+            return False
         self._add_attempts.run([_attempt_columns(done, number)])
-        self._count([done], effects)
+        return True
 
     def _count(self, dones: list[Done], effects: Effects) -> None:
         """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
