@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hooktide
-
-COLOURS = "0002_colours.sql"
-SHADES = "0003_shades.sql"
+from hooktide.store.migrate import Migration, load_migrations
 
 
 @dataclass
@@ -37,11 +35,16 @@ class Release:
         return process.returncode, told.decode()
 
 
+def known(store: str) -> list[Migration]:
+    """Return the migrations that this Hooktide has for a store."""
+    return load_migrations(f"hooktide.store.{store}")
+
+
 def later(folder: Path, store: str, migrations: dict[str, str]) -> Release:
-    """Make a later Hooktide in a folder: these migrations are added to a store."""
+    """Make a later Hooktide in a folder: these migrations (by name) follow a store's own."""
     [here] = hooktide.__path__
     package = folder / "hooktide"
     shutil.copytree(here, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, sql in migrations.items():
-        (package / "store" / store / "migrations" / name).write_text(sql)
+    for number, (name, sql) in enumerate(migrations.items(), len(known(store)) + 1):
+        (package / "store" / store / "migrations" / f"{number:04}_{name}.sql").write_text(sql)
     return Release({"PYTHONPATH": str(folder)})
