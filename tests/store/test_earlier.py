@@ -1,0 +1,60 @@
+"""A database of any earlier schema is taken over as it is: nothing is lost, and it goes on."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from livedkit import ENDED, made
+from postgreskit import database
+from samples import kept, take_over
+from storekit import LEASE, Place
+
+from hooktide.domain.model import DeliveryState, Scope
+from hooktide.store.audit import Finding
+from hooktide.store.postgres.audit import audit_postgres
+from hooktide.store.sqlite.audit import audit_sqlite
+
+SAMPLES = [(kind, schema) for kind in ("sqlite", "postgres") for schema in kept(kind)]
+
+
+@pytest.fixture(params=SAMPLES, ids=[f"{kind}-{schema}" for kind, schema in SAMPLES])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    kind, schema = request.param
+    if kind == "sqlite":
+        place = Place(str(tmp_path / "earlier.db"))
+        await take_over(place, schema)
+        yield place
+    else:
+        async with database(migrated=False) as url:
+            await take_over(Place(url), schema)
+            yield Place(url)
+
+
+async def audit(place: Place) -> list[Finding]:
+    if place.is_file:
+        return list(audit_sqlite(place.url, ENDED))
+    return [finding async for finding in audit_postgres(place.url, ENDED)]
+
+
+def test_there_is_a_sample_of_the_first_schema() -> None:
+    assert kept("sqlite")[0] == kept("postgres")[0] == 1
+
+
+async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> None:
+    store = await place.open()
+    assert [finding for finding in await audit(place) if finding.broken] == []
+    [size] = await store.sizes()
+    assert (size.name, size.events, size.deliveries) == ("lived", 14, 27)
+    pending = await store.list_deliveries(Scope(), None, 100, state=DeliveryState.PENDING)
+    later = ENDED + 2 * LEASE
+    await store.give_back_expired(later, 100)
+    endpoints = sorted({delivery.endpoint_id for delivery in pending.items})
+    claims = await store.claim_due(endpoints, later, LEASE, 100)
+    for claim in claims:
+        store.record(made(claim, later, 200))
+    await store.recorded()
+    delivered = [await store.get_delivery(Scope(), claim.delivery_id) for claim in claims]
+    assert len(delivered) == 2
+    assert {delivery.state for delivery in delivered} == {DeliveryState.DELIVERED}
+    assert [finding for finding in await audit(place) if finding.broken] == []
+    await store.close()
