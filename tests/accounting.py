@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -46,11 +46,26 @@ class Arrived:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Answer:
+    """How a request was answered. ``asked_at``: on the event loop's clock; status 0: not at all."""
+
+    path: str
+    asked_at: float
+    seconds: float
+    status: int
+    retry_after: str
+
+
 @dataclass
 class Ledger:
-    """What is known of the events of one run; requests to ``hanging`` paths get no answer."""
+    """What is known of the events of one run.
+
+    Requests to ``hanging`` paths get no answer, until ``let_go``.
+    """
 
     acked: dict[str, bytes] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
     unknown: int = 0
     refused: int = 0
     arrived: list[Arrived] = field(default_factory=list)
@@ -58,6 +73,13 @@ class Ledger:
     answers_ok: int = 0
     open: set[asyncio.BaseTransport] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """Answer whatever hangs 200, and let nothing hang from now on."""
+        self.hanging.clear()
+        while self.waiting:
+            self.waiting.pop()()
 
     def check(self, endpoints: dict[str, str], failing: Sequence[str] = ()) -> None:
         """Assert that nothing was lost, changed, forged or made up.
@@ -126,10 +148,14 @@ class Receiver(asyncio.Protocol):
         digest = hashlib.sha256(body).digest()
         self._ledger.arrived.append(Arrived(path, event_id, digest, headers, body))
         if path in self._ledger.hanging:
+            self._ledger.waiting.append(lambda: self._answer_well(path, event_id))
             return
         if path == "/fail" or (path == "/flaky" and self._chance.random() < 0.3):
             self._answer(b"500 Oops")
             return
+        self._answer_well(path, event_id)
+
+    def _answer_well(self, path: str, event_id: str) -> None:
         self._ledger.answered_ok.add((path, event_id))
         self._ledger.answers_ok += 1
         if path == "/slow":
@@ -224,10 +250,18 @@ class Producer:
             f"idempotency-key: {key}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         writer.write(head.encode() + body)
         async with asyncio.timeout(10):
             head_bytes = await reader.readuntil(b"\r\n\r\n")
             fields = dict(line.split(b": ", 1) for line in head_bytes.lower().splitlines()[1:-1])
             answer = await reader.readexactly(int(fields[b"content-length"]))
-        status = int(head_bytes.split(maxsplit=2)[1])
+        status, after = (
+            int(head_bytes.split(maxsplit=2)[1]),
+            fields.get(b"retry-after", b"").decode(),
+        )
+        self._ledger.answers.append(
+            Answer("/v1/events", asked_at, loop.time() - asked_at, status, after)
+        )
         return status, answer, fields.get(b"connection") != b"close"

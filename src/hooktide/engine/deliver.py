@@ -86,11 +86,14 @@ class Deliverer:
         delays = () if claim.origin is Origin.TEST else destination.delays
         return judge(outcome, attempt=claim.attempt, delays=delays, now=now, rand=self._rand())
 
-    def give_up(self, claim: Claim) -> None:
-        """A bug of ours stopped an attempt: it is made again later and never counted."""
+    def give_up(self, claim: Claim, rest: Micros = MINUTE) -> None:
+        """Our own trouble or a bug stopped an attempt: it is made again after ``rest``.
+
+        It never counted.
+        """
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
-        self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Again(now + MINUTE)))
+        self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Again(now + rest)))
 
 
 def _heads(

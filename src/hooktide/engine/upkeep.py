@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.store.base import Store
 
@@ -60,6 +61,9 @@ async def _repeat(chore: Chore) -> None:
     while True:
         try:
             done = await chore.run()
+        except UnavailableError as error:
+            log.warning("could not %s: %s", chore.name, error)
+            done = 0
         except Exception:
             log.exception("could not %s; trying again in %s s", chore.name, chore.every)
             done = 0

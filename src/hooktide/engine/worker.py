@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Attempt, Claim, Micros
 from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.engine.deliver import Deliverer
@@ -56,6 +57,9 @@ FIRSTS_PER_RETRY = 4
 RESCAN_EVERY = 5.0
 """Seconds between two looks for what nobody told us of: what another process left behind."""
 CLAIM_AGAIN_AFTER = 1.0
+AWAY_FOR: Micros = SECOND
+"""How long a delivery waits that the database was asked about in vain; it is recorded when the
+database is back."""
 FINISH_CLAIM_WITHIN = 2.0
 
 
@@ -310,6 +314,8 @@ class Worker:
                 self._pause(lane, done, done.verdict)
         except asyncio.CancelledError:
             self._cut_off.append(claim)
+        except UnavailableError:
+            self._deliverer.give_up(claim, AWAY_FOR)
         except Exception:
             log.exception("a bug stopped delivery %016x", claim.delivery_id)
             self._deliverer.give_up(claim)
@@ -383,6 +389,9 @@ class Worker:
                     self.due(await self._store.due_heads())
                     rescan_at = self._loop.time() + RESCAN_EVERY
                 await self._claim()
+            except UnavailableError as error:
+                log.warning("could not claim: %s", error)
+                await asyncio.sleep(CLAIM_AGAIN_AFTER)
             except Exception:
                 log.exception("could not claim; trying again")
                 await asyncio.sleep(CLAIM_AGAIN_AFTER)

@@ -1,9 +1,9 @@
 """The store in PostgreSQL: many processes on many machines, one behaviour.
 
 ``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
-event's way through the database, ``queue`` its claims and upkeep; ``registry``, ``endpoints``,
-``log``, ``bins`` are the rest. ``signals`` is what processes tell each other, ``nodes`` who they
-are, ``partitions`` the log's days.
+event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
+nobody knows of; ``registry``, ``endpoints``, ``log``, ``bins`` are the rest. ``signals`` is what
+processes tell each other, ``nodes`` who they are, ``partitions`` the log's days.
 """
 
 import secrets
@@ -26,6 +26,7 @@ from hooktide.store.postgres.hot import HotPath
 from hooktide.store.postgres.log import Log
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.nodes import Node, read_clock
+from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.queue import Queue
 from hooktide.store.postgres.signals import Signals
@@ -52,7 +53,8 @@ class PostgresStore(Log, Queue, Bins, Sizes):
         self._signals = Signals(db, self._sql["notify"], direct, me, self.clock)
         self._partitions = Partitions(db, self._sql)
         self._hot = HotPath(self._sql, self._ids, LEASE)
-        self._writer = Writer(db, self._hot, self._signals)
+        self._orphans = Orphans(db, self._sql, self._signals, self.clock)
+        self._writer = Writer(db, self._hot, self._signals, self._orphans)
         self._sizes = Counting(lambda: sizes_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
@@ -78,6 +80,7 @@ class PostgresStore(Log, Queue, Bins, Sizes):
 
     async def close(self) -> None:
         await self._writer.recorded()
+        await self._orphans.stop()
         await self._sizes.close()
         await self._signals.stop()
         await self._node.stop()

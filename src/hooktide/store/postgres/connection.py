@@ -24,6 +24,7 @@ CONNECT_WITHIN = 1.5
 WITHIN = 1.8
 """Seconds that whoever asks for something waits for the database at most; then it is away."""
 UPKEEP_WITHIN = 60.0
+END_WITHIN = 2.0
 
 _PLANS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """A plan made while the queue was empty must not read all of it once it is full."""
@@ -42,6 +43,7 @@ class Database:
             self.begin += "".join(f"; SET LOCAL {name} = {value}" for name, value in _PLANS.items())
         self._room = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -56,11 +58,12 @@ class Database:
                 yield Link(connection)
             except BaseException as error:
                 trouble = translated(error)
-                broken = isinstance(trouble, UnavailableError) or not isinstance(error, Exception)
-                if broken or connection.is_in_transaction():
-                    connection.terminate()
-                else:
+                if _is_sound(trouble) and not connection.is_in_transaction():
                     self._give_back(connection)
+                elif isinstance(error, asyncio.CancelledError):
+                    self._abandon(connection)
+                else:
+                    connection.terminate()
                 if trouble is error:
                     raise
                 raise trouble from error
@@ -71,6 +74,16 @@ class Database:
             connection.terminate()
         else:
             self._idle.append(connection)
+
+    def _abandon(self, connection: Connection) -> None:
+        """End a connection whose statement nobody waits for any more, and the statement with it.
+
+        Left alone, the server would notice only once it has got the lock that the statement waits
+        for; until then each of them is one of its connections.
+        """
+        task = asyncio.create_task(_end(connection))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _take(self) -> Connection:
         while self._idle:
@@ -84,6 +97,13 @@ class Database:
         self._closed = True
         while self._idle:
             self._idle.pop().terminate()
+        for task in self._ending:
+            task.cancel()
+
+
+async def _end(connection: Connection) -> None:
+    with contextlib.suppress(Exception):
+        await connection.close(timeout=END_WITHIN)  # tells the server to stop first
 
 
 class Link:
@@ -150,8 +170,9 @@ async def transaction(db: Database) -> AsyncIterator[Link]:
         await link.script(db.begin)
         try:
             yield link
-        except Exception:
-            await link.roll_back()
+        except Exception as error:
+            if _is_sound(translated(error)):
+                await link.roll_back()
             raise
         await link.script("COMMIT")
 
@@ -224,12 +245,21 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.TargetServerAttributeNotMatched,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the server has said goodbye, but the connection is still open
     OSError,
     TimeoutError,
 )
 COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+def _is_sound(trouble: BaseException) -> bool:
+    """Whether a connection can still be used that met this trouble.
+
+    One that the server is about to close takes no statement any more, and does not say so yet.
+    """
+    return isinstance(trouble, Exception) and not isinstance(trouble, UnavailableError)
 
 
 def translated(error: BaseException) -> BaseException:

@@ -79,6 +79,7 @@ RETURNING endpoint_id
 UPDATE hooktide.queue AS q SET claim = 0, due_at = :now
 FROM unnest(:ids::bigint[], :tokens::bigint[]) AS held (id, token)
 WHERE q.id = held.id AND q.claim = held.token
+RETURNING q.id, q.endpoint_id
 
 -- name: settle
 -- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What

@@ -1,12 +1,15 @@
 """Claims and upkeep in PostgreSQL: what is due, what was held, what is stale, what is old."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import HOUR, MINUTE, Claim, Micros
 from hooktide.store import rows
 from hooktide.store.base import LEASE, Counts
 from hooktide.store.postgres.connection import UPKEEP_WITHIN, Link
+from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.part import Part
 from hooktide.store.postgres.partitions import Partitions
 
@@ -17,10 +20,13 @@ class Queue(Part):
     """The store's methods for claims and for upkeep."""
 
     _partitions: Partitions
+    _orphans: Orphans
 
     async def claim_due(
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
+        claims: list[Claim] = []
+
         async def write(link: Link) -> list[Claim]:
             await self._give_back_expired(link, now, EXPIRED_AT_ONCE)
             wanted = {"endpoints": list(endpoint_ids)}
@@ -33,7 +39,7 @@ class Queue(Part):
             }
             found = await link.rows(self._sql["claimable"], values)
             token, ends_at = self._ids(now), now + lease
-            claims = [rows.claim(row, token, ends_at) for row in found]
+            claims[:] = [rows.claim(row, token, ends_at) for row in found]
             if claims:
                 ids = [claim.delivery_id for claim in claims]
                 values = {"ids": ids, "token": token, "lease_ends_at": ends_at}
@@ -42,7 +48,11 @@ class Queue(Part):
                 link.effects.due_at(endpoint_id, due_at)
             return claims
 
-        return await self._write(write)
+        try:
+            return await self._write(write)
+        except (UnavailableError, asyncio.CancelledError):
+            self._orphans.take(claims)
+            raise
 
     async def give_back_expired(self, now: Micros, limit: int) -> int:
         return await self._write(

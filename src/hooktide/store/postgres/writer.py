@@ -33,6 +33,7 @@ from hooktide.store.postgres.connection import (
     transaction,
 )
 from hooktide.store.postgres.hot import HotPath
+from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.part import again_after_collisions
 from hooktide.store.postgres.signals import Signals
 
@@ -55,10 +56,11 @@ class NotCommittedError(UnavailableError):
 class Writer:
     """Collects what is to be written, and writes it."""
 
-    def __init__(self, db: Database, hot: HotPath, signals: Signals) -> None:
+    def __init__(self, db: Database, hot: HotPath, signals: Signals, orphans: Orphans) -> None:
         self._db = db
         self._hot = hot
         self._signals = signals
+        self._orphans = orphans
         self._loop = asyncio.get_running_loop()
         self._publishes: list[Publish] = []
         self._dones: list[Done] = []
@@ -202,14 +204,18 @@ class Writer:
         return await again_after_collisions(lambda: self._try(lend, work))
 
     async def _try(self, lend: Lend, work: Callable[[Link], Awaitable[T]]) -> tuple[T, Effects]:
-        begun = False
+        link = None
         try:
             async with lend(self._db) as link:
-                begun = True
                 result = await work(link)
                 await self._signals.changed(link, link.effects.changed)
         except UnavailableError as error:
-            if begun:
-                raise
-            raise NotCommittedError(error.detail) from error
+            if link is None:
+                raise NotCommittedError(error.detail) from error
+            self._orphans.take(link.effects.claims)
+            raise
+        except asyncio.CancelledError:
+            if link is not None:
+                self._orphans.take(link.effects.claims)
+            raise
         return result, link.effects

@@ -1,0 +1,124 @@
+"""Watches what a server does while something is wrong with its database, and how long that takes.
+
+The load is ``accounting.Producer``'s, whose answers are in its ledger; ``watching`` asks for other
+things beside it, all the time.
+"""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from accounting import Answer, Ledger, Producer
+from serverkit import KEY, Server, raw, request, until_none_is
+
+LONGEST = 4.0
+"""Seconds that an answer may take while the database is away: two are promised, and the machines
+that run tests are slow."""
+BETWEEN = 0.02
+
+
+@asynccontextmanager
+async def watching(port: int, *paths: str) -> AsyncIterator[list[Answer]]:
+    """Ask for these paths again and again, each on its own; gives what is answered."""
+    answers: list[Answer] = []
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(_ask(port, path, answers, stop)) for path in paths]
+    try:
+        yield answers
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+async def _ask(port: int, path: str, answers: list[Answer], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    while not stop.is_set():
+        asked_at = loop.time()
+        status, after = read_head(await raw(port, request("GET", path), within=30))
+        answers.append(Answer(path, asked_at, loop.time() - asked_at, status, after))
+        await asyncio.sleep(BETWEEN)
+
+
+def read_head(answer: bytes) -> tuple[int, str]:
+    """Return an answer's status (0: there was none), and when it says to come again."""
+    if not answer:
+        return 0, ""
+    lines = answer.partition(b"\r\n\r\n")[0].lower().splitlines()
+    fields = dict(line.split(b": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), fields.get(b"retry-after", b"").decode()
+
+
+@asynccontextmanager
+async def publishing(
+    server: Server, account: str, ledger: Ledger, connections: int = 4
+) -> AsyncIterator[None]:
+    """Publish meanwhile; afterwards everything that was begun is accepted."""
+    producer = Producer(server.port, KEY, account, ledger)
+    task = asyncio.create_task(producer.run(connections))
+    try:
+        yield
+        producer.stop.set()
+        await task
+    finally:
+        task.cancel()
+
+
+async def until_accepted(ledger: Ledger, more: int, within: float = 30) -> float:
+    """Return once so many more events are accepted: after how many seconds."""
+    loop = asyncio.get_running_loop()
+    began_at, wanted = loop.time(), len(ledger.acked) + more
+    async with asyncio.timeout(within):
+        while len(ledger.acked) < wanted:
+            await asyncio.sleep(0.01)
+    return loop.time() - began_at
+
+
+def statuses(
+    answers: Sequence[Answer], path: str, since: float = 0.0, until: float = float("inf")
+) -> Counter[int]:
+    """Count the answers to what was asked for between two instants."""
+    return Counter(
+        answer.status
+        for answer in answers
+        if answer.path == path and since <= answer.asked_at <= until
+    )
+
+
+def longest(answers: Sequence[Answer]) -> float:
+    """Return how many seconds an answer took at most."""
+    return max(answer.seconds for answer in answers)
+
+
+def check_answers(answers: Sequence[Answer]) -> None:
+    """Assert that everything was answered in time, and each refusal said when to come again."""
+    wrong = [answer for answer in answers if answer.status not in (200, 202, 503)]
+    assert not wrong, wrong[:5]
+    slow = [answer for answer in answers if answer.seconds >= LONGEST]
+    assert not slow, slow[:5]
+    refused = [answer for answer in answers if answer.status == 503]
+    silent = [a for a in refused if not a.retry_after and not a.path.startswith("/health/")]
+    assert not silent, silent[:5]
+
+
+async def check_all(server: Server, ledger: Ledger, secrets: dict[str, str]) -> None:
+    """Assert, once all is quiet, that nothing is lost and nothing in the database is broken."""
+    assert server.process is not None
+    assert server.process.returncode is None
+    await until_none_is(server.api, "pending", within=90)
+    ledger.check(secrets)
+    assert ledger.unknown == 0
+    found = await audited(server.database)
+    assert found[0] == 0, found[1]
+
+
+async def audited(url: str) -> tuple[int, str]:
+    """Run ``hooktide audit``; return its exit status, and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hooktide", "audit", "--database", url, stdout=PIPE, stderr=STDOUT
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, printed.decode()
