@@ -37,13 +37,14 @@ description = "Something happened."
 
 @dataclass
 class Arrived:
-    """One request that reached the receiver."""
+    """One request that reached the receiver; ``at``: on the event loop's clock."""
 
     endpoint: str
     event_id: str
     digest: bytes
     headers: dict[str, str]
     body: bytes
+    at: float
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class Receiver(asyncio.Protocol):
         self._headers, self._body = {}, b""
         event_id = headers["webhook-id"]
         digest = hashlib.sha256(body).digest()
-        self._ledger.arrived.append(Arrived(path, event_id, digest, headers, body))
+        at = asyncio.get_running_loop().time()
+        self._ledger.arrived.append(Arrived(path, event_id, digest, headers, body, at))
         if path in self._ledger.hanging:
             self._ledger.waiting.append(lambda: self._answer_well(path, event_id))
             return
