@@ -19,7 +19,7 @@ from ports import free_port
 from hooktide.demo.api import Api, ApiError
 
 KEY = "htk_" + "k" * 43
-READY_WITHIN = 30
+READY_WITHIN = 60
 
 
 @dataclass
