@@ -16,12 +16,13 @@ from hooktide.domain.model import (
     Endpoint,
     Micros,
     Origin,
+    ReplayWhat,
     Scope,
     Secret,
 )
 from hooktide.domain.project import Plan, Project
 from hooktide.domain.verdict import Outcome, judge
-from hooktide.store.base import Accepted, Done, NewEvent, Store
+from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount, Store
 
 DELAY = 10 * SECOND
 BEGAN: Micros = NOON + 70 * MINUTE
@@ -187,6 +188,9 @@ async def _is_tested_and_sent_again(life: Life, now: Micros) -> None:
     await life.record([test], now, {"good": 500})
     [delivered, *_] = await life.deliveries("good", DeliveryState.DELIVERED)
     await life.store.resend(Scope(), delivered.id, now)
+    wanted = NewReplay(endpoint_id=good, what=ReplayWhat.EVENT, event_id=delivered.event_id)
+    await life.store.add_replay(Scope(), wanted, ReplayCount(1), now)
+    await life.store.run_replays(now, 100)
     await life.work(now)
 
 

@@ -7,8 +7,9 @@ from postgreskit import database
 from storekit import KEY, NOON, Given, Place
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import Scope
+from hooktide.domain.model import ReplayWhat, Scope
 from hooktide.domain.verdict import Delivered, Failed, RetryAt
+from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.moving import move
 
 
@@ -24,6 +25,8 @@ async def lived(given: Given) -> None:
     given.hand.takes = 0
     await given.set_plan(deliveries_per_hour=1)
     await given.publish(given.event(), given.event())
+    replay = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.FAILED, since=NOON)
+    await given.store.add_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
 
 
 async def seen(given: Given) -> list[object]:
@@ -36,6 +39,7 @@ async def seen(given: Given) -> list[object]:
         (await store.list_endpoints(Scope(), None, 100)).items,
         await store.get_endpoint(Scope(), given.endpoint.id),
         (await store.list_events(Scope(), None, 100)).items,
+        (await store.list_replays(Scope(), given.endpoint.id, None, 100)).items,
         deliveries,
         [await store.list_attempts(Scope(), one.id) for one in deliveries],
     ]
@@ -54,6 +58,7 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
         assert moved["queue"] == 4
         assert moved["ended"] == 2
         assert moved["attempts"] == 3
+        assert moved["replays"] == 1
         there = Given(Place(url), project_id=given.project_id)
         there.account, there.endpoint = given.account, given.endpoint
         await there.open(KEY)

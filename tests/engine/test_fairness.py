@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from enginekit import Engine
 
-from hooktide.domain.model import HOUR, SECOND
+from hooktide.domain.model import HOUR, SECOND, Claim, Event, Origin
 from hooktide.domain.verdict import Outcome
-from hooktide.engine.worker import FAILING_AFTER, Limits
+from hooktide.engine.worker import FAILING_AFTER, FIRSTS_PER_RETRY, Lane, Limits
 
 
 @pytest.fixture
@@ -17,6 +17,27 @@ def limits() -> Limits:
 
 async def endpoint_at(engine: Engine, url: str, *types: str) -> None:
     await engine.given.add_endpoint(*types, url=url)
+
+
+def test_a_new_event_goes_before_old_ones_that_are_sent_again() -> None:
+    lane = Lane(1, 1)
+    event = Event(id=1, account_id=1, type="t", payload=b"{}", occurred_at=0)
+    for number in range(10):
+        origin = Origin.REPLAY if number < 5 else Origin.EVENT
+        lane.put(
+            Claim(
+                delivery_id=number,
+                endpoint_id=1,
+                event=event,
+                attempt=1,
+                token=1,
+                lease_ends_at=1,
+                origin=origin,
+            )
+        )
+    origins = [lane.take().origin for _ in range(FIRSTS_PER_RETRY)]
+    assert origins == [Origin.EVENT] * FIRSTS_PER_RETRY
+    assert lane.take().origin is Origin.REPLAY
 
 
 async def test_an_endpoint_never_has_more_than_its_slots(engine: Engine) -> None:

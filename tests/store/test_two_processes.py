@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 from storekit import LEASE, NOON, Given, Place, until
 
-from hooktide.domain.errors import LimitError
+from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.model import (
     HOUR,
     MINUTE,
@@ -19,10 +19,13 @@ from hooktide.domain.model import (
     DeliveryState,
     Endpoint,
     KeyScope,
+    Replay,
+    ReplayState,
+    ReplayWhat,
     Scope,
 )
 from hooktide.domain.verdict import Delivered, Failed, RetryAt
-from hooktide.store.base import Accepted, KeyReused
+from hooktide.store.base import Accepted, KeyReused, NewReplay, ReplayCount
 
 
 @pytest.fixture
@@ -106,6 +109,42 @@ async def test_keys_in_any_order_do_not_stop_each_other(given: Given, other: Giv
     forward, back, also, too = (([one.event_id for one in answer]) for answer in answers)
     assert forward == back[::-1] == also == too[::-1]
     assert await pending(given) == 20
+
+
+async def test_a_replay_that_both_go_on_with_sends_each_event_once(
+    given: Given, other: Given
+) -> None:
+    await given.store.disable_endpoint(Scope(), given.endpoint.id, "by hand", NOON)
+    missed = await given.publish(*[given.event() for _ in range(60)])
+    await given.store.enable_endpoint(Scope(), given.endpoint.id, NOON)
+    wanted = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.MISSED, since=NOON - 1)
+    begun = await asyncio.gather(
+        *(one.store.add_replay(Scope(), wanted, ReplayCount(60), NOON) for one in [given, other]),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, RefusedError) for one in begun) == 1
+    [replay] = [one for one in begun if isinstance(one, Replay)]
+    for _ in range(30):
+        await asyncio.gather(*(one.store.run_replays(NOON + HOUR, 7) for one in [given, other] * 2))
+        await given.claim(NOON + HOUR)
+    found = await other.store.get_replay(Scope(), replay.id)
+    assert (found.state, found.made) == (ReplayState.DONE, 60)
+    made = (await given.store.list_deliveries(Scope(), None, 1000)).items
+    assert sorted(one.event_id for one in made) == [one.event_id for one in missed]
+
+
+async def test_a_replay_ends_with_a_disable_elsewhere(given: Given, other: Given) -> None:
+    await given.publish(*[given.event() for _ in range(40)])
+    for _ in range(5):
+        wanted = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.MISSED, since=NOON - 1)
+        replay = await given.store.add_replay(Scope(), wanted, ReplayCount(0), NOON)
+        await asyncio.gather(
+            *(given.store.run_replays(NOON + HOUR, 5) for _ in range(4)),
+            other.store.disable_endpoint(Scope(), given.endpoint.id, "by hand", NOON + HOUR),
+        )
+        found = await given.store.get_replay(Scope(), replay.id)
+        assert found.state in {ReplayState.CANCELLED, ReplayState.DONE}
+        await given.store.enable_endpoint(Scope(), given.endpoint.id, NOON + HOUR)
 
 
 async def test_an_event_published_after_a_disable_elsewhere_goes_nowhere(

@@ -21,6 +21,7 @@ KINDS = {
     "/webhooks/{id}": "endpoint",
     "/v1/events/{id}": "event",
     "/v1/deliveries/{id}": "delivery",
+    "/v1/replays/{id}": "replay",
     "/v1/keys/{id}": "key",
     "/v1/bins/{id}": "bin",
 }
@@ -33,11 +34,15 @@ NOBODYS = {
     "endpoint": "ep_0000000000000001",
     "event": "evt_0000000000000001",
     "delivery": "dlv_0000000000000001",
+    "replay": "rpl_0000000000000001",
     "key": "key_0000000000000001",
     "bin": "bin_" + "A" * 24,
 }
 
-BODIES: dict[str, Any] = {"change_bin": {"script": []}}
+BODIES: dict[str, Any] = {
+    "change_bin": {"script": []},
+    "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
+}
 """The smallest good body of those operations that do not take ``{}``."""
 
 
@@ -72,6 +77,9 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
     event = {"account": reference, "type": "invoice.created", "payload": {"id": 1}}
     told = (await site.operator.post("/v1/events", event)).ok(202)
     listed = (await site.operator.get(f"/v1/deliveries?endpoint={endpoint['id']}")).ok()
+    wanted = {"what": "event", "event": told["id"]}
+    path = f"/v1/endpoints/{endpoint['id']}/replays"
+    replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
     named = {"name": "k", "scope": "account", "account": reference}
     key = (await site.operator.post("/v1/keys", named)).ok(201)
     made = (await site.client(key["key"]).post("/v1/bins", {})).ok(201)
@@ -82,6 +90,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
         "endpoint": endpoint["id"],
         "event": told["id"],
         "delivery": listed["items"][0]["id"],
+        "replay": replay["id"],
         "key": key["id"],
         "bin": made["id"],
     }

@@ -66,6 +66,7 @@ GOOD: dict[str, Any] = {
     "add_endpoint": {"account": "acme", **HOOK},
     "publish_event": [EVENT, EVENT | {"type": "x"}],
     "test_endpoint": {},
+    "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
     "add_webhook": HOOK,
     "change_webhook": {"enabled": True},
     "add_key": {"scope": "account", "account": "acme", "name": "k"},
@@ -82,6 +83,8 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
     webhook = await api.post("/v1/endpoints", GOOD["add_endpoint"])
     told = await api.post("/v1/events", EVENT)
     delivery = (await api.get("/v1/deliveries"))["items"][0]
+    one = {"what": "event", "event": told["id"]}
+    started = await api.post(f"/v1/endpoints/{webhook['id']}/replays", one)
     key = await api.post("/v1/keys", {"scope": "project", "name": "spare"})
     made = await api.post("/v1/bins", {})
     return {
@@ -92,6 +95,7 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
         "/webhooks/{id}": webhook["id"],
         "/v1/events/{id}": told["id"],
         "/v1/deliveries/{id}": delivery["id"],
+        "/v1/replays/{id}": started["replay"]["id"],
         "/v1/keys/{id}": key["id"],
         "/v1/bins/{id}": made["id"],
     }

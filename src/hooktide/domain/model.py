@@ -31,11 +31,15 @@ class DeliveryState(StrEnum):
 
 
 class Origin(StrEnum):
-    """Why a delivery exists: the event's own fan-out, a test, or a resend somebody asked for."""
+    """Why a delivery exists.
+
+    The event's own fan-out, a test, a resend somebody asked for, or a replay of many.
+    """
 
     EVENT = "event"
     TEST = "test"
     RESEND = "resend"
+    REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,49 @@ class Delivery:
     due_at: Micros | None
     ended_at: Micros | None
     reason: str
+
+
+class ReplayWhat(StrEnum):
+    """Which events a replay sends again: those that failed, those that were missed, or one."""
+
+    FAILED = "failed"
+    MISSED = "missed"
+    EVENT = "event"
+
+
+class ReplayState(StrEnum):
+    """Where a replay stands. ``done`` and ``cancelled`` are ends."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A job that makes new deliveries of old events for one endpoint, a few at a time.
+
+    It looks through what there was from ``since`` on and before ``until`` (None: when it was asked
+    for), or is for ``event_id`` alone. ``counted`` is how many events it would send when it was
+    asked for, or more where ``at_least``; ``made`` is how many deliveries it has made, ``looked_to``
+    the id up to which it has looked. ``reason`` says why it was cancelled.
+    """
+
+    id: int
+    project_id: int
+    account_id: int
+    endpoint_id: int
+    what: ReplayWhat
+    since: Micros | None
+    until: Micros | None
+    event_id: int | None
+    state: ReplayState
+    reason: str
+    counted: int
+    at_least: bool
+    made: int
+    looked_to: int
+    ended_at: Micros | None
 
 
 class KeyScope(StrEnum):

@@ -12,6 +12,9 @@ from hooktide.store.base import Store
 log = logging.getLogger("hooktide.engine")
 
 BATCH = 500
+REPLAYED = 200
+"""How many deliveries a replay makes at once, and how many may be due before it makes more: a new
+event never waits behind more than two times as many."""
 BETWEEN_BATCHES = 0.02
 
 
@@ -51,6 +54,7 @@ def store_chores(store: Store, clock: Callable[[], Micros]) -> list[Chore]:
         Chore("discard stale deliveries", 0.5, lambda: store.discard_stale(clock(), BATCH)),
         Chore("give back lost claims", 5.0, lambda: store.give_back_expired(clock(), BATCH)),
         Chore("let held deliveries go", 2.0, lambda: store.release_held(clock(), BATCH)),
+        Chore("go on with replays", 0.5, lambda: store.run_replays(clock(), REPLAYED)),
         Chore("retire old secrets", 5.0, lambda: store.retire_secrets(clock())),
         Chore("enter what is new in the log", 0.2, lambda: store.log_new(BATCH)),
         Chore("drop what is past retention", 60.0, lambda: store.drop_old(clock(), BATCH)),

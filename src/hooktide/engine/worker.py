@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.domain.model import SECOND, Attempt, Claim, Micros
+from hooktide.domain.model import SECOND, Attempt, Claim, Micros, Origin
 from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.engine.deliver import Deliverer
 from hooktide.store.base import LEASE, Done, Room, Store
@@ -102,8 +102,9 @@ class Lane:
         return not (self.active or self.waiting or self.due or self.paused_until or self.queued)
 
     def put(self, claim: Claim) -> None:
-        """Let a claimed delivery wait."""
-        (self.firsts if claim.attempt == 1 else self.retries).append(claim)
+        """Let a claimed delivery wait; what is old and sent again does so among the retries."""
+        fresh = claim.attempt == 1 and claim.origin is not Origin.REPLAY
+        (self.firsts if fresh else self.retries).append(claim)
 
     def take(self) -> Claim:
         """Return the next: a first attempt, but a retry after every few of them."""

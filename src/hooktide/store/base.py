@@ -24,6 +24,8 @@ from hooktide.domain.model import (
     Endpoint,
     Event,
     Micros,
+    Replay,
+    ReplayWhat,
     Scope,
     Secret,
 )
@@ -107,6 +109,27 @@ Changed: TypeAlias = Callable[[str, int], None]
 
 ``everything`` (0): something may have changed that nobody heard of.
 """
+
+
+class NewReplay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which events an endpoint is to be sent again.
+
+    ``failed`` and ``missed``: of those from ``since`` on and before ``until`` (None: now).
+    ``event``: ``event_id`` alone.
+    """
+
+    endpoint_id: int
+    what: ReplayWhat
+    since: Micros | None = None
+    until: Micros | None = None
+    event_id: int | None = None
+
+
+class ReplayCount(msgspec.Struct, frozen=True, gc=False):
+    """How many events a replay would send; ``at_least``: there was more than was looked through."""
+
+    events: int
+    at_least: bool = False
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -362,6 +385,49 @@ class Store(Protocol):
 
     async def list_attempts(self, scope: Scope, delivery_id: int) -> Sequence[Attempt]:
         """Return the attempts of a delivery, first to last."""
+
+    # -- replays -------------------------------------------------------------------------------
+
+    async def count_replay(self, scope: Scope, wanted: NewReplay, now: Micros) -> ReplayCount:
+        """Count the events that a replay would send, as far as that is soon done.
+
+        Of what the endpoint wants now. ``failed``: the event was sent to it in that time, failed,
+        and nothing of it was delivered or still waits. ``missed``: the event was accepted in that
+        time and never sent to it, or discarded. A test is neither.
+
+        :raises NotFoundError: there is no such endpoint, or its account has no such event.
+        """
+
+    async def add_replay(
+        self, scope: Scope, wanted: NewReplay, counted: ReplayCount, now: Micros
+    ) -> Replay:
+        """Begin a replay; ``run_replays`` makes its deliveries.
+
+        :raises NotFoundError: there is no such endpoint, or its account has no such event.
+        :raises RefusedError: the endpoint is disabled, or a replay of it is running.
+        """
+
+    async def get_replay(self, scope: Scope, replay_id: int) -> Replay:
+        """Find a replay."""
+
+    async def list_replays(
+        self, scope: Scope, endpoint_id: int, before: int | None, limit: int
+    ) -> Page:
+        """Return an endpoint's replays, newest first."""
+
+    async def cancel_replay(
+        self, scope: Scope, replay_id: int, reason: str, now: Micros
+    ) -> Replay:
+        """Have a replay make nothing more, if it is running; what it made stays."""
+
+    async def run_replays(self, now: Micros, limit: int) -> int:
+        """Make up to ``limit`` deliveries of each replay that is running.
+
+        Deliveries and how far it has looked are one transaction: no event twice, none left out,
+        whoever dies when. Nothing is made for an endpoint that has ``limit`` deliveries due and
+        not sent, nor while its account's plan holds something back. Returns how many events were
+        looked at for the busiest.
+        """
 
     # -- keys ----------------------------------------------------------------------------------
 

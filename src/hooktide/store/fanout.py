@@ -196,14 +196,19 @@ def test_rows(
     return claim, rows.event_columns(event, endpoint.project_id, 1), delivery
 
 
-def resend_row(
-    id_: int, event_id: int, endpoint: Endpoint, held_by: int | None, now: Micros
+def again_row(
+    id_: int,
+    event_id: int,
+    endpoint: Endpoint,
+    held_by: int | None,
+    now: Micros,
+    origin: Origin = Origin.RESEND,
 ) -> Row:
     """Make the row of a delivery that somebody asked for again.
 
     ``held_by``: the plan's limit, when that holds it back.
     """
-    row = _row(id_, event_id, endpoint, Origin.RESEND)
+    row = _row(id_, event_id, endpoint, origin)
     if held_by is None:
         return (*row, "pending", now, 0, "")
     return (*row, "held", None, 0, held_reason(held_by))

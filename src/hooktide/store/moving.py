@@ -35,6 +35,8 @@ _SAME = {
     "keys": "id, digest, scope, project_id, account_id, name, last4, created_at, used_at, "
     "revoked_at",
     "bins": "id, token, project_id, account_id, script, created_at, expires_at",
+    "replays": "id, project_id, account_id, endpoint_id, what, since, until, event_id, state, "
+    "reason, counted, at_least, made, looked_to, ended_at",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
     "verdict, reason",
 }

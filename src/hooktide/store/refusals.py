@@ -1,6 +1,7 @@
 """What a store refuses, in words: the same ones from each database."""
 
 from hooktide.domain.errors import LimitError, RefusedError
+from hooktide.domain.ids import show
 from hooktide.domain.model import MINUTE, SECOND, Endpoint
 
 MOST_SECRETS = 5
@@ -84,6 +85,15 @@ def delivery_held() -> RefusedError:
     return RefusedError(
         "delivery_held",
         "the delivery is held back by the plan's hour and is sent by itself when there is room",
+    )
+
+
+def replay_running(replay_id: int) -> RefusedError:
+    """A replay is to begin while another of the same endpoint is running."""
+    return RefusedError(
+        "replay_running",
+        f"replay {show('rpl', replay_id)} of this endpoint is running; wait until it is done, or "
+        "cancel it",
     )
 
 

@@ -19,12 +19,15 @@ from hooktide.domain.model import (
     KeyScope,
     Micros,
     Origin,
+    Replay,
+    ReplayState,
+    ReplayWhat,
     Secret,
     SignatureVerdict,
 )
 from hooktide.domain.project import Project
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
-from hooktide.store.base import Done, EventRow, ProjectRow
+from hooktide.store.base import Done, EventRow, NewReplay, ProjectRow, ReplayCount
 from hooktide.vault import Vault
 
 Row: TypeAlias = tuple[Any, ...]
@@ -223,6 +226,45 @@ def _destination(
             return "pending", number - 1, due_at, ""
         case Failed() | Gone():
             return "failed", number, None, made.error or f"status {made.status}"
+
+
+def replay(row: Row) -> Replay:
+    """Read a replay's columns."""
+    return Replay(
+        id=row[0],
+        project_id=row[1],
+        account_id=row[2],
+        endpoint_id=row[3],
+        what=ReplayWhat(row[4]),
+        since=row[5],
+        until=row[6],
+        event_id=row[7],
+        state=ReplayState(row[8]),
+        reason=row[9],
+        counted=row[10],
+        at_least=bool(row[11]),
+        made=row[12],
+        looked_to=row[13],
+        ended_at=row[14],
+    )
+
+
+def replay_values(
+    id_: int, endpoint: Endpoint, wanted: NewReplay, counted: ReplayCount
+) -> dict[str, Any]:
+    """Return the values of a new replay for ``add_replay``, but where it begins to look."""
+    return {
+        "id": id_,
+        "project_id": endpoint.project_id,
+        "account_id": endpoint.account_id,
+        "endpoint_id": endpoint.id,
+        "what": wanted.what.value,
+        "since": wanted.since,
+        "until": wanted.until,
+        "event_id": wanted.event_id,
+        "counted": counted.events,
+        "at_least": int(counted.at_least),
+    }
 
 
 def api_key(row: Row) -> ApiKey:

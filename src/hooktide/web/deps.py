@@ -10,6 +10,7 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.endpoints import Endpoints, TryNow
 from hooktide.actions.keys import Keys
 from hooktide.actions.projects import Projects
+from hooktide.actions.replays import Replays
 from hooktide.domain.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.store.base import Store
@@ -52,6 +53,7 @@ class Services:
     accounts: Accounts
     projects: Projects
     endpoints: Endpoints
+    replays: Replays
     keys: Keys
 
 
@@ -73,5 +75,6 @@ def make_services(deps: Deps) -> Services:
             clock=deps.clock,
             try_now=deps.try_now,
         ),
+        replays=Replays(deps.store, deps.clock),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
     )

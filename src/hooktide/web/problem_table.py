@@ -156,6 +156,16 @@ PROBLEMS: dict[str, Problem] = {
     "endpoint_removed": Problem(
         409, "The endpoint was removed", "Nothing can be sent to it any more; make a new one."
     ),
+    "invalid_replay": Problem(
+        422,
+        "The replay is not fully said",
+        'Give since for "failed" and "missed", and event, alone, for "event".',
+    ),
+    "replay_running": Problem(
+        409,
+        "A replay of this endpoint is running",
+        "Wait until it is done, or cancel it: POST /v1/replays/{id}/cancel. detail names it.",
+    ),
     "too_many_secrets": Problem(
         409, "Too many secrets sign at once", "Wait until the oldest has retired."
     ),

@@ -96,6 +96,7 @@ _KINDS = {
     "ep": "endpoint",
     "evt": "event",
     "prj": "project",
+    "rpl": "replay",
 }
 
 

@@ -25,6 +25,7 @@ from hooktide.web.api import (
     events,
     keys,
     projects,
+    replays,
     sizes,
     webhooks,
 )
@@ -44,6 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *event_types.OPERATIONS,
     *endpoints.OPERATIONS,
+    *replays.OPERATIONS,
     *events.OPERATIONS,
     *deliveries.OPERATIONS,
     *keys.OPERATIONS,

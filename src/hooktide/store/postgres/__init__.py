@@ -2,8 +2,8 @@
 
 ``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
 event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
-nobody knows of; ``registry``, ``endpoints``, ``log``, ``bins`` are the rest. ``signals`` is what
-processes tell each other, ``nodes`` who they are, ``partitions`` the log's days.
+nobody knows of; ``registry``, ``endpoints``, ``log``, ``replays``, ``bins`` are the rest.
+``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the log's days.
 """
 
 import secrets
@@ -23,12 +23,12 @@ from hooktide.store.postgres.connection import (
     transaction,
 )
 from hooktide.store.postgres.hot import HotPath
-from hooktide.store.postgres.log import Log
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.nodes import Node, read_clock
 from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.queue import Queue
+from hooktide.store.postgres.replays import Replays
 from hooktide.store.postgres.signals import Signals
 from hooktide.store.postgres.sizes import Sizes, sizes_in_postgres
 from hooktide.store.postgres.writer import Writer
@@ -39,7 +39,7 @@ from hooktide.vault import Vault
 CONNECTIONS = 10
 
 
-class PostgresStore(Log, Queue, Bins, Sizes):
+class PostgresStore(Replays, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: FarClock) -> None:

@@ -10,7 +10,7 @@ SELECT id, config, changed_at FROM hooktide.projects
 -- Retention drops an event with all its deliveries, so the count holds as long as the event is there.
 WITH made AS (
     SELECT event_id, count(*) AS deliveries, count(DISTINCT endpoint_id) AS endpoints
-    FROM hooktide.deliveries WHERE origin <> 'resend' GROUP BY event_id)
+    FROM hooktide.deliveries WHERE origin NOT IN ('resend', 'replay') GROUP BY event_id)
 SELECT 'evt' AS kind, e.id,
     (e.deliveries, e.deliveries) <> (coalesce(made.deliveries, 0), coalesce(made.endpoints, 0)) AS broken
 FROM hooktide.events AS e LEFT JOIN made ON made.event_id = e.id
@@ -22,7 +22,9 @@ WITH wanting AS MATERIALIZED (
     SELECT id, account_id, event_types::jsonb AS event_types,
         greatest(id, stale_before, (changed_at + :slack::bigint) << 11) AS since
     FROM hooktide.endpoints WHERE disabled_reason = '' AND removed_at IS NULL),
-made AS (SELECT DISTINCT event_id, endpoint_id FROM hooktide.deliveries WHERE origin <> 'resend')
+made AS (
+    SELECT DISTINCT event_id, endpoint_id FROM hooktide.deliveries
+    WHERE origin NOT IN ('resend', 'replay'))
 SELECT 'evt' AS kind, e.id, made.event_id IS NULL AS broken
 FROM wanting AS w JOIN hooktide.events AS e ON e.account_id = w.account_id AND e.id > w.since
 LEFT JOIN made ON made.event_id = e.id AND made.endpoint_id = w.id
@@ -198,3 +200,6 @@ UNION ALL
 SELECT 'bin', b.id, acc.project_id IS DISTINCT FROM b.project_id
 FROM hooktide.bins AS b LEFT JOIN hooktide.accounts AS acc ON acc.id = b.account_id
 WHERE b.account_id IS NOT NULL
+UNION ALL
+SELECT 'rpl', r.id, (ep.account_id, ep.project_id) IS DISTINCT FROM (r.account_id, r.project_id)
+FROM hooktide.replays AS r LEFT JOIN hooktide.endpoints AS ep ON ep.id = r.endpoint_id

@@ -237,7 +237,13 @@ class HotPath:
             "stale_reason": f"endpoint disabled: {reason}",
         }
         if await link.run(self._sql["disable_endpoint"], values):
+            await self.cancel_replays(link, endpoint_id, f"endpoint disabled: {reason}", now)
             link.effects.changed.append(("endpoint", endpoint_id))
+
+    async def cancel_replays(self, link: Link, endpoint_id: int, reason: str, now: Micros) -> None:
+        """End the replay of an endpoint that is off from now on."""
+        values = {"endpoint_id": endpoint_id, "reason": reason, "now": now}
+        await link.run(self._sql["cancel_replays"], values)
 
     async def account_changed(self, link: Link, account_id: int) -> None:
         """Have each transaction look anew where an account's events go, from this commit on.

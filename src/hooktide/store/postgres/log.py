@@ -14,7 +14,7 @@ from hooktide.domain.model import (
 )
 from hooktide.store import refusals, rows
 from hooktide.store.base import EventRow, NewEvent, Page
-from hooktide.store.fanout import resend_row, test_rows
+from hooktide.store.fanout import again_row, test_rows
 from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.postgres.connection import Link
 from hooktide.store.postgres.endpoints import Endpoints
@@ -113,7 +113,7 @@ class Log(Endpoints):
                 raise refusals.endpoint_removed() from None
             limit, taken = await self._hot.take_room(link, endpoint.account_id, now)
             id_, held_by = self._ids(now), None if taken else limit
-            row = resend_row(id_, old.event_id, endpoint, held_by, now)
+            row = again_row(id_, old.event_id, endpoint, held_by, now)
             await link.many(self._sql["add_deliveries"], [row])
             if held_by is None:
                 link.effects.due_at(endpoint.id, now)

@@ -71,6 +71,14 @@ SELECT id FROM hooktide.projects WHERE id = :id FOR UPDATE
 -- Retention must wait, and finds what refers to the event.
 SELECT id FROM hooktide.events WHERE id = :id FOR KEY SHARE
 
+-- name: lock_events
+-- Those that are there still; retention waits.
+SELECT id FROM hooktide.events WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR KEY SHARE
+
+-- name: lock_replay
+-- One process at a time goes on with a replay; the others pass it over.
+SELECT id FROM hooktide.replays WHERE id = :id AND state = 'running' FOR NO KEY UPDATE SKIP LOCKED
+
 -- name: settled_stale
 -- Marks of endpoints for which nothing is left to discard, and nothing can still be in flight.
 UPDATE hooktide.endpoints AS e SET stale_before = 0

@@ -350,6 +350,71 @@ DELETE FROM hooktide.idempotency WHERE event_id = ANY(:ids::bigint[])
 -- name: drop_events
 DELETE FROM hooktide.events WHERE id = ANY(:ids::bigint[])
 
+-- name: looked_failed
+-- The next deliveries of an endpoint, each with its event and whether a replay of what failed is to
+-- send that: not what was delivered or still waits, nor what this replay has sent already.
+WITH looked AS MATERIALIZED (
+    SELECT id, event_id, state, origin FROM hooktide.ended
+    WHERE endpoint_id = :endpoint_id AND id > :after AND id <= :upto ORDER BY id LIMIT :look)
+SELECT d.id, d.event_id, e.type, CASE WHEN d.state = 'failed' AND d.origin <> 'test' THEN NOT EXISTS (
+    SELECT 1 FROM hooktide.deliveries AS x
+    WHERE x.event_id = d.event_id AND x.endpoint_id = :endpoint_id
+        AND (x.state IN ('pending', 'held', 'delivered') OR x.origin = 'replay' AND x.id > :replay_id))
+    ELSE FALSE END
+FROM looked AS d JOIN hooktide.events AS e ON e.id = d.event_id
+ORDER BY d.id
+
+-- name: looked_missed
+-- The next events of an account, and whether a replay of what an endpoint missed is to send each: not
+-- tests, nor what was ever sent to it.
+WITH looked AS MATERIALIZED (
+    SELECT id, type FROM hooktide.events
+    WHERE account_id = :account_id AND id > :after AND id <= :upto ORDER BY id LIMIT :look)
+SELECT e.id, e.id, e.type, NOT EXISTS (
+    SELECT 1 FROM hooktide.deliveries AS x WHERE x.event_id = e.id AND (x.origin = 'test'
+        OR x.endpoint_id = :endpoint_id
+            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id)))
+FROM looked AS e
+ORDER BY e.id
+
+-- name: replay_backlog
+SELECT count(*) FROM (
+    SELECT 1 FROM hooktide.queue
+    WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim = 0 AND due_at <= :now
+    LIMIT :limit) AS due
+
+-- name: add_replay
+INSERT INTO hooktide.replays (id, project_id, account_id, endpoint_id, what, since, until, event_id, state,
+    reason, counted, at_least, made, looked_to)
+VALUES (:id, :project_id, :account_id, :endpoint_id, :what, :since, :until, :event_id, 'running',
+    '', :counted, :at_least, 0, :looked_to)
+ON CONFLICT (endpoint_id) WHERE state = 'running' DO NOTHING
+RETURNING id
+
+-- name: replays
+SELECT id, project_id, account_id, endpoint_id, what, since, until, event_id, state, reason,
+    counted, at_least, made, looked_to, ended_at
+FROM hooktide.replays
+
+-- name: running_replays
+SELECT id FROM hooktide.replays WHERE state = 'running' ORDER BY id
+
+-- name: move_replay
+UPDATE hooktide.replays SET looked_to = :looked_to, made = made + :made, state = :state, reason = :reason,
+    ended_at = :ended_at
+WHERE id = :id
+
+-- name: cancel_replay
+UPDATE hooktide.replays SET state = 'cancelled', reason = :reason, ended_at = :now
+WHERE id = :id AND state = 'running'
+
+-- name: cancel_replays
+UPDATE hooktide.replays SET state = 'cancelled', reason = :reason, ended_at = :now
+WHERE endpoint_id = :endpoint_id AND state = 'running'
+
+-- name: drop_replays
+DELETE FROM hooktide.replays WHERE project_id = :project_id AND id < :before AND state <> 'running'
+
 -- name: add_key
 INSERT INTO hooktide.keys (id, digest, scope, project_id, account_id, name, last4, created_at)
 VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)

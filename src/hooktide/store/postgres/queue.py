@@ -162,6 +162,7 @@ class Queue(Part):
         values = {"project_id": project_id, "before": before, "limit": limit}
 
         async def write(link: Link) -> int:
+            await link.run(self._sql["drop_replays"], values)
             found = [id_ for (id_,) in await link.rows(self._sql["old_events"], values)]
             if found:
                 for name in (

@@ -159,6 +159,7 @@ class Registry(Part):
         }
         await link.run(self._sql["remove_endpoint"], values)
         await link.run(self._sql["forget_secrets"], {"endpoint_id": endpoint_id})
+        await self._hot.cancel_replays(link, endpoint_id, "endpoint removed", now)
         link.effects.changed.append(("endpoint", endpoint_id))
 
     # -- keys ----------------------------------------------------------------------------------

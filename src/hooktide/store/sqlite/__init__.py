@@ -1,7 +1,8 @@
 """The embedded store: one SQLite file, one process, one writer thread, durable at each commit.
 
 ``queries.sql`` holds every statement. ``writer`` commits, ``hot`` is an event's way through the
-file, ``queue`` its claims and upkeep; ``registry``, ``endpoints``, ``log``, ``bins`` are the rest.
+file, ``queue`` its claims and upkeep; ``registry``, ``endpoints``, ``log``, ``replays``,
+``bins`` are the rest.
 """
 
 import asyncio
@@ -18,9 +19,9 @@ from hooktide.store.sqlite.bins import Bins
 from hooktide.store.sqlite.checkpoint import Checkpointer
 from hooktide.store.sqlite.connection import lock, open_writer
 from hooktide.store.sqlite.hot import HotPath
-from hooktide.store.sqlite.log import Log
 from hooktide.store.sqlite.part import Readers
 from hooktide.store.sqlite.queue import Queue
+from hooktide.store.sqlite.replays import Replays
 from hooktide.store.sqlite.sizes import SizeCounter, Sizes
 from hooktide.store.sqlite.writer import Writer
 from hooktide.vault import Vault
@@ -29,7 +30,7 @@ ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""
 
 
-class SqliteStore(Log, Queue, Bins, Sizes):
+class SqliteStore(Replays, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in one SQLite file."""
 
     def __init__(self, path: str, vault: Vault, now: Micros) -> None:

@@ -9,7 +9,7 @@ SELECT id, config, changed_at FROM projects
 -- Retention drops an event with all its deliveries, so the count holds as long as the event is there.
 SELECT 'evt' AS kind, e.id, (e.deliveries, e.deliveries) <> (
     SELECT count(*), count(DISTINCT d.endpoint_id) FROM deliveries AS d
-    WHERE d.event_id = e.id AND d.origin <> 'resend') AS broken
+    WHERE d.event_id = e.id AND d.origin NOT IN ('resend', 'replay')) AS broken
 FROM events AS e
 
 -- name: missed
@@ -19,7 +19,8 @@ WITH wanting AS MATERIALIZED (
     SELECT id, account_id, event_types, max(id, stale_before, (changed_at + :slack) << 11) AS since
     FROM endpoints WHERE disabled_reason = '' AND removed_at IS NULL)
 SELECT 'evt' AS kind, e.id, NOT EXISTS (
-    SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.endpoint_id = w.id) AS broken
+    SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.endpoint_id = w.id
+        AND d.origin NOT IN ('resend', 'replay')) AS broken
 FROM wanting AS w JOIN events AS e ON e.account_id = w.account_id AND e.id > w.since
 WHERE EXISTS (
     SELECT 1 FROM json_each(w.event_types) AS wanted
@@ -181,3 +182,6 @@ FROM keys AS k LEFT JOIN accounts AS acc ON acc.id = k.account_id WHERE k.accoun
 UNION ALL
 SELECT 'bin', b.id, acc.project_id IS NOT b.project_id
 FROM bins AS b LEFT JOIN accounts AS acc ON acc.id = b.account_id WHERE b.account_id IS NOT NULL
+UNION ALL
+SELECT 'rpl', r.id, (ep.account_id, ep.project_id) IS NOT (r.account_id, r.project_id)
+FROM replays AS r LEFT JOIN endpoints AS ep ON ep.id = r.endpoint_id

@@ -230,7 +230,13 @@ class HotPath:
         }
         self.db.execute(self._sql["disable_endpoint"], values)
         if self.db.changes():
+            self.cancel_replays(endpoint_id, stale_reason, now)
             self.mark_stale(endpoint_id, account_id, before, stale_reason, effects)
+
+    def cancel_replays(self, endpoint_id: int, reason: str, now: Micros) -> None:
+        """End the replay of an endpoint that is off from now on."""
+        values = {"endpoint_id": endpoint_id, "reason": reason, "now": now}
+        self.db.execute(self._sql["cancel_replays"], values)
 
     def mark_stale(
         self, endpoint_id: int, account_id: int, before: int, reason: str, effects: Effects

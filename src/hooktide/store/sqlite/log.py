@@ -17,7 +17,7 @@ from hooktide.domain.model import (
 from hooktide.store import refusals, rows
 from hooktide.store.base import EventRow, NewEvent, Page
 from hooktide.store.batch import Effects
-from hooktide.store.fanout import resend_row, test_rows
+from hooktide.store.fanout import again_row, test_rows
 from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.sqlite.endpoints import Endpoints
 
@@ -117,7 +117,7 @@ class Log(Endpoints):
                 raise refusals.endpoint_removed() from None
             limit, taken = self._take_room(endpoint.account_id, now)
             id_, held_by = self._ids(now), None if taken else limit
-            row = resend_row(id_, old.event_id, endpoint, held_by, now)
+            row = again_row(id_, old.event_id, endpoint, held_by, now)
             self._hot.insert([], [], [row])
             self._hot.save_usage()
             if held_by is None:

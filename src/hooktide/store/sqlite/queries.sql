@@ -266,6 +266,83 @@ DELETE FROM idempotency WHERE event_id IN (SELECT value FROM json_each(:ids))
 -- name: drop_events
 DELETE FROM events WHERE id IN (SELECT value FROM json_each(:ids))
 
+-- name: looked_failed
+-- The next deliveries of an endpoint, each with its event and whether a replay of what failed is to
+-- send that: not what was delivered or still waits, nor what this replay has sent already.
+WITH looked (id) AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT delivery_id AS id FROM endpoint_log
+        WHERE endpoint_id = :endpoint_id AND delivery_id > :after AND delivery_id <= :upto
+        ORDER BY delivery_id LIMIT :look)
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > max(:after, (SELECT upto FROM logged WHERE what = 'deliveries')) AND id <= :upto
+        AND endpoint_id = :endpoint_id
+    ORDER BY id LIMIT :look)
+SELECT looked.id, d.event_id, e.type, d.state = 'failed' AND d.origin <> 'test' AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS x WHERE x.event_id = d.event_id AND x.endpoint_id = :endpoint_id
+        AND (x.state IN ('pending', 'held', 'delivered') OR x.origin = 'replay' AND x.id > :replay_id))
+FROM looked JOIN deliveries AS d ON d.id = looked.id JOIN events AS e ON e.id = d.event_id
+ORDER BY looked.id
+
+-- name: looked_missed
+-- The next events of an account, and whether a replay of what an endpoint missed is to send each: not
+-- tests, nor what was ever sent to it.
+WITH looked (id) AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT event_id AS id FROM account_log
+        WHERE account_id = :account_id AND event_id > :after AND event_id <= :upto
+        ORDER BY event_id LIMIT :look)
+    UNION ALL
+    SELECT id FROM events
+    WHERE id > max(:after, (SELECT upto FROM logged WHERE what = 'events')) AND id <= :upto
+        AND account_id = :account_id
+    ORDER BY id LIMIT :look)
+SELECT e.id, e.id, e.type, NOT EXISTS (
+    SELECT 1 FROM deliveries AS x WHERE x.event_id = e.id AND (x.origin = 'test'
+        OR x.endpoint_id = :endpoint_id
+            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id)))
+FROM looked JOIN events AS e ON e.id = looked.id
+ORDER BY e.id
+
+-- name: replay_backlog
+SELECT count(*) FROM (
+    SELECT 1 FROM deliveries INDEXED BY deliveries_due
+    WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim <= 0 AND due_at <= :now
+    LIMIT :limit)
+
+-- name: add_replay
+INSERT INTO replays (id, project_id, account_id, endpoint_id, what, since, until, event_id, state,
+    reason, counted, at_least, made, looked_to)
+VALUES (:id, :project_id, :account_id, :endpoint_id, :what, :since, :until, :event_id, 'running',
+    '', :counted, :at_least, 0, :looked_to)
+ON CONFLICT (endpoint_id) WHERE state = 'running' DO NOTHING
+RETURNING id
+
+-- name: replays
+SELECT id, project_id, account_id, endpoint_id, what, since, until, event_id, state, reason,
+    counted, at_least, made, looked_to, ended_at
+FROM replays
+
+-- name: running_replays
+SELECT id FROM replays WHERE state = 'running' ORDER BY id
+
+-- name: move_replay
+UPDATE replays SET looked_to = :looked_to, made = made + :made, state = :state, reason = :reason,
+    ended_at = :ended_at
+WHERE id = :id
+
+-- name: cancel_replay
+UPDATE replays SET state = 'cancelled', reason = :reason, ended_at = :now
+WHERE id = :id AND state = 'running'
+
+-- name: cancel_replays
+UPDATE replays SET state = 'cancelled', reason = :reason, ended_at = :now
+WHERE endpoint_id = :endpoint_id AND state = 'running'
+
+-- name: drop_replays
+DELETE FROM replays WHERE project_id = :project_id AND id < :before AND state <> 'running'
+
 -- name: add_key
 INSERT INTO keys (id, digest, scope, project_id, account_id, name, last4, created_at)
 VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)

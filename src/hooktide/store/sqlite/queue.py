@@ -188,6 +188,7 @@ class Queue(Part):
 
     def _drop_events(self, db: apsw.Connection, project_id: int, before: int, limit: int) -> int:
         values = {"project_id": project_id, "before": before, "limit": limit}
+        db.execute(self._sql["drop_replays"], {"project_id": project_id, "before": before})
         found = [id_ for [id_] in db.execute(self._sql["old_events"], values)]
         if found:
             ids = {"ids": json_text(found)}

@@ -158,6 +158,7 @@ class Registry(Part):
         }
         db.execute(self._sql["remove_endpoint"], values)
         db.execute(self._sql["forget_secrets"], {"endpoint_id": endpoint_id})
+        self._hot.cancel_replays(endpoint_id, "endpoint removed", now)
         self._hot.mark_stale(endpoint_id, account_id, before, "endpoint removed", effects)
 
     # -- keys ----------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""Replays: an endpoint is sent again what failed, what it missed, or one event."""
+
+from collections.abc import Callable
+
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.model import Micros, Replay, ReplayWhat, Scope
+from hooktide.store import refusals
+from hooktide.store.base import NewReplay, ReplayCount, Store
+
+BY_HAND = "cancelled by hand"
+
+
+class Replays:
+    """Does what is asked with replays, within a scope."""
+
+    def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def start(
+        self, scope: Scope, wanted: NewReplay, *, only_count: bool
+    ) -> tuple[ReplayCount, Replay | None]:
+        """Count what a replay would send and, but with ``only_count``, begin it.
+
+        :raises InvalidError: it does not say what is to be sent.
+        :raises RefusedError: the endpoint is disabled, or a replay of it is running.
+        """
+        now = self._clock()
+        endpoint = await self._store.get_endpoint(scope, wanted.endpoint_id)
+        _check(wanted)
+        if not only_count:
+            refusals.check_enabled(endpoint)
+        counted = await self._store.count_replay(scope, wanted, now)
+        if only_count:
+            return counted, None
+        return counted, await self._store.add_replay(scope, wanted, counted, self._clock())
+
+    async def cancel(self, scope: Scope, replay_id: int) -> Replay:
+        """Have a replay make nothing more; one that has ended stays as it is."""
+        return await self._store.cancel_replay(scope, replay_id, BY_HAND, self._clock())
+
+
+def _check(wanted: NewReplay) -> None:
+    of_one = wanted.what is ReplayWhat.EVENT
+    if of_one != (wanted.event_id is not None):
+        raise _wrong('"event" names an event, and nothing else does', "/event")
+    if of_one == (wanted.since is not None):
+        raise _wrong('since is for "failed" and "missed", and they need it', "/since")
+    if wanted.until is not None and (wanted.since is None or wanted.until <= wanted.since):
+        raise _wrong("until comes after since", "/until")
+
+
+def _wrong(detail: str, pointer: str) -> InvalidError:
+    return InvalidError("invalid_replay", detail, pointer=pointer)
