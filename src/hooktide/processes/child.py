@@ -53,7 +53,7 @@ class Child:
         app = await open_app(begin.settings, listener.getsockname()[1], self._add_up)
         made = await app.start(begin.operator_key, make_key=begin.make_key)
         show_key(made)
-        self._process = Process(app, listener, lambda: self._channel.send(Ready()))
+        self._process = Process(app, listener, lambda: self._channel.send(Ready()), shared=True)
         _on_signals(self._process)
         await self._process.run()
         hearing.cancel()

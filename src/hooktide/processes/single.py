@@ -25,13 +25,28 @@ BACKLOG = 1024
 
 
 class Process:
-    """A server process: an ``App`` behind doors. ``opened`` is called once it takes requests."""
+    """A server process: an ``App`` behind doors.
 
-    def __init__(self, app: App, listener: socket.socket, opened: Callable[[], None]) -> None:
+    ``opened`` is called once it takes requests; ``shared`` says that others have ``listener`` too.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        listener: socket.socket,
+        opened: Callable[[], None],
+        *,
+        shared: bool = False,
+    ) -> None:
         self.app = app
         self._listener = listener
-        within = app.settings.stop_within
-        self._server = Server(app.site, opened=opened, finish=app.finish, within=within)
+        self._server = Server(
+            app.site,
+            opened=opened,
+            finish=app.finish,
+            within=app.settings.stop_within,
+            shared=shared,
+        )
 
     async def run(self) -> None:
         """Serve until told to stop; return when everything is closed."""

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from hooktide.web.door import SharedDoor
 from hooktide.web.protocol import MOST_HEAD_BYTES, Protocol
 
 SILENT = 2.0
@@ -36,7 +37,8 @@ class Server(uvicorn.Server):
 
     ``opened`` is called when it takes requests. ``finish`` returns when nothing is out any more;
     until then a server that stops keeps its doors open, so that a load balancer can read that it is
-    not ready. ``within``: seconds from being told to stop to the end.
+    not ready. ``within``: seconds from being told to stop to the end. ``shared``: other processes
+    take connections from the same socket.
     """
 
     def __init__(
@@ -46,10 +48,13 @@ class Server(uvicorn.Server):
         opened: Callable[[], None],
         finish: Callable[[], Awaitable[None]],
         within: float,
+        shared: bool = False,
     ) -> None:
         super().__init__(_config(site))
         self.server_state: State = State()
         self.servers = []
+        self._shared = shared
+        self._doors: list[SharedDoor] = []
         self._opened = opened
         self._finish = finish
         self._within = within
@@ -58,8 +63,18 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors."""
-        await super().startup(sockets)
+        if self._shared:
+            connections = self.server_state.connections
+            self._doors = [
+                SharedDoor(each, self._protocol, lambda: len(connections)) for each in sockets or ()
+            ]
+            self.started = True
+        else:
+            await super().startup(sockets)
         self._opened()
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state)
 
     def begin_to_stop(self, *, leave: bool) -> None:
         """Let each answer be the last of its connection.
@@ -90,6 +105,8 @@ class Server(uvicorn.Server):
     def _close_doors(self) -> None:
         for server in self.servers:
             server.close()
+        for door in self._doors:
+            door.close()
 
     async def _let_go(self, until: float) -> None:
         """Close connections as they fall silent; return when none is left, or it is time."""
