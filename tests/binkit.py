@@ -23,6 +23,7 @@ from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator, new_key
 from hooktide.web.bins import bin_routes
+from hooktide.web.look import static_routes
 from hooktide.web.problems import problem_response
 
 NOON: Micros = 1_767_268_800 * SECOND
@@ -140,14 +141,17 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = Starlette(
-        routes=bin_routes(
-            store=store,
-            directory=Directory(store),
-            clock=clock,
-            public_url=f"http://127.0.0.1:{port}",
-            auth=Authenticator(store, clock),
-            stopping=stopping,
-        ),
+        routes=[
+            *bin_routes(
+                store=store,
+                directory=Directory(store),
+                clock=clock,
+                public_url=f"http://127.0.0.1:{port}",
+                auth=Authenticator(store, clock),
+                stopping=stopping,
+            ),
+            *static_routes(),
+        ],
         exception_handlers={HooktideError: problem_response},
     )
     state, server = await _serve(app, listener)

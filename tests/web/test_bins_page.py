@@ -88,7 +88,15 @@ async def test_the_page_allows_no_script_but_its_own(site: BinSite) -> None:
     assert "style=" not in html
 
 
-@pytest.mark.parametrize(("name", "kind"), [("bin.css", "text/css"), ("bin.js", "text/javascript")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("hooktide.css", "text/css"),
+        ("bin.css", "text/css"),
+        ("bin.js", "text/javascript"),
+        ("copy.js", "text/javascript"),
+    ],
+)
 async def test_what_the_page_is_made_of_is_served_here(site: BinSite, name: str, kind: str) -> None:
     answer = await site.send(f"/static/{name}", method="GET")
     assert answer.status == 200

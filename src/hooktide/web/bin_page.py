@@ -6,14 +6,11 @@ and characters that would hide or turn it around are written out.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, TypeAlias
 
 import msgspec
-from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -24,29 +21,14 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
 from hooktide.domain.times import show_time
 from hooktide.web.bin_answers import not_found, raw_response, request_id
+from hooktide.web.look import POLICY, templates, visible
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 SHOWN_REQUESTS = 200
 HEARTBEAT = 15.0
 
-PAGE_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-robots-tag": "noindex",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-
-# C0 and C1 controls but tab and newline, and what turns the direction of text around or hides.
-_HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-
-_pages = Environment(
-    loader=PackageLoader("hooktide.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-)
+PAGE_HEADERS = {**POLICY, "x-robots-tag": "noindex", "cache-control": "no-store"}
 
 
 class BinPage:
@@ -60,8 +42,6 @@ class BinPage:
     def routes(self) -> list[Route]:
         """Return the page's routes."""
         return [
-            Route("/static/bin.css", _static("bin.css", "text/css")),
-            Route("/static/bin.js", _static("bin.js", "text/javascript")),
             Route("/bin/{token}/page", _or_not_found(self.page)),
             Route("/bin/{token}/events", _or_not_found(self.events)),
             Route("/bin/{token}/requests/{id}/raw", _or_not_found(self.raw)),
@@ -74,7 +54,7 @@ class BinPage:
         kept = (await self._bins.requests(found, None, SHOWN_REQUESTS)).items
         wanted = request.query_params.get("request")
         chosen = await self._chosen(found, kept, wanted)
-        html = _pages.get_template("bin.html").render(
+        html = templates.get_template("bin.html").render(
             url=f"{self._public_url}/bin/{found.token}",
             base=f"/bin/{found.token}",
             expires=show_time(found.expires_at)[:16].replace("T", " "),
@@ -212,11 +192,6 @@ def _size(size: int) -> str:
     return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
 
 
-def visible(text: str) -> str:
-    """Write out the characters that would not be seen or would turn the rest around."""
-    return _HIDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
 def _or_not_found(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
@@ -225,13 +200,3 @@ def _or_not_found(handler: Handler) -> Handler:
             return not_found()
 
     return answer
-
-
-def _static(name: str, kind: str) -> Callable[[Request], Response]:
-    content = (files("hooktide.web") / "static" / name).read_bytes()
-    headers = {"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
-
-    def serve(_: Request) -> Response:
-        return Response(content, headers=headers, media_type=kind)
-
-    return serve

@@ -31,6 +31,7 @@ from hooktide.web.api import (
 )
 from hooktide.web.bin_api import DOCUMENTS as BIN_DOCUMENTS
 from hooktide.web.deps import Deps, make_services
+from hooktide.web.look import static_routes
 from hooktide.web.openapi import make_openapi
 from hooktide.web.operation import JSON, Documented, Operation
 from hooktide.web.problems import explain_route, problem_bytes, problem_response
@@ -136,6 +137,7 @@ def _routes(deps: Deps) -> list[Route]:
     return [
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *deps.bin_routes,
+        *static_routes(),
         explain_route,
         *_health_routes(deps.ready, deps.metrics_page),
         _openapi_route([*documents, *_brought(deps.bin_routes), *BIN_DOCUMENTS], deps.public_url),

@@ -40,15 +40,12 @@ function part(id) {
   return document.getElementById(id);
 }
 
-// Local times, and the buttons that need a script.
+// Local times.
 function dress() {
   for (const time of document.querySelectorAll("time:not([title])")) {
     const at = new Date(time.dateTime);
     time.title = time.dateTime;
     time.textContent = time.closest("#list") ? at.toLocaleTimeString() : at.toLocaleString();
-  }
-  for (const button of document.querySelectorAll("button.copy")) {
-    button.hidden = !navigator.clipboard;
   }
 }
 
@@ -66,17 +63,11 @@ function step(by) {
   open(next);
 }
 
-document.addEventListener("click", async (event) => {
+document.addEventListener("click", (event) => {
   const link = event.target.closest("#list a");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
     event.preventDefault();
     open(link);
-  }
-  const button = event.target.closest("button.copy");
-  if (button) {
-    await navigator.clipboard.writeText(part(button.dataset.copy).textContent);
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
   }
 });
 
