@@ -238,6 +238,27 @@ def test_a_value_of_another_form_is_told_the_form() -> None:
     assert "t={timestamp},v1={signature}" in check(STRIPE_LIKE, headers, NEW).reason
 
 
+@pytest.mark.parametrize(
+    "value", ["{timestamp}{id}{signature}", "{signature}{timestamp}", "{id}{signature}{timestamp}"]
+)
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_parts_of_a_header_with_nothing_between_are_told_apart(
+    value: str, encoding: Encoding, algorithm: Algorithm
+) -> None:
+    own = Signature(
+        header="x-sig",
+        algorithm=algorithm,
+        encoding=encoding,
+        content="{timestamp}{id}{body}",
+        value=value,
+    )
+    dialect = Dialect(signature=own)
+    headers = headers_of(dialect, NEW)
+    assert check(dialect, headers, NEW).reason == ""
+    assert not check(dialect, headers, OTHER).valid
+
+
 def test_unknown_signatures_beside_a_right_one_are_passed_over() -> None:
     headers = headers_of(STANDARD, NEW)
     headers["webhook-signature"] = "v1a,é v2,x " + headers["webhook-signature"]
