@@ -34,6 +34,9 @@ from hooktide.web.events import PublishDoor
 from hooktide.web.site import Deps, build_health_site, build_site
 
 SHORTEST_KEY = 24
+COUNT_EVERY = 2.0
+COUNT_WITHIN = 1.0
+"""Seconds between two counts of the queue at least, and that whoever asks waits for one at most."""
 CLOSING = 2.0
 """Seconds of ``stop_within`` that are left for closing, once nothing is out any more."""
 
@@ -98,6 +101,8 @@ class App:
         self._replaced = False
         self._stop_at = 0.0
         self._finishing: asyncio.Task[None] | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self._count_at = 0.0
         self.directory = Directory(store)
         self.destinations = Destinations(self.directory, self.policy)
         self.sender = Sender(
@@ -207,6 +212,8 @@ class App:
         """
         await self.finish()
         await self.upkeep.stop()
+        if self._counting is not None:
+            self._counting.cancel()
         await self.sender.close()
         self.attempt_log.flush()
         try:
@@ -257,7 +264,33 @@ class App:
         return []
 
     async def _metrics_page(self) -> bytes:
+        await self._counted()
         return self.metrics.page(await self._add_up(self.metrics.numbers()))
+
+    async def _counted(self) -> None:
+        """Count what waits, unless that was done just now; let it run on if it takes long.
+
+        It reads the whole queue, so it is done for who asks, and rests for longer than it took.
+        """
+        loop = asyncio.get_running_loop()
+        if self._counting is None or (self._counting.done() and loop.time() >= self._count_at):
+            self._counting = asyncio.create_task(self._count())
+        await asyncio.wait({self._counting}, timeout=COUNT_WITHIN)
+
+    async def _count(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        metrics = self.metrics
+        try:
+            counts = await self.store.counts()
+        except UnavailableError:
+            metrics.pending.now = metrics.held.now = metrics.oldest_due.now = None
+        else:
+            oldest = counts.oldest_due_at
+            late = 0.0 if oldest is None else (self.clock() - oldest) / SECOND
+            metrics.pending.now, metrics.held.now = counts.pending, counts.held
+            metrics.oldest_due.now = max(0.0, late)
+        self._count_at = loop.time() + max(COUNT_EVERY, 10 * (loop.time() - began))
 
     # -- what happens, told to the log and the metrics -------------------------------------------
 
@@ -276,17 +309,7 @@ class App:
         own = [Chore("write down when keys were used", 60.0, self.auth.flush)]
         if not self.delivers:
             return own
-        count = Chore("count what waits", 2.0, self._count)
-        return [*store_chores(self.store, self.clock), count, *own]
-
-    async def _count(self) -> int:
-        counts = await self.store.counts()
-        self.metrics.pending.set(counts.pending)
-        self.metrics.held.set(counts.held)
-        oldest = counts.oldest_due_at
-        late = 0.0 if oldest is None else (self.clock() - oldest) / SECOND
-        self.metrics.oldest_due.set(max(0.0, late))
-        return 0
+        return [*store_chores(self.store, self.clock), *own]
 
 
 def _policy(settings: Settings, public_url: str) -> UrlPolicy:

@@ -24,14 +24,13 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """What one process has counted, or several together, by the names of the metrics.
 
-    ``counts`` are by label value; ``spreads`` are a histogram's buckets and, last, the sum of all.
-    ``own`` are what each process has now; ``shared`` is what each says of the same database.
+    ``counts`` are by label value; ``spreads`` are a histogram's buckets and, last, the sum of all;
+    ``levels`` go up and down.
     """
 
     counts: dict[str, dict[str, int]] = {}
     spreads: dict[str, list[float]] = {}
-    own: dict[str, float] = {}
-    shared: dict[str, float] = {}
+    levels: dict[str, float] = {}
 
     def ended(self) -> "Numbers":
         """Return what remains of a process that has ended: what it counted."""
@@ -39,8 +38,8 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_up(given: Sequence[Numbers]) -> Numbers:
-    """Return what processes have counted together; of what they share, the largest."""
-    total = Numbers(counts={}, spreads={}, own={}, shared={})
+    """Return what processes have counted together."""
+    total = Numbers(counts={}, spreads={}, levels={})
     for numbers in given:
         for name, by_value in numbers.counts.items():
             counts = total.counts.setdefault(name, {})
@@ -48,10 +47,8 @@ def add_up(given: Sequence[Numbers]) -> Numbers:
                 counts[value] = counts.get(value, 0) + number
         for name, spread in numbers.spreads.items():
             total.spreads[name] = _add(total.spreads.get(name), spread)
-        for name, level in numbers.own.items():
-            total.own[name] = total.own.get(name, 0) + level
-        for name, level in numbers.shared.items():
-            total.shared[name] = max(total.shared.get(name, level), level)
+        for name, level in numbers.levels.items():
+            total.levels[name] = total.levels.get(name, 0) + level
     return total
 
 
@@ -114,16 +111,12 @@ class Spread:
 
 
 class Level:
-    """A number that goes up and down; there is none until it is set."""
+    """A number that goes up and down. ``now`` is None while it is not known."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self._text = text
         self.now: float | None = None
-
-    def set(self, number: float) -> None:
-        """Set it."""
-        self.now = number
 
     def show(self, number: float) -> Metric:
         """Return this number as Prometheus has it."""
@@ -175,7 +168,7 @@ class Metrics:
         )
         self._counts = (self.accepted, self.refused, self._attempts, self._errors)
         self._spreads = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
-        self._shared = (self.pending, self.held, self.oldest_due)
+        self._of_the_database = (self.pending, self.held, self.oldest_due)
         self._own: list[Watched] = []
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -196,12 +189,11 @@ class Metrics:
         return Numbers(
             counts={count.name: dict(count.by_value) for count in self._counts},
             spreads={spread.name: spread.numbers for spread in self._spreads},
-            own={level.name: level.read() for level in self._own},
-            shared={level.name: level.now for level in self._shared if level.now is not None},
+            levels={level.name: level.read() for level in self._own},
         )
 
     def page(self, numbers: Numbers) -> bytes:
-        """Write these numbers in Prometheus' text format."""
+        """Write these numbers, and what is known of the database, as Prometheus reads it."""
         return generate_latest(_Page(self._shown(numbers)))
 
     def _shown(self, numbers: Numbers) -> Iterator[Metric]:
@@ -209,10 +201,11 @@ class Metrics:
             yield count.show(numbers.counts.get(count.name, {}))
         for spread in self._spreads:
             yield spread.show(numbers.spreads.get(spread.name, spread.numbers))
-        for levels, known in ((self._own, numbers.own), (self._shared, numbers.shared)):
-            for level in levels:
-                if level.name in known:
-                    yield level.show(known[level.name])
+        for watched in self._own:
+            yield watched.show(numbers.levels.get(watched.name, 0))
+        for level in self._of_the_database:
+            if level.now is not None:
+                yield level.show(level.now)
 
 
 class _Page(Collector):
