@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from postgreskit import database
 from serverkit import KEY, Server
 
 from hooktide.dialects import shipped
@@ -102,6 +103,15 @@ def test_a_wrong_setting_ends_the_start_with_what_to_write(
     done = hooktide("serve", option, value, cwd=tmp_path)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+async def test_apply_works_on_postgresql_beside_its_servers(tmp_path: Path) -> None:
+    async with database() as url:
+        args = ("apply", "defacto", "--database", url, "--key-file", "key")
+        first = hooktide(*args, cwd=tmp_path)
+        again = hooktide(*args, cwd=tmp_path)
+    assert "project added" in first.stdout
+    assert again.stdout == "defacto: nothing to change\n"
 
 
 def test_apply_on_postgresql_wants_the_key_file(tmp_path: Path) -> None:
