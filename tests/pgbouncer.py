@@ -33,6 +33,8 @@ class Bouncer:
 
     def url(self, database: str) -> str:
         """Say where a database of the cluster is, through the pooler."""
+        assert self._process is not None
+        assert self._process.poll() is None, self._said()
         return f"postgresql://hooktide@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
@@ -47,10 +49,12 @@ class Bouncer:
             )
         deadline = time.monotonic() + READY_WITHIN
         while not self._answers():
-            said = (self._folder / "log").read_text()[-2000:]
-            assert self._process.poll() is None, said
-            assert time.monotonic() < deadline, said
+            assert self._process.poll() is None, self._said()
+            assert time.monotonic() < deadline, self._said()
             time.sleep(0.02)
+
+    def _said(self) -> str:
+        return (self._folder / "log").read_text()[-2000:]
 
     def _settings(self) -> str:
         return f"""\
