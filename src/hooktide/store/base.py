@@ -415,9 +415,7 @@ class Store(Protocol):
     ) -> Page:
         """Return an endpoint's replays, newest first."""
 
-    async def cancel_replay(
-        self, scope: Scope, replay_id: int, reason: str, now: Micros
-    ) -> Replay:
+    async def cancel_replay(self, scope: Scope, replay_id: int, reason: str, now: Micros) -> Replay:
         """Have a replay make nothing more, if it is running; what it made stays."""
 
     async def run_replays(self, now: Micros, limit: int) -> int:
