@@ -16,6 +16,7 @@ from hooktide.demo.api import operator_api
 from hooktide.domain.errors import ConfigError
 from hooktide.settings import Settings, without_password
 from hooktide.store.audit import NOT_CHECKED, Finding
+from hooktide.store.base import ProjectSize
 from hooktide.store.migrate import Migration
 from hooktide.store.sqlite.audit import audit_sqlite
 from hooktide.store.sqlite.backup import back_up
@@ -37,29 +38,27 @@ def audit(*, database: str = _DEFAULTS.database) -> None:
     database
         The SQLite file, or postgresql://user:password@host/name. Nothing in it is changed.
     """
-    broken = asyncio.run(_print_findings(Settings(database=database)))
+    settings = Settings(database=database)
+    if settings.on_postgres:
+        broken = asyncio.run(_audit_postgres(settings))
+    else:
+        broken = sum(map(_print_finding, audit_sqlite(database, wall_clock())))
+    for invariant, words in NOT_CHECKED:
+        print(_line(invariant, words, "not kept in a database"))
     if broken:
         print(f"{broken} of these {'is' if broken == 1 else 'are'} broken")
         sys.exit(1)
 
 
-async def _print_findings(settings: Settings) -> int:
-    broken = 0
-    async for finding in _findings(settings):
-        print(_line(finding.check.invariant, finding.check.words, _told(finding)), flush=True)
-        broken += finding.broken > 0
-    for invariant, words in NOT_CHECKED:
-        print(_line(invariant, words, "not kept in a database"))
-    return broken
+async def _audit_postgres(settings: Settings) -> int:
+    findings: AsyncIterator[Finding] = _postgres("audit").audit_postgres(settings.database)
+    return sum([_print_finding(finding) async for finding in findings])
 
 
-async def _findings(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.on_postgres:
-        async for finding in _postgres("audit").audit_postgres(settings.database):
-            yield finding
-    else:
-        for finding in audit_sqlite(settings.database, wall_clock()):
-            yield finding
+def _print_finding(finding: Finding) -> bool:
+    """Print a line; return whether something is broken."""
+    print(_line(finding.check.invariant, finding.check.words, _told(finding)), flush=True)
+    return finding.broken > 0
 
 
 def _line(invariant: int, words: str, told: str) -> str:
@@ -169,7 +168,7 @@ def sizes(
         looked at.
     """
     if database is not None and server is None:
-        rows = asyncio.run(_sizes_in(Settings(database=database)))
+        rows = [shown(size) for size in _sizes_in(Settings(database=database))]
     else:
         rows = asyncio.run(_sizes_at(server, key))
     print(_row("project", "events", "deliveries", "attempts", "payload MB", "oldest event"))
@@ -182,12 +181,10 @@ def sizes(
 SIZES_WITHIN = 1800.0
 
 
-async def _sizes_in(settings: Settings) -> list[SizeOut]:
+def _sizes_in(settings: Settings) -> list[ProjectSize]:
     if settings.on_postgres:
-        found = await _postgres("sizes").sizes_in_postgres(settings.database)
-    else:
-        found = sizes_in_sqlite(settings.database)
-    return [shown(size) for size in found]
+        return list(asyncio.run(_postgres("sizes").sizes_in_postgres(settings.database)))
+    return sizes_in_sqlite(settings.database)
 
 
 async def _sizes_at(server: str | None, key: str | None) -> list[SizeOut]:
