@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
@@ -44,10 +44,14 @@ OPTIONS = {
 
 
 class Cluster:
-    """A PostgreSQL server in a folder. It ends when the process that started it does."""
+    """A PostgreSQL server in a folder. It ends when the process that started it does.
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    ``under``: a command that runs it, like ``env`` with another environment.
+    """
+
+    def __init__(self, folder: Path, under: Sequence[str] = (), **options: str) -> None:
         self.folder = folder
+        self._under = under
         self.data = folder / "data"
         self.port = free_port()
         self._options = OPTIONS | {"port": str(self.port)} | options
@@ -67,7 +71,7 @@ class Cluster:
         """Return once it takes connections."""
         if not self.data.exists():
             self._make()
-        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        command = [*self._under, str(binaries() / "postgres"), "-D", str(self.data)]
         command += [f"--{name}={value}" for name, value in self._options.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -126,10 +130,10 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(**options: str) -> Iterator[Cluster]:
+def cluster(under: Sequence[str] = (), **options: str) -> Iterator[Cluster]:
     """Run a cluster of one's own."""
     with temporary_folder() as folder:
-        running = Cluster(folder, **options)
+        running = Cluster(folder, under, **options)
         try:
             running.start()
             yield running

@@ -170,7 +170,7 @@ async def serving(
     finally:
         await server.kill()
     log = server.log.read_text()
-    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+    assert "Traceback" not in log, log[max(0, log.index("Traceback") - 500) :][:3000]
 
 
 @asynccontextmanager

@@ -1,0 +1,229 @@
+"""The wall clock leaps by a day, to and fro, while retries wait: none is early, nothing stops."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+from accounting import Arrived, Ledger
+from leapkit import DAY, WallClock, library
+from loadkit import audited
+from postgreskit import cluster, database, temporary_folder
+from serverkit import Server, event, receiving, serving, set_up, until_none_is
+from standardwebhooks import Webhook
+
+from hooktide.domain.model import SECOND
+from hooktide.store.postgres import nodes
+
+pytestmark = pytest.mark.skipif(library() is None, reason="needs libfaketime")
+
+DELAY = 3.0
+TIMEOUT = 3.0
+EARLIEST = DELAY / 2
+"""Seconds between an answer and the retry at least, as this process sees it. Less than what is
+promised, because it may be slow to see; a retry that the leap makes due comes at once."""
+WITHIN = 40.0
+SIGNED_WITHIN = 600.0
+EVENTS = 20
+PROJECT = f"""
+name = "accounting"
+title = "Accounting"
+disable_after = 0
+
+[dialect]
+standard_headers = true
+envelope = "payload"
+
+[retry]
+delays = ["{DELAY:.0f}s"]
+
+[plans.all]
+retries = 20
+timeout = "{TIMEOUT:.0f}s"
+
+[event_types."thing.happened"]
+description = "Something happened."
+"""
+
+
+PATIENT = PROJECT.replace(f'timeout = "{TIMEOUT:.0f}s"', 'timeout = "30s"')
+
+
+@dataclass
+class Story:
+    """Deliveries that fail again and again, and one now and then that does not."""
+
+    server: Server
+    failing: str
+    fine: str
+    arrived: Ledger
+
+    async def publish(self, account: str, count: int) -> set[str]:
+        made = [await self.server.api.post("/v1/events", event(account)) for _ in range(count)]
+        return {item["id"] for item in made}
+
+    def times(self, path: str) -> dict[str, list[Arrived]]:
+        """Return what arrived at a path, by event."""
+        found: dict[str, list[Arrived]] = {}
+        for item in self.arrived.arrived:
+            if item.endpoint == path:
+                found.setdefault(item.event_id, []).append(item)
+        return found
+
+    async def tried_again(self, signed: int = 0) -> None:
+        """Return when each event was tried again; assert how many days ahead it was signed."""
+        before = Counter({event_id: len(items) for event_id, items in self.times("/fail").items()})
+        async with asyncio.timeout(WITHIN):
+            while not self._tried_since(before):
+                await asyncio.sleep(0.05)
+        now = time.time() + signed * DAY
+        for items in self.times("/fail").values():
+            assert abs(int(items[-1].headers["webhook-timestamp"]) - now) < SIGNED_WITHIN
+
+    def _tried_since(self, before: Counter[str]) -> bool:
+        now = self.times("/fail")
+        return len(now) == EVENTS and all(len(now[id_]) > before[id_] for id_ in now)
+
+    async def delivers(self) -> None:
+        """Assert that what is accepted now is delivered now."""
+        ids = await self.publish(self.fine, 2)
+        async with asyncio.timeout(WITHIN):
+            while not ids <= {e for _, e in self.arrived.answered_ok}:
+                await asyncio.sleep(0.02)
+
+    def check_gaps(self) -> None:
+        """Assert that nothing was tried again at once."""
+        for path, least in (("/fail", EARLIEST), ("/hang", EARLIEST + TIMEOUT)):
+            for items in self.times(path).values():
+                gaps = [later.at - item.at for item, later in itertools.pairwise(items)]
+                assert min(gaps, default=least) >= least, (path, gaps)
+
+    def check_signatures(self, secrets: dict[str, str]) -> None:
+        """Assert that every signature is right for the timestamp beside it."""
+        for item in self.arrived.arrived:
+            at = datetime.fromtimestamp(int(item.headers["webhook-timestamp"]), UTC)
+            signed = Webhook(secrets[item.endpoint]).sign(item.event_id, at, item.body.decode())
+            assert item.headers["webhook-signature"] == signed
+
+    async def check_timeouts(self) -> None:
+        """Assert that attempts without an answer lasted as long as their timeout."""
+        found = await self.server.api.get("/v1/deliveries?state=pending&limit=100")
+        lasted = []
+        for item in found["items"]:
+            path = f"/v1/deliveries/{item['id']}/attempts"
+            made = (await self.server.api.get(path))["items"]
+            lasted += [one["duration_ms"] for one in made if one["error"] == "timeout"]
+        assert len(lasted) >= EVENTS
+        assert min(lasted) >= TIMEOUT * 1000 - 50
+        assert max(lasted) < WITHIN * 1000
+
+
+@asynccontextmanager
+async def telling(server: Server) -> AsyncIterator[Story]:
+    """Begin: everything fails for the first time."""
+    ledger = Ledger(hanging={"/hang"})
+    async with receiving(ledger) as port:
+        failing, secrets = await set_up(server.api, port, ("/fail", "/hang"), project=PROJECT)
+        fine, more = await set_up(server.api, port, ("/ok",), reference="fine", project=PROJECT)
+        story = Story(server, failing, fine, ledger)
+        await story.publish(failing, EVENTS)
+        yield story
+        story.check_gaps()
+        story.check_signatures(secrets | more)
+        await story.check_timeouts()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Say where a database is."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "hooktide.db")
+        return
+    async with database() as url:
+        yield url
+
+
+async def test_a_leap_of_a_servers_wall_clock_brings_nothing_forward_and_stops_nothing(
+    tmp_path: Path, where: str
+) -> None:
+    wall = WallClock(tmp_path)
+    async with serving(tmp_path, database=where, under=wall.under) as server:
+        async with telling(server) as story:
+            await story.tried_again()
+            for days in (1, 0, -1):
+                wall.leap(days)
+                await story.delivers()
+                await story.tried_again(signed=days)
+        await audited(where)
+
+
+async def until_heard(url: str, days: int) -> None:
+    """Return when the server has heard how many days ahead the database's clock is."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(WITHIN):
+            while True:
+                [free_at] = await connection.fetchrow("SELECT max(free_at) FROM hooktide.nodes")
+                heard = (free_at - nodes.KEPT) / SECOND - time.time()
+                if abs(heard - days * DAY) < SIGNED_WITHIN:
+                    return
+                await asyncio.sleep(0.1)
+    finally:
+        await connection.close()
+
+
+async def test_a_leap_of_the_databases_clock_brings_nothing_forward_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    with temporary_folder() as folder:
+        wall = WallClock(folder)
+        with cluster(wall.under) as postgres:
+            async with database(postgres) as url, serving(tmp_path, database=url) as server:
+                async with telling(server) as story:
+                    await story.tried_again()
+                    for days in (1, -1):
+                        wall.leap(days)
+                        await until_heard(url, days)
+                        await story.delivers()
+                        await story.tried_again()
+                await audited(url)
+
+
+async def test_workers_with_other_wall_clocks_take_no_claim_from_each_other(tmp_path: Path) -> None:
+    ledger, wall = Ledger(hanging={"/hang"}), WallClock(tmp_path)
+    async with (
+        database() as url,
+        receiving(ledger) as port,
+        serving(tmp_path, "--role", "api", database=url, name="api") as api,
+        serving(tmp_path, "--role", "worker", database=url, name="true"),
+    ):
+        account, _ = await set_up(api.api, port, ("/hang",), project=PATIENT)
+        other, _ = await set_up(api.api, port, ("/ok",), reference="other", project=PATIENT)
+        held = await api.api.post("/v1/events", event(account))
+        ledger.acked[held["id"]] = b"{}"
+        async with asyncio.timeout(WITHIN):
+            while not ledger.arrived:
+                await asyncio.sleep(0.02)
+        for days in (1, -1):
+            wall.leap(days)
+            async with (
+                serving(
+                    tmp_path, "--role", "worker", database=url, name=f"{days}", under=wall.under
+                ) as worker,
+                asyncio.timeout(WITHIN),
+            ):
+                while not await worker.metric("hooktide_attempts_total"):
+                    await api.api.post("/v1/events", event(other))
+                    await asyncio.sleep(0.02)
+                await worker.stop()
+        assert ledger.arrived_at("/hang") == [held["id"]]
+        ledger.let_go()
+        await until_none_is(api.api, "pending")
+        await audited(url)
