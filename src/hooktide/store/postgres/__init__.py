@@ -88,8 +88,7 @@ class PostgresStore(Replays, Queue, Bins, Sizes):
 
     async def check(self) -> None:
         async with deadline(WITHIN), transaction(self._db) as link:
-            await link.rows(self._sql["clock"])
-            await link.rows(self._sql["notify"], {"channel": "hooktide_check", "payload": ""})
+            await link.rows(self._sql["durable"])
 
     async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
         return await self._writer.publish(events, now)

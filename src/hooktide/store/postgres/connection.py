@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -21,6 +22,8 @@ Values: TypeAlias = Mapping[str, Any]
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_WITHIN = 1.5
+HEAD_START = 0.3
+"""Seconds that a host is given before the next one is asked beside it."""
 WITHIN = 1.8
 """Seconds that whoever asks for something waits for the database at most; then it is away."""
 UPKEEP_WITHIN = 60.0
@@ -219,9 +222,46 @@ def compiled(sql: str) -> tuple[str, tuple[str, ...]]:
 async def connect(url: str, *, pooled: bool = False) -> Connection:
     """Open a connection; ``pooled``: through a pooler that keeps no session for us.
 
+    Of several hosts it is the first that will do. A machine that is gone may say nothing at all, so
+    the next one does not wait for that.
+
     :raises UnavailableError: nobody answers, or the server takes no more.
     :raises ConfigError: the URL, the user or the database is wrong.
     """
+    left, trying = hosts_of(url), set[asyncio.Task[Connection]]()
+    try:
+        while True:
+            if left:
+                trying.add(asyncio.create_task(_connect(left.pop(0), pooled)))
+            head_start = HEAD_START if left else None
+            done, _ = await asyncio.wait(
+                trying, timeout=head_start, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                trying.remove(task)
+                if task.exception() is None or not (left or trying):
+                    return task.result()
+    finally:
+        for task in trying:
+            task.add_done_callback(_let_go)
+            task.cancel()
+
+
+def hosts_of(url: str) -> list[str]:
+    """Return a URL for each of the hosts that a URL names."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [url]
+    return [urlunsplit(parts._replace(netloc=user + at + host)) for host in hosts.split(",")]
+
+
+def _let_go(task: "asyncio.Task[Connection]") -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().terminate()
+
+
+async def _connect(url: str, pooled: bool) -> Connection:
     try:
         return await asyncpg.connect(
             url,
@@ -245,9 +285,8 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.exceptions.TargetServerAttributeNotMatched,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the server has said goodbye, but the connection is still open
+    asyncpg.InternalClientError,  # no host is a primary now; or one has said goodbye just now
     OSError,
     TimeoutError,
 )

@@ -73,6 +73,8 @@ class HotPath:
             return False
         if added:
             await self.save_usage(link, usage)
+            if known:  # what an earlier commit promised may still be waiting for a standby
+                await link.rows(self._sql["durable"])
         return added
 
     def _fan_out(

@@ -32,6 +32,11 @@ deliveries AS (
         AS v (id, event_id, endpoint_id, account_id, project_id, origin, state, due_at, claim, reason))
 SELECT EXISTS (SELECT 1 FROM good)
 
+-- name: durable
+-- Has a transaction that changed nothing write something all the same, so that its commit waits for
+-- the disk and for a synchronous standby: and with it for all that it has read.
+SELECT pg_logical_emit_message(true, 'hooktide', '')
+
 -- name: versions
 -- Whether what a process remembers of these accounts is still so.
 SELECT a.id, a.version, p.version
