@@ -185,9 +185,9 @@ class App:
 
         ``replaced``: say nothing of the kind, for other processes behind the same address are.
         """
-        self.stopping.set()
-        self._replaced = replaced
         if self._finishing is None:
+            self.stopping.set()
+            self._replaced = replaced
             within = max(0.0, self.settings.stop_within - CLOSING)
             self._stop_at = asyncio.get_running_loop().time() + self.settings.stop_within
             self._finishing = asyncio.create_task(self._finish(within))

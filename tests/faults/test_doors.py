@@ -102,6 +102,28 @@ async def test_a_silent_connection_is_closed_and_not_reset(tmp_path: Path) -> No
         assert await server.ended(READY_WITHIN) == 0
 
 
+async def test_a_process_that_is_replaced_says_nothing_of_that_to_a_load_balancer(
+    tmp_path: Path,
+) -> None:
+    async with (
+        database() as url,
+        serving(tmp_path, "--processes", "2", database=url) as server,
+        AsyncExitStack() as stack,
+    ):
+        server.signal(signal.SIGHUP)
+        kept: list[Connection] = []
+        while not server.said("stopping: finishing what is out"):
+            while len(kept) < 12:
+                kept.append(await stack.enter_async_context(connected(server.port)))
+            answers = await asyncio.gather(*(one.ask(LIVE) for one in kept))
+            kept = [one for one, (_, stays) in zip(kept, answers, strict=True) if stays]
+        for one in kept:
+            with suppress(asyncio.IncompleteReadError):  # closed: it was silent for too long
+                assert (await one.ask(READY))[0] == 200
+            await asyncio.sleep(0.03)  # the end of a process has several steps
+        await until_said(server, "rolling restart: done")
+
+
 async def test_a_request_that_is_half_here_is_answered_before_its_process_is_replaced(
     tmp_path: Path,
 ) -> None:
