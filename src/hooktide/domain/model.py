@@ -197,8 +197,8 @@ class Replay:
 
     It looks through what there was from ``since`` on and before ``until`` (None: when it was asked
     for), or is for ``event_id`` alone. ``counted`` is how many events it would send when it was
-    asked for, or more where ``at_least``; ``made`` is how many deliveries it has made, ``looked_to``
-    the id up to which it has looked. ``reason`` says why it was cancelled.
+    asked for, or more where ``at_least``; ``made`` is how many deliveries it has made,
+    ``looked_to`` the id up to which it has looked. ``reason`` says why it was cancelled.
     """
 
     id: int

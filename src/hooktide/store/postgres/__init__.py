@@ -3,7 +3,8 @@
 ``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
 event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
 nobody knows of; ``registry``, ``endpoints``, ``log``, ``replays``, ``bins`` are the rest.
-``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the log's days.
+``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the days of
+the log.
 """
 
 import secrets
