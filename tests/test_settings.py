@@ -57,3 +57,17 @@ def test_a_password_in_the_databases_url_is_never_shown(url: str, shown: str) ->
     assert without_password(url) == shown
     assert Settings(database=url).database_shown == shown
     assert "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(listen="127.0.0.1:0"), "http://127.0.0.1:8081"),
+        (Settings(listen="[::1]:0"), "http://[::1]:8081"),
+        (Settings(public_url="https://hooks.example.com/"), "https://hooks.example.com"),
+    ],
+)
+def test_a_servers_url_is_what_the_world_sees_or_else_where_it_listens(
+    settings: Settings, url: str
+) -> None:
+    assert settings.url(8081) == url

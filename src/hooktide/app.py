@@ -216,8 +216,9 @@ class App:
             self._counting.cancel()
         await self.sender.close()
         self.attempt_log.flush()
+        until = max(self._stop_at, asyncio.get_running_loop().time() + CLOSING / 2)
         try:
-            async with asyncio.timeout_at(self._stop_at):
+            async with asyncio.timeout_at(until):
                 await self.worker.stop(0)  # events were accepted as long as the doors were open
                 await self.auth.flush()
                 await self.store.close()

@@ -101,7 +101,8 @@ class Settings:
 
     def url(self, port: int) -> str:
         """How the world reaches this server, which listens on ``port``."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{port}"
 
     @property
     def proxy(self) -> Target | None:

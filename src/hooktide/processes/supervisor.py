@@ -36,6 +36,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds before a child that died is started again: the first time, and after many."""
 STEADY_AFTER = 10.0
 """A child that ran for so long did not die of how it was started."""
+START_WITHIN = 300.0
+"""Seconds that a new child may take until it serves: it may have to wait for a migration."""
 KILL_AFTER = 3.0
 """Seconds beyond its own limit that a child has to end."""
 REPORT_WITHIN = 1.0
@@ -77,12 +79,13 @@ class Member:
             case Ask():
                 self._asked(self)
 
-    async def up(self) -> bool:
-        """Return when it takes requests, or has ended: whether it does."""
+    async def up(self, within: float | None = None) -> bool:
+        """Return when it takes requests, has ended, or took too long: whether it does."""
         ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait({ready, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait({ready, self.ended}, return_when=first, timeout=within)
         ready.cancel()
-        return not self.ended.done()
+        return self._ready.is_set() and not self.ended.done()
 
     async def report(self) -> None:
         """Return once it has said what it has counted so far."""
@@ -148,8 +151,9 @@ class Place:
         """
         async with self._changing:
             new = await self._start()
-            if not await new.up():
-                log.error("a new process ended at once", pid=new.pid, code=new.ended.result())
+            if not await new.up(START_WITHIN):
+                await new.end(0)
+                log.error("a new process did not start", pid=new.pid, code=new.ended.result())
                 return False
             old, self._member = self._member, new
         old.send(Leave())
@@ -251,7 +255,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for place in places:
                 group.create_task(place.keep())
-            await asyncio.gather(*(member.up() for member in members))
+            await asyncio.gather(*(member.up(START_WITHIN) for member in members))
             self._announce()
             await self._roll_when_told(places)
         return 0
