@@ -32,6 +32,19 @@ END_WITHIN = 2.0
 _PLANS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """A plan made while the queue was empty must not read all of it once it is full."""
 
+_IDLE = {"idle_in_transaction_session_timeout": "10000"}
+"""A process that stands still in a transaction, or whose machine is gone, gives up its locks."""
+SERVING = {
+    **_PLANS,
+    **_IDLE,
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""What a server asks for. A machine that is gone is noticed within a minute, not in hours: until
+then its connections are among those that PostgreSQL takes at most."""
+
 _NAME = re.compile(r"(?<!:):(\w+)")
 
 
@@ -43,7 +56,8 @@ class Database:
         self.pooled = pooled
         self.begin = "BEGIN"
         if pooled:
-            self.begin += "".join(f"; SET LOCAL {name} = {value}" for name, value in _PLANS.items())
+            settings = (_PLANS | _IDLE).items()
+            self.begin += "".join(f"; SET LOCAL {name} = {value}" for name, value in settings)
         self._room = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -93,7 +107,7 @@ class Database:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(self._url, pooled=self.pooled)
+        return await connect(self._url, pooled=self.pooled, settings=SERVING)
 
     def close(self) -> None:
         """Let go of every connection; those that are lent end when they come back."""
@@ -219,8 +233,10 @@ def compiled(sql: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(number, sql), tuple(names)
 
 
-async def connect(url: str, *, pooled: bool = False) -> Connection:
-    """Open a connection; ``pooled``: through a pooler that keeps no session for us.
+async def connect(
+    url: str, *, pooled: bool = False, settings: Mapping[str, str] = _PLANS
+) -> Connection:
+    """Open a connection; ``pooled``: through a pooler that keeps no session, or settings, for us.
 
     Of several hosts it is the first that will do. A machine that is gone may say nothing at all, so
     the next one does not wait for that.
@@ -232,7 +248,8 @@ async def connect(url: str, *, pooled: bool = False) -> Connection:
     try:
         while True:
             if left:
-                trying.add(asyncio.create_task(_connect(left.pop(0), pooled)))
+                asked = {} if pooled else settings
+                trying.add(asyncio.create_task(_connect(left.pop(0), pooled, asked)))
             head_start = HEAD_START if left else None
             done, _ = await asyncio.wait(
                 trying, timeout=head_start, return_when=asyncio.FIRST_COMPLETED
@@ -261,13 +278,13 @@ def _let_go(task: "asyncio.Task[Connection]") -> None:
         task.result().terminate()
 
 
-async def _connect(url: str, pooled: bool) -> Connection:
+async def _connect(url: str, pooled: bool, settings: Mapping[str, str]) -> Connection:
     try:
         return await asyncpg.connect(
             url,
             timeout=CONNECT_WITHIN,
             statement_cache_size=0 if pooled else 256,
-            server_settings={"application_name": "hooktide"} | ({} if pooled else _PLANS),
+            server_settings={"application_name": "hooktide", **settings},
         )
     except Exception as error:
         raise translated(error) from error
@@ -284,6 +301,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # no host is a primary now; or one has said goodbye just now

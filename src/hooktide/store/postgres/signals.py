@@ -14,7 +14,7 @@ from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import SECOND, Micros
 from hooktide.store.base import Changed, Listener
 from hooktide.store.batch import Effects
-from hooktide.store.postgres.connection import Connection, Database, Link, connect
+from hooktide.store.postgres.connection import SERVING, Connection, Database, Link, connect
 
 log = logging.getLogger("hooktide.store")
 
@@ -101,7 +101,7 @@ class Signals:
     # -- hearing -------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        connection = await connect(self._url)
+        connection = await connect(self._url, settings=SERVING)
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._lost.set())
         await connection.add_listener(CHANGED, self._heard)
