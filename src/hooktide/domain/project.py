@@ -90,6 +90,7 @@ class Project:
     ``disable_after`` failed deliveries in a row an endpoint is disabled (0: never). A rotated
     secret signs along for ``rotation_overlap``. Events and their log are kept for ``retention``.
     ``accounts`` are the references of those that are offered webhooks at all; empty: all.
+    ``public_docs``: anyone may read how its webhooks work, at ``/docs/{name}``.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Project:
     retention: Micros = 30 * DAY
     accounts: tuple[str, ...] = ()
     fields: Fields = field(default_factory=Fields)
+    public_docs: bool = True
 
 
 # -- rules -----------------------------------------------------------------------------------------
@@ -228,6 +230,7 @@ def _read_project(table: Table) -> Project:
         retention=table.span("retention", 30 * DAY, DAY, 3650 * DAY),
         accounts=table.texts("accounts"),
         fields=_read_fields(table.table("fields")),
+        public_docs=table.flag("public_docs", True),
     )
     table.done()
     _check(project, table)

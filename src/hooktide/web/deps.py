@@ -49,6 +49,7 @@ class Services:
     store: Store
     directory: Directory
     clock: Callable[[], Micros]
+    public_url: str
     cursors: Cursors
     accounts: Accounts
     projects: Projects
@@ -64,6 +65,7 @@ def make_services(deps: Deps) -> Services:
         store=deps.store,
         directory=deps.directory,
         clock=deps.clock,
+        public_url=deps.public_url,
         cursors=Cursors(deps.cursor_key),
         accounts=accounts,
         projects=Projects(deps.store, deps.clock),

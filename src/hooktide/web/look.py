@@ -30,6 +30,8 @@ _KINDS = {
     "copy.js": "text/javascript",
     "bin.css": "text/css",
     "bin.js": "text/javascript",
+    "docs.css": "text/css",
+    "docs.js": "text/javascript",
 }
 
 # C0 and C1 controls but tab and newline, and what turns the direction of text around or hides.

@@ -31,6 +31,7 @@ from hooktide.web.api import (
 )
 from hooktide.web.bin_api import DOCUMENTS as BIN_DOCUMENTS
 from hooktide.web.deps import Deps, make_services
+from hooktide.web.docs.pages import docs_routes
 from hooktide.web.look import static_routes
 from hooktide.web.openapi import make_openapi
 from hooktide.web.operation import JSON, Documented, Operation
@@ -137,6 +138,7 @@ def _routes(deps: Deps) -> list[Route]:
     return [
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *deps.bin_routes,
+        *docs_routes(deps.store, deps.public_url, deps.url_policy),
         *static_routes(),
         explain_route,
         *_health_routes(deps.ready, deps.metrics_page),

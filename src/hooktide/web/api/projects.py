@@ -10,6 +10,7 @@ from hooktide.domain.project import Plan
 from hooktide.domain.times import show_time
 from hooktide.store.base import ProjectRow
 from hooktide.web.api.shapes import Instant
+from hooktide.web.docs.pages import docs_url
 from hooktide.web.operation import MANAGERS, OPERATOR, TOML, Call, operation
 
 
@@ -42,6 +43,10 @@ class ProjectOut(msgspec.Struct):
     plans: list[PlanOut]
     default_plan: str
     event_types: list[str]
+    docs_url: Annotated[
+        str | None,
+        msgspec.Meta(description="Where its customers read how it works; null: nowhere."),
+    ]
     created_at: Instant
     changed_at: Instant
 
@@ -73,13 +78,15 @@ async def put_project(call: Call, name: str, body: str) -> ProjectApplied:
 @operation("GET", "/v1/projects", who=MANAGERS)
 async def list_projects(call: Call) -> Projects:
     """List the projects."""
-    return Projects([_shown(row) for row in await call.services.store.list_projects(call.scope)])
+    rows = await call.services.store.list_projects(call.scope)
+    return Projects([_shown(row, call.services.public_url) for row in rows])
 
 
 @operation("GET", "/v1/projects/{name}", who=MANAGERS)
 async def get_project(call: Call, name: str) -> ProjectOut:
     """Get a project."""
-    return _shown(await call.services.store.get_project(call.scope, name))
+    row = await call.services.store.get_project(call.scope, name)
+    return _shown(row, call.services.public_url)
 
 
 @operation("DELETE", "/v1/projects/{name}", who=OPERATOR, status=204, problems=("project_in_use",))
@@ -88,7 +95,7 @@ async def remove_project(call: Call, name: str) -> None:
     await call.services.projects.remove(call.scope, name)
 
 
-def _shown(row: ProjectRow) -> ProjectOut:
+def _shown(row: ProjectRow, public_url: str) -> ProjectOut:
     project = row.project
     return ProjectOut(
         name=project.name,
@@ -98,6 +105,7 @@ def _shown(row: ProjectRow) -> ProjectOut:
         plans=[_plan(plan) for plan in project.plans],
         default_plan=project.default_plan,
         event_types=[kind.name for kind in project.event_types],
+        docs_url=docs_url(project, public_url),
         created_at=show_time(row.created_at),
         changed_at=show_time(row.changed_at),
     )

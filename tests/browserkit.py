@@ -1,0 +1,134 @@
+"""A real browser (Debian's Chromium, driven by Playwright) for the tests of pages.
+
+``visiting`` opens a page and notes whatever goes wrong on it; ``serious`` asks axe-core what keeps
+people from using it.
+"""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, Request, async_playwright
+
+AXE = Path(__file__).parent / "data" / "vendored" / "axe.min.js"
+PATIENCE = 30_000
+"""Milliseconds that a step may take on a slow and busy machine."""
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+# What the page's policy forbids is reported to the page, which tells us.
+_WATCH = """
+addEventListener("securitypolicyviolation", (event) =>
+  tell(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+"""
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    """Run a browser; a test that asks for one is skipped where there is none."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Visit:
+    """An open page. ``wrong`` is all that should not have happened on it."""
+
+    page: Page
+    origin: str
+    wrong: list[str] = field(default_factory=list)
+
+    async def open(self, path: str) -> int:
+        """Load a page, and return its status."""
+        answer = await self.page.goto(self.origin + path)
+        assert answer is not None
+        return answer.status
+
+    async def serious(self) -> list[str]:
+        """Return what axe-core finds that is serious or critical, and where."""
+        await self.page.evaluate(AXE.read_text("utf-8"))
+        found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}"
+            for rule in found["violations"]
+            if rule["impact"] in {"serious", "critical"}
+            for node in rule["nodes"]
+        ]
+
+    async def is_too_wide(self) -> bool:
+        """Whether the page has to be scrolled sideways."""
+        wide: bool = await self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        return wide
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser,
+    origin: str,
+    *,
+    size: str = "desktop",
+    scheme: Any = "light",
+    script: bool = True,
+    permissions: tuple[str, ...] = (),
+) -> AsyncIterator[Visit]:
+    """Open a page of a browser that remembers nothing; ``script``: it runs JavaScript."""
+    context = await browser.new_context(
+        viewport=SIZES[size],  # type: ignore[arg-type]  # a size
+        color_scheme=scheme,
+        java_script_enabled=script,
+        permissions=list(permissions),
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(PATIENCE)
+    visit = Visit(await context.new_page(), origin)
+    await _watch(visit)
+    try:
+        yield visit
+    finally:
+        await context.close()
+
+
+async def _watch(visit: Visit) -> None:
+    page, wrong = visit.page, visit.wrong
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((visit.origin, "data:")):
+            wrong.append(f"asked for {request.url}")
+
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on(
+        "console",
+        lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("request", asked)
+
+    async def dismissed(dialog: Any) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    page.on("dialog", dismissed)
+    await page.expose_function("tell", lambda text: wrong.append(text))
+    await page.add_init_script(_WATCH)
