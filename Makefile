@@ -27,7 +27,10 @@ test: $(VENV)/dev.stamp ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: $(VENV)/dev.stamp ## Kill, starve, fill and slow down real servers, for longer than the tests do
-	HOOKTIDE_KILLS=$${HOOKTIDE_KILLS:-20} $(BIN)/python -m pytest -s tests/faults $(ARGS)
+	$(BIN)/python -m pytest -s tests/faults $(ARGS)
+faults: export HOOKTIDE_KILLS ?= 20
+faults: export HOOKTIDE_STANDSTILL ?= 65
+faults: export HOOKTIDE_CUT_OFF ?= 75
 
 check: $(VENV)/dev.stamp ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check src tests bench
