@@ -217,8 +217,10 @@ class _Connection:
         finally:
             for way in ways:
                 way.cancel()
-            made = await asyncio.gather(*ways, return_exceptions=True)
-            server.close()  # it reads what it was sent to its end
+            try:
+                made = await asyncio.gather(*ways, return_exceptions=True)
+            finally:
+                server.close()  # it reads what it was sent to its end
             for one in made:
                 if isinstance(one, tuple):
                     message, cut = one
