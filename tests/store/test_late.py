@@ -61,3 +61,25 @@ async def test_a_late_2xx_of_what_was_delivered_already_ends_nothing(given: Give
     assert await failing(given) == 1
     await given.record(lost, Delivered())
     assert await failing(given) == 1
+
+
+async def test_a_lost_attempt_and_the_one_made_instead_may_come_together(given: Given) -> None:
+    lost, instead = await lose(given)
+    given.store.record(made(lost, NOON, 500))
+    given.store.record(made(instead, LATER, 200))
+    await given.store.recorded()
+    assert await given.state(lost) == "delivered"
+    attempts = await given.store.list_attempts(Scope(), lost.delivery_id)
+    assert [(each.number, each.status) for each in attempts] == [(instead.attempt, 200)]
+
+
+async def test_a_late_2xx_and_the_failure_of_the_one_made_instead_may_come_together(
+    given: Given,
+) -> None:
+    lost, instead = await lose(given)
+    given.store.record(made(instead, LATER, 500))
+    given.store.record(made(lost, NOON, 200))
+    await given.store.recorded()
+    assert await given.state(lost) == "delivered"
+    attempts = await given.store.list_attempts(Scope(), lost.delivery_id)
+    assert [each.status for each in attempts] == [500, 200]

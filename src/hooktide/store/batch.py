@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from hooktide.domain.model import Claim, Micros
-from hooktide.store.base import AddResult, Changed, Listener, NewEvent
+from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent
 
 RECORD_WITHIN = 0.01
 RECORDS_AT_ONCE = 256
@@ -15,6 +15,22 @@ attempts."""
 RETRY_RECORDS_AFTER = 0.5
 RECORDS_KEPT = 60.0
 """Seconds that attempts are kept when the database does not take them; then they are redone."""
+
+
+def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
+    """Split attempts into a batch that has no delivery twice, and the rest, in their order.
+
+    The attempt of a lost claim may be handed in together with that of the claim made instead.
+    """
+    if len({done.claim.delivery_id for done in dones}) == len(dones):
+        return dones, []
+    seen: set[int] = set()
+    first: list[Done] = []
+    rest: list[Done] = []
+    for done in dones:
+        (rest if done.claim.delivery_id in seen else first).append(done)
+        seen.add(done.claim.delivery_id)
+    return first, rest
 
 
 class Effects:

@@ -21,6 +21,7 @@ from hooktide.store.batch import (
     RETRY_RECORDS_AFTER,
     Effects,
     Publish,
+    once_each,
 )
 from hooktide.store.failures import counted
 from hooktide.store.postgres.connection import (
@@ -150,7 +151,8 @@ class Writer:
 
     async def _record_all(self) -> None:
         while self._dones and self._ripe:
-            batch, self._dones = self._dones[:MOST_RECORDS], self._dones[MOST_RECORDS:]
+            batch, again = once_each(self._dones[:MOST_RECORDS])
+            self._dones = again + self._dones[MOST_RECORDS:]
             self._ripe = bool(self._dones)
             await self._record(batch)
         self._ripe = False

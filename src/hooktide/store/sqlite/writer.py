@@ -25,6 +25,7 @@ from hooktide.store.batch import (
     RETRY_RECORDS_AFTER,
     Effects,
     Publish,
+    once_each,
 )
 from hooktide.store.sqlite.connection import translate
 
@@ -157,8 +158,8 @@ class Writer:
         if self._busy:
             return
         if self._dones_ripe:
-            self._next.dones, self._dones = self._dones, []
-            self._dones_ripe = False
+            self._next.dones, self._dones = once_each(self._dones)
+            self._dones_ripe = bool(self._dones)
         if not self._next:
             return
         batch, self._next = self._next, Batch()
