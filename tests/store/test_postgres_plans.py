@@ -1,0 +1,87 @@
+"""What PostgreSQL reads for a claim stays a page or two, however much waits and has happened."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import asyncpg
+import pytest
+from storekit import LEASE, NOON, Given, Place
+
+from hooktide.store.postgres import PostgresStore
+
+PENDING = 100_000
+MOST_PAGES = 500
+"""A hundred deliveries and their events touch some three hundred; the queue here has thousands."""
+
+
+@pytest.fixture
+def kind() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+async def crowded(given: Given, place: Place) -> Given:
+    """One endpoint with very many deliveries pending, and one due delivery of another."""
+    await given.publish()
+    connection = await asyncpg.connect(place.url)
+    for fill in (
+        f"""INSERT INTO hooktide.events
+            SELECT ({NOON} / 1000 << 22) + n * 2048, e.project_id, e.account_id, e.type,
+                e.transition, e.test, e.occurred_at, e.deliveries, e.payload
+            FROM hooktide.events AS e, generate_series(1, {PENDING}) AS n""",
+        f"""INSERT INTO hooktide.queue
+            SELECT q.id + n * 2048, ({NOON} / 1000 << 22) + n * 2048, q.endpoint_id + 1,
+                q.account_id, q.project_id, q.origin, 'pending', 0, {NOON} - 1000000 + n, 0, ''
+            FROM hooktide.queue AS q, generate_series(1, {PENDING}) AS n""",
+        f"""INSERT INTO hooktide.endpoints (id, project_id, account_id, url, event_types, name,
+                description, headers, created_at, changed_at)
+            SELECT id + 1, project_id, account_id, url, event_types, name, description, headers,
+                created_at, changed_at FROM hooktide.endpoints WHERE id = {given.endpoint.id}""",
+        "ANALYZE hooktide.queue",
+    ):
+        await connection.execute(fill)
+    await connection.close()
+    return given
+
+
+def steps(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from steps(part)
+
+
+async def plan_of(given: Given, name: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    assert isinstance(given.store, PostgresStore)
+    sql = given.store._sql[name]
+    explained = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql
+    [(text,)] = await given.store._write(lambda link: link.rows(explained, values))
+    plan: Mapping[str, Any] = json.loads(text)[0]["Plan"]
+    return plan
+
+
+def pages(plan: Mapping[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def test_a_claim_is_led_by_the_index_past_all_that_waits(crowded: Given) -> None:
+    id_ = crowded.endpoint.id
+    values = {"endpoints": [id_, id_ + 1], "stale_before": [0, 0], "now": NOON, "each": 100}
+    plan = await plan_of(crowded, "claimable", values)
+    read = [step for step in steps(plan) if step.get("Relation Name") == "queue"]
+    assert [step["Index Name"] for step in read] == ["queue_due"]
+    assert plan["Actual Rows"] == 101
+    assert pages(plan) < MOST_PAGES
+    assert not [step for step in steps(plan) if step["Node Type"] == "Sort"]
+
+
+async def test_who_has_something_due_is_found_without_reading_a_backlog(crowded: Given) -> None:
+    plan = await plan_of(crowded, "due_heads", {})
+    assert plan["Actual Rows"] == 2
+    assert pages(plan) < MOST_PAGES
+
+
+async def test_an_endpoint_is_claimed_for_beside_another_ones_backlog(crowded: Given) -> None:
+    ids = [crowded.endpoint.id + 1, crowded.endpoint.id]
+    claims = await crowded.store.claim_due(ids, NOON, LEASE, 10)
+    assert sorted(claim.endpoint_id for claim in claims) == [ids[1]] + [ids[0]] * 10
