@@ -9,7 +9,7 @@ import msgspec
 
 from bench.closed_loop import Wrk, wrk
 from bench.fairness import FAIRNESS, fairness
-from bench.lasting import BACKLOG, STEADY, backlog, steady
+from bench.lasting import BACKLOG, RETENTION, STEADY, backlog, retention, steady
 from bench.open_loop import Sent, open_loop, read_sent
 from bench.processes import BenchError, Child
 from bench.report import Figure, Report
@@ -95,6 +95,7 @@ PHASES = {
     SENDER: sender,
     BACKLOG: backlog,
     STEADY: steady,
+    RETENTION: retention,
 }
 DEFAULT = [IDLE, FULL, BATCHES, LATENCY, FAIRNESS, SENDER]
 """The phases that run when none are named: the others take long."""

@@ -129,10 +129,9 @@ class Server:
         self._make("/v1/events", event)
 
     @property
-    def database_url(self) -> str:
-        """Where its PostgreSQL is."""
-        assert isinstance(self._database, Postgres)
-        return self._database.url
+    def database(self) -> Path | str:
+        """Its database: SQLite's file, or the URL of its PostgreSQL."""
+        return self._database.url if isinstance(self._database, Postgres) else self._database
 
     def remove_account(self, account_id: str) -> None:
         """Delete an account, so that nothing more is sent for it."""
