@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from hooktide.domain.dialect import Dialect, Encoding, Signature
-from hooktide.domain.errors import ConfigError
+from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import MINUTE, SECOND, Micros, Secret
 from hooktide.domain.template import Slot, parts
 
@@ -32,7 +32,53 @@ def new_secret(random32: bytes) -> Secret:
 
 def whsec(secret: Secret) -> str:
     """Write a secret in its Standard Webhooks form: ``whsec_`` and the bytes in base64."""
-    return "whsec_" + base64.b64encode(secret.key).decode()
+    return WHSEC + base64.b64encode(secret.key).decode()
+
+
+WHSEC = "whsec_"
+SHORTEST_SECRET, LONGEST_SECRET = 16, 128
+
+
+def read_secret(text: str) -> Secret:
+    """Read a secret in either of its forms, ours or another sender's.
+
+    ``whsec_`` and base64 stand for the bytes, and for their hexadecimal digits as text. Of any
+    other text it is the text itself that the HMAC is keyed with; its bytes are those that 64
+    hexadecimal digits stand for, else the text's own.
+
+    :raises InvalidError: it is neither; the reason never quotes it.
+    """
+    if text.startswith(WHSEC):
+        key = _read_base64(text.removeprefix(WHSEC))
+        return Secret(text=key.hex(), key=key)
+    if not SHORTEST_SECRET <= len(text) <= LONGEST_SECRET or not _SECRET.fullmatch(text):
+        raise _no_secret(
+            f"a secret is {SHORTEST_SECRET} to {LONGEST_SECRET} visible ASCII characters, without "
+            "spaces, or whsec_ and base64"
+        )
+    digits = _DIGITS.fullmatch(text)
+    return Secret(text=text, key=bytes.fromhex(text) if digits else text.encode())
+
+
+_SECRET = re.compile(r"[\x21-\x7e]+")
+_DIGITS = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _read_base64(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise _no_secret("what stands after whsec_ is not base64; was it cut off?") from None
+    if not SHORTEST_SECRET <= len(key) <= LONGEST_SECRET:
+        raise _no_secret(
+            f"what stands after whsec_ is {len(key)} bytes; a secret has "
+            f"{SHORTEST_SECRET} to {LONGEST_SECRET}"
+        )
+    return key
+
+
+def _no_secret(detail: str) -> InvalidError:
+    return InvalidError("invalid_secret", detail, pointer="/secret")
 
 
 def standard_signature(secret: Secret, event_id: bytes, timestamp: int, body: bytes) -> bytes:
@@ -187,21 +233,46 @@ class Verification:
         return "; ".join(check.reason for check in self.checks if not check.valid)
 
 
+@dataclass(frozen=True, slots=True)
+class _Age:
+    """How old a request may be."""
+
+    now: Micros
+    tolerance: Micros | None
+
+    def wrong(self, stamp: str | None) -> str:
+        if stamp is None or not _SECONDS.fullmatch(stamp):
+            return "the timestamp is not given in Unix seconds"
+        age = self.now // SECOND - int(stamp)
+        if self.tolerance is None or abs(age) * SECOND <= self.tolerance:
+            return ""
+        return (
+            f"the timestamp is {abs(age)} s {'old' if age > 0 else 'ahead'}; at most "
+            f"{self.tolerance // SECOND} s are accepted: is a clock wrong, or was the request "
+            "replayed?"
+        )
+
+
 def verify(
     dialect: Dialect,
     secrets: tuple[Secret, ...],
     headers: Iterable[tuple[str, str]],
     body: bytes,
     now: Micros,
+    tolerance: Micros | None = TOLERANCE,
 ) -> Verification:
-    """Check a received request as its receiver would, with any of the secrets in force."""
+    """Check a received request as its receiver would, with any of the secrets in force.
+
+    A timestamp may be ``tolerance`` away from now; None: as far as it likes.
+    """
+    age = _Age(now, tolerance)
     given = {name.lower(): value for name, value in headers}
     checks: list[Check] = []
     if dialect.signature is not None:
-        wrong = _wrong_in_own(dialect, dialect.signature, secrets, given, body, now)
+        wrong = _wrong_in_own(dialect, dialect.signature, secrets, given, body, age)
         checks.append(Check(dialect.signature.header, not wrong, wrong))
     if dialect.standard_headers:
-        wrong = _wrong_in_standard(secrets, given, body, now)
+        wrong = _wrong_in_standard(secrets, given, body, age)
         checks.append(Check("webhook-signature", not wrong, wrong))
     return Verification(tuple(checks))
 
@@ -212,7 +283,7 @@ def _wrong_in_own(
     secrets: tuple[Secret, ...],
     given: Mapping[str, str],
     body: bytes,
-    now: Micros,
+    age: _Age,
 ) -> str:
     value = given.get(own.header.lower())
     if value is None:
@@ -225,7 +296,7 @@ def _wrong_in_own(
         (own.timestamp_header or "webhook-timestamp").lower()
     )
     event_id = told.get("id") or given.get("webhook-id", "")
-    if "{timestamp}" in own.content and (wrong := _wrong_in_time(stamp, now)):
+    if "{timestamp}" in own.content and (wrong := age.wrong(stamp)):
         return wrong
     signer = Signer(own, standard_headers=dialect.standard_headers)
     timestamp = int(stamp) if "{timestamp}" in own.content and stamp else 0
@@ -263,29 +334,17 @@ def slot_form(name: str, own: Signature) -> str:
 
 
 def _wrong_in_standard(
-    secrets: tuple[Secret, ...], given: Mapping[str, str], body: bytes, now: Micros
+    secrets: tuple[Secret, ...], given: Mapping[str, str], body: bytes, age: _Age
 ) -> str:
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         if not given.get(name):
             return f"there is no {name} header"
     stamp = given["webhook-timestamp"]
-    if wrong := _wrong_in_time(stamp, now):
+    if wrong := age.wrong(stamp):
         return wrong
     event_id = given["webhook-id"].encode()
     wanted = [standard_signature(each, event_id, int(stamp), body) for each in secrets]
     return _wrong_unless_any(wanted, given["webhook-signature"].split(), "webhook-signature")
-
-
-def _wrong_in_time(stamp: str | None, now: Micros) -> str:
-    if stamp is None or not _SECONDS.fullmatch(stamp):
-        return "the timestamp is not given in Unix seconds"
-    age = now // SECOND - int(stamp)
-    if abs(age) * SECOND <= TOLERANCE:
-        return ""
-    return (
-        f"the timestamp is {abs(age)} s {'old' if age > 0 else 'ahead'}; at most "
-        f"{TOLERANCE // SECOND} s are accepted: is a clock wrong, or was the request replayed?"
-    )
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}")

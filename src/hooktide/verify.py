@@ -1,0 +1,131 @@
+"""For receivers: is this request really from whom it says, and if not, exactly why not.
+
+    from hooktide.verify import VerificationError, Verifier
+
+    verifier = Verifier("invoice-ahoy", secret)
+    verifier.verify(body, headers)       # raises VerificationError, whose text is the reason
+
+It checks as Hooktide signs (``domain.signing``), by the same configuration: there is no other
+implementation. Importing it imports no server.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from hooktide.dialects import load
+from hooktide.domain.dialect import Dialect
+from hooktide.domain.errors import HooktideError
+from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.project import Project
+from hooktide.domain.signing import Check, Verification, read_secret
+from hooktide.domain.signing import verify as check_signatures
+
+__all__ = ["STANDARD_WEBHOOKS", "Check", "Dialect", "Verification", "VerificationError", "Verifier"]
+
+STANDARD_WEBHOOKS = "standard-webhooks"
+"""The dialect of whoever sends the Standard Webhooks headers and nothing else."""
+
+Text: TypeAlias = str | bytes
+Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[Text, Text]]
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class VerificationError(HooktideError):
+    """The request is not verified. Its text says why; ``checks`` has each signature's own reason.
+
+    The text is for whoever debugs: answer the sender with 401 and nothing more.
+    """
+
+    def __init__(self, reason: str, checks: tuple[Check, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.checks = checks
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A request that is what it says. ``event_id`` is empty where its headers name none.
+
+    Every attempt of an event has the same ``event_id``: look for it before acting on it twice.
+    """
+
+    event_id: str
+    signed_with: tuple[str, ...]
+
+
+class Verifier:
+    """Verifies the requests of one sender, in constant time.
+
+    ``dialect`` is the name of a shipped project (``hooktide providers``), the path of a project's
+    file, a ``Project`` or a ``Dialect``; ``secret`` what was shown with the endpoint, in either of
+    its forms, or several of them while one is rotated. ``tolerance`` is how far a timestamp may be
+    from now; None: any age will do, as for a request that was kept.
+
+    :raises ConfigError: there is no such project, or its file is wrong.
+    :raises InvalidError: the secret cannot be one.
+    """
+
+    def __init__(
+        self,
+        dialect: str | Project | Dialect,
+        secret: str | Sequence[str],
+        *,
+        tolerance: timedelta | None = timedelta(minutes=5),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        given = [secret] if isinstance(secret, str) else list(secret)
+        self.dialect = _dialect_of(dialect)
+        self._secrets = tuple(read_secret(each) for each in given)
+        self._tolerance: Micros | None = None if tolerance is None else tolerance // _MICROSECOND
+        self._clock = clock
+
+    def verify(self, body: bytes, headers: Headers) -> Verified:
+        """Return what is known of a request that is verified.
+
+        ``body`` is the bytes that came in, before anything has parsed them. ``headers`` may be any
+        mapping or list of pairs, in any case: a framework's own, or ASGI's raw ones.
+
+        :raises VerificationError: it is not.
+        """
+        pairs = _pairs(headers)
+        found = self._check(body, pairs)
+        if not found.valid:
+            raise VerificationError(found.reason, found.checks)
+        names = {name.lower(): value for name, value in pairs}
+        return Verified(
+            names.get("webhook-id", ""),
+            tuple(check.header for check in found.checks if check.valid),
+        )
+
+    def check(self, body: bytes, headers: Headers) -> Verification:
+        """Return what came of each signature, without raising."""
+        return self._check(body, _pairs(headers))
+
+    def _check(self, body: bytes, pairs: list[tuple[str, str]]) -> Verification:
+        if not isinstance(body, bytes | bytearray | memoryview):
+            raise TypeError("give the body as the bytes that came in, not as text or parsed JSON")
+        now = int(self._clock() * SECOND)
+        return check_signatures(
+            self.dialect, self._secrets, pairs, bytes(body), now, self._tolerance
+        )
+
+
+def _dialect_of(given: str | Project | Dialect) -> Dialect:
+    if isinstance(given, Dialect):
+        return given
+    return (given if isinstance(given, Project) else load(given)).dialect
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    given = headers.items() if isinstance(headers, Mapping) else headers
+    return [(_text(name), _text(value)) for name, value in given]
+
+
+def _text(given: Text) -> str:
+    """Return a header's text; what some frameworks could not decode must not end in an error."""
+    if isinstance(given, bytes):
+        return given.decode("latin-1")
+    return given.encode("utf-8", "replace").decode()
