@@ -40,6 +40,11 @@ def made_at(number: int) -> int:
     return number >> NODE_BITS
 
 
+def first_at(instant: int) -> int:
+    """Return the smallest id that can be made at an instant, or later."""
+    return instant << NODE_BITS
+
+
 def show(prefix: str, number: int) -> str:
     """Write an id as text: ``show("evt", 1)`` is ``evt_0000000000000001``."""
     return f"{prefix}_{number:016x}"

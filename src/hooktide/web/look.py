@@ -30,6 +30,8 @@ _KINDS = {
     "copy.js": "text/javascript",
     "bin.css": "text/css",
     "bin.js": "text/javascript",
+    "parts.css": "text/css",
+    "live.js": "text/javascript",
     "docs.css": "text/css",
     "docs.js": "text/javascript",
 }

@@ -1,0 +1,147 @@
+"""The log of deliveries as people look through it: by state, answer, type, time or words.
+
+What the database has an index for it answers; the rest is looked through, newest first, so many at
+a time. A page says how far it has looked, so that the next one goes on there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hooktide.domain.ids import first_at, made_at, show
+from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Scope
+from hooktide.domain.project import wants
+from hooktide.store.base import EventRow, Page, Store
+
+LOOKED_THROUGH = 2_000
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which deliveries; what is None or empty wants all.
+
+    ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all.
+    ``since`` and later, before ``until``. ``text`` is looked for, whatever its case, in ids, types,
+    payloads, and in what the last attempt brought back.
+    """
+
+    state: DeliveryState | None = None
+    answered: int | None = None
+    event_type: str = ""
+    since: Micros | None = None
+    until: Micros | None = None
+    text: str = ""
+    endpoint_id: int | None = None
+    event_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A delivery and its last attempt; None: none was made, or none is kept."""
+
+    delivery: Delivery
+    attempt: Attempt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page. ``next_before`` is the id to go on below (None: that was all).
+
+    ``looked_to``: nothing older than this was looked at, although there may be more (None: the
+    page is full, or all was looked at).
+    """
+
+    lines: Sequence[Line]
+    next_before: int | None
+    looked_to: Micros | None
+
+
+class DeliveryLog:
+    """Looks through deliveries, within a scope."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def search(self, scope: Scope, wanted: Wanted, before: int | None, limit: int) -> Found:
+        """Return the newest ``limit`` deliveries below the id ``before`` that are wanted."""
+        top = None if wanted.until is None else first_at(wanted.until)
+        before = top if before is None else min(before, top or before)
+        lines: list[Line] = []
+        looked = 0
+        while looked < LOOKED_THROUGH:
+            page = await self._page(scope, wanted, before, limit)
+            looked += len(page.items)
+            lines += await self._matching(scope, wanted, page.items)
+            if len(lines) > limit:
+                return Found(lines[:limit], lines[limit - 1].delivery.id, None)
+            before = page.next_before
+            if before is None or before <= first_at(wanted.since or 0):
+                return Found(lines, None, None)
+            if len(lines) == limit:
+                return Found(lines, before, None)
+        return Found(lines, before, made_at(before or 0))
+
+    async def _page(self, scope: Scope, wanted: Wanted, before: int | None, limit: int) -> Page:
+        return await self._store.list_deliveries(
+            scope,
+            before,
+            AT_ONCE if _looks(wanted) else limit,
+            endpoint_id=wanted.endpoint_id,
+            event_id=wanted.event_id,
+            state=wanted.state,
+        )
+
+    async def _matching(
+        self, scope: Scope, wanted: Wanted, deliveries: Sequence[Delivery]
+    ) -> list[Line]:
+        """Return those that are wanted, asking for no more than it takes to tell."""
+        left = [each for each in deliveries if _may_be(wanted, each)]
+        attempts = await self._attempts(scope, left)
+        lines = [Line(each, attempts.get(each.id)) for each in left]
+        if wanted.answered is not None:
+            lines = [line for line in lines if _answered(line.attempt) == wanted.answered]
+        if not wanted.text:
+            return lines
+        events = await self._events(scope, [line.delivery.event_id for line in lines])
+        return [line for line in lines if _says(wanted.text, line, events)]
+
+    async def _attempts(
+        self, scope: Scope, deliveries: Sequence[Delivery]
+    ) -> Mapping[int, Attempt]:
+        made = [each.id for each in deliveries if each.attempts]
+        found = {each: await self._store.list_attempts(scope, each) for each in made}
+        return {each: attempts[-1] for each, attempts in found.items() if attempts}
+
+    async def _events(self, scope: Scope, ids: Sequence[int]) -> Mapping[int, EventRow]:
+        return {each: await self._store.get_event(scope, each) for each in set(ids)}
+
+
+def _looks(wanted: Wanted) -> bool:
+    """Whether there is something that the database has no index for."""
+    return wanted.answered is not None or bool(wanted.event_type or wanted.text)
+
+
+def _may_be(wanted: Wanted, delivery: Delivery) -> bool:
+    if delivery.id < first_at(wanted.since or 0):
+        return False
+    return not wanted.event_type or wants((wanted.event_type,), delivery.event_type)
+
+
+def _answered(attempt: Attempt | None) -> int | None:
+    if attempt is None:
+        return None
+    return 0 if attempt.status is None else attempt.status // 100
+
+
+def _says(text: str, line: Line, events: Mapping[int, EventRow]) -> bool:
+    """Whether a text is somewhere in a delivery, as bytes of UTF-8."""
+    delivery, attempt = line.delivery, line.attempt
+    ids = [("dlv", delivery.id), ("evt", delivery.event_id), ("ep", delivery.endpoint_id)]
+    words = [*(show(*each) for each in ids), delivery.event_type, delivery.reason]
+    places = [" ".join(words).encode()]
+    if delivery.event_id in events:
+        places.append(events[delivery.event_id].event.payload)
+    if attempt is not None:
+        places += [attempt.response_head, attempt.response_body, attempt.detail.encode()]
+    sought = text.lower().encode()
+    return any(sought in place.lower() for place in places)
