@@ -44,7 +44,8 @@ async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> No
     store = await place.open()
     assert [finding for finding in await audit(place) if finding.broken] == []
     [size] = await store.sizes()
-    assert (size.name, size.events, size.deliveries) == ("lived", 14, 27)
+    assert (size.name, size.events) == ("lived", 14)
+    assert size.deliveries in (27, 28)  # from schema 2 on one was replayed
     pending = await store.list_deliveries(Scope(), None, 100, state=DeliveryState.PENDING)
     later = ENDED + 2 * LEASE
     await store.give_back_expired(later, 100)
