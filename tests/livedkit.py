@@ -8,18 +8,23 @@ from storekit import LEASE, NOON
 
 from hooktide.domain.backoff import Retry
 from hooktide.domain.model import (
+    DAY,
+    HOUR,
     MINUTE,
     SECOND,
     Attempt,
+    Change,
     Claim,
     DeliveryState,
     Endpoint,
     Micros,
     Origin,
     ReplayWhat,
+    Role,
     Scope,
     Secret,
 )
+from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.project import Plan, Project
 from hooktide.domain.verdict import Outcome, judge
 from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount, Store
@@ -148,6 +153,7 @@ async def live(store: Store) -> Life:
     await life.work(BEGAN + 10 * MINUTE)
     await life.publish(ENDED, "invoice.paid")
     await life.claim(ENDED, "good")
+    await _is_looked_at(life, ENDED)
     return life
 
 
@@ -192,6 +198,34 @@ async def _is_tested_and_sent_again(life: Life, now: Micros) -> None:
     await life.store.add_replay(Scope(), wanted, ReplayCount(1), now)
     await life.store.run_replays(now, 100)
     await life.work(now)
+
+
+async def _is_looked_at(life: Life, now: Micros) -> None:
+    good = life.endpoints["good"]
+    ann = await life.store.add_person("ann", Role.OWNER, None, now)
+    await life.store.add_session(b"s" * 32, ann.id, None, now, now + DAY)
+    await life.store.add_login_link(ann.id, b"l" * 32, now + DAY)
+    change = Change(
+        id=0,
+        project_id=life.project_id,
+        account_id=None,
+        who="ann",
+        what="project.put",
+        subject="lived",
+        detail="",
+    )
+    await life.store.add_change(change, now)
+    hour = EndpointHour(
+        endpoint_id=good.id,
+        project_id=life.project_id,
+        account_id=good.account_id,
+        hour=now // HOUR,
+        delivered=1,
+        attempts=1,
+        last_delivered_at=now,
+    )
+    minute = ProjectMinute(project_id=life.project_id, minute=now // MINUTE, accepted=1)
+    await life.store.add_tallies([minute], [hour])
 
 
 async def _fails_once(life: Life, now: Micros) -> None:

@@ -7,7 +7,8 @@ from postgreskit import database
 from storekit import KEY, NOON, Given, Place
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import ReplayWhat, Scope
+from hooktide.domain.model import HOUR, MINUTE, Change, ReplayWhat, Role, Scope
+from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.moving import move
@@ -27,6 +28,28 @@ async def lived(given: Given) -> None:
     await given.publish(given.event(), given.event())
     replay = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.FAILED, since=NOON)
     await given.store.add_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
+    ann = await given.store.add_person("Ann", Role.OWNER, given.project_id, NOON)
+    await given.store.change_person(ann.id, {"password": "scrypt$1"}, NOON)
+    change = Change(
+        id=0,
+        project_id=given.project_id,
+        account_id=None,
+        who="Ann",
+        what="project.put",
+        subject="test",
+        detail="",
+    )
+    await given.store.add_change(change, NOON)
+    hour = EndpointHour(
+        endpoint_id=given.endpoint.id,
+        project_id=given.project_id,
+        account_id=given.account.id,
+        hour=NOON // HOUR,
+        attempts=3,
+        failing_since=NOON,
+    )
+    minute = ProjectMinute(project_id=given.project_id, minute=NOON // MINUTE, accepted=6)
+    await given.store.add_tallies([minute], [hour])
 
 
 async def seen(given: Given) -> list[object]:
@@ -42,6 +65,11 @@ async def seen(given: Given) -> list[object]:
         (await store.list_replays(Scope(), given.endpoint.id, None, 100)).items,
         deliveries,
         [await store.list_attempts(Scope(), one.id) for one in deliveries],
+        await store.list_people(),
+        await store.find_person("ANN"),
+        (await store.list_changes(Scope(), None, 100)).items,
+        await store.chart(Scope(), NOON, NOON + MINUTE, 1),
+        await store.health(Scope(), [given.endpoint.id], NOON),
     ]
 
 

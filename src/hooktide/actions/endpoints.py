@@ -11,6 +11,7 @@ from hooktide.domain.address import UrlPolicy, check_url
 from hooktide.domain.errors import Fault, InvalidError, RefusedError
 from hooktide.domain.headers import header_lines
 from hooktide.domain.model import (
+    BY_HAND,
     MINUTE,
     Account,
     Attempt,
@@ -38,7 +39,6 @@ TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 LONGEST_NAME = 100
 LONGEST_DESCRIPTION = 1000
 MOST_TYPES = 100
-BY_HAND = "disabled by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

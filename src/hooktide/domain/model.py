@@ -127,6 +127,10 @@ class ActiveSecret:
     retires_at: Micros | None = None
 
 
+BY_HAND = "disabled by hand"
+"""Why an endpoint is disabled that somebody disabled; any other reason is Hooktide's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A URL and the event types it wants (``invoice.paid``, ``invoice.*`` or ``*``).
@@ -239,6 +243,57 @@ class ApiKey:
     created_at: Micros
     used_at: Micros | None = None
     revoked_at: Micros | None = None
+
+
+class Role(StrEnum):
+    """What somebody who logs in may do: look; work; or also manage people and what is for good."""
+
+    OWNER = "owner"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody of the operator's or a product's team who logs in to the dashboard.
+
+    ``name`` is unique, however it is capitalised. ``project_id`` is the one project that is theirs;
+    None: all are. ``password`` is its scrypt as text, empty while there is none.
+    """
+
+    id: int
+    name: str
+    role: Role
+    project_id: int | None
+    password: str = field(repr=False)
+    created_at: Micros
+    seen_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Somebody is logged in: a person, or whoever has a key; exactly one of the two."""
+
+    person: Person | None
+    key: ApiKey | None
+    expires_at: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A line of the log of changes: who changed what.
+
+    ``who`` is "ann", or "key …1a2b (ci)"; ``what`` is noun.verb, like "endpoint.disable";
+    ``subject`` the id or name that it was done to; ``detail`` a short sentence, never a secret.
+    """
+
+    id: int
+    project_id: int | None
+    account_id: int | None
+    who: str
+    what: str
+    subject: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

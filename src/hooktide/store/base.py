@@ -12,25 +12,44 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from hooktide.domain.model import (
+    DAY,
     MINUTE,
     Account,
     ApiKey,
     Attempt,
     Bin,
     BinRequest,
+    Change,
     Claim,
     Delivery,
     DeliveryState,
     Endpoint,
     Event,
     Micros,
+    Person,
     Replay,
     ReplayWhat,
+    Role,
     Scope,
     Secret,
+    Session,
+)
+from hooktide.domain.numbers import (
+    AccountUsage,
+    Busy,
+    ChartPoint,
+    EndpointHour,
+    Health,
+    ProjectMinute,
+    Slow,
 )
 from hooktide.domain.project import Project
 from hooktide.domain.verdict import Verdict
+
+CHANGES_KEPT: Micros = 400 * DAY
+"""How long the log of changes goes back."""
+NUMBERS_KEPT: Micros = 8 * DAY
+"""How long what was counted by the minute and by the hour is kept: charts of a week."""
 
 LEASE: Micros = MINUTE
 """How long a claim lasts; longer than the longest timeout and some waiting before it."""
@@ -55,11 +74,15 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The event is durable, and so are its deliveries. ``replayed``: it was there already."""
+    """The event is durable, and so are its deliveries. ``replayed``: it was there already.
+
+    ``held`` of the deliveries are held back by the plan's hour.
+    """
 
     event_id: int
     deliveries: int
     replayed: bool = False
+    held: int = 0
 
 
 class KeyReused(msgspec.Struct, frozen=True, gc=False):
@@ -288,7 +311,7 @@ class Store(Protocol):
         """Return the projects, by name."""
 
     async def remove_project(self, project_id: int, now: Micros) -> None:
-        """Remove a project that has no accounts.
+        """Remove a project that has no accounts, with its keys and its people.
 
         :raises RefusedError: it has accounts.
         """
@@ -303,6 +326,12 @@ class Store(Protocol):
 
     async def get_account(self, scope: Scope, account_id: int) -> Account:
         """Find an account by id."""
+
+    async def search_accounts(self, scope: Scope, text: str, limit: int) -> Sequence[Account]:
+        """Return accounts whose reference or name begins with a text, by reference.
+
+        Small and capital letters are the same, at least those of ASCII.
+        """
 
     async def find_account(self, scope: Scope, reference: str) -> Account:
         """Find an account by the product's own id for it.
@@ -364,9 +393,18 @@ class Store(Protocol):
         """Find an event."""
 
     async def list_events(
-        self, scope: Scope, before: int | None, limit: int, event_type: str | None = None
+        self,
+        scope: Scope,
+        before: int | None,
+        limit: int,
+        event_type: str | None = None,
+        *,
+        after: int | None = None,
     ) -> Page:
-        """Return events (``EventRow``), newest first."""
+        """Return events (``EventRow``), newest first; ``after``: only those with a larger id."""
+
+    async def events_of(self, scope: Scope, event_ids: Sequence[int]) -> Mapping[int, EventRow]:
+        """Return those of these events that there are, by id."""
 
     async def get_delivery(self, scope: Scope, delivery_id: int) -> Delivery:
         """Find a delivery."""
@@ -380,11 +418,17 @@ class Store(Protocol):
         endpoint_id: int | None = None,
         event_id: int | None = None,
         state: DeliveryState | None = None,
+        after: int | None = None,
     ) -> Page:
-        """Return deliveries, newest first."""
+        """Return deliveries, newest first; ``after``: only those with a larger id."""
 
     async def list_attempts(self, scope: Scope, delivery_id: int) -> Sequence[Attempt]:
         """Return the attempts of a delivery, first to last."""
+
+    async def last_attempts(
+        self, scope: Scope, delivery_ids: Sequence[int]
+    ) -> Mapping[int, Attempt]:
+        """Return the newest attempt of each of these deliveries that has one, by delivery."""
 
     # -- replays -------------------------------------------------------------------------------
 
@@ -438,6 +482,9 @@ class Store(Protocol):
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """Find a key that is not revoked."""
 
+    async def get_key(self, scope: Scope, key_id: int) -> ApiKey:
+        """Find a key, revoked or not."""
+
     async def list_keys(self, scope: Scope, before: int | None, limit: int) -> Page:
         """Return keys, newest first, revoked ones included."""
 
@@ -446,6 +493,126 @@ class Store(Protocol):
 
     async def touch_keys(self, used: Mapping[int, Micros]) -> None:
         """Write down when keys were last used."""
+
+    # -- people --------------------------------------------------------------------------------
+
+    async def add_person(
+        self, name: str, role: Role, project_id: int | None, now: Micros
+    ) -> Person:
+        """Add somebody, who has no password yet.
+
+        :raises NotFoundError: there is no such project.
+        :raises RefusedError: ``person_exists``: somebody has this name.
+        """
+
+    async def get_person(self, person_id: int) -> Person:
+        """Find somebody by id."""
+
+    async def find_person(self, name: str) -> Person:
+        """Find somebody by name, however it is capitalised."""
+
+    async def list_people(self) -> Sequence[Person]:
+        """Return everybody, by name."""
+
+    async def change_person(
+        self, person_id: int, changes: Mapping[str, Any], now: Micros
+    ) -> Person:
+        """Change somebody's ``name``, ``role``, ``project_id`` or ``password``.
+
+        :raises NotFoundError: there is nobody of this id, or no such project.
+        :raises RefusedError: ``person_exists``, or ``last_owner``: nobody would be left who owns
+            all projects.
+        """
+
+    async def remove_person(self, person_id: int, now: Micros) -> None:
+        """Remove somebody, and end their sessions and login links.
+
+        :raises RefusedError: ``last_owner``: nobody would be left who owns all projects.
+        """
+
+    async def add_login_link(self, person_id: int, digest: bytes, expires_at: Micros) -> None:
+        """Add a link that logs somebody in once, by the SHA-256 of its token."""
+
+    async def take_login_link(self, digest: bytes, now: Micros) -> Person:
+        """Use a login link up, and say whose it was.
+
+        :raises NotFoundError: there is none, or none any more.
+        """
+
+    async def add_session(
+        self,
+        digest: bytes,
+        person_id: int | None,
+        key_id: int | None,
+        now: Micros,
+        expires_at: Micros,
+    ) -> None:
+        """Log a person or a key in, by the SHA-256 of the session's token.
+
+        :raises NotFoundError: there is no such person.
+        """
+
+    async def find_session(self, digest: bytes, now: Micros) -> Session | None:
+        """Find a session; None once it has expired, its person is removed or its key revoked.
+
+        Writes down when the person was seen, to the minute.
+        """
+
+    async def end_session(self, digest: bytes) -> None:
+        """Log out."""
+
+    async def end_sessions(self, person_id: int) -> None:
+        """Log somebody out everywhere."""
+
+    # -- changes -------------------------------------------------------------------------------
+
+    async def add_change(self, change: Change, now: Micros) -> Change:
+        """Write a line of the log of changes (its id is made here)."""
+
+    async def list_changes(
+        self, scope: Scope, before: int | None, limit: int, *, subject: str | None = None
+    ) -> Page:
+        """Return changes, newest first; ``subject``: only those made to it."""
+
+    # -- numbers -------------------------------------------------------------------------------
+
+    async def add_tallies(
+        self, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
+    ) -> None:
+        """Add numbers to those that are there."""
+
+    async def health(
+        self, scope: Scope, endpoint_ids: Sequence[int], since: Micros
+    ) -> Mapping[int, Health]:
+        """Return how endpoints do, by id; those to which nothing was ever sent are absent.
+
+        Counted from the beginning of the hour in which ``since`` is.
+        """
+
+    async def chart(
+        self, scope: Scope, since: Micros, until: Micros, step_minutes: int
+    ) -> Sequence[ChartPoint]:
+        """Return what happened from ``since`` on and before ``until``, in steps, first to last.
+
+        Of all projects or of one: an account has no chart, only zeros. Every step is there; the
+        first begins at or before ``since``.
+        """
+
+    async def busiest(self, scope: Scope, since: Micros, limit: int) -> Sequence[Busy]:
+        """Return the accounts for which most was sent, from the hour of ``since`` on."""
+
+    async def slowest(self, scope: Scope, since: Micros, limit: int) -> Sequence[Slow]:
+        """Return the endpoints whose answers took longest on average, from that hour on."""
+
+    async def troubled(self, scope: Scope, limit: int) -> Sequence[Endpoint]:
+        """Return endpoints that need somebody's eye, without their secrets.
+
+        First those that fail now, most deliveries failed in a row first, longest first where it is
+        none yet; then those that Hooktide disabled, newest first.
+        """
+
+    async def account_usage(self, scope: Scope, account_id: int, now: Micros) -> AccountUsage:
+        """Return what an account has of its plan."""
 
     # -- bins ----------------------------------------------------------------------------------
 

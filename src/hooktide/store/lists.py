@@ -26,6 +26,16 @@ def in_scope(scope: Scope, table: str = "") -> list[tuple[str, str, Any]]:
     ]
 
 
+def within(scope: Scope) -> dict[str, Any]:
+    """Return the values that keep a statement inside a scope which asks for them."""
+    return {"project_id": scope.project_id, "account_id": scope.account_id}
+
+
+def beginning(text: str) -> dict[str, str]:
+    """Return between what all is that begins with a text."""
+    return {"low": text, "high": text + "\U0010ffff"}
+
+
 def page(found: Sequence[Row], limit: int, read: Callable[[Row], Any]) -> Page:
     """Make a page of rows read newest first, one more than ``limit`` where there are more."""
     items = [read(row) for row in found[:limit]]

@@ -1,7 +1,8 @@
 """A whole installation, taken from a SQLite file to an empty PostgreSQL database.
 
-Ids, secrets, keys, the log and what is pending stay what they are, so nobody outside notices. All
-of it is one transaction: afterwards everything is there, or nothing.
+Ids, secrets, keys, people, the log and what is pending stay what they are, so nobody outside
+notices; only who is logged in logs in again. All of it is one transaction: afterwards everything is
+there, or nothing.
 """
 
 import os
@@ -37,6 +38,13 @@ _SAME = {
     "bins": "id, token, project_id, account_id, script, created_at, expires_at",
     "replays": "id, project_id, account_id, endpoint_id, what, since, until, event_id, state, "
     "reason, counted, at_least, made, looked_to, ended_at",
+    "people": "id, name, folded, role, project_id, password, created_at, seen_at, removed_at",
+    "changes": "id, project_id, account_id, who, what, subject, detail",
+    "project_minutes": "project_id, minute, accepted, held, delivered, failed, attempts, "
+    "failed_attempts",
+    "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, attempts, "
+    "failed_attempts, duration, slowest",
+    "endpoint_health": "endpoint_id, project_id, account_id, last_delivered_at, failing_since",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
     "verdict, reason",
 }

@@ -2,7 +2,7 @@
 
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import show
-from hooktide.domain.model import MINUTE, SECOND, Endpoint
+from hooktide.domain.model import MINUTE, SECOND, Endpoint, Person, Role
 
 MOST_SECRETS = 5
 """Secrets in force at once, so that a header of signatures stays short."""
@@ -32,6 +32,24 @@ def ambiguous_account() -> RefusedError:
 def key_known() -> RefusedError:
     """A key is to be added that was there before."""
     return RefusedError("key_known", "this key was in use before, and was revoked; make another")
+
+
+def person_exists() -> RefusedError:
+    """Somebody is to be added, or renamed, with a name that another has."""
+    return RefusedError("person_exists", "somebody has this name; choose another")
+
+
+def check_owners(changed: Person, left: int) -> None:
+    """Refuse that an owner of all projects was the last one.
+
+    :raises RefusedError: ``left`` are none.
+    """
+    owned_all = changed.role is Role.OWNER and changed.project_id is None
+    if owned_all and left == 0:
+        raise RefusedError(
+            "last_owner",
+            f"{changed.name} is the last who owns all projects; make somebody else an owner first",
+        )
 
 
 def check_endpoints(count: int, limit: int | None) -> None:

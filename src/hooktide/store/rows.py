@@ -11,6 +11,7 @@ from hooktide.domain.model import (
     Attempt,
     Bin,
     BinRequest,
+    Change,
     Claim,
     Delivery,
     DeliveryState,
@@ -19,9 +20,11 @@ from hooktide.domain.model import (
     KeyScope,
     Micros,
     Origin,
+    Person,
     Replay,
     ReplayState,
     ReplayWhat,
+    Role,
     Secret,
     SignatureVerdict,
 )
@@ -279,6 +282,44 @@ def api_key(row: Row) -> ApiKey:
         created_at=row[6],
         used_at=row[7],
         revoked_at=row[8],
+    )
+
+
+def person(row: Row) -> Person:
+    """Read a person's columns."""
+    return Person(
+        id=row[0],
+        name=row[1],
+        role=Role(row[2]),
+        project_id=row[3],
+        password=row[4],
+        created_at=row[5],
+        seen_at=row[6],
+    )
+
+
+def person_values(person: Person) -> dict[str, Any]:
+    """Return what ``change_person`` writes of somebody."""
+    return {
+        "id": person.id,
+        "name": person.name,
+        "folded": person.name.casefold(),
+        "role": person.role.value,
+        "project_id": person.project_id,
+        "password": person.password,
+    }
+
+
+def change(row: Row) -> Change:
+    """Read a change's columns."""
+    return Change(
+        id=row[0],
+        project_id=row[1],
+        account_id=row[2],
+        who=row[3],
+        what=row[4],
+        subject=row[5],
+        detail=row[6],
     )
 
 

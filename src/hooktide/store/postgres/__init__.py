@@ -2,7 +2,8 @@
 
 ``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
 event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
-nobody knows of; ``registry``, ``endpoints``, ``log``, ``replays``, ``bins`` are the rest.
+nobody knows of; ``registry``, ``endpoints``, ``log``, ``replays``, ``people``, ``numbers``,
+``bins`` are the rest.
 ``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the days of
 the log.
 """
@@ -26,8 +27,10 @@ from hooktide.store.postgres.connection import (
 from hooktide.store.postgres.hot import HotPath
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.nodes import Node, read_clock
+from hooktide.store.postgres.numbers import Numbers
 from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.partitions import Partitions
+from hooktide.store.postgres.people import People
 from hooktide.store.postgres.queue import Queue
 from hooktide.store.postgres.replays import Replays
 from hooktide.store.postgres.signals import Signals
@@ -40,7 +43,7 @@ from hooktide.vault import Vault
 CONNECTIONS = 10
 
 
-class PostgresStore(Replays, Queue, Bins, Sizes):
+class PostgresStore(Replays, Numbers, People, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: FarClock) -> None:

@@ -1,6 +1,7 @@
 """Events, deliveries and attempts in PostgreSQL: what happened, and asking for more of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import (
@@ -15,7 +16,7 @@ from hooktide.domain.model import (
 from hooktide.store import refusals, rows
 from hooktide.store.base import EventRow, NewEvent, Page
 from hooktide.store.fanout import again_row, test_rows
-from hooktide.store.lists import conditions, in_scope, page
+from hooktide.store.lists import conditions, in_scope, page, within
 from hooktide.store.postgres.connection import Link
 from hooktide.store.postgres.endpoints import Endpoints
 
@@ -31,10 +32,17 @@ class Log(Endpoints):
         return rows.event_row(await self._one(link, "event", self._sql["events"] + where, values))
 
     async def list_events(
-        self, scope: Scope, before: int | None, limit: int, event_type: str | None = None
+        self,
+        scope: Scope,
+        before: int | None,
+        limit: int,
+        event_type: str | None = None,
+        *,
+        after: int | None = None,
     ) -> Page:
         wanted = [
             ("id < :before", "before", before),
+            ("id > :after", "after", after),
             ("type = :type", "type", event_type),
             *in_scope(scope),
         ]
@@ -43,6 +51,18 @@ class Log(Endpoints):
         values["limit"] = limit + 1
         found = await self._read(lambda link: link.rows(sql, values))
         return page(found, limit, rows.event_row)
+
+    async def events_of(self, scope: Scope, event_ids: Sequence[int]) -> Mapping[int, EventRow]:
+        found = await self._of("events_of", scope, event_ids)
+        return {row[0]: rows.event_row(row) for row in found}
+
+    async def _of(self, name: str, scope: Scope, ids: Sequence[int]) -> list[Any]:
+        """Ask for these ids; the first and the last lead to the days that they are of."""
+        if not ids:
+            return []
+        span = {"first": min(ids), "last": max(ids)}
+        values = {"ids": list(ids), **span, **within(scope)}
+        return await self._read(lambda link: link.rows(self._sql[name], values))
 
     async def get_delivery(self, scope: Scope, delivery_id: int) -> Delivery:
         return await self._read(lambda link: self._delivery(link, scope, delivery_id))
@@ -62,9 +82,11 @@ class Log(Endpoints):
         endpoint_id: int | None = None,
         event_id: int | None = None,
         state: DeliveryState | None = None,
+        after: int | None = None,
     ) -> Page:
         wanted = [
             ("d.id < :before", "before", before),
+            ("d.id > :after", "after", after),
             ("d.endpoint_id = :endpoint_id", "endpoint_id", endpoint_id),
             ("d.event_id = :event_id", "event_id", event_id),
             ("d.state = :state", "state", None if state is None else state.value),
@@ -83,6 +105,12 @@ class Log(Endpoints):
             return [rows.attempt(delivery_id, row) for row in found]
 
         return await self._read(read)
+
+    async def last_attempts(
+        self, scope: Scope, delivery_ids: Sequence[int]
+    ) -> Mapping[int, Attempt]:
+        found = await self._of("last_attempts", scope, delivery_ids)
+        return {row[0]: rows.attempt(row[0], row[1:]) for row in found}
 
     # -- tests and resends ---------------------------------------------------------------------
 

@@ -268,6 +268,14 @@ VALUES (:id, :project_id, :reference, :name, :plan, :now)
 -- name: accounts
 SELECT id, project_id, reference, name, plan, created_at FROM hooktide.accounts
 
+-- name: search_accounts
+SELECT id, project_id, reference, name, plan, created_at FROM hooktide.accounts
+WHERE (lower(reference) COLLATE "C" >= lower(:low) AND lower(reference) COLLATE "C" < lower(:high)
+        OR lower(name) COLLATE "C" >= lower(:low) AND lower(name) COLLATE "C" < lower(:high))
+    AND removed_at IS NULL AND project_id = coalesce(:project_id::bigint, project_id)
+    AND id = coalesce(:account_id::bigint, id)
+ORDER BY reference COLLATE "C", id LIMIT :limit
+
 -- name: change_account
 UPDATE hooktide.accounts SET name = :name, plan = :plan WHERE id = :id
 
@@ -320,6 +328,14 @@ DELETE FROM hooktide.secrets WHERE retires_at <= :now RETURNING endpoint_id
 SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload
 FROM hooktide.events
 
+-- name: events_of
+SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
+    e.payload
+FROM hooktide.events AS e
+WHERE e.id = ANY(:ids::bigint[]) AND e.id >= :first AND e.id <= :last
+    AND e.project_id = coalesce(:project_id::bigint, e.project_id)
+    AND e.account_id = coalesce(:account_id::bigint, e.account_id)
+
 -- name: deliveries
 SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
     d.attempts, d.due_at, d.ended_at, d.reason
@@ -329,6 +345,16 @@ FROM hooktide.deliveries AS d JOIN hooktide.events AS e ON e.id = d.event_id
 SELECT number, started_at, duration, status, error, detail, request_head, response_head,
     response_body, response_truncated
 FROM hooktide.attempts WHERE delivery_id = :delivery_id ORDER BY number
+
+-- name: last_attempts
+-- The newest attempt of each of these deliveries; their first and last lead to their days.
+SELECT DISTINCT ON (a.delivery_id) a.delivery_id, a.number, a.started_at, a.duration, a.status,
+    a.error, a.detail, a.request_head, a.response_head, a.response_body, a.response_truncated
+FROM hooktide.attempts AS a JOIN hooktide.accounts AS c ON c.id = a.account_id
+WHERE a.delivery_id = ANY(:ids::bigint[]) AND a.delivery_id >= :first AND a.delivery_id <= :last
+    AND c.project_id = coalesce(:project_id::bigint, c.project_id)
+    AND a.account_id = coalesce(:account_id::bigint, a.account_id)
+ORDER BY a.delivery_id, a.number DESC
 
 -- name: old_events
 -- Events past their retention that have nothing pending or held any more.
@@ -435,6 +461,174 @@ UPDATE hooktide.keys SET revoked_at = :now WHERE project_id = :id AND revoked_at
 
 -- name: touch_key
 UPDATE hooktide.keys SET used_at = :used_at WHERE id = :id AND coalesce(used_at, 0) < :used_at
+
+-- name: add_person
+INSERT INTO hooktide.people (id, name, folded, role, project_id, password, created_at)
+VALUES (:id, :name, :folded, :role, :project_id, '', :now)
+
+-- name: people
+SELECT id, name, role, project_id, password, created_at, seen_at FROM hooktide.people WHERE removed_at IS NULL
+
+-- name: count_owners
+-- Those who own all projects.
+SELECT count(*) FROM hooktide.people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
+
+-- name: change_person
+UPDATE hooktide.people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
+    password = :password
+WHERE id = :id
+
+-- name: remove_person
+UPDATE hooktide.people SET removed_at = :now, password = '' WHERE id = :id
+
+-- name: remove_people_of_project
+UPDATE hooktide.people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
+
+-- name: touch_person
+UPDATE hooktide.people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
+
+-- name: add_login_link
+INSERT INTO hooktide.login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
+
+-- name: take_login_link
+DELETE FROM hooktide.login_links WHERE digest = :digest AND expires_at > :now RETURNING person_id
+
+-- name: forget_login_links
+DELETE FROM hooktide.login_links WHERE person_id = :person_id
+
+-- name: drop_login_links
+DELETE FROM hooktide.login_links WHERE expires_at <= :now
+
+-- name: add_session
+INSERT INTO hooktide.sessions (digest, person_id, key_id, created_at, expires_at)
+VALUES (:digest, :person_id, :key_id, :now, :expires_at)
+
+-- name: find_session
+SELECT person_id, key_id, expires_at FROM hooktide.sessions WHERE digest = :digest AND expires_at > :now
+
+-- name: end_session
+DELETE FROM hooktide.sessions WHERE digest = :digest
+
+-- name: end_sessions
+DELETE FROM hooktide.sessions WHERE person_id = :person_id
+
+-- name: drop_sessions
+DELETE FROM hooktide.sessions WHERE expires_at <= :now
+
+-- name: add_change
+INSERT INTO hooktide.changes (id, project_id, account_id, who, what, subject, detail)
+VALUES (:id, :project_id, :account_id, :who, :what, :subject, :detail)
+
+-- name: changes
+SELECT id, project_id, account_id, who, what, subject, detail FROM hooktide.changes
+
+-- name: drop_changes
+DELETE FROM hooktide.changes WHERE id < :before
+
+-- name: add_minutes
+-- In one order everywhere: no deadlock.
+INSERT INTO hooktide.project_minutes AS n (project_id, minute, accepted, held, delivered, failed,
+    attempts, failed_attempts)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::bigint[], :7::bigint[], :8::bigint[])
+ON CONFLICT (minute, project_id) DO UPDATE SET accepted = n.accepted + excluded.accepted,
+    held = n.held + excluded.held, delivered = n.delivered + excluded.delivered,
+    failed = n.failed + excluded.failed, attempts = n.attempts + excluded.attempts,
+    failed_attempts = n.failed_attempts + excluded.failed_attempts
+
+-- name: add_hours
+INSERT INTO hooktide.endpoint_hours AS n (endpoint_id, hour, project_id, account_id, delivered,
+    failed, attempts, failed_attempts, duration, slowest)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[], :10::bigint[])
+ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = n.delivered + excluded.delivered,
+    failed = n.failed + excluded.failed, attempts = n.attempts + excluded.attempts,
+    failed_attempts = n.failed_attempts + excluded.failed_attempts,
+    duration = n.duration + excluded.duration, slowest = greatest(n.slowest, excluded.slowest)
+
+-- name: add_health
+-- Whoever comes first or last, a failure counts that came after the last success, the first of them.
+INSERT INTO hooktide.endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at,
+    failing_since)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[])
+ON CONFLICT (endpoint_id) DO UPDATE SET
+    last_delivered_at = greatest(h.last_delivered_at, excluded.last_delivered_at),
+    failing_since = least(
+        CASE WHEN h.failing_since > coalesce(greatest(h.last_delivered_at, excluded.last_delivered_at), 0)
+            THEN h.failing_since END,
+        CASE WHEN excluded.failing_since
+            > coalesce(greatest(h.last_delivered_at, excluded.last_delivered_at), 0)
+            THEN excluded.failing_since END)
+
+-- name: health
+SELECT h.endpoint_id, coalesce(sum(n.attempts)::bigint, 0), coalesce(sum(n.failed_attempts)::bigint, 0),
+    coalesce(sum(n.delivered)::bigint, 0), coalesce(sum(n.failed)::bigint, 0), sum(n.duration)::bigint, max(n.slowest),
+    h.last_delivered_at, h.failing_since
+FROM hooktide.endpoint_health AS h
+LEFT JOIN hooktide.endpoint_hours AS n ON n.endpoint_id = h.endpoint_id AND n.hour >= :hour
+WHERE h.endpoint_id = ANY(:ids::bigint[])
+    AND h.project_id = coalesce(:project_id::bigint, h.project_id)
+    AND h.account_id = coalesce(:account_id::bigint, h.account_id)
+GROUP BY h.endpoint_id
+
+-- name: chart
+SELECT (minute - :first::bigint) / :step::bigint AS place, sum(accepted)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
+    sum(attempts)::bigint, sum(failed_attempts)::bigint
+FROM hooktide.project_minutes
+WHERE minute >= :first AND minute < :end::bigint AND project_id = coalesce(:project_id::bigint, project_id)
+GROUP BY place
+
+-- name: busiest
+SELECT n.account_id, n.project_id, sum(n.attempts)::bigint AS attempts, sum(n.failed_attempts)::bigint,
+    sum(n.delivered)::bigint, sum(n.failed)::bigint
+FROM hooktide.endpoint_hours AS n JOIN hooktide.accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
+WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id::bigint, n.project_id)
+    AND n.account_id = coalesce(:account_id::bigint, n.account_id)
+GROUP BY n.account_id, n.project_id ORDER BY 3 DESC, 1 LIMIT :limit
+
+-- name: slowest
+SELECT n.endpoint_id, n.account_id, n.project_id, sum(n.attempts)::bigint, (sum(n.duration) / sum(n.attempts))::bigint,
+    max(n.slowest)
+FROM hooktide.endpoint_hours AS n JOIN hooktide.endpoints AS e ON e.id = n.endpoint_id AND e.removed_at IS NULL
+WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id::bigint, n.project_id)
+    AND n.account_id = coalesce(:account_id::bigint, n.account_id)
+GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
+
+-- name: troubled
+SELECT e.id, e.project_id, e.account_id, e.url, e.event_types, e.name, e.description, e.headers,
+    e.disabled_reason, e.disabled_at, e.failing, e.created_at, e.changed_at
+FROM hooktide.endpoints AS e LEFT JOIN hooktide.endpoint_health AS h ON h.endpoint_id = e.id
+WHERE e.id IN (
+    SELECT id FROM hooktide.endpoints WHERE failing > 0
+    UNION SELECT id FROM hooktide.endpoints WHERE disabled_reason <> ''
+    UNION SELECT endpoint_id FROM hooktide.endpoint_health WHERE failing_since IS NOT NULL)
+    AND e.disabled_reason <> :by_hand AND e.removed_at IS NULL
+    AND e.project_id = coalesce(:project_id::bigint, e.project_id)
+    AND e.account_id = coalesce(:account_id::bigint, e.account_id)
+ORDER BY e.disabled_reason <> '', CASE WHEN e.disabled_reason = '' THEN e.failing ELSE e.disabled_at END DESC,
+    coalesce(h.failing_since, 0), e.id
+LIMIT :limit
+
+-- name: account_usage
+SELECT (SELECT count(*) FROM hooktide.endpoints WHERE account_id = :account_id AND removed_at IS NULL),
+    (SELECT coalesce(sum(deliveries), 0)::bigint FROM hooktide.usage
+        WHERE account_id = :account_id AND minute >= :since),
+    (SELECT count(*) FROM (
+        SELECT 1 FROM hooktide.queue
+        WHERE account_id = :account_id AND state = 'held' LIMIT :most) AS held),
+    (SELECT count(*) FROM (
+        SELECT 1 FROM hooktide.endpoints AS ep CROSS JOIN LATERAL (
+            SELECT 1 FROM hooktide.queue AS q
+            WHERE q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0 LIMIT :most) AS of_one
+        WHERE ep.account_id = :account_id LIMIT :most) AS waiting)
+    + (SELECT count(*) FROM hooktide.queue
+        WHERE state = 'pending' AND claim <> 0 AND account_id = :account_id)
+
+-- name: drop_minutes
+DELETE FROM hooktide.project_minutes WHERE minute < :before
+
+-- name: drop_hours
+DELETE FROM hooktide.endpoint_hours WHERE hour < :before
 
 -- name: add_bin
 INSERT INTO hooktide.bins (id, token, project_id, account_id, script, created_at, expires_at)

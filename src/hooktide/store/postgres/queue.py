@@ -12,6 +12,7 @@ from hooktide.store.postgres.connection import UPKEEP_WITHIN, Link
 from hooktide.store.postgres.orphans import Orphans
 from hooktide.store.postgres.part import Part
 from hooktide.store.postgres.partitions import Partitions
+from hooktide.store.tallies import drop_by_now
 
 EXPIRED_AT_ONCE = 1000
 
@@ -154,6 +155,8 @@ class Queue(Part):
         async def write(link: Link) -> None:
             await link.run(self._sql["drop_expired_bins"], {"now": now})
             await link.run(self._sql["drop_usage"], {"before": (now - 2 * HOUR) // MINUTE})
+            for name, values in drop_by_now(now).items():
+                await link.run(self._sql[name], values)
 
         await self._write(write, UPKEEP_WITHIN)
         return 0

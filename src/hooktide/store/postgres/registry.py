@@ -10,7 +10,7 @@ from hooktide.domain.model import Account, ApiKey, Micros, Scope
 from hooktide.domain.project import Project
 from hooktide.store import refusals, rows
 from hooktide.store.base import Page, ProjectRow
-from hooktide.store.lists import conditions, in_scope, page
+from hooktide.store.lists import beginning, conditions, in_scope, page, within
 from hooktide.store.postgres.connection import Link
 from hooktide.store.postgres.part import Part
 
@@ -62,6 +62,7 @@ class Registry(Part):
             values = {"id": project_id, "now": now}
             await link.run(self._sql["remove_project"], values)
             await link.run(self._sql["revoke_keys_of_project"], values)
+            await link.run(self._sql["remove_people_of_project"], values)
             link.effects.changed.append(("project", project_id))
             link.effects.changed.append(("key", 0))
 
@@ -112,6 +113,11 @@ class Registry(Part):
         if len(found) > 1:
             raise refusals.ambiguous_account()
         return rows.account(found[0])
+
+    async def search_accounts(self, scope: Scope, text: str, limit: int) -> Sequence[Account]:
+        values = {**beginning(text), **within(scope), "limit": limit}
+        sql = self._sql["search_accounts"]
+        return [rows.account(r) for r in await self._read(lambda link: link.rows(sql, values))]
 
     async def list_accounts(self, scope: Scope, before: int | None, limit: int) -> Page:
         wanted = [("id < :before", "before", before), *_accounts_in(scope)]
@@ -193,6 +199,9 @@ class Registry(Part):
         sql = self._sql["keys"] + " WHERE digest = :digest AND revoked_at IS NULL"
         found = await self._read(lambda link: link.rows(sql, {"digest": digest}))
         return rows.api_key(found[0]) if found else None
+
+    async def get_key(self, scope: Scope, key_id: int) -> ApiKey:
+        return await self._read(lambda link: self._key(link, scope, key_id))
 
     async def list_keys(self, scope: Scope, before: int | None, limit: int) -> Page:
         where, values = conditions([("id < :before", "before", before), *in_scope(scope)])

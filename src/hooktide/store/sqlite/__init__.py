@@ -2,7 +2,7 @@
 
 ``queries.sql`` holds every statement. ``writer`` commits, ``hot`` is an event's way through the
 file, ``queue`` its claims and upkeep; ``registry``, ``endpoints``, ``log``, ``replays``,
-``bins`` are the rest.
+``people``, ``numbers``, ``bins`` are the rest.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from hooktide.store.sqlite.bins import Bins
 from hooktide.store.sqlite.checkpoint import Checkpointer
 from hooktide.store.sqlite.connection import lock, open_writer
 from hooktide.store.sqlite.hot import HotPath
+from hooktide.store.sqlite.numbers import Numbers
 from hooktide.store.sqlite.part import Readers
+from hooktide.store.sqlite.people import People
 from hooktide.store.sqlite.queue import Queue
 from hooktide.store.sqlite.replays import Replays
 from hooktide.store.sqlite.sizes import SizeCounter, Sizes
@@ -30,7 +32,7 @@ ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""
 
 
-class SqliteStore(Replays, Queue, Bins, Sizes):
+class SqliteStore(Replays, Numbers, People, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in one SQLite file."""
 
     def __init__(self, path: str, vault: Vault, now: Micros) -> None:

@@ -1,6 +1,6 @@
 """Events, deliveries and attempts in SQLite: reading what happened, and asking for more of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 
@@ -18,7 +18,7 @@ from hooktide.store import refusals, rows
 from hooktide.store.base import EventRow, NewEvent, Page
 from hooktide.store.batch import Effects
 from hooktide.store.fanout import again_row, test_rows
-from hooktide.store.lists import conditions, in_scope, page
+from hooktide.store.lists import conditions, in_scope, page, within
 from hooktide.store.sqlite.endpoints import Endpoints
 
 
@@ -33,10 +33,17 @@ class Log(Endpoints):
         return rows.event_row(self._one(db, "event", self._sql["events"] + where, values))
 
     async def list_events(
-        self, scope: Scope, before: int | None, limit: int, event_type: str | None = None
+        self,
+        scope: Scope,
+        before: int | None,
+        limit: int,
+        event_type: str | None = None,
+        *,
+        after: int | None = None,
     ) -> Page:
         wanted = [
             ("id < :before", "before", before),
+            ("id > :after", "after", after),
             ("type = :type", "type", event_type),
             *in_scope(scope),
         ]
@@ -48,6 +55,12 @@ class Log(Endpoints):
         values["limit"] = limit + 1
         found = await self._read(lambda db: list(db.execute(sql, values)))
         return page(found, limit, rows.event_row)
+
+    async def events_of(self, scope: Scope, event_ids: Sequence[int]) -> Mapping[int, EventRow]:
+        values = {"ids": rows.json_text(sorted(set(event_ids))), **within(scope)}
+        sql = self._sql["events_of"]
+        found = await self._read(lambda db: list(db.execute(sql, values)))
+        return {row[0]: rows.event_row(row) for row in found}
 
     async def get_delivery(self, scope: Scope, delivery_id: int) -> Delivery:
         return await self._read(lambda db: self._delivery(db, scope, delivery_id))
@@ -65,9 +78,11 @@ class Log(Endpoints):
         endpoint_id: int | None = None,
         event_id: int | None = None,
         state: DeliveryState | None = None,
+        after: int | None = None,
     ) -> Page:
         wanted = [
             ("d.id < :before", "before", before),
+            ("d.id > :after", "after", after),
             ("d.endpoint_id = :endpoint_id", "endpoint_id", endpoint_id),
             ("d.event_id = :event_id", "event_id", event_id),
             ("d.state = :state", "state", None if state is None else state.value),
@@ -88,6 +103,14 @@ class Log(Endpoints):
             return [rows.attempt(delivery_id, row) for row in found]
 
         return await self._read(read)
+
+    async def last_attempts(
+        self, scope: Scope, delivery_ids: Sequence[int]
+    ) -> Mapping[int, Attempt]:
+        values = {"ids": rows.json_text(sorted(set(delivery_ids))), **within(scope)}
+        sql = self._sql["last_attempts"]
+        found = await self._read(lambda db: list(db.execute(sql, values)))
+        return {row[0]: rows.attempt(row[0], row[1:]) for row in found}
 
     # -- tests and resends ---------------------------------------------------------------------
 

@@ -82,7 +82,8 @@ SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) F
     coalesce((SELECT max(id) FROM endpoints), 0),
     coalesce((SELECT max(id) FROM accounts), 0), coalesce((SELECT max(id) FROM projects), 0),
     coalesce((SELECT max(id) FROM keys), 0), coalesce((SELECT max(id) FROM bins), 0),
-    coalesce((SELECT max(id) FROM bin_requests), 0), coalesce((SELECT max(id) FROM replays), 0))
+    coalesce((SELECT max(id) FROM bin_requests), 0), coalesce((SELECT max(id) FROM replays), 0),
+    coalesce((SELECT max(id) FROM people), 0), coalesce((SELECT max(id) FROM changes), 0))
 
 -- name: inside
 -- What tells one instant of a database from another.

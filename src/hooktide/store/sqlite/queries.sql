@@ -187,6 +187,14 @@ VALUES (:id, :project_id, :reference, :name, :plan, :now)
 -- name: accounts
 SELECT id, project_id, reference, name, plan, created_at FROM accounts
 
+-- name: search_accounts
+SELECT id, project_id, reference, name, plan, created_at FROM accounts
+WHERE (reference >= :low COLLATE NOCASE AND reference < :high COLLATE NOCASE
+        OR name >= :low COLLATE NOCASE AND name < :high COLLATE NOCASE)
+    AND removed_at IS NULL AND project_id = coalesce(:project_id, project_id)
+    AND id = coalesce(:account_id, id)
+ORDER BY reference, id LIMIT :limit
+
 -- name: change_account
 UPDATE accounts SET name = :name, plan = :plan WHERE id = :id
 
@@ -236,6 +244,13 @@ DELETE FROM secrets WHERE retires_at <= :now RETURNING endpoint_id
 -- name: events
 SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload FROM events
 
+-- name: events_of
+SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
+    e.payload
+FROM json_each(:ids) AS wanted JOIN events AS e ON e.id = wanted.value
+WHERE e.project_id = coalesce(:project_id, e.project_id)
+    AND e.account_id = coalesce(:account_id, e.account_id)
+
 -- name: deliveries
 SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
     d.attempts, d.due_at, d.ended_at, d.reason
@@ -245,6 +260,15 @@ FROM deliveries AS d JOIN events AS e ON e.id = d.event_id
 SELECT id - :delivery_id, started_at, duration, status, error, detail, request_head, response_head,
     response_body, response_truncated
 FROM attempts WHERE id > :delivery_id AND id <= :delivery_id + 2047 ORDER BY id
+
+-- name: last_attempts
+-- The newest attempt of each of these deliveries.
+SELECT d.id, a.id - d.id, a.started_at, a.duration, a.status, a.error, a.detail, a.request_head,
+    a.response_head, a.response_body, a.response_truncated
+FROM json_each(:ids) AS wanted JOIN deliveries AS d ON d.id = wanted.value
+JOIN attempts AS a ON a.id = (SELECT max(id) FROM attempts WHERE id > d.id AND id <= d.id + 2047)
+WHERE d.project_id = coalesce(:project_id, d.project_id)
+    AND d.account_id = coalesce(:account_id, d.account_id)
 
 -- name: old_events
 -- Events past their retention that have nothing pending or held any more.
@@ -361,6 +385,175 @@ UPDATE keys SET revoked_at = :now WHERE project_id = :id AND revoked_at IS NULL
 
 -- name: touch_key
 UPDATE keys SET used_at = :used_at WHERE id = :id AND coalesce(used_at, 0) < :used_at
+
+-- name: add_person
+INSERT INTO people (id, name, folded, role, project_id, password, created_at)
+VALUES (:id, :name, :folded, :role, :project_id, '', :now)
+
+-- name: people
+SELECT id, name, role, project_id, password, created_at, seen_at FROM people WHERE removed_at IS NULL
+
+-- name: count_owners
+-- Those who own all projects.
+SELECT count(*) FROM people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
+
+-- name: change_person
+UPDATE people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
+    password = :password
+WHERE id = :id
+
+-- name: remove_person
+UPDATE people SET removed_at = :now, password = '' WHERE id = :id
+
+-- name: remove_people_of_project
+UPDATE people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
+
+-- name: touch_person
+UPDATE people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
+
+-- name: add_login_link
+INSERT INTO login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
+
+-- name: take_login_link
+DELETE FROM login_links WHERE digest = :digest AND expires_at > :now RETURNING person_id
+
+-- name: forget_login_links
+DELETE FROM login_links WHERE person_id = :person_id
+
+-- name: drop_login_links
+DELETE FROM login_links WHERE expires_at <= :now
+
+-- name: add_session
+INSERT INTO sessions (digest, person_id, key_id, created_at, expires_at)
+VALUES (:digest, :person_id, :key_id, :now, :expires_at)
+
+-- name: find_session
+SELECT person_id, key_id, expires_at FROM sessions WHERE digest = :digest AND expires_at > :now
+
+-- name: end_session
+DELETE FROM sessions WHERE digest = :digest
+
+-- name: end_sessions
+DELETE FROM sessions WHERE person_id = :person_id
+
+-- name: drop_sessions
+DELETE FROM sessions WHERE expires_at <= :now
+
+-- name: add_change
+INSERT INTO changes (id, project_id, account_id, who, what, subject, detail)
+VALUES (:id, :project_id, :account_id, :who, :what, :subject, :detail)
+
+-- name: changes
+SELECT id, project_id, account_id, who, what, subject, detail FROM changes
+
+-- name: drop_changes
+DELETE FROM changes WHERE id < :before
+
+-- name: add_minutes
+INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, attempts,
+    failed_attempts)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (minute, project_id) DO UPDATE SET accepted = accepted + excluded.accepted,
+    held = held + excluded.held, delivered = delivered + excluded.delivered,
+    failed = failed + excluded.failed, attempts = attempts + excluded.attempts,
+    failed_attempts = failed_attempts + excluded.failed_attempts
+
+-- name: add_hours
+INSERT INTO endpoint_hours (endpoint_id, hour, project_id, account_id, delivered, failed, attempts,
+    failed_attempts, duration, slowest)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7, value ->> 8, value ->> 9
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = delivered + excluded.delivered,
+    failed = failed + excluded.failed, attempts = attempts + excluded.attempts,
+    failed_attempts = failed_attempts + excluded.failed_attempts,
+    duration = duration + excluded.duration, slowest = max(slowest, excluded.slowest)
+
+-- name: add_health
+-- Whoever comes first or last, a failure counts that came after the last success, the first of them.
+INSERT INTO endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at, failing_since)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (endpoint_id) DO UPDATE SET
+    last_delivered_at = nullif(
+        max(coalesce(h.last_delivered_at, 0), coalesce(excluded.last_delivered_at, 0)), 0),
+    failing_since = nullif(min(
+        CASE WHEN h.failing_since > coalesce(h.last_delivered_at, 0)
+            AND h.failing_since > coalesce(excluded.last_delivered_at, 0)
+            THEN h.failing_since ELSE 9223372036854775807 END,
+        CASE WHEN excluded.failing_since > coalesce(h.last_delivered_at, 0)
+            AND excluded.failing_since > coalesce(excluded.last_delivered_at, 0)
+            THEN excluded.failing_since ELSE 9223372036854775807 END), 9223372036854775807)
+
+-- name: health
+SELECT h.endpoint_id, coalesce(sum(n.attempts), 0), coalesce(sum(n.failed_attempts), 0),
+    coalesce(sum(n.delivered), 0), coalesce(sum(n.failed), 0), sum(n.duration), max(n.slowest),
+    h.last_delivered_at, h.failing_since
+FROM json_each(:ids) AS wanted JOIN endpoint_health AS h ON h.endpoint_id = wanted.value
+LEFT JOIN endpoint_hours AS n ON n.endpoint_id = h.endpoint_id AND n.hour >= :hour
+WHERE h.project_id = coalesce(:project_id, h.project_id)
+    AND h.account_id = coalesce(:account_id, h.account_id)
+GROUP BY h.endpoint_id
+
+-- name: chart
+SELECT (minute - :first) / :step AS place, sum(accepted), sum(held), sum(delivered), sum(failed),
+    sum(attempts), sum(failed_attempts)
+FROM project_minutes
+WHERE minute >= :first AND minute < :end AND project_id = coalesce(:project_id, project_id)
+GROUP BY place
+
+-- name: busiest
+SELECT n.account_id, n.project_id, sum(n.attempts) AS attempts, sum(n.failed_attempts),
+    sum(n.delivered), sum(n.failed)
+FROM endpoint_hours AS n JOIN accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
+WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id, n.project_id)
+    AND n.account_id = coalesce(:account_id, n.account_id)
+GROUP BY n.account_id, n.project_id ORDER BY 3 DESC, 1 LIMIT :limit
+
+-- name: slowest
+SELECT n.endpoint_id, n.account_id, n.project_id, sum(n.attempts), sum(n.duration) / sum(n.attempts),
+    max(n.slowest)
+FROM endpoint_hours AS n JOIN endpoints AS e ON e.id = n.endpoint_id AND e.removed_at IS NULL
+WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id, n.project_id)
+    AND n.account_id = coalesce(:account_id, n.account_id)
+GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
+
+-- name: troubled
+SELECT e.id, e.project_id, e.account_id, e.url, e.event_types, e.name, e.description, e.headers,
+    e.disabled_reason, e.disabled_at, e.failing, e.created_at, e.changed_at
+FROM endpoints AS e LEFT JOIN endpoint_health AS h ON h.endpoint_id = e.id
+WHERE e.id IN (
+    SELECT id FROM endpoints WHERE failing > 0
+    UNION SELECT id FROM endpoints WHERE disabled_reason <> ''
+    UNION SELECT endpoint_id FROM endpoint_health WHERE failing_since IS NOT NULL)
+    AND e.disabled_reason <> :by_hand AND e.removed_at IS NULL
+    AND e.project_id = coalesce(:project_id, e.project_id)
+    AND e.account_id = coalesce(:account_id, e.account_id)
+ORDER BY e.disabled_reason <> '', CASE WHEN e.disabled_reason = '' THEN e.failing ELSE e.disabled_at END DESC,
+    coalesce(h.failing_since, 0), e.id
+LIMIT :limit
+
+-- name: account_usage
+SELECT (SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS NULL),
+    (SELECT coalesce(sum(deliveries), 0) FROM usage
+        WHERE account_id = :account_id AND minute >= :since),
+    (SELECT count(*) FROM (
+        SELECT 1 FROM deliveries INDEXED BY deliveries_held
+        WHERE account_id = :account_id AND state = 'held' LIMIT :most)),
+    (SELECT count(*) FROM (
+        SELECT 1 FROM endpoints AS ep CROSS JOIN deliveries AS d INDEXED BY deliveries_due
+            ON d.endpoint_id = ep.id AND d.state = 'pending' AND d.claim <= 0
+        WHERE ep.account_id = :account_id LIMIT :most))
+    + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
+        WHERE state = 'pending' AND claim > 0 AND account_id = :account_id)
+
+-- name: drop_minutes
+DELETE FROM project_minutes WHERE minute < :before
+
+-- name: drop_hours
+DELETE FROM endpoint_hours WHERE hour < :before
 
 -- name: add_bin
 INSERT INTO bins (id, token, project_id, account_id, script, created_at, expires_at)

@@ -13,6 +13,7 @@ from hooktide.store.batch import Effects
 from hooktide.store.rows import json_text
 from hooktide.store.sqlite.decode import read_claimable, read_pairs
 from hooktide.store.sqlite.part import Part
+from hooktide.store.tallies import drop_by_now
 
 STALE_AT_ONCE = 200
 
@@ -177,6 +178,8 @@ class Queue(Part):
         def write(db: apsw.Connection, _: Effects) -> int:
             db.execute(self._sql["drop_expired_bins"], {"now": now})
             db.execute(self._sql["drop_usage"], {"before": (now - 2 * HOUR) // MINUTE})
+            for name, values in drop_by_now(now).items():
+                db.execute(self._sql[name], values)
             dropped = 0
             for project_id, config in list(db.execute(self._sql["all_projects"])):
                 keep = rows.read_project_json(config).retention

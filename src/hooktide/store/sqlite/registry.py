@@ -11,7 +11,7 @@ from hooktide.domain.project import Project
 from hooktide.store import refusals, rows
 from hooktide.store.base import Page, ProjectRow
 from hooktide.store.batch import Effects
-from hooktide.store.lists import conditions, in_scope, page
+from hooktide.store.lists import beginning, conditions, in_scope, page, within
 from hooktide.store.sqlite.part import Part
 
 
@@ -59,6 +59,7 @@ class Registry(Part):
             values = {"id": project_id, "now": now}
             db.execute(self._sql["remove_project"], values)
             db.execute(self._sql["revoke_keys_of_project"], values)
+            db.execute(self._sql["remove_people_of_project"], values)
             effects.changed.append(("project", project_id))
             effects.changed.append(("key", 0))
 
@@ -108,6 +109,11 @@ class Registry(Part):
         if len(found) > 1:
             raise refusals.ambiguous_account()
         return rows.account(found[0])
+
+    async def search_accounts(self, scope: Scope, text: str, limit: int) -> Sequence[Account]:
+        values = {**beginning(text), **within(scope), "limit": limit}
+        sql = self._sql["search_accounts"]
+        return await self._read(lambda db: [rows.account(row) for row in db.execute(sql, values)])
 
     async def list_accounts(self, scope: Scope, before: int | None, limit: int) -> Page:
         wanted = [("id < :before", "before", before), *_accounts_in(scope)]
@@ -192,6 +198,9 @@ class Registry(Part):
         sql = self._sql["keys"] + " WHERE digest = :digest AND revoked_at IS NULL"
         found = await self._read(lambda db: list(db.execute(sql, {"digest": digest})))
         return rows.api_key(found[0]) if found else None
+
+    async def get_key(self, scope: Scope, key_id: int) -> ApiKey:
+        return await self._read(lambda db: self._key(db, scope, key_id))
 
     async def list_keys(self, scope: Scope, before: int | None, limit: int) -> Page:
         where, values = conditions([("id < :before", "before", before), *in_scope(scope)])

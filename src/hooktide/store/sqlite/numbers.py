@@ -1,0 +1,87 @@
+"""What is counted, for health and for charts, in SQLite."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apsw
+
+from hooktide.domain.model import BY_HAND, MINUTE, Endpoint, Micros, Scope
+from hooktide.domain.numbers import (
+    MOST_COUNTED,
+    AccountUsage,
+    Busy,
+    ChartPoint,
+    EndpointHour,
+    Health,
+    ProjectMinute,
+    Slow,
+)
+from hooktide.store import rows, tallies
+from hooktide.store.batch import Effects
+from hooktide.store.lists import within
+from hooktide.store.rows import Row, json_text
+from hooktide.store.sqlite.endpoints import Endpoints
+from hooktide.store.usage import WINDOW_MINUTES
+
+
+class Numbers(Endpoints):
+    """The store's methods for numbers, and for what follows from them."""
+
+    async def add_tallies(
+        self, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
+    ) -> None:
+        given = {
+            "add_minutes": json_text(tallies.minute_rows(minutes)),
+            "add_hours": json_text(tallies.hour_rows(hours)),
+            "add_health": json_text(tallies.health_rows(hours)),
+        }
+
+        def write(db: apsw.Connection, _: Effects) -> None:
+            for name, text in given.items():
+                db.execute(self._sql[name], {"rows": text})
+
+        await self._write(write)
+
+    async def health(
+        self, scope: Scope, endpoint_ids: Sequence[int], since: Micros
+    ) -> Mapping[int, Health]:
+        ids = json_text(sorted(set(endpoint_ids)))
+        values = {"ids": ids, "hour": tallies.hour_of(since), **within(scope)}
+        return tallies.health(await self._rows("health", values))
+
+    async def chart(
+        self, scope: Scope, since: Micros, until: Micros, step_minutes: int
+    ) -> Sequence[ChartPoint]:
+        values = tallies.chart_values(scope, since, until, step_minutes)
+        found = [] if scope.account_id is not None else await self._rows("chart", values)
+        return tallies.chart_points(values, found)
+
+    async def busiest(self, scope: Scope, since: Micros, limit: int) -> Sequence[Busy]:
+        values = {"hour": tallies.hour_of(since), "limit": limit, **within(scope)}
+        return [tallies.busy(row) for row in await self._rows("busiest", values)]
+
+    async def slowest(self, scope: Scope, since: Micros, limit: int) -> Sequence[Slow]:
+        values = {"hour": tallies.hour_of(since), "limit": limit, **within(scope)}
+        return [tallies.slow(row) for row in await self._rows("slowest", values)]
+
+    async def troubled(self, scope: Scope, limit: int) -> Sequence[Endpoint]:
+        values = {"by_hand": BY_HAND, "limit": limit, **within(scope)}
+        found = await self._rows("troubled", values)
+        return [rows.endpoint(row, (), self._vault) for row in found]
+
+    async def account_usage(self, scope: Scope, account_id: int, now: Micros) -> AccountUsage:
+        values = {
+            "account_id": account_id,
+            "since": now // MINUTE - WINDOW_MINUTES,
+            "most": MOST_COUNTED,
+        }
+
+        def read(db: apsw.Connection) -> AccountUsage:
+            self._account(db, scope, account_id)
+            row = self._one(db, "account", self._sql["account_usage"], values)
+            return tallies.account_usage(row)
+
+        return await self._read(read)
+
+    async def _rows(self, name: str, values: Mapping[str, Any]) -> list[Row]:
+        return await self._read(lambda db: list(db.execute(self._sql[name], dict(values))))

@@ -1,0 +1,264 @@
+"""What every store promises about numbers: health, charts, usage, and many things in one go."""
+
+import asyncio
+
+import pytest
+from storekit import NOON, Given
+
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, Micros, Scope
+from hooktide.domain.numbers import ChartPoint, EndpointHour, Health, ProjectMinute
+from hooktide.domain.verdict import Delivered, Failed, RetryAt
+from hooktide.store.base import NUMBERS_KEPT
+
+STRANGER = Scope(account_id=1)
+NOW_MINUTE, NOW_HOUR = NOON // MINUTE, NOON // HOUR
+
+
+def of_hour(
+    given: Given, endpoint_id: int = 0, hour: int = NOW_HOUR, **counts: int
+) -> EndpointHour:
+    return EndpointHour(
+        endpoint_id=endpoint_id or given.endpoint.id,
+        project_id=given.project_id,
+        account_id=given.account.id,
+        hour=hour,
+        **counts,
+    )
+
+
+async def add(given: Given, *hours: EndpointHour) -> None:
+    await given.store.add_tallies([], hours)
+
+
+async def health(given: Given, since: Micros = NOON) -> Health:
+    return (await given.store.health(Scope(), [given.endpoint.id], since))[given.endpoint.id]
+
+
+async def test_an_endpoints_numbers_add_up_over_flushes_and_hours(given: Given) -> None:
+    counts = {"delivered": 2, "failed": 1, "attempts": 5, "failed_attempts": 3}
+    await add(given, of_hour(given, **counts, duration=100, slowest=60))
+    await add(given, of_hour(given, **counts, duration=60, slowest=40))
+    await add(given, of_hour(given, hour=NOW_HOUR - 1, **counts, duration=20, slowest=90))
+    assert await health(given) == Health(
+        attempts=10,
+        failed_attempts=6,
+        delivered=4,
+        failed=2,
+        mean=16,
+        slowest=60,
+        last_delivered_at=None,
+        failing_since=None,
+    )
+    both = await health(given, NOON - HOUR)
+    assert (both.attempts, both.mean, both.slowest) == (15, 12, 90)
+    quiet = await health(given, NOON + HOUR)
+    assert (quiet.attempts, quiet.mean, quiet.slowest) == (0, None, None)
+    assert await given.store.health(Scope(), [1], NOON) == {}
+    assert await given.store.health(STRANGER, [given.endpoint.id], NOON) == {}
+    mine = Scope(project_id=given.project_id, account_id=given.account.id)
+    assert len(await given.store.health(mine, [given.endpoint.id] * 2, NOON)) == 1
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_failing_since_is_the_first_failure_after_the_last_success(
+    given: Given, turn: int
+) -> None:
+    told = [
+        {"failing_since": NOON + 1},
+        {"last_delivered_at": NOON + 2, "failing_since": NOON + 4},
+        {"last_delivered_at": NOON + 3},
+        {"failing_since": NOON + 5},
+    ]
+    for each in told[::turn]:  # of several processes any may come first
+        await add(given, of_hour(given, attempts=1, **each))
+    seen = await health(given)
+    assert (seen.last_delivered_at, seen.failing_since) == (NOON + 3, NOON + 4)
+    await add(given, of_hour(given, attempts=1, last_delivered_at=NOON + 6))
+    seen = await health(given)
+    assert (seen.last_delivered_at, seen.failing_since) == (NOON + 6, None)
+
+
+async def test_one_flush_may_span_two_hours(given: Given) -> None:
+    earlier = of_hour(given, hour=NOW_HOUR - 1, attempts=1, failing_since=NOON - 5)
+    await add(given, of_hour(given, attempts=1, failing_since=NOON + 5), earlier)
+    assert (await health(given)).failing_since == NOON - 5
+    again = of_hour(given, attempts=1, last_delivered_at=NOON + 7)
+    await add(given, again, of_hour(given, hour=NOW_HOUR - 1, attempts=1, failing_since=NOON - 4))
+    assert (await health(given)).failing_since is None
+
+
+async def test_flushes_of_many_at_once_all_count(given: Given) -> None:
+    hours = [of_hour(given, endpoint_id, attempts=1) for endpoint_id in range(1, 40)]
+    await asyncio.gather(*[add(given, *hours[::turn]) for turn in (1, -1) * 5])
+    found = await given.store.health(Scope(), range(1, 40), NOON)
+    assert {each.attempts for each in found.values()} == {10}
+
+
+async def test_a_chart_has_every_step_and_counts_each_minute_once(given: Given) -> None:
+    first = NOW_MINUTE // 5 * 5
+    minutes = [
+        ProjectMinute(project_id=given.project_id, minute=first + n, accepted=1, held=2, attempts=n)
+        for n in (0, 4, 5)
+    ]
+    await given.store.add_tallies(minutes, [])
+    await given.store.add_tallies([ProjectMinute(project_id=1, minute=first, failed=7)], [])
+    since, until = first * MINUTE + 1, (first + 15) * MINUTE
+    points = await given.store.chart(Scope(project_id=given.project_id), since, until, 5)
+    assert points == [
+        ChartPoint(at=first * MINUTE, accepted=2, held=4, attempts=4),
+        ChartPoint(at=(first + 5) * MINUTE, accepted=1, held=2, attempts=5),
+        ChartPoint(at=(first + 10) * MINUTE),
+    ]
+    everywhere = await given.store.chart(Scope(), since, until, 15)
+    assert sum(point.failed for point in everywhere) == 7
+    nothing = await given.store.chart(STRANGER, since, until, 5)
+    assert [point.attempts for point in nothing] == [0, 0, 0]
+
+
+async def test_the_busiest_accounts_and_the_slowest_endpoints_come_first(given: Given) -> None:
+    other = await given.another_account("https://other.example.com/")
+    [theirs, mine] = (await given.store.list_endpoints(Scope(), None, 10)).items
+    await add(
+        given,
+        of_hour(given, attempts=3, failed_attempts=1, delivered=2, duration=30, slowest=20),
+        EndpointHour(
+            endpoint_id=theirs.id,
+            project_id=given.project_id,
+            account_id=other.id,
+            hour=NOW_HOUR,
+            attempts=2,
+            duration=40,
+            slowest=21,
+        ),
+    )
+    busy = await given.store.busiest(Scope(), NOON, 10)
+    assert [(each.account_id, each.attempts) for each in busy] == [
+        (given.account.id, 3),
+        (other.id, 2),
+    ]
+    slow = await given.store.slowest(Scope(), NOON, 10)
+    assert [(each.endpoint_id, each.mean, each.slowest) for each in slow] == [
+        (theirs.id, 20, 21),
+        (mine.id, 10, 20),
+    ]
+    narrow = Scope(account_id=other.id)
+    assert [each.account_id for each in await given.store.busiest(narrow, NOON, 10)] == [other.id]
+    assert [each.endpoint_id for each in await given.store.slowest(narrow, NOON, 1)] == [theirs.id]
+    assert await given.store.busiest(Scope(), NOON + HOUR, 10) == []
+
+
+async def test_what_fails_and_what_hooktide_disabled_is_troubled(given: Given) -> None:
+    given.endpoint, well = await given.add_endpoint("quiet.*"), given.endpoint
+    failing, disabled, by_hand = [
+        await given.add_endpoint(url=f"https://{n}.example.com/") for n in range(3)
+    ]
+    assert await given.store.troubled(Scope(), 10) == []
+    await given.store.disable_endpoint(Scope(), by_hand.id, BY_HAND, NOON)
+    await given.store.disable_endpoint(Scope(), disabled.id, "the receiver answered 410", NOON)
+    lately = of_hour(given, attempts=1, failing_since=NOON)
+    await add(given, lately, of_hour(given, well.id, attempts=1, last_delivered_at=NOON))
+    [claim] = await publish_to(given, failing.id)
+    await given.record(claim, Failed(), status=500)
+    found = [each.id for each in await given.store.troubled(Scope(), 10)]
+    assert found == [failing.id, given.endpoint.id, disabled.id]
+    assert len(await given.store.troubled(Scope(), 2)) == 2
+    assert await given.store.troubled(STRANGER, 10) == []
+
+
+async def publish_to(given: Given, endpoint_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    await given.publish()
+    return await given.store.claim_due([endpoint_id], NOON, MINUTE, 1)
+
+
+async def test_an_account_sees_what_it_has_of_its_plan(given: Given) -> None:
+    await given.set_plan(deliveries_per_hour=3)
+    await given.publish(*[given.event()] * 5)
+    [claim, *_] = await given.claim(each=2)
+    await given.record(claim, Delivered())
+    used = await given.store.account_usage(Scope(), given.account.id, NOON)
+    assert (used.endpoints, used.deliveries, used.held, used.pending) == (1, 3, 2, 2)
+    later = await given.store.account_usage(Scope(), given.account.id, NOON + 2 * HOUR)
+    assert later.deliveries == 0
+    with pytest.raises(NotFoundError):
+        await given.store.account_usage(STRANGER, given.account.id, NOON)
+
+
+async def test_old_numbers_are_dropped_and_the_last_success_stays(given: Given) -> None:
+    await add(given, of_hour(given, attempts=1, last_delivered_at=NOON))
+    await given.store.add_tallies(
+        [ProjectMinute(project_id=given.project_id, minute=NOW_MINUTE, accepted=1)], []
+    )
+    await given.store.drop_old(NOON + NUMBERS_KEPT, 10)
+    assert (await health(given)).attempts == 1
+    await given.store.drop_old(NOON + NUMBERS_KEPT + DAY, 10)
+    seen = await health(given)
+    assert (seen.attempts, seen.last_delivered_at) == (0, NOON)
+    [point] = await given.store.chart(Scope(), NOON, NOON + MINUTE, 1)
+    assert point.accepted == 0
+
+
+async def test_the_newest_attempts_and_the_events_of_many_come_in_one_go(given: Given) -> None:
+    await given.publish(given.event(), given.event("invoice.sent"), given.event())
+    claims = await given.claim()
+    await given.record(claims[0], RetryAt(NOON + MINUTE), status=500)
+    [again] = await given.claim(NOON + MINUTE, each=1)
+    await given.record(again, Failed(), status=501)
+    await given.record(claims[1], Delivered())
+    ids = [claim.delivery_id for claim in claims] + [1]
+    last = await given.store.last_attempts(Scope(), ids)
+    assert {id_: (made.number, made.status) for id_, made in last.items()} == {
+        claims[0].delivery_id: (2, 501),
+        claims[1].delivery_id: (1, 200),
+    }
+    assert last[ids[1]] == (await given.store.list_attempts(Scope(), ids[1]))[-1]
+    events = await given.store.events_of(Scope(), [claim.event.id for claim in claims] + [1])
+    assert {id_: row.event for id_, row in events.items()} == {
+        claim.event.id: claim.event for claim in claims
+    }
+    for stranger in (STRANGER, Scope(project_id=1)):
+        assert await given.store.last_attempts(stranger, ids) == {}
+        assert await given.store.events_of(stranger, list(events)) == {}
+    assert await given.store.last_attempts(Scope(), []) == {}
+
+
+async def test_a_list_may_be_cut_off_below(given: Given) -> None:
+    accepted = [item.event_id for item in await given.publish(*[given.event()] * 6)]
+    listed = await given.store.list_events(Scope(), accepted[4], 10, after=accepted[1])
+    assert [row.event.id for row in listed.items] == accepted[2:4][::-1]
+    deliveries = (await given.store.list_deliveries(Scope(), None, 10)).items
+    ids = [delivery.id for delivery in deliveries]
+    for scope, endpoint in (
+        (Scope(), None),
+        (Scope(), given.endpoint.id),
+        (given_scope(given), None),
+    ):
+        found = await given.store.list_deliveries(
+            scope, ids[0], 2, endpoint_id=endpoint, after=ids[4]
+        )
+        assert [delivery.id for delivery in found.items] == ids[1:3]
+        rest = await given.store.list_deliveries(
+            scope, found.next_before, 2, endpoint_id=endpoint, after=ids[4]
+        )
+        assert ([delivery.id for delivery in rest.items], rest.next_before) == ([ids[3]], None)
+
+
+def given_scope(given: Given) -> Scope:
+    return Scope(project_id=given.project_id, account_id=given.account.id)
+
+
+async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: Given) -> None:
+    names = {"ACME-2": "", "zeta": "Acme Zeta", "b_acme": "", "100%": "%"}
+    for reference, name in names.items():
+        await given.store.add_account(given.project_id, reference, name, "test", NOON)
+    found = await given.store.search_accounts(Scope(), "aCm", 10)
+    assert [each.reference for each in found] == ["ACME-2", "acme", "zeta"]
+    assert len(await given.store.search_accounts(Scope(), "aCm", 2)) == 2
+    assert [each.reference for each in await given.store.search_accounts(Scope(), "%", 9)] == [
+        "100%"
+    ]
+    assert await given.store.search_accounts(Scope(project_id=1), "acme", 10) == []
+    mine = await given.store.search_accounts(given_scope(given), "acme", 10)
+    assert mine == [given.account]
+    await given.store.remove_account(Scope(), given.account.id, NOON)
+    assert await given.store.search_accounts(Scope(), "acme", 1) == [found[0]]
