@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import structlog
@@ -18,6 +19,7 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import SECOND, KeyScope, Scope
 from hooktide.engine.deliver import Deliverer, name_of
 from hooktide.engine.destinations import Destination, Destinations
+from hooktide.engine.tally import Tally
 from hooktide.engine.upkeep import Chore, Upkeep, store_chores
 from hooktide.engine.worker import Limits, Worker
 from hooktide.logs import AttemptLog
@@ -95,6 +97,7 @@ class App:
         self.public_url = settings.url(port)
         self.log = structlog.get_logger("hooktide")
         self.metrics = Metrics()
+        self.tally = Tally(store.add_tallies)
         self.policy = _policy(settings, self.public_url)
         self.stopping = asyncio.Event()
         self._add_up = add_up
@@ -133,7 +136,9 @@ class App:
         return build_site(self._deps(key))
 
     def _deps(self, key: bytes) -> Deps:
-        publisher = Publisher(self.store, self.directory, self.clock, self._warned)
+        publisher = Publisher(
+            self.store, self.directory, self.clock, self._warned, self.tally.accepted
+        )
         return Deps(
             store=self.store,
             directory=self.directory,
@@ -221,6 +226,8 @@ class App:
             async with asyncio.timeout_at(until):
                 await self.worker.stop(0)  # events were accepted as long as the doors were open
                 await self.auth.flush()
+                with suppress(UnavailableError):
+                    await self.tally.flush()
                 await self.store.close()
         except (UnavailableError, TimeoutError) as error:
             self.log.warning("the database did not take everything in time", detail=str(error))
@@ -300,6 +307,7 @@ class App:
         first = claim.attempt == 1
         waited = (made.started_at - made_at(claim.delivery_id)) / SECOND if first else None
         self.metrics.attempt(verdict, made.error, made.duration / SECOND, waited)
+        self.tally.attempt(done, destination.endpoint)
         if self.settings.log_attempts:
             self.attempt_log.write(destination.project_name, claim, made, verdict)
 
@@ -307,10 +315,17 @@ class App:
         self.log.warning("payload breaks its schema", type=event_type, detail=error.detail)
 
     def _chores(self) -> list[Chore]:
-        own = [Chore("write down when keys were used", 60.0, self.auth.flush)]
+        own = [
+            Chore("write down when keys were used", 60.0, self.auth.flush),
+            Chore("add up what was counted", 2.0, self._add_up_tallies),
+        ]
         if not self.delivers:
             return own
         return [*store_chores(self.store, self.clock), *own]
+
+    async def _add_up_tallies(self) -> int:
+        await self.tally.flush()
+        return 0  # what is counted meanwhile waits for its turn
 
 
 def _policy(settings: Settings, public_url: str) -> UrlPolicy:

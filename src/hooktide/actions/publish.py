@@ -43,7 +43,11 @@ LONGEST_TRANSITION = 200
 
 
 class Publisher:
-    """Checks events and stores them. ``warned`` hears of what a schema only warns about."""
+    """Checks events and stores them.
+
+    ``warned`` hears of what a schema only warns about, ``told`` of each event of a project (by id)
+    that was accepted, and when.
+    """
 
     def __init__(
         self,
@@ -51,11 +55,13 @@ class Publisher:
         directory: Directory,
         clock: Callable[[], Micros],
         warned: Callable[[str, InvalidError], None],
+        told: Callable[[int, Accepted, Micros], None],
     ) -> None:
         self._store = store
         self._directory = directory
         self._clock = clock
         self._warned = warned
+        self._told = told
         self._envelopes: dict[int, tuple[Project, Envelope]] = {}
 
     async def publish(self, scope: Scope, event: EventIn) -> Accepted:
@@ -67,8 +73,11 @@ class Publisher:
         :raises UnavailableError: the database did not take it.
         """
         checked = await self._check(scope, event)
-        [added] = await self._store.add_events([checked], self._clock())
-        return _accepted(added)
+        now = self._clock()
+        [added] = await self._store.add_events([checked], now)
+        accepted = _accepted(added)
+        self._told(checked.project_id, accepted, now)
+        return accepted
 
     async def publish_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Result]:
         """Accept a batch; each event has its own answer, in order."""
@@ -80,7 +89,12 @@ class Publisher:
                 results.append(None)
             except HooktideError as error:
                 results.append(error)
-        added = iter(await self._store.add_events(good, self._clock()) if good else ())
+        now = self._clock()
+        stored = await self._store.add_events(good, now) if good else ()
+        for new, result in zip(good, stored, strict=True):
+            if isinstance(result, Accepted):
+                self._told(new.project_id, result, now)
+        added = iter(stored)
         return [_result(next(added)) if found is None else found for found in results]
 
     async def _check(self, scope: Scope, event: EventIn) -> NewEvent:

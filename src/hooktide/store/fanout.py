@@ -106,10 +106,9 @@ class FanOut:
             test=new.test,
         )
         targets = routes.to(new.type)
-        for endpoint_id in targets:
-            self._deliver(event, endpoint_id, routes, now)
+        held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
         self._keep(event, new, routes.project_id, len(targets))
-        return Accepted(event_id, len(targets))
+        return Accepted(event_id, len(targets), held=held)
 
     def _keep(self, event: Event, new: NewEvent, project_id: int, deliveries: int) -> None:
         self.events.append(rows.event_columns(event, project_id, deliveries))
@@ -117,7 +116,8 @@ class FanOut:
             self.keys.append((project_id, new.idempotency_key, new.digest, event.id, deliveries))
             self._known[project_id, new.idempotency_key] = (new.digest, event.id, deliveries)
 
-    def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> None:
+    def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> bool:
+        """Make a delivery's row; return whether the plan holds it back."""
         delivery_id = self._ids(now)
         state, token, reason = "pending", 0, ""
         due_at: Micros | None = now
@@ -146,6 +146,7 @@ class FanOut:
                 reason,
             )
         )
+        return due_at is None
 
     def _takes(self, event: Event, endpoint_id: int) -> bool:
         if self._room <= 0 or self._room_bytes < len(event.payload):

@@ -1,0 +1,136 @@
+"""Counts what happens, in memory; what was counted is added to the store's numbers now and then.
+
+Nothing waits for it and nothing is decided by it, so an attempt costs a few additions here. A
+process that is killed takes what it had not handed over yet with it: seconds of charts, never a
+delivery.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
+from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.verdict import Again, Delivered, Failed, Gone
+from hooktide.store.base import Accepted, Done
+
+AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
+
+MOST_KEPT = 50_000
+"""How many hours of endpoints are kept while the database is away; then they are forgotten."""
+
+
+class Tally:
+    """This process's numbers that are not in the store yet. ``add`` puts them there."""
+
+    def __init__(self, add: AddTallies) -> None:
+        self._add = add
+        self._minutes: dict[tuple[int, int], ProjectMinute] = {}
+        self._hours: dict[tuple[int, int], EndpointHour] = {}
+
+    def accepted(self, project_id: int, accepted: Accepted, now: Micros) -> None:
+        """Count an event that was accepted."""
+        if not accepted.replayed:
+            minute = self._minute(project_id, now)
+            minute.accepted += 1
+            minute.held += accepted.held
+
+    def attempt(self, done: Done, endpoint: Endpoint) -> None:
+        """Count an attempt, unless it never counted."""
+        verdict, made = done.verdict, done.attempt
+        if type(verdict) is Again:
+            return
+        ended_at = made.started_at + made.duration
+        minute = self._minute(endpoint.project_id, ended_at)
+        hour = self._hour(endpoint, ended_at)
+        minute.attempts += 1
+        hour.attempts += 1
+        hour.duration += made.duration
+        hour.slowest = max(hour.slowest, made.duration)
+        if type(verdict) is Delivered:
+            hour.last_delivered_at, hour.failing_since = ended_at, None
+        else:
+            minute.failed_attempts += 1
+            hour.failed_attempts += 1
+            if hour.failing_since is None:
+                hour.failing_since = ended_at
+        if done.claim.origin is not Origin.TEST:
+            _count_end(done, minute, hour)
+
+    def _minute(self, project_id: int, now: Micros) -> ProjectMinute:
+        key = (project_id, now // MINUTE)
+        found = self._minutes.get(key)
+        if found is None:
+            found = self._minutes[key] = ProjectMinute(project_id=project_id, minute=key[1])
+        return found
+
+    def _hour(self, endpoint: Endpoint, now: Micros) -> EndpointHour:
+        key = (endpoint.id, now // HOUR)
+        found = self._hours.get(key)
+        if found is None:
+            found = self._hours[key] = EndpointHour(
+                endpoint_id=endpoint.id,
+                project_id=endpoint.project_id,
+                account_id=endpoint.account_id,
+                hour=key[1],
+            )
+        return found
+
+    async def flush(self) -> int:
+        """Add what was counted to the store's numbers; how many rows that were.
+
+        :raises UnavailableError: the database did not take it; it is kept for the next time.
+        """
+        minutes, self._minutes = self._minutes, {}
+        hours, self._hours = self._hours, {}
+        if not minutes and not hours:
+            return 0
+        try:
+            await self._add(list(minutes.values()), list(hours.values()))
+        except BaseException:
+            self._keep(minutes, hours)
+            raise
+        return len(minutes) + len(hours)
+
+    def _keep(
+        self,
+        minutes: dict[tuple[int, int], ProjectMinute],
+        hours: dict[tuple[int, int], EndpointHour],
+    ) -> None:
+        """Put back what was not taken, before what was counted since."""
+        if len(hours) > MOST_KEPT:
+            return
+        newer_minutes, self._minutes = self._minutes, minutes
+        newer_hours, self._hours = self._hours, hours
+        for key, minute in newer_minutes.items():
+            _join_minute(minutes.setdefault(key, minute), minute)
+        for place, hour in newer_hours.items():
+            _join_hour(hours.setdefault(place, hour), hour)
+
+
+def _count_end(done: Done, minute: ProjectMinute, hour: EndpointHour) -> None:
+    kind = type(done.verdict)
+    if kind is Delivered:
+        minute.delivered += 1
+        hour.delivered += 1
+    elif kind is Failed or kind is Gone:
+        minute.failed += 1
+        hour.failed += 1
+
+
+def _join_minute(older: ProjectMinute, newer: ProjectMinute) -> None:
+    if older is newer:
+        return
+    for name in ("accepted", "held", "delivered", "failed", "attempts", "failed_attempts"):
+        setattr(older, name, getattr(older, name) + getattr(newer, name))
+
+
+def _join_hour(older: EndpointHour, newer: EndpointHour) -> None:
+    if older is newer:
+        return
+    for name in ("delivered", "failed", "attempts", "failed_attempts", "duration"):
+        setattr(older, name, getattr(older, name) + getattr(newer, name))
+    older.slowest = max(older.slowest, newer.slowest)
+    if newer.last_delivered_at is not None:
+        older.last_delivered_at, older.failing_since = newer.last_delivered_at, newer.failing_since
+    elif older.failing_since is None:
+        older.failing_since = newer.failing_since

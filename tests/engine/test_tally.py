@@ -1,0 +1,115 @@
+"""What is counted, and that nothing of it is lost while the database is away."""
+
+from collections.abc import Sequence
+
+import pytest
+from storekit import NOON
+
+from hooktide.domain.errors import UnavailableError
+from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
+from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.engine.tally import Tally
+from hooktide.store.base import Accepted, Done
+
+ENDPOINT = Endpoint(
+    id=3, project_id=1, account_id=2, url="", event_types=("*",), created_at=0, changed_at=0
+)
+TAKES: Micros = 5000
+
+
+class Taker:
+    """Takes numbers, or refuses to."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.minutes: list[ProjectMinute] = []
+        self.hours: list[EndpointHour] = []
+
+    async def add(self, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]) -> None:
+        if self.away:
+            raise UnavailableError("away")
+        self.minutes += minutes
+        self.hours += hours
+
+
+def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> Done:
+    event = Event(id=5, account_id=2, type="a", payload=b"{}", occurred_at=at)
+    claim = Claim(
+        delivery_id=7,
+        endpoint_id=3,
+        event=event,
+        attempt=1,
+        token=7,
+        lease_ends_at=at + MINUTE,
+        origin=origin,
+    )
+    attempt = Attempt(
+        delivery_id=7,
+        number=1,
+        started_at=at,
+        duration=TAKES,
+        status=None,
+        error="",
+        detail="",
+        request_head=b"",
+        response_head=b"",
+        response_body=b"",
+        response_truncated=False,
+    )
+    return Done(claim, attempt, verdict)
+
+
+async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
+    taker = Taker()
+    tally = Tally(taker.add)
+    tally.accepted(1, Accepted(5, 3, held=2), NOON)
+    tally.accepted(1, Accepted(5, 3, replayed=True), NOON)
+    for verdict in (Delivered(), RetryAt(NOON + HOUR), Failed(), Gone(), Again(NOON)):
+        tally.attempt(done(verdict), ENDPOINT)
+    for verdict in (Delivered(), Failed()):
+        tally.attempt(done(verdict, NOON + 1, Origin.TEST), ENDPOINT)
+    assert await tally.flush() == 2
+    assert await tally.flush() == 0
+    counts = {"delivered": 1, "failed": 2, "attempts": 6, "failed_attempts": 4}
+    assert taker.minutes == [
+        ProjectMinute(project_id=1, minute=NOON // MINUTE, accepted=1, held=2, **counts)
+    ]
+    assert taker.hours == [
+        EndpointHour(
+            endpoint_id=3,
+            project_id=1,
+            account_id=2,
+            hour=NOON // HOUR,
+            **counts,
+            duration=6 * TAKES,
+            slowest=TAKES,
+            last_delivered_at=NOON + 1 + TAKES,
+            failing_since=NOON + 1 + TAKES,
+        )
+    ]
+
+
+async def test_what_the_database_did_not_take_is_added_up_and_taken_later() -> None:
+    taker = Taker()
+    taker.away = True
+    tally = Tally(taker.add)
+    tally.accepted(1, Accepted(5, 1), NOON)
+    tally.attempt(done(Failed()), ENDPOINT)
+    with pytest.raises(UnavailableError):
+        await tally.flush()
+    tally.accepted(1, Accepted(5, 1), NOON)
+    for at, verdict in ((NOON + 1, Failed()), (NOON + HOUR, Delivered())):
+        tally.attempt(done(verdict, at), ENDPOINT)
+    with pytest.raises(UnavailableError):
+        await tally.flush()
+    taker.away = False
+    await tally.flush()
+    assert [(each.accepted, each.failed, each.delivered) for each in taker.minutes] == [
+        (2, 2, 0),
+        (0, 0, 1),
+    ]
+    assert [(each.attempts, each.failing_since) for each in taker.hours] == [
+        (2, NOON + TAKES),
+        (1, None),
+    ]
