@@ -1,4 +1,4 @@
-"""What Prometheus reads at ``/metrics``. Names are stable; ``docs/operations.md`` explains each.
+"""What Prometheus reads at ``/metrics``. Names are stable; ``docs/watching.md`` explains each.
 
 Everything is counted on the event loop, so plain numbers do: prometheus-client's own counters take
 a lock each time, which at our rates costs more than the signature. It writes the page. Where
