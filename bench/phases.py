@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 
 import msgspec
@@ -21,6 +22,23 @@ DELIVERED = "delivered"
 SERVER_CPU = "server CPU per delivery"
 LATENCY_RATE = 4000.0
 """Half of the full load that has to be reached: the latency phase's rate when it runs alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What is aimed at with a database. Milliseconds are p99s at half load."""
+
+    delivered: float
+    in_batches: float
+    cpu: float
+    accept: float
+    received: float
+
+
+TARGETS = {
+    "sqlite": Targets(delivered=8_000, in_batches=16_000, cpu=125, accept=15, received=25),
+    "postgres": Targets(delivered=8_000, in_batches=14_000, cpu=200, accept=20, received=30),
+}
 
 SETTLE = 2.0
 STARTS = 3
@@ -47,13 +65,15 @@ def idle(plan: Plan, _report: Report) -> Iterator[Figure]:
 def full(plan: Plan, _report: Report) -> Iterator[Figure]:
     """Publish one event a request, as fast as it is accepted."""
     with stage(plan, FULL) as one:
-        yield from _loaded(one, FULL, plan.rate, delivered=8000, cpu=125)
+        aim = TARGETS[plan.database]
+        yield from _loaded(one, FULL, plan.rate, delivered=aim.delivered, cpu=aim.cpu)
 
 
 def batches(plan: Plan, _report: Report) -> Iterator[Figure]:
     """Publish a hundred events a request."""
     with stage(plan, BATCHES, batch=BATCH) as one:
-        yield from _loaded(one, BATCHES, plan.batch_rate / BATCH, delivered=16_000, cpu=None)
+        delivered = TARGETS[plan.database].in_batches
+        yield from _loaded(one, BATCHES, plan.batch_rate / BATCH, delivered=delivered, cpu=None)
 
 
 def latency(plan: Plan, report: Report) -> Iterator[Figure]:
@@ -66,7 +86,7 @@ def latency(plan: Plan, report: Report) -> Iterator[Figure]:
         drained = one.drained()
         receipts = one.receiver.receipts()
     yield Figure(phase=LATENCY, name="published", value=rate, unit="/s")
-    yield from _spans(sent, receipts)
+    yield from _spans(sent, receipts, TARGETS[plan.database])
     cpu = (drained.server_cpu - before.server_cpu) / _deliveries(before, drained)
     yield Figure(phase=LATENCY, name=SERVER_CPU, value=cpu * 1e6, unit="us")
     yield from _kept(LATENCY, before, drained)
@@ -217,13 +237,13 @@ def _publish_in_time(one: Stage, rate: float) -> list[Sent]:
     return counted
 
 
-def _spans(sent: list[Sent], receipts: dict[str, float]) -> Iterator[Figure]:
+def _spans(sent: list[Sent], receipts: dict[str, float], aim: Targets) -> Iterator[Figure]:
     came = [(each, receipts[each.event_id]) for each in sent if each.event_id in receipts]
     if not came:
         raise BenchError("no event id of an answer is a webhook-id that the receiver was sent")
     spans = {
-        "accept": ([each.answered_at - each.due_at for each in sent], (4, 15)),
-        "publish to received": ([at - each.due_at for each, at in came], (5, 25)),
+        "accept": ([each.answered_at - each.due_at for each in sent], (4, aim.accept)),
+        "publish to received": ([at - each.due_at for each, at in came], (5, aim.received)),
         "202 to received": ([at - each.answered_at for each, at in came], (None, None)),
         "generator late": ([each.sent_at - each.due_at for each in sent], (None, None)),
     }
