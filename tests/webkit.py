@@ -174,6 +174,7 @@ async def running(folder: Path, url: str = "") -> AsyncIterator[Site]:
         database=url or str(folder / "web.db"),
         key_file=str(folder / "web.key"),
         allow_network=("127.0.0.0/8",),
+        chat_host=("127.0.0.1",),
         log_attempts=False,
         stop_within=4.0,
     )

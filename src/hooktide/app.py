@@ -334,6 +334,7 @@ def _policy(settings: Settings, public_url: str) -> UrlPolicy:
         strict_ports=settings.only_port_443,
         allow_networks=settings.allow_network,
         deny_networks=settings.deny_network,
+        chat_hosts=tuple(host.lower() for host in settings.chat_host),
         nat64=settings.nat64,
         own_bins=f"{public_url}/bin/",
     )

@@ -43,6 +43,9 @@ class Settings:
     deny_network
         A network that deliveries may not go to although it is public, like this machine's own
         addresses. May be given several times; it wins over allow_network.
+    chat_host
+        A host of your own that speaks a chat service's way, like a Mattermost: host or host:port.
+        Endpoints there may be of kind slack, discord or teams. May be given several times.
     nat64
         Whether addresses in 64:ff9b::/96 are judged by the IPv4 address within them.
     allow_http
@@ -77,6 +80,7 @@ class Settings:
     public_url: str = ""
     allow_network: tuple[str, ...] = ()
     deny_network: tuple[str, ...] = ()
+    chat_host: tuple[str, ...] = ()
     nat64: bool = False
     allow_http: bool = True
     only_port_443: bool = False

@@ -20,7 +20,7 @@ async def endpoint_at(engine: Engine, url: str, *types: str) -> None:
 
 
 def test_a_new_event_goes_before_old_ones_that_are_sent_again() -> None:
-    lane = Lane(1, 1)
+    lane = Lane(1, 1, slots=10)
     event = Event(id=1, account_id=1, type="t", payload=b"{}", occurred_at=0)
     for number in range(10):
         origin = Origin.REPLAY if number < 5 else Origin.EVENT

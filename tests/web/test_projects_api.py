@@ -78,7 +78,8 @@ async def test_an_event_type_is_added_replaced_and_removed(site: Site) -> None:
     (await operator.apply("invoice-maker")).ok()
     given = {"description": "Void.", "example": {"id": 1.10}, "schema": {"type": "object"}}
     made = (await operator.put(TYPE, given)).ok()
-    assert made == {"name": "invoice.voided", "transition": "", **given}
+    message = {"text": "", "link": "", "fields": []}
+    assert made == {"name": "invoice.voided", "transition": "", "message": message, **given}
     assert (await operator.get(TYPE)).ok() == made
     assert (await operator.put(TYPE, {})).ok()["schema"] is None
     (await operator.delete(TYPE)).ok(204)

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.texts import check_text
-from hooktide.domain.address import UrlPolicy, check_url
+from hooktide.domain.address import Target, UrlPolicy, check_url
+from hooktide.domain.chat import kind_of, shown_url
 from hooktide.domain.errors import Fault, InvalidError, RefusedError
 from hooktide.domain.headers import header_lines
 from hooktide.domain.model import (
@@ -17,6 +18,7 @@ from hooktide.domain.model import (
     Attempt,
     Claim,
     Endpoint,
+    EndpointKind,
     Micros,
     Scope,
     Secret,
@@ -39,14 +41,17 @@ TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 LONGEST_NAME = 100
 LONGEST_DESCRIPTION = 1000
 MOST_TYPES = 100
+MASK = "****"
+"""Stands where something is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """An endpoint as someone asks for it."""
+    """An endpoint as someone asks for it; without a kind, its URL says which it is."""
 
     url: str
     event_types: tuple[str, ...]
+    kind: EndpointKind | None = None
     name: str = ""
     description: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -128,12 +133,17 @@ class Endpoints:
         return (await self._directory.project(project_id)).project
 
     def _check(
-        self, given: Mapping[str, Any], project: Project, account: Account
+        self,
+        given: Mapping[str, Any],
+        project: Project,
+        account: Account,
+        old: Endpoint | None = None,
     ) -> dict[str, Any]:
         """Return the fields that are given, checked, as the store keeps them."""
         checked: dict[str, Any] = dict(given)
-        if "url" in given:
-            checked["url"] = self._check_url(given["url"])
+        kind = checked.pop("kind", None)
+        if "url" in given or kind is not None:
+            checked |= self._check_url(given.get("url"), kind, old)
         if "event_types" in given:
             checked["event_types"] = _check_types(given["event_types"], project, account)
         if "name" in given:
@@ -146,11 +156,30 @@ class Endpoints:
             checked["headers"] = _check_headers(given["headers"], project)
         return checked
 
-    def _check_url(self, text: str) -> str:
+    def _check_url(
+        self, text: str | None, kind: EndpointKind | None, old: Endpoint | None
+    ) -> dict[str, Any]:
+        """Check a URL (None: the old one) and what kind of endpoint it makes.
+
+        What is shown of an endpoint's URL means the URL that it has.
+        """
+        if old is not None and text in (None, old.url):
+            text, kind = old.address, kind or old.kind
+        target = self._read_url(text or "")
+        kind = kind_of(target, kind, self._policy)
+        shown = shown_url(target.url, kind)
+        return {"url": shown, "kind": kind, "secret_url": "" if shown == target.url else target.url}
+
+    def _read_url(self, text: str) -> Target:
         try:
-            return check_url(text, self._policy).url
+            target = check_url(text, self._policy)
         except InvalidError as error:
             raise _under("invalid_url", error, "/url") from None
+        if target.path.endswith(f"/{MASK}"):
+            raise InvalidError(
+                "invalid_url", "this URL has its secret left out; give the whole", pointer="/url"
+            )
+        return target
 
     async def change(self, scope: Scope, endpoint_id: int, given: Mapping[str, Any]) -> Endpoint:
         """Change what is given: any of the fields of ``Wanted``.
@@ -161,7 +190,7 @@ class Endpoints:
         if not given:
             return old
         account = await self._directory.account(old.account_id)
-        checked = self._check(given, await self._project(old.project_id), account)
+        checked = self._check(given, await self._project(old.project_id), account, old)
         return await self._store.change_endpoint(scope, endpoint_id, checked, self._clock())
 
     async def disable(self, scope: Scope, endpoint_id: int) -> Endpoint:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hooktide.domain.compose import check_event
 from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, RefusedError
+from hooktide.domain.message import check_wording
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.payload import check_payload, check_schema, validator
 from hooktide.domain.project import EventType, Project, SchemaPolicy, changes, parse_project
@@ -163,6 +164,7 @@ def _check_type(project: Project, kind: EventType) -> None:
             validator(kind.schema)
     except ConfigError as error:
         raise InvalidError("invalid_event_type", error.reason, pointer="/schema") from None
+    _check_wording(kind)
     example = kind.example.encode()
     try:
         check_payload(example)
@@ -172,6 +174,17 @@ def _check_type(project: Project, kind: EventType) -> None:
     except InvalidError as error:
         pointer = "/transition" if error.code == "transition_missing" else "/example"
         raise InvalidError("invalid_event_type", error.detail, pointer=pointer) from None
+
+
+def _check_wording(kind: EventType) -> None:
+    try:
+        check_payload(kind.example.encode())
+        check_wording(kind.message, kind.example)
+    except InvalidError as error:
+        raise InvalidError("invalid_event_type", error.detail, pointer="/example") from None
+    except ConfigError as error:
+        pointer = f"/message/{error.key}"
+        raise InvalidError("invalid_event_type", error.reason, pointer=pointer) from None
 
 
 _NAME = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

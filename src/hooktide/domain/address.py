@@ -40,8 +40,9 @@ class UrlPolicy:
     ``allow_networks`` opens networks that are refused otherwise; ``deny_networks`` closes more, and
     wins. ``own_bins`` is what the URLs of the server's own bins begin with, ``/bin/`` included:
     those are allowed although the server itself is not (empty: none). ``strict_ports`` leaves only
-    443. ``nat64`` accepts ``64:ff9b::/96`` where the embedded IPv4 address is accepted.
-    ``ValueError`` for text that is not a network.
+    443. ``chat_hosts`` (``host`` or ``host:port``) may be endpoints of any chat's kind, like a
+    server of one's own that speaks Slack's way. ``nat64`` accepts ``64:ff9b::/96`` where the
+    embedded IPv4 address is accepted. ``ValueError`` for text that is not a network.
     """
 
     allow_http: bool = False
@@ -50,6 +51,7 @@ class UrlPolicy:
     allow_networks: tuple[str, ...] = ()
     deny_networks: tuple[str, ...] = ()
     own_bins: str = ""
+    chat_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _networks(self.allow_networks)

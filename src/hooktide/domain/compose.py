@@ -55,6 +55,15 @@ class Composer:
         )
 
 
+def unsigned(target_prefix: bytes, body: bytes, extra: bytes) -> bytes:
+    """Return the head of a request that is no webhook's: nothing signs it, nothing names it."""
+    return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n" % (
+        target_prefix,
+        len(body),
+        extra,
+    )
+
+
 @lru_cache(maxsize=256)
 def compile_dialect(dialect: Dialect) -> Composer:
     """Return the dialect's composer, compiled once.

@@ -131,10 +131,21 @@ BY_HAND = "disabled by hand"
 """Why an endpoint is disabled that somebody disabled; any other reason is Hooktide's own."""
 
 
+class EndpointKind(StrEnum):
+    """What an endpoint is: a webhook of the project's own format, or a chat's."""
+
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+    DISCORD = "discord"
+    TEAMS = "teams"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A URL and the event types it wants (``invoice.paid``, ``invoice.*`` or ``*``).
 
+    ``url`` may be shown to whoever may see the endpoint. A chat's is a secret, because whoever has
+    it can post: then ``secret_url`` is the whole of it, and ``url`` is it without what lets one.
     ``disabled_reason`` is empty while the endpoint is enabled. ``failing`` counts the deliveries
     that failed in a row. ``headers`` are the customer's own request headers. ``secrets`` are those
     in force, newest first.
@@ -145,6 +156,8 @@ class Endpoint:
     account_id: int
     url: str
     event_types: tuple[str, ...]
+    kind: EndpointKind = EndpointKind.WEBHOOK
+    secret_url: str = field(default="", repr=False)
     name: str = ""
     description: str = ""
     headers: tuple[tuple[str, str], ...] = ()
@@ -159,6 +172,11 @@ class Endpoint:
     def enabled(self) -> bool:
         """Whether deliveries go out to this endpoint."""
         return not self.disabled_reason
+
+    @property
+    def address(self) -> str:
+        """Return the URL that is sent to; never to be shown or logged."""
+        return self.secret_url or self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from hooktide.domain.backoff import Retry, read_retry
 from hooktide.domain.compose import check_event, compile_dialect
 from hooktide.domain.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
+from hooktide.domain.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.payload import check_payload, check_schema, validator
 from hooktide.domain.spans import show_span
@@ -46,7 +47,7 @@ class EventType:
 
     ``example`` is a payload and ``schema`` a JSON Schema 2020-12, both as JSON text;
     ``transition`` is the one that the example would come with. ``accounts`` are the references of
-    those that may use the type; empty: all.
+    those that may use the type; empty: all. ``message`` is how a chat is told of it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class EventType:
     schema: str | None = None
     transition: str = ""
     accounts: tuple[str, ...] = ()
+    message: Wording = field(default_factory=Wording)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Fields:
     headers: str = "headers"
     enabled: str = "enabled"
     created_at: str = "created_at"
+    kind: str = "kind"
     secret: str = "secret"  # noqa: S105  # a field's name
 
 
@@ -270,9 +273,22 @@ def _read_type(name: str, table: Table) -> EventType:
         schema=_read_schema(table),
         transition=table.text("transition", ""),
         accounts=table.texts("accounts"),
+        message=_read_message(table.table("message")),
     )
     table.done()
+    try:
+        check_wording(kind.message, kind.example)
+    except ConfigError as error:
+        raise table.table("message").wrong(error.key, error.reason) from None
     return kind
+
+
+def _read_message(table: Table) -> Wording:
+    wording = Wording(
+        text=table.text("text", ""), link=table.text("link", ""), fields=table.texts("fields")
+    )
+    table.done()
+    return wording
 
 
 def _read_example(table: Table) -> str:

@@ -73,7 +73,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A 410: the receiver wants nothing more, so the endpoint is disabled."""
+    """A 410, or what means the same: the receiver wants nothing more, so the endpoint is disabled.
+
+    ``reason`` is empty for a plain 410.
+    """
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

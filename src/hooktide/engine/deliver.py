@@ -1,16 +1,35 @@
-"""The centre: one attempt of one delivery. Compose, send, judge, record."""
+"""The centre: one attempt of one delivery. Compose, send, judge, record.
 
-from collections.abc import Callable
-from typing import Protocol
+A chat is told of many events in one message; then it is one attempt of each of their deliveries.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
 
 from hooktide.clock import wall_clock
 from hooktide.domain.address import Target
-from hooktide.domain.compose import Composer
+from hooktide.domain.chat import PACE
+from hooktide.domain.compose import Composer, unsigned
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.model import MINUTE, Attempt, Claim, Micros, Origin
-from hooktide.domain.verdict import Again, Failed, Outcome, RetryAt, Verdict, judge
-from hooktide.engine.destinations import Destination, Destinations
+from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Micros, Origin
+from hooktide.domain.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
+from hooktide.engine.destinations import Chat, Destination, Destinations
 from hooktide.store.base import Done, Store
+
+
+class Special(Enum):
+    """What came of no attempt."""
+
+    TOGETHER = "together"
+
+
+Together: TypeAlias = Literal[Special.TOGETHER]
+TOGETHER: Together = Special.TOGETHER
+"""Nothing was sent: the endpoint is a chat's, and its deliveries go out together."""
 
 
 class Sends(Protocol):
@@ -25,6 +44,7 @@ class Deliverer:
 
     ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
     ``told`` hears of each attempt once it is handed to the store: the log and the metrics.
+    ``pace`` lies between two messages to a chat at least.
     """
 
     def __init__(
@@ -37,6 +57,7 @@ class Deliverer:
         rand: Callable[[], float],
         told: Callable[[Done, Destination], None],
         wall: Callable[[], Micros] = wall_clock,
+        pace: Micros = PACE,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -45,8 +66,9 @@ class Deliverer:
         self._rand = rand
         self._told = told
         self._wall = wall
+        self._pace = pace
 
-    async def attempt(self, claim: Claim) -> Done | None:
+    async def attempt(self, claim: Claim) -> Done | Together | None:
         """Make one attempt, and record what became of it.
 
         None: the endpoint was disabled or removed meanwhile, and nothing was sent.
@@ -54,8 +76,13 @@ class Deliverer:
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None:
             destination = await self._find(claim.endpoint_id)
-            if destination is None:
-                return None
+        if destination is None:
+            return None
+        if destination.chat is not None:
+            return TOGETHER
+        return await self._make(claim, destination)
+
+    async def _make(self, claim: Claim, destination: Destination) -> Done:
         started_at = self._clock()
         composer, event = destination.composer, claim.event
 
@@ -64,12 +91,76 @@ class Deliverer:
         outcome = await self._send(destination, head, body)
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
 
-        done = Done(claim, _attempt(claim, outcome, started_at, shown), verdict)
+        return self._record(
+            Done(claim, _attempt(claim, outcome, started_at, shown), verdict), destination
+        )
+
+    def _record(self, done: Done, destination: Destination) -> Done:
         self._store.record(done)
         self._told(done, destination)
         return done
 
+    # -- many in one message -------------------------------------------------------------------
+
+    async def attempt_together(self, claims: Sequence[Claim]) -> list[Done] | None:
+        """Tell a chat of one or more events (of one endpoint) in a message: an attempt of each.
+
+        None: the endpoint was disabled or removed meanwhile, and nothing was sent.
+        """
+        destination = await self._find(claims[0].endpoint_id)
+        if destination is None:
+            return None
+        if destination.chat is None:  # it was changed just now
+            return [await self._make(claim, destination) for claim in claims]
+        claims = sorted(claims, key=lambda claim: claim.event.id)
+        started_at = self._clock()
+        outcome, head = await self._tell(destination, destination.chat, claims)
+        reason = destination.chat.service.gone(outcome)
+        dones = []
+        for claim in claims:
+            ended_at = started_at + outcome.duration
+            verdict = Gone(reason) if reason else self._judge(outcome, claim, destination, ended_at)
+            dones.append(Done(claim, _attempt(claim, outcome, started_at, head), verdict))
+        return [self._record(done, destination) for done in dones]
+
+    async def _tell(
+        self, destination: Destination, chat: Chat, claims: Sequence[Claim]
+    ) -> tuple[Outcome, bytes]:
+        """Send a message, and once more as plain text if it was not understood.
+
+        Returns what came of it, and the head as the log keeps it.
+        """
+        messages = [chat.message(claim.event) for claim in claims]
+        notes = [f"in one message with {len(claims) - 1} more"] if len(claims) > 1 else []
+        outcome, head = await self._post(destination, chat, chat.service.compose(messages))
+        if refused := chat.service.refused(outcome):
+            await asyncio.sleep(self._pace / SECOND)
+            notes.append(f"refused at first ({refused}), then sent as plain text")
+            before = outcome.duration + self._pace
+            outcome, head = await self._post(destination, chat, chat.service.plain(messages))
+            outcome = msgspec.structs.replace(outcome, duration=before + outcome.duration)
+        if notes:
+            detail = "; ".join([*([outcome.detail] if outcome.detail else []), *notes])
+            outcome = msgspec.structs.replace(outcome, detail=detail)
+        return outcome, head
+
+    async def _post(
+        self, destination: Destination, chat: Chat, body: bytes
+    ) -> tuple[Outcome, bytes]:
+        target = destination.target
+        prefix = target.prefix if target else b""
+        outcome = await self._send(destination, unsigned(prefix, body, destination.headers), body)
+        shown = unsigned(prefix, body, destination.shown_headers)
+        if target:
+            shown = shown.replace(target.path.encode(), chat.shown_path, 1)
+        return outcome, shown
+
+    # ------------------------------------------------------------------------------------------
+
     async def _find(self, endpoint_id: int) -> Destination | None:
+        ready = self._destinations.ready(endpoint_id)
+        if ready is not None:
+            return ready
         try:
             return await self._destinations.find(endpoint_id)
         except NotFoundError:

@@ -1,13 +1,16 @@
 """All that is needed to send to an endpoint, made ready once and kept until something changes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.backoff import delays
+from hooktide.domain.chat import SERVICES, Service
 from hooktide.domain.compose import Composer, compile_dialect
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.headers import header_lines
-from hooktide.domain.model import SECOND, Endpoint, Micros, Secret
+from hooktide.domain.message import Message, Wording, compose_message
+from hooktide.domain.model import SECOND, Endpoint, Event, Micros, Secret
 from hooktide.domain.project import plan_of
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
@@ -20,7 +23,7 @@ class Destination:
     """An enabled endpoint, ready to be sent to.
 
     ``target`` is None when its URL is no longer allowed; ``refused`` says why. ``shown_headers``
-    is what the log keeps of the customer's own headers: their names.
+    is what the log keeps of the customer's own headers: their names. ``chat``: None for a webhook.
     """
 
     endpoint: Endpoint
@@ -33,6 +36,26 @@ class Destination:
     shown_headers: bytes
     delays: tuple[Micros, ...]
     timeout: float
+    chat: "Chat | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What a chat's endpoint needs besides: how its service is spoken to, and in what words.
+
+    ``shown_path`` stands in the log where the path was sent that lets one post.
+    """
+
+    service: Service
+    wordings: Mapping[str, Wording]
+    shown_path: bytes
+
+    def message(self, event: Event) -> Message:
+        """Sum up an event."""
+        return compose_message(event, self.wordings.get(event.type, _OWN))
+
+
+_OWN = Wording()
 
 
 class Destinations:
@@ -73,7 +96,7 @@ class Destinations:
 
     def _make(self, endpoint: Endpoint, row: ProjectRow, plan_name: str) -> Destination:
         plan = plan_of(row.project, plan_name)
-        target, refused = self._check(endpoint.url)
+        target, refused = self._check(endpoint.address)
         return Destination(
             endpoint=endpoint,
             project_name=row.project.name,
@@ -85,6 +108,7 @@ class Destinations:
             shown_headers=header_lines(tuple((name, "****") for name, _ in endpoint.headers)),
             delays=delays(row.project.retry, plan.retries),
             timeout=plan.timeout / SECOND,
+            chat=_chat(endpoint, row),
         )
 
     def _check(self, url: str) -> tuple[Target | None, str]:
@@ -98,3 +122,12 @@ class Destinations:
         if known is None or known[0] is not row:
             known = self._composers[row.id] = (row, compile_dialect(row.project.dialect))
         return known[1]
+
+
+def _chat(endpoint: Endpoint, row: ProjectRow) -> Chat | None:
+    service = SERVICES.get(endpoint.kind)
+    if service is None:
+        return None
+    wordings = {kind.name: kind.message for kind in row.project.event_types}
+    path = endpoint.url.partition("://")[2].partition("/")[2]
+    return Chat(service, wordings, b"/" + path.encode("ascii", "replace"))

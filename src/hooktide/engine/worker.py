@@ -10,13 +10,14 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
+from hooktide.domain.chat import MOST_BYTES, MOST_TOGETHER, PACE
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Attempt, Claim, Micros, Origin
 from hooktide.domain.verdict import Again, Delivered, RetryAt
-from hooktide.engine.deliver import Deliverer
+from hooktide.engine.deliver import TOGETHER, Deliverer
 from hooktide.store.base import LEASE, Done, Room, Store
 
 log = logging.getLogger("hooktide.engine")
@@ -30,6 +31,7 @@ class Limits:
     for one endpoint and for one account. ``waiting`` and ``waiting_bytes`` bound what waits in
     memory, ``waiting_per_endpoint`` one endpoint's part of it; the rest waits in the database.
     A failing endpoint's slots take one attempt in ``failing_pace`` seconds each, at most.
+    A chat rests for ``chat_pace`` seconds after a message.
     """
 
     slots: int = 1000
@@ -39,6 +41,7 @@ class Limits:
     waiting_bytes: int = 32 * 1024 * 1024
     waiting_per_endpoint: int = 500
     failing_pace: float = 0.1
+    chat_pace: float = PACE / SECOND
 
 
 LEASE_MARGIN: Micros = 35 * SECOND
@@ -64,7 +67,11 @@ FINISH_CLAIM_WITHIN = 2.0
 
 
 class Lane:
-    """One endpoint's deliveries in this process."""
+    """One endpoint's deliveries in this process.
+
+    ``together``: the endpoint is a chat's. Then there is one slot, and what waits goes out at once
+    in one message, after which the lane rests.
+    """
 
     __slots__ = (
         "account_id",
@@ -76,12 +83,16 @@ class Lane:
         "paused_until",
         "queued",
         "retries",
+        "slots",
+        "together",
         "turn",
     )
 
-    def __init__(self, endpoint_id: int, account_id: int) -> None:
+    def __init__(self, endpoint_id: int, account_id: int, slots: int) -> None:
         self.endpoint_id = endpoint_id
         self.account_id = account_id
+        self.slots = slots
+        self.together = False
         self.active = 0
         self.failures = 0
         self.firsts: deque[Claim] = deque()
@@ -105,6 +116,10 @@ class Lane:
         """Let a claimed delivery wait; what is old and sent again does so among the retries."""
         fresh = claim.attempt == 1 and claim.origin is not Origin.REPLAY
         (self.firsts if fresh else self.retries).append(claim)
+
+    def put_back(self, claim: Claim) -> None:
+        """Let a delivery wait that was taken, before the others."""
+        self.firsts.appendleft(claim)
 
     def take(self) -> Claim:
         """Return the next: a first attempt, but a retry after every few of them."""
@@ -199,8 +214,21 @@ class Worker:
     async def try_now(self, claim: Claim) -> Attempt | None:
         """Make the attempt of a claim at once, outside the lanes; for tests that someone awaits."""
         done = await self._deliverer.attempt(claim)
+        if done is TOGETHER:
+            done = await self._try_together(claim)
         await self._store.recorded()
         return None if done is None else done.attempt
+
+    async def _try_together(self, claim: Claim) -> Done | None:
+        """Send a message at once, but in turn with those of the endpoint's lane."""
+        lane = self._lane_of(claim)
+        pace = self._limits.chat_pace
+        rest = min(max(0.0, lane.paused_until - self._loop.time()), 2 * pace)
+        self._rest(lane, rest + pace)
+        await asyncio.sleep(rest)
+        dones = await self._deliverer.attempt_together([claim])
+        self._rest(lane, pace)
+        return dones[0] if dones else None
 
     # -- what the store tells (store.base.Listener, and its watcher) ----------------------------
 
@@ -235,29 +263,38 @@ class Worker:
         """Look at an endpoint again: it may be disabled, or enabled with something due."""
         if kind == "endpoint":
             self.due({number: self._clock()})
+            if (lane := self._lanes.get(number)) is not None and lane.together:
+                lane.together, lane.slots = False, self._limits.per_endpoint
 
     # -- lanes ---------------------------------------------------------------------------------
 
     def _put(self, claim: Claim) -> None:
+        lane = self._lane_of(claim)
+        lane.put(claim)
+        self._waits(lane, claim)
+        self._queue(lane)
+
+    def _lane_of(self, claim: Claim) -> Lane:
         lane = self._lanes.get(claim.endpoint_id)
         if lane is None:
             if len(self._lanes) >= MOST_LANES:
                 self._drop_idle_lanes()
-            lane = Lane(claim.endpoint_id, claim.event.account_id)
+            lane = Lane(claim.endpoint_id, claim.event.account_id, self._limits.per_endpoint)
             self._lanes[claim.endpoint_id] = lane
-        lane.put(claim)
+        return lane
+
+    def _waits(self, lane: Lane, claim: Claim) -> None:
         self._waiting += 1
         self._waiting_bytes += len(claim.event.payload)
         if lane.waiting >= self._limits.waiting_per_endpoint:
             self._full.add(lane.endpoint_id)
-        self._queue(lane)
 
     def _drop_idle_lanes(self) -> None:
         self._lanes = {id_: lane for id_, lane in self._lanes.items() if not lane.idle}
 
     def _queue(self, lane: Lane) -> None:
         """Put a lane where the pump finds it, if it could start something."""
-        if lane.queued or lane.active >= self._limits.per_endpoint or not lane.waiting:
+        if lane.queued or lane.active >= lane.slots or not lane.waiting:
             return
         if lane.paused_until and not self._rested(lane):
             return
@@ -286,14 +323,20 @@ class Worker:
             self._queue(lane)
 
     def _start(self, lane: Lane) -> None:
+        if lane.together:
+            self._start_together(lane)
+            return
         claim = self._take(lane)
         if claim.lease_ends_at - self._clock() < LEASE_MARGIN:
             self.due({lane.endpoint_id: claim.lease_ends_at})
             return
+        self._begin(lane, self._deliver(lane, claim))
+
+    def _begin(self, lane: Lane, work: Coroutine[None, None, None]) -> None:
         lane.active += 1
         self._active += 1
         self._accounts[lane.account_id] = self._accounts.get(lane.account_id, 0) + 1
-        task = self._loop.create_task(self._deliver(lane, claim))
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -308,7 +351,11 @@ class Worker:
     async def _deliver(self, lane: Lane, claim: Claim) -> None:
         done = None
         try:
-            done = await self._deliverer.attempt(claim)
+            made = await self._deliverer.attempt(claim)
+            if made is TOGETHER:
+                self._gather(lane, claim)
+                return
+            done = made
             if done is None:
                 await self._store.release([claim], self._clock())
             elif isinstance(done.verdict, RetryAt) and done.verdict.pause_endpoint:
@@ -322,6 +369,58 @@ class Worker:
             self._deliverer.give_up(claim)
         finally:
             self._let_go(lane, done)
+
+    # -- chats -----------------------------------------------------------------------------------
+
+    def _gather(self, lane: Lane, claim: Claim) -> None:
+        """Learn that an endpoint is a chat's: what waits for it goes out together."""
+        lane.together, lane.slots = True, 1
+        if self._stopping:
+            self._cut_off.append(claim)
+            return
+        lane.put_back(claim)
+        self._waits(lane, claim)
+
+    def _start_together(self, lane: Lane) -> None:
+        claims = self._take_together(lane)
+        if claims:
+            self._rest(lane, self._limits.chat_pace)
+            self._begin(lane, self._deliver_together(lane, claims))
+
+    def _take_together(self, lane: Lane) -> list[Claim]:
+        """Take as much of what waits as one message has room for."""
+        claims: list[Claim] = []
+        room = MOST_BYTES
+        while lane.waiting and len(claims) < MOST_TOGETHER and room > 0:
+            claim = self._take(lane)
+            if claim.lease_ends_at - self._clock() < LEASE_MARGIN:
+                self.due({lane.endpoint_id: claim.lease_ends_at})
+                continue
+            room -= len(claim.event.payload)
+            claims.append(claim)
+        return claims
+
+    async def _deliver_together(self, lane: Lane, claims: list[Claim]) -> None:
+        dones: list[Done] | None = None
+        try:
+            dones = await self._deliverer.attempt_together(claims)
+            if dones is None:
+                await self._store.release(claims, self._clock())
+        except asyncio.CancelledError:
+            self._cut_off.extend(claims)
+        except UnavailableError:
+            for claim in claims:
+                self._deliverer.give_up(claim, AWAY_FOR)
+        except Exception:
+            log.exception("a bug stopped a message of %d deliveries", len(claims))
+            for claim in claims:
+                self._deliverer.give_up(claim)
+        finally:
+            self._rest(lane, self._limits.chat_pace)
+            for done in dones or ():
+                if isinstance(done.verdict, RetryAt) and done.verdict.pause_endpoint:
+                    self._pause(lane, done, done.verdict)
+            self._let_go(lane, dones[0] if dones else None)
 
     def _let_go(self, lane: Lane, done: Done | None) -> None:
         """Free the slot: at once, but later where an endpoint fails and fails fast."""
@@ -369,11 +468,14 @@ class Worker:
     def _pause(self, lane: Lane, done: Done, verdict: RetryAt) -> None:
         """The receiver asked for rest: start nothing more for its endpoint until then."""
         ended_at = done.attempt.started_at + done.attempt.duration
-        rest = (verdict.due_at - ended_at) / SECOND
-        lane.paused_until = max(lane.paused_until, self._loop.time() + rest)
-        self._loop.call_later(rest + 0.01, self._resume, lane)
+        self._rest(lane, (verdict.due_at - ended_at) / SECOND)
+
+    def _rest(self, lane: Lane, span: float) -> None:
+        lane.paused_until = max(lane.paused_until, self._loop.time() + span)
+        self._loop.call_later(span + 0.01, self._resume, lane)
 
     def _resume(self, lane: Lane) -> None:
+        self._rested(lane)
         self._queue(lane)
         if lane.due:
             lane.due = False

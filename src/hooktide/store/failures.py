@@ -7,6 +7,8 @@ from hooktide.domain.model import Origin
 from hooktide.domain.verdict import Delivered, Failed, Gone
 from hooktide.store.base import Done
 
+GONE = "the receiver answered 410 Gone"
+
 
 class SwitchOff(NamedTuple):
     """An endpoint to be disabled, because of what this attempt met."""
@@ -42,7 +44,7 @@ class Failures:
             elif isinstance(verdict, Failed):
                 found += self._count_failure(done, disable_after)
             elif isinstance(verdict, Gone):
-                found.append(SwitchOff(done, "the receiver answered 410 Gone"))
+                found.append(SwitchOff(done, verdict.reason or GONE))
         return found
 
     def _count_failure(self, done: Done, disable_after: Callable[[int], int]) -> list[SwitchOff]:

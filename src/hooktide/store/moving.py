@@ -29,7 +29,7 @@ _SAME = {
     "accounts": "id, project_id, reference, name, plan, created_at, removed_at",
     "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
     "disabled_reason, disabled_at, failing, stale_before, stale_reason, created_at, changed_at, "
-    "removed_at",
+    "removed_at, kind, sealed_url",
     "secrets": "endpoint_id, created_at, sealed, retires_at",
     "idempotency": "project_id, key, digest, event_id, deliveries",
     "usage": "account_id, minute, deliveries",

@@ -16,6 +16,7 @@ from hooktide.domain.model import (
     Delivery,
     DeliveryState,
     Endpoint,
+    EndpointKind,
     Event,
     KeyScope,
     Micros,
@@ -77,6 +78,8 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
         failing=row[10],
         created_at=row[11],
         changed_at=row[12],
+        kind=EndpointKind(row[13]),
+        secret_url="" if row[14] is None else vault.open(row[14]).decode(),
         secrets=secrets,
     )
 
@@ -84,6 +87,20 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
 def seal_headers(headers: tuple[tuple[str, str], ...], vault: Vault) -> bytes:
     """Seal an endpoint's own headers: they may hold the customer's credentials."""
     return vault.seal(to_json(headers))
+
+
+def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
+    """Return the columns of an endpoint that may change."""
+    secret_url = endpoint.secret_url
+    return {
+        "url": endpoint.url,
+        "event_types": json_text(endpoint.event_types),
+        "name": endpoint.name,
+        "description": endpoint.description,
+        "headers": seal_headers(endpoint.headers, vault),
+        "kind": endpoint.kind.value,
+        "sealed_url": vault.seal(secret_url.encode()) if secret_url else None,
+    }
 
 
 def seal_secret(secret: Secret, vault: Vault) -> bytes:
@@ -203,6 +220,10 @@ def attempt_columns(made: Attempt) -> Row:
     )
 
 
+GONE_FOR_GOOD = "gone"
+"""What the reason of a delivery begins with that disabled its endpoint, but for a plain 410."""
+
+
 def settle_columns(done: Done, stale_reason: str) -> Row:
     """Return where a verdict moves its delivery, in the order of ``settle``.
 
@@ -227,6 +248,8 @@ def _destination(
             return "pending", number, due_at, ""
         case Again(due_at=due_at):
             return "pending", number - 1, due_at, ""
+        case Gone(reason=reason) if reason:
+            return "failed", number, None, f"{GONE_FOR_GOOD}: {reason}"
         case Failed() | Gone():
             return "failed", number, None, made.error or f"status {made.status}"
 

@@ -13,10 +13,12 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from hooktide.actions.delivery_log import Line, Wanted
+from hooktide.domain.chat import SERVICES
 from hooktide.domain.compose import compile_dialect
 from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
 from hooktide.domain.hints import Hint, curl, hint
 from hooktide.domain.ids import made_at, read, show
+from hooktide.domain.message import Wording, compose_message
 from hooktide.domain.model import (
     SECOND,
     Attempt,
@@ -296,7 +298,7 @@ def open_delivery(
     now: Micros,
 ) -> Opened:
     """Show all of a delivery; ``endpoint``: None where it was removed."""
-    sent = compile_dialect(project.dialect).body(event)
+    sent = _sent(event, endpoint, project)
     names = {} if endpoint is None else {endpoint.id: endpoint_name(endpoint)}
     last = attempts[-1] if attempts else None
     url = endpoint.url if endpoint else ""
@@ -306,10 +308,25 @@ def open_delivery(
         url=url,
         why=_why(line.delivery, plan),
         body=_body(sent),
-        changed=last is not None and _length(last) not in ("", str(len(sent))),
+        changed=last is not None
+        and _length(last) not in ("", str(len(sent)))
+        and _is_webhook(endpoint),
         tries=[_try(each, plan.timeout) for each in reversed(attempts)],
         curl=_curl(last, url, sent) if last and url else "",
     )
+
+
+def _is_webhook(endpoint: Endpoint | None) -> bool:
+    return endpoint is None or endpoint.kind not in SERVICES
+
+
+def _sent(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
+    """Return the body that was sent; of a message of many events, what it says of this one."""
+    if endpoint is None or endpoint.kind not in SERVICES:
+        return compile_dialect(project.dialect).body(event)
+    wordings = {kind.name: kind.message for kind in project.event_types}
+    message = compose_message(event, wordings.get(event.type, Wording()))
+    return SERVICES[endpoint.kind].compose([message])
 
 
 def endpoint_name(endpoint: Endpoint) -> str:

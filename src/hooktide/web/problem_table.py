@@ -131,6 +131,12 @@ PROBLEMS: dict[str, Problem] = {
         "This URL cannot be sent to",
         "Use a public https:// URL. errors names the rule that it breaks.",
     ),
+    "invalid_kind": Problem(
+        422,
+        "The URL is not of this kind",
+        "Leave kind out: the URL says what it is. A chat on a host of your own has to be named by "
+        "the server's operator, with --chat-host.",
+    ),
     "invalid_headers": Problem(
         422, "These headers cannot be added", "errors names the header and the rule."
     ),

@@ -30,7 +30,7 @@ class Endpoints(Registry):
                 "project_id": account.project_id,
                 "account_id": account.id,
                 "now": now,
-                **self._changeable(endpoint),
+                **rows.endpoint_values(endpoint, self._vault),
             }
             await link.run(self._sql["add_endpoint"], values)
             await self._add_secret(link, values["id"], secret, now)
@@ -38,15 +38,6 @@ class Endpoints(Registry):
             return await self._endpoint(link, Scope(), values["id"])
 
         return await self._write(write)
-
-    def _changeable(self, endpoint: Endpoint) -> dict[str, Any]:
-        return {
-            "url": endpoint.url,
-            "event_types": rows.json_text(endpoint.event_types),
-            "name": endpoint.name,
-            "description": endpoint.description,
-            "headers": rows.seal_headers(endpoint.headers, self._vault),
-        }
 
     async def _add_secret(self, link: Link, endpoint_id: int, secret: Secret, now: Micros) -> None:
         values = {
@@ -91,7 +82,7 @@ class Endpoints(Registry):
     ) -> Endpoint:
         async def write(link: Link) -> Endpoint:
             old = await self._locked(link, scope, endpoint_id)
-            values = self._changeable(replace(old, **changes))
+            values = rows.endpoint_values(replace(old, **changes), self._vault)
             await link.run(self._sql["change_endpoint"], {"id": endpoint_id, "now": now, **values})
             return await self._touched(link, old)
 

@@ -283,13 +283,14 @@ UPDATE hooktide.accounts SET name = :name, plan = :plan WHERE id = :id
 UPDATE hooktide.accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL
 
 -- name: add_endpoint
-INSERT INTO hooktide.endpoints (id, project_id, account_id, url, event_types, name, description,
-    headers, created_at, changed_at)
-VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :now, :now)
+INSERT INTO hooktide.endpoints (id, project_id, account_id, url, event_types, name, description, headers,
+    kind, sealed_url, created_at, changed_at)
+VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :kind,
+    :sealed_url, :now, :now)
 
 -- name: endpoints
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
-    disabled_at, failing, created_at, changed_at
+    disabled_at, failing, created_at, changed_at, kind, sealed_url
 FROM hooktide.endpoints
 
 -- name: count_endpoints
@@ -297,13 +298,14 @@ SELECT count(*) FROM hooktide.endpoints WHERE account_id = :account_id AND remov
 
 -- name: change_endpoint
 UPDATE hooktide.endpoints SET url = :url, event_types = :event_types, name = :name,
-    description = :description, headers = :headers, changed_at = :now
+    description = :description, headers = :headers, kind = :kind, sealed_url = :sealed_url,
+    changed_at = :now
 WHERE id = :id
 
 -- name: remove_endpoint
 -- The row stays, without what it held in confidence: the log's deliveries refer to it.
 UPDATE hooktide.endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
-    stale_before = :stale_before, stale_reason = 'endpoint removed'
+    sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint removed'
 WHERE id = :id AND removed_at IS NULL
 
 -- name: add_secret

@@ -94,8 +94,8 @@ FROM deliveries AS d JOIN endpoints AS ep ON ep.id = d.endpoint_id
 WHERE ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL
 
 -- name: failing
--- What ended within the slack of something else may have been counted before it or after it. A 410
--- disables and does not count; enabling counts anew. There may be more in the count than in the log
+-- What ended within the slack of something else may have been counted before it or after it. A 410,
+-- or a chat's word for one, disables and does not count; enabling counts anew. There may be more in the count than in the log
 -- where the log does not go back to the endpoint's first delivery, or to what began its run.
 WITH ended AS MATERIALIZED (
     SELECT endpoint_id, max(ended_at) AS delivered_at FROM deliveries
@@ -112,6 +112,7 @@ run AS MATERIALIZED (
     SELECT known.id, count(*) FILTER (WHERE d.ended_at > known.latest) AS least, count(*) AS most
     FROM known JOIN deliveries AS d ON d.endpoint_id = known.id
     WHERE d.state = 'failed' AND d.origin <> 'test' AND d.reason <> 'status 410'
+        AND d.reason NOT LIKE 'gone: %'
         AND d.ended_at >= known.earliest
     GROUP BY known.id)
 SELECT 'ep' AS kind, known.id, known.failing < coalesce(run.least, 0)

@@ -29,7 +29,7 @@ class Endpoints(Registry):
                 "project_id": account.project_id,
                 "account_id": account.id,
                 "now": now,
-                **self._changeable(endpoint),
+                **rows.endpoint_values(endpoint, self._vault),
             }
             db.execute(self._sql["add_endpoint"], values)
             self._add_secret(db, values["id"], secret, now)
@@ -42,15 +42,6 @@ class Endpoints(Registry):
     def _check_limit(self, db: apsw.Connection, account_id: int, limit: int | None) -> None:
         [[count]] = list(db.execute(self._sql["count_endpoints"], {"account_id": account_id}))
         refusals.check_endpoints(count, limit)
-
-    def _changeable(self, endpoint: Endpoint) -> dict[str, Any]:
-        return {
-            "url": endpoint.url,
-            "event_types": rows.json_text(endpoint.event_types),
-            "name": endpoint.name,
-            "description": endpoint.description,
-            "headers": rows.seal_headers(endpoint.headers, self._vault),
-        }
 
     def _add_secret(
         self, db: apsw.Connection, endpoint_id: int, secret: Secret, now: Micros
@@ -94,7 +85,7 @@ class Endpoints(Registry):
     ) -> Endpoint:
         def write(db: apsw.Connection, effects: Effects) -> Endpoint:
             old = self._endpoint(db, scope, endpoint_id)
-            values = self._changeable(replace(old, **changes))
+            values = rows.endpoint_values(replace(old, **changes), self._vault)
             db.execute(self._sql["change_endpoint"], {"id": endpoint_id, "now": now, **values})
             return self._touched(db, old, effects)
 

@@ -203,12 +203,13 @@ UPDATE accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL
 
 -- name: add_endpoint
 INSERT INTO endpoints (id, project_id, account_id, url, event_types, name, description, headers,
-    created_at, changed_at)
-VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :now, :now)
+    kind, sealed_url, created_at, changed_at)
+VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :kind,
+    :sealed_url, :now, :now)
 
 -- name: endpoints
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
-    disabled_at, failing, created_at, changed_at
+    disabled_at, failing, created_at, changed_at, kind, sealed_url
 FROM endpoints
 
 -- name: count_endpoints
@@ -216,13 +217,14 @@ SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS 
 
 -- name: change_endpoint
 UPDATE endpoints SET url = :url, event_types = :event_types, name = :name,
-    description = :description, headers = :headers, changed_at = :now
+    description = :description, headers = :headers, kind = :kind, sealed_url = :sealed_url,
+    changed_at = :now
 WHERE id = :id
 
 -- name: remove_endpoint
 -- The row stays, without what it held in confidence: the log's deliveries refer to it.
 UPDATE endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
-    stale_before = :stale_before, stale_reason = 'endpoint removed'
+    sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint removed'
 WHERE id = :id AND removed_at IS NULL
 
 -- name: add_secret

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hooktide.actions.endpoints import LONGEST_DESCRIPTION, LONGEST_NAME, Wanted
+from hooktide.actions.endpoints import LONGEST_DESCRIPTION, LONGEST_NAME, MASK, Wanted
 from hooktide.domain.ids import read, show
-from hooktide.domain.model import Endpoint, Secret
+from hooktide.domain.model import Endpoint, EndpointKind, Secret
 from hooktide.domain.signing import whsec
 from hooktide.domain.times import show_time
 from hooktide.web.api.deliveries import DeliveryOut, delivery_shown
@@ -15,8 +15,6 @@ from hooktide.web.api.trial import TestIn, TestOut, test_shown
 from hooktide.web.operation import ANYONE, Call, operation
 from hooktide.web.pages import Listed, PageQuery
 
-MASK = "****"
-
 Url = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=2048, description="A public URL that takes POSTs."),
@@ -24,6 +22,13 @@ Url = Annotated[
 Types = Annotated[
     list[str],
     msgspec.Meta(min_length=1, max_length=100, description="`invoice.paid`, `invoice.*` or `*`."),
+]
+Kind = Annotated[
+    EndpointKind | None,
+    msgspec.Meta(
+        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which is "
+        "sent messages for people; absent: what the URL looks like."
+    ),
 ]
 Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
@@ -38,6 +43,7 @@ class EndpointIn(msgspec.Struct, forbid_unknown_fields=True):
     url: Url
     event_types: Types
     account: AccountName | None = None
+    kind: Kind = None
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
@@ -48,6 +54,7 @@ class EndpointChange(msgspec.Struct, forbid_unknown_fields=True):
 
     url: Url | msgspec.UnsetType = msgspec.UNSET
     event_types: Types | msgspec.UnsetType = msgspec.UNSET
+    kind: EndpointKind | msgspec.UnsetType = msgspec.UNSET
     name: Name | msgspec.UnsetType = msgspec.UNSET
     description: Description | msgspec.UnsetType = msgspec.UNSET
     headers: Headers | msgspec.UnsetType = msgspec.UNSET
@@ -65,11 +72,15 @@ class SecretOut(msgspec.Struct):
 
 
 class EndpointOut(msgspec.Struct, kw_only=True):
-    """An endpoint. `failing` counts the deliveries that failed in a row."""
+    """An endpoint. `failing` counts the deliveries that failed in a row.
+
+    A chat's `url` is shown without what lets one post there.
+    """
 
     id: str
     account: str
     url: str
+    kind: EndpointKind
     event_types: list[str]
     name: str
     description: str
@@ -104,6 +115,7 @@ class EndpointQuery(PageQuery):
 
 _FIELD_RULES = (
     "invalid_url",
+    "invalid_kind",
     "unknown_event_type",
     "invalid_headers",
     "invalid_text",
@@ -129,6 +141,7 @@ async def add_endpoint(call: Call, body: EndpointIn) -> EndpointMade:
     wanted = Wanted(
         url=body.url,
         event_types=tuple(body.event_types),
+        kind=body.kind,
         name=body.name,
         description=body.description,
         headers=body.headers,
@@ -243,6 +256,7 @@ def endpoint_fields(endpoint: Endpoint) -> dict[str, Any]:
         "id": show("ep", endpoint.id),
         "account": show("acc", endpoint.account_id),
         "url": endpoint.url,
+        "kind": endpoint.kind,
         "event_types": list(endpoint.event_types),
         "name": endpoint.name,
         "description": endpoint.description,

@@ -8,6 +8,7 @@ import msgspec
 from hooktide.actions.projects import find_type
 from hooktide.actions.texts import check_text
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.message import Wording
 from hooktide.domain.project import EventType, offered
 from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
 
@@ -20,6 +21,17 @@ class ProjectQuery(msgspec.Struct, forbid_unknown_fields=True):
     project: (
         Annotated[str, msgspec.Meta(description="Its name; needed with an operator's key.")] | None
     ) = None
+
+
+class WordingIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A chat's message in the project's own words, with slots like `{payload.customer.name}`.
+
+    `fields` are paths into the payload. What is empty is found by itself.
+    """
+
+    text: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    link: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    fields: Annotated[list[str], msgspec.Meta(max_length=10)] = []
 
 
 class EventTypeIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +48,15 @@ class EventTypeIn(msgspec.Struct, forbid_unknown_fields=True):
     ] = msgspec.UNSET
     transition: Annotated[str, msgspec.Meta(max_length=200)] = ""
     accounts: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
+    message: WordingIn = WordingIn()
+
+
+class WordingOut(msgspec.Struct):
+    """A chat's message in the project's own words; what is empty is found by itself."""
+
+    text: str
+    link: str
+    fields: list[str]
 
 
 class EventTypeOut(msgspec.Struct):
@@ -46,6 +67,7 @@ class EventTypeOut(msgspec.Struct):
     example: msgspec.Raw
     schema: msgspec.Raw
     transition: str
+    message: WordingOut
 
 
 class EventTypes(msgspec.Struct):
@@ -87,6 +109,7 @@ async def put_event_type(
         schema=_schema_text(body.schema),
         transition=check_text(body.transition, "/transition", 200),
         accounts=tuple(body.accounts),
+        message=_wording(body.message),
     )
     return _shown(await call.services.projects.put_type(row.id, kind))
 
@@ -127,6 +150,14 @@ def _schema_text(value: msgspec.Raw | msgspec.UnsetType) -> str | None:
     return None if text == "null" else text
 
 
+def _wording(given: WordingIn) -> Wording:
+    return Wording(
+        text=check_text(given.text, "/message/text", 1000),
+        link=check_text(given.link, "/message/link", 1000),
+        fields=tuple(given.fields),
+    )
+
+
 def _shown(kind: EventType) -> EventTypeOut:
     return EventTypeOut(
         name=kind.name,
@@ -134,6 +165,7 @@ def _shown(kind: EventType) -> EventTypeOut:
         example=msgspec.Raw(kind.example.encode()),
         schema=NULL if kind.schema is None else msgspec.Raw(kind.schema.encode()),
         transition=kind.transition,
+        message=WordingOut(kind.message.text, kind.message.link, list(kind.message.fields)),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from hooktide.actions.endpoints import Wanted
+from hooktide.actions.endpoints import MASK, Wanted
 from hooktide.domain.errors import Fault, InvalidError
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import Endpoint
@@ -18,10 +18,10 @@ from hooktide.domain.project import Fields
 from hooktide.domain.signing import whsec
 from hooktide.domain.times import show_time
 from hooktide.web.api.endpoints import (
-    MASK,
     Description,
     EndpointChange,
     Headers,
+    Kind,
     Name,
     Types,
     Url,
@@ -31,7 +31,13 @@ from hooktide.web.operation import CUSTOMERS, Call, operation
 from hooktide.web.pages import Listed, PageQuery
 from hooktide.web.reading import broken_rule
 
-_FIELD_RULES = ("invalid_url", "unknown_event_type", "invalid_headers", "invalid_text")
+_FIELD_RULES = (
+    "invalid_url",
+    "invalid_kind",
+    "unknown_event_type",
+    "invalid_headers",
+    "invalid_text",
+)
 
 
 class WebhookIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,6 +45,7 @@ class WebhookIn(msgspec.Struct, forbid_unknown_fields=True):
 
     url: Url
     event_types: Types
+    kind: Kind = None
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
@@ -60,8 +67,8 @@ class WebhookChange(EndpointChange, forbid_unknown_fields=True):
 async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Add a webhook.
 
-    The fields are the project's own (by default `url`, `event_types`, `name`, `description`,
-    `headers`); the answer shows the secret, this once.
+    The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
+    `description`, `headers`); the answer shows the secret, this once.
     """
     fields = await _fields(call)
     ours = _in_our_words(body, WebhookIn, fields)
@@ -70,6 +77,7 @@ async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
         wanted = Wanted(
             url=given.url,
             event_types=tuple(given.event_types),
+            kind=given.kind,
             name=given.name,
             description=given.description,
             headers=given.headers,
@@ -186,6 +194,7 @@ def _shown(endpoint: Endpoint, fields: Fields) -> dict[str, Any]:
         fields.name: endpoint.name,
         fields.description: endpoint.description,
         fields.headers: {name: MASK for name, _ in endpoint.headers},
+        fields.kind: endpoint.kind,
         fields.enabled: endpoint.enabled,
         fields.created_at: show_time(endpoint.created_at),
     }

@@ -77,6 +77,7 @@ def _answer(subject: Subject) -> dict[str, Any]:
         fields.name: "",
         fields.description: "",
         fields.headers: {},
+        fields.kind: "webhook",
         fields.enabled: True,
         fields.created_at: show_time(AT),
         fields.secret: SECRET.text if subject.dialect.signature else whsec(SECRET),

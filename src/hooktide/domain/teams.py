@@ -1,0 +1,122 @@
+"""Microsoft Teams' workflows: an adaptive card, and what their errors mean.
+
+A workflow “When a Teams webhook request is received” posts each attachment it is sent as a card, of
+28 KB at most. Text is put in ``RichTextBlock``, which, other than ``TextBlock`` and ``FactSet``,
+knows no Markdown, so there is nothing to escape:
+https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hooktide.domain.address import Target
+from hooktide.domain.message import Message, escaped, summary
+from hooktide.domain.verdict import Outcome
+
+DOMAINS = (".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com")
+
+LONGEST_LINK = 300
+"""A longer link is left out where many events share a card."""
+
+
+def fits(target: Target) -> bool:
+    """Whether this is the URL of a workflow, or of one of the connectors before them."""
+    if not target.host.endswith(DOMAINS):
+        return False
+    return "/workflows/" in target.path or target.path.startswith("/webhookb2/")
+
+
+def shown(url: str) -> str:
+    """Return a URL without its secret."""
+    bare = url.partition("?")[0]
+    scheme, _, rest = bare.partition("://")
+    host, _, path = rest.partition("/")
+    first = "/".join(path.split("/")[:2])
+    return f"{scheme}://{host}/{first}/****"
+
+
+def compose(messages: Sequence[Message]) -> bytes:
+    """Write a message: a card."""
+    return _card(_one(messages[0]) if len(messages) == 1 else _many(messages), messages)
+
+
+def plain(messages: Sequence[Message]) -> bytes:
+    """Write a card that is text and nothing else."""
+    first = [] if len(messages) == 1 else [_line(summary(messages))]
+    return _card([*first, *(_line(each.line) for each in messages)], messages)
+
+
+def _one(message: Message) -> list[dict[str, Any]]:
+    size = "Default" if message.own else "Medium"
+    body = [_rich(_run(message.title, weight="Default" if message.own else "Bolder", size=size))]
+    body += [
+        _rich(_run(f"{label}: ", weight="Bolder"), _run(value)) for label, value in message.fields
+    ]
+    body.append(_rich(_run(message.about, size="Small", isSubtle=True)))
+    if message.link:
+        body.append({"type": "ActionSet", "actions": [_open(message.link, "Open")]})
+    return body
+
+
+def _many(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    body = [_rich(_run(summary(messages), weight="Bolder", size="Medium"))]
+    for each in messages:
+        line = _run(each.line)
+        if each.link and len(each.link) <= LONGEST_LINK:
+            line["selectAction"] = _open(each.link, "Open")
+        body.append(_rich(line))
+    return body
+
+
+def _open(link: str, title: str) -> dict[str, Any]:
+    return {"type": "Action.OpenUrl", "title": title, "url": link}
+
+
+def _line(text: str) -> dict[str, Any]:
+    return _rich(_run(text))
+
+
+def _rich(*runs: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": list(runs)}
+
+
+def _run(text: str, **looks: Any) -> dict[str, Any]:
+    return {"type": "TextRun", "text": text, **looks}
+
+
+def _card(body: list[dict[str, Any]], messages: Sequence[Message]) -> bytes:
+    content = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "fallbackText": escaped(messages[0].line, 300, {}),
+        "body": body,
+        "msteams": {"width": "Full"},
+    }
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": content,
+    }
+    return msgspec.json.encode({"type": "message", "attachments": [attachment]})
+
+
+# -- what comes back -------------------------------------------------------------------------------
+
+
+def gone(outcome: Outcome) -> str:
+    """Say why nothing will ever be taken there again; empty: it may be."""
+    if outcome.status in (404, 410):
+        return f"Teams answered {outcome.status}: the workflow was removed"
+    if outcome.status in (401, 403) and b"Authori" in outcome.body:
+        return f"Teams answered {outcome.status}: the workflow's URL was made anew"
+    return ""
+
+
+def refused(outcome: Outcome) -> str:
+    """Say why the message was not understood; empty: that is not what happened."""
+    if outcome.status == 400 and b"NotEnabled" not in outcome.body:
+        return "Teams found the message malformed"
+    return ""

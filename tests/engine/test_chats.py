@@ -1,0 +1,194 @@
+"""Chats: what waits goes out in one message a second, and each delivery has its own attempt."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from enginekit import OK, Engine
+from storekit import NOON, until
+
+from hooktide.domain.model import HOUR, SECOND, Endpoint, EndpointKind, Scope, Secret
+from hooktide.domain.verdict import Outcome
+from hooktide.engine.worker import Limits
+from hooktide.store.base import NewEvent
+
+SLACK_URL = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"
+PACE = 0.05
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(chat_pace=PACE)
+
+
+@pytest.fixture
+async def chat(engine: Engine) -> Endpoint:
+    """The only endpoint is a Slack channel."""
+    given = engine.given
+    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON)
+    new = replace(
+        given.endpoint,
+        url="https://hooks.slack.com/services/T0/B0/****",
+        kind=EndpointKind.SLACK,
+        secret_url=SLACK_URL,
+    )
+    made = await given.store.add_endpoint(new, Secret("ab" * 32, b"\xab" * 32), None, NOON)
+    given.endpoint = made
+    return made
+
+
+def numbered(engine: Engine, count: int) -> list[NewEvent]:
+    payloads = [b'{"number":"n%dn"}' % number for number in range(count)]
+    return [engine.given.event(payload=payload) for payload in payloads]
+
+
+async def test_one_event_is_a_message_that_nothing_signs(engine: Engine, chat: Endpoint) -> None:
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    [(url, head, body)] = engine.receivers.sent
+    assert url == SLACK_URL
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n")[1:-2]]
+    assert sorted(names) == sorted(
+        [b"host", b"user-agent", b"accept", b"accept-encoding", b"content-type", b"content-length"]
+    )
+    assert msgspec.json.decode(body)["text"] == "Invoice paid · 1.10"
+    assert await engine.states() == ["delivered"]
+
+
+async def test_a_burst_is_a_few_messages_and_each_delivery_has_its_own_attempt(
+    engine: Engine, chat: Endpoint
+) -> None:
+    await engine.given.publish(*numbered(engine, 60))
+    async with asyncio.timeout(30):
+        while set(await engine.states()) != {"delivered"}:
+            await asyncio.sleep(0.01)
+    await engine.settled()
+    assert 3 <= engine.receivers.count() <= 5
+    texts = b"".join(body for _, _, body in engine.receivers.sent)
+    assert [texts.count(b"n%dn" % number) > 0 for number in range(60)] == [True] * 60
+    assert engine.receivers.most_out[SLACK_URL] == 1
+    page = await engine.given.store.list_deliveries(Scope(), None, 100)
+    for delivery in page.items:
+        [made] = await engine.given.store.list_attempts(Scope(), delivery.id)
+        assert (made.number, made.status) == (1, 200)
+
+
+async def test_a_chat_rests_between_two_messages(engine: Engine, chat: Endpoint) -> None:
+    loop = asyncio.get_running_loop()
+    await engine.given.publish(*numbered(engine, 60))
+    at: list[float] = []
+    for count in (1, 2, 3):
+        await engine.receivers.until(count)
+        at.append(loop.time())
+    # The receiver was seen a moment after it was sent to, never before.
+    assert at[2] - at[0] >= 2 * PACE * 0.9
+
+
+async def test_a_failed_message_is_a_failed_attempt_of_each_and_all_are_retried(
+    engine: Engine, chat: Endpoint
+) -> None:
+    engine.receivers.script = [Outcome(status=500, body=b"rollup_error", duration=1000), OK]
+    await engine.given.publish(*numbered(engine, 3))
+    await until(lambda: len(engine.dones) >= 3)
+    await engine.settled()
+    failed = [done for done in engine.dones if done.attempt.status == 500]
+    assert failed
+    await engine.later(HOUR)
+    async with asyncio.timeout(30):
+        while set(await engine.states()) != {"delivered"}:
+            await asyncio.sleep(0.01)
+    for done in failed:
+        made = await engine.given.store.list_attempts(Scope(), done.claim.delivery_id)
+        assert [(each.number, each.status) for each in made] == [(1, 500), (2, 200)]
+
+
+async def test_what_will_never_be_taken_disables_the_endpoint_with_the_services_reason(
+    engine: Engine, chat: Endpoint
+) -> None:
+    engine.receivers.script = [Outcome(status=404, body=b"no_service", duration=1000)]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    found = await engine.given.store.get_endpoint(Scope(), chat.id)
+    assert found.disabled_reason == "Slack says no_service: the webhook was removed"
+    page = await engine.given.store.list_deliveries(Scope(), None, 10)
+    assert [each.state.value for each in page.items] == ["failed"]
+
+
+async def test_a_chat_that_asks_for_rest_gets_it(engine: Engine, chat: Endpoint) -> None:
+    busy = Outcome(status=429, body=b"rate_limited", retry_after=30 * SECOND, duration=1000)
+    engine.receivers.script = [busy, OK]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    [done] = engine.dones
+    delivery = await engine.given.store.get_delivery(Scope(), done.claim.delivery_id)
+    assert delivery.due_at is not None
+    assert delivery.due_at >= NOON + 30 * SECOND
+    await engine.given.publish()
+    await asyncio.sleep(3 * PACE)
+    assert engine.receivers.count() == 1
+
+
+async def test_a_message_that_is_not_understood_is_sent_once_more_as_plain_text(
+    engine: Engine, chat: Endpoint
+) -> None:
+    engine.receivers.script = [Outcome(status=400, body=b"invalid_blocks", duration=1000), OK]
+    await engine.given.publish()
+    await engine.receivers.until(2)
+    await engine.settled()
+    first, second = (msgspec.json.decode(body) for _, _, body in engine.receivers.sent)
+    assert "blocks" in first
+    assert list(second) == ["text"]
+    [done] = engine.dones
+    assert done.attempt.detail == "refused at first (invalid_blocks), then sent as plain text"
+    assert await engine.states() == ["delivered"]
+
+
+async def test_a_message_refused_twice_is_a_failed_attempt(engine: Engine, chat: Endpoint) -> None:
+    engine.receivers.script = [Outcome(status=400, body=b"invalid_payload", duration=1000)]
+    await engine.given.publish()
+    await engine.receivers.until(2)
+    await engine.settled()
+    await asyncio.sleep(3 * PACE)
+    assert engine.receivers.count() == 2
+    assert await engine.states() == ["pending"]
+
+
+async def test_a_chats_secret_is_in_no_log_and_nowhere_in_the_clear(
+    engine: Engine, chat: Endpoint, tmp_path: Path
+) -> None:
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    [done] = engine.dones
+    assert done.attempt.request_head.startswith(b"POST /services/T0/B0/**** HTTP/1.1\r\n")
+    assert b"s3cr3tpart" in engine.receivers.sent[0][0].encode()
+    assert "s3cr3tpart" not in repr(chat)
+    for file in tmp_path.iterdir():
+        assert b"s3cr3tpart" not in file.read_bytes(), file
+    found = await engine.given.store.get_endpoint(Scope(), chat.id)
+    assert (found.url, found.address) == (chat.url, SLACK_URL)
+
+
+async def test_a_chat_that_becomes_a_webhook_gets_webhooks_from_then_on(
+    engine: Engine, chat: Endpoint
+) -> None:
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    changes = {
+        "url": "https://receiver.example.com/hook",
+        "kind": EndpointKind.WEBHOOK,
+        "secret_url": "",
+    }
+    await engine.given.store.change_endpoint(Scope(), chat.id, changes, NOON)
+    await engine.given.publish(*numbered(engine, 3))
+    await engine.receivers.until(4)
+    await engine.settled()
+    heads = [head for url, head, _ in engine.receivers.sent if "receiver.example.com" in url]
+    assert len(heads) == 3
+    assert all(b"webhook-signature: " in head for head in heads)
