@@ -18,7 +18,13 @@ FIELD_RULES = {SOURCE / "domain" / "address.py", SOURCE / "domain" / "headers.py
 
 
 ERRORS = {"RefusedError", "InvalidError"}
-SMALL_RULES = {"answer_too_long", "event_types_missing", "invalid_header", "too_many_event_types"}
+SMALL_RULES = {
+    "answer_too_long",
+    "event_types_missing",
+    "invalid_header",
+    "invalid_secret",
+    "too_many_event_types",
+}
 """Rules of one field: told as a fault of the body, without a type of their own."""
 
 
