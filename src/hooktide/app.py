@@ -6,11 +6,14 @@ import importlib
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import structlog
 from starlette.types import ASGIApp
 
+from hooktide.actions.accounts import Accounts
+from hooktide.actions.people import People
 from hooktide.actions.publish import Publisher
 from hooktide.clock import wall_clock
 from hooktide.domain.address import UrlPolicy
@@ -81,6 +84,14 @@ async def alone(own: Numbers) -> Numbers:
     return own
 
 
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What the first start with a database has made: an operator key, a link that logs in once."""
+
+    operator_key: str | None = field(repr=False)
+    login_link: str | None = field(repr=False)
+
+
 class App:
     """What one process does, from its opened store to its last commit.
 
@@ -148,6 +159,7 @@ class App:
             public_url=self.public_url,
             cursor_key=hashlib.sha256(b"hooktide cursors" + key).digest(),
             try_now=self.worker.try_now,
+            publisher=publisher,
             publish_door=PublishDoor(publisher, self.auth, self.metrics),
             bin_routes=bin_routes(
                 store=self.store,
@@ -174,12 +186,15 @@ class App:
 
     # -- its life ------------------------------------------------------------------------------
 
-    async def start(self, operator_key: str, *, make_key: bool = True) -> str | None:
-        """Begin to deliver. Returns the operator key if this start made one.
+    async def start(self, operator_key: str, *, make_key: bool = True) -> FirstStart:
+        """Begin to deliver. Returns what this start made, if it is the database's first.
 
-        ``make_key``: make one where there is none and none is given.
+        ``make_key``: make an operator key where there is none and none is given, and a first owner
+        where there is nobody.
         """
-        made = await self._operator_key(operator_key, make_key)
+        made = FirstStart(
+            await self._operator_key(operator_key, make_key), await self._login_link(make_key)
+        )
         if self.delivers:
             self.worker.start()
         self.upkeep.start()
@@ -244,6 +259,13 @@ class App:
         text, key, digest = new_key(KeyScope.OPERATOR, "first start", self.clock())
         await self.store.add_key(key, digest)
         return text
+
+    async def _login_link(self, make: bool) -> str | None:
+        if not make or self.settings.role == "worker":
+            return None
+        accounts = Accounts(self.store, self.directory, self.clock)
+        link = await People(self.store, accounts, self.clock, self.public_url).first_link()
+        return None if link is None else link.url
 
     async def _keep_key(self, given: str) -> None:
         if len(given) < SHORTEST_KEY:

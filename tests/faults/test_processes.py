@@ -187,15 +187,22 @@ async def test_the_numbers_of_all_processes_are_shown_and_never_step_back(
         assert await server.metric("hooktide_deliveries_pending") == 0
 
 
-async def test_the_operator_key_is_made_once_and_shown_once(tmp_path: Path, url: str) -> None:
+async def test_the_operator_key_and_a_login_link_are_made_once_and_shown_once(
+    tmp_path: Path, url: str
+) -> None:
     async with serving(tmp_path, *SEVERAL, database=url, key="") as server:
         await rolled(server)
         await server.stop()
         await server.start()
-        told = [line for line in server.log.read_text().splitlines() if "operator key" in line]
-        assert len(told) == 1
-        keys = (await server.client(told[0].split()[-1]).get("/v1/keys"))["items"]
+        lines = server.log.read_text().splitlines()
+        told = [line for line in lines if "operator key" in line or "log in to" in line]
+        assert len(told) == 2
+        client = server.client(told[0].split()[-1])
+        keys = (await client.get("/v1/keys"))["items"]
         assert [key["scope"] for key in keys] == ["operator"]
+        assert "/dashboard/login/" in told[1]
+        people = (await client.get("/v1/people"))["items"]
+        assert [(each["name"], each["role"]) for each in people] == [("owner", "owner")]
 
 
 async def test_the_password_of_the_database_is_in_no_log(tmp_path: Path, url: str) -> None:

@@ -24,6 +24,7 @@ KINDS = {
     "/v1/replays/{id}": "replay",
     "/v1/keys/{id}": "key",
     "/v1/bins/{id}": "bin",
+    "/v1/people/{id}": "person",
 }
 """Whose id a path takes; below it, the same."""
 
@@ -37,10 +38,12 @@ NOBODYS = {
     "replay": "rpl_0000000000000001",
     "key": "key_0000000000000001",
     "bin": "bin_" + "A" * 24,
+    "person": "usr_0000000000000001",
 }
 
 BODIES: dict[str, Any] = {
     "change_bin": {"script": []},
+    "change_person": {"role": "owner"},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
 }
 """The smallest good body of those operations that do not take ``{}``."""
@@ -83,6 +86,8 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
     named = {"name": "k", "scope": "account", "account": reference}
     key = (await site.operator.post("/v1/keys", named)).ok(201)
     made = (await site.client(key["key"]).post("/v1/bins", {})).ok(201)
+    somebody = {"name": reference, "role": "viewer", "project": project}
+    person = (await site.operator.post("/v1/people", somebody)).ok(201)
     return {
         "project": project,
         "reference": reference,
@@ -93,6 +98,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
         "replay": replay["id"],
         "key": key["id"],
         "bin": made["id"],
+        "person": person["id"],
     }
 
 

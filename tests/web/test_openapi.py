@@ -45,7 +45,9 @@ async def test_made_up_requests_get_only_answers_that_the_document_has(server: D
     for scope, name in (("project", "invoice-maker"), ("account", "acme")):
         made = await server.api.post("/v1/keys", {"scope": scope, scope: name, "name": "k"})
         keys[scope] = made["key"]
+    ann = await server.api.post("/v1/people", {"name": "ann", "role": "viewer"})
     known = await _fill(Api(server.url, keys["project"]), account_id)
+    known["/v1/people/{id}"] = ann["id"]
     document = await server.api.get("/openapi.json")
     met = await asyncio.to_thread(_walk, document, server.url, keys, known)
     # Not only refused: nearly every operation was also met with what it takes.
@@ -70,6 +72,7 @@ GOOD: dict[str, Any] = {
     "add_webhook": HOOK,
     "change_webhook": {"enabled": True},
     "add_key": {"scope": "account", "account": "acme", "name": "k"},
+    "change_person": {"role": "member"},
 }
 """Bodies that are hardly found by chance."""
 

@@ -27,7 +27,7 @@ from hooktide.processes.channel import (
     Sum,
     open_channel,
 )
-from hooktide.processes.single import Process, open_app, show_key, tune
+from hooktide.processes.single import Process, open_app, show_made, tune
 
 ANSWER_WITHIN = 3.0
 
@@ -51,8 +51,7 @@ class Child:
         hearing = asyncio.create_task(self._hear())
         listener = socket.socket(fileno=begin.listener)
         app = await open_app(begin.settings, listener.getsockname()[1], self._add_up)
-        made = await app.start(begin.operator_key, make_key=begin.make_key)
-        show_key(made)
+        show_made(await app.start(begin.operator_key, make_key=begin.make_key))
         self._process = Process(app, listener, lambda: self._channel.send(Ready()), shared=True)
         _on_signals(self._process)
         await self._process.run()

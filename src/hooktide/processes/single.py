@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import uvloop
 
-from hooktide.app import AddUp, App, alone, open_store
+from hooktide.app import AddUp, App, FirstStart, alone, open_store
 from hooktide.domain.errors import ConfigError
 from hooktide.logs import set_up
 from hooktide.settings import Settings
@@ -93,16 +93,18 @@ async def open_app(settings: Settings, port: int, add_up: AddUp = alone) -> App:
     return App(settings, store, key, port, add_up)
 
 
-def announce(app: App, operator_key: str | None) -> None:
-    """Say where this server listens, and the operator key if it was made just now."""
+def announce(app: App, made: FirstStart) -> None:
+    """Say where this server listens, and what was made just now."""
     app.log.info("listening", url=app.public_url, database=app.settings.database_shown)
-    show_key(operator_key)
+    show_made(made)
 
 
-def show_key(operator_key: str | None) -> None:
-    """Print the operator key that this start has made, if it has."""
-    if operator_key:
-        print(f"operator key (shown once, keep it): {operator_key}", flush=True)
+def show_made(made: FirstStart) -> None:
+    """Print the operator key and the first login link, if this start has made them."""
+    if made.operator_key:
+        print(f"operator key (shown once, keep it): {made.operator_key}", flush=True)
+    if made.login_link:
+        print(f"log in to the dashboard (once, within a day): {made.login_link}", flush=True)
 
 
 def _on_signals(process: Process) -> None:

@@ -7,9 +7,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.changes import Chronicle
 from hooktide.actions.endpoints import Endpoints, TryNow
 from hooktide.actions.keys import Keys
+from hooktide.actions.people import People
 from hooktide.actions.projects import Projects
+from hooktide.actions.publish import Publisher
 from hooktide.actions.replays import Replays
 from hooktide.domain.address import UrlPolicy
 from hooktide.domain.model import Micros
@@ -23,9 +26,9 @@ from hooktide.web.pages import Cursors
 class Deps:
     """The parts that the composition root puts together.
 
-    ``try_now`` makes the attempt of a claim at once and records it; ``publish_door`` answers
-    ``POST /v1/events``; ``ready`` gives the reasons for not being ready; ``metrics_page`` is what
-    Prometheus reads.
+    ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events,
+    ``publish_door`` those of ``POST /v1/events``; ``ready`` gives the reasons for not being ready;
+    ``metrics_page`` is what Prometheus reads.
     """
 
     store: Store
@@ -36,6 +39,7 @@ class Deps:
     public_url: str
     cursor_key: bytes = field(repr=False)
     try_now: TryNow
+    publisher: Publisher
     publish_door: ASGIApp
     bin_routes: Sequence[Route]
     ready: Callable[[], Awaitable[list[str]]]
@@ -56,6 +60,8 @@ class Services:
     endpoints: Endpoints
     replays: Replays
     keys: Keys
+    people: People
+    chronicle: Chronicle
 
 
 def make_services(deps: Deps) -> Services:
@@ -79,4 +85,6 @@ def make_services(deps: Deps) -> Services:
         ),
         replays=Replays(deps.store, deps.clock),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
+        people=People(deps.store, accounts, deps.clock, deps.public_url),
+        chronicle=Chronicle(deps.store, deps.clock),
     )

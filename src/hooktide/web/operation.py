@@ -8,6 +8,8 @@ The handler's parameters say what the request brings: ``body`` (a type that msgs
 ``toml``, the text of a project file), ``query`` (a struct), and the names in the path. What it
 returns is the answer; the docstring is what the OpenAPI document says. ``Documented`` is the
 declaration alone, for routes that are answered elsewhere.
+
+Whatever changes something writes a line into the log of changes once it has (``web.changing``).
 """
 
 import inspect
@@ -20,10 +22,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hooktide.actions.changes import key_name
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
 from hooktide.store.base import Page
 from hooktide.web.auth import Authenticator
+from hooktide.web.changing import changed_nothing, detail_of, subject_of, what_of
 from hooktide.web.deps import Services
 from hooktide.web.pages import Listed, PageQuery
 from hooktide.web.reading import is_empty, read_body, read_json, read_query, refuse_body
@@ -103,6 +107,7 @@ class Operation:
         self._integers = _integers(document.query)
         self._takes_query = "query" in inspect.signature(run).parameters
         [(self._status, _)] = document.answers.items()
+        self._what = what_of(document.method, document.name)
 
     def route(self, services: Services, auth: Authenticator) -> Route:
         """Return the route that answers this operation."""
@@ -128,10 +133,28 @@ class Operation:
         elif not is_empty(request):
             await refuse_body(request)
         place = _place(self.document, credential.scope, request.path_params, query)
-        answer = await self.run(
-            Call(services, credential.key, credential.scope, place), **arguments
-        )
-        return self._response(answer)
+        call = Call(services, credential.key, credential.scope, place)
+        if not self._what:
+            return self._response(await self.run(call, **arguments))
+        return self._response(await self._change(call, request.path_params, query, arguments))
+
+    async def _change(
+        self, call: Call, places: dict[str, Any], query: Any, arguments: dict[str, Any]
+    ) -> Any:
+        """Run the operation, and write what it changed into the log of changes."""
+        services, scope, document = call.services, call.scope, self.document
+        about = (services, scope, document.path, places, query)
+        removes = document.method == "DELETE"
+        subject = await subject_of(*about, None) if removes else None
+        answer = await self.run(call, **arguments)
+        if changed_nothing(answer):
+            return answer
+        if subject is None:  # what was removed is looked at before, what was made after
+            subject = await subject_of(*about, answer)
+        detail = detail_of(document.method, arguments.get("body"), answer)
+        who = key_name(call.key)
+        await services.chronicle.write(who, self._what, subject.text, detail, subject.scope)
+        return answer
 
     async def _body(self, request: Request) -> Any:
         if not self.document.body_required and is_empty(request):

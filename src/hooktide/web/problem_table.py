@@ -119,6 +119,24 @@ PROBLEMS: dict[str, Problem] = {
         "The scope and what it names do not fit",
         'Name a project for "project", an account for "account", and neither for "operator".',
     ),
+    # -- people ---------------------------------------------------------------------------------
+    "person_exists": Problem(
+        409, "Somebody has this name", "Choose another; capitals make no difference."
+    ),
+    "last_owner": Problem(
+        409, "Nobody would be left who owns all projects", "Make somebody else an owner first."
+    ),
+    "invalid_password": Problem(
+        422, "This password cannot be used", "Use 12 to 200 characters, and not the name."
+    ),
+    "login_failed": Problem(
+        401, "Nobody is logged in with that", "Check the name and the password, or the key."
+    ),
+    "too_many_logins": Problem(
+        429,
+        "Too many wrong passwords for this name",
+        "Wait a quarter of an hour, or log in with a link or a key.",
+    ),
     # -- event types and endpoints --------------------------------------------------------------
     "unknown_event_type": Problem(
         422, "The project has no such event type", "See GET /v1/event-types."

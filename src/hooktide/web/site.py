@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hooktide.domain.errors import HooktideError
 from hooktide.web.api import (
     accounts,
+    changes,
     deliveries,
     endpoints,
     event_types,
     events,
     keys,
+    people,
     projects,
     replays,
     sizes,
@@ -51,6 +53,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *events.OPERATIONS,
     *deliveries.OPERATIONS,
     *keys.OPERATIONS,
+    *people.OPERATIONS,
+    *changes.OPERATIONS,
     *webhooks.OPERATIONS,
 )
 

@@ -1,0 +1,215 @@
+"""People over the API, and how they log in."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from webkit import OPERATOR, Client, Site
+
+from hooktide.actions.accounts import Accounts
+from hooktide.actions.passwords import Passwords
+from hooktide.actions.people import MOST_WRONG, SESSION_LASTS, WRONG_WITHIN, People
+from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
+from hooktide.domain.ids import read
+from hooktide.domain.model import DAY, Micros, Role, Scope
+
+PASSWORD = "correct horse battery"
+
+
+def people_of(site: Site, clock: Callable[[], Micros] | None = None) -> People:
+    app = site.app
+    now = clock or app.clock
+    return People(app.store, Accounts(app.store, app.directory, now), now, app.public_url)
+
+
+async def added(site: Site, name: str = "Ann", role: str = "member") -> int:
+    made = (await site.operator.post("/v1/people", {"name": name, "role": role})).ok(201)
+    return read("usr", made["id"])
+
+
+async def test_somebody_is_added_changed_and_removed(site: Site) -> None:
+    (await site.operator.apply("invoice-maker")).ok()
+    given = {"name": "Ann", "role": "viewer", "project": "invoice-maker"}
+    ann = (await site.operator.post("/v1/people", given)).ok(201)
+    assert given.items() <= ann.items()
+    assert (ann["has_password"], ann["seen_at"]) == (False, None)
+    path = f"/v1/people/{ann['id']}"
+    for change in ({"role": "member"}, {"project": None}, {"name": "Änne"}, {}):
+        ann |= change
+        assert (await site.operator.patch(path, change)).ok() == ann
+    assert (await site.operator.get(path)).ok() == ann
+    owner, listed = (await site.operator.get("/v1/people")).ok()["items"]
+    assert (listed, owner["name"]) == (ann, "owner")
+    (await site.operator.delete(path)).ok(204)
+    assert (await site.operator.get(path)).code == "not_found"
+
+
+async def test_what_cannot_be_is_refused_with_its_reason(site: Site) -> None:
+    post = site.operator.post
+    ann = await added(site)
+    assert (await post("/v1/people", {"name": "ANN", "role": "member"})).code == "person_exists"
+    assert (await post("/v1/people", {"name": "b", "role": "boss"})).code == "invalid_body"
+    assert (await post("/v1/people", {"name": " b", "role": "member"})).code == "invalid_text"
+    nowhere = {"name": "b", "role": "member", "project": "nobody"}
+    assert (await post("/v1/people", nowhere)).code == "not_found"
+    [owner] = [
+        each for each in (await site.operator.get("/v1/people")).ok()["items"]
+        if each["name"] == "owner"
+    ]  # fmt: skip
+    path = f"/v1/people/{owner['id']}"
+    assert (await site.operator.patch(path, {"role": "member"})).code == "last_owner"
+    assert (await site.operator.delete(path)).code == "last_owner"
+    assert (await people_of(site).get(Scope(), ann)).role is Role.MEMBER
+
+
+async def test_only_an_operators_key_manages_people(site: Site) -> None:
+    await site.account()
+    for client in (
+        await site.key("project", project="invoice-maker"),
+        await site.key("account", account="acme"),
+    ):
+        for method, path in (("GET", "/v1/people"), ("POST", "/v1/people")):
+            assert (await client.call(method, path)).code == "forbidden"
+
+
+async def test_a_link_logs_in_once(site: Site) -> None:
+    ann, people = await added(site), people_of(site)
+    made = (await site.operator.post(f"/v1/people/usr_{ann:016x}/login-links")).ok(201)
+    before, token = made["url"].rsplit("/", 1)
+    assert before == f"{site.app.public_url}/dashboard/login"
+    session, who = await people.login_by_link(token)
+    assert (who.name, who.person_id, who.role, who.scope) == ("Ann", ann, Role.MEMBER, Scope())
+    assert (who.may_change, who.owns) == (True, False)
+    with pytest.raises(NotFoundError):
+        await people.login_by_link(token)
+    assert await people.who(session) == who
+    await people.logout(who)
+    assert await people.who(session) is None
+    for nobodys in ("", "htks_", session[:-1], session[:-1] + "\n", session + "x", "ä" * 48):
+        assert await people.who(nobodys) is None
+
+
+async def test_the_first_start_makes_an_owner_and_a_link_and_no_other_does(site: Site) -> None:
+    [owner] = (await site.operator.get("/v1/people")).ok()["items"]
+    assert (owner["name"], owner["role"], owner["project"]) == ("owner", "owner", None)
+    assert await people_of(site).first_link() is None
+
+
+async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None:
+    ann, people = await added(site), people_of(site)
+    await people.set_password(ann, PASSWORD)
+    session, who = await people.login("aNN", PASSWORD)
+    assert await people.who(session) == who
+    for name, password in (
+        ("Ann", PASSWORD + "x"),
+        ("Ann", ""),
+        ("bob", PASSWORD),
+        ("owner", ""),
+        ("\0", PASSWORD),
+        ("Ann", PASSWORD + "x" * 10_000),
+    ):
+        with pytest.raises(RefusedError, match="nobody with this name and password"):
+            await people.login(name, password)
+    assert (await people.get(Scope(), ann)).password.startswith("scrypt$")
+    assert PASSWORD not in (await people.get(Scope(), ann)).password
+    await people.set_password(ann, PASSWORD * 2)
+    assert await people.who(session) is None
+
+
+async def test_a_password_is_long_enough_and_not_the_name(site: Site) -> None:
+    ann, people = await added(site, "somebody-long"), people_of(site)
+    for password in ("", "x" * 11, "x" * 201, "SOMEBODY-long"):
+        with pytest.raises(InvalidError):
+            await people.set_password(ann, password)
+    await people.set_password(ann, "x" * 200)
+    await people.login("somebody-long", "x" * 200)
+
+
+async def test_wrong_passwords_are_not_looked_at_for_ever(site: Site) -> None:
+    now = site.app.clock()
+    people = people_of(site, lambda: now)
+    for _ in range(MOST_WRONG):
+        with pytest.raises(RefusedError, match="nobody with"):
+            await people.login("Ann", "wrong")
+    with pytest.raises(RefusedError, match="wait a quarter of an hour"):
+        await people.login("ANN", "wrong")
+    with pytest.raises(RefusedError, match="nobody with"):
+        await people.login("bob", "wrong")
+    now += WRONG_WITHIN
+    with pytest.raises(RefusedError, match="nobody with"):
+        await people.login("Ann", "wrong")
+
+
+async def test_not_everybody_at_once_has_a_password_looked_at() -> None:
+    passwords = Passwords()
+    asked = [passwords.fits("x", "") for _ in range(40)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(each, UnavailableError) for each in answers) == 20
+    assert sum(each is False for each in answers) == 20
+
+
+async def test_a_key_logs_in_as_far_as_it_reaches(site: Site) -> None:
+    await site.account()
+    people = people_of(site)
+    session, who = await people.login_by_key(OPERATOR)
+    assert (who.role, who.scope, who.person_id) == (Role.OWNER, Scope(), None)
+    assert who.name == f"key …{OPERATOR[-4:]} (from the settings)"
+    assert await people.who(session) == who
+    project = await site.key("project", project="invoice-maker")
+    session, who = await people.login_by_key(project.key)
+    row = await site.app.store.get_project(Scope(), "invoice-maker")
+    assert (who.role, who.scope) == (Role.MEMBER, Scope(project_id=row.id))
+    for key in ("htk_nobodys", (await site.key("account", account="acme")).key):
+        with pytest.raises(RefusedError, match="no operator's or project's key"):
+            await people.login_by_key(key)
+    [found] = [
+        each for each in (await site.operator.get("/v1/keys")).ok()["items"]
+        if each["scope"] == "project"
+    ]  # fmt: skip
+    (await site.operator.delete(f"/v1/keys/{found['id']}")).ok(204)
+    assert await people.who(session) is None
+
+
+async def test_a_session_ends_by_itself_and_a_new_role_holds_at_once(site: Site) -> None:
+    now = site.app.clock()
+    ann, people = await added(site), people_of(site, lambda: now)
+    session, _ = await people.begin(await people.get(Scope(), ann))
+    await people.change(Scope(), ann, {"role": Role.VIEWER})
+    now += SESSION_LASTS - DAY
+    who = await people.who(session)
+    assert who is not None
+    assert not who.may_change
+    now += DAY
+    assert await people.who(session) is None
+
+
+async def test_who_owns_one_project_sees_its_people_alone(site: Site) -> None:
+    (await site.operator.apply("invoice-maker")).ok()
+    people, wide = people_of(site), await added(site)
+    row = await site.app.store.get_project(Scope(), "invoice-maker")
+    narrow = Scope(project_id=row.id)
+    bob = await people.add(narrow, "bob", Role.VIEWER, None)
+    assert bob.project_id == row.id
+    assert [each.name for each in await people.everybody(narrow)] == ["bob"]
+    assert await people.everybody(Scope(account_id=1)) == []
+    for refused in (
+        people.get(narrow, wide),
+        people.change(narrow, wide, {"role": Role.VIEWER}),
+        people.remove(narrow, wide),
+        people.make_link(narrow, wide),
+        people.add(Scope(project_id=1), "eve", Role.OWNER, "invoice-maker"),
+    ):
+        with pytest.raises(NotFoundError):
+            await refused
+    moved = await people.change(narrow, bob.id, {"project": None})
+    assert moved.project_id == row.id
+
+
+async def test_a_token_is_stored_nowhere(site: Site, operator: Client) -> None:
+    people = people_of(site)
+    ann = await added(site)
+    link = await people.make_link(Scope(), ann)
+    assert link.url not in repr(link)
+    session, who = await people.login_by_link(link.url.rpartition("/")[2])
+    assert session.encode() not in who.digest
+    assert repr(who).find("digest") == -1
