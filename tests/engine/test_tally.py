@@ -1,5 +1,6 @@
 """What is counted, and that nothing of it is lost while the database is away."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
-from hooktide.engine.tally import Tally
+from hooktide.engine.tally import AT_ONCE, Tally
 from hooktide.store.base import Accepted, Done
 
 ENDPOINT = Endpoint(
@@ -23,11 +24,12 @@ class Taker:
 
     def __init__(self) -> None:
         self.away = False
+        self.most = 1 << 30
         self.minutes: list[ProjectMinute] = []
         self.hours: list[EndpointHour] = []
 
     async def add(self, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]) -> None:
-        if self.away:
+        if self.away or len(self.hours) >= self.most:
             raise UnavailableError("away")
         self.minutes += minutes
         self.hours += hours
@@ -113,3 +115,18 @@ async def test_what_the_database_did_not_take_is_added_up_and_taken_later() -> N
         (2, NOON + TAKES),
         (1, None),
     ]
+
+
+async def test_many_endpoints_go_a_few_at_a_time_and_each_once() -> None:
+    taker = Taker()
+    taker.most = AT_ONCE
+    tally = Tally(taker.add)
+    for number in range(2 * AT_ONCE):
+        tally.attempt(done(Delivered()), dataclasses.replace(ENDPOINT, id=number))
+    with pytest.raises(UnavailableError):
+        await tally.flush()
+    assert len(taker.hours) == AT_ONCE
+    taker.most *= 2
+    assert await tally.flush() == AT_ONCE
+    assert [each.endpoint_id for each in taker.hours] == list(range(2 * AT_ONCE))
+    assert sum(each.attempts for each in taker.minutes) == 2 * AT_ONCE

@@ -5,6 +5,7 @@ process that is killed takes what it had not handed over yet with it: seconds of
 delivery.
 """
 
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from hooktide.store.base import Accepted, Done
 
 AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
 
+AT_ONCE = 500
+"""Rows in one transaction, so that events wait for a few milliseconds at most."""
 MOST_KEPT = 50_000
 """How many hours of endpoints are kept while the database is away; then they are forgotten."""
 
@@ -82,14 +85,18 @@ class Tally:
         """
         minutes, self._minutes = self._minutes, {}
         hours, self._hours = self._hours, {}
-        if not minutes and not hours:
-            return 0
+        rows = len(minutes) + len(hours)
         try:
-            await self._add(list(minutes.values()), list(hours.values()))
+            while minutes or hours:
+                some = list(itertools.islice(hours.items(), AT_ONCE))
+                await self._add(list(minutes.values()), [hour for _, hour in some])
+                minutes = {}
+                for key, _ in some:
+                    del hours[key]
         except BaseException:
             self._keep(minutes, hours)
             raise
-        return len(minutes) + len(hours)
+        return rows
 
     def _keep(
         self,
