@@ -52,6 +52,18 @@ def server_context(
     root: Root | None, host: str, *, start: datetime = NOW - DAY, end: datetime = NOW + DAY
 ) -> ssl.SSLContext:
     """Return a server's context with a certificate for a host; self-signed without a root."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chain.pem"
+        path.write_bytes(chain(root, host, start=start, end=end))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(path)
+    return context
+
+
+def chain(
+    root: Root | None, host: str, *, start: datetime = NOW - DAY, end: datetime = NOW + DAY
+) -> bytes:
+    """Return a key and its certificate for a host; self-signed without a root."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     signer, issuer = (key, name) if root is None else (root.key, root.name)
@@ -63,12 +75,7 @@ def server_context(
         )
         .sign(signer, hashes.SHA256())
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "chain.pem"
-        path.write_bytes(_key_pem(key) + built.public_bytes(serialization.Encoding.PEM))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(path)
-    return context
+    return _key_pem(key) + built.public_bytes(serialization.Encoding.PEM)
 
 
 def _builder(

@@ -1,0 +1,98 @@
+"""The systemd unit: systemd reads it, and it starts what there is, with few rights."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hooktide.settings import Settings
+from hooktide.store.sqlite.writer import EXIT_SYNC_FAILED
+
+UNITS = Path(__file__).parents[2] / "deploy/systemd"
+UNIT = (UNITS / "hooktide.service").read_text()
+PROGRAM = "/opt/hooktide/bin/hooktide"
+
+
+def value(name: str, text: str = UNIT) -> str:
+    [found] = re.findall(rf"^{name}=(.+)$", text, re.MULTILINE)
+    return str(found)
+
+
+def installed(folder: Path) -> Path:
+    """Write the unit with what stands for an installed program; return its file."""
+    program = folder / "hooktide"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m hooktide "$@"\n')
+    program.chmod(0o755)
+    unit = folder / "hooktide.service"
+    unit.write_text(UNIT.replace(PROGRAM, str(program)))
+    drop_in = folder / "hooktide.service.d"
+    drop_in.mkdir()
+    several = (UNITS / "processes.conf").read_text()
+    (drop_in / "processes.conf").write_text(several.replace(PROGRAM, str(program)))
+    return unit
+
+
+def analyze(*arguments: str) -> str:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    done = subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_reads_it_and_finds_nothing_odd(tmp_path: Path) -> None:
+    assert analyze("verify", str(installed(tmp_path))) == ""
+
+
+def test_it_may_do_little(tmp_path: Path) -> None:
+    analyze("security", "--offline=true", "--threshold=15", str(installed(tmp_path)))
+
+
+@pytest.mark.parametrize("file", ["hooktide.service", "processes.conf"])
+def test_what_it_starts_is_a_command_that_there_is(file: str) -> None:
+    program, command, *options = value("ExecStart", (UNITS / file).read_text()).split()
+    assert (program, command) == (PROGRAM, "serve")
+    names = {f"--{each.name.replace('_', '-')}" for each in fields(Settings)}
+    assert {each for each in options if each.startswith("-")} <= names
+
+
+def test_every_line_of_the_environment_is_a_setting() -> None:
+    text = (UNITS / "environment").read_text()
+    named = re.findall(r"^#?HOOKTIDE_([A-Z_]+)=", text, re.MULTILINE)
+    assert len(named) > 4
+    assert {name.lower() for name in named} <= {each.name for each in fields(Settings)} | {
+        "operator_key"
+    }
+
+
+def test_it_is_given_the_time_that_stopping_takes() -> None:
+    assert float(value("TimeoutStopSec")) > Settings().stop_within + 3
+
+
+def test_it_starts_again_after_a_failed_sync_and_not_with_wrong_settings() -> None:
+    assert value("Restart") == "always"
+    assert value("RestartPreventExitStatus") == "2" != str(EXIT_SYNC_FAILED)
+    done = subprocess.run(
+        [sys.executable, "-m", "hooktide", "serve", "--listen", "nowhere"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+
+
+def test_its_files_are_where_it_may_write() -> None:
+    home = f"/var/lib/{value('StateDirectory')}"
+    assert value("WorkingDirectory") == home
+    environment = (UNITS / "environment").read_text()
+    assert f"\nHOOKTIDE_DATABASE={home}/" in environment
+    assert f"\n#HOOKTIDE_KEY_FILE={home}/" in environment
+    assert re.search(
+        rf"^u {value('User')} - .* {home}$", (UNITS / "sysusers.conf").read_text(), re.M
+    )

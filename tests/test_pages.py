@@ -1,0 +1,87 @@
+"""The documentation: commands that there are, links that lead somewhere, files that exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import CycloptsError
+
+from hooktide.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Give the arguments of each ``hooktide`` in a page's shell blocks."""
+    for language, block in BLOCK.findall(page.read_text()):
+        if language in ("sh", "bash", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                yield from _arguments(line)
+
+
+def _arguments(line: str) -> Iterator[list[str]]:
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:  # a quotation that goes on: another program's input
+        return
+    for at, word in enumerate(words):
+        # The program itself, not a user, an image or a service of that name.
+        follows = words[at + 1] if at + 1 < len(words) else ""
+        if Path(word).name == "hooktide" and follows in KNOWN:
+            rest = words[at + 1 :]
+            ends = [n for n, each in enumerate(rest) if each in ("|", "&&", ";", ">", "&")]
+            yield rest[: min(ends, default=None)]
+
+
+KNOWN = set(app)
+
+
+def read(arguments: list[str]) -> str:
+    """Return what is wrong with a command line; nothing is run."""
+    try:
+        app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_is_one_that_there_is(page: Path) -> None:
+    wrong = {" ".join(each): read(each) for each in commands(page)}
+    assert {command: why for command, why in wrong.items() if why} == {}
+
+
+def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
+    found = [each for page in PAGES for each in commands(page)]
+    assert len(found) > 10
+    assert {each[0] for each in found} >= {"serve", "apply", "backup", "audit"}
+    assert "Unknown option" in read(["serve", "--prosesses", "4"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text())
+    for link in LINK.findall(re.sub(r"`[^`]*`", "", text)):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} is not there"
+        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as code forges make them."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def test_every_file_of_ours_that_a_page_names_is_there() -> None:
+    for page in PAGES:
+        for name in re.findall(r"(?<![\w/])deploy/[\w./-]+\w", page.read_text()):
+            assert name.endswith("/.env") or (ROOT / name).exists(), f"{page.name}: {name}"
