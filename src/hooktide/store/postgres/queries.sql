@@ -597,18 +597,16 @@ WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id
 GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
 
 -- name: troubled
-SELECT e.id, e.project_id, e.account_id, e.url, e.event_types, e.name, e.description, e.headers,
-    e.disabled_reason, e.disabled_at, e.failing, e.created_at, e.changed_at
-FROM hooktide.endpoints AS e LEFT JOIN hooktide.endpoint_health AS h ON h.endpoint_id = e.id
-WHERE e.id IN (
+-- Which of the endpoints are; those that fail come first.
+WHERE id IN (
     SELECT id FROM hooktide.endpoints WHERE failing > 0
     UNION SELECT id FROM hooktide.endpoints WHERE disabled_reason <> ''
     UNION SELECT endpoint_id FROM hooktide.endpoint_health WHERE failing_since IS NOT NULL)
-    AND e.disabled_reason <> :by_hand AND e.removed_at IS NULL
-    AND e.project_id = coalesce(:project_id::bigint, e.project_id)
-    AND e.account_id = coalesce(:account_id::bigint, e.account_id)
-ORDER BY e.disabled_reason <> '', CASE WHEN e.disabled_reason = '' THEN e.failing ELSE e.disabled_at END DESC,
-    coalesce(h.failing_since, 0), e.id
+    AND disabled_reason <> :by_hand AND removed_at IS NULL
+    AND project_id = coalesce(:project_id::bigint, project_id)
+    AND account_id = coalesce(:account_id::bigint, account_id)
+ORDER BY disabled_reason <> '', CASE WHEN disabled_reason = '' THEN failing ELSE disabled_at END DESC,
+    coalesce((SELECT failing_since FROM hooktide.endpoint_health WHERE endpoint_id = endpoints.id), 0), id
 LIMIT :limit
 
 -- name: account_usage

@@ -66,7 +66,8 @@ class Numbers(Endpoints):
 
     async def troubled(self, scope: Scope, limit: int) -> Sequence[Endpoint]:
         values = {"by_hand": BY_HAND, "limit": limit, **within(scope)}
-        found = await self._rows("troubled", values)
+        sql = f"{self._sql['endpoints']} {self._sql['troubled']}"
+        found = await self._read(lambda db: list(db.execute(sql, values)))
         return [rows.endpoint(row, (), self._vault) for row in found]
 
     async def account_usage(self, scope: Scope, account_id: int, now: Micros) -> AccountUsage:
