@@ -1,0 +1,186 @@
+"""A project written as its file: ``parse_project`` reads the very same project from it.
+
+Only what differs from the default is written. Comments are not part of a project, so those of the
+file that it came from are not there.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from hooktide.domain.backoff import Retry
+from hooktide.domain.dialect import BARE_PAYLOAD, Dialect, Signature
+from hooktide.domain.message import Wording
+from hooktide.domain.model import Micros
+from hooktide.domain.project import EventType, Fields, Plan, Project
+from hooktide.domain.spans import show_span
+
+
+def write_project(project: Project) -> str:
+    """Write a project as the text of a file."""
+    parts = [_lines(_first(project)), *_dialect(project.dialect)]
+    parts += [
+        _table("retry", _retry(project.retry)),
+        _table("fields", _changed(project.fields, Fields())),
+    ]
+    if project.plans != (Plan(name="default"),):
+        parts += [_headed(f"plans.{plan.name}", _plan(plan)) for plan in project.plans]
+    parts += [
+        _headed(f"event_types.{_quoted(kind.name)}", _type(kind)) for kind in project.event_types
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _first(project: Project) -> Iterator[tuple[str, str]]:
+    plain = Project(name=project.name, title=project.name)
+    yield "name", _text(project.name)
+    yield "title", _text(project.title)
+    if project.mode != plain.mode:
+        yield "mode", _text(project.mode)
+    if project.accounts:
+        yield "accounts", _value(project.accounts)
+    if project.default_plan != project.plans[0].name:
+        yield "default_plan", _text(project.default_plan)
+    if project.schema_policy != plain.schema_policy:
+        yield "schema_policy", _text(project.schema_policy)
+    if project.disable_after != plain.disable_after:
+        yield "disable_after", str(project.disable_after)
+    if project.rotation_overlap != plain.rotation_overlap:
+        yield "rotation_overlap", _span(project.rotation_overlap)
+    if project.retention != plain.retention:
+        yield "retention", _span(project.retention)
+    if not project.public_docs:
+        yield "public_docs", "false"
+
+
+# -- the wire format -------------------------------------------------------------------------------
+
+
+def _dialect(dialect: Dialect) -> Iterator[str]:
+    if not dialect.standard_headers:
+        yield "[dialect]\nstandard_headers = false"
+    yield _table("dialect.headers", ((_key(name), _text(text)) for name, text in dialect.headers))
+    if dialect.signature is not None:
+        yield _headed("dialect.signature", _changed(dialect.signature, Signature(header="")))
+    if dialect.envelope != BARE_PAYLOAD:
+        members = json.loads(dialect.envelope)
+        yield _headed("dialect.envelope", ((_key(each), _value(members[each])) for each in members))
+
+
+# -- the other tables ------------------------------------------------------------------------------
+
+
+def _retry(retry: Retry) -> Iterator[tuple[str, str]]:
+    plain = Retry()
+    if retry.delays:
+        yield "delays", "[" + ", ".join(map(_span, retry.delays)) + "]"
+        return
+    if retry.first != plain.first:
+        yield "first", _span(retry.first)
+    if retry.factor != plain.factor:
+        yield "factor", repr(retry.factor)
+    if retry.max != plain.max:
+        yield "max", _span(retry.max)
+
+
+def _changed(of: Any, plain: Any) -> Iterator[tuple[str, str]]:
+    """Write the texts, and lists of texts, in which something differs from what is the default."""
+    for each in fields(of):
+        found = getattr(of, each.name)
+        if found != getattr(plain, each.name):
+            yield each.name, _value(found)
+
+
+def _plan(plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan.endpoints is not None:
+        yield "endpoints", str(plan.endpoints)
+    if plan.deliveries_per_hour is not None:
+        yield "deliveries_per_hour", str(plan.deliveries_per_hour)
+    yield "retries", str(plan.retries)
+    yield "timeout", _span(plan.timeout)
+
+
+def _type(kind: EventType) -> Iterator[tuple[str, str]]:
+    if kind.description:
+        yield "description", _text(kind.description)
+    if kind.transition:
+        yield "transition", _text(kind.transition)
+    if kind.accounts:
+        yield "accounts", _value(kind.accounts)
+    if kind.example != "{}":
+        yield "example", _block(kind.example)
+    if kind.schema is not None:
+        yield "schema", _block(kind.schema)
+    if kind.message != Wording():
+        yield "message", _inline(_changed(kind.message, Wording()))
+
+
+# -- TOML ------------------------------------------------------------------------------------------
+
+
+def _table(name: str, pairs: Iterator[tuple[str, str]]) -> str:
+    """Write a table; nothing where nothing is in it."""
+    lines = _lines(pairs)
+    return f"[{name}]\n{lines}" if lines else ""
+
+
+def _headed(name: str, pairs: Iterator[tuple[str, str]]) -> str:
+    return f"[{name}]\n{_lines(pairs)}".rstrip("\n")
+
+
+def _lines(pairs: Iterator[tuple[str, str]]) -> str:
+    return "\n".join(f"{key} = {value}" for key, value in pairs)
+
+
+def _value(value: Any) -> str:
+    """Write a value of an envelope. Tables are written within the line: their order stays."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return _inline((_key(name), _value(each)) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value)
+
+
+def _inline(pairs: Iterator[tuple[str, str]]) -> str:
+    inner = ", ".join(f"{key} = {value}" for key, value in pairs)
+    return f"{{ {inner} }}" if inner else "{}"
+
+
+def _span(span: Micros) -> str:
+    return _text(show_span(span))
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def _block(text: str) -> str:
+    """Write JSON over lines of its own, as it is, where TOML lets it."""
+    if "'''" in text or _ESCAPED.search(text.replace("\n", "")):
+        return _text(text)
+    return f"'''\n{text}\n'''"
+
+
+def _text(text: str) -> str:
+    return _quoted(str(text))
+
+
+def _quoted(text: str) -> str:
+    return '"' + _ESCAPED.sub(_escape, re.sub(r'(["\\])', r"\\\1", text)) + '"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    return _SHORT.get(found[0], f"\\u{ord(found[0]):04x}")
+
+
+_SHORT = {"\n": "\\n", "\t": "\\t"}
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+# What TOML does not take as it is, and what would not be seen or would turn the line around.
+_ESCAPED = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
