@@ -168,11 +168,12 @@ class Site:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str = "") -> AsyncIterator[Site]:
+async def running(folder: Path, url: str = "", public_url: str = "") -> AsyncIterator[Site]:
     """Run the application, on SQLite or on the database at ``url``; loopback may be sent to."""
     settings = Settings(
         database=url or str(folder / "web.db"),
         key_file=str(folder / "web.key"),
+        public_url=public_url,
         allow_network=("127.0.0.0/8",),
         chat_host=("127.0.0.1",),
         log_attempts=False,

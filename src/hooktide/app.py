@@ -171,6 +171,7 @@ class App:
             ),
             ready=self._unready,
             metrics_page=self._metrics_page,
+            stopping=self.stopping,
         )
 
     def _listen(self) -> None:

@@ -1,5 +1,6 @@
 """What the site is built from, and what each operation has at hand."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ class Deps:
 
     ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events,
     ``publish_door`` those of ``POST /v1/events``; ``ready`` gives the reasons for not being ready;
-    ``metrics_page`` is what Prometheus reads.
+    ``metrics_page`` is what Prometheus reads; ``stopping`` ends open streams.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class Deps:
     bin_routes: Sequence[Route]
     ready: Callable[[], Awaitable[list[str]]]
     metrics_page: Callable[[], Awaitable[bytes]]
+    stopping: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True)

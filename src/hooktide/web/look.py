@@ -32,6 +32,7 @@ _KINDS = {
     "bin.js": "text/javascript",
     "parts.css": "text/css",
     "live.js": "text/javascript",
+    "dashboard.css": "text/css",
     "docs.css": "text/css",
     "docs.js": "text/javascript",
 }

@@ -32,6 +32,7 @@ from hooktide.web.api import (
     webhooks,
 )
 from hooktide.web.bin_api import DOCUMENTS as BIN_DOCUMENTS
+from hooktide.web.dashboard.routes import dashboard_routes
 from hooktide.web.deps import Deps, make_services
 from hooktide.web.docs.pages import docs_routes
 from hooktide.web.look import static_routes
@@ -142,6 +143,7 @@ def _routes(deps: Deps) -> list[Route]:
     return [
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *deps.bin_routes,
+        *dashboard_routes(deps, services),
         *docs_routes(deps.store, deps.public_url, deps.url_policy),
         *static_routes(),
         explain_route,

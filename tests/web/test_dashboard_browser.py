@@ -1,0 +1,156 @@
+"""The dashboard in a real browser: fit for every look, and nothing runs that is not ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browserkit import Visit, browsing, visiting
+from dashkit import Filled, fill, make_hostile
+from playwright.async_api import Browser, expect
+from serverkit import KEY, Server, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Place:
+    """A filled server and a browser."""
+
+    server: Server
+    browser: Browser
+    filled: Filled
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    async with browsing() as browser, serving(folder) as server:
+        yield Place(server, browser, await fill(server.api))
+
+
+async def log_in(visit: Visit) -> None:
+    """Log in with the operator's key, as a person does."""
+    assert await visit.open("/dashboard/login") == 200
+    await visit.page.click("summary")
+    await visit.page.fill("#key", KEY)
+    await visit.page.click("text=Log in with the key")
+    await visit.page.wait_for_url("**/dashboard")
+
+
+def went_wrong(visit: Visit) -> list[str]:
+    """Return what should not have happened; a page that is left breaks its stream off."""
+    return [each for each in visit.wrong if not each.startswith("failed:") or "/live" not in each]
+
+
+def pages(filled: Filled) -> list[str]:
+    return [
+        "",
+        "/deliveries",
+        "/events",
+        f"/events/{filled.event}",
+        "/endpoints",
+        f"/endpoints/{filled.failing}",
+        "/accounts",
+        f"/accounts/{filled.account}",
+        f"/accounts/{filled.account}/endpoints",
+        "/projects",
+        "/projects/new",
+        "/projects/new?provider=defacto",
+        "/projects/invoice-maker",
+        "/projects/invoice-maker/file",
+        "/projects/invoice-maker/event-type?type=invoice.paid",
+        "/projects/invoice-maker/plan?plan=basic",
+        f"/publish?account={filled.account}&type=invoice.paid",
+        "/keys",
+        "/people",
+        "/changes",
+        "/storage",
+        "/search?q=acme",
+        "/you",
+    ]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
+    async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
+        await log_in(visit)
+        for path in pages(place.filled):
+            assert await visit.open(f"/dashboard{path}") == 200
+            assert await visit.serious() == [], path
+            assert not await visit.is_too_wide(), path
+            assert await visit.page.locator("[style], script:not([src])").count() == 0, path
+        assert went_wrong(visit) == []
+
+
+async def test_a_page_shows_by_itself_what_happens(place: Place) -> None:
+    async with visiting(place.browser, place.origin) as visit:
+        await log_in(visit)
+        await visit.open(f"/dashboard/events?account={place.filled.other}")
+        await expect(visit.page.locator("#live")).to_have_text("live")
+        made = {"account": place.filled.other, "type": "order.updated", "payload": {"id": 1}}
+        event = await place.server.api.post("/v1/events", {**made, "test": True})
+        await expect(visit.page.locator("#rows")).to_contain_text(event["id"])
+        assert went_wrong(visit) == []
+
+
+async def test_without_a_script_it_is_the_same_but_for_being_live(place: Place) -> None:
+    async with visiting(place.browser, place.origin, script=False) as visit:
+        await log_in(visit)
+        page = visit.page
+        await page.click("text=Deliveries")
+        await page.select_option("select[name=state]", "delivered")
+        await page.click("button:has-text('Filter')")
+        await page.locator(".log .what a").first.click()
+        await expect(page.locator("#drawer")).to_contain_text("Attempt 1")
+        await page.click("#drawer button:has-text('Send again')")
+        await expect(page.locator("main .note.good")).to_contain_text("on its way again")
+
+
+async def test_everything_is_reached_by_keyboard(place: Place) -> None:
+    async with visiting(place.browser, place.origin) as visit:
+        await log_in(visit)
+        await visit.open("/dashboard")
+        page = visit.page
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.textContent") == "Skip to the page"
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(place.filled.event)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/dashboard/events/{place.filled.event}")
+        assert went_wrong(visit) == []
+
+
+async def test_hostile_texts_are_shown_and_do_nothing(place: Place) -> None:
+    found = await make_hostile(place.server.api)
+    async with visiting(place.browser, place.origin) as visit:
+        await log_in(visit)
+        for path, says in found.items():
+            await until_it_says(visit, path, says)
+            assert "\u202e" not in await visit.page.content(), path
+            assert await visit.page.locator("main img, main svg[onload]").count() == 0
+            assert await visit.page.locator("a[href^='javascript:']").count() == 0
+        assert went_wrong(visit) == []
+
+
+async def until_it_says(visit: Visit, path: str, text: str) -> None:
+    """Open a page until it shows a text: what is counted is there after a moment."""
+    async with asyncio.timeout(60):
+        while True:
+            assert await visit.open(f"/dashboard{path}") == 200
+            await visit.page.evaluate(_OPEN_ALL)
+            filled_in = await visit.page.evaluate(_FILLED_IN)
+            if text in " ".join([await visit.page.inner_text("body"), *filled_in]):
+                return
+            await asyncio.sleep(0.2)
+
+
+_OPEN_ALL = "for (const each of document.querySelectorAll('details')) each.open = true"
+_FILLED_IN = "[...document.querySelectorAll('input, textarea, option')].map((each) => each.value)"

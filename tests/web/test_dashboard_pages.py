@@ -1,0 +1,464 @@
+"""What can be done on the dashboard: it is done as over the API, said, and written down."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dashkit import Fields, Seat, seat
+from webkit import OPERATOR, RECEIVER, Answer, Site, running
+
+from hooktide.dialects import read_shipped, shipped
+from hooktide.domain.ids import show
+from hooktide.domain.model import Role, Scope
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+async def owner(site: Site) -> Seat:
+    return await seat(site, Role.OWNER)
+
+
+def location(answer: Answer) -> str:
+    assert answer.status == 303, (answer.status, answer.body)
+    return answer.headers["location"]
+
+
+async def changes(site: Site) -> list[tuple[str, str, str]]:
+    """Return what is in the log of changes, newest first: who, what, of what."""
+    page = await site.app.store.list_changes(Scope(), None, 100)
+    return [(each.who, each.what, each.subject) for each in page.items]
+
+
+async def only(site: Site, path: str) -> Any:
+    [found] = (await site.operator.get(path)).ok()["items"]
+    return found
+
+
+# -- projects --------------------------------------------------------------------------------------
+
+
+async def test_the_first_visit_leads_to_the_first_project(owner: Seat) -> None:
+    assert "/dashboard/projects/new" in await owner.page("/dashboard")
+    html = await owner.page("/dashboard/projects/new")
+    assert all(f"?provider={name}" in html for name in shipped())
+
+
+@pytest.mark.parametrize("provider", shipped())
+async def test_a_project_is_made_from_each_provider_and_can_send_at_once(
+    site: Site, owner: Seat, provider: str
+) -> None:
+    await owner.page(f"/dashboard/projects/new?provider={provider}")
+    fields = {"provider": provider, "name": "my-product", "title": "My product"}
+    answer = await owner.post("/dashboard/projects/new", fields)
+    assert answer.status == 200
+    [key] = re.findall(r'<pre id="key"[^>]*>(htk_[^<]+)</pre>', answer.body.decode())
+    product = site.client(key)
+    (await product.post("/v1/accounts", {"reference": "acme"})).ok(201)
+    made = (await site.operator.get("/v1/projects/my-product")).ok()
+    assert made["title"] == "My product"
+    assert ("owner of all", "project.put", "my-product") in await changes(site)
+    assert "My product" in await owner.page("/dashboard/projects/my-product")
+
+
+async def test_a_name_that_is_taken_is_not_offered_and_not_taken_over(
+    site: Site, owner: Seat
+) -> None:
+    await site.account("defacto")
+    assert 'value="defacto-2"' in await owner.page("/dashboard/projects/new?provider=defacto")
+    fields = {"provider": "house-check", "name": "defacto"}
+    answer = await owner.post("/dashboard/projects/new", fields)
+    assert answer.status == 422
+    assert b"There is a project of this name" in answer.body
+
+
+async def test_a_projects_file_can_be_checked_before_it_is_saved(site: Site, owner: Seat) -> None:
+    await site.account("defacto")
+    path = "/dashboard/projects/defacto/file"
+    [text] = re.findall(r"<textarea[^>]*>\n(.*)</textarea>", await owner.page(path), re.DOTALL)
+    text = text.replace("&#34;", '"').replace("&#39;", "'")
+    checked = await owner.post(path, {"file": text, "check": "1"})
+    assert b"nothing would be different" in checked.body
+    longer = 'retention = "90d"\n' + text
+    checked = await owner.post(path, {"file": longer.replace("\n", "\r\n"), "check": "1"})
+    assert b"retention: 30d -&gt; 90d" in checked.body
+    assert location(await owner.post(path, {"file": text})).endswith("did=project.same")
+    assert location(await owner.post(path, {"file": longer})).endswith("did=project.changed")
+    assert "retention = &#34;90d&#34;" in await owner.page(path)
+
+
+async def test_what_is_wrong_with_a_file_is_said_with_its_line(site: Site, owner: Seat) -> None:
+    await site.account("defacto")
+    path = "/dashboard/projects/defacto/file"
+    answer = await owner.post(path, {"file": 'name = "defacto"\nretenton = "3d"\n'})
+    html = answer.body.decode()
+    assert answer.status == 422
+    assert "Line 2: retenton: there is no such key" in html
+    assert "2  retenton = &#34;3d&#34;" in html
+    assert "retenton" in re.findall(r"<textarea[^>]*>\n(.*)</textarea>", html, re.DOTALL)[0]
+
+
+async def test_a_project_is_removed_once_it_has_no_accounts_and_its_name_is_written(
+    site: Site, owner: Seat
+) -> None:
+    account = await site.account("defacto")
+    path = "/dashboard/projects/defacto/remove"
+    assert (await owner.post(path, {"sure": "defact"})).status == 422
+    assert (await owner.post(path, {"sure": "defacto"})).status == 409
+    removed = await owner.post(f"/dashboard/accounts/{account['id']}/remove", {"sure": "acme"})
+    assert location(removed) == "/dashboard/accounts?did=account.removed"
+    assert location(await owner.post(path, {"sure": "defacto"})).endswith("project.removed")
+
+
+TYPE = {
+    "name": "invoice.sent",
+    "description": "It was sent.",
+    "example": '{"id": "inv_1"}',
+    "schema": '{"type": "object", "required": ["id"]}',
+    "accounts": "acme\r\n\r\nother",
+    "message/text": "Sent: {payload.id}",
+    "message/fields": "id",
+}
+
+
+async def test_an_event_type_is_added_changed_and_removed(site: Site, owner: Seat) -> None:
+    await site.account()
+    base = "/dashboard/projects/invoice-maker/event-type"
+    assert location(await owner.post(base, TYPE)) == f"{base}?did=type.saved&type=invoice.sent"
+    html = await owner.page(f"{base}?type=invoice.sent")
+    assert "x-invoice-maker-signature" in html
+    changed = {**TYPE, "description": "Changed"}
+    location(await owner.post(f"{base}?type=invoice.sent", changed))
+    types = (await site.operator.get("/v1/event-types?project=invoice-maker")).ok()["items"]
+    [made] = [each for each in types if each["name"] == "invoice.sent"]
+    assert made["description"] == "Changed"
+    assert made["message"] == {"text": "Sent: {payload.id}", "link": "", "fields": ["id"]}
+    location(await owner.post(f"{base}/remove?type=invoice.sent"))
+    assert [each[1] for each in (await changes(site))[:3]] == [
+        "event_type.remove",
+        "event_type.put",
+        "event_type.put",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"example": "{"}, "example"),
+        ({"schema": '{"type": 7}'}, "schema"),
+        ({"schema": "no"}, "schema"),
+        ({"message/text": "{nothing}"}, "message/text"),
+        ({"name": "invoice.paid"}, "name"),
+    ],
+)
+async def test_what_is_wrong_with_an_event_type_is_said_at_its_field(
+    site: Site, owner: Seat, wrong: dict[str, str], field: str
+) -> None:
+    await site.account()
+    base = "/dashboard/projects/invoice-maker/event-type"
+    answer = await owner.post(base, {**TYPE, **wrong})
+    html = answer.body.decode()
+    assert answer.status == 422
+    assert f'id="{field}-fault"' in html
+    assert "It was sent." in html
+
+
+async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> None:
+    await site.account()
+    base = "/dashboard/projects/invoice-maker/plan"
+    plan = {"name": "big", "endpoints": "", "deliveries_per_hour": "9000", "retries": "3"}
+    location(await owner.post(base, {**plan, "timeout": "5s", "default": "1"}))
+    project = (await site.operator.get("/v1/projects/invoice-maker")).ok()
+    assert project["default_plan"] == "big"
+    assert project["plans"][-1] == {
+        "name": "big",
+        "endpoints": None,
+        "deliveries_per_hour": 9000,
+        "retries": 3,
+        "timeout_seconds": 5.0,
+    }
+    for wrong, field in (({"retries": "x"}, "retries"), ({"timeout": "long"}, "timeout")):
+        answer = await owner.post(f"{base}?plan=big", {**plan, "timeout": "5s", **wrong})
+        assert f'id="{field}-fault"' in answer.body.decode()
+    assert (await owner.post(f"{base}/remove?plan=basic")).status == 409
+    assert (await owner.post(f"{base}/remove?plan=big")).status == 422
+    location(await owner.post(f"{base}/remove?plan=pro"))
+
+
+# -- accounts and endpoints ------------------------------------------------------------------------
+
+
+async def test_an_account_is_added_found_and_put_on_another_plan(site: Site, owner: Seat) -> None:
+    await site.account()
+    fields = {"project": "invoice-maker", "reference": "customer-7", "name": "Seven"}
+    path = location(await owner.post("/dashboard/accounts", fields)).partition("?")[0]
+    assert "customer-7" in await owner.page("/dashboard/accounts?q=SEV")
+    assert "customer-7" not in await owner.page("/dashboard/accounts?q=acme")
+    location(await owner.post(f"{path}/change", {"name": "Seven", "plan": "pro"}))
+    assert (await site.operator.get("/v1/accounts/customer-7")).ok()["plan"] == "pro"
+    assert (await owner.post(f"{path}/change", {"name": "", "plan": "none"})).status == 422
+    assert [each[1] for each in (await changes(site))[:2]] == ["account.change", "account.add"]
+    again = await owner.post("/dashboard/accounts", fields)
+    assert again.status == 409
+    assert b'value="customer-7"' in again.body
+
+
+async def test_an_endpoint_is_added_with_its_secret_shown_once(site: Site, owner: Seat) -> None:
+    account = await site.account()
+    path = f"/dashboard/accounts/{account['id']}/endpoints"
+    fields: Fields = {
+        "url": RECEIVER,
+        "event_types": ["invoice.paid"],
+        "patterns": "quotation.*, invoice.paid",
+    }
+    answer = await owner.post(path, fields)
+    assert answer.status == 200
+    assert re.search(r'<pre id="secret"[^>]*>[0-9a-f]{64}</pre>', answer.body.decode())
+    made = await only(site, "/v1/endpoints")
+    assert made["event_types"] == ["invoice.paid", "quotation.*"]
+    wrongs: list[tuple[Fields, str]] = [
+        ({"url": "ftp://example.com"}, "url"),
+        ({"event_types": [], "patterns": ""}, "event_types"),
+        ({"patterns": "nothing.*"}, "event_types"),
+    ]
+    for wrong, field in wrongs:
+        refused = await owner.post(path, {**fields, **wrong})
+        assert refused.status == 422
+        assert f'id="{field}-fault"' in refused.body.decode()
+
+
+async def test_a_chat_is_added_and_shown_without_what_lets_one_post(
+    site: Site, owner: Seat
+) -> None:
+    account = await site.account()
+    url = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
+    fields: Fields = {"url": url, "event_types": ["invoice.paid"]}
+    path = f"/dashboard/accounts/{account['id']}/endpoints"
+    html = await owner.page(location(await owner.post(path, fields)))
+    assert ">slack<" in html
+    assert "XXXXXXXX" not in html
+    made = await only(site, "/v1/endpoints")
+    kept = {"url": made["url"], "event_types": ["invoice.paid"], "name": "Sales"}
+    location(await owner.post(f"/dashboard/endpoints/{made['id']}/change", kept))
+    assert (await only(site, "/v1/endpoints"))["name"] == "Sales"
+
+
+async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_removed(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    endpoint = await site.endpoint()
+    path = f"/dashboard/endpoints/{endpoint['id']}"
+    tested = await owner.post(f"{path}/test", {"type": "invoice.paid"})
+    assert b"The test was not delivered" in tested.body
+    location(await owner.post(f"{path}/disable"))
+    assert b"endpoint is disabled" in (await owner.post(f"{path}/test")).body
+    location(await owner.post(f"{path}/enable"))
+    rotated = await owner.post(f"{path}/rotate")
+    assert b"The old one has stopped signing" in rotated.body
+    fields: Fields = {"url": RECEIVER + "/2", "event_types": ["invoice.paid"], "name": "Live"}
+    location(await owner.post(f"{path}/change", fields))
+    made = await only(site, "/v1/endpoints")
+    assert (made["url"], made["name"]) == (RECEIVER + "/2", "Live")
+    assert (await owner.post(f"{path}/remove", {"sure": "yes"})).status == 422
+    location(await owner.post(f"{path}/remove", {"sure": "remove"}))
+    assert [each[1] for each in (await changes(site))[:6]] == [
+        "endpoint.remove",
+        "endpoint.change",
+        "endpoint.rotate",
+        "endpoint.enable",
+        "endpoint.disable",
+        "endpoint.test",
+    ]
+
+
+async def test_a_replay_is_counted_before_it_is_begun(site: Site, owner: Seat) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    endpoint = await site.endpoint()
+    path = f"/dashboard/endpoints/{endpoint['id']}"
+    fields = {"what": "missed", "since": "7d"}
+    counted = await owner.post(f"{path}/replay", fields)
+    assert b"Send 1 event<" in counted.body
+    assert b'<option value="missed" selected>' in counted.body
+    assert b'<option value="7d" selected>' in counted.body
+    assert (await site.operator.get(f"/v1/endpoints/{endpoint['id']}/replays")).ok()["items"] == []
+    location(await owner.post(f"{path}/replay", {**fields, "begin": "1"}))
+    begun = await only(site, f"/v1/endpoints/{endpoint['id']}/replays")
+    assert begun["count"]["events"] == 1
+    location(await owner.post(f"/dashboard/replays/{begun['id']}/cancel"))
+    assert (await owner.post(f"{path}/replay", {"what": "all", "since": "1d"})).status == 422
+
+
+# -- events and deliveries -------------------------------------------------------------------------
+
+
+async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -> None:
+    account = await site.account("defacto")
+    await site.endpoint()
+    path = f"/dashboard/publish?account={account['id']}&type=Invoice.SUBMITTED"
+    html = await owner.page(path)
+    assert "a18d5057-0092-4555-b865-7ade03c3ac9b" in html
+    assert 'value="SUBMIT"' in html
+    wrong = await owner.post(path, {"payload": "{", "transition": "SUBMIT"})
+    assert wrong.status in (400, 422)
+    fields = {"payload": '{"id": "a-1",\r\n "n": 1.10}', "transition": "SUBMIT"}
+    shown = location(await owner.post(path, fields))
+    html = await owner.page(shown)
+    assert "on their way" in html
+    assert "&#34;n&#34;: 1.10" in html
+    event = await only(site, "/v1/events")
+    kept = (await site.operator.get(f"/v1/events/{event['id']}")).body
+    assert b'{"id": "a-1",\n "n": 1.10}' in kept
+    assert (await changes(site))[0][1:] == ("event.publish", event["id"])
+
+
+async def test_a_delivery_is_opened_and_sent_again(site: Site, owner: Seat) -> None:
+    await site.account()
+    await site.endpoint()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    delivery = await only(site, "/v1/deliveries")
+    assert delivery["id"] in await owner.page("/dashboard/deliveries")
+    html = await owner.page(f"/dashboard/deliveries?delivery={delivery['id']}")
+    assert 'id="drawer"' in html
+    assert "inv_1" in html
+    again = await owner.post(f"/dashboard/deliveries/{delivery['id']}/resend")
+    assert location(again).startswith("/dashboard/deliveries?did=delivery.resent&delivery=dlv_")
+    assert (await owner.get("/dashboard/deliveries?delivery=dlv_0000000000000001")).status == 404
+
+
+async def test_an_event_is_sent_to_an_endpoint_that_came_later(site: Site, owner: Seat) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
+    endpoint = await site.endpoint()
+    assert endpoint["id"] in await owner.page(f"/dashboard/events/{number}")
+    sent = await owner.post(f"/dashboard/events/{number}/replay", {"endpoint": endpoint["id"]})
+    assert location(sent) == f"/dashboard/endpoints/{endpoint['id']}?did=replay.begun"
+    begun = await only(site, f"/v1/endpoints/{endpoint['id']}/replays")
+    assert (begun["what"], begun["event"]) == ("event", number)
+
+
+@pytest.mark.parametrize("prefix", ["acc", "ep", "evt", "dlv", "prj", "key"])
+async def test_every_id_leads_to_what_it_is(site: Site, owner: Seat, prefix: str) -> None:
+    account = await site.account()
+    await site.endpoint()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    project = (await site.operator.get("/v1/projects/invoice-maker")).ok()
+    lists = {"ep": "endpoints", "evt": "events", "dlv": "deliveries", "key": "keys"}
+    found = {"acc": account["id"], "prj": project["id"]}
+    wanted = found.get(prefix) or (await only(site, f"/v1/{lists[prefix]}"))["id"]
+    shown = location(await owner.get(f"/dashboard/search?q=+{wanted}+"))
+    assert "Nothing that you may see" not in await owner.page(shown)
+
+
+# -- keys and people -------------------------------------------------------------------------------
+
+
+async def test_keys_are_made_shown_once_and_revoked(site: Site, owner: Seat) -> None:
+    await site.account()
+    fields = {"scope": "account", "name": "ci", "project": "invoice-maker", "account": "acme"}
+    answer = await owner.post("/dashboard/keys", fields)
+    [text] = re.findall(r'<pre id="key"[^>]*>(htk_[^<]+)</pre>', answer.body.decode())
+    key = site.client(text)
+    assert (await key.get("/v1/endpoints")).status == 200
+    assert text not in await owner.page("/dashboard/keys")
+    made = (await site.operator.get("/v1/keys")).ok()["items"][0]
+    location(await owner.post(f"/dashboard/keys/{made['id']}/revoke"))
+    assert (await key.get("/v1/endpoints")).status == 401
+    assert (await owner.post("/dashboard/keys", {**fields, "name": ""})).status == 422
+    assert (await owner.post("/dashboard/keys", {**fields, "scope": "all"})).status == 422
+
+
+async def test_people_are_added_with_a_link_given_another_role_and_removed(
+    site: Site, owner: Seat
+) -> None:
+    answer = await owner.post("/dashboard/people", {"name": "Ann", "role": "viewer"})
+    [link] = re.findall(r"http://[^<]+/dashboard/login/([\w-]+)", answer.body.decode())
+    ann = Seat(owner.client)
+    location(await ann.post(f"/dashboard/login/{link}"))
+    assert (await ann.get("/dashboard/people")).status == 403
+    path = f"/dashboard/people/{show('usr', (await site.app.store.find_person('ann')).id)}"
+    location(await owner.post(f"{path}/role", {"role": "owner"}))
+    assert (await ann.get("/dashboard/people")).status == 200
+    assert b"/dashboard/login/" in (await owner.post(f"{path}/link")).body
+    location(await owner.post(f"{path}/remove"))
+    assert (await ann.get("/dashboard")).status == 303
+    assert [each[1] for each in (await changes(site))[:5]] == [
+        "person.remove",
+        "person.link",
+        "person.role",
+        "person.login",
+        "person.add",
+    ]
+
+
+async def test_the_last_owner_cannot_be_removed(site: Site, owner: Seat) -> None:
+    mine = await site.app.store.find_person("owner of all")
+    for each in await site.app.store.list_people():
+        if each.id != mine.id:
+            location(await owner.post(f"/dashboard/people/{show('usr', each.id)}/remove"))
+    for act, fields in (("remove", {}), ("role", {"role": "viewer"})):
+        answer = await owner.post(f"/dashboard/people/{show('usr', mine.id)}/{act}", fields)
+        assert answer.status == 409
+        assert b"Nobody would be left who owns all projects" in answer.body
+
+
+async def test_addresses_that_are_no_pages_lead_somewhere(site: Site, owner: Seat) -> None:
+    assert location(await owner.get("/dashboard/")) == "/dashboard"
+    assert "There is no such page." in await owner.page("/dashboard/nonsense", 404)
+    refused = await owner.get("/dashboard/endpoints/ep_1111111111111111/disable")
+    assert location(refused) == "/dashboard/endpoints/ep_1111111111111111"
+    assert (await owner.post("/dashboard/storage")).status == 405
+
+
+# -- the numbers -----------------------------------------------------------------------------------
+
+
+async def test_the_overview_counts_what_happens(site: Site, owner: Seat) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    for _ in range(3):
+        (await site.operator.post("/v1/events", event)).ok(202)
+    await site.app.tally.flush()
+    for span in ("hour", "day", "week", "nonsense"):
+        html = await owner.page(f"/dashboard?range={span}")
+        assert '<p class="big">3</p>' in html
+        assert ": 3 accepted; at most 3 in " in html
+
+
+async def test_the_overview_says_what_waits(site: Site, owner: Seat) -> None:
+    text = read_shipped("invoice-maker").replace("_hour = 100", "_hour = 1")
+    (await site.operator.apply("invoice-maker", text)).ok()
+    given = {"project": "invoice-maker", "reference": "acme"}
+    (await site.operator.post("/v1/accounts", given)).ok(201)
+    await site.endpoint()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    for _ in range(3):
+        (await site.operator.post("/v1/events", event)).ok(202)
+    for who in (owner, await seat(site, Role.VIEWER, "invoice-maker")):
+        html = await who.page("/dashboard")
+        assert '<h2>Held</h2><p class="big">2</p>' in html
+
+
+async def test_storage_says_what_is_kept(site: Site, owner: Seat) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    html = await owner.page("/dashboard/storage")
+    assert re.search(r'data-head="Events" class="number">1<', html)
+
+
+async def test_a_key_says_which_it_was_in_the_log_of_changes(site: Site) -> None:
+    browser = Seat(site.client(""))
+    await browser.post("/dashboard/login", {"key": OPERATOR})
+    assert (await changes(site))[0][0].startswith("key …")
