@@ -1,16 +1,21 @@
-"""The command line: ``hooktide serve``, ``apply``, ``providers``, ``demo``."""
+"""The command line: ``hooktide serve``, ``apply``, ``providers``, ``demo``, ``completions``.
+
+What whoever sends and receives webhooks uses is in ``commands``.
+"""
 
 import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.config import Env
 
 from hooktide import __version__
 from hooktide.app import open_store
+from hooktide.commands import COMMANDS
+from hooktide.commands.asking import told
 from hooktide.database_cli import audit, backup, migrate, move, sizes
 from hooktide.demo import run as run_demo
 from hooktide.demo.api import ApiError, operator_api
@@ -135,14 +140,27 @@ def demo(*, once: bool = False, port: int = 8080) -> None:
     sys.exit(run_demo(once=once, port=port))
 
 
+@app.command
+def completions(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print the completions of a shell: eval "$(hooktide completions bash)"."""
+    print(app.generate_completion(shell=shell))
+
+
 for _command in (audit, backup, migrate, move, sizes):
     app.command(_command)
+for _name, _command in COMMANDS.items():
+    app.command(_command, name=_name, config=())  # the environment names a server, not an event
 
 
 def main() -> None:
     """Run the command line; an error is one line that says what to do."""
     try:
-        app()
+        app(sys.argv[1:])
     except (HooktideError, ApiError) as error:
-        print(f"hooktide: {error}", file=sys.stderr)
+        print(f"hooktide: {told(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read it has enough, like head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

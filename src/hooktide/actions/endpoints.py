@@ -96,9 +96,15 @@ class Endpoints:
         self._try_now = try_now
 
     async def add(
-        self, scope: Scope, account_text: str | None, wanted: Wanted
+        self,
+        scope: Scope,
+        account_text: str | None,
+        wanted: Wanted,
+        given: Secret | None = None,
     ) -> tuple[Endpoint, Secret]:
-        """Add an endpoint to an account (the key's own where none is named), with a new secret.
+        """Add an endpoint to an account (the key's own where none is named).
+
+        ``given`` is the secret that its receiver has already; None: it gets a new one.
 
         :raises InvalidError: something about it cannot be used.
         :raises RefusedError: the account is not offered webhooks.
@@ -117,7 +123,7 @@ class Endpoints:
             changed_at=now,
             **checked,
         )
-        secret, limit = _make_secret(), plan_of(project, account.plan).endpoints
+        secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints
         return await self._store.add_endpoint(new, secret, limit, now), secret
 
     async def _account(self, scope: Scope, text: str | None) -> Account:

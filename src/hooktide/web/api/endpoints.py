@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import msgspec
 
 from hooktide.actions.endpoints import LONGEST_DESCRIPTION, LONGEST_NAME, MASK, Wanted
+from hooktide.domain.errors import RefusedError
 from hooktide.domain.ids import read, show
-from hooktide.domain.model import Endpoint, EndpointKind, Secret
-from hooktide.domain.signing import whsec
+from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Secret
+from hooktide.domain.signing import read_secret, whsec
 from hooktide.domain.times import show_time
 from hooktide.web.api.deliveries import DeliveryOut, delivery_shown
 from hooktide.web.api.shapes import AccountName, Instant, instant
@@ -35,6 +36,14 @@ Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
 Headers = Annotated[
     dict[str, str], msgspec.Meta(description="Headers of its own; their values are not shown.")
 ]
+GivenSecret = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=256,
+        description="The secret that the receiver has already, when it comes from another sender: "
+        "its text or `whsec_...`. Default: a new one. Not with an account's key.",
+    ),
+]
 
 
 class EndpointIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,6 +56,7 @@ class EndpointIn(msgspec.Struct, forbid_unknown_fields=True):
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
+    secret: GivenSecret | None = None
 
 
 class EndpointChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -133,11 +143,16 @@ _FIELD_RULES = (
         "ambiguous_account",
         "webhooks_not_offered",
         "plan_limit_reached",
+        "forbidden",
         *_FIELD_RULES,
     ),
 )
 async def add_endpoint(call: Call, body: EndpointIn) -> EndpointMade:
     """Add an endpoint; the answer shows its secret, this once."""
+    if body.secret is not None and call.key.scope is KeyScope.ACCOUNT:
+        raise RefusedError(
+            "forbidden", "an account's key cannot choose a secret; leave it out", status=403
+        )
     wanted = Wanted(
         url=body.url,
         event_types=tuple(body.event_types),
@@ -146,7 +161,8 @@ async def add_endpoint(call: Call, body: EndpointIn) -> EndpointMade:
         description=body.description,
         headers=body.headers,
     )
-    made, secret = await call.services.endpoints.add(call.scope, body.account, wanted)
+    given = None if body.secret is None else read_secret(body.secret)
+    made, secret = await call.services.endpoints.add(call.scope, body.account, wanted, given)
     return EndpointMade(**endpoint_fields(made), secret=secret_shown(secret))
 
 

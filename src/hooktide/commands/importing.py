@@ -1,0 +1,248 @@
+"""``hooktide import``: endpoints from another sender, with their secrets, so that nobody notices.
+
+First everything is read and checked, then, unless it is a dry run, added one by one. What is there
+already, by account and URL, is left as it is: so it may be run again, after an error or every day
+until the last customer has moved.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from hooktide.client import Client, NotFoundError, ProblemError
+from hooktide.commands.asking import DEFAULTS, Options
+from hooktide.commands.foreign import (
+    CONVOY,
+    SVIX,
+    Found,
+    Source,
+    from_convoy,
+    from_csv,
+    from_svix,
+)
+from hooktide.commands.showing import line_of, note, print_json, print_rows
+from hooktide.domain.address import UrlPolicy, check_url
+from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.project import wants
+from hooktide.domain.signing import read_secret
+
+
+def import_endpoints(  # noqa: PLR0913  # a parameter an option
+    source: Literal["svix", "convoy", "csv"],
+    file: str = "",
+    *,
+    project: str,
+    source_url: str = "",
+    source_token: Annotated[
+        str, Parameter(env_var="HOOKTIDE_SOURCE_TOKEN", show_default=False)
+    ] = "",
+    source_project: str = "",
+    account: str = "",
+    plan: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    asking: Options = DEFAULTS,
+) -> None:
+    """Add endpoints that another sender has, with their secrets.
+
+    What is there already, by account and URL, stays as it is, so this may be run again. Exits with
+    1 when something could not be added; the rest is.
+
+    Parameters
+    ----------
+    source
+        Where from.
+    file
+        For csv: the file. Its first line names the columns: account, url, secret, and as you like
+        account_name, event_types (with spaces between), name, description, enabled.
+    project
+        The project that they go to; accounts that it has not are added.
+    source_url
+        The other sender's API. [https://api.svix.com, or https://us.getconvoy.cloud]
+    source_token
+        A token for it. Better in the environment: HOOKTIDE_SOURCE_TOKEN.
+    source_project
+        For convoy: the id of the project there.
+    account
+        Whose endpoints those are that name no account.
+    plan
+        The plan of accounts that are added. Default: the project's.
+    dry_run
+        Only say what would be done.
+    """
+    found = list(_read(source, file, source_url, source_token, source_project))
+    with asking.client() as client:
+        adding = Adding(client, project, plan, account, dry_run)
+        results = [adding.add(each) for each in found]
+    _print(results, asking.json)
+    note(_summary(results, dry_run))
+    if any(result.what == "refused" for result in results):
+        sys.exit(1)
+
+
+def _read(source: str, file: str, url: str, token: str, project: str) -> Iterator[Found]:
+    if source == "csv":
+        if not file:
+            raise ConfigError("give the file: hooktide import csv endpoints.csv", key="file")
+        yield from from_csv(file)
+        return
+    if not token:
+        raise ConfigError(f"give a token of {source}: HOOKTIDE_SOURCE_TOKEN", key="source-token")
+    if source == "convoy" and not project:
+        raise ConfigError("give the id of the project at Convoy", key="source-project")
+    with closing(Source(url or (SVIX if source == "svix" else CONVOY), token)) as there:
+        yield from from_svix(there) if source == "svix" else from_convoy(there, project)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one endpoint: ``added``, ``there already`` or ``refused``, and why."""
+
+    found: Found
+    account: str
+    what: str
+    endpoint: str = ""
+    why: str = ""
+
+
+class Adding:
+    """Adds endpoints to accounts of a project, and remembers what is there."""
+
+    def __init__(
+        self, client: Client, project: str, plan: str | None, account: str, dry_run: bool
+    ) -> None:
+        self._client = client
+        self._project = project
+        self._plan = plan
+        self._account = account
+        self._dry_run = dry_run
+        self._types = [each.name for each in client.event_types.list(project=project)]
+        self._urls: dict[str, dict[str, str]] = {}
+
+    def add(self, found: Found) -> Result:
+        """Add an endpoint, unless it is there."""
+        account = found.account or self._account
+        try:
+            if wrong := self._wrong(found, account):
+                return Result(found, account, "refused", why=wrong)
+            there = self._there(account, found.account_name)
+            if found.url in there:
+                return Result(found, account, "there already", there[found.url])
+            made = "" if self._dry_run else self._added(found, account)
+        except ProblemError as error:
+            return Result(found, account, "refused", why=str(error))
+        there[found.url] = made
+        return Result(found, account, "added", made, _doubt(found) if self._dry_run else "")
+
+    def _wrong(self, found: Found, account: str) -> str:
+        if not account:
+            return "it names no account: say whose these are with --account"
+        if not found.url:
+            return "it has no URL"
+        if not found.secret:
+            return "its secret is missing, and a new one would not be its receiver's"
+        try:
+            read_secret(found.secret)
+        except InvalidError as error:
+            return error.detail
+        unknown = [each for each in found.event_types if not self._is_known(each)]
+        return f"{self._project} has no event type {', '.join(unknown)}" if unknown else ""
+
+    def _is_known(self, pattern: str) -> bool:
+        return any(wants((pattern,), name) for name in self._types)
+
+    def _there(self, account: str, name: str) -> dict[str, str]:
+        """Return an account's endpoints by their URLs; one that is not there is added."""
+        if account not in self._urls:
+            self._urls[account] = self._known(account, name)
+        return self._urls[account]
+
+    def _known(self, account: str, name: str) -> dict[str, str]:
+        try:
+            known = self._client.accounts.get(account)
+        except NotFoundError:
+            if not self._dry_run:
+                self._client.accounts.add(
+                    account, project=self._project, name=name[:200], plan=self._plan
+                )
+            return {}
+        if known.project != self._project:
+            raise ConfigError(
+                f"{account} is an account of {known.project}, not of {self._project}", key="project"
+            )
+        return {each.url: each.id for each in self._client.endpoints.list(account=account)}
+
+    def _added(self, found: Found, account: str) -> str:
+        made = self._client.endpoints.add(
+            found.url,
+            found.event_types,
+            account=account,
+            kind="webhook",
+            name=found.name,
+            description=found.description[:1000],
+            headers=dict(found.headers),
+            secret=found.secret,
+        )
+        if not found.enabled:
+            self._client.endpoints.disable(made.id)
+        return made.id
+
+
+def _doubt(found: Found) -> str:
+    """Say what a server of the usual settings would have against a URL; this one may differ."""
+    try:
+        check_url(found.url, UrlPolicy())
+    except InvalidError as error:
+        return f"the server may refuse its URL: {error.detail}"
+    return ""
+
+
+def _print(results: Iterable[Result], as_json: bool) -> None:
+    if as_json:
+        for each in results:
+            print_json(_json(each))
+        return
+    rows = [
+        (
+            each.found.where,
+            line_of(each.account),
+            line_of(each.found.url),
+            Text(_what(each), style=_STYLES[each.what]),
+            line_of("; ".join(filter(None, [each.why, *each.found.notes]))),
+        )
+        for each in results
+    ]
+    print_rows(("from", "account", "url", "what", "notes"), rows)
+
+
+_STYLES = {"added": "green", "there already": "dim", "refused": "red"}
+
+
+def _what(result: Result) -> str:
+    return "added, disabled" if result.what == "added" and not result.found.enabled else result.what
+
+
+def _json(result: Result) -> dict[str, object]:
+    """Return what is known of a result; never a secret."""
+    return {
+        "from": result.found.where,
+        "account": result.account,
+        "url": result.found.url,
+        "event_types": result.found.event_types,
+        "enabled": result.found.enabled,
+        "what": result.what,
+        "endpoint": result.endpoint or None,
+        "why": result.why,
+        "notes": result.found.notes,
+    }
+
+
+def _summary(results: list[Result], dry_run: bool) -> str:
+    counts = [f"{sum(r.what == what for r in results)} {what}" for what in _STYLES]
+    return f"{len(results)} endpoints: {', '.join(counts)}" + (
+        ". Nothing was changed: it was a dry run." if dry_run else ""
+    )

@@ -1,0 +1,240 @@
+"""The clients and a real server: the whole API, page by page, and every kind of refusal."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from clientkit import Place
+
+from hooktide import AsyncClient, Client
+from hooktide.client import (
+    ConflictError,
+    InvalidError,
+    LimitError,
+    NewEvent,
+    NotFoundError,
+    Patience,
+    UnauthorizedError,
+    UnreachableError,
+    json_of,
+)
+from hooktide.client.shapes import Step
+from hooktide.dialects import read_shipped
+from hooktide.verify import Verifier
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def settled(client: AsyncClient, event: str) -> None:
+    async with asyncio.timeout(60):
+        while [each async for each in client.deliveries.list(event=event, state="pending")]:
+            await asyncio.sleep(0.02)
+
+
+async def test_an_event_on_its_way_from_the_client_to_a_receiver_and_back(place: Place) -> None:
+    async with AsyncClient(place.url, place.key) as client:
+        kept = await client.bins.add([Step(status=202, body="thanks\n")])
+        hook = await client.endpoints.add(kept.url, ["invoice.*"], account="acme", name="mine")
+        sent = await client.publish("acme", "invoice.paid", {"id": "x", "total": Decimal("1.10")})
+        await settled(client, sent.id)
+        [request] = [each async for each in client.bins.requests(kept.id)]
+        body = await client.bins.body(kept.id, request.id)
+        found = Verifier("invoice-maker", hook.secret.text).verify(body, request.headers)
+        assert (found.event_id, request.signature.verdict) == (sent.id, "valid")
+        [delivery] = [each async for each in client.deliveries.list(event=sent.id)]
+        assert (delivery.endpoint, delivery.state) == (hook.id, "delivered")
+        [attempt] = await client.deliveries.attempts(delivery.id)
+        assert (attempt.status, attempt.response_body) == (202, "thanks\n")
+
+
+async def test_the_whole_api_answers_in_the_clients_shapes(place: Place) -> None:
+    async with AsyncClient(place.url, place.key) as client:
+        await _projects(client)
+        await _accounts_and_keys(client)
+        await _people(client)
+        await _endpoints(client)
+        await _events(client)
+        await _bins(client)
+        await _webhooks(client, place)
+
+
+async def _projects(client: AsyncClient) -> None:
+    applied = await client.projects.apply("invoice-ahoy", read_shipped("invoice-ahoy"))
+    assert applied.changes[0] == "project added"
+    assert "invoice-ahoy" in [each.name for each in await client.projects.list()]
+    assert (await client.projects.get("invoice-maker")).plans[0].timeout_seconds == 10.0
+    made = await client.event_types.put("a.b", project="invoice-ahoy", example={"n": 1})
+    assert json_of(made.example) == {"n": 1}
+    listed = await client.event_types.list(project="invoice-ahoy")
+    assert "a.b" in [each.name for each in listed]
+    assert (await client.event_types.get("a.b", project="invoice-ahoy")).name == "a.b"
+    await client.event_types.remove("a.b", project="invoice-ahoy")
+    await client.projects.remove("invoice-ahoy")
+    assert {each.project for each in await client.sizes()} >= {"invoice-maker"}
+
+
+async def _accounts_and_keys(client: AsyncClient) -> None:
+    added = await client.accounts.add("other", project="invoice-maker", name="Other")
+    assert (await client.accounts.change("other", plan="pro")).name == "Other"
+    assert (await client.accounts.get(added.id)).plan == "pro"
+    assert added.id in [each.id async for each in client.accounts.list(project="invoice-maker")]
+    key = await client.keys.add("account", "k", account="other")
+    assert key.key not in repr(key)
+    await client.keys.revoke(key.id)
+    [listed] = [each async for each in client.keys.list() if each.id == key.id]
+    assert listed.revoked_at is not None
+    await client.accounts.remove("other")
+
+
+async def _people(client: AsyncClient) -> None:
+    ann = await client.people.add("ann", "viewer", project="invoice-maker")
+    assert (ann.project, ann.has_password) == ("invoice-maker", False)
+    changed = await client.people.change(ann.id, role="member", project=None)
+    assert (changed.role, changed.project) == ("member", None)
+    link = await client.people.login_link(ann.id)
+    assert link.url not in repr(link)
+    assert (await client.people.get(ann.id)).name == "ann"
+    assert "ann" in [each.name for each in await client.people.list()]
+    await client.people.remove(ann.id)
+    changes = [each.what async for each in client.changes(subject=ann.id)]
+    assert len(changes) >= 3
+
+
+async def _endpoints(client: AsyncClient) -> None:
+    kept = await client.bins.add()
+    hook = await client.endpoints.add(
+        kept.url, ["*"], account="acme", headers={"X-A": "1"}, description="d"
+    )
+    assert hook.secret.text not in repr(hook)
+    changed = await client.endpoints.change(hook.id, name="n", headers={})
+    assert (changed.name, changed.headers, changed.description) == ("n", {}, "d")
+    assert (await client.endpoints.get(hook.id)).created_at.tzinfo is not None
+    assert hook.id in [each.id async for each in client.endpoints.list(account="acme")]
+    tested = await client.endpoints.test(hook.id, event_type="invoice.paid")
+    assert (tested.status, tested.response_status) == ("delivered", 200)
+    assert [each.origin async for each in client.endpoints.deliveries(hook.id)] == ["test"]
+    assert (await client.endpoints.rotate(hook.id)).secret != hook.secret
+    assert not (await client.endpoints.disable(hook.id)).enabled
+    assert (await client.endpoints.enable(hook.id)).enabled
+    await client.endpoints.remove(hook.id)
+
+
+async def _events(client: AsyncClient) -> None:
+    kept = await client.bins.add()
+    hook = await client.endpoints.add(kept.url, ["*"], account="acme")
+    occurred = datetime.now(UTC) - timedelta(days=1)
+    exact = b'{"total": 1.10, "a": 1}'
+    sent = await client.publish("acme", "invoice.paid", exact, occurred_at=occurred)
+    whole = await client.events.get(sent.id)
+    assert bytes(whole.payload) == exact
+    assert whole.occurred_at == occurred
+    await settled(client, sent.id)
+    [delivery] = [
+        each async for each in client.deliveries.list(event=sent.id, endpoint=hook.id, limit=1)
+    ]
+    assert (await client.deliveries.get(delivery.id)).state == "delivered"
+    again = await client.deliveries.resend(delivery.id)
+    assert again.origin == "resend"
+    since = datetime.now(UTC) - timedelta(hours=1)
+    assert (await client.replays.count(hook.id, "failed", since=since)).events == 0
+    replay = await client.replays.start(hook.id, "event", event=sent.id)
+    assert (await client.replays.get(replay.id)).what == "event"
+    assert [each.id async for each in client.replays.list(hook.id)] == [replay.id]
+    assert (await client.replays.cancel(replay.id)).state in {"done", "cancelled"}
+    await client.endpoints.remove(hook.id)
+
+
+async def _bins(client: AsyncClient) -> None:
+    made = await client.bins.add(ttl_seconds=60)
+    assert (await client.bins.get(made.id)).script == []
+    changed = await client.bins.change(made.id, [Step(status=503, headers={"Retry-After": "1"})])
+    assert changed.script[0].headers == {"Retry-After": "1"}
+    await client.bins.clear(made.id)
+    await client.bins.remove(made.id)
+    with pytest.raises(NotFoundError):
+        await client.bins.request(made.id, "req_0000000000000001")
+
+
+async def _webhooks(client: AsyncClient, place: Place) -> None:
+    key = await client.keys.add("account", "customer", account="acme")
+    async with AsyncClient(place.url, key.key) as customer:
+        made = await customer.webhooks.add({"url": "http://127.0.0.1:65000/", "event_types": ["*"]})
+        assert (await customer.webhooks.get(made["id"]))["enabled"] is True
+        await customer.webhooks.change(made["id"], {"enabled": False})
+        assert [each["enabled"] async for each in customer.webhooks.list(limit=1)] == [False]
+        await customer.webhooks.remove(made["id"])
+
+
+def new_events(count: int, **more: Any) -> list[NewEvent]:
+    return [
+        NewEvent(account="acme", type="invoice.paid", payload={"n": n}, **more)
+        for n in range(count)
+    ]
+
+
+async def test_many_events_are_published_in_order_and_listed_page_by_page(place: Place) -> None:
+    async with AsyncClient(place.url, place.key) as client:
+        events = new_events(230)
+        events[7] = NewEvent(account="acme", type="no.such", payload={})
+        told = [each async for each in client.events.publish_many(events)]
+        assert [each.event for each in told] == events
+        assert [n for n, each in enumerate(told) if not each.accepted] == [7]
+        assert told[7].problem is not None
+        assert told[7].problem.type == "/problems/unknown_event_type"
+        again = [each async for each in client.events.publish_many(events)]
+        assert [each.id for each in again] == [each.id for each in told]
+        newest = [each.id for each in told if each.accepted][::-1]
+        listed = [each.id async for each in client.events.list(account="acme", limit=205)]
+        assert listed == newest[:205]
+        everything = [each.id async for each in client.events.list(account="acme")]
+        assert everything[:229] == newest
+        assert [each async for each in client.events.list(limit=0)] == []
+
+
+async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) -> None:
+    async with AsyncClient(place.url, place.key) as client:
+        with pytest.raises(NotFoundError, match="no such endpoint") as missing:
+            await client.endpoints.get("ep_0000000000000001")
+        assert missing.value.instance.startswith("urn:uuid:")
+        with pytest.raises(InvalidError) as invalid:
+            await client.endpoints.add("https://10.0.0.1/", ["*"], account="acme")
+        assert [fault.pointer for fault in invalid.value.errors] == ["/url"]
+        with pytest.raises(ConflictError) as exists:
+            await client.accounts.add("acme", project="invoice-maker")
+        assert exists.value.code == "account_exists"
+        small = await client.accounts.add("small", project="invoice-maker", plan="basic")
+        for _ in range(2):
+            await client.endpoints.add("http://127.0.0.1:65000/", ["*"], account=small.id)
+        with pytest.raises(LimitError) as full:
+            await client.endpoints.add("http://127.0.0.1:65000/", ["*"], account=small.id)
+        assert full.value.limit == 2
+    async with AsyncClient(place.url, "htk_unknown") as stranger:
+        with pytest.raises(UnauthorizedError):
+            await stranger.projects.list()
+
+
+async def test_a_server_that_is_not_there_is_told_as_such() -> None:
+    hurried = Patience(retries=1, first=0.0)
+    async with AsyncClient("http://127.0.0.1:9", "htk_x", patience=hurried) as client:
+        with pytest.raises(UnreachableError, match="is the server running") as silent:
+            await client.publish("acme", "a.b", {}, idempotency_key="mine")
+    assert silent.value.sent is False
+    assert silent.value.idempotency_key == "mine"
+
+
+def blocking(place: Place) -> list[str]:
+    with Client(place.url, place.key) as client:
+        kept = client.bins.add()
+        hook = client.endpoints.add(kept.url, ["invoice.*"], account="acme")
+        sent = client.publish("acme", "invoice.paid", {"id": "x"})
+        many = list(client.events.publish_many(new_events(3)))
+        listed = [each.id for each in client.events.list(account="acme", limit=4)]
+        client.endpoints.remove(hook.id)
+    return [*listed, sent.id, *(each.id for each in many)]
+
+
+async def test_the_blocking_client_does_the_same(place: Place) -> None:
+    found = await asyncio.to_thread(blocking, place)
+    assert found[:4] == [found[7], found[6], found[5], found[4]]

@@ -1,0 +1,21 @@
+"""A server in a process of its own, which the tests of a file share, and which is the one asked."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from clientkit import Place, furnish
+from serverkit import serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with serving(tmp_path_factory.mktemp("server")) as server:
+        yield await furnish(server)
+
+
+@pytest.fixture
+def place(running: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    return running

@@ -1,0 +1,207 @@
+"""``hooktide tail``, ``replay``, ``listen``: what goes on until it is done, or until Ctrl-C."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+from accounting import Ledger
+from clientkit import Place
+from commandkit import Running, going, hooktide
+from serverkit import receiving
+
+from hooktide import AsyncClient, Client
+from hooktide.client import NewEvent
+from hooktide.client.shapes import Step
+from hooktide.commands.tailing import Following
+from hooktide.verify import Verifier
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def new_account(name: str) -> None:
+    with Client() as client:
+        client.accounts.add(name, project="invoice-maker", plan="pro")
+
+
+def publish(account: str, count: int = 1) -> list[str]:
+    with Client() as client:
+        events = [
+            NewEvent(account=account, type="invoice.paid", payload={"n": n}) for n in range(count)
+        ]
+        return [each.id for each in client.events.publish_many(events)]
+
+
+async def test_tail_shows_each_delivery_and_each_change(place: Place, tmp_path: Path) -> None:
+    new_account("tailed")
+    with Client() as client:
+        kept = client.bins.add()
+        client.endpoints.add(kept.url, ["*"], account="tailed")
+    [before] = publish("tailed")
+    words = ("tail", "--account", "tailed", "--type", "invoice.*", "--json")
+    async with going(tmp_path, *words, **place.environment) as running:
+        await running.until(lambda it: before in it.out)
+        [event] = publish("tailed")
+        await running.until(lambda it: _is_delivered(it, event))
+        assert await running.interrupt() == 0
+    latest = hooktide("tail", "--account", "tailed", "--no-follow", "-n", "1").ok()
+    assert len(latest.out.splitlines()) == 1
+    assert "delivered" in latest.out
+
+
+def _is_delivered(running: Running, event: str) -> bool:
+    lines = [json.loads(line) for line in running.out.splitlines() if line.endswith("}")]
+    return "delivered" in [line["state"] for line in lines if line["event"] == event]
+
+
+@pytest.mark.usefixtures("place")
+async def test_following_tells_each_change_once() -> None:
+    new_account("followed-once")
+    with Client() as client:
+        kept = client.bins.add()
+        client.endpoints.add(kept.url, ["*"], account="followed-once")
+        following = Following(client, "followed-once", None)
+        assert following.begin(10) == []
+        events = set(publish("followed-once", 3))
+        told: list[tuple[str, str, int]] = []
+        async with asyncio.timeout(60):
+            while [state for _, state, _ in told].count("delivered") < 3:
+                told += [(each.event, each.state, each.attempts) for each in following.news()]
+                await asyncio.sleep(0.02)
+        assert {event for event, _, _ in told} == events
+        assert len(told) == len(set(told))
+        assert following.news() == []
+        again = Following(client, "followed-once", None)
+        assert len(again.begin(1)) == 1
+        assert again.news() == []
+
+
+@pytest.mark.usefixtures("place")
+async def test_what_failed_is_counted_and_sent_again() -> None:
+    with Client() as client:
+        client.projects.apply(
+            "once", 'name = "once"\n[plans.p]\nretries = 0\n[event_types."a.b"]\n'
+        )
+        client.accounts.add("once", project="once")
+        kept = client.bins.add([Step(status=500), Step(status=500), Step(status=200)])
+        hook = client.endpoints.add(kept.url, ["*"], account="once")
+        for _ in range(2):
+            client.publish("once", "a.b", {})
+        async with asyncio.timeout(60):
+            while len(list(client.deliveries.list(endpoint=hook.id, state="failed"))) < 2:
+                await asyncio.sleep(0.02)
+    words = ("replay", "--failed", "--since", "24h", "--account", "once")
+    assert hooktide(*words, "--dry-run", "--json").ok().one["count"]["events"] == 2
+    alone = hooktide(*words)
+    assert alone.code == 2
+    assert "--yes" in alone.err
+    done = hooktide(*words, "--yes", "--json").ok()
+    assert (done.one["state"], done.one["made"]) == ("done", 2)
+    assert hook.id in done.err
+    shown = hooktide("replay", done.one["id"]).ok()
+    assert "2 sent again" in shown.out
+    with Client() as client:
+        async with asyncio.timeout(60):
+            while len(list(client.deliveries.list(endpoint=hook.id, state="delivered"))) < 2:
+                await asyncio.sleep(0.02)
+    nothing = hooktide(*words, "--yes", "--json").ok()
+    assert nothing.out == ""
+
+
+async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(
+    place: Place, tmp_path: Path
+) -> None:
+    new_account("slow")
+    ledger = Ledger(hanging={"/hang"})
+    async with receiving(ledger) as port, AsyncClient() as client:
+        url = f"http://127.0.0.1:{port}"
+        hook = await client.endpoints.add(f"{url}/ok", ["*"], account="slow")
+        await client.endpoints.disable(hook.id)
+        publish("slow", 900)
+        await client.endpoints.change(hook.id, url=f"{url}/hang")
+        await client.endpoints.enable(hook.id)
+        words = ("replay", "--missed", "--since", "1h", "--endpoint", hook.id, "--yes")
+        async with going(tmp_path, *words, **place.environment) as running:
+            await running.until(lambda _: ledger.arrived)
+            assert await running.interrupt() == 130
+            told = running.err
+        [replay] = set(re.findall(r"rpl_[0-9a-f]{16}", told))
+        assert f"hooktide replay {replay} --cancel" in told
+        assert (await client.replays.get(replay)).state == "running"
+        assert hooktide("replay", replay, "--no-wait").ok().out.split()[2] == "running"
+        attached = hooktide(*words, "--no-wait")
+        assert f"a replay running already, {replay}" in attached.err
+        ended = hooktide("replay", replay, "--cancel")
+        assert (ended.code, ended.out.split()[2]) == (1, "cancelled")
+        await client.endpoints.disable(hook.id)
+        ledger.let_go()
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--since", "24h"], "--failed"),
+        (["--failed", "--missed", "--since", "24h"], "--failed"),
+        (["--failed"], "--since 24h"),
+        (["--failed", "--since", "yesterday"], "24h or 7d"),
+        (["--event", "evt_0000000000000001", "--since", "1h"], "no --since"),
+        (["--failed", "--since", "1h", "--endpoint", "ep_0000000000000001"], "no such endpoint"),
+    ],
+)
+async def test_a_replay_that_is_not_fully_said_is_told_what_is_missing(
+    words: list[str], told: str
+) -> None:
+    said = hooktide("replay", *words)
+    assert said.code == 2
+    assert told in said.err
+
+
+async def test_listen_passes_on_what_comes_exactly_and_keeps_its_secret(
+    place: Place, tmp_path: Path
+) -> None:
+    new_account("listener")
+    ledger = Ledger()
+    home = {**place.environment, "XDG_STATE_HOME": str(tmp_path / "state")}
+    words = ("listen", "--account", "listener", "--types", "invoice.*", "--json")
+    seen = []
+    async with receiving(ledger) as port:
+        for number, path in enumerate(("/ok", "/fail")):
+            target = f"http://127.0.0.1:{port}{path}"
+            async with going(tmp_path, *words, target, **home) as running:
+                begun = json.loads(await running.until(_first_line))
+                seen.append((begun["endpoint"]["id"], begun["secret"]["text"]))
+                [event] = publish("listener")
+                line = json.loads(await running.until(lambda it: _line(it, 1)))
+                assert (line["event"], line["type"]) == (event, "invoice.paid")
+                assert line["status"] == (200, 500)[number]
+                assert await running.interrupt() == 0
+            arrived = ledger.arrived[number]
+            verifier = Verifier("invoice-maker", seen[0][1])
+            assert verifier.verify(arrived.body, arrived.headers).event_id == event
+            assert arrived.headers["host"] == f"127.0.0.1:{port}"
+        [meanwhile] = publish("listener")
+    assert len(set(seen)) == 1
+    assert meanwhile not in [each.event_id for each in ledger.arrived]
+    state = tmp_path / "state/hooktide/listen.json"
+    assert oct(state.stat().st_mode & 0o777) == "0o600"
+    with Client(place.url, place.key) as client:
+        [hook] = client.endpoints.list(account="listener")
+        assert not hook.enabled
+
+
+def _first_line(running: Running) -> str:
+    return _line(running, 0)
+
+
+def _line(running: Running, number: int) -> str:
+    lines = running.out.split("\n")
+    return lines[number] if len(lines) > number + 1 else ""
+
+
+@pytest.mark.usefixtures("place")
+async def test_listen_says_what_is_wrong_with_where_to_send() -> None:
+    said = hooktide("listen", "localhost:3000", "--account", "acme")
+    assert said.code == 2
+    assert "http://localhost:3000/webhooks" in said.err

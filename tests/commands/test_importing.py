@@ -1,0 +1,164 @@
+"""``hooktide import``: from Svix, Convoy and CSV, so that receivers notice nothing."""
+
+import asyncio
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+from accounting import Arrived, Ledger
+from clientkit import Place
+from commandkit import Said, hooktide
+from foreignkit import SVIX_SECRETS, TOKEN, convoy, standing_in, svix
+from serverkit import receiving
+from standardwebhooks import Webhook
+
+from hooktide import Client
+from hooktide.client.shapes import Endpoint
+from hooktide.dialects import read_shipped
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def project(place: Place, request: pytest.FixtureRequest) -> str:
+    """A project of the test's own, with invoice-maker's event types; accounts are its own too."""
+    name = "p" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
+    text = read_shipped("invoice-maker").replace('name = "invoice-maker"', f'name = "{name}"')
+    with Client(place.url, place.key) as client:
+        client.projects.apply(name, text)
+    return name
+
+
+def key_of(place: Place, project: str) -> str:
+    with Client(place.url, place.key) as client:
+        return client.keys.add("project", "import", project=project).key
+
+
+def bring(place: Place, project: str, *words: str) -> Said:
+    """Import with the project's own key: other projects have accounts of these names too."""
+    words = ("import", *words, "--project", project, "--key", key_of(place, project), "--json")
+    return hooktide(*words, "--plan", "pro", HOOKTIDE_SOURCE_TOKEN=TOKEN)
+
+
+def endpoints_of(place: Place, project: str) -> dict[str, Endpoint]:
+    with Client(place.url, key_of(place, project)) as client:
+        return {each.url[-1]: each for each in client.endpoints.list()}
+
+
+async def test_svix_by_its_api_and_again_without_a_change(place: Place, project: str) -> None:
+    with standing_in(svix) as url:
+        tried = bring(place, project, "svix", "--source-url", url, "--dry-run")
+        assert [line["what"] for line in tried.json] == ["added", "added", "refused"]
+        assert "the server may refuse its URL" in tried.json[0]["why"]
+        assert endpoints_of(place, project) == {}
+        done = bring(place, project, "svix", "--source-url", url)
+        again = bring(place, project, "svix", "--source-url", url)
+    assert (tried.code, done.code, again.code) == (1, 1, 1)
+    for said in (tried, done, again):
+        assert not any(secret in said.out + said.err for secret in SVIX_SECRETS.values())
+    first, second, third = done.json
+    assert first["account"] == "acme"
+    assert first["notes"] == [
+        "its channels (eu) are not carried over",
+        "its rate limit is not carried over",
+        "the value of its header Authorization is not told: add it by hand",
+    ]
+    assert "no event type no.such" in third["why"]
+    assert [line["what"] for line in again.json] == ["there already", "there already", "refused"]
+    found = endpoints_of(place, project)
+    assert found["a"].event_types == ["invoice.paid"]
+    assert (found["a"].headers, found["a"].description) == ({"X-Tenant": "****"}, "A")
+    assert (found["b"].event_types, found["b"].enabled) == (["*"], False)
+    assert second["endpoint"] == found["b"].id
+
+
+async def test_convoy_by_its_api(place: Place, project: str) -> None:
+    words = ("convoy", "--source-project", "p1", "--account", "house")
+    with standing_in(convoy) as url:
+        done = bring(place, project, *words, "--source-url", url)
+    assert [line["what"] for line in done.json] == ["added", "added", "added"]
+    assert [line["account"] for line in done.json] == ["acme", "house", "acme"]
+    assert done.json[1]["notes"] == [
+        "its filter on the payload is not carried over",
+        "its rate limit is not carried over",
+    ]
+    assert "its authentication (oauth2) is not carried over" in done.json[2]["notes"]
+    found = endpoints_of(place, project)
+    assert found["a"].event_types == ["invoice.paid", "invoice.created"]
+    assert found["a"].headers == {"X-Token": "****"}
+    assert [found[each].enabled for each in "abc"] == [True, False, False]
+
+
+async def test_receivers_notice_nothing(place: Place, project: str, tmp_path: Path) -> None:
+    theirs, text = SVIX_SECRETS["ep_a"], "J8bQvBEMVYTRFEGVgzWxCYGEC"
+    ledger = Ledger()
+    async with receiving(ledger) as port:
+        (tmp_path / "e.csv").write_text(
+            "account,url,secret,event_types,name,enabled\n"
+            f"acme,http://127.0.0.1:{port}/s,{theirs},invoice.paid invoice.created,One,yes\n"
+            f"acme,http://127.0.0.1:{port}/t,{text},,Two,\n"
+            f"acme,http://127.0.0.1:{port}/o,{text},*,Off,no\n"
+        )
+        done = bring(place, project, "csv", str(tmp_path / "e.csv")).ok()
+        with Client(place.url, key_of(place, project)) as client:
+            client.publish("acme", "invoice.paid", {"id": "x"})
+        async with asyncio.timeout(60):
+            while len(ledger.arrived) < 2:
+                await asyncio.sleep(0.02)
+    assert [line["from"] for line in done.json] == ["line 2", "line 3", "line 4"]
+    at = {each.endpoint: each for each in ledger.arrived}
+    assert set(at) == {"/s", "/t"}
+    Webhook(theirs).verify(at["/s"].body, at["/s"].headers)
+    assert at["/t"].headers["x-invoice-maker-signature"] == _signed(text, at["/t"])
+
+
+def _signed(secret: str, arrived: Arrived) -> str:
+    return hmac.new(secret.encode(), arrived.body, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("account,url\n", "'secret' is missing"),
+        ("account,url,secret,colour\n", "no column 'colour'"),
+    ],
+)
+async def test_a_file_with_other_columns_is_refused_as_a_whole(
+    place: Place, project: str, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "e.csv").write_text(text)
+    said = bring(place, project, "csv", str(tmp_path / "e.csv"))
+    assert said.code == 2
+    assert told in said.err
+
+
+async def test_lines_that_cannot_be_added_are_told_and_the_others_are_added(
+    place: Place, project: str, tmp_path: Path
+) -> None:
+    (tmp_path / "e.csv").write_text(
+        "account,url,secret\n"
+        ",http://127.0.0.1:65000/a,abcdefghijklmnop\n"
+        "acme,,abcdefghijklmnop\n"
+        "acme,http://127.0.0.1:65000/b,short\n"
+        "acme,http://127.0.0.1:65000/c,\n"
+        "acme,https://10.0.0.1/d,abcdefghijklmnop\n"
+        "acme,http://127.0.0.1:65000/e,abcdefghijklmnop\n"
+        "acme,http://127.0.0.1:65000/e,abcdefghijklmnop\n"
+    )
+    said = bring(place, project, "csv", str(tmp_path / "e.csv"))
+    assert said.code == 1
+    whats = [line["what"] for line in said.json]
+    assert whats == ["refused"] * 5 + ["added", "there already"]
+    whys = " ".join(line["why"] for line in said.json)
+    for word in ("--account", "no URL", "16 to 128", "missing", "not a public address"):
+        assert word in whys
+    assert set(endpoints_of(place, project)) == {"e"}
+
+
+async def test_a_source_that_cannot_be_read_is_told(place: Place, project: str) -> None:
+    with standing_in(svix) as url:
+        wrong = bring(place, project, "svix", "--source-url", url, "--source-token", "other")
+    assert "is the token right?" in wrong.err
+    for words in (["svix", "--source-url", "http://127.0.0.1:9"], ["csv"], ["convoy"]):
+        assert bring(place, project, *words).code == 2

@@ -1,0 +1,142 @@
+"""``hooktide send``, ``events``, ``deliveries``: from the catalogue to what came back."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from commandkit import hooktide
+
+from hooktide import Client
+from hooktide.client.shapes import Step
+from hooktide.commands.sending import changed
+from hooktide.domain.errors import ConfigError
+
+
+def payload_of(event: str) -> bytes:
+    with Client() as client:
+        return bytes(client.events.get(event).payload)
+
+
+@pytest.mark.usefixtures("place")
+def test_the_catalogues_example_is_sent_as_it_is_written() -> None:
+    sent = hooktide("send", "invoice.paid", "--account", "acme", "--json").ok().one
+    assert b'"total": "1210.00", "paid_on": "2026-04-12"' in payload_of(sent["id"])
+    assert sent["deliveries"] == 0
+    told = hooktide("send", "invoice.paid", "--account", "acme").ok().out
+    assert re.fullmatch(r"evt_[0-9a-f]{16}  accepted, to no endpoint: .*\n", told)
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_set_is_changed_and_the_rest_stays() -> None:
+    words = ["--set", "total=99.50", "--set", "customer.name=Ann", "--set", "paid=true"]
+    sent = hooktide("send", "invoice.paid", "--account", "acme", "--json", *words).ok().one
+    payload = payload_of(sent["id"])
+    assert b'"total":99.50' in payload
+    value = json.loads(payload)
+    assert (value["customer"], value["paid"]) == ({"name": "Ann"}, True)
+    assert value["number"] == "INV-0042"
+
+
+@pytest.mark.usefixtures("place")
+def test_a_payload_comes_from_the_line_a_file_or_standard_input(tmp_path: Path) -> None:
+    exact = '{"total": 1.10,  "e": 1E2}'
+    (tmp_path / "p.json").write_text(exact)
+    words = ("send", "invoice.paid", "--account", "acme", "--json", "--data")
+    for data in (exact, f"@{tmp_path / 'p.json'}", "-"):
+        sent = hooktide(*words, data, typed=exact).ok().one
+        assert payload_of(sent["id"]) == exact.encode()
+    again = [
+        hooktide(*words, exact, "--idempotency-key", "k", "--occurred-at", "2026-01-01T00:00:00Z")
+        for _ in range(2)
+    ]
+    assert again[0].ok().one == again[1].ok().one
+
+
+@pytest.mark.parametrize(
+    ("change", "made"),
+    [
+        ("a=2", b'{"a":2,"b":[{"c":1.10}]}'),
+        ("b.0.c=x y", b'{"a":1,"b":[{"c":"x y"}]}'),
+        ("b=[1.50]", b'{"a":1,"b":[1.50]}'),
+        ("n.m=null", b'{"a":1,"b":[{"c":1.10}],"n":{"m":null}}'),
+    ],
+)
+def test_a_change_reaches_into_objects_and_lists(change: str, made: bytes) -> None:
+    assert changed(b'{"a": 1, "b": [{"c": 1.10}]}', [change]) == made
+
+
+@pytest.mark.parametrize("change", ["a", "=1", "b.7.c=1", "a.b=1"])
+def test_a_change_that_does_not_fit_is_told(change: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        changed(b'{"a": 1, "b": [{"c": 1.10}]}', [change])
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_wrong_is_told_with_what_to_do() -> None:
+    wrong = hooktide("send", "invoice.payed", "--account", "acme")
+    assert wrong.code == 2
+    assert "did you mean 'invoice.paid'?" in wrong.err
+    nobody = hooktide("send", "invoice.paid", "--account", "nobody")
+    assert nobody.code == 2
+    assert nobody.err.startswith("hooktide: there is no such account\nCheck the id.")
+    stranger = hooktide("events", "--key", "htk_unknown")
+    assert "not revoked" in stranger.err
+    away = hooktide("events", "--url", "http://127.0.0.1:9")
+    assert (away.code, away.out) == (2, "")
+    assert "is the server running?" in away.err
+    for words in (["--data", "{"], ["--data", "@/nowhere"], ["--occurred-at", "yesterday"]):
+        assert hooktide("send", "invoice.paid", "--account", "acme", *words).code == 2
+
+
+def test_without_a_key_it_says_where_to_put_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOOKTIDE_KEY", raising=False)
+    monkeypatch.delenv("HOOKTIDE_OPERATOR_KEY", raising=False)
+    said = hooktide("events")
+    assert said.code == 2
+    assert "HOOKTIDE_KEY" in said.err
+
+
+@pytest.mark.usefixtures("place")
+def test_an_event_is_followed_to_what_came_back() -> None:
+    with Client() as client:
+        client.accounts.add("followed", project="invoice-maker", plan="pro")
+        kept = client.bins.add([Step(body="thanks \x1b[31m\n")])
+        hook = client.endpoints.add(kept.url, ["*"], account="followed")
+    sent = hooktide("send", "invoice.paid", "--account", "followed", "--wait").ok()
+    event = sent.out.split()[0]
+    [line] = sent.out.splitlines()[1:]
+    assert [hook.id, "delivered"] == line.split()[4:6]
+    delivery = line.split()[0]
+    for words in (
+        ["events", "--account", "followed"],
+        ["events", "--type", "invoice.paid", "--limit", "1"],
+        ["events", event],
+        ["deliveries", "--event", event, "--state", "delivered"],
+        ["deliveries", "--endpoint", hook.id],
+    ):
+        shown = hooktide(*words).ok()
+        assert event in shown.out or delivery in shown.out
+        assert hooktide(*words, "--json").ok().json[0]["id"] in {event, delivery}
+    assert '"number": "INV-0042"' in hooktide("events", event).out
+    shown = hooktide("deliveries", delivery).ok()
+    assert "> webhook-id: " + event in shown.out
+    assert "    thanks \\x1b[31m" in shown.out
+    assert "\x1b" not in shown.out
+    attempts = hooktide("deliveries", delivery, "--json").ok().one["attempts"]
+    assert [attempt["status"] for attempt in attempts] == [200]
+
+
+@pytest.mark.usefixtures("place")
+def test_waiting_for_what_fails_exits_with_1() -> None:
+    with Client() as client:
+        client.projects.apply(
+            "hasty",
+            'name = "hasty"\n[plans.p]\nretries = 0\n[event_types."a.b"]\n',
+        )
+        client.accounts.add("hasty", project="hasty")
+        kept = client.bins.add([Step(status=500)])
+        client.endpoints.add(kept.url, ["*"], account="hasty")
+    said = hooktide("send", "a.b", "--account", "hasty", "--wait")
+    assert said.code == 1
+    assert "failed" in said.out
