@@ -86,6 +86,10 @@ async def test_one_flush_may_span_two_hours(given: Given) -> None:
     again = of_hour(given, attempts=1, last_delivered_at=NOON + 7)
     await add(given, again, of_hour(given, hour=NOW_HOUR - 1, attempts=1, failing_since=NOON - 4))
     assert (await health(given)).failing_since is None
+    new = (await given.add_endpoint()).id
+    failed = of_hour(given, new, NOW_HOUR - 1, attempts=1, failing_since=NOON - 5)
+    await add(given, of_hour(given, new, attempts=1, last_delivered_at=NOON), failed)
+    assert (await given.store.health(Scope(), [new], NOON))[new].failing_since is None
 
 
 async def test_flushes_of_many_at_once_all_count(given: Given) -> None:
@@ -103,14 +107,14 @@ async def test_a_chart_has_every_step_and_counts_each_minute_once(given: Given) 
     ]
     await given.store.add_tallies(minutes, [])
     await given.store.add_tallies([ProjectMinute(project_id=1, minute=first, failed=7)], [])
-    since, until = first * MINUTE + 1, (first + 15) * MINUTE
+    since, until = (first + 2) * MINUTE + 1, (first + 10) * MINUTE + 1
     points = await given.store.chart(Scope(project_id=given.project_id), since, until, 5)
     assert points == [
         ChartPoint(at=first * MINUTE, accepted=2, held=4, attempts=4),
         ChartPoint(at=(first + 5) * MINUTE, accepted=1, held=2, attempts=5),
         ChartPoint(at=(first + 10) * MINUTE),
     ]
-    everywhere = await given.store.chart(Scope(), since, until, 15)
+    everywhere = await given.store.chart(Scope(), first * MINUTE, until, 5)
     assert sum(point.failed for point in everywhere) == 7
     nothing = await given.store.chart(STRANGER, since, until, 5)
     assert [point.attempts for point in nothing] == [0, 0, 0]
