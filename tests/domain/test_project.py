@@ -40,6 +40,12 @@ delays = ["5s", "5m", "2h"]
 [fields]
 url = "to_url"
 
+[portal]
+name = "Acme hooks"
+logo = "https://acme.example.com/a/logo.svg?v=1"
+colour = "#0F766E"
+origins = ["https://app.acme.example.com", "https://localhost:3000"]
+
 [plans.large]
 
 [plans.small]
@@ -86,6 +92,9 @@ def test_a_file_says_everything_about_a_project() -> None:
     assert project.retry.delays == (5 * SECOND, 5 * MINUTE, 2 * HOUR)
     assert project.fields.url == "to_url"
     assert project.accounts == ("a", "b")
+    assert (project.portal.name, project.portal.colour) == ("Acme hooks", "#0f766e")
+    assert project.portal.logo_origin == "https://acme.example.com"
+    assert project.portal.origins == ("https://app.acme.example.com", "https://localhost:3000")
     small = plan_of(project, "small")
     assert (small.endpoints, small.deliveries_per_hour, small.retries) == (2, 100, 3)
     assert small.timeout == 15 * SECOND
@@ -140,6 +149,14 @@ WRONG = [
     ('[retry]\nfirst = "1s"\ndelays = ["1s"]', "retry.delays", "give either"),
     ('[fields]\nurl = "name"', "fields.url", "apart"),
     ('[fields]\nurl = "a-b"', "fields.url", "letters, digits and underscores"),
+    ('[portal]\ncolor = "#fff"', "portal.color", "did you mean 'colour'?"),
+    ('[portal]\ncolour = "#fff"', "portal.colour", "like #0b5cba"),
+    ('[portal]\ncolour = "red; }"', "portal.colour", "like #0b5cba"),
+    ('[portal]\nlogo = "http://a.example/x.png"', "portal.logo", "https://"),
+    ("[portal]\nlogo = \"https://a.example/x.png; 'unsafe-inline'\"", "portal.logo", "https://"),
+    ('[portal]\norigins = ["https://a.example/app"]', "portal.origins", "no path"),
+    ('[portal]\norigins = ["*"]', "portal.origins", "no path"),
+    ('[portal]\norigins = ["https://a.example; script-src *"]', "portal.origins", "no path"),
     ("[dialect]\nsignature = {}", "dialect.signature.header", "missing; give a string"),
     (
         "[dialect.signature]\nheder = 'x'",

@@ -19,6 +19,7 @@ from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.payload import check_payload, check_schema, validator
+from hooktide.domain.portal import Portal, read_portal
 from hooktide.domain.spans import show_span
 from hooktide.domain.toml_table import Table, line_of, nearest, read_toml
 
@@ -93,7 +94,8 @@ class Project:
     ``disable_after`` failed deliveries in a row an endpoint is disabled (0: never). A rotated
     secret signs along for ``rotation_overlap``. Events and their log are kept for ``retention``.
     ``accounts`` are the references of those that are offered webhooks at all; empty: all.
-    ``public_docs``: anyone may read how its webhooks work, at ``/docs/{name}``.
+    ``public_docs``: anyone may read how its webhooks work, at ``/docs/{name}``. ``portal`` is how
+    its customers' portal looks.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Project:
     accounts: tuple[str, ...] = ()
     fields: Fields = field(default_factory=Fields)
     public_docs: bool = True
+    portal: Portal = field(default_factory=Portal)
 
 
 # -- rules -----------------------------------------------------------------------------------------
@@ -234,6 +237,7 @@ def _read_project(table: Table) -> Project:
         accounts=table.texts("accounts"),
         fields=_read_fields(table.table("fields")),
         public_docs=table.flag("public_docs", True),
+        portal=read_portal(table.table("portal")),
     )
     table.done()
     _check(project, table)

@@ -1,0 +1,63 @@
+"""How a project's customer portal looks, and who may frame it: the project file's ``[portal]``."""
+
+import re
+from dataclasses import dataclass
+
+from hooktide.domain.toml_table import Table
+
+LONGEST_NAME = 80
+MOST_ORIGINS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portal:
+    """A portal's own face.
+
+    ``name`` stands at its head (empty: the project's title), beside the picture at ``logo``;
+    ``colour`` is ``#rrggbb`` (empty: Hooktide's own). ``origins`` are the sites that may show it
+    in a frame; empty: none may.
+    """
+
+    name: str = ""
+    logo: str = ""
+    colour: str = ""
+    origins: tuple[str, ...] = ()
+
+    @property
+    def logo_origin(self) -> str:
+        """Where the logo comes from, as a policy names it; empty where there is none."""
+        found = _LOGO.fullmatch(self.logo)
+        return found[1] if found else ""
+
+
+def read_portal(table: Table) -> Portal:
+    """Read the table of a project file.
+
+    :raises ConfigError: something in it is wrong.
+    """
+    portal = Portal(
+        name=table.text("name", "").strip(),
+        logo=table.text("logo", ""),
+        colour=table.text("colour", "").lower(),
+        origins=table.texts("origins"),
+    )
+    table.done()
+    if len(portal.name) > LONGEST_NAME:
+        raise table.wrong("name", f"{LONGEST_NAME} characters at most")
+    if portal.logo and not portal.logo_origin:
+        raise table.wrong("logo", "give a picture's URL, like https://example.com/logo.svg")
+    if portal.colour and not _COLOUR.fullmatch(portal.colour):
+        raise table.wrong("colour", "write it like #0b5cba")
+    if len(portal.origins) > MOST_ORIGINS:
+        raise table.wrong("origins", f"{MOST_ORIGINS} origins at most")
+    for origin in portal.origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise table.wrong("origins", "give origins like https://app.example.com, no path")
+    return portal
+
+
+# Both go into the pages' policy, where a space, a comma or a semicolon would begin something else.
+_HOST = r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
+_ORIGIN = re.compile(_HOST)
+_LOGO = re.compile(rf"({_HOST})/[A-Za-z0-9._~%/?&=+@:-]{{0,1500}}")
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
