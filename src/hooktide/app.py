@@ -158,6 +158,7 @@ class App:
             clock=self.clock,
             public_url=self.public_url,
             cursor_key=hashlib.sha256(b"hooktide cursors" + key).digest(),
+            portal_key=hashlib.sha256(b"hooktide portal links" + key).digest(),
             try_now=self.worker.try_now,
             publisher=publisher,
             publish_door=PublishDoor(publisher, self.auth, self.metrics),

@@ -80,6 +80,9 @@ async def _accounts_and_keys(client: AsyncClient) -> None:
     assert (await client.accounts.change("other", plan="pro")).name == "Other"
     assert (await client.accounts.get(added.id)).plan == "pro"
     assert added.id in [each.id async for each in client.accounts.list(project="invoice-maker")]
+    link = await client.accounts.portal_link("other", read_only=True)
+    assert link.read_only
+    assert link.url not in repr(link)
     key = await client.keys.add("account", "k", account="other")
     assert key.key not in repr(key)
     await client.keys.revoke(key.id)

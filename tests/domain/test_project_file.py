@@ -30,6 +30,12 @@ max = "3h"
 [fields]
 url = "to_url"
 
+[portal]
+name = "Acme webhooks"
+logo = "https://acme.example.com/logo.svg"
+colour = "#0f766e"
+origins = ["https://app.acme.example.com"]
+
 [plans.basic]
 endpoints = 2
 deliveries_per_hour = 1000

@@ -35,8 +35,8 @@ def stopping() -> asyncio.Event:
     return asyncio.Event()
 
 
-def opened(pages: Live, page: Page, place: object = "one") -> AsyncIterator[bytes]:
-    return aiter(pages.stream(place, page.look).body_iterator)  # type: ignore[arg-type]
+def opened(pages: Live, page: Page, place: str = "one", owner: int = 0) -> AsyncIterator[bytes]:
+    return aiter(pages.stream(place, page.look, owner).body_iterator)  # type: ignore[arg-type]
 
 
 async def hear(stream: AsyncIterator[bytes]) -> bytes:
@@ -98,9 +98,11 @@ async def test_only_so_many_watch(stopping: asyncio.Event, monkeypatch: pytest.M
     monkeypatch.setattr(live, "MOST_OF_ONE", 2)
     monkeypatch.setattr(live, "MOST_WATCHERS", 3)
     pages, page = Live(stopping, every=60), Page()
-    streams = [opened(pages, page, place) for place in ("a", "a", "b")]
+    streams = [opened(pages, page, *place) for place in (("a", 1), ("b", 1), ("c", 2))]
     for stream in streams:
         assert await hear(stream) == b"retry: 2000\n\n"
-    for place in ("a", "c"):
-        assert [each async for each in opened(pages, page, place)] == [b"retry: 60000\n\n"]
+    for late in (("d", 1), ("d", 3)):
+        assert [each async for each in opened(pages, page, *late)] == [b"retry: 60000\n\n"]
+    await streams[0].aclose()  # type: ignore[attr-defined]
+    assert await hear(opened(pages, page, "d", 1)) == b"retry: 2000\n\n"
     stopping.set()

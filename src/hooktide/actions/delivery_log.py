@@ -13,7 +13,7 @@ from hooktide.domain.project import wants
 from hooktide.store.base import EventRow, Page, Store
 
 LOOKED_THROUGH = 2_000
-AT_ONCE = 200
+AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class DeliveryLog:
             if len(lines) > limit:
                 return Found(lines[:limit], lines[limit - 1].delivery.id, None)
             before = page.next_before
-            if before is None or before <= first_at(wanted.since or 0):
+            if before is None:
                 return Found(lines, None, None)
             if len(lines) == limit:
                 return Found(lines, before, None)
@@ -89,6 +89,7 @@ class DeliveryLog:
             endpoint_id=wanted.endpoint_id,
             event_id=wanted.event_id,
             state=wanted.state,
+            after=None if wanted.since is None else first_at(wanted.since) - 1,
         )
 
     async def _matching(
@@ -96,24 +97,16 @@ class DeliveryLog:
     ) -> list[Line]:
         """Return those that are wanted, asking for no more than it takes to tell."""
         left = [each for each in deliveries if _may_be(wanted, each)]
-        attempts = await self._attempts(scope, left)
+        made = [each.id for each in left if each.attempts]
+        attempts = await self._store.last_attempts(scope, made)
         lines = [Line(each, attempts.get(each.id)) for each in left]
         if wanted.answered is not None:
             lines = [line for line in lines if _answered(line.attempt) == wanted.answered]
         if not wanted.text:
             return lines
-        events = await self._events(scope, [line.delivery.event_id for line in lines])
+        ids = list({line.delivery.event_id for line in lines})
+        events = await self._store.events_of(scope, ids)
         return [line for line in lines if _says(wanted.text, line, events)]
-
-    async def _attempts(
-        self, scope: Scope, deliveries: Sequence[Delivery]
-    ) -> Mapping[int, Attempt]:
-        made = [each.id for each in deliveries if each.attempts]
-        found = {each: await self._store.list_attempts(scope, each) for each in made}
-        return {each: attempts[-1] for each, attempts in found.items() if attempts}
-
-    async def _events(self, scope: Scope, ids: Sequence[int]) -> Mapping[int, EventRow]:
-        return {each: await self._store.get_event(scope, each) for each in set(ids)}
 
 
 def _looks(wanted: Wanted) -> bool:
@@ -122,8 +115,6 @@ def _looks(wanted: Wanted) -> bool:
 
 
 def _may_be(wanted: Wanted, delivery: Delivery) -> bool:
-    if delivery.id < first_at(wanted.since or 0):
-        return False
     return not wanted.event_type or wants((wanted.event_type,), delivery.event_type)
 
 

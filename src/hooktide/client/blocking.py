@@ -330,6 +330,14 @@ class Accounts(Area):
         """Remove an account with its endpoints and keys."""
         self._wire.tell(ask("DELETE", "/v1/accounts/{account}", {"account": account}))
 
+    def portal_link(
+        self, account: str, *, expires_in: int = 3600, read_only: bool = False
+    ) -> shapes.PortalLink:
+        """Make a link into an account's portal, good for ``expires_in`` seconds."""
+        path, body = {"account": account}, {"expires_in": expires_in, "read_only": read_only}
+        asked = ask("POST", "/v1/accounts/{account}/portal-links", path, body=body)
+        return self._wire.call(shapes.PortalLink, asked)
+
 
 class Keys(Area):
     """What opens the API."""

@@ -119,6 +119,17 @@ class Person(Shape, frozen=True):
     seen_at: datetime | None
 
 
+class PortalLink(Shape, frozen=True):
+    """A URL that opens an account's portal until ``expires_at``; ``read_only``: to look only."""
+
+    url: str
+    expires_at: datetime
+    read_only: bool
+
+    def __repr__(self) -> str:
+        return f"PortalLink(expires_at={self.expires_at}, read_only={self.read_only})"
+
+
 class LoginLink(Shape, frozen=True):
     """A URL that logs somebody in once, until ``expires_at``."""
 

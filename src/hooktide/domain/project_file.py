@@ -14,6 +14,7 @@ from hooktide.domain.backoff import Retry
 from hooktide.domain.dialect import BARE_PAYLOAD, Dialect, Signature
 from hooktide.domain.message import Wording
 from hooktide.domain.model import Micros
+from hooktide.domain.portal import Portal
 from hooktide.domain.project import EventType, Fields, Plan, Project
 from hooktide.domain.spans import show_span
 
@@ -24,6 +25,7 @@ def write_project(project: Project) -> str:
     parts += [
         _table("retry", _retry(project.retry)),
         _table("fields", _changed(project.fields, Fields())),
+        _table("portal", _changed(project.portal, Portal())),
     ]
     if project.plans != (Plan(name="default"),):
         parts += [_headed(f"plans.{plan.name}", _plan(plan)) for plan in project.plans]

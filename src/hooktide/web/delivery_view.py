@@ -341,9 +341,8 @@ def _length(attempt: Attempt) -> str:
 def _why(delivery: Delivery, plan: Plan) -> str:
     """Say why a delivery stands where it does, where its state alone does not."""
     if delivery.state is DeliveryState.HELD:
-        limit = words.at_most(plan.deliveries_per_hour)
         return (
-            f"The plan allows {limit} deliveries an hour and they are used up. This one waits, "
+            f"The plan allows {hour_words(plan)} an hour, and they are used up. This one waits, "
             "and goes out by itself as soon as the hour has room."
         )
     if delivery.state is DeliveryState.DISCARDED:
@@ -351,6 +350,12 @@ def _why(delivery: Delivery, plan: Plan) -> str:
     if delivery.state is DeliveryState.FAILED and delivery.origin is not Origin.TEST:
         return "No attempt was answered with a 2xx, and there are no more. You can send it again."
     return ""
+
+
+def hour_words(plan: Plan) -> str:
+    """Say how many deliveries a plan's hour has."""
+    hour = plan.deliveries_per_hour
+    return "any number of deliveries" if hour is None else words.several(hour, "delivery")
 
 
 def _try(attempt: Attempt, timeout: Micros) -> Try:

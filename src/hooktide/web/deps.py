@@ -21,6 +21,7 @@ from hooktide.store.base import Store
 from hooktide.store.directory import Directory
 from hooktide.web.auth import Authenticator
 from hooktide.web.pages import Cursors
+from hooktide.web.portal.links import PortalLinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Deps:
     clock: Callable[[], Micros]
     public_url: str
     cursor_key: bytes = field(repr=False)
+    portal_key: bytes = field(repr=False)
     try_now: TryNow
     publisher: Publisher
     publish_door: ASGIApp
@@ -57,6 +59,7 @@ class Services:
     clock: Callable[[], Micros]
     public_url: str
     cursors: Cursors
+    portal_links: PortalLinks
     accounts: Accounts
     projects: Projects
     endpoints: Endpoints
@@ -75,6 +78,7 @@ def make_services(deps: Deps) -> Services:
         clock=deps.clock,
         public_url=deps.public_url,
         cursors=Cursors(deps.cursor_key),
+        portal_links=PortalLinks(deps.portal_key),
         accounts=accounts,
         projects=Projects(deps.store, deps.clock),
         endpoints=Endpoints(

@@ -27,6 +27,7 @@ Look: TypeAlias = Callable[[], Awaitable[Any]]
 class _Watched:
     """One kind of page that somebody has open; ``turn`` counts its changes."""
 
+    owner: Hashable
     watchers: int = 0
     turn: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -41,20 +42,27 @@ class Live:
         self._every = every
         self._watched: dict[Hashable, _Watched] = {}
 
-    def stream(self, place: Hashable, look: Look) -> StreamingResponse:
-        """Return the stream of a page; pages of the same ``place`` look the same."""
+    def stream(self, place: Hashable, look: Look, owner: Hashable = None) -> StreamingResponse:
+        """Return the stream of a page; pages of the same ``place`` look the same.
+
+        ``owner``: who may have ``MOST_OF_ONE`` open and no more, so that others have room.
+        """
         return StreamingResponse(
-            self._events(place, look),
+            self._events(place, look, place if owner is None else owner),
             headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
             media_type="text/event-stream",
         )
 
-    async def _events(self, place: Hashable, look: Look) -> AsyncIterator[bytes]:
-        watched = self._watched.setdefault(place, _Watched())
-        everywhere = sum(each.watchers for each in self._watched.values())
-        if watched.watchers >= MOST_OF_ONE or everywhere >= MOST_WATCHERS:
+    def _has_room(self, owner: Hashable) -> bool:
+        open_now = [(each.owner, each.watchers) for each in self._watched.values()]
+        of_owner = sum(watchers for whose, watchers in open_now if whose == owner)
+        return of_owner < MOST_OF_ONE and sum(count for _, count in open_now) < MOST_WATCHERS
+
+    async def _events(self, place: Hashable, look: Look, owner: Hashable) -> AsyncIterator[bytes]:
+        if not self._has_room(owner):
             yield b"retry: 60000\n\n"
             return
+        watched = self._watched.setdefault(place, _Watched(owner))
         watched.watchers += 1
         if watched.task is None:
             watched.task = asyncio.create_task(self._look(watched, look))

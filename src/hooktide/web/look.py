@@ -31,6 +31,7 @@ _KINDS = {
     "bin.css": "text/css",
     "bin.js": "text/javascript",
     "parts.css": "text/css",
+    "portal.css": "text/css",
     "live.js": "text/javascript",
     "dashboard.css": "text/css",
     "docs.css": "text/css",

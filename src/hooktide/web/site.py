@@ -26,6 +26,7 @@ from hooktide.web.api import (
     events,
     keys,
     people,
+    portal_links,
     projects,
     replays,
     sizes,
@@ -38,6 +39,7 @@ from hooktide.web.docs.pages import docs_routes
 from hooktide.web.look import static_routes
 from hooktide.web.openapi import make_openapi
 from hooktide.web.operation import JSON, Documented, Operation
+from hooktide.web.portal.pages import portal_routes
 from hooktide.web.problems import explain_route, problem_bytes, problem_response
 
 __all__ = ["Deps", "build_health_site", "build_site"]
@@ -48,6 +50,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *projects.OPERATIONS,
     *sizes.OPERATIONS,
     *accounts.OPERATIONS,
+    *portal_links.OPERATIONS,
     *event_types.OPERATIONS,
     *endpoints.OPERATIONS,
     *replays.OPERATIONS,
@@ -144,6 +147,7 @@ def _routes(deps: Deps) -> list[Route]:
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *deps.bin_routes,
         *dashboard_routes(deps, services),
+        *portal_routes(deps, services),
         *docs_routes(deps.store, deps.public_url, deps.url_policy),
         *static_routes(),
         explain_route,

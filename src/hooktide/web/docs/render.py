@@ -23,7 +23,7 @@ JOINERS = "\u200c\u200d"
 
 def html(guide: Guide) -> str:
     """Write a guide as a page."""
-    return templates.get_template("docs.html").render(guide=guide, coloured=_coloured, shown=shown)
+    return templates.get_template("docs.html").render(guide=guide, coloured=coloured, shown=shown)
 
 
 def markdown(guide: Guide, page: str) -> str:
@@ -47,7 +47,7 @@ _SPLIT = re.compile(f"([{JOINERS}])")
 # -- HTML ------------------------------------------------------------------------------------------
 
 
-def _coloured(listing: Listing) -> Markup:
+def coloured(listing: Listing) -> Markup:
     """Mark up the words of a program; Pygments escapes all of it."""
     text = shown(listing.code)
     if len(text) > MOST_COLOURED:

@@ -18,7 +18,8 @@ def span(length: Micros) -> str:
 
 def several(count: int, noun: str) -> str:
     """Write a count of things."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def at_most(limit: int | None) -> str:

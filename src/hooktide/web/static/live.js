@@ -50,7 +50,7 @@ function busy(part) {
 
 // Local times, with the written one on hover.
 function dress() {
-  for (const time of document.querySelectorAll("time:not([title])")) {
+  for (const time of document.querySelectorAll("time:not([title], .soon)")) {
     const at = new Date(time.dateTime);
     time.title = time.textContent;
     time.textContent =
@@ -59,6 +59,25 @@ function dress() {
         : at.toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
   }
 }
+
+// How long it is until something comes, in at most two units as the server writes it.
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+
+function count() {
+  for (const time of document.querySelectorAll("time.soon")) {
+    let left = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
+    const said = [];
+    for (const [seconds, name] of UNITS) {
+      const many = Math.floor(left / seconds);
+      if (many < 1 || said.length === 2) continue;
+      said.push(`${many} ${name}${many === 1 ? "" : "s"}`);
+      left -= many * seconds;
+    }
+    const text = said.length ? `in ${said.join(" ")}` : "now";
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+setInterval(count, 1000);
 
 function follow(url) {
   const live = document.getElementById("live");

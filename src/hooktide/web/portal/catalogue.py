@@ -1,0 +1,62 @@
+"""The event types an account may pick from, as a tree: groups by the part before the first dot."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hooktide.domain.project import EventType, wants
+
+ALL = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An event type that can be picked."""
+
+    name: str
+    description: str
+    picked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Event types that begin alike. ``pattern`` wants all of them (empty: it is one by itself)."""
+
+    name: str
+    pattern: str
+    picked: bool
+    leaves: Sequence[Leaf]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that can be picked. ``others`` are patterns that are picked and no branch of the tree."""
+
+    everything: bool
+    groups: Sequence[Group]
+    others: Sequence[str]
+
+
+def catalogue(types: Sequence[EventType], picked: Iterable[str]) -> Catalogue:
+    """Put event types into a tree, with what is picked."""
+    chosen = set(picked)
+    groups: dict[str, list[EventType]] = {}
+    for kind in types:
+        groups.setdefault(kind.name.partition(".")[0], []).append(kind)
+    made = [_group(name, kinds, chosen) for name, kinds in groups.items()]
+    known = {ALL, *(kind.name for kind in types), *(group.pattern for group in made)}
+    return Catalogue(ALL in chosen, made, sorted(chosen - known))
+
+
+def _group(name: str, kinds: list[EventType], chosen: set[str]) -> Group:
+    dotted = [kind for kind in kinds if "." in kind.name]
+    pattern = f"{name}.*" if len(dotted) > 1 else ""
+    leaves = [Leaf(kind.name, kind.description, kind.name in chosen) for kind in kinds]
+    return Group(name, pattern, bool(pattern) and pattern in chosen, leaves)
+
+
+def simplest(picked: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what another pattern means already."""
+    found = dict.fromkeys(picked)
+    return tuple(
+        each for each in found if not any(wants((other,), each) for other in found if other != each)
+    )

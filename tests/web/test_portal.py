@@ -1,0 +1,671 @@
+"""The customer portal without a browser: who is let in, what they may do, what they are told."""
+
+import asyncio
+import hashlib
+import html
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from webkit import Answer, Client, Site, running
+from wire import keeping, receiving
+
+from hooktide.clock import wall_clock
+from hooktide.dialects import read_shipped
+from hooktide.domain import ids
+from hooktide.domain.model import SECOND, Scope
+from hooktide.vault import load_key
+from hooktide.web.portal.links import PortalLinks
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FORM = "application/x-www-form-urlencoded"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+REFUSING = b"HTTP/1.1 401 No\r\ncontent-length: 13\r\n\r\nbad signature"
+FACE = """
+[portal]
+name = "Bills & Co"
+logo = "https://cdn.example.com/logo.svg"
+colour = "#0f766e"
+origins = ["https://app.example.com"]
+
+[plans.basic]"""
+
+
+@dataclass
+class Portal:
+    """A customer's way into their portal."""
+
+    client: Client
+    base: str
+
+    async def get(self, path: str = "", status: int = 200) -> str:
+        answer = await self.client.call("GET", self.base + path)
+        assert answer.status == status, (answer.status, answer.body[:2000])
+        return html.unescape(answer.body.decode())
+
+    async def send(self, path: str, *fields: tuple[str, str], **more: str) -> Answer:
+        return await self.client.call(
+            "POST",
+            self.base + path,
+            body=urlencode([*fields, *more.items()]).encode() or b"_=",
+            headers={"content-type": FORM},
+        )
+
+    async def post(self, path: str, *fields: tuple[str, str], **more: str) -> str:
+        """Send a form, follow where it leads, and return that page."""
+        answer = await self.send(path, *fields, **more)
+        if answer.status == 303:
+            target = answer.headers["location"].partition("#")[0]
+            assert target.startswith(self.base)
+            return await self.get(target.removeprefix(self.base))
+        assert answer.status == 200, (answer.status, answer.body[:2000])
+        return html.unescape(answer.body.decode())
+
+
+@dataclass
+class Place:
+    """A project with a face of its own, and the customers ``acme`` and ``other`` of it."""
+
+    site: Site
+    acme: Portal
+    other: Portal
+    look: Portal
+    links: PortalLinks
+    account: int
+    url: str
+    refusing: str
+    theirs: dict[str, str] = field(default_factory=dict)
+
+    async def endpoint(self, account: str = "acme", **more: Any) -> str:
+        made = await self.site.endpoint(account, **{"url": self.url, **more})
+        return str(made["id"])
+
+    async def publish(self, account: str = "acme", kind: str = "invoice.paid") -> str:
+        event = {"account": account, "type": kind, "payload": {"id": 1}}
+        return str((await self.site.operator.post("/v1/events", event)).ok(202)["id"])
+
+    async def remove_all(self) -> None:
+        listed = (await self.site.operator.get("/v1/endpoints?account=acme")).ok()
+        for each in listed["items"]:
+            (await self.site.operator.delete(f"/v1/endpoints/{each['id']}")).ok(204)
+
+    async def attempted(self, endpoint: str, count: int = 1) -> list[str]:
+        """Return an endpoint's deliveries once so many have had an attempt."""
+        async with asyncio.timeout(30):
+            while True:
+                listed = (await self.site.operator.get(f"/v1/deliveries?endpoint={endpoint}")).ok()
+                made = [each["id"] for each in listed["items"] if each["attempts"]]
+                if len(made) >= count:
+                    return made
+                await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder: Path = tmp_path_factory.mktemp("portal")
+    async with (
+        running(folder, public_url="http://127.0.0.1:8080") as site,
+        receiving(keeping(OK)) as good,
+        receiving(keeping(REFUSING)) as bad,
+    ):
+        text = read_shipped("invoice-maker").replace("\n[plans.basic]", FACE, 1)
+        (await site.operator.apply("invoice-maker", text)).ok()
+        made = {}
+        for reference in ("acme", "other"):
+            given = {"project": "invoice-maker", "reference": reference, "plan": "pro"}
+            made[reference] = (await site.operator.post("/v1/accounts", given)).ok(201)
+        key = load_key(site.app.settings.key_path)
+        place = Place(
+            site,
+            acme=await _portal(site, "acme"),
+            other=await _portal(site, "other"),
+            look=await _portal(site, "acme", read_only=True),
+            links=PortalLinks(hashlib.sha256(b"hooktide portal links" + key).digest()),
+            account=ids.read("acc", made["acme"]["id"]),
+            url=f"http://127.0.0.1:{good.port}/hook",
+            refusing=f"http://127.0.0.1:{bad.port}/hook",
+        )
+        place.theirs["endpoint"] = await place.endpoint("other")
+        event = await place.publish("other")
+        [place.theirs["delivery"]] = await place.attempted(place.theirs["endpoint"])
+        wanted = {"what": "event", "event": event}
+        path = f"/v1/endpoints/{place.theirs['endpoint']}/replays"
+        replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
+        place.theirs["replay"] = replay["id"]
+        yield place
+
+
+async def _portal(site: Site, account: str, **more: Any) -> Portal:
+    made = (await site.operator.post(f"/v1/accounts/{account}/portal-links", more)).ok(201)
+    return Portal(site.client(""), "/portal/" + made["url"].rpartition("/")[2])
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+async def test_a_link_is_made_for_an_account_and_ends(place: Place) -> None:
+    path = "/v1/accounts/acme/portal-links"
+    made = (await place.site.operator.post(path, {"expires_in": 60})).ok(201)
+    link = place.links.read(made["url"].rpartition("/")[2])
+    assert (link.account_id, link.read_only) == (place.account, False)
+    assert 0 < link.expires_at - wall_clock() <= 60 * SECOND
+    for wrong in ({"expires_in": 59}, {"expires_in": 604_801}, {"readonly": True}):
+        assert (await place.site.operator.post(path, wrong)).status == 422
+
+
+async def test_only_who_manages_accounts_makes_links(place: Place) -> None:
+    path = "/v1/accounts/acme/portal-links"
+    assert (await (await place.site.key("account", account="acme")).post(path)).status == 403
+    own = await place.site.key("project", project="invoice-maker")
+    assert (await own.post(path)).status == 201
+
+
+async def test_a_forged_link_leads_nowhere(place: Place) -> None:
+    token = place.acme.base.removeprefix("/portal/")
+    flipped = [
+        token[:at] + ("B" if token[at] == "A" else "A") + token[at + 1 :] for at in range(60)
+    ]
+    other = place.other.base.removeprefix("/portal/")
+    for forged in (*flipped, token[:-1], token + "AAAA", other[:20] + token[20:], "x", "%00", "é"):
+        answer = await place.site.client("").get(f"/portal/{forged}")
+        assert answer.status == 404, forged
+        assert b"leads nowhere" in answer.body
+
+
+async def test_a_link_whose_time_is_over_says_so_and_opens_nothing(place: Place) -> None:
+    ended = place.links.make(place.account, wall_clock(), read_only=False)
+    portal = Portal(place.site.client(""), f"/portal/{ended.token}")
+    assert "Open it anew from Invoice Maker" in await portal.get(status=410)
+    for path in ("/deliveries", "/events", "/theme.css", "/endpoints/new"):
+        await portal.get(path, status=410)
+    assert (await portal.send("/endpoints/new", url=place.url, types="*")).status == 410
+
+
+async def test_a_removed_account_has_no_portal(place: Place) -> None:
+    given = {"project": "invoice-maker", "reference": "leaving"}
+    (await place.site.operator.post("/v1/accounts", given)).ok(201)
+    portal = await _portal(place.site, "leaving")
+    await portal.get()
+    (await place.site.operator.delete("/v1/accounts/leaving")).ok(204)
+    await portal.get(status=404)
+
+
+# -- what a link does not open --------------------------------------------------------------------
+
+FORMS = (
+    "/endpoints/new",
+    "/endpoints/{endpoint}/edit",
+    "/endpoints/{endpoint}/test",
+    "/endpoints/{endpoint}/rotate",
+    "/endpoints/{endpoint}/disable",
+    "/endpoints/{endpoint}/enable",
+    "/endpoints/{endpoint}/remove",
+    "/endpoints/{endpoint}/replay",
+    "/replays/{replay}/cancel",
+    "/deliveries/{delivery}/resend",
+)
+PAGES = (
+    "/endpoints/{endpoint}",
+    "/endpoints/{endpoint}/edit",
+    "/endpoints/{endpoint}/rotate",
+    "/endpoints/{endpoint}/disable",
+    "/endpoints/{endpoint}/remove",
+    "/endpoints/{endpoint}/replay",
+    "/replays/{replay}",
+    "/deliveries?delivery={delivery}",
+    "/events?delivery={delivery}",
+    "/events?endpoint={endpoint}",
+    "/events?replay={replay}",
+)
+FIELDS = {"url": "https://example.com/", "types": "*", "what": "missed", "since": "2026-01-01"}
+
+
+async def test_every_form_is_in_the_list() -> None:
+    document = re.findall(r"door\.post\((.+?),", (SOURCE / "pages.py").read_text())
+    assert len(document) == len(FORMS)
+
+
+SOURCE = Path(__file__).parents[2] / "src" / "hooktide" / "web" / "portal"
+
+
+async def test_what_is_anothers_is_not_there(place: Place) -> None:
+    before = await place.other.get()
+    for path in PAGES:
+        for theirs in (
+            place.theirs,
+            {k: v[:-16] + "0" * 15 + "1" for k, v in place.theirs.items()},
+        ):
+            page = await place.acme.get(path.format(**theirs), status=404)
+            assert "There is nothing here" in page
+            assert place.url not in page
+    for path in FORMS[1:]:
+        answer = await place.acme.send(path.format(**place.theirs), **FIELDS)
+        assert answer.status == 404, path
+    listed = await place.acme.get(f"/deliveries?endpoint={place.theirs['endpoint']}")
+    assert place.theirs["delivery"] not in listed
+    assert await place.other.get() == before
+
+
+async def test_a_link_to_look_changes_nothing_and_offers_nothing(place: Place) -> None:
+    endpoint = await place.endpoint()
+    await place.publish()
+    [delivery] = await place.attempted(endpoint)
+    own = {"endpoint": endpoint, "delivery": delivery, "replay": place.theirs["replay"]}
+    for path in FORMS:
+        answer = await place.look.send(path.format(**own), **FIELDS)
+        assert answer.status == 403, path
+        assert b"look, not change" in answer.body
+    for path in (
+        "",
+        "/deliveries",
+        f"/deliveries?delivery={delivery}",
+        "/endpoints/new",
+        *PAGES[:6],
+    ):
+        page = await place.look.get(path.format(**own))
+        assert 'method="post"' not in page, path
+        assert "view only" in page
+    await place.remove_all()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null", "sec-fetch-site": "cross-site"},
+        {"origin": "https://app.example.com"},
+    ],
+)
+async def test_what_another_site_sends_is_refused(place: Place, headers: dict[str, str]) -> None:
+    answer = await place.acme.client.call(
+        "POST",
+        f"{place.acme.base}/endpoints/new",
+        body=urlencode({"url": place.url, "types": "*"}).encode(),
+        headers={"content-type": FORM, **headers},
+    )
+    assert answer.status == 403
+    assert "No endpoints yet" in await place.acme.get()
+
+
+async def test_only_forms_are_read(place: Place) -> None:
+    for kind, body in (("text/plain", b"url=x"), ("application/json", b"{}"), (FORM, b"\xff")):
+        answer = await place.acme.client.call(
+            "POST",
+            f"{place.acme.base}/endpoints/new",
+            body=body,
+            headers={"content-type": kind},
+        )
+        assert answer.status in {400, 415}
+        assert b"That was not done" in answer.body
+
+
+# -- the face -------------------------------------------------------------------------------------
+
+
+async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: Place) -> None:
+    answer = await place.acme.client.get(place.acme.base)
+    policy = answer.headers["content-security-policy"]
+    assert "frame-ancestors https://app.example.com" in policy
+    assert "img-src data: https://cdn.example.com;" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    text = answer.body.decode()
+    assert "style=" not in text
+    assert text.count("<script") == text.count('<script src="/static/')
+    assert "Bills &amp; Co" in text
+    assert '<img src="https://cdn.example.com/logo.svg" alt="">' in text
+
+
+async def test_a_project_without_origins_is_framed_by_nobody(place: Place) -> None:
+    await place.site.account("house-check", "plain")
+    portal = await _portal(place.site, "plain")
+    answer = await portal.client.get(portal.base)
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert b"theme.css" not in answer.body
+
+
+async def test_the_colour_comes_as_a_style_sheet(place: Place) -> None:
+    answer = await place.acme.client.get(f"{place.acme.base}/theme.css")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert b"--brand: #0f766e;" in answer.body
+    assert b"prefers-color-scheme: dark" in answer.body
+
+
+# -- endpoints ------------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_is_added_and_its_secret_shown_once(place: Place) -> None:
+    form = [("types", "invoice.*"), ("types", "invoice.paid"), ("types", "quotation.accepted")]
+    page = await place.acme.post(
+        "/endpoints/new", *form, url=place.url, name="Books", headers="X-Key: hush\n\n"
+    )
+    secret = re.findall(r'<code id="secret">([0-9a-f]{64})</code>', page)
+    library = re.findall(r'<code id="library">(whsec_[^<]+)</code>', page)
+    assert len(secret) == len(library) == 1
+    assert "x-invoice-maker-signature" in page
+    for language in ("JavaScript", "PHP", "Python", "Ruby", "Go", "Java"):
+        assert language in page
+    [made] = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
+    assert made["event_types"] == ["invoice.*", "quotation.accepted"]
+    assert made["headers"] == {"X-Key": "****"}
+    shown = await place.acme.get(f"/endpoints/{made['id']}")
+    assert secret[0] not in shown
+    assert "hush" not in shown
+    assert "Books" in shown
+    await place.remove_all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "says"),
+    [
+        ({"url": "http://10.0.0.1/", "types": "*"}, "url", "10.0.0.1 is not a public address"),
+        ({"url": "example.com", "types": "*"}, "url", "Write the whole URL"),
+        ({"url": "", "types": "*"}, "url", "The URL is empty"),
+        ({"url": "https://example.com/"}, "event_types", "At least one event type"),
+        ({"url": "https://example.com/", "types": "x.y"}, "event_types", "'x.y' is no event type"),
+        ({"url": "https://example.com/", "types": "*", "headers": "Host: a"}, "headers", "Host"),
+        ({"url": "https://example.com/", "types": "*", "headers": "no colon"}, "headers", "Name:"),
+        ({"url": "https://example.com/", "types": "*", "name": "n" * 101}, "name", "100 char"),
+        ({"url": "https://example.com/", "types": "*", "name": "a\u202eb"}, "name", "Control"),
+    ],
+)
+async def test_what_is_wrong_is_said_beside_its_field(
+    place: Place, fields: dict[str, str], where: str, says: str
+) -> None:
+    answer = await place.acme.send("/endpoints/new", **fields)
+    assert answer.status == 422
+    page = html.unescape(answer.body.decode())
+    fault = re.findall(rf'id="fault-{where}">([^<]*)<', page)
+    assert len(fault) == 1
+    assert says.lower() in fault[0].lower()
+    assert page.count('aria-invalid="true"') == 1
+    for text in fields.values():
+        assert text in page
+
+
+async def test_a_full_plan_says_so(place: Place) -> None:
+    given = {"project": "invoice-maker", "reference": "small", "plan": "basic"}
+    (await place.site.operator.post("/v1/accounts", given)).ok(201)
+    portal = await _portal(place.site, "small")
+    for _ in range(2):
+        await place.endpoint("small")
+    page = await portal.get()
+    assert "Your plan allows 2 endpoints" in page
+    assert "/endpoints/new" not in page
+    answer = await portal.send("/endpoints/new", url=place.url, types="*")
+    assert answer.status == 403
+    assert b"plan allows 2 endpoints and it has 2" in answer.body
+
+
+async def test_a_test_url_is_put_into_the_form_and_shown_beside(place: Place) -> None:
+    page = await place.acme.post("/endpoints/new", do="bin", types="invoice.paid", name="Try")
+    [url] = re.findall(r'value="([^"]*/bin/[A-Za-z0-9_-]{24})"', page)
+    assert 'value="Try"' in page
+    assert 'value="invoice.paid" checked' in page
+    made = await place.acme.post("/endpoints/new", url=url, types="*")
+    assert f"{url}/page" in made
+    listed = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
+    assert "Nothing yet" in await place.acme.get(f"/endpoints/{listed[0]['id']}")
+    await place.remove_all()
+
+
+async def test_editing_changes_what_was_typed_and_keeps_what_is_hidden(place: Place) -> None:
+    endpoint = await place.endpoint(
+        headers={"X-Key": "hush", "X-Old": "1"}, event_types=["invoice.*"]
+    )
+    page = await place.acme.get(f"/endpoints/{endpoint}/edit")
+    assert "X-Key: ****\nX-Old: ****" in page
+    assert 'value="invoice.*" checked' in page
+    changed = await place.acme.post(
+        f"/endpoints/{endpoint}/edit",
+        url=place.url + "?v=2",
+        types="invoice.paid",
+        name="Ledger",
+        description="Line 1\r\nLine 2",
+        headers="X-Key: ****\r\nX-New: 2",
+    )
+    assert "Changed." in changed
+    assert "Line 1\nLine 2" in changed
+    kept = await place.site.app.store.get_endpoint(Scope(), ids.read("ep", endpoint))
+    assert kept.headers == (("X-Key", "hush"), ("X-New", "2"))
+    assert (kept.name, kept.event_types, kept.url[-4:]) == ("Ledger", ("invoice.paid",), "?v=2")
+    refused = await place.acme.send(f"/endpoints/{endpoint}/edit", url="ftp://x/", types="*")
+    assert refused.status == 422
+    assert b"fault-url" in refused.body
+    await place.remove_all()
+
+
+async def test_a_test_event_shows_what_came_back(place: Place) -> None:
+    good, bad = await place.endpoint(), await place.endpoint(url=place.refusing)
+    page = await place.acme.post(f"/endpoints/{good}/test", type="quotation.accepted")
+    assert "Delivered." in page
+    assert "quotation.accepted was answered with 200" in page
+    page = await place.acme.post(f"/endpoints/{bad}/test")
+    assert "Not delivered." in page
+    assert "answered with 401" in page
+    assert "bad signature" in page
+    assert "Signature or authentication." in page
+    refused = await place.acme.send(f"/endpoints/{good}/test", type="no.such")
+    assert refused.status == 422
+    await place.remove_all()
+
+
+async def test_rotating_says_what_becomes_of_the_old_secret(place: Place) -> None:
+    endpoint = await place.endpoint()
+    assert "The old secret stops at once" in await place.acme.get(f"/endpoints/{endpoint}/rotate")
+    page = await place.acme.post(f"/endpoints/{endpoint}/rotate")
+    assert "The old secret no longer signs" in page
+    assert re.search(r'<code id="secret">[0-9a-f]{64}</code>', page)
+    text = 'rotation_overlap = "1d"\n' + read_shipped("standard-webhooks")
+    (await place.site.operator.apply("standard-webhooks", text)).ok()
+    given = {"project": "standard-webhooks", "reference": "std"}
+    (await place.site.operator.post("/v1/accounts", given)).ok(201)
+    portal = await _portal(place.site, "std")
+    endpoint = await place.endpoint("std")
+    assert "For 1 day both secrets sign" in await portal.get(f"/endpoints/{endpoint}/rotate")
+    page = await portal.post(f"/endpoints/{endpoint}/rotate")
+    assert "The old secret signs along until" in page
+    assert re.search(r'<code id="secret">whsec_', page)
+    assert 'id="library"' not in page
+    assert "An older one signs along until" in await portal.get(f"/endpoints/{endpoint}")
+    await place.remove_all()
+
+
+async def test_disabling_says_what_is_lost_and_enabling_offers_it_back(place: Place) -> None:
+    endpoint = await place.endpoint()
+    asked = await place.acme.get(f"/endpoints/{endpoint}/disable")
+    assert "not queued for it" in asked
+    assert "kept for 30 days" in asked
+    assert "Nothing is waiting for it now." in asked
+    page = await place.acme.post(f"/endpoints/{endpoint}/disable")
+    assert "disabled by hand" in page
+    assert "Send a test event" not in page
+    await place.publish()
+    page = await place.acme.post(f"/endpoints/{endpoint}/enable")
+    [missed] = re.findall(r'href="([^"]*what=missed[^"]*)"', page)
+    counted = await place.acme.get(missed.removeprefix(place.acme.base))
+    assert "1 event" in counted
+    assert "Send it" in counted
+    await place.remove_all()
+
+
+async def test_a_removed_endpoint_is_gone_and_its_log_stays(place: Place) -> None:
+    endpoint = await place.endpoint()
+    await place.publish()
+    [delivery] = await place.attempted(endpoint)
+    assert "cannot be undone" in await place.acme.get(f"/endpoints/{endpoint}/remove")
+    page = await place.acme.post(f"/endpoints/{endpoint}/remove")
+    assert "No endpoints yet" in page
+    assert "a removed endpoint" in await place.acme.get("/deliveries")
+    opened = await place.acme.get(f"/deliveries?delivery={delivery}")
+    assert "Send again" not in opened
+
+
+# -- health ---------------------------------------------------------------------------------------
+
+
+async def test_a_failing_endpoint_says_since_when_and_when_it_is_disabled(place: Place) -> None:
+    endpoint = await place.endpoint(url=place.refusing)
+    project = (await place.site.app.store.get_project(Scope(), "invoice-maker")).project
+    assert project.disable_after == 100
+    await place.publish()
+    await place.attempted(endpoint)
+    async with asyncio.timeout(30):
+        while "Failing since" not in (page := await place.acme.get(f"/endpoints/{endpoint}")):
+            await asyncio.sleep(0.05)
+    assert "0 %" in page
+    assert "Retrying" in page
+    assert "Failing since" in await place.acme.get()
+    await place.remove_all()
+
+
+TIGHT = """
+name = "tight"
+disable_after = 2
+
+[plans.small]
+deliveries_per_hour = 3
+retries = 0
+
+[event_types."a.b"]
+"""
+
+
+async def test_it_says_when_an_endpoint_is_given_up_and_why_something_is_held(place: Place) -> None:
+    (await place.site.operator.apply("tight", TIGHT)).ok()
+    given = {"project": "tight", "reference": "tight"}
+    (await place.site.operator.post("/v1/accounts", given)).ok(201)
+    portal = await _portal(place.site, "tight")
+    endpoint = await place.endpoint("tight", url=place.refusing)
+    assert "After 2 failed deliveries in a row" in await portal.get(f"/endpoints/{endpoint}")
+    await place.publish("tight", "a.b")
+    await place.attempted(endpoint)
+    strike = "1 delivery failed in a row. If one more fails, this endpoint is disabled"
+    for path in ("", f"/endpoints/{endpoint}"):
+        assert strike in await portal.get(path)
+    await place.publish("tight", "a.b")
+    await place.attempted(endpoint, 2)
+    assert "2 deliveries failed in a row" in await portal.get(f"/endpoints/{endpoint}")
+    await portal.post(f"/endpoints/{endpoint}/enable")
+
+    for _ in range(2):
+        await place.publish("tight", "a.b")
+    listed = (await place.site.operator.get("/v1/deliveries?account=tight&state=held")).ok()
+    [held] = listed["items"]
+    home = await portal.get()
+    assert "1 delivery held back: your plan allows 3 deliveries an hour" in home
+    assert "<strong>3</strong> of 3" in home
+    opened = await portal.get(f"/deliveries?delivery={held['id']}")
+    assert "The plan allows 3 deliveries an hour, and they are used up." in opened
+    assert "Send again" not in opened
+
+
+# -- the log --------------------------------------------------------------------------------------
+
+
+async def test_a_delivery_opens_with_everything_and_is_sent_again(place: Place) -> None:
+    endpoint = await place.endpoint()
+    await place.publish()
+    [delivery] = await place.attempted(endpoint)
+    page = await place.acme.get(f"/deliveries?state=delivered&delivery={delivery}")
+    assert "x-invoice-maker-signature" in page
+    assert "curl -i -X POST" in page
+    assert f'href="{place.acme.base}/deliveries?state=delivered" data-close' in page
+    again = await place.acme.post(f"/deliveries/{delivery}/resend")
+    assert '<span class="tag">resent</span>' in again
+    await place.attempted(endpoint, 2)
+    await place.remove_all()
+
+
+async def test_filters_narrow_the_log(place: Place) -> None:
+    endpoint = await place.endpoint()
+    await place.publish()
+    [delivery] = await place.attempted(endpoint)
+    assert delivery in await place.acme.get(f"/deliveries?endpoint={endpoint}&answered=2")
+    assert "Nothing like that" in await place.acme.get(
+        f"/deliveries?endpoint={endpoint}&answered=5"
+    )
+    wrong = await place.acme.get("/deliveries?since=soon")
+    assert "fault-since" in wrong
+    await place.remove_all()
+
+
+async def test_each_change_is_written_down_as_the_portals(place: Place) -> None:
+    await place.acme.post("/endpoints/new", url=place.url, types="*", headers="X-Key: hush")
+    [made] = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
+    path = f"/endpoints/{made['id']}"
+    await place.acme.post(f"{path}/edit", url=place.url, types="*", name="New", headers="X-Key: h")
+    for act in ("rotate", "disable", "enable", "remove"):
+        await place.acme.post(f"{path}/{act}")
+    scope = Scope(account_id=place.account)
+    page = await place.site.app.store.list_changes(scope, None, 6, subject=made["id"])
+    assert [each.what for each in page.items] == [
+        "endpoint.remove",
+        "endpoint.enable",
+        "endpoint.disable",
+        "secret.rotate",
+        "endpoint.change",
+        "endpoint.add",
+    ]
+    assert {each.who for each in page.items} == {"portal of acme"}
+    assert page.items[4].detail == "name, headers"
+    assert "hush" not in repr(page.items)
+
+
+# -- replays --------------------------------------------------------------------------------------
+
+
+async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place) -> None:
+    event = await place.publish()
+    endpoint = await place.endpoint()
+    path = f"/endpoints/{endpoint}/replay"
+    assert "There are none yet" in await place.acme.get(path)
+    counted = await place.acme.get(f"{path}?what=event&event={event}")
+    assert "1 event" in counted
+    page = await place.acme.post(path, what="event", event=event)
+    assert "One event" in page
+    [job] = re.findall(r"rpl_[0-9a-f]{16}", page)[:1]
+    assert "Earlier ones" in await place.acme.get(path)
+    cancelled = await place.acme.post(f"/replays/{job}/cancel")
+    assert "Cancelled" in cancelled or "Done" in cancelled
+    assert "There is nothing to send" in await place.acme.get(
+        f"{path}?what=failed&since=2026-01-01"
+    )
+    await place.remove_all()
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("what=failed&since=x", "like 2026-01-31 12:00"),
+        ("what=event&event=x", "like evt_"),
+        ("what=event&event=evt_0000000000000001", "no such event"),
+        ("what=all", "say what to send"),
+        ("what=missed&since=2026-01-02&until=2026-01-01", "until comes after since"),
+    ],
+)
+async def test_a_replay_that_is_not_fully_said_is_not_counted(
+    place: Place, query: str, says: str
+) -> None:
+    endpoint = await place.endpoint()
+    page = await place.acme.get(f"/endpoints/{endpoint}/replay?{query}", status=422)
+    assert says.lower() in page.lower()
+    await place.remove_all()
+
+
+async def test_a_replay_of_a_disabled_endpoint_is_refused(place: Place) -> None:
+    event, endpoint = await place.publish(), await place.endpoint()
+    await place.acme.post(f"/endpoints/{endpoint}/disable")
+    answer = await place.acme.send(f"/endpoints/{endpoint}/replay", what="event", event=event)
+    assert answer.status == 409
+    assert b"disabled" in answer.body
+    await place.remove_all()

@@ -1,0 +1,254 @@
+"""The portal in a real browser: a customer gets along, with a script and without, on any screen.
+
+Texts from outside are shown and do nothing, and nothing that was not asked for is loaded.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+from browserkit import PATIENCE, Visit, browsing, visiting
+from docskit import HOSTILE
+from playwright.async_api import Browser, Route, expect
+from serverkit import Server, serving
+
+from hooktide.dialects import read_shipped
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FACE = """
+[portal]
+name = "Bills & Co"
+colour = "#0f766e"
+origins = ["https://app.example.com"]
+
+[plans.basic]"""
+EVIL = "\n".join(HOSTILE).replace("\x1b", "").replace("\u202e", "").replace("\u200b", "")
+HEX = re.compile("^[0-9a-f]{64}$")
+SIGNS = ("<script>alert(1)</script>", "{{7*7}}", "<svg onload=alert(1)>")
+
+
+@dataclass
+class Place:
+    """A running server, and a browser."""
+
+    server: Server
+    browser: Browser
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    async def portal(self, project: str, reference: str, **more: Any) -> str:
+        """Add an account, and return the path of its portal."""
+        api = self.server.api
+        await api.post("/v1/accounts", {"project": project, "reference": reference, **more})
+        return await self.link(reference)
+
+    async def link(self, reference: str, **more: Any) -> str:
+        path = f"/v1/accounts/{quote(reference, safe='')}/portal-links"
+        made = await self.server.api.post(path, more)
+        return str(made["url"]).removeprefix(self.origin)
+
+    async def bin(self, *script: dict[str, Any]) -> str:
+        return str((await self.server.api.post("/v1/bins", {"script": list(script)}))["url"])
+
+    async def publish(self, reference: str, kind: str, payload: Any) -> None:
+        event = {"account": reference, "type": kind, "payload": payload}
+        await self.server.api.post("/v1/events", event)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    async with browsing() as browser, serving(folder) as server:
+        text = read_shipped("invoice-maker").replace("\n[plans.basic]", FACE, 1)
+        await server.api.put_toml("/v1/projects/invoice-maker", text)
+        yield Place(server, browser)
+        assert "/portal/" not in server.log.read_text()
+
+
+async def _fine(visit: Visit) -> None:
+    assert await visit.serious() == []
+    assert not await visit.is_too_wide()
+    assert _wrong(visit) == []
+
+
+def _wrong(visit: Visit) -> list[str]:
+    """Return what went wrong; that a stream ends with its page did not."""
+    ended = re.compile(f"failed: {visit.origin}/portal/[^/]+/events.*")
+    return [each for each in visit.wrong if not ended.fullmatch(each)]
+
+
+async def test_a_customer_adds_tests_and_follows_an_endpoint(place: Place) -> None:
+    base = await place.portal("invoice-maker", "walker", plan="pro")
+    async with visiting(place.browser, place.origin) as visit:
+        page = visit.page
+        await visit.open(base)
+        await _fine(visit)
+        await page.click("text=Add an endpoint")
+        await page.click("text=Give me a test URL")
+        await expect(page.locator("#url")).to_have_value(re.compile(f"^{place.origin}/bin/"))
+        await _fine(visit)
+        await page.click("button.main")
+        await expect(page.locator("#secret")).to_have_text(HEX)
+        await page.click("label[for=tongue-python]")
+        await expect(page.locator("#code-python")).to_be_visible()
+        await expect(page.locator("#code-javascript")).to_be_hidden()
+        await _fine(visit)
+        await page.click("text=Send a test event")
+        await expect(page.locator("#tested")).to_contain_text("Delivered.")
+        await expect(page.locator("#came")).to_contain_text("Signature valid")
+        await _fine(visit)
+
+        # The log, open, shows what happens without being loaded again.
+        await visit.open(f"{base}/deliveries")
+        await expect(page.locator("#live")).to_have_text("live")
+        await place.publish("walker", "quotation.accepted", {"id": "q_1"})
+        row = page.locator("#log a", has_text="quotation.accepted")
+        await expect(row).to_be_visible(timeout=PATIENCE)
+        await row.click()
+        await expect(page.locator("#drawer")).to_contain_text("q_1")
+        await _fine(visit)
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#drawer")).to_have_count(0)
+        assert _wrong(visit) == []
+
+
+async def test_all_of_it_works_without_a_script(place: Place) -> None:
+    base = await place.portal("invoice-maker", "plain", plan="pro")
+    url = await place.bin({"status": 401, "body": "no\n"})
+    async with visiting(place.browser, place.origin, script=False) as visit:
+        page = visit.page
+        await visit.open(f"{base}/endpoints/new")
+        await page.fill("#url", url)
+        await page.fill("#name", "By hand")
+        await page.press("#name", "Enter")
+        await expect(page.locator("#secret")).to_have_text(HEX)
+        await page.click("text=Send a test event")
+        await expect(page.locator("#tested")).to_contain_text("answered with 401")
+        await page.click("text=Everything that was sent and came back")
+        await expect(page.locator("#drawer")).to_contain_text("Signature or authentication")
+        await page.click("text=Close")
+        await page.fill("[name=text]", "no such words")
+        await page.press("[name=text]", "Enter")
+        await expect(page.locator("#log")).to_contain_text("Nothing like that")
+        await visit.open(base)
+        await page.click("text=By hand")
+        await page.click("text=Disable")
+        await page.click("button.danger")
+        await expect(page.locator("#state")).to_contain_text("disabled by hand")
+        await page.click("text=Enable")
+        await page.click("text=See what it missed")
+        await expect(page.locator("main")).to_contain_text("There is nothing to send")
+
+
+async def test_every_page_is_fit_for_a_phone_in_the_dark(place: Place) -> None:
+    base = await place.portal("invoice-maker", "phone", plan="pro")
+    url = await place.bin({"status": 500, "body": "<h1>" + "long" * 400})
+    given = {"account": "phone", "url": url, "event_types": ["*"], "name": "n" * 100}
+    endpoint = (await place.server.api.post("/v1/endpoints", given))["id"]
+    tested = await place.server.api.post(f"/v1/endpoints/{endpoint}/test", {})
+    replay = {"what": "event", "event": tested["event"]}
+    job = await place.server.api.post(f"/v1/endpoints/{endpoint}/replays", replay)
+    look = await place.link("phone", read_only=True)
+    one = f"/endpoints/{endpoint}"
+    async with visiting(place.browser, place.origin, size="phone", scheme="dark") as visit:
+        for path in (
+            base,
+            look,
+            f"{base}/endpoints/new",
+            f"{base}{one}?tested={tested['delivery']}",
+            f"{base}{one}/edit",
+            f"{base}{one}/rotate",
+            f"{base}{one}/remove",
+            f"{base}{one}/replay?what=missed&since=2026-01-01",
+            f"{base}/replays/{job['replay']['id']}",
+            f"{base}/deliveries",
+            f"{base}/deliveries?delivery={tested['delivery']}",
+        ):
+            assert await visit.open(path) == 200, path
+            await _fine(visit)
+
+
+async def test_the_products_site_may_frame_it_and_no_other(place: Place) -> None:
+    base = await place.portal("invoice-maker", "framed", plan="pro")
+    frame = f'<!doctype html><iframe src="{place.origin}{base}" width="900" height="700"></iframe>'
+
+    async def site(route: Route) -> None:
+        await route.fulfill(body=frame, content_type="text/html")
+
+    # The site is made up, so its frame leads from the internet to this machine.
+    local = ("local-network-access",)
+    async with visiting(place.browser, place.origin, permissions=local) as visit:
+        page = visit.page
+        await page.route(re.compile("^https://"), site)
+        await page.goto("https://app.example.com/settings")
+        inside = page.frame_locator("iframe")
+        await inside.locator("text=Add an endpoint").click()
+        await inside.locator("text=Give me a test URL").click()
+        await inside.locator("button.main").click()
+        await expect(inside.locator("#secret")).to_have_text(HEX)
+        assert not [each for each in visit.wrong if each.startswith("policy")]
+        await page.goto("https://evil.example/")
+        async with asyncio.timeout(PATIENCE / 1000):
+            while not any("frame-ancestors" in each for each in visit.wrong):
+                await asyncio.sleep(0.05)
+        assert await inside.locator("header.top").count() == 0
+
+
+async def test_hostile_texts_are_shown_and_do_nothing(place: Place) -> None:
+    quoted, one = json.dumps(EVIL), json.dumps(HOSTILE[0])
+    await place.server.api.put_toml(
+        "/v1/projects/evil",
+        f'name = "evil"\ntitle = {one}\n[portal]\nname = {json.dumps(HOSTILE[1])}\n'
+        f'[event_types."a.b"]\ndescription = {quoted}\nexample = {json.dumps(quoted)}\n',
+    )
+    base = await place.portal("evil", "<img src=x onerror=alert(1)>", name=HOSTILE[2])
+    url = await place.bin({"status": 400, "body": EVIL})
+    account = (await place.server.api.get("/v1/accounts?project=evil"))["items"][0]["id"]
+    endpoint = await place.server.api.post(
+        "/v1/endpoints",
+        {
+            "account": account,
+            "url": url,
+            "event_types": ["*"],
+            "name": HOSTILE[0],
+            "description": EVIL,
+            "headers": {"x-evil": HOSTILE[0]},
+        },
+    )
+    tested = await place.server.api.post(f"/v1/endpoints/{endpoint['id']}/test", {})
+    one = f"{base}/endpoints/{endpoint['id']}"
+    async with visiting(place.browser, place.origin) as visit:
+        for path in (
+            base,
+            f"{one}?tested={tested['delivery']}",
+            f"{one}/edit",
+            f"{one}/replay",
+            f"{base}/endpoints/new",
+            f"{base}/deliveries?delivery={tested['delivery']}",
+        ):
+            assert await visit.open(path) == 200, path
+            await _open_all(visit)
+            shown = await visit.page.inner_text("body")
+            fields = await visit.page.locator("input, textarea").evaluate_all(
+                "each => each.map(field => field.value)"
+            )
+            assert any(sign in shown + str(fields) for sign in SIGNS), path
+            assert "49$49" not in shown
+            assert await visit.page.locator("main svg, main img").count() == 0
+            assert _wrong(visit) == [], path
+
+
+async def _open_all(visit: Visit) -> None:
+    await visit.page.evaluate(
+        "for (const each of document.querySelectorAll('details')) each.open = true"
+    )
