@@ -12,8 +12,10 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.people import People
 from hooktide.demo.api import Api
 from hooktide.dialects import read_shipped
+from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.dashboard.answer import csrf_of
+from hooktide.web.dashboard.page import Page
 
 QUICK = """
 [retry]
@@ -199,3 +201,45 @@ async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
 def stranger(site: Site) -> Seat:
     """Return somebody who is not logged in."""
     return Seat(Client(site.app, ""))
+
+
+async def make_things(site: Site) -> dict[str, str]:
+    """Make one of each thing in the project ``invoice-maker``; return their ids by prefix."""
+    account = await site.account()
+    endpoint = await site.endpoint()
+    published = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    event = (await site.operator.post("/v1/events", published)).ok(202)
+    [delivery] = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    replay = {"what": "event", "event": event["id"]}
+    begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
+    key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
+    made = (await site.operator.post("/v1/keys", key)).ok(201)
+    added = await people_of(site).add(Scope(), "zoë", Role.VIEWER, "invoice-maker")
+    return {
+        "acc": account["id"],
+        "ep": endpoint["id"],
+        "evt": event["id"],
+        "dlv": delivery["id"],
+        "rpl": begun.ok(202)["replay"]["id"],
+        "key": made["id"],
+        "usr": show("usr", added.id),
+    }
+
+
+_AREAS = {
+    "/accounts/": "acc",
+    "/endpoints/": "ep",
+    "/events/": "evt",
+    "/deliveries/": "dlv",
+    "/keys/": "key",
+    "/people/": "usr",
+    "/replays/": "rpl",
+}
+
+
+def path_of(page: Page, ids: dict[str, str]) -> str:
+    """Return the path of a page that is about one of the things."""
+    path = page.path.replace("{name}", "invoice-maker")
+    for area, prefix in _AREAS.items():
+        path = path.replace(f"{area}{{id}}", f"{area}{ids[prefix]}")
+    return path

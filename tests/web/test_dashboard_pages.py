@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashkit import Fields, Seat, seat
+from dashkit import Fields, Seat, make_things, path_of, seat
+from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
 
 from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
+from hooktide.web.dashboard.routes import PAGES
 
 
 @pytest.fixture
@@ -419,6 +421,18 @@ async def test_addresses_that_are_no_pages_lead_somewhere(site: Site, owner: Sea
     refused = await owner.get("/dashboard/endpoints/ep_1111111111111111/disable")
     assert location(refused) == "/dashboard/endpoints/ep_1111111111111111"
     assert (await owner.post("/dashboard/storage")).status == 405
+
+
+async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
+    async with database() as url, running(tmp_path, url) as site:
+        owner, ids = await seat(site, Role.OWNER), await make_things(site)
+        await site.app.tally.flush()
+        for page in PAGES:
+            if page.method == "GET" and page.path != "/dashboard/live":
+                await owner.page(path_of(page, ids))
+        await owner.page("/dashboard/endpoints?only=trouble")
+        await owner.page("/dashboard/accounts?q=ac")
+        await owner.page("/dashboard/search?q=ac")
 
 
 # -- the numbers -----------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from dashkit import Seat, people_of, seat, stranger
+from dashkit import Seat, make_things, path_of, seat, stranger
 from webkit import Site, running
 
-from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.dashboard.page import Page
 from hooktide.web.dashboard.routes import PAGES
@@ -29,46 +28,15 @@ class Place:
     ids: dict[str, str]
 
     def path(self, page: Page) -> str:
-        """Fill in a page's path, so that there is what it is about."""
-        path = page.path
-        for area, named in (
-            ("/accounts/{id}", "acc"),
-            ("/endpoints/{id}", "ep"),
-            ("/events/{id}", "evt"),
-            ("/deliveries/{id}", "dlv"),
-            ("/keys/{id}", "key"),
-            ("/people/{id}", "usr"),
-            ("/replays/{id}", "rpl"),
-        ):
-            if area in path:
-                return path.replace("{id}", self.ids[named])
-        return path.replace("{name}", "invoice-maker")
+        return path_of(page, self.ids)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder: Path = tmp_path_factory.mktemp("roles")
     async with running(folder) as site:
-        account = await site.account()
+        ids = await make_things(site)
         await site.account("defacto", "other")
-        endpoint = await site.endpoint()
-        published = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
-        event = (await site.operator.post("/v1/events", published)).ok(202)
-        [delivery] = (await site.operator.get("/v1/deliveries")).ok()["items"]
-        replay = {"what": "event", "event": event["id"]}
-        begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
-        key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
-        made = (await site.operator.post("/v1/keys", key)).ok(201)
-        added = await people_of(site).add(Scope(), "zoë", Role.VIEWER, "invoice-maker")
-        ids = {
-            "acc": account["id"],
-            "ep": endpoint["id"],
-            "evt": event["id"],
-            "dlv": delivery["id"],
-            "rpl": begun.ok(202)["replay"]["id"],
-            "key": made["id"],
-            "usr": show("usr", added.id),
-        }
         seats = {role: await seat(site, role) for role in Role}
         yield Place(site, seats, await seat(site, Role.OWNER, "defacto"), ids)
 

@@ -3,6 +3,7 @@
 A link is opened by a form's POST, for programs that look at links in mails must not use it up.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -26,6 +27,8 @@ from hooktide.web.dashboard.look import page_response
 from hooktide.web.dashboard.origin import check_origin
 from hooktide.web.dashboard.page import act, page
 from hooktide.web.dashboard.visit import Visit, wrong_of
+
+log = logging.getLogger("hooktide.web")
 
 LASTS = 7 * 86_400
 """Seconds that a session lasts."""
@@ -78,6 +81,7 @@ class LoginDoor:
             else:
                 token, who = await self._desk.people.login(name, form.raw("password"))
         except (RefusedError, UnavailableError) as error:
+            log.warning("a login from %s failed: %s", address, error)
             return _form(next=next_path, name=name, with_key=bool(key), error=error)
         self._desk.patience.succeeded(attempt, address)
         return await self._in(token, who, _safe(next_path))
