@@ -62,6 +62,12 @@ async def test_what_cannot_be_is_refused_with_its_reason(site: Site) -> None:
     assert (await people_of(site).get(Scope(), ann)).role is Role.MEMBER
 
 
+async def test_an_id_that_cannot_be_read_is_nobodys(operator: Client) -> None:
+    for id_ in ("usr_0000000000000001", "usr_x", "acc_0000000000000001"):
+        answer = await operator.get(f"/v1/people/{id_}")
+        assert (answer.code, answer.json["detail"]) == ("not_found", "there is no such person")
+
+
 async def test_only_an_operators_key_manages_people(site: Site) -> None:
     await site.account()
     for client in (

@@ -97,6 +97,7 @@ _KINDS = {
     "evt": "event",
     "prj": "project",
     "rpl": "replay",
+    "usr": "person",
 }
 
 
