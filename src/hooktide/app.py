@@ -22,6 +22,7 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import SECOND, KeyScope, Scope
 from hooktide.engine.deliver import Deliverer, name_of
 from hooktide.engine.destinations import Destination, Destinations
+from hooktide.engine.happenings import Teller
 from hooktide.engine.tally import Tally
 from hooktide.engine.upkeep import Chore, Upkeep, store_chores
 from hooktide.engine.worker import Limits, Worker
@@ -345,7 +346,9 @@ class App:
         ]
         if not self.delivers:
             return own
-        return [*store_chores(self.store, self.clock), *own]
+        teller = Teller(self.store, self.directory, self.clock)
+        told = Chore("tell of what happened", 1.0, teller.tell)
+        return [*store_chores(self.store, self.clock), *own, told]
 
     async def _add_up_tallies(self) -> int:
         await self.tally.flush()

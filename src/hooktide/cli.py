@@ -19,7 +19,7 @@ from hooktide.commands.asking import told
 from hooktide.database_cli import audit, backup, migrate, move, sizes
 from hooktide.demo import run as run_demo
 from hooktide.demo.api import ApiError, operator_api
-from hooktide.dialects import load, read_shipped, shipped
+from hooktide.dialects import load, read_shipped, shipped, ships
 from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError
 from hooktide.domain.model import Scope
 from hooktide.domain.project import Project, changes
@@ -89,7 +89,7 @@ def apply(
 
 
 def _read(file: str) -> str:
-    if file in shipped():
+    if ships(file):
         return read_shipped(file)
     try:
         return Path(file).read_text("utf-8")

@@ -87,6 +87,20 @@ async def test_a_chat_rests_between_two_messages(engine: Engine, chat: Endpoint)
     assert at[2] - at[0] >= 2 * PACE * 0.9
 
 
+async def test_a_chat_that_answers_slowly_is_out_once_and_rests_after_its_answer(
+    engine: Engine, chat: Endpoint
+) -> None:
+    engine.receivers.hanging.add(SLACK_URL)
+    await engine.given.publish(*numbered(engine, 60))
+    await engine.receivers.until(1)
+    await asyncio.sleep(3 * PACE)
+    assert engine.receivers.count() == 1
+    released_at = asyncio.get_running_loop().time()
+    engine.receivers.hold.set()
+    await engine.receivers.until(2)
+    assert asyncio.get_running_loop().time() - released_at >= PACE * 0.9
+
+
 async def test_a_failed_message_is_a_failed_attempt_of_each_and_all_are_retried(
     engine: Engine, chat: Endpoint
 ) -> None:
@@ -186,8 +200,10 @@ async def test_a_chat_that_becomes_a_webhook_gets_webhooks_from_then_on(
         "secret_url": "",
     }
     await engine.given.store.change_endpoint(Scope(), chat.id, changes, NOON)
+    engine.receivers.hanging.add("https://receiver.example.com/hook")
     await engine.given.publish(*numbered(engine, 3))
-    await engine.receivers.until(4)
+    await engine.receivers.until(4)  # all at once, for none of them is answered
+    engine.receivers.hold.set()
     await engine.settled()
     heads = [head for url, head, _ in engine.receivers.sent if "receiver.example.com" in url]
     assert len(heads) == 3

@@ -9,7 +9,7 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.texts import check_text
 from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.chat import kind_of, shown_url
-from hooktide.domain.errors import Fault, InvalidError, RefusedError
+from hooktide.domain.errors import Fault, InvalidError, LimitError, RefusedError
 from hooktide.domain.headers import header_lines
 from hooktide.domain.model import (
     BY_HAND,
@@ -23,6 +23,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
+from hooktide.domain.operations import limit_reached
 from hooktide.domain.project import (
     EventType,
     Project,
@@ -124,7 +125,12 @@ class Endpoints:
             **checked,
         )
         secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints
-        return await self._store.add_endpoint(new, secret, limit, now), secret
+        try:
+            return await self._store.add_endpoint(new, secret, limit, now), secret
+        except LimitError as error:
+            happening = limit_reached(account.id, "endpoints", error.limit, now)
+            await self._store.add_happening(happening)
+            raise
 
     async def _account(self, scope: Scope, text: str | None) -> Account:
         if text is not None:

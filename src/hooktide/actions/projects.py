@@ -9,6 +9,7 @@ from hooktide.domain.compose import check_event
 from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, RefusedError
 from hooktide.domain.message import check_wording
 from hooktide.domain.model import Micros, Scope
+from hooktide.domain.operations import PROJECT as BUILT_IN
 from hooktide.domain.payload import check_payload, check_schema, validator
 from hooktide.domain.project import EventType, Project, SchemaPolicy, changes, parse_project
 from hooktide.store.base import ProjectRow, Store
@@ -96,12 +97,20 @@ class Projects:
             before = page.next_before
 
     async def remove(self, scope: Scope, name: str) -> None:
-        """Remove a project that has no accounts.
+        """Remove a project that has no accounts; of the built-in one, the accounts as well.
 
         :raises RefusedError: it has accounts.
         """
         row = await self._store.get_project(scope, name)
+        if name == BUILT_IN:
+            await self._remove_accounts(row.id)
         await self._store.remove_project(row.id, self._clock())
+
+    async def _remove_accounts(self, project_id: int) -> None:
+        within = Scope(project_id=project_id)
+        while page := (await self._store.list_accounts(within, None, 100)).items:
+            for account in page:
+                await self._store.remove_account(within, account.id, self._clock())
 
     # -- event types ---------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hooktide.domain.errors import ConfigError
+from hooktide.domain.operations import PROJECT as BUILT_IN
 from hooktide.domain.project import Project, parse_project
 
 _HERE = files(__name__)
@@ -12,14 +13,14 @@ _HERE = files(__name__)
 
 @cache
 def shipped() -> tuple[str, ...]:
-    """Return the names of the files that ship, sorted."""
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".toml")
-            for entry in _HERE.iterdir()
-            if entry.name.endswith(".toml")
-        )
-    )
+    """Return the names of the providers' files that ship, sorted."""
+    names = (entry.name for entry in _HERE.iterdir() if entry.name.endswith(".toml"))
+    return tuple(sorted({name.removesuffix(".toml") for name in names} - {BUILT_IN}))
+
+
+def ships(name: str) -> bool:
+    """Whether a file of this name ships: a provider's, or the built-in project's."""
+    return name == BUILT_IN or name in shipped()
 
 
 def read_shipped(name: str) -> str:
@@ -27,7 +28,7 @@ def read_shipped(name: str) -> str:
 
     :raises ConfigError: none has this name.
     """
-    if name not in shipped():
+    if not ships(name):
         raise ConfigError(f"no project file {name!r} ships; there are {', '.join(shipped())}")
     return _HERE.joinpath(f"{name}.toml").read_text("utf-8")
 
@@ -37,7 +38,7 @@ def load(path_or_name: str) -> Project:
 
     :raises ConfigError: the file cannot be read, or something in it is wrong.
     """
-    if path_or_name in shipped():
+    if ships(path_or_name):
         return parse_project(read_shipped(path_or_name), f"{path_or_name}.toml")
     try:
         text = Path(path_or_name).read_text("utf-8")

@@ -43,6 +43,7 @@ from hooktide.domain.numbers import (
     ProjectMinute,
     Slow,
 )
+from hooktide.domain.operations import Happening
 from hooktide.domain.project import Project
 from hooktide.domain.verdict import Verdict
 
@@ -262,6 +263,22 @@ class Store(Protocol):
 
         :raises RefusedError: the endpoint is disabled, or the delivery is held and still to come.
         """
+
+    # -- what is to be told --------------------------------------------------------------------
+
+    async def add_happening(self, happening: Happening) -> None:
+        """Keep something that is to be told of, once for its key.
+
+        The store itself keeps what happens in its own transactions: endpoints disabled or failing,
+        deliveries failed, hours used up, secrets rotated. Nothing is kept where there is no
+        built-in project (``operations.PROJECT``), nor of what happens in it.
+        """
+
+    async def happenings(self, limit: int) -> Sequence[tuple[int, Happening]]:
+        """Return what is to be told of, the oldest first, each with its project's id."""
+
+    async def forget_happenings(self, keys: Sequence[str]) -> None:
+        """Forget what was told."""
 
     # -- upkeep --------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from hooktide.domain.model import Origin
+from hooktide.domain.operations import failing_after
 from hooktide.domain.verdict import Delivered, Failed, Gone
 from hooktide.store.base import Done
 
@@ -21,12 +22,14 @@ class Failures:
     """Counts over the attempts of a batch, in their order.
 
     ``failing`` are the counts so far, of the endpoints where there is one; ``changed`` are the
-    new ones.
+    new ones. ``began`` are the attempts with which an endpoint has to be said to be failing, and
+    the counts then.
     """
 
     def __init__(self, failing: dict[int, int]) -> None:
         self._failing = failing
         self.changed: dict[int, int] = {}
+        self.began: list[tuple[Done, int]] = []
 
     def count(self, dones: Iterable[Done], disable_after: Callable[[int], int]) -> list[SwitchOff]:
         """Count, and return what is to be disabled.
@@ -51,7 +54,10 @@ class Failures:
         endpoint_id = done.claim.endpoint_id
         failing = self._failing.get(endpoint_id, 0) + 1
         self._set(endpoint_id, failing)
-        if 0 < disable_after(done.claim.event.account_id) <= failing:
+        enough = disable_after(done.claim.event.account_id)
+        if failing == failing_after(enough):
+            self.began.append((done, failing))
+        if 0 < enough <= failing:
             return [SwitchOff(done, f"{failing} deliveries failed in a row")]
         return []
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
+from hooktide.domain.operations import Happening, limit_reached
 from hooktide.domain.project import Project, plan_of, wants
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
@@ -82,6 +83,7 @@ class FanOut:
         self.keys: list[Row] = []
         self.events: list[Row] = []
         self.deliveries: list[Row] = []
+        self.happened: list[Happening] = []
 
     def add(self, new: NewEvent, now: Micros) -> AddResult:
         """Make an event's rows, and say what its publisher is answered."""
@@ -125,7 +127,11 @@ class FanOut:
             event.account_id, routes.per_hour, now
         ):
             state, due_at, reason = "held", None, held_reason(routes.per_hour)
-            self.usage.holding.add(event.account_id)
+            if event.account_id not in self.usage.holding:
+                self.usage.holding.add(event.account_id)
+                self.happened.append(
+                    limit_reached(event.account_id, "deliveries_per_hour", routes.per_hour, now)
+                )
         elif self._takes(event, endpoint_id):
             token = delivery_id
             due_at = lease_ends_at = now + self._lease

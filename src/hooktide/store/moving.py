@@ -45,6 +45,7 @@ _SAME = {
     "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, attempts, "
     "failed_attempts, duration, slowest",
     "endpoint_health": "endpoint_id, project_id, account_id, last_delivered_at, failing_since",
+    "happenings": "key, project_id, type, account_id, endpoint_id, at, about",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
     "verdict, reason",
 }

@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from hooktide.domain.model import Endpoint, Micros, Scope, Secret
+from hooktide.domain.operations import Happening, rotated
 from hooktide.store import refusals, rows
 from hooktide.store.base import Page
+from hooktide.store.happening import read as read_happening
 from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.postgres.connection import Link
 from hooktide.store.postgres.registry import Registry
@@ -137,9 +139,23 @@ class Endpoints(Registry):
                 await link.run(self._sql["forget_secrets"], {"endpoint_id": old.id})
             newest = max((known.created_at for known in old.secrets), default=0)
             await self._add_secret(link, old.id, secret, max(now, newest + 1))
+            happening = rotated(old.account_id, old.id, now + overlap, now)
+            await self._hot.happened(link, [happening])
             return await self._touched(link, old)
 
         return await self._write(write)
+
+    async def add_happening(self, happening: Happening) -> None:
+        await self._write(lambda link: self._hot.happened(link, [happening]))
+
+    async def happenings(self, limit: int) -> Sequence[tuple[int, Happening]]:
+        found = await self._read(lambda link: link.rows(self._sql["happenings"], {"limit": limit}))
+        return [read_happening(row) for row in found]
+
+    async def forget_happenings(self, keys: Sequence[str]) -> None:
+        if keys:
+            values = {"keys": list(keys)}
+            await self._write(lambda link: link.run(self._sql["forget_happenings"], values))
 
     async def retire_secrets(self, now: Micros) -> int:
         async def write(link: Link) -> int:

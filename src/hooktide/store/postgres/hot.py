@@ -6,19 +6,21 @@ uses it, so an event goes exactly where the database says at that moment.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import asyncpg
 
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
+from hooktide.domain.operations import Happening, disabled
 from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.store import rows
 from hooktide.store.base import Done, Room
 from hooktide.store.batch import Publish
 from hooktide.store.failures import Failures, counted
 from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.happening import of_attempts, values
 from hooktide.store.postgres.connection import Link, columns_of
 from hooktide.store.rows import Row
 from hooktide.store.usage import WINDOW_MINUTES, Minutes, Usage
@@ -73,6 +75,7 @@ class HotPath:
             return False
         if added:
             await self.save_usage(link, usage)
+            await self.happened(link, fan_out.happened)
             if known:  # what an earlier commit promised may still be waiting for a standby
                 await link.rows(self._sql["durable"])
         return added
@@ -223,6 +226,12 @@ class HotPath:
         for done, reason in to_disable:
             account_id = done.claim.event.account_id
             await self.switch_off(link, done.claim.endpoint_id, account_id, reason, _ended_at(done))
+        await self.happened(link, of_attempts(dones, failures, _disable_after(routes)))
+
+    async def happened(self, link: Link, happenings: Iterable[Happening]) -> None:
+        """Keep what is to be told of."""
+        for happening in happenings:
+            await link.run(self._sql["add_happening"], values(happening))
 
     # -- endpoints -------------------------------------------------------------------------------
 
@@ -241,6 +250,7 @@ class HotPath:
         if await link.run(self._sql["disable_endpoint"], values):
             await self.cancel_replays(link, endpoint_id, f"endpoint disabled: {reason}", now)
             link.effects.changed.append(("endpoint", endpoint_id))
+            await self.happened(link, [disabled(account_id, endpoint_id, reason, now)])
 
     async def cancel_replays(self, link: Link, endpoint_id: int, reason: str, now: Micros) -> None:
         """End the replay of an endpoint that is off from now on."""

@@ -670,6 +670,22 @@ DELETE FROM hooktide.bins WHERE id = :id
 -- name: clear_bin
 DELETE FROM hooktide.bin_requests WHERE bin_id = :bin_id
 
+-- name: add_happening
+-- Only where the built-in project is, and nothing of that itself.
+INSERT INTO hooktide.happenings (key, project_id, type, account_id, endpoint_id, at, about)
+SELECT :key::text, a.project_id, :type::text, a.id, :endpoint_id::bigint, :at::bigint, :about::text
+FROM hooktide.accounts AS a
+JOIN hooktide.projects AS p ON p.name = 'hooktide' AND p.removed_at IS NULL AND p.id <> a.project_id
+WHERE a.id = :account_id::bigint
+ON CONFLICT (key) DO NOTHING
+
+-- name: happenings
+SELECT project_id, key, type, account_id, endpoint_id, at, about FROM hooktide.happenings
+ORDER BY at LIMIT :limit
+
+-- name: forget_happenings
+DELETE FROM hooktide.happenings WHERE key = ANY(:keys::text[])
+
 -- name: any_secret
 SELECT sealed FROM hooktide.secrets LIMIT 1
 

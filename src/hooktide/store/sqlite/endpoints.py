@@ -7,9 +7,11 @@ from typing import Any
 import apsw
 
 from hooktide.domain.model import Endpoint, Micros, Scope, Secret
+from hooktide.domain.operations import Happening, rotated
 from hooktide.store import refusals, rows
 from hooktide.store.base import Page
 from hooktide.store.batch import Effects
+from hooktide.store.happening import read as read_happening
 from hooktide.store.lists import conditions, in_scope, page
 from hooktide.store.rows import Row
 from hooktide.store.sqlite.registry import Registry
@@ -136,9 +138,24 @@ class Endpoints(Registry):
                 db.execute(self._sql["forget_secrets"], {"endpoint_id": old.id})
             newest = max((known.created_at for known in old.secrets), default=0)
             self._add_secret(db, old.id, secret, max(now, newest + 1))
+            self._hot.happened([rotated(old.account_id, old.id, now + overlap, now)])
             return self._touched(db, old, effects)
 
         return await self._write(write)
+
+    async def add_happening(self, happening: Happening) -> None:
+        await self._write(lambda db, effects: self._hot.happened([happening]))
+
+    async def happenings(self, limit: int) -> Sequence[tuple[int, Happening]]:
+        sql = self._sql["happenings"]
+        found = await self._read(lambda db: list(db.execute(sql, {"limit": limit})))
+        return [read_happening(row) for row in found]
+
+    async def forget_happenings(self, keys: Sequence[str]) -> None:
+        if keys:
+            values = {"keys": rows.json_text(list(keys))}
+            sql = self._sql["forget_happenings"]
+            await self._write(lambda db, effects: list(db.execute(sql, values)))
 
     async def retire_secrets(self, now: Micros) -> int:
         def write(db: apsw.Connection, effects: Effects) -> int:

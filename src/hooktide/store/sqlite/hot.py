@@ -8,19 +8,21 @@ writes.
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import apsw
 import msgspec
 
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
+from hooktide.domain.operations import Happening, disabled
 from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.store import rows
 from hooktide.store.base import Done
 from hooktide.store.batch import Effects
 from hooktide.store.failures import Failures
 from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.happening import of_attempts, values
 from hooktide.store.rows import Row, json_text
 from hooktide.store.sqlite.decode import read_ids
 from hooktide.store.sqlite.writer import Batch
@@ -136,6 +138,7 @@ class HotPath:
         for publish in batch.publishes:
             publish.results = [fan_out.add(event, publish.now) for event in publish.events]
         self.insert(fan_out.keys, fan_out.events, fan_out.deliveries)
+        self.happened(fan_out.happened)
 
     def _known_keys(self, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], Known]:
         if not wanted:
@@ -212,6 +215,13 @@ class HotPath:
             if not failing:
                 del self.failing[endpoint_id]
 
+        self.happened(of_attempts(dones, failures, self._disable_after))
+
+    def happened(self, happenings: Iterable[Happening]) -> None:
+        """Keep what is to be told of."""
+        for happening in happenings:
+            self.db.execute(self._sql["add_happening"], values(happening))
+
     def _disable_after(self, account_id: int) -> int:
         routes = self.routes(account_id)
         return 0 if routes is None else routes.disable_after
@@ -232,6 +242,7 @@ class HotPath:
         if self.db.changes():
             self.cancel_replays(endpoint_id, stale_reason, now)
             self.mark_stale(endpoint_id, account_id, before, stale_reason, effects)
+            self.happened([disabled(account_id, endpoint_id, reason, now)])
 
     def cancel_replays(self, endpoint_id: int, reason: str, now: Micros) -> None:
         """End the replay of an endpoint that is off from now on."""

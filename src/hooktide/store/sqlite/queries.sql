@@ -593,6 +593,22 @@ DELETE FROM bins WHERE id = :id
 -- name: clear_bin
 DELETE FROM bin_requests WHERE bin_id = :bin_id
 
+-- name: add_happening
+-- Only where the built-in project is, and nothing of that itself.
+INSERT INTO happenings (key, project_id, type, account_id, endpoint_id, at, about)
+SELECT :key, a.project_id, :type, a.id, :endpoint_id, :at, :about
+FROM accounts AS a
+JOIN projects AS p ON p.name = 'hooktide' AND p.removed_at IS NULL AND p.id <> a.project_id
+WHERE a.id = :account_id
+ON CONFLICT (key) DO NOTHING
+
+-- name: happenings
+SELECT project_id, key, type, account_id, endpoint_id, at, about FROM happenings
+ORDER BY at LIMIT :limit
+
+-- name: forget_happenings
+DELETE FROM happenings WHERE key IN (SELECT value FROM json_each(:keys))
+
 -- name: any_secret
 SELECT sealed FROM secrets LIMIT 1
 

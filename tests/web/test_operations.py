@@ -1,0 +1,185 @@
+"""Operational events, the whole way: what happens is told once, to each who listens, in his way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import chatkit
+import msgspec
+import pytest
+from chatkit import Channel, channel
+from postgreskit import database
+from webkit import RECEIVER, Site, running
+
+from hooktide.dialects import load
+from hooktide.domain.ids import read
+from hooktide.domain.model import Scope
+from hooktide.domain.operations import EVERYTHING, PROJECT, Type, limit_reached
+from hooktide.domain.payload import check_schema
+from hooktide.engine.happenings import Teller
+
+NAME = "invoice-maker"
+
+
+@pytest.fixture
+async def ready(site: Site) -> Site:
+    """The operator has turned operational events on, and there is a customer with an endpoint."""
+    await site.account()
+    (await site.operator.apply(PROJECT)).ok()
+    await listener(site, EVERYTHING)
+    return site
+
+
+async def listener(site: Site, reference: str) -> None:
+    """Return once the account of this reference is there: it is made by itself."""
+    async with asyncio.timeout(30):
+        while (await site.operator.get(f"/v1/accounts/{reference}")).status != 200:
+            await asyncio.sleep(0.02)
+
+
+async def events_of(site: Site, reference: str, count: int) -> list[dict[str, Any]]:
+    """Return an account's events, the oldest first, once there are so many."""
+    async with asyncio.timeout(30):
+        while True:
+            answer = await site.operator.get(f"/v1/events?account={reference}&limit=100")
+            items: list[dict[str, Any]] = answer.ok()["items"]
+            if len(items) >= count:
+                return items[::-1]
+            await asyncio.sleep(0.02)
+
+
+async def settled(site: Site) -> None:
+    """Return once all that happened has been told."""
+    async with asyncio.timeout(30):
+        while await site.app.store.happenings(1):
+            await asyncio.sleep(0.02)
+
+
+async def test_what_happens_is_an_event_of_the_projects_account_and_of_that_for_everything(
+    ready: Site,
+) -> None:
+    made = await ready.endpoint(name="books")
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+    for reference in (NAME, EVERYTHING):
+        first, second = await events_of(ready, reference, 2)
+        assert (first["type"], second["type"]) == ("secret.rotated", "endpoint.disabled")
+        found = (await ready.operator.get(f"/v1/events/{second['id']}")).ok()
+        assert found["payload"] == {
+            "project": NAME,
+            "account": {"id": made["account"], "reference": "acme", "name": ""},
+            "endpoint": {"id": made["id"], "url": RECEIVER, "name": "books", "kind": "webhook"},
+            "reason": "disabled by hand",
+        }
+
+
+async def test_each_payload_keeps_to_its_types_schema(ready: Site) -> None:
+    text = f"""
+name = "{NAME}"
+disable_after = 1
+[plans.basic]
+endpoints = 1
+retries = 0
+[event_types."invoice.paid"]
+"""
+    (await ready.operator.apply(NAME, text)).ok()
+    made = await ready.endpoint()
+    refused = await ready.operator.post(
+        "/v1/endpoints", {"account": "acme", "url": RECEIVER, "event_types": ["*"]}
+    )
+    assert refused.code == "plan_limit_reached"
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {}}
+    (await ready.operator.post("/v1/events", event)).ok(202)  # nobody listens at that port
+    found = await events_of(ready, NAME, 5)
+    kinds = {kind.name: kind for kind in load(PROJECT).event_types}
+    assert {each["type"] for each in found} == {each.value for each in Type} == set(kinds)
+    for each in found:
+        row = await ready.app.store.get_event(Scope(), read("evt", each["id"]))
+        check_schema(kinds[each["type"]], row.event.payload)
+
+
+async def test_telling_twice_is_telling_once(ready: Site) -> None:
+    made = await ready.endpoint()
+    happening = limit_reached(read("acc", made["account"]), "endpoints", 1, ready.app.clock())
+    teller = Teller(ready.app.store, ready.app.directory, ready.app.clock)
+    for _ in range(3):  # as if who told it had died before it was forgotten
+        await ready.app.store.add_happening(happening)
+        await asyncio.gather(teller.tell(), teller.tell())
+    await settled(ready)
+    assert len(await events_of(ready, NAME, 1)) == 1
+    assert len(await events_of(ready, EVERYTHING, 1)) == 1
+
+
+async def test_a_listener_that_fails_is_not_told_of(ready: Site) -> None:
+    given = {"account": EVERYTHING, "url": RECEIVER, "event_types": ["*"]}
+    deaf = (await ready.operator.post("/v1/endpoints", given)).ok(201)
+    (await ready.operator.post(f"/v1/endpoints/{deaf['id']}/rotate")).ok()
+    made = await ready.endpoint()
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
+    await events_of(ready, EVERYTHING, 1)
+    (await ready.operator.post(f"/v1/endpoints/{deaf['id']}/disable")).ok()
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
+    found = await events_of(ready, EVERYTHING, 2)
+    await settled(ready)
+    assert [each["type"] for each in found] == ["secret.rotated"] * 2
+
+
+async def test_turned_off_nothing_is_kept_any_more(ready: Site) -> None:
+    (await ready.operator.delete(f"/v1/projects/{PROJECT}")).ok(204)
+    made = await ready.endpoint()
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+    assert await ready.app.store.happenings(1) == []
+    assert (await ready.operator.get(f"/v1/accounts/{EVERYTHING}")).status == 404
+
+
+# -- in Slack --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Channel]:
+    async with channel(chatkit.slack, asyncio.get_running_loop().time) as made:
+        yield made
+
+
+async def test_the_operator_reads_in_slack_what_happened(tmp_path: Path, slack: Channel) -> None:
+    async with running(tmp_path) as site:
+        await site.account()
+        (await site.operator.apply(PROJECT)).ok()
+        await listener(site, EVERYTHING)
+        given = {
+            "account": EVERYTHING,
+            "url": slack.url,
+            "kind": "slack",
+            "event_types": ["endpoint.*"],
+        }
+        (await site.operator.post("/v1/endpoints", given)).ok(201)
+        made = await site.endpoint()
+        (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+        async with asyncio.timeout(30):
+            while not slack.taken:
+                await asyncio.sleep(0.02)
+        assert slack.taken[0]["blocks"][0]["text"]["text"] == (
+            f"{NAME}: the endpoint {RECEIVER} of acme was disabled: disabled by hand"
+        )
+        assert slack.refused == []
+
+
+# -- after a crash ---------------------------------------------------------------------------------
+
+
+async def test_what_was_not_told_before_a_stop_is_told_by_the_next_server(tmp_path: Path) -> None:
+    async with database() as url:
+        async with running(tmp_path, url) as site:
+            await site.account()
+            (await site.operator.apply(PROJECT)).ok()
+            await listener(site, EVERYTHING)
+            await site.app.upkeep.stop()  # so nothing is told any more
+            made = await site.endpoint()
+            (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+            [(_, kept)] = await site.app.store.happenings(10)
+            assert msgspec.to_builtins(kept)["about"] == {"reason": "disabled by hand"}
+        async with running(tmp_path, url) as site:
+            [event] = await events_of(site, NAME, 1)
+            assert event["type"] == "endpoint.disabled"
