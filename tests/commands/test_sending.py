@@ -98,6 +98,12 @@ def test_without_a_key_it_says_where_to_put_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("place")
+def test_an_operators_commands_ask_the_same_server() -> None:
+    assert "nothing to change" in hooktide("apply", "invoice-maker").ok().out
+    assert "invoice-maker" in hooktide("sizes").ok().out
+
+
+@pytest.mark.usefixtures("place")
 def test_an_event_is_followed_to_what_came_back() -> None:
     with Client() as client:
         client.accounts.add("followed", project="invoice-maker", plan="pro")

@@ -123,26 +123,35 @@ def from_convoy(source: Source, project: str) -> Iterator[Found]:
         if any((config.get("filter") or {}).values()):
             filtered.add(uid)
     for endpoint in _convoy_pages(source, f"/api/v1/projects/{project}/endpoints"):
-        uid = endpoint["uid"]
-        headers, notes = _convoy_headers(endpoint)
-        if uid in filtered:
-            notes += ("its filter on the payload is not carried over",)
-        if uid not in types:
-            notes += ("it has no subscription, so it gets nothing there: added disabled",)
-        if endpoint.get("rate_limit"):
-            notes += ("its rate limit is not carried over",)
-        yield Found(
-            where=uid,
-            account=endpoint.get("owner_id") or "",
-            url=endpoint.get("url") or endpoint.get("target_url") or "",
-            event_types=tuple(dict.fromkeys(types.get(uid) or ["*"])),
-            secret=_convoy_secret(endpoint),
-            name=(endpoint.get("name") or endpoint.get("title") or "")[:100],
-            description=endpoint.get("description") or "",
-            headers=headers,
-            enabled=endpoint.get("status", "active") == "active" and uid in types,
-            notes=notes,
-        )
+        wants = tuple(dict.fromkeys(types.get(endpoint["uid"], ())))
+        yield _from_convoy(endpoint, wants, endpoint["uid"] in filtered)
+
+
+def _from_convoy(endpoint: Mapping[str, Any], wants: tuple[str, ...], filtered: bool) -> Found:
+    headers, unknown = _convoy_headers(endpoint)
+    return Found(
+        where=endpoint["uid"],
+        account=endpoint.get("owner_id") or "",
+        url=endpoint.get("url") or endpoint.get("target_url") or "",
+        event_types=wants or ("*",),
+        secret=_convoy_secret(endpoint),
+        name=(endpoint.get("name") or endpoint.get("title") or "")[:100],
+        description=endpoint.get("description") or "",
+        headers=headers,
+        enabled=endpoint.get("status", "active") == "active" and bool(wants),
+        notes=(*unknown, *_convoy_notes(endpoint, wants, filtered)),
+    )
+
+
+def _convoy_notes(
+    endpoint: Mapping[str, Any], wants: tuple[str, ...], filtered: bool
+) -> Iterator[str]:
+    if filtered:
+        yield "its filter on the payload is not carried over"
+    if not wants:
+        yield "it has no subscription, so it gets nothing there: added disabled"
+    if endpoint.get("rate_limit"):
+        yield "its rate limit is not carried over"
 
 
 def _convoy_pages(source: Source, path: str) -> Iterator[dict[str, Any]]:

@@ -33,11 +33,11 @@ def operator_api(server: str | None, key: str | None, within: float = TIMEOUT) -
 
     :raises ConfigError: there is no key.
     """
-    key = key or os.environ.get("HOOKTIDE_OPERATOR_KEY", "")
+    key = key or os.environ.get("HOOKTIDE_OPERATOR_KEY") or os.environ.get("HOOKTIDE_KEY", "")
     if not key:
         raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
-    server = server or os.environ.get("HOOKTIDE_SERVER", "http://127.0.0.1:8080")
-    return Api(server, key, within)
+    named = os.environ.get("HOOKTIDE_SERVER") or os.environ.get("HOOKTIDE_URL")
+    return Api(server or named or "http://127.0.0.1:8080", key, within)
 
 
 class Api:
