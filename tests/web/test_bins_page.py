@@ -1,11 +1,14 @@
 """What a bin's page promises: it shows everything, runs nothing, and updates live."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from html import escape
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
-from binkit import BinSite, bin_site
+from binkit import Answer, BinSite, bin_site
 
 
 @pytest.fixture
@@ -164,3 +167,50 @@ async def test_only_so_many_watch_one_bin(site: BinSite) -> None:
     assert b"60000" in await late.rest()
     for stream in [*streams, late]:
         stream.close()
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def set_answers(site: BinSite, made: Mapping[str, Any], **fields: str) -> Answer:
+    body = urlencode({"-".join(name.rsplit("_", 1)): text for name, text in fields.items()})
+    return await site.send(f"{made['url']}/answers", body.encode(), headers=FORM)
+
+
+async def test_the_page_sets_what_the_bin_answers_in_turn(site: BinSite) -> None:
+    made = await site.add_bin()
+    answer = await set_answers(
+        site, made, status_1="503", retry_after_1="7", status_2="201", body_2="thanks"
+    )
+    assert answer.status == 303
+    assert answer.headers["location"] == urlsplit(made["page_url"]).path.lower()
+    first, second, third = [await site.send(made["url"], b"{}") for _ in range(3)]
+    assert (first.status, first.headers["retry-after"], first.body) == (503, "7", b"")
+    assert (second.status, second.body) == (third.status, third.body) == (201, b"thanks\n")
+    html = await page(site, made["page_url"])
+    assert "503, then 201 each time" in html
+    await set_answers(site, made)
+    assert (await site.send(made["url"], b"{}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status_1": "500", "body_2": "<b>no status"}, "Answer 2 has no status"),
+        ({"status_1": "99"}, "Answer 1: a status from 200 to 599"),
+        ({"status_1": "teapot"}, "Answer 1: a status from 200 to 599"),
+        ({"status_1": "200", "delay_1": "31"}, "seconds from 0 to 30"),
+        ({"status_1": "200", "retry_after_1": "a\nb"}, "Retry-After"),
+    ],
+)
+async def test_answers_that_cannot_be_given_stay_as_they_were_typed(
+    site: BinSite, fields: dict[str, str], said: str
+) -> None:
+    made = await site.add_bin()
+    answer = await set_answers(site, made, **fields)
+    html = answer.body.decode()
+    assert answer.status == 422
+    assert said in html
+    for text in fields.values():
+        assert f'value="{escape(text)}"' in html
+    assert (await site.send(made["url"], b"{}")).status == 200

@@ -131,12 +131,7 @@ class Bins:
 
     async def change_script(self, scope: Scope, bin_id: str, change: BinChange) -> Bin:
         """Give the bin other answers, and begin with the first of them."""
-        found = await self.find(scope, bin_id)
-        changed = await self._store.change_bin(
-            found.token, _script_text(change.script), self._clock()
-        )
-        self._of(found.token).turn = 0
-        return changed
+        return await self.script(await self.find(scope, bin_id), change)
 
     # -- for whoever knows the URL -------------------------------------------------------------
 
@@ -148,6 +143,13 @@ class Bins:
         if not _TOKEN.fullmatch(token):
             raise NotFoundError("bin")
         return await self._store.get_bin(token, self._clock())
+
+    async def script(self, found: Bin, change: BinChange) -> Bin:
+        """Give the bin other answers, and begin with the first of them."""
+        text = _script_text(change.script)
+        changed = await self._store.change_bin(found.token, text, self._clock())
+        self._of(found.token).turn = 0
+        return changed
 
     async def requests(self, found: Bin, before: int | None = None, limit: int = 50) -> Page:
         """Return what the bin was sent (``BinRequest``), newest first."""

@@ -15,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hooktide.actions.bins import Bins
-from hooktide.domain.errors import NotFoundError
+from hooktide.actions.bins import Bins, read_script
+from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
 from hooktide.domain.times import show_time
+from hooktide.web import bin_script
 from hooktide.web.bin_answers import not_found, raw_response, request_id
+from hooktide.web.forms import read_form, sentence
 from hooktide.web.look import POLICY, templates, visible
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -46,13 +48,24 @@ class BinPage:
             Route("/bin/{token}/events", _or_not_found(self.events)),
             Route("/bin/{token}/requests/{id}/raw", _or_not_found(self.raw)),
             Route("/bin/{token}/clear", _or_not_found(self.clear), methods=["POST"]),
+            Route("/bin/{token}/answers", _or_not_found(self.answers), methods=["POST"]),
         ]
 
     async def page(self, request: Request) -> Response:
         """``GET /bin/{token}/page``; ``?request=req_...`` opens that one, else the newest."""
         found = await self._bins.open(request.path_params["token"])
+        return await self._page(found, request.query_params.get("request"))
+
+    async def _page(
+        self,
+        found: Bin,
+        wanted: str | None = None,
+        typed: Sequence[bin_script.Row] | None = None,
+        fault: str = "",
+    ) -> Response:
+        """Show the page; ``typed`` and ``fault``: answers that cannot be given, and why."""
         kept = (await self._bins.requests(found, None, SHOWN_REQUESTS)).items
-        wanted = request.query_params.get("request")
+        script = read_script(found)
         chosen = await self._chosen(found, kept, wanted)
         html = templates.get_template("bin.html").render(
             url=f"{self._public_url}/bin/{found.token}",
@@ -60,9 +73,13 @@ class BinPage:
             expires=show_time(found.expires_at)[:16].replace("T", " "),
             rows=[_row(item) for item in kept],
             opened=None if chosen is None else _opened(chosen),
-            following=wanted is None,
+            following=wanted is None and not fault,
+            answers=bin_script.said(script),
+            script=bin_script.rows_of(script) if typed is None else [*typed, bin_script.Row()],
+            fault=fault,
         )
-        return Response(html, headers=PAGE_HEADERS, media_type="text/html")
+        status = 422 if fault else 200
+        return Response(html, status, headers=PAGE_HEADERS, media_type="text/html")
 
     async def _chosen(
         self, found: Bin, kept: Sequence[BinRequest], wanted: str | None
@@ -80,6 +97,17 @@ class BinPage:
         """``POST /bin/{token}/clear``: forget what came in, and show the empty page."""
         found = await self._bins.open(request.path_params["token"])
         await self._bins.clear(found)
+        return RedirectResponse(f"/bin/{found.token}/page", 303)
+
+    async def answers(self, request: Request) -> Response:
+        """``POST /bin/{token}/answers``: answer like this from now on, from the first one on."""
+        found = await self._bins.open(request.path_params["token"])
+        typed: list[bin_script.Row] = []
+        try:
+            typed = bin_script.typed_rows(await read_form(request))
+            await self._bins.script(found, bin_script.read_rows(typed))
+        except InvalidError as error:
+            return await self._page(found, typed=typed, fault=sentence(error.detail))
         return RedirectResponse(f"/bin/{found.token}/page", 303)
 
     async def events(self, request: Request) -> Response:
