@@ -12,6 +12,9 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.times import read_time
 from hooktide.web.problem_table import PROBLEMS
 
+Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
+"""An option that is given or not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
@@ -29,7 +32,7 @@ class Asking:
 
     url: str | None = None
     key: str | None = None
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: Flag = False
 
     def client(self) -> Client:
         """Return a client of the server.

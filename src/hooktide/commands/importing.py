@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 from rich.text import Text
 
 from hooktide.client import Client, NotFoundError, ProblemError
-from hooktide.commands.asking import DEFAULTS, Options
+from hooktide.commands.asking import DEFAULTS, Flag, Options
 from hooktide.commands.foreign import (
     CONVOY,
     SVIX,
@@ -31,20 +31,22 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.project import wants
 from hooktide.domain.signing import read_secret
 
+Words: TypeAlias = Annotated[str, Parameter(show_default=False)]
+
 
 def import_endpoints(  # noqa: PLR0913  # a parameter an option
     source: Literal["svix", "convoy", "csv"],
-    file: str = "",
+    file: Words = "",
     *,
     project: str,
-    source_url: str = "",
+    source_url: Words = "",
     source_token: Annotated[
         str, Parameter(env_var="HOOKTIDE_SOURCE_TOKEN", show_default=False)
     ] = "",
-    source_project: str = "",
-    account: str = "",
+    source_project: Words = "",
+    account: Words = "",
     plan: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Flag = False,
     asking: Options = DEFAULTS,
 ) -> None:
     """Add endpoints that another sender has, with their secrets.

@@ -24,7 +24,7 @@ from rich.text import Text
 from hooktide.client import Client, ClientError, NotFoundError, ServerError, UnreachableError
 from hooktide.client.forwarding import Forwarder
 from hooktide.client.shapes import Bin, BinRequest, Endpoint, Secret
-from hooktide.commands.asking import DEFAULTS, Options
+from hooktide.commands.asking import DEFAULTS, Flag, Options
 from hooktide.commands.showing import line_of, note, print_json, print_line
 from hooktide.domain.errors import ConfigError
 
@@ -37,9 +37,9 @@ def listen(
     forward: str,
     *,
     account: str | None = None,
-    types: Annotated[list[str], Parameter(negative=())] = ["*"],  # noqa: B006
-    name: str = "",
-    new_secret: Annotated[bool, Parameter(negative=())] = False,
+    types: Annotated[list[str], Parameter(negative=(), show_default=False)] = ["*"],  # noqa: B006
+    name: Annotated[str, Parameter(show_default=False)] = "",
+    new_secret: Flag = False,
     asking: Options = DEFAULTS,
 ) -> None:
     """Send an account's events to a URL on this machine, and print a line for each.

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from hooktide.client import Client, ConflictError
 from hooktide.client.shapes import Count, Endpoint, Replay
-from hooktide.commands.asking import DEFAULTS, Options, instant
+from hooktide.commands.asking import DEFAULTS, Flag, Options, instant
 from hooktide.commands.showing import (
     console,
     line_of,
@@ -40,17 +40,17 @@ class Wanted:
 def replay(  # noqa: PLR0913  # a parameter an option
     id: str | None = None,
     *,
-    failed: Annotated[bool, Parameter(negative=())] = False,
-    missed: Annotated[bool, Parameter(negative=())] = False,
+    failed: Flag = False,
+    missed: Flag = False,
     event: str | None = None,
     since: str | None = None,
     until: str | None = None,
     endpoint: str | None = None,
     account: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    dry_run: Flag = False,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=(), show_default=False)] = False,
     wait: bool = True,
-    cancel: Annotated[bool, Parameter(negative=())] = False,
+    cancel: Flag = False,
     asking: Options = DEFAULTS,
 ) -> None:
     """Send endpoints old events again: counted first, then followed until it is done.

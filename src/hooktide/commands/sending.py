@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from hooktide.client import Client, NewEvent, NotFoundError
 from hooktide.client.calls import encode
 from hooktide.client.shapes import Accepted, Account, Delivery, EventType
-from hooktide.commands.asking import DEFAULTS, Options, instant
+from hooktide.commands.asking import DEFAULTS, Flag, Options, instant
 from hooktide.commands.log import delivery_row
 from hooktide.commands.showing import print_json, print_line
 from hooktide.domain.errors import ConfigError
@@ -28,12 +28,12 @@ def send(  # noqa: PLR0913  # a parameter an option
     *,
     account: str,
     data: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
-    change: Annotated[list[str], Parameter(name=["--set"], negative=())] = [],  # noqa: B006
+    change: Annotated[list[str], Parameter(name=["--set"], negative=(), show_default=False)] = [],  # noqa: B006
     transition: str | None = None,
     occurred_at: str | None = None,
     idempotency_key: str | None = None,
-    test: Annotated[bool, Parameter(negative=())] = False,
-    wait: Annotated[bool, Parameter(negative=())] = False,
+    test: Flag = False,
+    wait: Flag = False,
     asking: Options = DEFAULTS,
 ) -> None:
     """Publish an event: its type's example, or what you give.

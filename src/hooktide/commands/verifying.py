@@ -16,7 +16,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.text import Text
 
-from hooktide.commands.asking import instant
+from hooktide.commands.asking import Flag, instant
 from hooktide.commands.showing import print_json, print_line
 from hooktide.domain.errors import ConfigError, HooktideError
 from hooktide.verify import Check, Verification, Verifier
@@ -35,13 +35,15 @@ class Received:
 def verify(
     dialect: str,
     *,
-    secret: Annotated[list[str], Parameter(name=["--secret"], negative=())],
+    secret: Annotated[list[str], Parameter(name=["--secret"], negative=(), show_default=False)],
     body: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    header: Annotated[list[str], Parameter(name=["--header", "-H"], negative=())] = [],  # noqa: B006
+    header: Annotated[
+        list[str], Parameter(name=["--header", "-H"], negative=(), show_default=False)
+    ] = [],  # noqa: B006
     headers: str | None = None,
     at: str | None = None,
-    any_age: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    any_age: Flag = False,
+    json: Flag = False,
 ) -> None:
     """Say whether a request is signed as it should be, or exactly why not. Asks no server.
 
