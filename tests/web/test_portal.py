@@ -444,6 +444,25 @@ async def test_editing_changes_what_was_typed_and_keeps_what_is_hidden(place: Pl
     await place.remove_all()
 
 
+async def test_a_chats_channel_is_an_endpoint_without_a_secret_to_show(place: Place) -> None:
+    url = "https://hooks.slack.com/services/T012AB3CD/B01QWERTY/Xyz0123456789abcdefghijk"
+    page = await place.acme.post("/endpoints/new", url=url, types="*", name="Chat")
+    assert 'id="secret"' not in page
+    assert "posts a message to Slack" in page
+    [made] = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
+    path = f"/endpoints/{made['id']}"
+    shown = await place.acme.get(path)
+    assert "Slack: each event is a readable message" in shown
+    assert "Rotate it" not in shown
+    form = await place.acme.get(f"{path}/edit")
+    assert "Xyz0123456789" not in page + shown + form
+    [typed] = re.findall(r'name="url"[^>]*value="([^"]*)"', form)
+    assert "Changed." in await place.acme.post(f"{path}/edit", url=typed, types="*", name="New")
+    kept = await place.site.app.store.get_endpoint(Scope(), ids.read("ep", made["id"]))
+    assert (kept.name, kept.address) == ("New", url)
+    await place.remove_all()
+
+
 async def test_a_test_event_shows_what_came_back(place: Place) -> None:
     good, bad = await place.endpoint(), await place.endpoint(url=place.refusing)
     page = await place.acme.post(f"/endpoints/{good}/test", type="quotation.accepted")
