@@ -227,6 +227,19 @@ async def test_a_server_that_is_not_there_is_told_as_such() -> None:
     assert silent.value.idempotency_key == "mine"
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with AsyncClient(place.url, place.key) as client:
+        assert await client.projects.list()
+    elsewhere = "http://hooks.example.com"
+    async with AsyncClient(elsewhere, place.key, patience=Patience(retries=0)) as client:
+        with pytest.raises(UnreachableError, match="cannot reach"):
+            await client.projects.list()
+
+
 def blocking(place: Place) -> list[str]:
     with Client(place.url, place.key) as client:
         kept = client.bins.add()

@@ -144,7 +144,7 @@ class AsyncWire:
     def __init__(self, server: Server, timeout: float, patience: Patience) -> None:
         self._server = server
         self._patience = patience
-        self._http = httpx.AsyncClient(headers=server.headers, timeout=timeout)
+        self._http = httpx.AsyncClient(headers=server.headers, timeout=timeout, mounts=HERE)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -213,6 +213,9 @@ class AsyncWire:
         got = await self._http.request(asked.method, url, headers=headers, content=content)
         return Answer(got.status_code, got.headers, got.content)
 
+
+HERE: Mapping[str, None] = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
+"""No proxy of the environment is asked for this machine."""
 
 NOT_SENT = (
     httpx.ConnectError,
