@@ -270,13 +270,12 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     assert (made["url"], made["name"]) == (RECEIVER + "/2", "Live")
     assert (await owner.post(f"{path}/remove", {"sure": "yes"})).status == 422
     location(await owner.post(f"{path}/remove", {"sure": "remove"}))
-    assert [each[1] for each in (await changes(site))[:6]] == [
+    assert [each[1] for each in (await changes(site))[:5]] == [
         "endpoint.remove",
         "endpoint.change",
-        "endpoint.rotate",
+        "secret.rotate",
         "endpoint.enable",
         "endpoint.disable",
-        "endpoint.test",
     ]
 
 
@@ -297,6 +296,19 @@ async def test_a_replay_is_counted_before_it_is_begun(site: Site, owner: Seat) -
     assert begun["count"]["events"] == 1
     location(await owner.post(f"/dashboard/replays/{begun['id']}/cancel"))
     assert (await owner.post(f"{path}/replay", {"what": "all", "since": "1d"})).status == 422
+
+
+@pytest.mark.parametrize("fields", [{}, {"read_only": "1"}])
+async def test_a_link_into_an_accounts_portal_is_made_and_opens(
+    site: Site, owner: Seat, fields: dict[str, str]
+) -> None:
+    account = await site.account()
+    made = await owner.post(f"/dashboard/accounts/{account['id']}/portal-link", fields)
+    [path] = re.findall(r'href="http://[^/"]+(/portal/[^"]+)"', made.body.decode())
+    customer = await site.client("").get(path)
+    assert customer.status == 200
+    assert ("/endpoints/new" in customer.body.decode()) == (not fields)
+    assert (await changes(site))[0][1:] == ("portal_link.add", account["id"])
 
 
 # -- events and deliveries -------------------------------------------------------------------------
@@ -397,8 +409,8 @@ async def test_people_are_added_with_a_link_given_another_role_and_removed(
     assert (await ann.get("/dashboard")).status == 303
     assert [each[1] for each in (await changes(site))[:5]] == [
         "person.remove",
-        "person.link",
-        "person.role",
+        "login_link.make",
+        "person.change",
         "person.login",
         "person.add",
     ]

@@ -1,4 +1,4 @@
-"""Accounts: found, added, moved to another plan; and what they use."""
+"""Accounts: found, added, moved to another plan; what they use, and the way into their portal."""
 
 from starlette.responses import Response
 
@@ -54,6 +54,11 @@ async def find(visit: Visit) -> Account:
 @page("/accounts/{id}")
 async def account(visit: Visit) -> Response:
     """``GET /dashboard/accounts/{id}``."""
+    return await show_account(visit)
+
+
+async def show_account(visit: Visit, link: str = "") -> Response:
+    """Show an account; ``link``: the way into its portal that was just made."""
     found, store = await find(visit), visit.services.store
     row = await visit.project(found.project_id)
     listed = await store.list_endpoints(scope_of(found), visit.before("ep"), A_PAGE)
@@ -67,6 +72,7 @@ async def account(visit: Visit) -> Response:
         more=listed.next_before,
         health=await store.health(visit.scope, [e.id for e in listed.items], visit.now - DAY),
         keys=[key for key in await _keys(visit, found) if key.revoked_at is None],
+        link=link,
     )
 
 

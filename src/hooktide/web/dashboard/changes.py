@@ -11,6 +11,8 @@ PLACES = {
     "ep": "/dashboard/endpoints/",
     "evt": "/dashboard/events/",
     "dlv": "/dashboard/deliveries?delivery=",
+    "key": "/dashboard/search?q=",
+    "rpl": "/dashboard/search?q=",
 }
 
 

@@ -178,7 +178,7 @@ async def rotate_secret(visit: Visit) -> Response:
     """``POST /dashboard/endpoints/{id}/rotate``: the answer shows the new secret, this once."""
     found = await find(visit)
     rotated = await visit.services.endpoints.rotate(visit.scope, found.id)
-    await visit.note("endpoint.rotate", show("ep", found.id), "", scope_of(found))
+    await visit.note("secret.rotate", show("ep", found.id), "", scope_of(found))
     return visit.show(
         "endpoint_secret.html",
         endpoint=found,
@@ -194,9 +194,6 @@ async def test_endpoint(visit: Visit) -> Response:
     found = await find(visit)
     tested = await visit.services.endpoints.test(
         visit.scope, found.id, visit.form.text("type") or None
-    )
-    await visit.note(
-        "endpoint.test", show("ep", found.id), tested.claim.event.type, scope_of(found)
     )
     account = await visit.services.directory.account(found.account_id)
     timeout = plan_of(tested.project, account.plan).timeout

@@ -58,7 +58,7 @@ async def change_role(visit: Visit) -> Response:
     """``POST /dashboard/people/{id}/role``: it holds at once."""
     person, role = await _find(visit), _role(visit.form.text("role"))
     await visit.desk.people.change(visit.scope, person.id, {"role": role})
-    await _note(visit, "person.role", person, f"{person.role.value} -> {role.value}")
+    await _note(visit, "person.change", person, f"{person.role.value} -> {role.value}")
     return visit.go("/people", "person.changed")
 
 
@@ -67,7 +67,7 @@ async def make_link(visit: Visit) -> Response:
     """``POST /dashboard/people/{id}/link``: for somebody who has no password, or forgot it."""
     person = await _find(visit)
     link = await visit.desk.people.make_link(visit.scope, person.id)
-    await _note(visit, "person.link", person)
+    await _note(visit, "login_link.make", person)
     return await show_people(visit, person, link.url)
 
 

@@ -60,7 +60,7 @@ async def cancel_replay(visit: Visit) -> Response:
     found = await visit.services.replays.cancel(visit.scope, ids.read("rpl", visit.path()))
     text = show("ep", found.endpoint_id)
     whose = Scope(project_id=found.project_id, account_id=found.account_id)
-    await visit.note("replay.cancel", text, "", whose)
+    await visit.note("replay.cancel", visit.path(), "", whose)
     return visit.go(f"/endpoints/{text}", "replay.cancelled")
 
 
