@@ -47,8 +47,8 @@ async def only(site: Site, path: str) -> Any:
 
 
 async def test_the_first_visit_leads_to_the_first_project(owner: Seat) -> None:
-    assert "/dashboard/projects/new" in await owner.page("/dashboard")
-    html = await owner.page("/dashboard/projects/new")
+    assert "/dashboard/new-project" in await owner.page("/dashboard")
+    html = await owner.page("/dashboard/new-project")
     assert all(f"?provider={name}" in html for name in shipped())
 
 
@@ -56,9 +56,9 @@ async def test_the_first_visit_leads_to_the_first_project(owner: Seat) -> None:
 async def test_a_project_is_made_from_each_provider_and_can_send_at_once(
     site: Site, owner: Seat, provider: str
 ) -> None:
-    await owner.page(f"/dashboard/projects/new?provider={provider}")
+    await owner.page(f"/dashboard/new-project?provider={provider}")
     fields = {"provider": provider, "name": "my-product", "title": "My product"}
-    answer = await owner.post("/dashboard/projects/new", fields)
+    answer = await owner.post("/dashboard/new-project", fields)
     assert answer.status == 200
     [key] = re.findall(r'<pre id="key"[^>]*>(htk_[^<]+)</pre>', answer.body.decode())
     product = site.client(key)
@@ -69,13 +69,23 @@ async def test_a_project_is_made_from_each_provider_and_can_send_at_once(
     assert "My product" in await owner.page("/dashboard/projects/my-product")
 
 
+async def test_operational_events_are_turned_on_with_a_press(site: Site, owner: Seat) -> None:
+    await site.account()
+    assert "Turn on operational events" in await owner.page("/dashboard/projects")
+    on = await owner.post("/dashboard/operational-events")
+    assert location(on) == "/dashboard/projects/hooktide?did=operations.on"
+    assert "endpoint.disabled" in await owner.page(location(on))
+    assert "Turn on operational events" not in await owner.page("/dashboard/projects")
+    assert (await owner.post("/dashboard/operational-events")).status == 422
+
+
 async def test_a_name_that_is_taken_is_not_offered_and_not_taken_over(
     site: Site, owner: Seat
 ) -> None:
     await site.account("defacto")
-    assert 'value="defacto-2"' in await owner.page("/dashboard/projects/new?provider=defacto")
+    assert 'value="defacto-2"' in await owner.page("/dashboard/new-project?provider=defacto")
     fields = {"provider": "house-check", "name": "defacto"}
-    answer = await owner.post("/dashboard/projects/new", fields)
+    answer = await owner.post("/dashboard/new-project", fields)
     assert answer.status == 422
     assert b"There is a project of this name" in answer.body
 

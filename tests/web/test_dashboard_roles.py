@@ -155,7 +155,7 @@ async def test_an_owner_of_one_project_makes_nothing_beyond_it(place: Place) -> 
     owner = place.foreign
     assert (await owner.post("/dashboard/keys", {"scope": "operator", "name": "x"})).status == 403
     for path, fields in (
-        ("/dashboard/projects/new", {"provider": "house-check", "name": "mine"}),
+        ("/dashboard/new-project", {"provider": "house-check", "name": "mine"}),
         ("/dashboard/keys", {"scope": "project", "name": "x", "project": "invoice-maker"}),
         ("/dashboard/keys", {"scope": "account", "name": "x", "account": "acme"}),
         ("/dashboard/accounts", {"project": "invoice-maker", "reference": "x"}),

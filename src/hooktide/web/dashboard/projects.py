@@ -10,6 +10,7 @@ from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.backoff import delays
 from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import KeyScope, Micros, Role, Scope
+from hooktide.domain.operations import PROJECT as BUILT_IN
 from hooktide.domain.project import Plan, Project, changes, parse_project
 from hooktide.domain.project_file import write_project
 from hooktide.store.base import ProjectRow
@@ -25,7 +26,9 @@ PLAIN = "standard-webhooks"
 @page("/projects")
 async def projects(visit: Visit) -> Response:
     """``GET /dashboard/projects``."""
-    return visit.show("projects.html", rows=list((await visit.projects()).values()))
+    rows = list((await visit.projects()).values())
+    silent = all(row.project.name != BUILT_IN for row in rows)
+    return visit.show("projects.html", rows=rows, may_tell=silent and visit.everywhere)
 
 
 # -- a new one -------------------------------------------------------------------------------------
@@ -49,9 +52,9 @@ def _providers() -> Iterator[Provider]:
         yield Provider(key, about[:1].upper() + about[1:], project)
 
 
-@page("/projects/new", who=Role.MEMBER)
+@page("/new-project", who=Role.MEMBER)
 async def new_project(visit: Visit) -> Response:
-    """``GET /dashboard/projects/new``: which provider; then ``?provider=``, its name."""
+    """``GET /dashboard/new-project``: which provider; then ``?provider=``, its name."""
     _check_everywhere(visit)
     wanted = visit.form.text("provider")
     found = list(_providers())
@@ -74,9 +77,9 @@ def _free(name: str, taken: set[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
-@act("/projects/new", back=new_project)
+@act("/new-project", back=new_project)
 async def make_project(visit: Visit) -> Response:
-    """``POST /dashboard/projects/new``: the project, and a key for the product."""
+    """``POST /dashboard/new-project``: the project, and a key for the product."""
     _check_everywhere(visit)
     name, provider = visit.form.text("name"), visit.form.text("provider")
     await _check_free(visit, name)
@@ -107,6 +110,18 @@ async def _check_free(visit: Visit, name: str) -> None:
     raise InvalidError(
         "project_exists", "there is a project of this name; choose another", pointer="/name"
     )
+
+
+@act("/operational-events", back=projects)
+async def make_operations(visit: Visit) -> Response:
+    """``POST /dashboard/operational-events``: have Hooktide tell of its own running."""
+    _check_everywhere(visit)
+    await _check_free(visit, BUILT_IN)
+    text = read_shipped(BUILT_IN)
+    applied = await visit.services.projects.apply(visit.scope, BUILT_IN, text)
+    scope = Scope(project_id=applied.row.id)
+    await visit.note("project.put", BUILT_IN, "operational events are told", scope)
+    return visit.go(f"/projects/{BUILT_IN}", "operations.on")
 
 
 # -- one of them -----------------------------------------------------------------------------------
@@ -192,6 +207,7 @@ PAGES = (
     projects,
     new_project,
     make_project,
+    make_operations,
     project,
     project_file,
     change_project,

@@ -5,6 +5,8 @@ DID = {
     "project.changed": "The project is as its file says.",
     "project.same": "Nothing was different: the project is as its file says.",
     "project.removed": "The project is removed.",
+    "operations.on": "It is told from now on. Its accounts are there in a moment, one for each "
+    "project and all_projects; give them endpoints.",
     "type.saved": "The event type is saved.",
     "type.removed": "The event type is removed. What was published stays.",
     "plan.saved": "The plan is saved. It holds for what is sent from now on.",
