@@ -45,6 +45,8 @@ COUNT_WITHIN = 1.0
 """Seconds between two counts of the queue at least, and that whoever asks waits for one at most."""
 CLOSING = 2.0
 """Seconds of ``stop_within`` that are left for closing, once nothing is out any more."""
+LAST_SPANS = 3.0
+"""Seconds at most for a collector to take the last spans, where there are so many left."""
 
 
 async def open_store(settings: Settings, vault: Vault) -> Store:
@@ -73,6 +75,18 @@ def _postgres() -> Any:
             raise
         raise ConfigError(
             "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="--database"
+        ) from None
+
+
+def _tracing() -> Any:
+    """Import what only traces need."""
+    try:
+        return importlib.import_module("hooktide.tracing")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        raise ConfigError(
+            "traces need OpenTelemetry: pip install 'hooktide[otel]'", key="--traces"
         ) from None
 
 
@@ -128,7 +142,8 @@ class App:
             max_idle_per_key=settings.slots,
         )
         self.attempt_log = AttemptLog()
-        self.deliverer = Deliverer(
+        self.tracing = _tracing().Tracing(key, self.clock) if settings.traces else None
+        self.deliverer = self._deliverer(
             store=store,
             sender=self.sender,
             destinations=self.destinations,
@@ -142,15 +157,25 @@ class App:
         self.site = self._site(key)
         self._listen()
 
+    def _deliverer(self, **parts: Any) -> Deliverer:
+        if self.tracing is None:
+            return Deliverer(**parts)
+        made: Deliverer = _tracing().TracedDeliverer(self.tracing, **parts)
+        return made
+
     def _site(self, key: bytes) -> ASGIApp:
         if self.settings.role == "worker":
             return build_health_site(self._unready, self._metrics_page)
         return build_site(self._deps(key))
 
     def _deps(self, key: bytes) -> Deps:
-        publisher = Publisher(
-            self.store, self.directory, self.clock, self._warned, self.tally.accepted
-        )
+        told = self.tally.accepted
+        if self.tracing is not None:
+            told = self.tracing.accepted(told)
+        publisher = Publisher(self.store, self.directory, self.clock, self._warned, told)
+        door: ASGIApp = PublishDoor(publisher, self.auth, self.metrics)
+        if self.tracing is not None:
+            door = self.tracing.door(door)
         return Deps(
             store=self.store,
             directory=self.directory,
@@ -162,7 +187,7 @@ class App:
             portal_key=hashlib.sha256(b"hooktide portal links" + key).digest(),
             try_now=self.worker.try_now,
             publisher=publisher,
-            publish_door=PublishDoor(publisher, self.auth, self.metrics),
+            publish_door=door,
             bin_routes=bin_routes(
                 store=self.store,
                 directory=self.directory,
@@ -239,6 +264,9 @@ class App:
             self._counting.cancel()
         await self.sender.close()
         self.attempt_log.flush()
+        if self.tracing is not None:
+            left = self._stop_at - asyncio.get_running_loop().time() - CLOSING
+            await asyncio.to_thread(self.tracing.close, min(LAST_SPANS, max(CLOSING / 4, left)))
         until = max(self._stop_at, asyncio.get_running_loop().time() + CLOSING / 2)
         try:
             async with asyncio.timeout_at(until):

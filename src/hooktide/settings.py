@@ -69,6 +69,8 @@ class Settings:
         debug, info, warning or error.
     log_attempts
         Whether each attempt is a line in the log.
+    traces
+        Whether to make OpenTelemetry traces. They go where OTEL_EXPORTER_OTLP_ENDPOINT says.
     """
 
     database: str = "hooktide.db"
@@ -92,6 +94,7 @@ class Settings:
     stop_within: float = 12.0
     log_level: str = "info"
     log_attempts: bool = True
+    traces: bool = False
 
     @property
     def host(self) -> str:

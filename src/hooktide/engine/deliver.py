@@ -13,7 +13,7 @@ import msgspec
 from hooktide.clock import wall_clock
 from hooktide.domain.address import Target
 from hooktide.domain.chat import PACE
-from hooktide.domain.compose import Composer, unsigned
+from hooktide.domain.compose import unsigned
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Micros, Origin
 from hooktide.domain.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
@@ -84,16 +84,28 @@ class Deliverer:
 
     async def _make(self, claim: Claim, destination: Destination) -> Done:
         started_at = self._clock()
-        composer, event = destination.composer, claim.event
 
-        body = composer.body(event)
-        head, shown = _heads(composer, claim, destination, body, self._wall())
+        body = destination.composer.body(claim.event)
+        head, shown = self._heads(claim, destination, body)
         outcome = await self._send(destination, head, body)
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
 
         return self._record(
             Done(claim, _attempt(claim, outcome, started_at, shown), verdict), destination
         )
+
+    def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
+        """Return the head that goes out, and the one that the log keeps.
+
+        They differ in the values of the customer's own headers, which may be credentials.
+        """
+        prefix = destination.target.prefix if destination.target else b""
+        secrets, extra = destination.secrets, destination.headers
+        compose = destination.composer.compose
+        head = compose(claim.event, prefix, secrets, body, self._wall(), extra)
+        if not extra:
+            return head, head
+        return head, head.replace(extra, destination.shown_headers)
 
     def _record(self, done: Done, destination: Destination) -> Done:
         self._store.record(done)
@@ -185,21 +197,6 @@ class Deliverer:
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
         self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Again(now + rest)))
-
-
-def _heads(
-    composer: Composer, claim: Claim, destination: Destination, body: bytes, now: Micros
-) -> tuple[bytes, bytes]:
-    """Return the head that goes out, and the one that the log keeps.
-
-    They differ in the values of the customer's own headers, which may be credentials.
-    """
-    prefix = destination.target.prefix if destination.target else b""
-    extra = destination.headers
-    head = composer.compose(claim.event, prefix, destination.secrets, body, now, extra)
-    if not extra:
-        return head, head
-    return head, head.replace(extra, destination.shown_headers)
 
 
 def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) -> Attempt:
