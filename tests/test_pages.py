@@ -85,3 +85,15 @@ def test_every_file_of_ours_that_a_page_names_is_there() -> None:
     for page in PAGES:
         for name in re.findall(r"(?<![\w/])deploy/[\w./-]+\w", page.read_text()):
             assert name.endswith("/.env") or (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_page_can_be_reached_from_the_first_one() -> None:
+    waiting, found = [ROOT / "README.md"], set()
+    while waiting:
+        page = waiting.pop()
+        if page in found or page.suffix != ".md":
+            continue
+        found.add(page)
+        links = [link.partition("#")[0] for link in LINK.findall(page.read_text())]
+        waiting += [(page.parent / link).resolve() for link in links if link and ":" not in link]
+    assert {page for page in PAGES if page.parent.name != "decisions"} - found == set()

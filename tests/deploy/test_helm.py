@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,25 @@ def test_the_schema_knows_every_value_and_the_templates_use_no_other() -> None:
 def test_the_chart_is_of_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == __version__
+
+
+def test_the_docs_name_every_value_and_set_no_other() -> None:
+    text = (ROOT / "docs/deploying.md").read_text().partition("## Kubernetes")[2]
+    names = set(_names(defaults()))
+    told = {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in _code(row)}
+    assert told == names
+    for name in re.findall(r"--set(?:-string)? ([\w.]+)=", text):
+        assert name in names or name.partition(".")[0] == "settings"
+
+
+def _names(values: dict[str, Any], before: str = "") -> Iterator[str]:
+    """Give the names of values as ``--set`` takes them; what has no fixed names counts as one."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value and name != "resources":
+            yield from _names(value, f"{before}{name}.")
+        else:
+            yield before + name
+
+
+def _code(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
