@@ -34,7 +34,7 @@ def _arguments(line: str) -> Iterator[list[str]]:
         follows = words[at + 1] if at + 1 < len(words) else ""
         if Path(word).name == "hooktide" and follows in KNOWN:
             rest = words[at + 1 :]
-            ends = [n for n, each in enumerate(rest) if each in ("|", "&&", ";", ">", "&")]
+            ends = [n for n, each in enumerate(rest) if each in ("|", "&&", ";", "<", ">", "&")]
             yield rest[: min(ends, default=None)]
 
 

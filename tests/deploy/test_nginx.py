@@ -19,7 +19,6 @@ AROUND = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
 http {{
-  access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   {inner}
@@ -40,6 +39,7 @@ async def proxied(folder: Path, behind: int) -> AsyncIterator[int]:
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         ("    listen [::]:443 ssl http2;\n", ""),
         ("127.0.0.1:8080", f"127.0.0.1:{behind}"),
+        ("/var/log/nginx/hooktide.log", f"{folder}/access.log"),
         ("/etc/ssl/hooks.example.com.pem", f"{folder}/cert.pem"),
         ("/etc/ssl/hooks.example.com.key", f"{folder}/cert.pem"),
     ):
@@ -89,3 +89,8 @@ async def test_large_batches_pass_and_the_servers_numbers_stay_inside(tmp_path: 
             for path in ("/metrics", "/health/live", "/health/ready"):
                 assert (await asked(port, request("GET", path))).startswith(b"HTTP/1.1 404 ")
             assert (await asked(port, request("GET", "/v1/events"))).startswith(b"HTTP/1.1 200 ")
+            await asked(port, request("GET", "/portal/AQsecret"))
+            await asked(port, request("GET", "/dashboard/login/secret"))
+    log = (tmp_path / "access.log").read_text()
+    assert "/v1/events" in log
+    assert "secret" not in log
