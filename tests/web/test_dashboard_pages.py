@@ -371,6 +371,17 @@ async def test_an_event_is_sent_to_an_endpoint_that_came_later(site: Site, owner
     assert (begun["what"], begun["event"]) == ("event", number)
 
 
+async def test_a_filter_stays_within_the_account_and_the_endpoint(site: Site, owner: Seat) -> None:
+    account = await site.account()
+    await site.account("defacto", "other")
+    endpoint = await site.endpoint()
+    where = f"project=invoice-maker&account={account['id']}&endpoint={endpoint['id']}"
+    html = await owner.page(f"/dashboard/deliveries?{where}&state=failed")
+    for name, value in (pair.split("=") for pair in where.split("&")):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in html
+    assert RECEIVER in html
+
+
 @pytest.mark.parametrize("prefix", ["acc", "ep", "evt", "dlv", "prj", "key"])
 async def test_every_id_leads_to_what_it_is(site: Site, owner: Seat, prefix: str) -> None:
     account = await site.account()

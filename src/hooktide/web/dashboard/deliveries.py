@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from hooktide.actions.delivery_log import DeliveryLog, Line
 from hooktide.domain import ids
+from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Delivery, Endpoint, Scope
 from hooktide.domain.project import plan_of
@@ -44,6 +45,7 @@ async def deliveries(visit: Visit) -> Response:
         projects=projects,
         chosen=chosen.project.name if chosen else "",
         account=account,
+        endpoint=await _endpoint(visit, given.wanted.endpoint_id),
         given=given,
         types=[(name, name) for name in types],
         rows=await rows_of(visit, found.lines),
@@ -57,6 +59,15 @@ async def deliveries(visit: Visit) -> Response:
 async def _account(visit: Visit) -> Account | None:
     text = visit.query.text("account")
     return await visit.services.accounts.find(visit.scope, text) if text else None
+
+
+async def _endpoint(visit: Visit, number: int | None) -> Endpoint | None:
+    """Return the endpoint that the list is narrowed to, if there still is one that may be seen."""
+    if number is None:
+        return None
+    with suppress(NotFoundError):
+        return await visit.services.store.get_endpoint(visit.scope, number)
+    return None
 
 
 def opens(visit: Visit) -> Callable[[str], str]:
