@@ -598,7 +598,9 @@ async def test_a_delivery_opens_with_everything_and_is_sent_again(place: Place) 
     page = await place.acme.get(f"/deliveries?state=delivered&delivery={delivery}")
     assert "x-invoice-maker-signature" in page
     assert "curl -i -X POST" in page
-    assert f'href="{place.acme.base}/deliveries?state=delivered" data-close' in page
+    back = f"{place.acme.base}/deliveries?state=delivered#row-{delivery}"
+    assert f'href="{back}" data-close' in page
+    assert f'id="row-{delivery}"' in page
     again = await place.acme.post(f"/deliveries/{delivery}/resend")
     assert '<span class="tag">resent</span>' in again
     await place.attempted(endpoint, 2)

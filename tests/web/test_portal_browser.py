@@ -119,6 +119,7 @@ async def test_a_customer_adds_tests_and_follows_an_endpoint(place: Place) -> No
         await _fine(visit)
         await page.keyboard.press("Escape")
         await expect(page.locator("#drawer")).to_have_count(0)
+        await expect(row).to_be_focused()
         assert _wrong(visit) == []
 
 

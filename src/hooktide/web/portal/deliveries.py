@@ -48,7 +48,7 @@ class Deliveries:
             endpoints=[(show("ep", number), name) for number, name in names.items()],
             rows=[row_of(line, guest.plan, names, now) for line in found.lines],
             href=lambda id_: base + _here(filters, here, delivery=id_),
-            close=base + _here(filters, here),
+            close=base + _here(filters, here) + ("" if opened is None else f"#row-{opened.row.id}"),
             newest=base + filters.query() if here else "",
             older=_older(base, filters, found.next_before),
             looked_to="" if found.looked_to is None else show_time(found.looked_to),

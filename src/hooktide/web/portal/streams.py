@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktide.domain.ids import read
-from hooktide.domain.model import DeliveryState
+from hooktide.domain.model import DAY, DeliveryState
 from hooktide.web.portal.door import Guest
 from hooktide.web.portal.tools import Tools
 
@@ -35,7 +35,9 @@ class Streams:
         newest = await store.list_deliveries(scope, None, NEWEST)
         pending = await store.list_deliveries(scope, None, NEWEST, state=DeliveryState.PENDING)
         endpoints = await self._tools.all_endpoints(guest)
-        return [newest, pending, [(each.id, each.changed_at, each.failing) for each in endpoints]]
+        since = self._tools.clock() - DAY
+        health = await store.health(scope, [each.id for each in endpoints], since)
+        return [newest, pending, endpoints, health]
 
     async def _more(
         self, guest: Guest, request: Request

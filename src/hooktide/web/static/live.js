@@ -34,7 +34,7 @@ function put(old, page) {
   if (details.length === opened.length) details.forEach((each, at) => (each.open = opened[at]));
   fresh.querySelectorAll(".drawer-body").forEach((each, at) => (each.scrollTop = scrolled[at] ?? 0));
   if (again) {
-    const same = [...fresh.querySelectorAll("a, button")];
+    const same = [...fresh.querySelectorAll("a, button, [id]")];
     same.find((each) => each.id === again || each.getAttribute("href") === again)?.focus();
   }
   dress();
@@ -96,6 +96,18 @@ function follow(url) {
   };
   stream.onerror = () => say("connecting again…", false);
   addEventListener("pagehide", () => stream.close());
+}
+
+// A form that is sent is not sent twice; coming back to it, it can be sent again.
+addEventListener("submit", (event) => {
+  setTimeout(() => able(event.target.querySelectorAll("button"), false));
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) able(document.querySelectorAll("form button"), true);
+});
+
+function able(buttons, may) {
+  for (const button of buttons) button.disabled = !may;
 }
 
 addEventListener("keydown", (event) => {
