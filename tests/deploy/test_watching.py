@@ -30,11 +30,8 @@ MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
 
-async def shown(folder: Path) -> dict[str, dict[str, set[str]]]:
-    """Return what a server shows that has accepted, refused, and sent in vain.
-
-    By a sample's name: its labels, and each one's values.
-    """
+async def metrics_page(folder: Path) -> str:
+    """Return what a server shows that has accepted, refused, and sent in vain."""
     async with running(folder) as site:
         await site.account()
         await site.endpoint()
@@ -44,6 +41,12 @@ async def shown(folder: Path) -> dict[str, dict[str, set[str]]]:
         async with asyncio.timeout(60):
             while 'error="' not in (page := (await site.operator.get("/metrics")).body.decode()):
                 await asyncio.sleep(0.02)
+    return page
+
+
+async def shown(folder: Path) -> dict[str, dict[str, set[str]]]:
+    """Return what a server shows, by a sample's name: its labels, and each one's values."""
+    page = await metrics_page(folder)
     found: dict[str, dict[str, set[str]]] = {"up": {}}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
@@ -201,11 +204,16 @@ def test_every_variable_of_the_dashboard_is_there() -> None:
 # -- promtool: the language itself, and whether alerts fire -------------------------------------
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     if shutil.which("promtool") is None:
         pytest.skip("needs promtool (Debian: prometheus)")
     return subprocess.run(
-        ["promtool", *arguments], capture_output=True, text=True, timeout=60, check=False
+        ["promtool", *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -237,3 +245,18 @@ def test_every_expression_is_one_that_prometheus_reads(tmp_path: Path) -> None:
     file.write_text(json.dumps({"groups": [{"name": "test", "rules": recorded}]}))
     done = promtool("check", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_what_a_server_shows_keeps_to_prometheus_own_habits(tmp_path: Path) -> None:
+    done = promtool("check", "metrics", given=await metrics_page(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_docs_configuration_is_one_that_prometheus_reads(tmp_path: Path) -> None:
+    [block] = re.findall(r"```yaml\n(.*?)```", WATCHING.read_text(), re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(block)
+    shutil.copy(ALERTS, tmp_path)
+    done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    [job] = yaml.safe_load(block)["scrape_configs"]
+    assert f'up{{job="{job["job_name"]}"}} == 0' in [rule["expr"] for rule in rules()]
