@@ -168,7 +168,9 @@ class Site:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str = "", public_url: str = "") -> AsyncIterator[Site]:
+async def running(
+    folder: Path, url: str = "", public_url: str = "", **more: Any
+) -> AsyncIterator[Site]:
     """Run the application, on SQLite or on the database at ``url``; loopback may be sent to."""
     settings = Settings(
         database=url or str(folder / "web.db"),
@@ -178,6 +180,7 @@ async def running(folder: Path, url: str = "", public_url: str = "") -> AsyncIte
         chat_host=("127.0.0.1",),
         log_attempts=False,
         stop_within=4.0,
+        **more,
     )
     key = load_key(settings.key_path)
     app = App(settings, await open_store(settings, Vault(key)), key, 80)

@@ -28,7 +28,7 @@ from hooktide.engine.upkeep import Chore, Upkeep, store_chores
 from hooktide.engine.worker import Limits, Worker
 from hooktide.logs import AttemptLog
 from hooktide.metrics import Metrics, Numbers
-from hooktide.outbound import Resolver, Sender
+from hooktide.outbound import Mailer, Resolver, Sender
 from hooktide.settings import Settings
 from hooktide.store.base import Done, Store
 from hooktide.store.directory import Directory
@@ -150,6 +150,7 @@ class App:
             clock=self.clock,
             rand=random.random,
             told=self._told,
+            mailer=Mailer(relay, settings.mail_from) if (relay := settings.relay) else None,
         )
         self.worker = Worker(store, self.deliverer, self.clock, _limits(settings))
         self.auth = Authenticator(store, self.clock)
@@ -390,6 +391,7 @@ def _policy(settings: Settings, public_url: str) -> UrlPolicy:
         allow_networks=settings.allow_network,
         deny_networks=settings.deny_network,
         chat_hosts=tuple(host.lower() for host in settings.chat_host),
+        mail=settings.relay is not None,
         nat64=settings.nat64,
         own_bins=f"{public_url}/bin/",
     )

@@ -2,11 +2,12 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hooktide.domain.address import Target, check_proxy
 from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.mail import Relay, check_mailto, read_relay
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ROLES = ("all", "api", "worker")
@@ -46,6 +47,12 @@ class Settings:
     chat_host
         A host of your own that speaks a chat service's way, like a Mattermost: host or host:port.
         Endpoints there may be of kind slack, discord or teams. May be given several times.
+    smtp_url
+        A mail relay for operational events, like smtp://user:password@mail.internal:587 (STARTTLS
+        where it is offered, and always before a password) or smtps://mail.internal. Better given in
+        the environment.
+    mail_from
+        The address that such mail comes from.
     nat64
         Whether addresses in 64:ff9b::/96 are judged by the IPv4 address within them.
     allow_http
@@ -83,6 +90,8 @@ class Settings:
     allow_network: tuple[str, ...] = ()
     deny_network: tuple[str, ...] = ()
     chat_host: tuple[str, ...] = ()
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
     nat64: bool = False
     allow_http: bool = True
     only_port_443: bool = False
@@ -123,6 +132,20 @@ class Settings:
             raise ConfigError(error.detail, key="--egress-proxy") from None
 
     @property
+    def relay(self) -> Relay | None:
+        """The mail relay, read; None where there is none.
+
+        :raises ConfigError: it is not one's URL, or the address that mail comes from is none.
+        """
+        if not self.smtp_url:
+            return None
+        try:
+            check_mailto(f"mailto:{self.mail_from}")
+        except InvalidError:
+            raise ConfigError("give the address that mail comes from", key="--mail-from") from None
+        return read_relay(self.smtp_url)
+
+    @property
     def on_postgres(self) -> bool:
         """Whether the database is PostgreSQL."""
         return self.database.startswith(POSTGRES)
@@ -154,7 +177,7 @@ def check(settings: Settings) -> None:
     _check_processes(settings)
     if settings.log_level not in LOG_LEVELS:
         raise ConfigError(f"use one of {', '.join(LOG_LEVELS)}", key="--log-level")
-    _ = settings.proxy
+    _ = settings.proxy, settings.relay
     if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
         raise ConfigError("write it like https://hooks.example.com", key="--public-url")
 

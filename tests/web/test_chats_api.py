@@ -56,7 +56,8 @@ async def test_another_url_makes_it_what_that_is(acme: Site) -> None:
             "/kind",
         ),
         ({"url": SLACK, "kind": "discord"}, "invalid_kind", "/kind"),
-        ({"url": SLACK, "kind": "mail"}, "invalid_body", "/kind"),
+        ({"url": SLACK, "kind": "mail"}, "invalid_kind", "/kind"),
+        ({"url": SLACK, "kind": "pigeon"}, "invalid_body", "/kind"),
         ({"url": SHOWN}, "invalid_url", "/url"),
     ],
 )

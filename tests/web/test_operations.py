@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from chatkit import Channel, channel
 from postgreskit import database
+from smtpkit import Relay, relaying
 from webkit import RECEIVER, Site, running
 
 from hooktide.dialects import load
@@ -164,6 +166,64 @@ async def test_the_operator_reads_in_slack_what_happened(tmp_path: Path, slack: 
             f"{NAME}: the endpoint {RECEIVER} of acme was disabled: disabled by hand"
         )
         assert slack.refused == []
+
+
+# -- by mail ---------------------------------------------------------------------------------------
+
+OPS = {"account": EVERYTHING, "url": "mailto:ops@example.com", "event_types": ["*"]}
+FROM = "hooktide@example.com"
+
+
+@asynccontextmanager
+async def mailing(folder: Path, relay: Relay) -> AsyncIterator[Site]:
+    """Run a server that hands mail to a relay, and turn operational events on."""
+    url = f"smtp://127.0.0.1:{relay.port}"
+    async with running(folder, smtp_url=url, mail_from=FROM) as site:
+        await site.account()
+        (await site.operator.apply(PROJECT)).ok()
+        await listener(site, EVERYTHING)
+        yield site
+
+
+async def test_the_operator_is_mailed_what_happened(tmp_path: Path) -> None:
+    async with relaying() as relay, mailing(tmp_path, relay) as site:
+        ops = (await site.operator.post("/v1/endpoints", OPS)).ok(201)
+        assert (ops["kind"], ops["url"]) == ("mail", "mailto:ops@example.com")
+        made = await site.endpoint()
+        (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+        async with asyncio.timeout(30):
+            while not relay.taken:
+                await asyncio.sleep(0.02)
+        said = f"{NAME}: the endpoint {RECEIVER} of acme was disabled: disabled by hand"
+        assert relay.taken[0].mail["Subject"] == said
+        assert relay.taken[0].text.startswith(said)
+        tested = (await site.operator.post(f"/v1/endpoints/{ops['id']}/test", {})).ok()
+        assert (tested["status"], tested["response_status"]) == ("delivered", 250)
+        assert ["to", "ops@example.com"] in tested["request_headers"]
+        assert relay.faults == []
+
+
+async def test_a_relay_that_refuses_the_address_disables_the_endpoint(tmp_path: Path) -> None:
+    stand_in = Relay(script={"RCPT": [b"550 5.1.1 unknown"] * 9})
+    async with relaying(stand_in) as relay, mailing(tmp_path, relay) as site:
+        ops = (await site.operator.post("/v1/endpoints", OPS)).ok(201)
+        made = await site.endpoint()
+        (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+        path = f"/v1/endpoints/{ops['id']}"
+        async with asyncio.timeout(30):
+            while (found := (await site.operator.get(path)).ok())["enabled"]:
+                await asyncio.sleep(0.02)
+        assert found["disabled_reason"] == "the mail relay refuses the address (550)"
+
+
+async def test_only_operational_events_go_by_mail_and_only_with_a_relay(ready: Site) -> None:
+    refused = await ready.operator.post("/v1/endpoints", OPS)
+    assert (refused.code, "--smtp-url" in refused.json["detail"]) == ("invalid_kind", True)
+    for more in ({"kind": "mail"}, {"kind": "mail", "url": RECEIVER}):
+        customers = {**OPS, "account": "acme", **more}
+        assert (await ready.operator.post("/v1/endpoints", customers)).code == "invalid_kind"
+    customers = {**OPS, "account": "acme"}
+    assert (await ready.operator.post("/v1/endpoints", customers)).code == "invalid_url"
 
 
 # -- after a crash ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.chat import kind_of, shown_url
 from hooktide.domain.errors import Fault, InvalidError, LimitError, RefusedError
 from hooktide.domain.headers import header_lines
+from hooktide.domain.mail import check_mailto, is_mailto
 from hooktide.domain.model import (
     BY_HAND,
     MINUTE,
@@ -23,6 +24,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
+from hooktide.domain.operations import PROJECT as BUILT_IN
 from hooktide.domain.operations import limit_reached
 from hooktide.domain.project import (
     EventType,
@@ -155,7 +157,7 @@ class Endpoints:
         checked: dict[str, Any] = dict(given)
         kind = checked.pop("kind", None)
         if "url" in given or kind is not None:
-            checked |= self._check_url(given.get("url"), kind, old)
+            checked |= self._check_url(given.get("url"), kind, project, old)
         if "event_types" in given:
             checked["event_types"] = _check_types(given["event_types"], project, account)
         if "name" in given:
@@ -169,7 +171,7 @@ class Endpoints:
         return checked
 
     def _check_url(
-        self, text: str | None, kind: EndpointKind | None, old: Endpoint | None
+        self, text: str | None, kind: EndpointKind | None, project: Project, old: Endpoint | None
     ) -> dict[str, Any]:
         """Check a URL (None: the old one) and what kind of endpoint it makes.
 
@@ -177,10 +179,25 @@ class Endpoints:
         """
         if old is not None and text in (None, old.url):
             text, kind = old.address, kind or old.kind
+        mail = text is not None and is_mailto(text) and project.name == BUILT_IN
+        if mail or kind is EndpointKind.MAIL:
+            return self._check_mail(text or "", kind, project)
         target = self._read_url(text or "")
         kind = kind_of(target, kind, self._policy)
         shown = shown_url(target.url, kind)
         return {"url": shown, "kind": kind, "secret_url": "" if shown == target.url else target.url}
+
+    def _check_mail(self, text: str, kind: EndpointKind | None, project: Project) -> dict[str, Any]:
+        """Check a mail address: only who watches over Hooktide gets mail, never a customer."""
+        if project.name != BUILT_IN:
+            why = f"only operational events go by mail, to accounts of the project {BUILT_IN}"
+        elif not self._policy.mail:
+            why = "this server has no mail relay; its operator gives one with --smtp-url"
+        elif kind not in (None, EndpointKind.MAIL):
+            why = "this is a mail address"
+        else:
+            return {"url": check_mailto(text), "kind": EndpointKind.MAIL, "secret_url": ""}
+        raise InvalidError("invalid_kind", why, pointer="/kind")
 
     def _read_url(self, text: str) -> Target:
         try:

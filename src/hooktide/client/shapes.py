@@ -181,7 +181,8 @@ class Secret(Shape, frozen=True):
 class Endpoint(Shape, frozen=True):
     """An endpoint. ``failing`` counts the deliveries that failed in a row.
 
-    ``kind`` is webhook, slack, discord or teams; a chat's URL is shown without what lets one post.
+    ``kind`` is webhook, slack, discord, teams or mail; a chat's URL is shown without what lets one
+    post.
     """
 
     id: str

@@ -42,7 +42,8 @@ class UrlPolicy:
     those are allowed although the server itself is not (empty: none). ``strict_ports`` leaves only
     443. ``chat_hosts`` (``host`` or ``host:port``) may be endpoints of any chat's kind, like a
     server of one's own that speaks Slack's way. ``nat64`` accepts ``64:ff9b::/96`` where the
-    embedded IPv4 address is accepted. ``ValueError`` for text that is not a network.
+    embedded IPv4 address is accepted. ``mail``: there is a relay to hand mail to. ``ValueError``
+    for text that is not a network.
     """
 
     allow_http: bool = False
@@ -52,6 +53,7 @@ class UrlPolicy:
     deny_networks: tuple[str, ...] = ()
     own_bins: str = ""
     chat_hosts: tuple[str, ...] = ()
+    mail: bool = False
 
     def __post_init__(self) -> None:
         _networks(self.allow_networks)

@@ -7,7 +7,7 @@ what they have in common, and which is whose. A chat's URL is a secret: whoever 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain import discord, slack, teams
+from hooktide.domain import discord, mail, slack, teams
 from hooktide.domain.address import Target, UrlPolicy
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.message import Message
@@ -73,6 +73,16 @@ SERVICES: Mapping[EndpointKind, Service] = {
         gone=teams.gone,
         refused=teams.refused,
     ),
+    EndpointKind.MAIL: Service(
+        name="Mail",
+        like="mailto:ops@example.com",
+        fits=lambda target: False,
+        shown=lambda url: url,
+        compose=mail.write_text,
+        plain=mail.write_text,
+        gone=mail.gone,
+        refused=lambda outcome: "",
+    ),
 }
 
 
@@ -88,7 +98,8 @@ def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> E
         found = (kind for kind, service in SERVICES.items() if service.fits(target))
         return next(found, EndpointKind.WEBHOOK)
     service = SERVICES.get(wanted)
-    if service is None or service.fits(target) or _is_named(target, policy):
+    named = wanted is not EndpointKind.MAIL and _is_named(target, policy)
+    if service is None or service.fits(target) or named:
         return wanted
     raise InvalidError(
         "invalid_kind",

@@ -132,12 +132,13 @@ BY_HAND = "disabled by hand"
 
 
 class EndpointKind(StrEnum):
-    """What an endpoint is: a webhook of the project's own format, or a chat's."""
+    """What an endpoint is: a webhook of the project's own format, a chat's, or a mail address."""
 
     WEBHOOK = "webhook"
     SLACK = "slack"
     DISCORD = "discord"
     TEAMS = "teams"
+    MAIL = "mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,29 @@ from hooktide.domain.address import Target
 from hooktide.domain.chat import PACE
 from hooktide.domain.compose import unsigned
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Micros, Origin
+from hooktide.domain.mail import SCHEME, write_mail
+from hooktide.domain.message import Message
+from hooktide.domain.model import (
+    MINUTE,
+    SECOND,
+    Attempt,
+    Claim,
+    EndpointKind,
+    Micros,
+    Origin,
+)
 from hooktide.domain.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
 from hooktide.engine.destinations import Chat, Destination, Destinations
 from hooktide.store.base import Done, Store
+
+
+class Mails(Protocol):
+    """The way out for mail (``outbound.Mailer``)."""
+
+    sender: str
+
+    async def send(self, to: str, mail: bytes, timeout: float) -> Outcome:
+        """Hand in one mail; whatever becomes of it comes back as a value."""
 
 
 class Special(Enum):
@@ -44,7 +63,7 @@ class Deliverer:
 
     ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
     ``told`` hears of each attempt once it is handed to the store: the log and the metrics.
-    ``pace`` lies between two messages to a chat at least.
+    ``pace`` lies between two messages to a chat at least. ``mailer``: None where there is no relay.
     """
 
     def __init__(
@@ -58,6 +77,7 @@ class Deliverer:
         told: Callable[[Done, Destination], None],
         wall: Callable[[], Micros] = wall_clock,
         pace: Micros = PACE,
+        mailer: Mails | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -67,6 +87,7 @@ class Deliverer:
         self._told = told
         self._wall = wall
         self._pace = pace
+        self._mailer = mailer
 
     async def attempt(self, claim: Claim) -> Done | Together | None:
         """Make one attempt, and record what became of it.
@@ -144,7 +165,10 @@ class Deliverer:
         """
         messages = [chat.message(claim.event) for claim in claims]
         notes = [f"in one message with {len(claims) - 1} more"] if len(claims) > 1 else []
-        outcome, head = await self._post(destination, chat, chat.service.compose(messages))
+        if destination.endpoint.kind is EndpointKind.MAIL:
+            outcome, head = await self._mail(destination, messages, claims[0].event.id)
+        else:
+            outcome, head = await self._post(destination, chat, chat.service.compose(messages))
         if refused := chat.service.refused(outcome):
             await asyncio.sleep(self._pace / SECOND)
             notes.append(f"refused at first ({refused}), then sent as plain text")
@@ -166,6 +190,18 @@ class Deliverer:
         if target:
             shown = shown.replace(target.path.encode(), chat.shown_path, 1)
         return outcome, shown
+
+    async def _mail(
+        self, destination: Destination, messages: Sequence[Message], event_id: int
+    ) -> tuple[Outcome, bytes]:
+        if self._mailer is None or destination.refused:
+            refused = destination.refused or "this server has no mail relay"
+            return Outcome(error="destination_forbidden", detail=refused), b""
+        to, endpoint = destination.endpoint.url.removeprefix(SCHEME), destination.endpoint.id
+        mail_id, now = f"{event_id:016x}.{endpoint:016x}", self._wall()
+        head, body = write_mail(messages, self._mailer.sender, to, mail_id, now)
+        outcome = await self._mailer.send(to, head + body, destination.timeout)
+        return outcome, b"MAIL %b\r\n%b" % (to.encode(), head)
 
     # ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from hooktide.domain.compose import Composer, compile_dialect
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.headers import header_lines
 from hooktide.domain.message import Message, Wording, compose_message
-from hooktide.domain.model import SECOND, Endpoint, Event, Micros, Secret
+from hooktide.domain.model import SECOND, Endpoint, EndpointKind, Event, Micros, Secret
+from hooktide.domain.operations import PROJECT as BUILT_IN
 from hooktide.domain.project import plan_of
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
@@ -22,8 +23,9 @@ MOST_KEPT = 50_000
 class Destination:
     """An enabled endpoint, ready to be sent to.
 
-    ``target`` is None when its URL is no longer allowed; ``refused`` says why. ``shown_headers``
-    is what the log keeps of the customer's own headers: their names. ``chat``: None for a webhook.
+    ``target`` is None for a mail address, and when a URL is no longer allowed; ``refused`` says
+    why. ``shown_headers`` is what the log keeps of the customer's own headers: their names.
+    ``chat``: None for a webhook.
     """
 
     endpoint: Endpoint
@@ -96,7 +98,7 @@ class Destinations:
 
     def _make(self, endpoint: Endpoint, row: ProjectRow, plan_name: str) -> Destination:
         plan = plan_of(row.project, plan_name)
-        target, refused = self._check(endpoint.address)
+        target, refused = self._check(endpoint, row.project.name)
         return Destination(
             endpoint=endpoint,
             project_name=row.project.name,
@@ -111,9 +113,12 @@ class Destinations:
             chat=_chat(endpoint, row),
         )
 
-    def _check(self, url: str) -> tuple[Target | None, str]:
+    def _check(self, endpoint: Endpoint, project: str) -> tuple[Target | None, str]:
+        if endpoint.kind is EndpointKind.MAIL:
+            allowed = self._policy.mail and project == BUILT_IN
+            return None, "" if allowed else "this server sends no mail there"
         try:
-            return check_url(url, self._policy), ""
+            return check_url(endpoint.address, self._policy), ""
         except InvalidError as error:
             return None, error.detail
 

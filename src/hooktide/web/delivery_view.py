@@ -18,6 +18,7 @@ from hooktide.domain.compose import compile_dialect
 from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
 from hooktide.domain.hints import Hint, curl, hint
 from hooktide.domain.ids import made_at, read, show
+from hooktide.domain.mail import is_mailto
 from hooktide.domain.message import Wording, compose_message
 from hooktide.domain.model import (
     SECOND,
@@ -312,7 +313,7 @@ def open_delivery(
         and _length(last) not in ("", str(len(sent)))
         and _is_webhook(endpoint),
         tries=[_try(each, plan.timeout) for each in reversed(attempts)],
-        curl=_curl(last, url, sent) if last and url else "",
+        curl=_curl(last, url, sent) if last and url and not is_mailto(url) else "",
     )
 
 

@@ -28,7 +28,8 @@ Kind = Annotated[
     EndpointKind | None,
     msgspec.Meta(
         description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which is "
-        "sent messages for people; absent: what the URL looks like."
+        "sent messages for people; `mail`: it is `mailto:` and an address, for operational events; "
+        "absent: what the URL looks like."
     ),
 ]
 Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]

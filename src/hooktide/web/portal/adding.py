@@ -23,6 +23,7 @@ CHATS = {
     EndpointKind.SLACK: "Slack",
     EndpointKind.DISCORD: "Discord",
     EndpointKind.TEAMS: "Teams",
+    EndpointKind.MAIL: "Mail",
 }
 """The kinds of endpoint that are a chat's: they get a readable message, and nothing is signed."""
 
