@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Request, async_playwright
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 AXE = Path(__file__).parent / "data" / "vendored" / "axe.min.js"
 PATIENCE = 30_000
 """Milliseconds that a step may take on a slow and busy machine."""
+expect.set_options(timeout=PATIENCE)
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
