@@ -33,14 +33,14 @@ faults: export HOOKTIDE_STANDSTILL ?= 65
 faults: export HOOKTIDE_CUT_OFF ?= 75
 
 check: $(VENV)/dev.stamp ## Check format, lint, types and import contracts
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/dev.stamp ## Put the code in its format
-	$(BIN)/ruff format src tests bench
-	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench examples
+	$(BIN)/ruff check --fix src tests bench examples
 
 bench: $(VENV)/dev.stamp ## Measure throughput, latency and cost on this machine (needs nginx and wrk)
 	$(BIN)/python -m bench.throughput $(ARGS)

@@ -13,6 +13,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.emitted import TakeOver
 from hooktide.actions.people import People
 from hooktide.actions.publish import Publisher
 from hooktide.clock import wall_clock
@@ -30,11 +31,12 @@ from hooktide.logs import AttemptLog
 from hooktide.metrics import Metrics, Numbers
 from hooktide.outbound import Mailer, Resolver, Sender
 from hooktide.settings import Settings
-from hooktide.store.base import Done, Store
+from hooktide.store.base import Done, Emitted, Store
 from hooktide.store.directory import Directory
 from hooktide.store.sqlite import open_sqlite
 from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator, new_key
+from hooktide.web.below import below
 from hooktide.web.bins import bin_routes
 from hooktide.web.events import PublishDoor
 from hooktide.web.site import Deps, build_health_site, build_site
@@ -43,6 +45,9 @@ SHORTEST_KEY = 24
 COUNT_EVERY = 2.0
 COUNT_WITHIN = 1.0
 """Seconds between two counts of the queue at least, and that whoever asks waits for one at most."""
+TAKE_EVERY = 0.1
+"""Seconds between two looks for emitted events: an empty table costs next to nothing, and a NOTIFY
+would have the application's commits wait for each other."""
 CLOSING = 2.0
 """Seconds of ``stop_within`` that are left for closing, once nothing is out any more."""
 LAST_SPANS = 3.0
@@ -154,6 +159,12 @@ class App:
         )
         self.worker = Worker(store, self.deliverer, self.clock, _limits(settings))
         self.auth = Authenticator(store, self.clock)
+        told = self.tally.accepted
+        if self.tracing is not None:
+            told = self.tracing.accepted(told)
+        self.publisher = Publisher(store, self.directory, self.clock, self._warned, told)
+        self.portal_key = hashlib.sha256(b"hooktide portal links" + key).digest()
+        self.accounts = Accounts(store, self.directory, self.clock)
         self.upkeep = Upkeep(self._chores())
         self.site = self._site(key)
         self._listen()
@@ -167,14 +178,10 @@ class App:
     def _site(self, key: bytes) -> ASGIApp:
         if self.settings.role == "worker":
             return build_health_site(self._unready, self._metrics_page)
-        return build_site(self._deps(key))
+        return below(build_site(self._deps(key)), self.public_url)
 
     def _deps(self, key: bytes) -> Deps:
-        told = self.tally.accepted
-        if self.tracing is not None:
-            told = self.tracing.accepted(told)
-        publisher = Publisher(self.store, self.directory, self.clock, self._warned, told)
-        door: ASGIApp = PublishDoor(publisher, self.auth, self.metrics)
+        door: ASGIApp = PublishDoor(self.publisher, self.auth, self.metrics)
         if self.tracing is not None:
             door = self.tracing.door(door)
         return Deps(
@@ -185,9 +192,9 @@ class App:
             clock=self.clock,
             public_url=self.public_url,
             cursor_key=hashlib.sha256(b"hooktide cursors" + key).digest(),
-            portal_key=hashlib.sha256(b"hooktide portal links" + key).digest(),
+            portal_key=self.portal_key,
             try_now=self.worker.try_now,
-            publisher=publisher,
+            publisher=self.publisher,
             publish_door=door,
             bin_routes=bin_routes(
                 store=self.store,
@@ -375,9 +382,22 @@ class App:
         ]
         if not self.delivers:
             return own
+        taking = TakeOver(
+            self.store,
+            self.publisher,
+            self.clock,
+            accepted=self.metrics.accepted.add,
+            refused=self._refused,
+        )
+        own.append(Chore("take over what applications emitted", TAKE_EVERY, taking.run))
         teller = Teller(self.store, self.directory, self.clock)
         told = Chore("tell of what happened", 1.0, teller.tell)
         return [*store_chores(self.store, self.clock), *own, told]
+
+    def _refused(self, row: Emitted, why: str) -> None:
+        self.log.error(
+            "an emitted event was refused", row=row.id, project=row.project, type=row.type, why=why
+        )
 
     async def _add_up_tallies(self) -> int:
         await self.tally.flush()

@@ -23,6 +23,7 @@ from hooktide.dialects import load, read_shipped, shipped, ships
 from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError
 from hooktide.domain.model import Scope
 from hooktide.domain.project import Project, changes
+from hooktide.outbox_cli import outbox, relay
 from hooktide.processes.serve import serve as run_server
 from hooktide.settings import Settings, check, check_database
 from hooktide.vault import Vault, load_key
@@ -146,7 +147,7 @@ def completions(shell: Literal["bash", "zsh", "fish"]) -> None:
     print(app.generate_completion(shell=shell))
 
 
-for _command in (audit, backup, migrate, move, sizes):
+for _command in (audit, backup, migrate, move, sizes, relay, outbox):
     app.command(_command)
 for _name, _command in COMMANDS.items():
     app.command(_command, name=_name, config=())  # the environment names a server, not an event

@@ -42,6 +42,16 @@ def set_up(level: str = "info") -> None:
     logging.getLogger("uvicorn").setLevel("WARNING")
 
 
+def into_logging() -> None:
+    """Send the logs through Python's own, where an application has not said otherwise."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.stdlib.BoundLogger,
+            processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
+
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(key="at"),

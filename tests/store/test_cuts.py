@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import asyncpg
 import pytest
 from chaos import Message, Proxy, Where, proxied
 from storekit import LEASE, NOON, Given, Place, at_last
@@ -66,6 +67,35 @@ async def test_an_event_whose_caller_asks_again_is_there_once_wherever_it_was_cu
         assert (counts.pending, counts.held) == (n + 1, 0)
         if nothing_left_to_cut:
             break
+    assert n >= LEAST_MESSAGES[where]
+
+
+EMIT = """INSERT INTO hooktide.emitted (project, account, type, payload)
+VALUES ('p', 'a', 'invoice.paid', '{}')"""
+WAITING = "SELECT count(*) FROM hooktide.emitted"
+
+
+@pytest.mark.parametrize("where", Where)
+async def test_an_emitted_event_is_there_once_wherever_its_taking_over_was_cut(
+    given: Given, proxy: Proxy, place: Place, where: Where
+) -> None:
+    app = await asyncpg.connect(place.url)
+
+    async def take_over() -> None:
+        rows = await given.store.emitted(10)
+        await given.store.accept_emitted({row.id: given.event() for row in rows}, {}, lambda _: "")
+
+    for n in range(MOST_MESSAGES):
+        await app.execute(EMIT)
+        cut = proxy.cut(Nth(n, where), where)
+        await at_last(take_over)
+        nothing_left_to_cut = proxy.spare(cut)
+        await at_last(take_over)
+        events = (await given.store.list_events(Scope(), None, MOST_MESSAGES)).items
+        assert (len(events), await app.fetchval(WAITING)) == (n + 1, 0)
+        if nothing_left_to_cut:
+            break
+    await app.close()
     assert n >= LEAST_MESSAGES[where]
 
 

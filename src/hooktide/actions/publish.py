@@ -14,6 +14,7 @@ from hooktide.domain.errors import (
     InvalidError,
     NotFoundError,
     RefusedError,
+    UnavailableError,
 )
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.payload import check_payload, check_schema
@@ -61,7 +62,7 @@ class Publisher:
         self._directory = directory
         self._clock = clock
         self._warned = warned
-        self._told = told
+        self.told = told
         self._envelopes: dict[int, tuple[Project, Envelope]] = {}
 
     async def publish(self, scope: Scope, event: EventIn) -> Accepted:
@@ -72,32 +73,41 @@ class Publisher:
         :raises RefusedError: the project is not live, or the idempotency key was used.
         :raises UnavailableError: the database did not take it.
         """
-        checked = await self._check(scope, event)
+        checked = await self.check(scope, event)
         now = self._clock()
         [added] = await self._store.add_events([checked], now)
         accepted = _accepted(added)
-        self._told(checked.project_id, accepted, now)
+        self.told(checked.project_id, accepted, now)
         return accepted
 
     async def publish_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Result]:
-        """Accept a batch; each event has its own answer, in order."""
+        """Accept a batch; each event has its own answer, in order.
+
+        :raises UnavailableError: the database is away; who sends all of it again keeps its order.
+        """
         results: list[Result | None] = []
         good: list[NewEvent] = []
         for event in events:
             try:
-                good.append(await self._check(scope, event))
+                good.append(await self.check(scope, event))
                 results.append(None)
+            except UnavailableError:
+                raise
             except HooktideError as error:
                 results.append(error)
         now = self._clock()
         stored = await self._store.add_events(good, now) if good else ()
         for new, result in zip(good, stored, strict=True):
             if isinstance(result, Accepted):
-                self._told(new.project_id, result, now)
+                self.told(new.project_id, result, now)
         added = iter(stored)
         return [_result(next(added)) if found is None else found for found in results]
 
-    async def _check(self, scope: Scope, event: EventIn) -> NewEvent:
+    async def check(self, scope: Scope, event: EventIn) -> NewEvent:
+        """Return an event as it is stored.
+
+        :raises HooktideError: as ``publish``; nothing was stored.
+        """
         account = await self._account(scope, event.account)
         project = (await self._directory.project(account.project_id)).project
         kind = type_of(project, event.type, account.reference)
@@ -179,6 +189,12 @@ def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
         )
     rest = (account.id, event.type, event.occurred_at, event.transition, event.test)
     return hashlib.sha256(msgspec.json.encode(rest) + payload).digest()
+
+
+def why_refused(added: AddResult) -> str:
+    """Say why an event was not stored; empty: it was."""
+    result = _result(added)
+    return "" if isinstance(result, Accepted) else str(result)
 
 
 def _result(added: AddResult) -> Result:

@@ -99,6 +99,27 @@ class AccountGone(msgspec.Struct, frozen=True, gc=False):
 AddResult: TypeAlias = Accepted | KeyReused | AccountGone
 
 
+Why: TypeAlias = Callable[[AddResult], str]
+"""Says why an event was refused; empty: it was not."""
+
+
+class Emitted(msgspec.Struct, frozen=True, gc=False):
+    """An event that an application has written into this database itself, not yet looked at.
+
+    ``project`` is a name, ``occurred_at`` RFC 3339 (empty: now).
+    """
+
+    id: int
+    project: str
+    key: str
+    account: str
+    type: str
+    payload: str
+    occurred_at: str
+    transition: str
+    test: bool
+
+
 class Done(msgspec.Struct, frozen=True, gc=False):
     """An attempt that was made, for whom, and what it means."""
 
@@ -228,6 +249,23 @@ class Store(Protocol):
 
         Deliveries within the account's plan are pending, claimed for this process as far as its
         listener has room; those over the plan's hour are held.
+        """
+
+    async def emitted(self, limit: int) -> Sequence[Emitted]:
+        """Return the first events that applications have written into this database, in order.
+
+        Only PostgreSQL has room for them.
+        """
+
+    async def accept_emitted(
+        self, events: Mapping[int, NewEvent], refused: Mapping[int, str], why: Why
+    ) -> Mapping[int, AddResult]:
+        """Store these events (by the row that each was emitted as), and forget their rows.
+
+        One transaction: whatever breaks, an event is either a row or stored. Rows in ``refused``,
+        and those that ``why`` gives a reason for, are set aside with the reason. Another process
+        may have been faster: returns what became of those that it left. What is taken over later is
+        accepted later, in whichever process.
         """
 
     def record(self, done: Done) -> None:

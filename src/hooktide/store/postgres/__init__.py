@@ -2,8 +2,8 @@
 
 ``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
 event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
-nobody knows of; ``registry``, ``endpoints``, ``log``, ``replays``, ``people``, ``numbers``,
-``bins`` are the rest.
+nobody knows of, ``emitted`` takes over what applications have written; ``registry``, ``endpoints``,
+``log``, ``replays``, ``people``, ``numbers``, ``bins`` are the rest.
 ``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the days of
 the log.
 """
@@ -24,6 +24,7 @@ from hooktide.store.postgres.connection import (
     deadline,
     transaction,
 )
+from hooktide.store.postgres.emitted import TakesOver
 from hooktide.store.postgres.hot import HotPath
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.nodes import Node, read_clock
@@ -43,7 +44,7 @@ from hooktide.vault import Vault
 CONNECTIONS = 10
 
 
-class PostgresStore(Replays, Numbers, People, Queue, Bins, Sizes):
+class PostgresStore(TakesOver, Replays, Numbers, People, Queue, Bins, Sizes):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: FarClock) -> None:

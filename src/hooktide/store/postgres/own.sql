@@ -137,3 +137,25 @@ DELETE FROM hooktide.ended WHERE event_id >= :lower AND event_id < :upper AND id
 -- name: drop_keys_before
 DELETE FROM hooktide.idempotency WHERE (project_id, key) IN (
     SELECT project_id, key FROM hooktide.idempotency WHERE event_id < :before LIMIT :limit)
+
+-- name: emitted
+-- The first events that applications have written into this database themselves.
+SELECT id, project, key, account, type, payload, occurred_at, transition, test
+FROM hooktide.emitted WHERE refused = '' ORDER BY id LIMIT :limit
+
+-- name: lock_emitted
+-- Whoever else takes over waits for the commit, so that their order stays; and goes on from there.
+SELECT at FROM hooktide.emitted_until FOR UPDATE
+
+-- name: emitted_until
+UPDATE hooktide.emitted_until SET at = :at
+
+-- name: hold_emitted
+-- Which of these still wait.
+SELECT id FROM hooktide.emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id FOR UPDATE
+
+-- name: drop_emitted
+DELETE FROM hooktide.emitted WHERE id = ANY(:ids::bigint[])
+
+-- name: refuse_emitted
+UPDATE hooktide.emitted AS e SET refused = v.reason FROM unnest(:1::bigint[], :2::text[]) AS v (id, reason) WHERE e.id = v.id

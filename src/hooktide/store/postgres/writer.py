@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Micros
@@ -54,6 +54,24 @@ class NotCommittedError(UnavailableError):
     """The database did not answer, and certainly committed nothing."""
 
 
+class ChangedError(Exception):
+    """Something changed since it was read: the transaction has to be begun again."""
+
+
+class Taking(Protocol):
+    """Events that a transaction takes out of the database itself, to add them in their place."""
+
+    @property
+    def now(self) -> Micros:
+        """When they are accepted, once they were taken."""
+
+    async def events(self, link: Link) -> Sequence[NewEvent]:
+        """Take them."""
+
+    async def settle(self, link: Link, results: Sequence[AddResult]) -> None:
+        """Write down what became of them."""
+
+
 class Writer:
     """Collects what is to be written, and writes it."""
 
@@ -69,6 +87,7 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._adding: asyncio.Task[None] | None = None
         self._recording: asyncio.Task[None] | None = None
+        self._lane = asyncio.Lock()
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -87,7 +106,7 @@ class Writer:
         while self._publishes:
             batch = self._take_publishes()
             try:
-                async with deadline(WITHIN):
+                async with deadline(WITHIN), self._lane:
                     effects = await self._again_while_away(partial(self._add, batch))
             except UnavailableError as error:
                 self._refuse(batch, error)
@@ -99,6 +118,30 @@ class Writer:
                     publish.answer()
                 self._signals.tell(effects)
         self._adding = None
+
+    async def take(self, taking: Taking) -> None:
+        """Write events that are in the database as something else; return after the commit.
+
+        :raises UnavailableError: the database did not answer; all of it or nothing has happened.
+        """
+        async with deadline(WITHIN), self._lane:
+            effects = await self._again_while_away(partial(self._take, taking))
+        self._signals.tell(effects)
+
+    async def _take(self, taking: Taking) -> Effects:
+        while True:
+            try:
+                _, effects = await self._once(transaction, partial(self._take_once, taking))
+            except ChangedError:
+                continue
+            return effects
+
+    async def _take_once(self, taking: Taking, link: Link) -> None:
+        events = await taking.events(link)
+        publish = Publish(events, taking.now, self._loop.create_future())
+        if publish.events and not await self._hot.add_carefully(link, [publish], self._room()):
+            raise ChangedError
+        await taking.settle(link, publish.results)
 
     def _take_publishes(self) -> list[Publish]:
         size = 0

@@ -7,13 +7,22 @@ file, ``queue`` its claims and upkeep; ``registry``, ``endpoints``, ``log``, ``r
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hooktide.clock import SteadyClock
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
-from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent
+from hooktide.store.base import (
+    LEASE,
+    AddResult,
+    Changed,
+    Done,
+    Emitted,
+    Listener,
+    NewEvent,
+    Why,
+)
 from hooktide.store.queries import load_queries
 from hooktide.store.sqlite.bins import Bins
 from hooktide.store.sqlite.checkpoint import Checkpointer
@@ -77,6 +86,14 @@ class SqliteStore(Replays, Numbers, People, Queue, Bins, Sizes):
 
     async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
         return await self._writer.publish(events, now)
+
+    async def emitted(self, limit: int) -> Sequence[Emitted]:
+        return ()
+
+    async def accept_emitted(
+        self, events: Mapping[int, NewEvent], refused: Mapping[int, str], why: Why
+    ) -> Mapping[int, AddResult]:
+        return {}
 
     def record(self, done: Done) -> None:
         self._writer.record(done)

@@ -1,0 +1,99 @@
+"""``emit``, for applications with Django: the event commits with the change, or not at all.
+
+    INSTALLED_APPS = [..., "hooktide.django"]
+
+    with transaction.atomic():
+        invoice.save()
+        emit("invoice.paid", {"id": invoice.pk}, account=invoice.customer)
+
+The event is a row of the model ``Outbox``, in the application's own database, which ``hooktide
+relay`` moves to Hooktide; or of Hooktide's own table, where both share a PostgreSQL (``direct``, or
+``HOOKTIDE_DIRECT`` in the settings). ``signals`` emits whenever a model is saved.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps as registry
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.transaction import TransactionManagementError
+
+from hooktide.outbox.row import make_row
+
+__all__ = ["check_atomic", "emit"]
+
+_DIRECT = """INSERT INTO hooktide.emitted
+(project, key, account, type, payload, occurred_at, transition, test)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+
+
+def emit(
+    type: str,
+    payload: Any,
+    *,
+    account: str,
+    occurred_at: datetime | str | None = None,
+    transition: str = "",
+    key: str = "",
+    test: bool = False,
+    direct: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """Emit an event within a transaction, after what it tells of was saved.
+
+    Parameters
+    ----------
+    type
+        The event's type, like ``invoice.paid``.
+    payload
+        JSON text (``str``, ``bytes``: sent byte for byte), a Pydantic model, or whatever msgspec
+        encodes: dicts, dataclasses, dates, UUIDs.
+    account
+        Whose event it is: the id that you know this customer by.
+    occurred_at
+        When it happened, with its time zone; by default now.
+    transition
+        For a wire format that has ``{event.transition}``.
+    key
+        Its idempotency key, where two transactions may emit the same event.
+    test
+        Whether it is a test event.
+    direct
+        Where Hooktide is in the same PostgreSQL database: its project. By default the setting
+        ``HOOKTIDE_DIRECT``; empty: into the outbox.
+    using
+        The alias of the database whose transaction it is.
+
+    :raises TransactionManagementError: there is no transaction that it could commit with.
+    :raises InvalidError: it could never be accepted; says why.
+    """
+    check_atomic(using)
+    if direct is None:
+        direct = getattr(settings, "HOOKTIDE_DIRECT", "")
+    row = make_row(
+        type,
+        payload,
+        account=account,
+        occurred_at=occurred_at,
+        transition=transition,
+        key=key,
+        test=test,
+        keyed=not direct,
+    )
+    if not direct:
+        registry.get_model("hooktide", "Outbox")._default_manager.using(using).create(**row)
+        return
+    with connections[using].cursor() as cursor:
+        cursor.execute(_DIRECT, [direct, *row.values()])
+
+
+def check_atomic(using: str) -> None:
+    """Refuse to emit where no transaction is open.
+
+    :raises TransactionManagementError: none is.
+    """
+    if not connections[using].in_atomic_block:
+        raise TransactionManagementError(
+            "emit within transaction.atomic(): an event has to commit with the change it tells of"
+        )

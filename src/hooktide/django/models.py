@@ -1,0 +1,35 @@
+"""The outbox, as a model."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+
+from hooktide.outbox.row import LONGEST_KEY, LONGEST_TRANSITION, TABLE
+
+
+class Outbox(models.Model):
+    """An event that waits for the relay; where ``refused`` says why, it was set aside."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=LONGEST_KEY)
+    account = models.TextField()
+    type = models.TextField()
+    payload = models.TextField()
+    occurred_at = models.CharField(max_length=40)
+    transition = models.CharField(max_length=LONGEST_TRANSITION, default="", blank=True)
+    test = models.BooleanField(default=False)
+    refused = models.TextField(default="", blank=True)
+
+    class Meta:
+        """What goes with the table."""
+
+        app_label = "hooktide"
+        db_table = TABLE
+        verbose_name = "event in the outbox"
+        verbose_name_plural = "outbox"
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["id"], condition=models.Q(refused=""), name=f"{TABLE}_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.account}"

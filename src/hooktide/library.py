@@ -1,0 +1,381 @@
+"""Hooktide inside an ASGI application: FastAPI, Starlette, Django or any other.
+
+    hooktide = Hooktide(
+        database="hooktide.db",
+        public_url="https://app.example.com/hooktide",
+        projects=["invoicing.toml"],
+    )
+    app = FastAPI(lifespan=hooktide.lifespan)
+    app.mount("/hooktide", hooktide)
+
+    await hooktide.publish("invoice.paid", {"id": 1}, account="customer-1")
+
+It is what ``hooktide serve`` is, in the application's own process and on its event loop: it
+accepts, delivers, retries, and serves the API and the pages below the path of ``public_url``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hooktide.actions.publish import EventIn
+from hooktide.app import App, open_store
+from hooktide.dialects import load
+from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError, UnavailableError
+from hooktide.domain.ids import show
+from hooktide.domain.model import SECOND
+from hooktide.domain.model import Scope as Reach
+from hooktide.domain.project import changes
+from hooktide.logs import into_logging
+from hooktide.outbox.opening import open_outbox
+from hooktide.outbox.relay import Answer, Relay
+from hooktide.outbox.row import TABLE, make_row
+from hooktide.settings import Settings, check
+from hooktide.store.base import Accepted
+from hooktide.vault import Vault, load_key
+from hooktide.web.below import prefix_of, without
+from hooktide.web.events import read_event
+from hooktide.web.portal.links import PortalLinks
+
+log = logging.getLogger("hooktide")
+
+_ASKED = (
+    *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path"),
+    *("query_string", "headers", "client", "server"),
+)
+
+
+class Hooktide:
+    """One Hooktide in this process. An ASGI application, to be mounted.
+
+    Parameters
+    ----------
+    public_url
+        How the world reaches it, with the path that it is mounted at.
+    projects
+        Project files, or names of shipped ones, applied at the start.
+    outbox
+        A database of the application's with an outbox in it, to be relayed from here.
+    outbox_table
+        That outbox's name.
+    operator_key
+        The key that opens everything; by default the first start makes one and logs it.
+    options
+        Any of ``hooktide serve``: ``database``, ``key_file``, ``allow_network``, ``slots``...
+
+    :raises ConfigError: an option is wrong; says which and why.
+    """
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        projects: Sequence[str] = (),
+        outbox: str = "",
+        outbox_table: str = TABLE,
+        operator_key: str = "",
+        **options: Any,
+    ) -> None:
+        try:
+            self.settings = Settings(**{"log_attempts": False, **options, "public_url": public_url})
+        except TypeError as error:
+            raise ConfigError(f"{error}; hooktide serve --help lists the options") from None
+        check(self.settings)
+        if self.settings.processes > 1:
+            raise ConfigError("that is for hooktide serve", key="processes")
+        self._projects = [load(each) for each in projects]
+        self._outbox = outbox
+        self._outbox_table = outbox_table
+        self._operator_key = operator_key
+        self._app: App | None = None
+
+    # -- its life ------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Hooktide"]:
+        """Run it for as long as this lasts.
+
+        :raises ConfigError: the database or the key is not fit for use.
+        :raises UnavailableError: the database did not answer.
+        """
+        into_logging()
+        app = await self._open()
+        try:
+            with _told_to_stop(app.stopping):
+                async with self._relaying():
+                    yield self
+        finally:
+            self._app = None
+            await app.stop()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, application: Any = None) -> AsyncIterator[None]:
+        """Run it as long as the application does: ``FastAPI(lifespan=hooktide.lifespan)``."""
+        async with self.running():
+            yield
+
+    async def _open(self) -> App:
+        key = load_key(self.settings.key_path)
+        store = await open_store(self.settings, Vault(key))
+        app = App(self.settings, store, key, self.settings.port)
+        try:
+            for project in self._projects:
+                await self._apply(app, project)
+            made = await app.start(self._operator_key)
+        except BaseException:
+            await store.close()
+            raise
+        if made.operator_key:
+            log.warning("operator key (shown once, keep it): %s", made.operator_key)
+        if made.login_link:
+            log.warning("log in to the dashboard (once, within a day): %s", made.login_link)
+        self._app = app
+        return app
+
+    async def _apply(self, app: App, project: Any) -> None:
+        try:
+            old = (await app.store.get_project(Reach(), project.name)).project
+        except NotFoundError:
+            old = None
+        if changes(old, project):
+            await app.store.put_project(project, app.clock())
+
+    @contextlib.asynccontextmanager
+    async def _relaying(self) -> AsyncIterator[None]:
+        if not self._outbox:
+            yield
+            return
+        found = open_outbox(self._outbox, self._outbox_table)
+        task = asyncio.create_task(_relay(Relay(found, self._take)))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await found.close()
+
+    @property
+    def app(self) -> App:
+        """What runs.
+
+        :raises UnavailableError: nothing does yet, or any more.
+        """
+        if self._app is None:
+            raise UnavailableError("Hooktide does not run; is its lifespan the application's?")
+        return self._app
+
+    # -- what an application asks for ----------------------------------------------------------
+
+    async def publish(
+        self,
+        type: str,
+        payload: Any,
+        *,
+        account: str,
+        project: str = "",
+        occurred_at: datetime | str | None = None,
+        transition: str = "",
+        key: str = "",
+        test: bool = False,
+    ) -> str:
+        """Publish an event; return its id (``evt_...``): it and its deliveries are durable then.
+
+        ``project``: to be given where several have an account of this name. ``key``: its
+        idempotency key. The rest is as for ``hooktide.sqlalchemy.emit``, which is the one to use
+        for an event that has to commit with a change.
+
+        :raises InvalidError: something is wrong with the event.
+        :raises NotFoundError: there is no such account.
+        :raises RefusedError: the project is not live, or the key was used for another event.
+        :raises UnavailableError: the database did not take it.
+        """
+        row = make_row(
+            type,
+            payload,
+            account=account,
+            occurred_at=occurred_at,
+            transition=transition,
+            key=key,
+            test=test,
+            keyed=False,
+        )
+        event = EventIn(
+            account=row["account"],
+            type=row["type"],
+            payload=msgspec.Raw(row["payload"].encode()),
+            occurred_at=None if occurred_at is None else row["occurred_at"],
+            transition=row["transition"],
+            idempotency_key=row["key"],
+            test=row["test"],
+        )
+        accepted = await self.app.publisher.publish(await self._reach(project), event)
+        self.app.metrics.accepted.add()
+        return show("evt", accepted.event_id)
+
+    async def add_account(
+        self, reference: str, *, project: str = "", name: str = "", plan: str | None = None
+    ) -> str:
+        """Add an account for a customer, unless there is one; return its id (``acc_...``).
+
+        ``project`` may be left out where there is one project.
+
+        :raises InvalidError: the reference, the name or the plan cannot be used.
+        """
+        accounts = self.app.accounts
+        reach = await self._reach(project or await self._only_project())
+        try:
+            found = await accounts.find(reach, reference)
+        except NotFoundError:
+            found = await accounts.add(reach, None, reference, name, plan)
+        return show("acc", found.id)
+
+    async def portal_link(
+        self, account: str, *, project: str = "", expires_in: int = 3600, read_only: bool = False
+    ) -> str:
+        """Return a link into a customer's portal, to send them to or to show in a frame.
+
+        ``expires_in``: seconds that it is good for. ``read_only``: for who may change nothing.
+
+        :raises NotFoundError: there is no such account.
+        """
+        found = await self.app.accounts.find(await self._reach(project), account)
+        expires_at = self.app.clock() + expires_in * SECOND
+        link = PortalLinks(self.app.portal_key).make(found.id, expires_at, read_only)
+        return f"{self.app.public_url}/portal/{link.token}"
+
+    async def _reach(self, project: str) -> Reach:
+        if not project:
+            return Reach()
+        return Reach(project_id=(await self.app.store.get_project(Reach(), project)).id)
+
+    async def _only_project(self) -> str:
+        found = await self.app.store.list_projects(Reach())
+        if len(found) != 1:
+            raise ConfigError("say which project", key="project")
+        return found[0].project.name
+
+    async def _take(self, bodies: Sequence[bytes]) -> list[Answer]:
+        """Take events from the relay."""
+        answers: list[Answer] = [None] * len(bodies)
+        events: dict[int, EventIn] = {}
+        for place, body in enumerate(bodies):
+            try:
+                events[place] = read_event(body)
+            except HooktideError as error:
+                answers[place] = str(error)
+        results = await self.app.publisher.publish_batch(Reach(), list(events.values()))
+        for place, result in zip(events, results, strict=True):
+            if not isinstance(result, Accepted):
+                answers[place] = str(result)
+        self.app.metrics.accepted.add(sum(isinstance(each, Accepted) for each in results))
+        return answers
+
+    # -- as an application ---------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is asked for below the path that this is mounted at."""
+        if scope["type"] == "lifespan":
+            await _live(self, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            await _say_unavailable(send)
+            return
+        # What the application's own router has found out about the request is not for ours.
+        asked = {name: scope[name] for name in _ASKED if name in scope}
+        root = scope.get("root_path", "")
+        asked |= {"path": without(root, scope["path"]), "root_path": ""}
+        asked["raw_path"] = without(root, (scope.get("raw_path") or b"").decode()).encode()
+        await self._app.site(asked, receive, send)
+
+    def beside(self, application: ASGIApp) -> ASGIApp:
+        """Return an application that is this one below the path of ``public_url``, else the other.
+
+        For Django, whose applications have no mounts and no lifespan:
+        ``application = hooktide.beside(get_asgi_application())``.
+        """
+        prefix = prefix_of(self.settings.public_url)
+
+        async def both(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope.get("path", "")
+            if scope["type"] == "lifespan" or path == prefix or path.startswith(f"{prefix}/"):
+                await self(scope, receive, send)
+            else:
+                await application(scope, receive, send)
+
+        return both
+
+
+async def _relay(relay: Relay) -> None:
+    """Move events; what is set wrongly is said now and then, for it may be set right."""
+    while True:
+        try:
+            await relay.run()
+        except ConfigError as error:
+            log.error("cannot move events: %s", error)  # noqa: TRY400 - no bug of ours
+        except Exception:
+            log.exception("cannot move events")
+        await asyncio.sleep(10)
+
+
+async def _live(hooktide: Hooktide, receive: Receive, send: Send) -> None:
+    await receive()
+    try:
+        async with hooktide.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    except HooktideError as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _say_unavailable(send: Send) -> None:
+    body = b'{"status":503,"title":"Hooktide does not run"}'
+    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.contextmanager
+def _told_to_stop(stopping: asyncio.Event) -> Any:
+    """Have streams end as soon as the process is told to stop.
+
+    A server waits for its connections before it ends an application's lifespan, and a page that
+    keeps itself current would hold it up for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before: dict[int, Callable[..., Any]] = {}
+
+    def told(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(stopping.set)
+        before[number](number, frame)
+
+    for which in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(which)
+        if callable(handler):
+            before[which] = handler
+            signal.signal(which, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is told:
+                signal.signal(number, handler)

@@ -1,0 +1,40 @@
+"""Opens the outbox that a URL leads to."""
+
+import importlib
+import re
+from typing import Any
+
+from hooktide.domain.errors import ConfigError
+from hooktide.outbox.relay import Outbox
+from hooktide.outbox.row import TABLE
+from hooktide.outbox.sqlite import SqliteOutbox
+
+_DRIVER = re.compile(r"^(postgresql|postgres|sqlite)\+\w+:")
+
+
+def open_outbox(url: str, table: str = TABLE) -> Outbox:
+    """Return the outbox in a database; SQLAlchemy's way of writing its URL will do, too.
+
+    :raises ConfigError: it is no database's that we know, or the driver is missing.
+    """
+    url = _DRIVER.sub(r"\1:", url)
+    if url.startswith(("postgresql://", "postgres://")):
+        found: Outbox = _postgres().PostgresOutbox(url, table)
+        return found
+    path = url.removeprefix("sqlite:///")
+    if "://" in path:
+        raise ConfigError(
+            "give a SQLite file, or postgresql://user:password@host/name", key="--from"
+        )
+    return SqliteOutbox(path, table)
+
+
+def _postgres() -> Any:
+    try:
+        return importlib.import_module("hooktide.outbox.postgres")
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigError(
+            "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="--from"
+        ) from None

@@ -1,0 +1,64 @@
+"""Rows as they are in a database, and the events in them as the API takes them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from hooktide.domain.errors import ConfigError
+from hooktide.outbox.relay import Refused, Waiting
+
+COLUMNS = "id, key, account, type, payload, occurred_at, transition, test"
+SHOWN = "id, key, account, type, refused"
+_encode = msgspec.json.encode
+
+
+def check_name(table: str) -> str:
+    """Return the name of a table, which goes into statements as it is.
+
+    :raises ConfigError: it is not a plain one.
+    """
+    if not all(part.isidentifier() and part.isascii() for part in table.split(".")):
+        raise ConfigError("write a table's name like hooktide_outbox or app.outbox", key="--table")
+    return table
+
+
+def read_rows(rows: Iterable[Any], most_bytes: int) -> list[Waiting]:
+    """Return as many of these rows as fit, and one at least."""
+    found: list[Waiting] = []
+    size = 0
+    for id_, *values in rows:
+        body = event_body(*values)
+        size += len(body)
+        if found and size > most_bytes:
+            break
+        found.append(Waiting(id_, body))
+    return found
+
+
+def event_body(
+    key: str,
+    account: str,
+    type: str,
+    payload: str | bytes,
+    occurred_at: str,
+    transition: str,
+    test: object,
+) -> bytes:
+    """Write an event as the API takes it; its payload's text goes in as it is."""
+    fields: Mapping[str, Any] = {
+        "account": account,
+        "type": type,
+        "idempotency_key": key,
+        "occurred_at": occurred_at,
+        "transition": transition,
+        "test": bool(test),
+    }
+    content = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+    return _encode(fields)[:-1] + b',"payload":' + content + b"}"
+
+
+def read_refused(row: Any) -> Refused:
+    """Read a row that was set aside."""
+    id_, key, account, type_, reason = row
+    return Refused(id_, f"{type_} of {account} ({key})", reason)

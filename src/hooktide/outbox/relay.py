@@ -1,0 +1,153 @@
+"""Moves events from an application's outbox to Hooktide: in order, each accepted exactly once.
+
+A row is forgotten only after its event was accepted. Whatever breaks between the two, the row is
+sent again with the same idempotency key, and is answered as before. A row that is refused, and
+always would be, is set aside with the reason; it holds up nothing behind it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from hooktide.domain.errors import ConfigError, UnavailableError
+
+log = logging.getLogger("hooktide.outbox")
+
+BATCH = 200
+BATCH_BYTES = 900_000
+"""In a request at most: nginx, for one, lets no more than 1 MB through unless it is told to."""
+POLL = 0.2
+"""Seconds between two looks into an empty outbox."""
+LONGEST_WAIT = 30.0
+"""Seconds between two tries, at most, while Hooktide or the database is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row of an outbox; ``body`` is its event as ``POST /v1/events`` takes it."""
+
+    id: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Taken:
+    """The first rows that wait, in order, and what became of them.
+
+    ``accepted`` are ids, ``refused`` reasons by id; what is in neither goes on waiting.
+    """
+
+    rows: Sequence[Waiting]
+    accepted: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that was set aside. ``event`` says which it was, ``reason`` why."""
+
+    id: int
+    event: str
+    reason: str
+
+
+class Outbox(Protocol):
+    """A database with an outbox in it. Its trouble raises ``UnavailableError``."""
+
+    def take(self, most: int, most_bytes: int) -> AbstractAsyncContextManager[Taken]:
+        """Lend the first rows, to one relay at a time; the others are lent none.
+
+        In the end those that were accepted are removed, and those that were refused set aside.
+        """
+
+    async def waiting(self) -> int:
+        """Count the rows that wait."""
+
+    async def refused(self) -> Sequence[Refused]:
+        """Return the rows that were set aside."""
+
+    async def wait_again(self) -> int:
+        """Let the rows that were set aside wait again, in their old places; how many."""
+
+    async def close(self) -> None:
+        """Let go of the database."""
+
+
+Answer: TypeAlias = str | None
+"""What became of a row: None, it was accepted; or why it never will be."""
+Send: TypeAlias = Callable[[Sequence[bytes]], Awaitable[Sequence[Answer]]]
+"""Publishes events. Raises ``UnavailableError`` when Hooktide cannot take them now, and
+``ConfigError`` when it never will as things are set."""
+
+
+class Relay:
+    """Moves what is in ``outbox`` to where ``send`` sends it, until it is cancelled."""
+
+    def __init__(self, outbox: Outbox, send: Send, *, poll: float = POLL) -> None:
+        self._outbox = outbox
+        self._send = send
+        self._poll = poll
+        self.moved = 0
+        self.refused = 0
+
+    async def run(self) -> None:
+        """Move for ever; cancelled at any moment, it loses and doubles nothing.
+
+        :raises ConfigError: Hooktide does not take events from this relay, or there is no outbox.
+        """
+        wait = 0.0
+        while True:
+            try:
+                moved = await self.step()
+            except UnavailableError as error:
+                wait = min(LONGEST_WAIT, 2 * wait + 0.5)
+                log.warning("cannot move events: %s; trying again in %.1f s", error, wait)
+                await asyncio.sleep(wait)
+            else:
+                wait = 0.0
+                if not moved:
+                    await asyncio.sleep(self._poll)
+
+    async def drain(self) -> None:
+        """Move until nothing waits.
+
+        :raises UnavailableError: Hooktide or the database is away.
+        :raises ConfigError: as ``run``.
+        """
+        while await self.step() or await self._outbox.waiting():
+            pass
+
+    async def step(self) -> int:
+        """Move a batch; return how many rows were accepted or set aside.
+
+        :raises UnavailableError: Hooktide or the database is away.
+        :raises ConfigError: as ``run``.
+        """
+        async with self._outbox.take(BATCH, BATCH_BYTES) as taken:
+            if taken.rows:
+                await self._move(taken)
+        for id_, reason in taken.refused.items():
+            log.error("row %d of the outbox was refused and set aside: %s", id_, reason)
+        self.moved += len(taken.accepted)
+        self.refused += len(taken.refused)
+        return len(taken.accepted) + len(taken.refused)
+
+    async def _move(self, taken: Taken) -> None:
+        answers = await self._send([row.body for row in taken.rows])
+        for row, answer in zip(taken.rows, answers, strict=True):
+            if answer is None:
+                taken.accepted.append(row.id)
+            else:
+                taken.refused[row.id] = answer
+
+
+def no_outbox(table: str) -> ConfigError:
+    """Say that there is no such table, or not one of ours."""
+    return ConfigError(
+        f"there is no table {table} like an outbox in this database; your application's migrations "
+        "make it, see docs/outbox.md",
+        key="--from",
+    )

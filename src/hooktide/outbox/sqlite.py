@@ -1,0 +1,124 @@
+"""An outbox in an application's SQLite file.
+
+The application writes there too, so nothing is locked while Hooktide is being asked: which relay's
+turn it is, a lock on a file beside the database says. It ends with its process.
+
+This is Python's own ``sqlite3``, as the application has it, and not the SQLite of Hooktide's store:
+two copies of SQLite in one process do not see each other's locks on a file, and may destroy it.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hooktide.domain.errors import ConfigError, UnavailableError
+from hooktide.outbox.reading import COLUMNS, SHOWN, check_name, read_refused, read_rows
+from hooktide.outbox.relay import Refused, Taken, no_outbox
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds that we wait for the application's own transactions."""
+
+
+class SqliteOutbox:
+    """The outbox (see ``relay.Outbox``) in the file at ``path``."""
+
+    def __init__(self, path: str, table: str) -> None:
+        self._path = path
+        self._table = check_name(table)
+        self._connection: sqlite3.Connection | None = None
+        self._lock: int | None = None
+
+    @contextlib.asynccontextmanager
+    async def take(self, most: int, most_bytes: int) -> AsyncIterator[Taken]:
+        """Lend the first rows."""
+        rows: list[Any] = []
+        if await asyncio.to_thread(self._my_turn):
+            sql = f"SELECT {COLUMNS} FROM {self._table} WHERE refused = '' ORDER BY id LIMIT ?"  # noqa: S608 - a checked name
+            rows = await self._rows(sql, (most,))
+        taken = Taken(read_rows(rows, most_bytes))
+        yield taken
+        if taken.accepted or taken.refused:
+            await self._do(lambda database: self._settle(database, taken))
+
+    def _my_turn(self) -> bool:
+        """Whether this is the relay that moves; it then is until it ends."""
+        if self._lock is None:
+            descriptor = os.open(f"{self._path}.relay", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            self._lock = descriptor
+        return True
+
+    def _settle(self, database: sqlite3.Connection, taken: Taken) -> None:
+        with _transaction(database):
+            done = [(id_,) for id_ in taken.accepted]
+            database.executemany(f"DELETE FROM {self._table} WHERE id = ?", done)  # noqa: S608 - a checked name
+            aside = [(reason, id_) for id_, reason in taken.refused.items()]
+            database.executemany(f"UPDATE {self._table} SET refused = ? WHERE id = ?", aside)  # noqa: S608 - a checked name
+
+    async def waiting(self) -> int:
+        """Count the rows that wait."""
+        sql = f"SELECT count(*) FROM {self._table} WHERE refused = ''"  # noqa: S608 - a checked name
+        return int((await self._rows(sql))[0][0])
+
+    async def refused(self) -> Sequence[Refused]:
+        """Return the rows that were set aside."""
+        sql = f"SELECT {SHOWN} FROM {self._table} WHERE refused <> '' ORDER BY id"  # noqa: S608 - a checked name
+        return [read_refused(row) for row in await self._rows(sql)]
+
+    async def wait_again(self) -> int:
+        """Let the rows that were set aside wait again."""
+        sql = f"UPDATE {self._table} SET refused = '' WHERE refused <> '' RETURNING id"  # noqa: S608 - a checked name
+        return len(await self._rows(sql))
+
+    async def close(self) -> None:
+        """Let go of the database, and of the turn."""
+        if self._connection is not None:
+            await asyncio.to_thread(self._connection.close)
+            self._connection = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return await self._do(lambda database: list(database.execute(sql, values)))
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.to_thread(self._on_connection, work)
+
+    def _on_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            return work(self._connection)
+        except sqlite3.Error as error:
+            if "no such" in str(error):
+                raise no_outbox(self._table) from error
+            raise UnavailableError(f"{self._path}: {error}") from error
+
+
+def _open(path: str) -> sqlite3.Connection:
+    if not Path(path).exists():
+        raise ConfigError(f"there is no file {path}", key="--from")
+    return sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")

@@ -1,0 +1,193 @@
+"""``emit``, for applications with SQLAlchemy 2: the event commits with the change, or not at all.
+
+    with Session(engine) as session, session.begin():
+        invoice.status = "paid"
+        emit(session, "invoice.paid", {"id": invoice.id}, account=invoice.customer)
+
+The event is a row of the table ``outbox``, in the application's own database, which ``hooktide
+relay`` moves to Hooktide; or of Hooktide's own table, where both share a PostgreSQL (``direct``).
+
+Rows of a ``Session`` are written as the last thing before its commit. By then the transaction holds
+the locks of all that it changed, so of two that change the same invoice the one that commits first
+has its events first.
+"""
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+    false,
+    insert,
+)
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
+
+from hooktide.outbox.row import LONGEST_KEY, TABLE, make_row
+
+__all__ = ["emit", "outbox"]
+
+AnySession: TypeAlias = (
+    Session | AsyncSession | scoped_session[Session] | async_scoped_session[AsyncSession]
+)
+
+_WAITING = "hooktide: emitted"
+_WRITTEN = "hooktide: written"
+
+outbox = Table(
+    TABLE,
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("key", String(LONGEST_KEY), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("occurred_at", String(40), nullable=False),
+    Column("transition", String(200), nullable=False, server_default=""),
+    Column("test", Boolean, nullable=False, server_default=false()),
+    Column("refused", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,  # an id is never another row's
+)
+"""The outbox. ``outbox.to_metadata(Base.metadata)`` makes it one of the application's tables, for
+``create_all`` and for Alembic's autogenerate."""
+
+Index(
+    f"{TABLE}_waiting",
+    outbox.c.id,
+    postgresql_where=outbox.c.refused == "",
+    sqlite_where=outbox.c.refused == "",
+)
+
+_emitted = Table(
+    "emitted",
+    MetaData(schema="hooktide"),
+    Column("project", Text),
+    *(Column(name, Text) for name in ("key", "account", "type", "payload", "occurred_at")),
+    Column("transition", Text),
+    Column("test", Boolean),
+)
+
+
+def emit(
+    session: AnySession | Connection,
+    type: str,
+    payload: Any,
+    *,
+    account: str,
+    occurred_at: datetime | str | None = None,
+    transition: str = "",
+    key: str = "",
+    test: bool = False,
+    direct: str = "",
+) -> None:
+    """Emit an event within a session's transaction.
+
+    Nothing to await, with an ``AsyncSession`` either: the row is written when it commits. With a
+    ``Connection`` it is written now (``await connection.run_sync(emit, ...)`` for an async one).
+
+    Parameters
+    ----------
+    session
+        Whose transaction it is. A savepoint that is rolled back takes its events with it.
+    type
+        The event's type, like ``invoice.paid``.
+    payload
+        JSON text (``str``, ``bytes``: sent byte for byte), a Pydantic model, or whatever msgspec
+        encodes: dicts, dataclasses, dates, UUIDs.
+    account
+        Whose event it is: the id that you know this customer by.
+    occurred_at
+        When it happened, with its time zone; by default now.
+    transition
+        For a wire format that has ``{event.transition}``.
+    key
+        Its idempotency key, where two transactions may emit the same event.
+    test
+        Whether it is a test event.
+    direct
+        Where Hooktide is in the same PostgreSQL database: its project. The event then goes straight
+        to Hooktide's own tables, and needs no relay.
+
+    :raises InvalidError: it could never be accepted; says why.
+    """
+    row = make_row(
+        type,
+        payload,
+        account=account,
+        occurred_at=occurred_at,
+        transition=transition,
+        key=key,
+        test=test,
+        keyed=not direct,
+    )
+    table = _emitted if direct else outbox
+    values = {**row, "project": direct} if direct else {**row}
+    if isinstance(session, Connection):
+        session.execute(insert(table), [values])
+    else:
+        _remember(_session(session), table, values)
+
+
+def _session(session: AnySession) -> Session:
+    if isinstance(session, scoped_session | async_scoped_session):
+        session = session()
+    found: Session = session.sync_session if isinstance(session, AsyncSession) else session
+    return found
+
+
+def _remember(session: Session, table: Table, values: dict[str, Any]) -> None:
+    if session.info.get(_WRITTEN):  # a listener that comes after ours, at the commit
+        session.execute(insert(table), [values])
+        return
+    session.info.setdefault(_WAITING, []).append((_transactions(session), table, values))
+
+
+def _transactions(session: Session) -> list[SessionTransaction]:
+    """Return the savepoints that we are in, and the transaction around them."""
+    if not session.in_transaction():
+        session.begin()
+    found = session.get_nested_transaction() or session.get_transaction()
+    around = []
+    while found is not None:
+        around.append(found)
+        found = found.parent
+    return around
+
+
+@event.listens_for(Session, "before_commit")
+def _write(session: Session) -> None:
+    """Write what was emitted, after all else that the session has to write."""
+    if session.in_nested_transaction():
+        return
+    session.flush()
+    session.info[_WRITTEN] = True
+    waiting = session.info.pop(_WAITING, ())
+    for table in (outbox, _emitted):
+        if rows := [values for _, into, values in waiting if into is table]:
+            session.execute(insert(table), rows)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget(session: Session, ended: SessionTransaction) -> None:
+    """Forget what was emitted within a savepoint, or a transaction, that was rolled back."""
+    if waiting := session.info.get(_WAITING):
+        session.info[_WAITING] = [each for each in waiting if ended not in each[0]]
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _end(session: Session, ended: SessionTransaction) -> None:
+    """Begin anew: the transaction was committed, rolled back or left."""
+    if ended.parent is None:
+        session.info.pop(_WAITING, None)
+        session.info.pop(_WRITTEN, None)

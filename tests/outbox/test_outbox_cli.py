@@ -1,0 +1,96 @@
+"""``hooktide relay`` and ``hooktide outbox``, against a real server."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+from accounting import PROJECT
+from outboxkit import accepted, engine_on, kept, start_relay, sync_url
+from postgreskit import database
+from serverkit import Server, serving
+from sqlalchemy import Engine, insert
+from sqlalchemy.orm import Session
+
+from hooktide.sqlalchemy import emit, outbox
+
+
+async def hooktide(*args: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hooktide", *args, stdout=PIPE, stderr=STDOUT
+    )
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, told.decode()
+
+
+async def relay(url: str, server: Server, *options: str) -> tuple[int, str]:
+    process = await start_relay(url, server, *options)
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, told.decode()
+
+
+def emit_two(engine: Engine) -> None:
+    with Session(engine) as session:
+        emit(session, "thing.happened", {"id": 1}, account="acme")
+        emit(session, "thing.forgotten", {"id": 2}, account="acme")
+        emit(session, "thing.happened", {"id": 3}, account="acme")
+        session.commit()
+    with engine.begin() as connection:
+        wrong = {"key": "k", "account": "acme", "type": "t", "payload": "{", "occurred_at": ""}
+        connection.execute(insert(outbox), [wrong])
+
+
+async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_not(
+    tmp_path: Path,
+) -> None:
+    async with database(migrated=False) as url, serving(tmp_path) as server:
+        await server.api.put_toml("/v1/projects/accounting", PROJECT)
+        new = {"project": "accounting", "reference": "acme"}
+        account = (await server.api.post("/v1/accounts", new))["id"]
+        with engine_on(url) as engine:
+            emit_two(engine)
+            assert await hooktide("outbox", "--from", url) == (0, "4 waiting, 0 refused\n")
+            code, told = await relay(sync_url(url), server, "--once")
+            assert (code, '"moved": 2' in told, '"refused": 2' in told) == (0, True, True), told
+            code, told = await hooktide("outbox", "--from", url)
+            assert code == 1
+            first, second, third = told.splitlines()
+            assert first == "0 waiting, 2 refused"
+            assert "thing.forgotten of acme (" in second
+            assert "unknown_event_type" in second
+            assert "JSON" in third
+            assert await accepted(server, account) == [1, 3]
+            code, told = await hooktide("outbox", "--from", url, "--retry")
+            assert told.splitlines()[:2] == ["2 wait again", "2 waiting, 0 refused"]
+            await server.stop()
+            code, told = await relay(url, server, "--once")
+            assert code == 2
+            assert "is the server running?; what waits goes on waiting" in told
+            assert len(kept(engine)) == 2
+
+
+async def test_a_relay_that_is_told_to_stop_stops(tmp_path: Path) -> None:
+    url = str(tmp_path / "app.db")
+    with engine_on(url):
+        async with serving(tmp_path) as server:
+            process = await start_relay(url, server)
+            assert process.stdout is not None
+            async with asyncio.timeout(60):
+                assert b"moving events" in await process.stdout.readline()
+                process.terminate()
+                assert await process.wait() == 0
+
+
+async def test_a_relay_with_a_wrong_key_or_no_database_says_so_and_ends(tmp_path: Path) -> None:
+    url = str(tmp_path / "app.db")
+    async with serving(tmp_path) as server:
+        code, told = await relay(url, server)
+        assert (code, "there is no file" in told) == (2, True), told
+        with engine_on(url) as engine:
+            emit_two(engine)
+        code, told = await relay(url, server, "--key", "htk_" + "x" * 43)
+        assert (code, "the server does not take events" in told) == (2, True), told

@@ -1,0 +1,210 @@
+"""``emit`` with SQLAlchemy: the event commits with the change that it tells of, or not at all."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from outboxkit import Base, Invoice, async_url, engine_on, kept
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from hooktide.domain.errors import InvalidError
+from hooktide.sqlalchemy import emit
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    with engine_on(url) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def async_session(url: str) -> AsyncIterator[AsyncSession]:
+    engine = create_async_engine(async_url(url))
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(engine) as session:
+            yield session
+    finally:
+        await engine.dispose()
+
+
+def emit_number(session: Any, number: int, **more: Any) -> None:
+    emit(session, "invoice.paid", {"id": number}, account="acme", **more)
+
+
+def numbers(engine: Engine) -> list[str]:
+    return [row["payload"].removeprefix('{"id":').removesuffix("}") for row in kept(engine)]
+
+
+def test_an_event_is_there_once_its_change_is_committed_and_not_before(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(Invoice(id=1))
+        emit_number(session, 1, transition="PAY", test=True)
+        session.flush()
+        assert kept(engine) == []
+        session.commit()
+    [row] = kept(engine)
+    assert (row["account"], row["type"], len(row["key"])) == ("acme", "invoice.paid", 32)
+    assert (row["payload"], row["transition"], row["test"]) == ('{"id":1}', "PAY", True)
+    assert row["occurred_at"].endswith("Z")
+    assert row["refused"] == ""
+
+
+def test_an_event_of_a_transaction_that_fails_is_nowhere(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(Invoice(id=1))
+        session.commit()
+        emit_number(session, 1)
+        session.rollback()
+        emit_number(session, 2)
+        session.add(Invoice(id=1))
+        with pytest.raises(DBAPIError):
+            session.commit()
+        session.rollback()
+        session.commit()
+    with Session(engine) as session:
+        emit_number(session, 3)
+    assert kept(engine) == []
+
+
+def test_a_session_goes_on_to_emit_after_a_failure_and_after_a_commit(engine: Engine) -> None:
+    with Session(engine) as session:
+        emit_number(session, 1)
+        session.rollback()
+        for number in (2, 3):
+            emit_number(session, number)
+            session.commit()
+        session.commit()
+    assert numbers(engine) == ["2", "3"]
+
+
+def test_a_savepoint_that_is_rolled_back_takes_only_its_own_events_with_it(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        emit_number(session, 1)
+        with session.begin_nested():
+            emit_number(session, 2)
+        with session.begin_nested() as savepoint:
+            emit_number(session, 3)
+            with session.begin_nested():
+                emit_number(session, 4)
+            savepoint.rollback()
+        emit_number(session, 5)
+    assert numbers(engine) == ["1", "2", "5"]
+
+
+def test_events_are_written_after_all_else_that_the_commit_writes(engine: Engine) -> None:
+    seen: list[str] = []
+    with Session(engine) as session:
+        emit_number(session, 1)
+        session.add(Invoice(id=1))
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda connection, cursor, statement, *_: seen.append(statement),
+        )
+        session.commit()
+    assert [each.split()[:3] for each in seen] == [
+        ["INSERT", "INTO", "invoices"],
+        ["INSERT", "INTO", "hooktide_outbox"],
+    ]
+
+
+def test_listeners_may_emit_whenever_they_are_called(engine: Engine) -> None:
+    with Session(engine) as session:
+        event.listen(session, "after_flush", lambda session, _: emit_number(session, 1))
+        event.listen(session, "before_commit", lambda session: emit_number(session, 2))
+        session.add(Invoice(id=1))
+        session.commit()
+    assert numbers(engine) == ["1", "2"]
+
+
+def test_a_connection_emits_within_its_transaction(engine: Engine) -> None:
+    with engine.begin() as connection:
+        emit_number(connection, 1)
+        connection.rollback()
+    with engine.begin() as connection:
+        emit_number(connection, 2)
+    assert numbers(engine) == ["2"]
+
+
+def test_a_scoped_session_emits(engine: Engine) -> None:
+    session = scoped_session(sessionmaker(engine))
+    emit_number(session, 1)
+    session.commit()
+    session.remove()
+    assert numbers(engine) == ["1"]
+
+
+async def test_an_async_session_emits_without_an_await(url: str) -> None:
+    async with async_session(url) as session:
+        async with session.begin():
+            session.add(Invoice(id=1))
+            emit_number(session, 1)
+        emit_number(session, 2)
+        await session.rollback()
+        async with session.begin_nested() as savepoint:
+            emit_number(session, 3)
+            await savepoint.rollback()
+        emit_number(session, 4)
+        await session.commit()
+        found = await session.execute(text("SELECT payload FROM hooktide_outbox ORDER BY id"))
+        assert [each for (each,) in found] == ['{"id":1}', '{"id":4}']
+
+
+async def test_an_async_connection_emits_through_run_sync(url: str) -> None:
+    async with async_session(url) as session:
+        connection = await session.connection()
+        await connection.run_sync(emit, "invoice.paid", '{"id": 1.10}', account="acme")
+        await session.commit()
+        [(payload,)] = await session.execute(text("SELECT payload FROM hooktide_outbox"))
+        assert payload == '{"id": 1.10}'
+
+
+class Pydantic:
+    def model_dump_json(self) -> str:
+        return '{"of": "pydantic"}'
+
+
+@pytest.mark.parametrize(
+    ("payload", "kept_as"),
+    [
+        ('{"total": 1.10, "total": 1e5}', '{"total": 1.10, "total": 1e5}'),
+        (b'{ "a":"\xc3\xa9" }', '{ "a":"é" }'),
+        ({"at": datetime(2026, 1, 2, tzinfo=UTC), "total": Decimal("12.10")},
+         '{"at":"2026-01-02T00:00:00Z","total":"12.10"}'),
+        (Pydantic(), '{"of": "pydantic"}'),
+    ],
+)  # fmt: skip
+def test_a_payload_is_kept_byte_for_byte_or_encoded(payload: Any, kept_as: str) -> None:
+    with engine_on(":memory:") as engine:
+        with Session(engine) as session:
+            emit(session, "invoice.paid", payload, account="acme")
+            session.commit()
+        assert kept(engine)[0]["payload"] == kept_as
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"payload": "{"}, "invalid_json"),
+        ({"payload": {"x": "y" * 300_000}}, "payload_too_large"),
+        ({"payload": object()}, "invalid_json"),
+        ({"account": ""}, "invalid_event"),
+        ({"account": "a\0"}, "invalid_text"),
+        ({"key": "k" * 256}, "invalid_idempotency_key"),
+        ({"transition": "t" * 201}, "transition_too_long"),
+        ({"occurred_at": "yesterday"}, "invalid_time"),
+        ({"occurred_at": datetime(2026, 1, 1)}, "invalid_time"),  # noqa: DTZ001 - that is the point
+    ],
+)
+def test_what_could_never_be_accepted_is_refused_at_once(given: dict[str, Any], code: str) -> None:
+    with Session() as session, pytest.raises(InvalidError) as refused:
+        emit(session, "invoice.paid", **{"payload": {}, "account": "acme", **given})
+    assert refused.value.code == code

@@ -1,0 +1,232 @@
+"""Events that an application has written into Hooktide's PostgreSQL become events exactly once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+from accounting import PROJECT
+from pgbouncer import program
+from storekit import NOON, Given, Place, at_last
+
+from hooktide.actions.emitted import TakeOver
+from hooktide.actions.publish import Publisher
+from hooktide.domain.model import MINUTE, Scope
+from hooktide.domain.project import parse_project
+from hooktide.store.base import AddResult, Emitted, NewEvent
+from hooktide.store.directory import Directory
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+INSERT = """INSERT INTO hooktide.emitted (project, account, type, payload, key)
+VALUES ($1, $2, $3, $4, $5)"""
+LEFT = "SELECT id, type, refused FROM hooktide.emitted ORDER BY id"
+
+
+@pytest.fixture(params=["postgres", "pgbouncer"])
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "pgbouncer" and not program():
+        pytest.skip("PgBouncer is not installed")
+    return str(request.param)
+
+
+@pytest.fixture
+async def app(given: Given) -> AsyncIterator[Connection]:
+    """An application's connection; it is a customer of the project ``accounting``."""
+    given.project_id = (await given.store.put_project(parse_project(PROJECT), NOON)).id
+    given.account = await given.store.add_account(given.project_id, "customer", "", "all", NOON)
+    given.endpoint = await given.add_endpoint()
+    connection = await asyncpg.connect(given.place.direct or given.place.url)
+    yield connection
+    await connection.close()
+
+
+class Taking:
+    """A process that takes over what was emitted, and what it tells."""
+
+    def __init__(self, given: Given) -> None:
+        self.accepted = 0
+        self.refused: list[tuple[str, str]] = []
+        store = given.store
+        publisher = Publisher(
+            store, Directory(store), store.clock, lambda *_: None, lambda *_: None
+        )
+        self._take_over = TakeOver(store, publisher, store.clock, self._add, self._refuse)
+
+    def _add(self, count: int) -> None:
+        self.accepted += count
+
+    def _refuse(self, row: Emitted, why: str) -> None:
+        self.refused.append((row.type, why))
+
+    async def run(self) -> int:
+        return await self._take_over.run()
+
+    async def all(self) -> None:
+        """Take over until nothing waits, whatever happens to the database."""
+        while await at_last(self.run):
+            pass
+
+
+async def emit(app: Connection, type_: str = "thing.happened", n: int = 1, **more: Any) -> None:
+    values = {"project": "accounting", "account": "customer", "key": "", **more}
+    payload = f'{{"id": {n}, "total": 1.10}}'
+    await app.execute(INSERT, values["project"], values["account"], type_, payload, values["key"])
+
+
+async def payloads(given: Given) -> list[bytes]:
+    """Return the events' payloads, first to last."""
+    found = (await given.store.list_events(Scope(), None, 1000)).items
+    rows = [await given.store.get_event(Scope(), row.event.id) for row in reversed(found)]
+    return [row.event.payload for row in rows]
+
+
+async def test_a_row_becomes_an_event_with_its_deliveries_once_its_transaction_commits(
+    given: Given, app: Connection
+) -> None:
+    taking = Taking(given)
+    async with app.transaction():
+        await emit(app)
+        assert await taking.run() == 0
+    assert await taking.run() == 1
+    assert await taking.run() == 0
+    assert await payloads(given) == [b'{"id": 1, "total": 1.10}']
+    assert (await given.store.counts()).pending == 1
+    assert (taking.accepted, taking.refused) == (1, [])
+    assert await app.fetch(LEFT) == []
+
+
+async def test_deliveries_are_handed_over_at_once_where_there_is_room(
+    given: Given, app: Connection
+) -> None:
+    given.hand.takes = 10
+    await emit(app)
+    await Taking(given).all()
+    [claim] = given.hand.claims
+    assert claim.event.payload == b'{"id": 1, "total": 1.10}'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"type_": "no.such"}, "no.such"),
+        ({"account": "nobody"}, "no such account"),
+        ({"project": "nothing"}, "no such project"),
+    ],
+)
+async def test_a_row_that_is_refused_is_set_aside_with_its_reason_and_blocks_nothing(
+    given: Given, app: Connection, wrong: dict[str, Any], reason: str
+) -> None:
+    taking = Taking(given)
+    await emit(app, n=1)
+    await emit(app, **wrong)
+    await emit(app, n=2)
+    await taking.all()
+    [aside] = await app.fetch(LEFT)
+    assert reason in aside["refused"]
+    assert [why for _, why in taking.refused] == [aside["refused"]]
+    assert len(await payloads(given)) == 2
+
+
+async def test_a_key_that_was_used_for_another_event_sets_its_row_aside(
+    given: Given, app: Connection
+) -> None:
+    taking = Taking(given)
+    await emit(app, n=1, key="k")
+    await emit(app, n=1, key="k")
+    await emit(app, n=2, key="k")
+    await taking.all()
+    [aside] = await app.fetch(LEFT)
+    assert "this idempotency key was used for evt_" in aside["refused"]
+    assert len(await payloads(given)) == 1
+
+
+async def test_processes_that_take_over_at_once_double_nothing_and_keep_the_order(
+    given: Given, app: Connection
+) -> None:
+    other = given.another()
+    await other.open()
+    mine, its = Taking(given), Taking(other)
+
+    async def emit_all() -> None:
+        for n in range(120):
+            await emit(app, n=n)
+
+    try:
+        emitting = asyncio.create_task(emit_all())
+        while not emitting.done():
+            await asyncio.gather(mine.all(), its.all())
+        await asyncio.gather(mine.all(), its.all())
+    finally:
+        await other.close()
+    assert await payloads(given) == [b'{"id": %d, "total": 1.10}' % n for n in range(120)]
+    assert mine.accepted + its.accepted == 120
+
+
+async def test_what_is_taken_over_later_is_accepted_later_whatever_the_clocks_say(
+    given: Given, app: Connection
+) -> None:
+    other = given.another()
+    await other.open()
+    slow = other.store.clock
+    other.store.clock = lambda: slow() - MINUTE  # type: ignore[misc]
+    try:
+        await emit(app, n=1)
+        await Taking(given).all()
+        await emit(app, n=2)
+        await Taking(other).all()
+    finally:
+        await other.close()
+    assert await payloads(given) == [b'{"id": 1, "total": 1.10}', b'{"id": 2, "total": 1.10}']
+
+
+async def test_events_come_through_publishing_and_taking_over_at_once(
+    given: Given, app: Connection
+) -> None:
+    given.hand.takes = 10_000
+    taking = Taking(given)
+    for n in range(50):
+        await emit(app, n=n)
+    await asyncio.gather(taking.all(), *[given.publish() for _ in range(50)])
+    assert len(await payloads(given)) == 100
+    assert len({claim.delivery_id for claim in given.hand.claims}) == 100
+
+
+async def test_what_another_process_was_faster_with_is_left_to_it(
+    given: Given, app: Connection
+) -> None:
+    await emit(app, n=1)
+    await emit(app, n=2)
+    rows = await given.store.emitted(10)
+    await Taking(given).all()
+    events: Mapping[int, NewEvent] = {row.id: given.event() for row in rows}
+    results: Mapping[int, AddResult] = await given.store.accept_emitted(events, {}, lambda _: "")
+    assert results == {}
+    assert len(await payloads(given)) == 2
+
+
+async def test_a_plan_that_changes_meanwhile_is_looked_at_again(
+    given: Given, app: Connection
+) -> None:
+    """What a process remembers of an account is compared within the transaction."""
+    other = given.another()
+    await other.open()
+    taking = Taking(given)
+    await emit(app)
+    await taking.all()
+    try:
+        await other.add_endpoint(url="https://another.example.com/hook")
+    finally:
+        await other.close()
+    await emit(app)
+    await taking.all()
+    [newest, oldest] = (await given.store.list_events(Scope(), None, 10)).items
+    assert (oldest.deliveries, newest.deliveries) == (1, 2)
+
+
+async def test_sqlite_has_nothing_to_take_over(tmp_path: Any) -> None:
+    from_file = Given(Place(str(tmp_path / "test.db")))
+    await from_file.open()
+    assert list(await from_file.store.emitted(10)) == []
+    await from_file.close()

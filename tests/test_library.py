@@ -1,0 +1,249 @@
+"""Hooktide inside an application: mounted, published to in process, begun and ended with it."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from accounting import PROJECT, Ledger
+from fastapi import FastAPI
+from outboxkit import engine_on, first_answer, kept
+from ports import free_port
+from serverkit import receiving
+from sqlalchemy.orm import Session
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+from storekit import until
+from webkit import OPERATOR, Client
+
+from hooktide.app import App
+from hooktide.demo.api import Api
+from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, UnavailableError
+from hooktide.library import Hooktide
+from hooktide.sqlalchemy import emit
+
+PREFIX = "/hooktide"
+PUBLIC = f"http://hooks.example.com{PREFIX}"
+
+
+def hooktide_in(folder: Path, **options: Any) -> Hooktide:
+    file = folder / "accounting.toml"
+    file.write_text(PROJECT)
+    settings = {
+        "database": str(folder / "hooktide.db"),
+        "public_url": PUBLIC,
+        "projects": [str(file)],
+        "operator_key": OPERATOR,
+        "allow_network": ("127.0.0.0/8",),
+        "stop_within": 4.0,
+        **options,
+    }
+    return Hooktide(**settings)
+
+
+def client_of(application: ASGIApp, key: str = OPERATOR) -> Client:
+    return Client(cast(App, SimpleNamespace(site=application)), key)
+
+
+@contextlib.asynccontextmanager
+async def subscribed(hooktide: Hooktide, client: Client) -> AsyncIterator[Ledger]:
+    """An account, and an endpoint of it that notes what it gets."""
+    ledger = Ledger()
+    account = await hooktide.add_account("acme")
+    async with receiving(ledger) as port:
+        new = {"account": account, "url": f"http://127.0.0.1:{port}/ok", "event_types": ["*"]}
+        (await client.post(f"{PREFIX}/v1/endpoints", new)).ok(201)
+        yield ledger
+
+
+def fastapi_with(hooktide: Hooktide) -> FastAPI:
+    app = FastAPI(lifespan=hooktide.lifespan)
+    app.mount(PREFIX, hooktide)
+    return app
+
+
+async def test_an_event_published_in_process_arrives(tmp_path: Path) -> None:
+    hooktide = hooktide_in(tmp_path)
+    app = fastapi_with(hooktide)
+    client = client_of(app)
+    async with app.router.lifespan_context(app), subscribed(hooktide, client) as ledger:
+        id_ = await hooktide.publish("thing.happened", '{"total": 1.10}', account="acme")
+        again = [
+            await hooktide.publish("thing.happened", {"n": 1}, account="acme", key="k")
+            for _ in range(2)
+        ]
+        await until(lambda: len(ledger.arrived) == 2)
+        assert {item.body for item in ledger.arrived} == {b'{"total": 1.10}', b'{"n":1}'}
+        assert again[0] == again[1] != id_
+        shown = (await client.get(f"{PREFIX}/v1/events/{id_}")).ok()
+        assert shown["payload"] == {"total": 1.1}
+        metrics = (await client.get(f"{PREFIX}/metrics")).body.decode()
+        assert "hooktide_events_accepted_total 3" in metrics
+
+
+async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
+    async with hooktide_in(tmp_path).running() as hooktide:
+        await hooktide.add_account("acme")
+        with pytest.raises(InvalidError):
+            await hooktide.publish("no.such", {}, account="acme")
+        with pytest.raises(NotFoundError):
+            await hooktide.publish("thing.happened", {}, account="nobody")
+        with pytest.raises(NotFoundError):
+            await hooktide.publish("thing.happened", {}, account="acme", project="nothing")
+        await hooktide.publish("thing.happened", {}, account="acme", project="accounting")
+
+
+async def test_before_it_runs_and_after_that_it_says_so(tmp_path: Path) -> None:
+    hooktide = hooktide_in(tmp_path)
+    app = Starlette(routes=[Mount(PREFIX, hooktide)])
+    for _ in range(2):
+        answer = await client_of(app).get(f"{PREFIX}/v1/events")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+        with pytest.raises(UnavailableError, match="does not run"):
+            await hooktide.publish("thing.happened", {}, account="acme")
+        async with hooktide.running():
+            (await client_of(app).get(f"{PREFIX}/v1/events")).ok()
+
+
+async def test_an_outbox_is_relayed_in_process_and_what_is_refused_is_set_aside(
+    tmp_path: Path,
+) -> None:
+    url = str(tmp_path / "app.db")
+    hooktide = hooktide_in(tmp_path, outbox=f"sqlite+aiosqlite:///{url}")
+    client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
+    with engine_on(url) as engine:
+        async with hooktide.running(), subscribed(hooktide, client) as ledger:
+            with Session(engine) as session:
+                emit(session, "thing.happened", {"id": 1}, account="acme")
+                emit(session, "no.such", {"id": 2}, account="acme")
+                emit(session, "thing.happened", {"id": 3}, account="acme")
+                session.commit()
+            await until(lambda: len(ledger.arrived) == 2)
+            await until(lambda: len(kept(engine)) == 1)
+        assert "no.such" in kept(engine)[0]["refused"]
+
+
+async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
+    async with hooktide_in(tmp_path).running() as hooktide:
+        client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
+        made = (await client.post(f"{PREFIX}/v1/bins", {})).ok(201)
+        assert made["url"].startswith(f"{PUBLIC}/bin/")
+        path = made["page_url"].removeprefix("http://hooks.example.com")
+        received = await client.call("POST", f"{path.removesuffix('/page')}", body=b'{"a": "/b"}')
+        assert received.status == 200
+        account = await hooktide.add_account("acme")
+        link = await hooktide.portal_link("acme", expires_in=60)
+        portal = link.removeprefix("http://hooks.example.com")
+        new = {"account": account, "url": "http://127.0.0.1:65000/x", "event_types": ["*"]}
+        (await client.post(f"{PREFIX}/v1/endpoints", new)).ok(201)
+        pages = (path, portal, f"{PREFIX}/docs/accounting", f"{PREFIX}/dashboard/login")
+        for page_path in pages:
+            page = await client.get(page_path)
+            assert page.status == 200, page_path
+            assert int(page.headers["content-length"]) == len(page.body)
+            links = re.findall(r'\s(?:href|src|action|data-base)="(/[^"]*)"', page.body.decode())
+            assert links
+            assert all(link.startswith(f"{PREFIX}/") for link in links), links
+            for link in links:
+                assert "/static/" not in link or (await client.get(link)).status == 200
+        cleared = await client.post(f"{path.removesuffix('/page')}/clear")
+        assert (cleared.status, cleared.headers["location"]) == (303, path)
+        served = (await client.get(f"{PREFIX}/openapi.json")).ok()["servers"]
+        assert served == [{"url": PUBLIC}]
+
+
+async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
+    """As Django's, which has no lifespan."""
+    asked: list[str] = []
+
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    hooktide = hooktide_in(tmp_path)
+    application = hooktide.beside(other)
+    client = client_of(application)
+    async with living(application):
+        (await client.get(f"{PREFIX}/v1/projects")).ok()
+        assert (await client.get(f"{PREFIX}")).status == 404
+        for path in ("/", "/hooktides", "/invoices"):
+            assert (await client.get(path)).status == 204
+    assert asked == ["/", "/hooktides", "/invoices"]
+    assert (await client.get(f"{PREFIX}/v1/projects")).status == 503
+
+
+@contextlib.asynccontextmanager
+async def living(application: ASGIApp) -> AsyncIterator[None]:
+    """Go through an application's lifespan as a server does."""
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.create_task(_live(application, told, said))
+    told.put_nowait({"type": "lifespan.startup"})
+    assert await said.get() == {"type": "lifespan.startup.complete"}
+    yield
+    told.put_nowait({"type": "lifespan.shutdown"})
+    assert await said.get() == {"type": "lifespan.shutdown.complete"}
+    await task
+
+
+async def _live(application: ASGIApp, told: asyncio.Queue[Any], said: asyncio.Queue[Any]) -> None:
+    await application({"type": "lifespan"}, told.get, said.put)
+
+
+async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    async with hooktide_in(tmp_path).running():
+        second = hooktide_in(tmp_path)
+        with pytest.raises(ConfigError):
+            async with second.running():
+                pass
+        said: asyncio.Queue[Any] = asyncio.Queue()
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        told.put_nowait({"type": "lifespan.startup"})
+        await _live(second, told, said)
+        assert said.get_nowait()["type"] == "lifespan.startup.failed"
+
+
+@pytest.mark.parametrize("wrong", [{"processes": 2}, {"no_such": 1}, {"public_url": "hooks"}])
+def test_a_wrong_option_is_refused_at_once(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        hooktide_in(tmp_path, **wrong)
+
+
+APPLICATION = """
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from hooktide.library import Hooktide
+hooktide = Hooktide(public_url="http://127.0.0.1:PORT/hooktide", operator_key="KEY")
+app = Starlette(routes=[Mount("/hooktide", hooktide)], lifespan=hooktide.lifespan)
+"""
+
+
+async def test_a_page_that_keeps_itself_current_holds_up_no_end(tmp_path: Path) -> None:
+    port = free_port()
+    text = APPLICATION.replace("PORT", str(port)).replace("KEY", OPERATOR)
+    (tmp_path / "mine.py").write_text(text)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "uvicorn", "mine:app", "--port", str(port)),
+        cwd=tmp_path, stdout=PIPE, stderr=STDOUT, env=os.environ,
+    )  # fmt: skip
+    api = Api(f"http://127.0.0.1:{port}/hooktide", OPERATOR)
+    async with asyncio.timeout(60):
+        made = await first_answer(lambda: api.post("/v1/bins", {}))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        path = made["url"].removeprefix(f"http://127.0.0.1:{port}")
+        writer.write(f"GET {path}/events HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        assert b"200" in await reader.readline()
+        process.send_signal(signal.SIGTERM)
+        told, _ = await process.communicate()
+    writer.close()
+    assert b"Application shutdown complete" in told
