@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test faults check format bench clean
+.PHONY: help demo test faults check format bench pictures clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: $(VENV)/dev.stamp ## Put the code in its format
 
 bench: $(VENV)/dev.stamp ## Measure throughput, latency and cost on this machine (needs nginx and wrk)
 	$(BIN)/python -m bench.throughput $(ARGS)
+
+pictures: $(VENV)/dev.stamp ## Take the pictures of every page that docs/pictures shows (needs Chromium)
+	$(BIN)/python tests/pictures.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
