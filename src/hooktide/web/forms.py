@@ -1,6 +1,6 @@
-"""What a page's form sends, and what was wrong with it, beside the field it is about."""
+"""Forms as browsers send them, and what was wrong with one, beside the field it is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -9,39 +9,64 @@ from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.web.reading import read_body
 
 KIND = "application/x-www-form-urlencoded"
-MOST_FIELDS = 500
+MOST_FIELDS = 1000
 
 
 class Form:
-    """The fields of a form as they were typed, without spaces at their ends."""
+    """What was filled in: the first value of a name, or all of them."""
 
-    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
-        self._fields: dict[str, list[str]] = {}
-        for name, text in pairs:
-            typed = text.replace("\r\n", "\n").strip()
-            self._fields.setdefault(name, []).append(typed)
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = [(name, text.replace("\r\n", "\n")) for name, text in pairs]
 
-    def text(self, name: str) -> str:
-        """Return a field's text; empty where it was not sent."""
-        return self._fields.get(name, [""])[0]
+    def __contains__(self, name: str) -> bool:
+        return any(name == each for each, _ in self._pairs)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return what was filled in, without the spaces around it."""
+        return self.raw(name, default).strip()
+
+    def raw(self, name: str, default: str = "") -> str:
+        """Return what was filled in, as it is."""
+        return next((text for each, text in self._pairs if each == name), default)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return every text of a field, as of checkboxes that are checked."""
-        return tuple(text for text in self._fields.get(name, ()) if text)
+        """Return all that was chosen under a name."""
+        return tuple(text for each, text in self._pairs if each == name and text)
 
 
 async def read_form(request: Request) -> Form:
-    """Read a form's fields.
+    """Read the form that a request brings.
 
-    :raises InvalidError: it is no form, or too large.
+    :raises InvalidError: it is none, or too large.
     """
-    body = await read_body(request, KIND)
+    return Form(parse(await read_body(request, KIND)))
+
+
+def read_fields(request: Request) -> Form:
+    """Read what stands behind a URL's question mark.
+
+    :raises InvalidError: it is not UTF-8, or too much.
+    """
+    return Form(parse(request.scope["query_string"]))
+
+
+def parse(content: bytes) -> list[tuple[str, str]]:
+    """Read pairs as a browser writes them.
+
+    :raises InvalidError: they are not UTF-8, or too many.
+    """
     try:
-        text = body.decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        return parse_qsl(
+            content.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
     except ValueError:
         raise InvalidError("bad_request", "this is no form of ours", status=400) from None
-    return Form(pairs)
 
 
 def faults_of(error: InvalidError | RefusedError) -> Mapping[str, str]:

@@ -22,11 +22,11 @@ from hooktide.domain.errors import (
 from hooktide.domain.model import Role
 from hooktide.web.dashboard.answer import COOKIE, error_page
 from hooktide.web.dashboard.desk import Desk
-from hooktide.web.dashboard.form import read_fields, read_form
 from hooktide.web.dashboard.look import page_response
 from hooktide.web.dashboard.origin import check_origin
 from hooktide.web.dashboard.page import act, page
 from hooktide.web.dashboard.visit import Visit, wrong_of
+from hooktide.web.forms import read_fields, read_form
 
 log = logging.getLogger("hooktide.web")
 

@@ -15,10 +15,10 @@ from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.model import Account, Endpoint, Micros, Role, Scope
 from hooktide.store.base import ProjectRow
 from hooktide.web.dashboard.desk import Desk
-from hooktide.web.dashboard.form import Form
 from hooktide.web.dashboard.look import page_response
 from hooktide.web.dashboard.words import DID
 from hooktide.web.deps import Services
+from hooktide.web.forms import Form
 from hooktide.web.problems import describe
 
 RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
