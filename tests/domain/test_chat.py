@@ -6,7 +6,7 @@ from typing import Any
 import chatkit
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hooktide.domain.address import UrlPolicy, check_url
@@ -54,6 +54,7 @@ WORDINGS = st.sampled_from(
 
 
 @pytest.mark.parametrize("kind", RULES)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(payloads=st.lists(PAYLOADS, min_size=1, max_size=MOST_TOGETHER), wording=WORDINGS)
 def test_whatever_a_payload_holds_the_service_takes_the_message(
     kind: EndpointKind, payloads: list[Any], wording: Wording

@@ -1,6 +1,7 @@
 """Endpoints that are chats, over the APIs, and a whole server before strict stand-ins."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import chatkit
 import pytest
 from chatkit import channel
 from webkit import RECEIVER, Site, running
+
+from hooktide.actions.delivery_log import Line
+from hooktide.domain.model import Scope
+from hooktide.web.delivery_view import open_delivery
 
 SLACK = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"
 SHOWN = "https://hooks.slack.com/services/T0/B0/****"
@@ -152,3 +157,22 @@ async def test_a_test_is_marked_as_one_and_answers_with_what_the_service_said(on
         assert chat.taken[0]["text"].startswith("Test: ")
         assert (await one.operator.post(path, {})).ok()["status"] == "delivered"
         assert chat.refused == []
+
+
+async def test_the_log_shows_a_message_and_its_head_without_the_secret(one: Site) -> None:
+    async with channel(chatkit.slack, asyncio.get_running_loop().time) as chat:
+        await one.endpoint(url=chat.url, kind="slack")
+        await publish(one, 1)
+        await delivered(one, 1)
+        store = one.app.store
+        [delivery] = (await store.list_deliveries(Scope(), None, 1)).items
+        attempts = await store.list_attempts(Scope(), delivery.id)
+        event = (await store.get_event(Scope(), delivery.event_id)).event
+        endpoint = await store.get_endpoint(Scope(), delivery.endpoint_id)
+        project = (await store.get_project_by_id(delivery.project_id)).project
+        line = Line(delivery, attempts[-1])
+        opened = open_delivery(line, attempts, event, endpoint, project, project.plans[0], 0)
+        assert json.loads(opened.body.text) == chat.taken[0]
+        assert not opened.changed
+        assert opened.tries[0].request_line == "POST /services/T000/B000/**** HTTP/1.1"
+        assert "s3cr3tpart" not in str(opened)

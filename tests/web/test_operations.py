@@ -136,6 +136,19 @@ async def test_turned_off_nothing_is_kept_any_more(ready: Site) -> None:
     assert (await ready.operator.get(f"/v1/accounts/{EVERYTHING}")).status == 404
 
 
+async def test_what_the_operator_left_out_of_the_event_types_is_not_told(ready: Site) -> None:
+    text = f'name = "{PROJECT}"\n[event_types."secret.rotated"]\n'
+    (await ready.operator.apply(PROJECT, text)).ok()
+    made = await ready.endpoint(url=f"{RECEIVER}?token=s3cret")
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
+    (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
+    [event] = await events_of(ready, NAME, 1)
+    await settled(ready)
+    [event] = await events_of(ready, NAME, 1)
+    found = (await ready.operator.get(f"/v1/events/{event['id']}")).ok()
+    assert (found["type"], found["payload"]["endpoint"]["url"]) == ("secret.rotated", RECEIVER)
+
+
 # -- in Slack --------------------------------------------------------------------------------------
 
 
@@ -189,6 +202,11 @@ async def test_the_operator_is_mailed_what_happened(tmp_path: Path) -> None:
     async with relaying() as relay, mailing(tmp_path, relay) as site:
         ops = (await site.operator.post("/v1/endpoints", OPS)).ok(201)
         assert (ops["kind"], ops["url"]) == ("mail", "mailto:ops@example.com")
+        for more in ({}, {"kind": "mail"}):  # a customer never sends mail
+            customers = await site.operator.post(
+                "/v1/endpoints", {**OPS, "account": "acme", **more}
+            )
+            assert customers.status == 422
         made = await site.endpoint()
         (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
         async with asyncio.timeout(30):

@@ -138,7 +138,10 @@ def limit_reached(account_id: int, limit: str, allowed: int, at: Micros) -> Happ
 def payload(
     happening: Happening, project: str, account: Account | None, endpoint: Endpoint | None
 ) -> bytes:
-    """Write the payload of a happening's event; what is None was removed meanwhile."""
+    """Write the payload of a happening's event; what is None was removed meanwhile.
+
+    Of an endpoint's URL the query is left out: it may hold the customer's credentials.
+    """
     told: dict[str, Any] = {
         "project": project,
         "account": {
@@ -150,7 +153,7 @@ def payload(
     if happening.endpoint_id is not None:
         told["endpoint"] = {
             "id": show("ep", happening.endpoint_id),
-            "url": endpoint.url if endpoint else None,
+            "url": endpoint.url.partition("?")[0] if endpoint else None,
             "name": endpoint.name if endpoint else None,
             "kind": endpoint.kind if endpoint else None,
         }

@@ -2,7 +2,8 @@
 
 A happening is stored in the transaction that it happened in. Here it becomes an event for its
 project's account, and one for the account that hears of all; their idempotency keys are its own, so
-telling it twice is telling it once. Then it is forgotten.
+telling it twice is telling it once. Then it is forgotten. What the built-in project has no event
+type for is forgotten untold.
 """
 
 from collections.abc import Callable
@@ -10,10 +11,9 @@ from collections.abc import Callable
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operations import EVERYTHING, PROJECT, Happening, payload
+from hooktide.engine.upkeep import BATCH
 from hooktide.store.base import NewEvent, ProjectRow, Store
 from hooktide.store.directory import Directory
-
-AT_ONCE = 100
 
 
 class Teller:
@@ -34,11 +34,12 @@ class Teller:
         names = {row.id: row.project.name for row in projects if row.id != own.id}
         listeners = {name: await self._listener(own, name) for name in names.values()}
         everything = await self._listener(own, EVERYTHING)
-        found = await self._store.happenings(AT_ONCE)
+        wanted = {kind.name for kind in own.project.event_types}
+        found = await self._store.happenings(BATCH)
         events: list[NewEvent] = []
         for project_id, happening in found:
             name = names.get(project_id)
-            if name is not None:
+            if name is not None and happening.type in wanted:
                 body = await self._payload(happening, name)
                 both = (listeners[name], everything)
                 events += [_event(own, each, happening, body) for each in both]
