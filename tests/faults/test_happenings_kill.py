@@ -11,7 +11,7 @@ from serverkit import event, serving, set_up
 
 from hooktide.demo.api import Api, ApiError
 from hooktide.dialects import read_shipped
-from hooktide.domain.operations import EVERYTHING, PROJECT
+from hooktide.domain.operations import EVERYTHING, PROJECT, listener_of
 
 EVENTS = 300
 KILLS = 4
@@ -60,7 +60,7 @@ async def test_each_failed_delivery_is_told_once_whoever_is_killed_meanwhile(
         async with asyncio.timeout(DONE_WITHIN):
             while len(await everything(api, "/v1/deliveries?state=failed")) < EVENTS:
                 await asyncio.sleep(0.2)
-            for reference in ("accounting", EVERYTHING):
+            for reference in (listener_of("accounting"), EVERYTHING):
                 while len(counted := await quietly(api, reference)) < EVENTS:
                     await asyncio.sleep(0.2)
                 failed = await everything(api, "/v1/deliveries?state=failed")

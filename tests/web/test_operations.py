@@ -17,11 +17,12 @@ from webkit import RECEIVER, Site, running
 from hooktide.dialects import load
 from hooktide.domain.ids import read
 from hooktide.domain.model import Scope
-from hooktide.domain.operations import EVERYTHING, PROJECT, Type, limit_reached
+from hooktide.domain.operations import EVERYTHING, PROJECT, Type, limit_reached, listener_of
 from hooktide.domain.payload import check_schema
 from hooktide.engine.happenings import Teller
 
 NAME = "invoice-maker"
+LISTENER = listener_of(NAME)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def test_what_happens_is_an_event_of_the_projects_account_and_of_that_for_
     made = await ready.endpoint(name="books")
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
-    for reference in (NAME, EVERYTHING):
+    for reference in (LISTENER, EVERYTHING):
         first, second = await events_of(ready, reference, 2)
         assert (first["type"], second["type"]) == ("secret.rotated", "endpoint.disabled")
         found = (await ready.operator.get(f"/v1/events/{second['id']}")).ok()
@@ -94,7 +95,7 @@ retries = 0
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
     event = {"account": "acme", "type": "invoice.paid", "payload": {}}
     (await ready.operator.post("/v1/events", event)).ok(202)  # nobody listens at that port
-    found = await events_of(ready, NAME, 5)
+    found = await events_of(ready, LISTENER, 5)
     kinds = {kind.name: kind for kind in load(PROJECT).event_types}
     assert {each["type"] for each in found} == {each.value for each in Type} == set(kinds)
     for each in found:
@@ -110,7 +111,7 @@ async def test_telling_twice_is_telling_once(ready: Site) -> None:
         await ready.app.store.add_happening(happening)
         await asyncio.gather(teller.tell(), teller.tell())
     await settled(ready)
-    assert len(await events_of(ready, NAME, 1)) == 1
+    assert len(await events_of(ready, LISTENER, 1)) == 1
     assert len(await events_of(ready, EVERYTHING, 1)) == 1
 
 
@@ -142,9 +143,9 @@ async def test_what_the_operator_left_out_of_the_event_types_is_not_told(ready: 
     made = await ready.endpoint(url=f"{RECEIVER}?token=s3cret")
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
-    [event] = await events_of(ready, NAME, 1)
+    [event] = await events_of(ready, LISTENER, 1)
     await settled(ready)
-    [event] = await events_of(ready, NAME, 1)
+    [event] = await events_of(ready, LISTENER, 1)
     found = (await ready.operator.get(f"/v1/events/{event['id']}")).ok()
     assert (found["type"], found["payload"]["endpoint"]["url"]) == ("secret.rotated", RECEIVER)
 
@@ -259,5 +260,5 @@ async def test_what_was_not_told_before_a_stop_is_told_by_the_next_server(tmp_pa
             [(_, kept)] = await site.app.store.happenings(10)
             assert msgspec.to_builtins(kept)["about"] == {"reason": "disabled by hand"}
         async with running(tmp_path, url) as site:
-            [event] = await events_of(site, NAME, 1)
+            [event] = await events_of(site, LISTENER, 1)
             assert event["type"] == "endpoint.disabled"

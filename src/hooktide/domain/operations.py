@@ -18,7 +18,7 @@ from hooktide.domain.times import show_time
 PROJECT = "hooktide"
 """The built-in project's name. Nothing that happens in it is told: that would go round."""
 EVERYTHING = "all_projects"
-"""The reference of the account that hears of every project; no project can be named so."""
+"""The reference of the account that hears of every project."""
 
 FAILING_AFTER = 5
 
@@ -43,6 +43,15 @@ class Happening:
     endpoint_id: int | None
     at: Micros
     about: Mapping[str, Any]
+
+
+def listener_of(project: str) -> str:
+    """Return the reference of the account that hears of a project.
+
+    Not its bare name: that may well be what a product calls a customer, and then whoever names that
+    account with an operator's key would have to say which.
+    """
+    return f"project:{project}"
 
 
 def failing_after(disable_after: int) -> int:

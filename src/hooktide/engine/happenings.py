@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.model import Account, Micros, Scope
-from hooktide.domain.operations import EVERYTHING, PROJECT, Happening, payload
+from hooktide.domain.operations import EVERYTHING, PROJECT, Happening, listener_of, payload
 from hooktide.engine.upkeep import BATCH
 from hooktide.store.base import NewEvent, ProjectRow, Store
 from hooktide.store.directory import Directory
@@ -32,7 +32,7 @@ class Teller:
             return 0
         projects = await self._store.list_projects(Scope())
         names = {row.id: row.project.name for row in projects if row.id != own.id}
-        listeners = {name: await self._listener(own, name) for name in names.values()}
+        listeners = {name: await self._listener(own, listener_of(name)) for name in names.values()}
         everything = await self._listener(own, EVERYTHING)
         wanted = {kind.name for kind in own.project.event_types}
         found = await self._store.happenings(BATCH)
