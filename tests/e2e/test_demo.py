@@ -57,8 +57,10 @@ async def test_a_demo_that_cannot_keep_its_promises_says_so_and_fails(tmp_path: 
 async def test_an_interrupted_demo_leaves_no_process_behind() -> None:
     process = await demo()
     assert process.stdout is not None
-    async with asyncio.timeout(30):
-        await process.stdout.readuntil(b"Ctrl-C ends the demo")
+    async with asyncio.timeout(120):
+        shown = await process.stdout.readuntil(b"Ctrl-C ends the demo")
+    assert b"/dashboard/login/" in shown
+    assert b"/portal/" in shown
     children = children_of(process.pid)
     assert len(children) == 6  # the server and five consumers
     process.send_signal(signal.SIGINT)

@@ -82,6 +82,9 @@ def _sum_up(screen: Screen, told: Sequence[Told]) -> int:
 
 async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]) -> None:
     """Print where to look and what to try, then show what the consumers get, until Ctrl-C."""
+    dashboard, portal = await _ways_in(server, told[0].account)
+    screen.say(f"\nThe operator's dashboard (the link works once):\n  {dashboard}")
+    screen.say(f"\nThe portal of {told[0].title}'s customer, for an hour:\n  {portal}")
     screen.say("\nThe request bins, live in a browser:")
     for each in told:
         screen.say(f"  {each.title:18} {each.page_url}")
@@ -93,6 +96,14 @@ async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]
         async with asyncio.TaskGroup() as group:
             for each in told:
                 group.create_task(_follow(screen, each.title, each.consumer))
+
+
+async def _ways_in(server: DemoServer, account: str) -> tuple[str, str]:
+    """Return a link into the dashboard, and one into an account's portal."""
+    [owner] = (await server.api.get("/v1/people"))["items"]
+    dashboard = await server.api.post(f"/v1/people/{owner['id']}/login-links")
+    portal = await server.api.post(f"/v1/accounts/{account}/portal-links", {})
+    return dashboard["url"], portal["url"]
 
 
 async def _follow(screen: Screen, title: str, consumer: Consumer) -> None:
