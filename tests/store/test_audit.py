@@ -3,15 +3,17 @@
 import dataclasses
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from auditkit import Lived
-from livedkit import ENDED, PROJECT, live
+from livedkit import ENDED, PROJECT, live, made
 from storekit import Place
 
 from hooktide.domain.backoff import Retry
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import DAY
+from hooktide.domain.model import DAY, HOUR, Scope
 from hooktide.domain.project import Plan
+from hooktide.domain.verdict import Gone
 from hooktide.store.audit import CHECKS
 
 
@@ -59,6 +61,18 @@ async def test_what_retention_has_dropped_is_not_missed(lived: Lived) -> None:
     assert await lived.broken(later) == []
     while await lived.life.store.drop_old(later, 100):
         pass
+    assert await lived.broken(later) == []
+
+
+async def test_an_endpoint_that_a_chat_said_is_gone_breaks_nothing(lived: Lived) -> None:
+    life, later = lived.life, ENDED + HOUR
+    await life.publish(later, "quiet.one", "quiet.two")
+    for claim in await life.claim(later, "quiet"):
+        done = made(claim, later, 404)
+        life.store.record(msgspec.structs.replace(done, verdict=Gone("Slack says no_service")))
+    await life.store.recorded()
+    found = await life.store.get_endpoint(Scope(), life.endpoints["quiet"].id)
+    assert (found.disabled_reason, found.failing) == ("Slack says no_service", 0)
     assert await lived.broken(later) == []
 
 
