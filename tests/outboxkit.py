@@ -101,9 +101,10 @@ async def first_answer(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 async def start(program: str, *args: str, direct: str = "") -> Process:
     """Start one of the programs in ``tests/programs``; ``direct``: see ``emit``."""
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     return await asyncio.create_subprocess_exec(
         sys.executable, str(HERE / "programs" / program), *args,
-        stdout=PIPE, stderr=STDOUT, env=os.environ | {"PYTHONPATH": str(HERE), "DIRECT": direct},
+        stdout=PIPE, stderr=STDOUT, env=os.environ | {"PYTHONPATH": path, "DIRECT": direct},
     )  # fmt: skip
 
 

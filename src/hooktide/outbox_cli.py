@@ -1,6 +1,7 @@
 """What the command line has for applications' outboxes: relay, outbox."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,7 +54,7 @@ def relay(
         End when nothing waits any more.
     """
     set_up()
-    api = operator_api(to, key)
+    api = operator_api(to or os.environ.get("HOOKTIDE_URL"), key)
     moved = asyncio.run(_relay(from_, table, api, poll, once))
     log.info("stopped", moved=moved.moved, refused=moved.refused)
 

@@ -99,9 +99,12 @@ def test_a_savepoint_that_is_rolled_back_takes_only_its_own_events_with_it(engin
     assert numbers(engine) == ["1", "2", "5"]
 
 
-def test_events_are_written_after_all_else_that_the_commit_writes(engine: Engine) -> None:
+@pytest.mark.parametrize("autoflush", [True, False])
+def test_events_are_written_after_all_else_that_the_commit_writes(
+    engine: Engine, autoflush: bool
+) -> None:
     seen: list[str] = []
-    with Session(engine) as session:
+    with Session(engine, autoflush=autoflush) as session:
         emit_number(session, 1)
         session.add(Invoice(id=1))
         event.listen(
@@ -152,10 +155,12 @@ async def test_an_async_session_emits_without_an_await(url: str) -> None:
         async with session.begin_nested() as savepoint:
             emit_number(session, 3)
             await savepoint.rollback()
-        emit_number(session, 4)
+        async with session.begin_nested():
+            emit_number(session, 4)
+        emit_number(session, 5)
         await session.commit()
         found = await session.execute(text("SELECT payload FROM hooktide_outbox ORDER BY id"))
-        assert [each for (each,) in found] == ['{"id":1}', '{"id":4}']
+        assert [each for (each,) in found] == ['{"id":1}', '{"id":4}', '{"id":5}']
 
 
 async def test_an_async_connection_emits_through_run_sync(url: str) -> None:

@@ -12,9 +12,9 @@ from storekit import NOON, Given, Place, at_last
 
 from hooktide.actions.emitted import TakeOver
 from hooktide.actions.publish import Publisher
-from hooktide.domain.model import MINUTE, Scope
+from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project import parse_project
-from hooktide.store.base import AddResult, Emitted, NewEvent
+from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.directory import Directory
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -48,10 +48,9 @@ class Taking:
     def __init__(self, given: Given) -> None:
         self.accepted = 0
         self.refused: list[tuple[str, str]] = []
+        self.told: list[int] = []
         store = given.store
-        publisher = Publisher(
-            store, Directory(store), store.clock, lambda *_: None, lambda *_: None
-        )
+        publisher = Publisher(store, Directory(store), store.clock, lambda *_: None, self._tell)
         self._take_over = TakeOver(store, publisher, store.clock, self._add, self._refuse)
 
     def _add(self, count: int) -> None:
@@ -59,6 +58,9 @@ class Taking:
 
     def _refuse(self, row: Emitted, why: str) -> None:
         self.refused.append((row.type, why))
+
+    def _tell(self, project_id: int, accepted: Accepted, now: Micros) -> None:
+        self.told.append(accepted.event_id)
 
     async def run(self) -> int:
         return await self._take_over.run()
@@ -93,7 +95,7 @@ async def test_a_row_becomes_an_event_with_its_deliveries_once_its_transaction_c
     assert await taking.run() == 0
     assert await payloads(given) == [b'{"id": 1, "total": 1.10}']
     assert (await given.store.counts()).pending == 1
-    assert (taking.accepted, taking.refused) == (1, [])
+    assert (taking.accepted, len(taking.told), taking.refused) == (1, 1, [])
     assert await app.fetch(LEFT) == []
 
 
@@ -139,7 +141,28 @@ async def test_a_key_that_was_used_for_another_event_sets_its_row_aside(
     await taking.all()
     [aside] = await app.fetch(LEFT)
     assert "this idempotency key was used for evt_" in aside["refused"]
+    assert [why for _, why in taking.refused] == [aside["refused"]]
     assert len(await payloads(given)) == 1
+
+
+@pytest.mark.parametrize(("end", "left"), [("COMMIT", 1), ("ROLLBACK", 0)])
+async def test_whoever_is_using_a_key_is_waited_for(
+    given: Given, app: Connection, end: str, left: int
+) -> None:
+    await app.execute("BEGIN")
+    await app.execute(
+        "INSERT INTO hooktide.idempotency VALUES ($1, 'k', 'a', 4711, 1)", given.project_id
+    )
+    other = await asyncpg.connect(given.place.direct or given.place.url)
+    await emit(other, key="k")
+    taking = asyncio.create_task(Taking(given).run())
+    async with asyncio.timeout(30):
+        while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.005)
+    await app.execute(end)
+    assert await taking == 1
+    assert len(await other.fetch(LEFT)) == left
+    await other.close()
 
 
 async def test_processes_that_take_over_at_once_double_nothing_and_keep_the_order(

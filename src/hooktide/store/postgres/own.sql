@@ -152,7 +152,7 @@ UPDATE hooktide.emitted_until SET at = :at
 
 -- name: hold_emitted
 -- Which of these still wait.
-SELECT id FROM hooktide.emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id FOR UPDATE
+SELECT id FROM hooktide.emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id
 
 -- name: drop_emitted
 DELETE FROM hooktide.emitted WHERE id = ANY(:ids::bigint[])
