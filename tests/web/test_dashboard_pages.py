@@ -468,6 +468,24 @@ async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
         await owner.page("/dashboard/search?q=ac")
 
 
+async def test_below_a_path_of_its_own_nothing_leads_out_of_it(tmp_path: Path) -> None:
+    """As where it is mounted in an application: forms and streams too, and the session's cookie."""
+    async with running(tmp_path, public_url="http://127.0.0.1:80/hooks") as site:
+        owner, ids = await seat(site, Role.OWNER), await make_things(site)
+        for page in PAGES:
+            if page.method == "GET" and page.path != "/dashboard/live":
+                html = await owner.page(f"/hooks{path_of(page, ids)}")
+                led = re.findall(r'(?:href|src|action|data-stream)="(/[^"]*)', html)
+                assert led
+                assert [path for path in led if not path.startswith("/hooks/")] == []
+        answer = await owner.post("/hooks/dashboard/login", {"key": OPERATOR})
+        assert location(answer) == "/hooks/dashboard"
+        assert "path=/hooks/dashboard" in answer.headers["set-cookie"].lower()
+        wanted = await Seat(owner.client).get("/hooks/dashboard/events?type=a")
+        html = await owner.page(location(wanted))
+        assert 'name="next" value="/dashboard/events?type=a"' in html
+
+
 # -- the numbers -----------------------------------------------------------------------------------
 
 
