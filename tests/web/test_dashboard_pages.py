@@ -1,5 +1,6 @@
 """What can be done on the dashboard: it is done as over the API, said, and written down."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -498,7 +499,7 @@ async def test_the_overview_counts_what_happens(site: Site, owner: Seat) -> None
     for span in ("hour", "day", "week", "nonsense"):
         html = await owner.page(f"/dashboard?range={span}")
         assert '<p class="big">3</p>' in html
-        assert ": 3 accepted; at most 3 in " in html
+        assert re.search(": 3 accepted; at most [1-3] in ", html)  # a minute may end meanwhile
 
 
 async def test_the_overview_says_what_waits(site: Site, owner: Seat) -> None:
@@ -519,8 +520,9 @@ async def test_storage_says_what_is_kept(site: Site, owner: Seat) -> None:
     await site.account()
     event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
     (await site.operator.post("/v1/events", event)).ok(202)
-    html = await owner.page("/dashboard/storage")
-    assert re.search(r'data-head="Events" class="number">1<', html)
+    async with asyncio.timeout(60):
+        while 'data-head="Events" class="number">1<' not in await owner.page("/dashboard/storage"):
+            await asyncio.sleep(0.1)  # a page does not wait long for the count
 
 
 async def test_a_key_says_which_it_was_in_the_log_of_changes(site: Site) -> None:
