@@ -161,6 +161,32 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
         assert served == [{"url": PUBLIC}]
 
 
+FORM = {"content-type": "application/x-www-form-urlencoded", "origin": "http://hooks.example.com"}
+
+
+async def test_the_dashboard_works_where_it_is_mounted(tmp_path: Path) -> None:
+    async with hooktide_in(tmp_path).running() as hooktide:
+        await hooktide.publish("thing.happened", {}, account=await hooktide.add_account("acme"))
+        client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]), "")
+        login = f"{PREFIX}/dashboard/login"
+        body = f"key={OPERATOR}".encode()
+        answer = await client.call("POST", login, body=body, headers=FORM)
+        assert (answer.status, answer.headers["location"]) == (303, f"{PREFIX}/dashboard")
+        cookie, *attributes = answer.headers["set-cookie"].split("; ")
+        assert f"path={PREFIX}/dashboard" in [each.lower() for each in attributes]
+        waiting, seen = [f"{PREFIX}/dashboard"], set[str]()
+        while waiting:
+            path = waiting.pop()
+            seen.add(path.partition("?")[0])
+            page = await client.call("GET", path, headers={"cookie": cookie})
+            assert page.status == 200, (path, page)
+            found = re.findall(r'\s(?:href|src|action|data-stream)="(/[^"]*)"', page.body.decode())
+            assert all(link.startswith(f"{PREFIX}/") for link in found), (path, found)
+            links = re.findall(rf'\shref="({PREFIX}/dashboard[^"#?]*)', page.body.decode())
+            waiting = sorted({*waiting, *links} - seen)
+        assert len(seen) > 10
+
+
 async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
     """As Django's, which has no lifespan."""
     asked: list[str] = []
