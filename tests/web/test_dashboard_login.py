@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from dashkit import Seat, people_of, seat, stranger
+from starlette.requests import Request
 from webkit import OPERATOR, Site, running
 
 from hooktide.domain.model import Person, Role, Scope
+from hooktide.web.dashboard.address import address_of
 
 PASSWORD = "correct horse battery"
 
@@ -86,6 +88,37 @@ async def test_guessing_is_slowed_down_and_says_for_how_long(site: Site) -> None
     slowed = [each for each in answers if each.status == 429]
     assert slowed
     assert all(1 <= int(each.headers["retry-after"]) <= 60 for each in slowed)
+
+
+async def test_whoever_guesses_keeps_nobody_out_who_has_a_link_or_a_key(site: Site) -> None:
+    path, guesser = await link(site), stranger(site)
+    for number in range(30):
+        await guesser.post("/dashboard/login", {"key": f"htk_{number}"})
+        await guesser.post(f"/dashboard/login/{number}")
+    by_link, by_key = stranger(site), stranger(site)
+    await by_link.post(path)
+    await by_key.post("/dashboard/login", {"key": OPERATOR})
+    assert await is_in(by_link)
+    assert await is_in(by_key)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("127.0.0.1", [], ""),
+        ("127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("172.18.0.2", ["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
+        ("::1", ["198.51.100.1", "2001:DB8::7"], "2001:db8::7"),
+        ("172.18.0.2", ["a proxy's joke"], "172.18.0.2"),
+        ("8.8.8.8", ["203.0.113.7"], "8.8.8.8"),
+        ("", ["203.0.113.7"], ""),
+    ],
+)
+def test_a_proxy_nearby_is_believed_where_a_login_comes_from_and_nobody_else(
+    peer: str, forwarded: list[str], found: str
+) -> None:
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+    assert address_of(Request({"type": "http", "client": (peer, 1), "headers": headers})) == found
 
 
 async def test_an_operators_key_makes_an_owner_and_a_projects_key_a_member_of_it(

@@ -20,6 +20,7 @@ from hooktide.domain.errors import (
     UnavailableError,
 )
 from hooktide.domain.model import Role
+from hooktide.web.dashboard.address import address_of
 from hooktide.web.dashboard.answer import COOKIE, error_page
 from hooktide.web.dashboard.desk import Desk
 from hooktide.web.dashboard.look import page_response
@@ -72,19 +73,22 @@ class LoginDoor:
         check_origin(request, self._desk.public_url)
         form = await read_form(request)
         key, name, next_path = form.text("key"), form.text("name"), form.text("next")
-        address = request.client.host if request.client else ""
-        attempt = "" if key else name
+        address = address_of(request)
         try:
-            self._desk.patience.begin(attempt, address)
             if key:
                 token, who = await self._desk.people.login_by_key(key)
             else:
-                token, who = await self._desk.people.login(name, form.raw("password"))
+                token, who = await self._with_password(name, form.raw("password"), address)
         except (RefusedError, UnavailableError) as error:
-            log.warning("a login from %s failed: %s", address, error)
+            log.warning("a login from %s failed: %s", address or "this machine", error)
             return _form(next=next_path, name=name, with_key=bool(key), error=error)
-        self._desk.patience.succeeded(attempt, address)
         return await self._in(token, who, _safe(next_path))
+
+    async def _with_password(self, name: str, password: str, address: str) -> tuple[str, Who]:
+        self._desk.patience.begin(name, address)
+        found = await self._desk.people.login(name, password)
+        self._desk.patience.succeeded(name, address)
+        return found
 
     async def link(self, _: Request) -> Response:
         """``GET /dashboard/login/{token}``: a button; the link is still good afterwards."""
@@ -93,8 +97,6 @@ class LoginDoor:
     async def use_link(self, request: Request) -> Response:
         """``POST /dashboard/login/{token}``: log in, once."""
         check_origin(request, self._desk.public_url)
-        address = request.client.host if request.client else ""
-        self._desk.patience.begin("", address)
         try:
             token, who = await self._desk.people.login_by_link(request.path_params["token"])
         except NotFoundError:
@@ -104,7 +106,6 @@ class LoginDoor:
                 "People",
                 status=410,
             ) from None
-        self._desk.patience.succeeded("", address)
         return await self._in(token, who, "/dashboard/you")
 
     async def _in(self, token: str, who: Who, path: str) -> Response:

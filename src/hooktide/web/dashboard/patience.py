@@ -1,10 +1,11 @@
-"""Failed logins get slower and slower, for each name and for each address.
+"""Wrong passwords get slower and slower, for each name and for each address.
 
-Kept in memory, and bounded: who guesses can make it forget others, never themselves soon.
+Kept in memory, and bounded: who guesses can make it forget others, never themselves soon. Links and
+keys cannot be guessed, so nobody waits with one, however many guess.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hooktide.domain.errors import LimitError
@@ -13,6 +14,7 @@ from hooktide.domain.model import MINUTE, SECOND, Micros
 FREE = 5
 """Failures of a name before it has to wait; an address, where many may sit, has more."""
 FREE_OF_ADDRESS = 20
+_FREE_OF = {"name": FREE, "address": FREE_OF_ADDRESS}
 LONGEST: Micros = MINUTE
 FORGOTTEN: Micros = 15 * MINUTE
 MOST_KEPT = 10_000
@@ -35,10 +37,13 @@ class Patience:
     def begin(self, name: str, address: str) -> None:
         """Count a login as failed until it is known that it did not; many at once count too.
 
+        ``address``: empty where nobody knows.
+
         :raises LimitError: it is too soon after the last ones (429).
         """
         now = self._clock()
-        found = [self._of(place, now) for place in _places(name, address)]
+        places = _places(name, address)
+        found = [self._of(place, now) for place in places]
         wait = max(each.until for each in found) - now
         if wait > 0:
             seconds = -(-wait // SECOND)
@@ -48,19 +53,19 @@ class Patience:
                 status=429,
                 retry_after=seconds,
             )
-        for failures, free in zip(found, (FREE, FREE_OF_ADDRESS), strict=True):
+        for (kind, _), failures in zip(places, found, strict=True):
             failures.count += 1
             failures.last = now
-            failures.until = now + _wait(failures.count - free)
+            failures.until = now + _wait(failures.count - _FREE_OF[kind])
 
     def succeeded(self, name: str, address: str) -> None:
         """Forget a name's failures, and this one of the address."""
-        of_name, of_address = _places(name, address)
+        of_name, *of_address = _places(name, address)
         self._known.pop(of_name, None)
-        failures = self._known.get(of_address)
-        if failures is not None:
-            failures.count -= 1
-            failures.until = 0
+        for place in of_address:
+            if (failures := self._known.get(place)) is not None:
+                failures.count -= 1
+                failures.until = 0
 
     def _of(self, place: tuple[str, str], now: Micros) -> _Failures:
         found = self._known.pop(place, None)
@@ -72,8 +77,9 @@ class Patience:
         return found
 
 
-def _places(name: str, address: str) -> Iterable[tuple[str, str]]:
-    return ("name", name.casefold()[:200]), ("address", address)
+def _places(name: str, address: str) -> Sequence[tuple[str, str]]:
+    of_name = ("name", name.casefold()[:200])
+    return (of_name, ("address", address)) if address else (of_name,)
 
 
 def _wait(over: int) -> Micros:
