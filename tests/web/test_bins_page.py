@@ -200,6 +200,7 @@ async def test_the_page_sets_what_the_bin_answers_in_turn(site: BinSite) -> None
         ({"status_1": "99"}, "Answer 1: a status from 200 to 599"),
         ({"status_1": "teapot"}, "Answer 1: a status from 200 to 599"),
         ({"status_1": "200", "delay_1": "31"}, "seconds from 0 to 30"),
+        ({"status_1": "200", "delay_1": "inf"}, "seconds from 0 to 30"),
         ({"status_1": "200", "retry_after_1": "a\nb"}, "Retry-After"),
     ],
 )

@@ -75,7 +75,7 @@ def read_rows(rows: Sequence[Row]) -> BinChange:
             raise InvalidError(CODE, f"answer {number} has no status: write one, or empty the row")
         try:
             steps.append(_read_row(row))
-        except (ValueError, msgspec.ValidationError):
+        except (ValueError, OverflowError, msgspec.ValidationError):
             raise InvalidError(
                 CODE,
                 f"answer {number}: a status from 200 to 599, seconds from 0 to 30, a Retry-After "
