@@ -102,8 +102,11 @@ async def test_a_session_lasts_until_it_expires_or_is_ended(given: Given) -> Non
     await given.store.end_session(TOKEN)
     assert await given.store.find_session(TOKEN, NOON) is None
     assert await given.store.find_session(b"other", NOON) is not None
+    await given.store.add_login_link(ann.id, TOKEN, LATER)
     await given.store.end_sessions(ann.id)
     assert await given.store.find_session(b"other", NOON) is None
+    with pytest.raises(NotFoundError):
+        await given.store.take_login_link(TOKEN, NOON)
 
 
 async def test_when_somebody_was_seen_is_known_to_the_minute(given: Given) -> None:

@@ -149,7 +149,7 @@ class People:
         return (await self._accounts.project(scope, name)).id
 
     async def set_password(self, person_id: int, password: str) -> None:
-        """Give somebody a password; they are logged out everywhere.
+        """Give somebody a password; they are logged out everywhere, and links lapse.
 
         :raises InvalidError: it is too short, too long, or their name.
         """

@@ -617,7 +617,7 @@ class Store(Protocol):
         """Log out."""
 
     async def end_sessions(self, person_id: int) -> None:
-        """Log somebody out everywhere."""
+        """Log somebody out everywhere; the links that would log them in open nothing any more."""
 
     # -- changes -------------------------------------------------------------------------------
 

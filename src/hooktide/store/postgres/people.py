@@ -94,8 +94,7 @@ class People(Registry):
             old = await self._person(link, person_id)
             await link.run(self._sql["remove_person"], {"id": person_id, "now": now})
             await self._check_owners(link, old)
-            for name in ("end_sessions", "forget_login_links"):
-                await link.run(self._sql[name], {"person_id": person_id})
+            await self._end_sessions(link, person_id)
 
         await self._write(write)
 
@@ -167,8 +166,11 @@ class People(Registry):
         await self._write(lambda link: link.run(self._sql["end_session"], {"digest": digest}))
 
     async def end_sessions(self, person_id: int) -> None:
-        values = {"person_id": person_id}
-        await self._write(lambda link: link.run(self._sql["end_sessions"], values))
+        await self._write(lambda link: self._end_sessions(link, person_id))
+
+    async def _end_sessions(self, link: Link, person_id: int) -> None:
+        for name in ("end_sessions", "forget_login_links"):
+            await link.run(self._sql[name], {"person_id": person_id})
 
     # -- changes -------------------------------------------------------------------------------
 

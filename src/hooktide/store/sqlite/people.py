@@ -86,8 +86,7 @@ class People(Registry):
             old = self._person(db, person_id)
             db.execute(self._sql["remove_person"], {"id": person_id, "now": now})
             self._check_owners(db, old)
-            for name in ("end_sessions", "forget_login_links"):
-                db.execute(self._sql[name], {"person_id": person_id})
+            self._end_sessions(db, person_id)
 
         await self._write(write)
 
@@ -159,8 +158,14 @@ class People(Registry):
         await self._write(lambda db, _: db.execute(self._sql["end_session"], {"digest": digest}))
 
     async def end_sessions(self, person_id: int) -> None:
-        values = {"person_id": person_id}
-        await self._write(lambda db, _: db.execute(self._sql["end_sessions"], values))
+        def write(db: apsw.Connection, _: Effects) -> None:
+            self._end_sessions(db, person_id)
+
+        await self._write(write)
+
+    def _end_sessions(self, db: apsw.Connection, person_id: int) -> None:
+        for name in ("end_sessions", "forget_login_links"):
+            db.execute(self._sql[name], {"person_id": person_id})
 
     # -- changes -------------------------------------------------------------------------------
 
