@@ -187,6 +187,20 @@ async def test_the_dashboard_works_where_it_is_mounted(tmp_path: Path) -> None:
         assert len(seen) > 10
 
 
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "beside"])
+async def test_it_may_be_mounted_at_a_path_that_it_has_itself(
+    tmp_path: Path, mounted: bool
+) -> None:
+    hooktide = hooktide_in(tmp_path, public_url="http://hooks.example.com/portal")
+    nothing = Starlette()
+    site = Starlette(routes=[Mount("/portal", hooktide)]) if mounted else hooktide.beside(nothing)
+    async with hooktide.running():
+        await hooktide.add_account("acme")
+        link = await hooktide.portal_link("acme")
+        page = await client_of(site).get(link.removeprefix("http://hooks.example.com"))
+        assert page.status == 200
+
+
 async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
     """As Django's, which has no lifespan."""
     asked: list[str] = []

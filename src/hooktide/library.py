@@ -297,9 +297,14 @@ class Hooktide:
         # What the application's own router has found out about the request is not for ours.
         asked = {name: scope[name] for name in _ASKED if name in scope}
         root = scope.get("root_path", "")
-        asked |= {"path": without(root, scope["path"]), "root_path": ""}
-        asked["raw_path"] = without(root, (scope.get("raw_path") or b"").decode()).encode()
+        asked |= {"path": self._asked(root, scope["path"]), "root_path": ""}
+        asked["raw_path"] = self._asked(root, (scope.get("raw_path") or b"").decode()).encode()
         await self._app.site(asked, receive, send)
+
+    def _asked(self, root: str, path: str) -> str:
+        """Return a path as the world writes it: the site takes its own off, and that only once."""
+        inner = without(root, path)
+        return path if inner == path else prefix_of(self.settings.public_url) + inner
 
     def beside(self, application: ASGIApp) -> ASGIApp:
         """Return an application that is this one below the path of ``public_url``, else the other.
