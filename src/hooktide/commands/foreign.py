@@ -202,6 +202,8 @@ COLUMNS = (
     "enabled",
 )
 NEEDED = ("account", "url", "secret")
+OFF = {"no", "n", "false", "f", "off", "0"}
+"""What databases and people write; PostgreSQL's ``COPY`` writes ``f``."""
 
 
 def from_csv(file: str) -> Iterator[Found]:
@@ -240,5 +242,5 @@ def _row(where: str, row: Mapping[str, str]) -> Found:
         secret=row["secret"].strip(),
         name=row.get("name", "").strip(),
         description=row.get("description", "").strip(),
-        enabled=row.get("enabled", "").strip().lower() not in {"no", "false", "0"},
+        enabled=row.get("enabled", "").strip().lower() not in OFF,
     )
