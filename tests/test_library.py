@@ -161,6 +161,18 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
         assert served == [{"url": PUBLIC}]
 
 
+async def test_a_proxy_may_put_a_path_before_that_of_the_mount(tmp_path: Path) -> None:
+    """What it is asked for has only the mount's path, what it answers with has both."""
+    outer = "http://hooks.example.com/api"
+    async with hooktide_in(tmp_path, public_url=outer + PREFIX).running() as hooktide:
+        client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
+        (await client.get(f"{PREFIX}/health/ready")).ok()
+        made = (await client.post(f"{PREFIX}/v1/bins", {})).ok(201)
+        page = await client.get(made["page_url"].removeprefix(outer))
+        assert page.status == 200
+        assert f'data-base="/api{PREFIX}/bin/'.encode() in page.body
+
+
 FORM = {"content-type": "application/x-www-form-urlencoded", "origin": "http://hooks.example.com"}
 
 
