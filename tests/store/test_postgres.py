@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from ports import free_port
 from postgreskit import database
+from samples import take_over
 from storekit import KEY, NOON, Given, Place, at_last, until
 
 from hooktide.domain.errors import ConfigError, UnavailableError
@@ -16,6 +17,7 @@ from hooktide.domain.model import Scope
 from hooktide.domain.project import Project
 from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.postgres import open_postgres
+from hooktide.store.postgres.migrating import migrate, missing_in
 from hooktide.store.queries import load_queries
 from hooktide.vault import Vault
 
@@ -171,6 +173,22 @@ async def test_a_server_that_answers_before_it_has_written_is_refused(
     await aside.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
     with pytest.raises(ConfigError, match="synchronous_commit = off"):
         await given.place.open()
+
+
+async def test_a_migration_that_waits_for_a_long_reader_lets_others_go_on() -> None:
+    async with database(migrated=False) as url:
+        await take_over(Place(url), 3)
+        reader, other = await asyncpg.connect(url), await asyncpg.connect(url)
+        await reader.execute("BEGIN; SELECT count(*) FROM hooktide.endpoints")
+        migrating = asyncio.create_task(migrate(url))
+        await until_one_waits(reader)
+        async with asyncio.timeout(60):
+            await other.fetchval("SELECT count(*) FROM hooktide.endpoints")
+            await reader.execute("COMMIT")
+            await migrating
+        assert (await missing_in(url))[1] == []
+        for each in (reader, other):
+            await each.close()
 
 
 async def test_a_database_of_a_newer_version_is_refused(given: Given, aside: Connection) -> None:

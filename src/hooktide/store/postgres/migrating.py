@@ -1,10 +1,23 @@
-"""The schema brought up to date: a transaction for each migration, one process at a time."""
+"""The schema brought up to date: a transaction for each migration, one process at a time.
+
+Servers of the version before go on meanwhile. Whoever waits for a table has all others wait behind
+it, also those who only read: so a migration waits for a moment, lets them go on, and tries again.
+"""
+
+import asyncio
+import logging
+
+import asyncpg
 
 from hooktide.store.migrate import Migration, load_migrations, missing
 from hooktide.store.postgres.alone import alone
 from hooktide.store.postgres.connection import Connection
 
+log = logging.getLogger("hooktide.store")
+
 MIGRATE_LOCK = 0x686F6F6B74696465
+AGAIN_AFTER = 2.0
+_WAIT_FOR_A_MOMENT = "SET LOCAL lock_timeout = '1s'"
 
 _PREPARE = """
 CREATE SCHEMA IF NOT EXISTS hooktide;
@@ -30,18 +43,30 @@ async def migrate(url: str) -> None:
 
 async def _migrate(connection: Connection) -> None:
     while True:
-        async with connection.transaction():
-            await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")
-            await connection.execute(_PREPARE)
-            left = missing(load_migrations(__package__), await applied(connection))
-            if not left:
+        try:
+            if await _done(connection):
                 return
-            await connection.execute(left[0].sql)
-            await connection.execute(
-                "INSERT INTO hooktide.migrations (number, name) VALUES ($1, $2)",
-                left[0].number,
-                left[0].name,
-            )
+        except asyncpg.LockNotAvailableError:
+            log.warning("a migration waits: somebody reads a table for long (a backup, an audit?)")
+            await asyncio.sleep(AGAIN_AFTER)
+
+
+async def _done(connection: Connection) -> bool:
+    """Apply the next migration; whether there was none."""
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")
+        await connection.execute(_WAIT_FOR_A_MOMENT)
+        await connection.execute(_PREPARE)
+        left = missing(load_migrations(__package__), await applied(connection))
+        if not left:
+            return True
+        await connection.execute(left[0].sql)
+        await connection.execute(
+            "INSERT INTO hooktide.migrations (number, name) VALUES ($1, $2)",
+            left[0].number,
+            left[0].name,
+        )
+    return False
 
 
 async def applied(connection: Connection) -> int:
