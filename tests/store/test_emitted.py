@@ -14,6 +14,7 @@ from hooktide.actions.emitted import TakeOver
 from hooktide.actions.publish import Publisher
 from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project import parse_project
+from hooktide.outbox.opening import open_outbox
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.directory import Directory
 
@@ -143,6 +144,36 @@ async def test_a_key_that_was_used_for_another_event_sets_its_row_aside(
     assert "this idempotency key was used for evt_" in aside["refused"]
     assert [why for _, why in taking.refused] == [aside["refused"]]
     assert len(await payloads(given)) == 1
+
+
+async def test_what_was_set_aside_is_shown_and_can_wait_again(
+    given: Given, app: Connection
+) -> None:
+    await emit(app, type_="no.such")
+    await Taking(given).all()
+    found = open_outbox(given.place.url, "hooktide.emitted")
+    [aside] = await found.refused()
+    assert aside.event.startswith("no.such of customer (")
+    assert "no.such" in aside.reason
+    assert await found.wait_again() == 1
+    assert (await found.waiting(), await found.refused()) == (1, [])
+    await found.close()
+
+
+async def test_a_relay_may_go_through_a_pooler(given: Given, app: Connection) -> None:
+    """Two take turns there as well; an outbox has the columns of this table."""
+    for n in range(3):
+        await emit(app, n=n)
+    first, second = (open_outbox(given.place.url, "hooktide.emitted") for _ in range(2))
+    async with first.take(2, 1000) as taken, second.take(2, 1000) as none:
+        assert (len(taken.rows), len(none.rows)) == (2, 0)
+        taken.accepted.append(taken.rows[0].id)
+        taken.refused[taken.rows[1].id] = "why"
+    async with second.take(2, 1000) as taken:
+        assert [b'"id": 2' in row.body for row in taken.rows] == [True]
+    assert [row["refused"] for row in await app.fetch(LEFT)] == ["why", ""]
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.parametrize(("end", "left"), [("COMMIT", 1), ("ROLLBACK", 0)])
