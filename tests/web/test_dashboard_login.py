@@ -47,6 +47,14 @@ async def test_looking_at_a_login_link_does_not_use_it_up(site: Site) -> None:
     assert await is_in(browser)
 
 
+async def test_what_a_login_links_page_loads_is_not_told_the_link(site: Site) -> None:
+    path, browser = await link(site), stranger(site)
+    refused = await browser.post(path, headers={"origin": "https://evil.example"})
+    assert refused.status == 403
+    for answer in (await browser.get(path), refused):
+        assert answer.headers["referrer-policy"] == "strict-origin"
+
+
 async def test_a_login_link_works_once(site: Site) -> None:
     path = await link(site)
     await stranger(site).post(path)

@@ -51,9 +51,12 @@ def login_routes(desk: Desk) -> list[Route]:
 def _guarded(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
-            return await handler(request)
+            response = await handler(request)
         except HooktideError as error:
-            return error_page(error)
+            response = error_page(error)
+        # A link is in the page's address: what the page loads, and a proxy logs, must not tell it.
+        response.headers["referrer-policy"] = "strict-origin"
+        return response
 
     return answer
 
