@@ -188,6 +188,30 @@ async def test_a_chats_secret_is_in_no_log_and_nowhere_in_the_clear(
     assert (found.url, found.address) == (chat.url, SLACK_URL)
 
 
+async def test_what_was_to_be_told_to_a_chat_goes_back_if_that_has_become_a_webhook(
+    engine: Engine,
+) -> None:
+    await engine.worker.stop(5)
+    await engine.given.publish(*numbered(engine, 3))
+    claims = await engine.given.claim()
+    assert len(claims) == 3
+    assert await engine.worker._deliverer.attempt_together(claims) is None
+    assert engine.receivers.sent == []
+
+
+async def test_a_worker_that_missed_that_a_chat_became_a_webhook_learns_it(engine: Engine) -> None:
+    await engine.given.publish()
+    await engine.settled()
+    lane = engine.worker._lanes[engine.given.endpoint.id]
+    lane.together, lane.slots = True, 1  # as if the signal had been lost
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    await engine.given.publish(*numbered(engine, 3))
+    await engine.receivers.until(4)  # all at once, for none of them is answered
+    engine.receivers.hold.set()
+    await engine.settled()
+    assert await engine.states() == ["delivered"] * 4
+
+
 async def test_a_chat_that_becomes_a_webhook_gets_webhooks_from_then_on(
     engine: Engine, chat: Endpoint
 ) -> None:

@@ -138,13 +138,13 @@ class Deliverer:
     async def attempt_together(self, claims: Sequence[Claim]) -> list[Done] | None:
         """Tell a chat of one or more events (of one endpoint) in a message: an attempt of each.
 
-        None: the endpoint was disabled or removed meanwhile, and nothing was sent.
+        None: nothing was sent, for the endpoint was disabled, removed or made a webhook meanwhile.
         """
         destination = await self._find(claims[0].endpoint_id)
         if destination is None:
             return None
-        if destination.chat is None:  # it was changed just now
-            return [await self._make(claim, destination) for claim in claims]
+        if destination.chat is None:  # one after the other could take longer than their leases
+            return [await self._make(claims[0], destination)] if len(claims) == 1 else None
         claims = sorted(claims, key=lambda claim: claim.event.id)
         started_at = self._clock()
         outcome, head = await self._tell(destination, destination.chat, claims)

@@ -263,8 +263,8 @@ class Worker:
         """Look at an endpoint again: it may be disabled, or enabled with something due."""
         if kind == "endpoint":
             self.due({number: self._clock()})
-            if (lane := self._lanes.get(number)) is not None and lane.together:
-                lane.together, lane.slots = False, self._limits.per_endpoint
+            if (lane := self._lanes.get(number)) is not None:
+                self._part(lane)
 
     # -- lanes ---------------------------------------------------------------------------------
 
@@ -381,6 +381,11 @@ class Worker:
         lane.put_back(claim)
         self._waits(lane, claim)
 
+    def _part(self, lane: Lane) -> None:
+        """Forget that an endpoint is a chat's, which it may not be any more."""
+        if lane.together:
+            lane.together, lane.slots = False, self._limits.per_endpoint
+
     def _start_together(self, lane: Lane) -> None:
         claims = self._take_together(lane)
         if claims:
@@ -405,6 +410,7 @@ class Worker:
         try:
             dones = await self._deliverer.attempt_together(claims)
             if dones is None:
+                self._part(lane)
                 await self._store.release(claims, self._clock())
         except asyncio.CancelledError:
             self._cut_off.extend(claims)
