@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from cyclopts import CycloptsError
+from pagekit import PAGES, ROOT
 
 from hooktide.cli import app
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 
