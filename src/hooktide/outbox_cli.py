@@ -128,15 +128,30 @@ def over_http(api: Api) -> Callable[[Sequence[bytes]], Awaitable[list[Answer]]]:
     """Return how a relay sends events to a server."""
 
     async def send(bodies: Sequence[bytes]) -> list[Answer]:
+        wrong = [_why_not_one(body) for body in bodies]
+        good = [body for body, why in zip(bodies, wrong, strict=True) if not why]
+        answers = iter(await send_good(good) if good else ())
+        return [why or next(answers) for why in wrong]
+
+    async def send_good(bodies: Sequence[bytes]) -> list[Answer]:
         try:
             answer = await api.post("/v1/events", [msgspec.Raw(body) for body in bodies])
         except ApiError as error:
             if error.status in TOO_MUCH:
-                return await _one_by_one(send, bodies, error)
+                return await _one_by_one(send_good, bodies, error)
             raise _trouble(error) from error
         return [_answer(each) for each in msgspec.convert(answer, _Results).results]
 
     return send
+
+
+def _why_not_one(body: bytes) -> str:
+    """Say why a body is not one event: in a request of many it would be another's, or several."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"invalid_json: {error}"
+    return ""
 
 
 async def _one_by_one(

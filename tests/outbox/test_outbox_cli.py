@@ -41,7 +41,9 @@ def emit_two(engine: Engine) -> None:
         session.commit()
     with engine.begin() as connection:
         wrong = {"key": "k", "account": "acme", "type": "t", "payload": "{", "occurred_at": ""}
-        connection.execute(insert(outbox), [wrong])
+        another = '{"account":"acme","type":"thing.happened","payload":{"id":4}'
+        two = {**wrong, "type": "thing.happened", "payload": "{}}," + another}
+        connection.execute(insert(outbox), [wrong, two])
 
 
 async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_not(
@@ -53,24 +55,25 @@ async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_no
         account = (await server.api.post("/v1/accounts", new))["id"]
         with engine_on(url) as engine:
             emit_two(engine)
-            assert await hooktide("outbox", "--from", url) == (0, "4 waiting, 0 refused\n")
+            assert await hooktide("outbox", "--from", url) == (0, "5 waiting, 0 refused\n")
             code, told = await relay(sync_url(url), server, "--once")
-            assert (code, '"moved": 2' in told, '"refused": 2' in told) == (0, True, True), told
+            assert (code, '"moved": 2' in told, '"refused": 3' in told) == (0, True, True), told
             code, told = await hooktide("outbox", "--from", url)
             assert code == 1
-            first, second, third = told.splitlines()
-            assert first == "0 waiting, 2 refused"
+            first, second, third, fourth = told.splitlines()
+            assert first == "0 waiting, 3 refused"
             assert "thing.forgotten of acme (" in second
             assert "unknown_event_type" in second
-            assert "JSON" in third
+            assert "invalid_json" in third
+            assert "invalid_json" in fourth
             assert await accepted(server, account) == [1, 3]
             code, told = await hooktide("outbox", "--from", url, "--retry")
-            assert told.splitlines()[:2] == ["2 wait again", "2 waiting, 0 refused"]
+            assert told.splitlines()[:2] == ["3 wait again", "3 waiting, 0 refused"]
             await server.stop()
             code, told = await relay(url, server, "--once")
             assert code == 2
             assert "is the server running?; what waits goes on waiting" in told
-            assert len(kept(engine)) == 2
+            assert len(kept(engine)) == 3
 
 
 async def test_a_relay_that_is_told_to_stop_stops(tmp_path: Path) -> None:
