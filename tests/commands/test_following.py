@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from accounting import Ledger
 from clientkit import Place
@@ -13,7 +14,8 @@ from serverkit import receiving
 
 from hooktide import AsyncClient, Client
 from hooktide.client import NewEvent
-from hooktide.client.shapes import Step
+from hooktide.client.shapes import BinRequest, Step
+from hooktide.commands.listening import _type
 from hooktide.commands.tailing import Following
 from hooktide.verify import Verifier
 
@@ -198,6 +200,23 @@ def _first_line(running: Running) -> str:
 def _line(running: Running, number: int) -> str:
     lines = running.out.split("\n")
     return lines[number] if len(lines) > number + 1 else ""
+
+
+async def test_what_a_stranger_nests_too_deeply_does_not_end_listening() -> None:
+    came = {
+        "id": "req_1",
+        "method": "POST",
+        "path": "/",
+        "headers": [],
+        "body": '{"a":' + "[" * 60_000,
+        "body_base64": None,
+        "body_size": 60_005,
+        "body_truncated": False,
+        "answered": 200,
+        "received_at": "2026-01-31T12:00:00Z",
+        "signature": {"verdict": "unknown", "reason": ""},
+    }
+    assert _type(msgspec.convert(came, BinRequest)) == "-"
 
 
 @pytest.mark.usefixtures("place")

@@ -245,6 +245,6 @@ class _Typed(msgspec.Struct):
 def _type(request: BinRequest) -> str:
     try:
         typed = msgspec.json.decode(request.body or "", type=_Typed)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return "-"
     return typed.type or typed.event_type or "-"
