@@ -203,7 +203,7 @@ def _line(running: Running, number: int) -> str:
 
 
 async def test_what_a_stranger_nests_too_deeply_does_not_end_listening() -> None:
-    came = {
+    came: dict[str, object] = {
         "id": "req_1",
         "method": "POST",
         "path": "/",
