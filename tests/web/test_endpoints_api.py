@@ -5,9 +5,11 @@ import hashlib
 import hmac
 import json
 
+from storekit import until
 from webkit import RECEIVER, Site
-from wire import keeping, receiving
+from wire import Peer, keeping, receiving
 
+from hooktide.actions.endpoints import MOST_TESTS
 from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain.model import DAY, MINUTE
@@ -131,6 +133,21 @@ async def test_a_test_that_fails_is_an_answer_and_no_error(site: Site) -> None:
     assert (told["status"], told["error"]) == ("failed", "connect_error")
     assert told["response_status"] is None
     assert told["event_type"] == "invoice.created"
+
+
+async def test_an_account_has_so_many_tests_out_at_most(site: Site) -> None:
+    await site.account()
+
+    async with receiving(Peer.hang) as receiver:
+        made = await site.endpoint(url=f"http://127.0.0.1:{receiver.port}/")
+        path = f"/v1/endpoints/{made['id']}/test"
+        out = [asyncio.create_task(site.operator.post(path)) for _ in range(MOST_TESTS)]
+        await until(lambda: receiver.connections == MOST_TESTS)
+        refused = await site.operator.post(path)
+        assert (refused.status, refused.code) == (429, "too_many_tests")
+        assert refused.headers["retry-after"] == "5"
+    assert [(await each).ok()["status"] for each in out] == ["failed"] * MOST_TESTS
+    assert (await site.operator.post(path)).ok()["status"] == "failed"
 
 
 async def test_a_test_of_a_type_that_is_not_there_is_refused(site: Site) -> None:

@@ -1,7 +1,9 @@
 """Endpoints: added, changed, disabled, rotated, tested, within what project and plan allow."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -9,7 +11,7 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.texts import check_text
 from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.chat import kind_of, shown_url
-from hooktide.domain.errors import Fault, InvalidError, LimitError, RefusedError
+from hooktide.domain.errors import BusyError, Fault, InvalidError, LimitError, RefusedError
 from hooktide.domain.headers import header_lines
 from hooktide.domain.mail import check_mailto, is_mailto
 from hooktide.domain.model import (
@@ -44,6 +46,8 @@ TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 LONGEST_NAME = 100
 LONGEST_DESCRIPTION = 1000
 MOST_TYPES = 100
+MOST_TESTS = 5
+TEST_AGAIN_AFTER = 5
 MASK = "****"
 """Stands where something is not shown."""
 
@@ -97,6 +101,7 @@ class Endpoints:
         self._policy = url_policy
         self._clock = clock
         self._try_now = try_now
+        self._testing: Counter[int] = Counter()
 
     async def add(
         self,
@@ -252,9 +257,31 @@ class Endpoints:
 
         :raises InvalidError: the project has no such type.
         :raises RefusedError: the endpoint is disabled.
+        :raises BusyError: its account has ``MOST_TESTS`` out.
         :raises LimitError: the plan's hour is full.
         """
         endpoint = await self._store.get_endpoint(scope, endpoint_id)
+        with self._one_test(endpoint.account_id):
+            return await self._test(scope, endpoint, type_name)
+
+    @contextmanager
+    def _one_test(self, account_id: int) -> Iterator[None]:
+        """Let so many tests be out for an account: they wait for receivers beside all slots."""
+        if self._testing[account_id] >= MOST_TESTS:
+            raise BusyError(
+                "too_many_tests",
+                f"{MOST_TESTS} tests of this account are out already; wait for one to end",
+                retry_after=TEST_AGAIN_AFTER,
+            )
+        self._testing[account_id] += 1
+        try:
+            yield
+        finally:
+            self._testing[account_id] -= 1
+            if not self._testing[account_id]:
+                del self._testing[account_id]
+
+    async def _test(self, scope: Scope, endpoint: Endpoint, type_name: str | None) -> Tested:
         project = await self._project(endpoint.project_id)
         account = await self._directory.account(endpoint.account_id)
         kind = _test_type(project, account, endpoint, type_name)
@@ -266,7 +293,7 @@ class Endpoints:
             transition=kind.transition,
             test=True,
         )
-        claim = await self._store.add_test(scope, endpoint_id, event, self._clock(), MINUTE)
+        claim = await self._store.add_test(scope, endpoint.id, event, self._clock(), MINUTE)
         attempt = await self._try_now(claim)
         if attempt is None:
             raise RefusedError("endpoint_disabled", "the endpoint was disabled just now")

@@ -3,7 +3,8 @@
 HooktideError
 ├── InvalidError            the request is wrong; carries where (pointer) and why (code)
 ├── RefusedError            the request is understood and not allowed now; carries a stable code
-│   └── LimitError          a plan's limit is reached; carries the limit
+│   ├── LimitError          a plan's limit is reached; carries the limit
+│   └── BusyError           too much of it is under way; carries when to ask again
 ├── NotFoundError           no such thing, or not yours: the two are told apart nowhere
 ├── ConfigError             a project file or setting is wrong; carries line, key and reason
 └── UnavailableError        our own trouble (database, overload); the caller should try again
@@ -56,6 +57,14 @@ class LimitError(RefusedError):
     ) -> None:
         super().__init__("plan_limit_reached", detail, status=status)
         self.limit = limit
+        self.retry_after = retry_after
+
+
+class BusyError(RefusedError):
+    """Too much of this is under way; ask again after ``retry_after`` seconds."""
+
+    def __init__(self, code: str, detail: str, *, retry_after: int) -> None:
+        super().__init__(code, detail, status=429)
         self.retry_after = retry_after
 
 

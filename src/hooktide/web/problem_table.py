@@ -174,6 +174,11 @@ PROBLEMS: dict[str, Problem] = {
         "limit says how much it allows. Move the account to a larger plan, or wait where "
         "Retry-After says so.",
     ),
+    "too_many_tests": Problem(
+        429,
+        "Too many tests are out",
+        "Tests wait for their receivers' answers. Wait for one to end, and send the next one then.",
+    ),
     "endpoint_disabled": Problem(
         409, "The endpoint is disabled", "Enable it first: POST /v1/endpoints/{id}/enable."
     ),

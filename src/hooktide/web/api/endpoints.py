@@ -224,7 +224,7 @@ async def rotate_secret(call: Call, id: str) -> RotatedOut:
     "POST",
     "/v1/endpoints/{id}/test",
     who=ANYONE,
-    problems=("unknown_event_type", "endpoint_disabled"),
+    problems=("unknown_event_type", "endpoint_disabled", "too_many_tests"),
     limited=True,
 )
 async def test_endpoint(call: Call, id: str, body: TestIn) -> TestOut:
