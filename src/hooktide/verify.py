@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from email.message import Message
 from typing import TypeAlias
 
 from hooktide.dialects import load
@@ -29,7 +30,7 @@ STANDARD_WEBHOOKS = "standard-webhooks"
 """The dialect of whoever sends the Standard Webhooks headers and nothing else."""
 
 Text: TypeAlias = str | bytes
-Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[Text, Text]]
+Headers: TypeAlias = Mapping[str, str] | Message | Iterable[tuple[Text, Text]]
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -86,7 +87,8 @@ class Verifier:
         """Return what is known of a request that is verified.
 
         ``body`` is the bytes that came in, before anything has parsed them. ``headers`` may be any
-        mapping or list of pairs, in any case: a framework's own, or ASGI's raw ones.
+        mapping or list of pairs, in any case: a framework's own, ``http.server``'s, or ASGI's raw
+        ones.
 
         :raises VerificationError: it is not.
         """
@@ -120,7 +122,7 @@ def _dialect_of(given: str | Project | Dialect) -> Dialect:
 
 
 def _pairs(headers: Headers) -> list[tuple[str, str]]:
-    given = headers.items() if isinstance(headers, Mapping) else headers
+    given = headers.items() if isinstance(headers, Mapping | Message) else headers
     return [(_text(name), _text(value)) for name, value in given]
 
 
