@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import requires
 from typing import Any
 
 import pytest
@@ -213,3 +214,8 @@ def test_what_could_never_be_accepted_is_refused_at_once(given: dict[str, Any], 
     with Session() as session, pytest.raises(InvalidError) as refused:
         emit(session, "invoice.paid", **{"payload": {}, "account": "acme", **given})
     assert refused.value.code == code
+
+
+def test_its_extra_brings_greenlet_which_sqlalchemys_asyncio_cannot_be_imported_without() -> None:
+    [brought] = [each for each in requires("hooktide") or () if each.endswith("== 'sqlalchemy'")]
+    assert brought.startswith("sqlalchemy[asyncio]>=")
