@@ -115,7 +115,7 @@ async def test_deliveries_are_handed_over_at_once_where_there_is_room(
     [
         ({"type_": "no.such"}, "no.such"),
         ({"account": "nobody"}, "no such account"),
-        ({"project": "nothing"}, "no such project"),
+        ({"project": "nothing"}, "no such project: nothing"),
     ],
 )
 async def test_a_row_that_is_refused_is_set_aside_with_its_reason_and_blocks_nothing(
@@ -153,7 +153,7 @@ async def test_what_was_set_aside_is_shown_and_can_wait_again(
     await Taking(given).all()
     found = open_outbox(given.place.url, "hooktide.emitted")
     [aside] = await found.refused()
-    assert aside.event.startswith("no.such of customer (")
+    assert aside.event == "no.such of customer"
     assert "no.such" in aside.reason
     assert await found.wait_again() == 1
     assert (await found.waiting(), await found.refused()) == (1, [])

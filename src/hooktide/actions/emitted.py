@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from hooktide.actions.publish import EventIn, Publisher, why_refused
-from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.domain.errors import HooktideError, NotFoundError, UnavailableError
 from hooktide.domain.model import Micros, Scope
 from hooktide.store.base import Accepted, Emitted, NewEvent, Store
 
@@ -70,7 +70,10 @@ class TakeOver:
         return good, bad
 
     async def _scope(self, project: str) -> Scope:
-        found = await self._store.get_project(Scope(), project)
+        try:
+            found = await self._store.get_project(Scope(), project)
+        except NotFoundError:
+            raise NotFoundError(f"project: {project}") from None
         return Scope(project_id=found.id)
 
 

@@ -61,4 +61,5 @@ def event_body(
 def read_refused(row: Any) -> Refused:
     """Read a row that was set aside."""
     id_, key, account, type_, reason = row
-    return Refused(id_, f"{type_} of {account} ({key})", reason)
+    named = f" ({key})" if key else ""  # one that went straight to Hooktide's table may have none
+    return Refused(id_, f"{type_} of {account}{named}", reason)
