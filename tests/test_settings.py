@@ -33,6 +33,7 @@ def test_one_process_that_does_everything_is_the_default_and_fits_a_file() -> No
         (Settings(processes=2), "--processes"),
         (Settings(database_direct=URL), "--database-direct"),
         (Settings(database=""), "--database"),
+        (Settings(chat_host=("https://chat.example.com",)), "--chat-host"),
     ],
 )
 def test_what_does_not_go_together_is_told_by_its_option(wrong: Settings, key: str) -> None:

@@ -171,6 +171,8 @@ def check(settings: Settings) -> None:
         raise ConfigError("write it as address:port, like 127.0.0.1:8080", key="--listen")
     for network in (*settings.allow_network, *settings.deny_network):
         _check_network(network)
+    if any("/" in host for host in settings.chat_host):
+        raise ConfigError("write a host alone, like chat.example.com", key="--chat-host")
     if min(settings.slots, settings.slots_per_endpoint, settings.slots_per_account) < 1:
         raise ConfigError("there must be at least one slot", key="--slots")
     check_database(settings)

@@ -109,6 +109,11 @@ async def test_what_failed_is_counted_and_sent_again() -> None:
                 await asyncio.sleep(0.02)
     nothing = hooktide(*words, "--yes", "--json").ok()
     assert nothing.out == ""
+    with Client() as client:
+        client.endpoints.disable(hook.id)
+    off = hooktide(*words, "--yes")
+    assert off.code == 2
+    assert f"{hook.id} is left out, because it is disabled" in off.err
 
 
 async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(

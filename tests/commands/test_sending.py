@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_with_what_to_do() -> None:
     assert nobody.code == 2
     assert nobody.err.startswith("hooktide: there is no such account\nCheck the id.")
     stranger = hooktide("events", "--key", "htk_unknown")
-    assert "not revoked" in stranger.err
+    assert "--key, HOOKTIDE_KEY" in stranger.err
     away = hooktide("events", "--url", "http://127.0.0.1:9")
     assert (away.code, away.out) == (2, "")
     assert "is the server running?" in away.err

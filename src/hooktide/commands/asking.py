@@ -54,7 +54,9 @@ def told(error: Exception) -> str:
     lines = [str(error)]
     if isinstance(error, ProblemError):
         known = PROBLEMS.get(error.code)
-        if known is not None and known.remedy not in lines[0]:
+        if error.status == 401:
+            lines.append("Give another: --key, HOOKTIDE_KEY, or HOOKTIDE_OPERATOR_KEY")
+        elif known is not None and known.remedy not in lines[0]:
             lines.append(known.remedy)
         if error.status >= 500 and error.instance:
             lines.append(f"The server's log has more: look for {error.instance}")

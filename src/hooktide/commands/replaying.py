@@ -125,6 +125,9 @@ def _endpoints(client: Client, endpoint: str | None, account: str | None) -> lis
     owners = {each.account for each in found}
     if account is None and len(owners) > 1:
         raise ConfigError("say to whom: --endpoint ep_..., or --account for all of an account's")
+    for each in found:
+        if not each.enabled:
+            note(f"{each.id} is left out, because it is disabled: enable it first  {each.url}")
     enabled = [each for each in found if each.enabled]
     if not enabled:
         raise ConfigError("there is no enabled endpoint to send to")
