@@ -126,7 +126,8 @@ class Cluster:
     def stand(self, still: bool) -> None:
         """Let all of it stand still, as when its machine does; or go on."""
         for pid in (self.pid, *_children(self.pid)):
-            os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a connection's process that just ended
+                os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
 
 
 @contextlib.contextmanager
