@@ -36,6 +36,7 @@ PUBLISH = "/v1/events"
 LIST = "/v1/deliveries?state=delivered"
 ASKED = ("/health/live", "/health/ready", "/v1/accounts", LIST)
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hooktide'"
+WAITED = 2.0
 MOST_BACKENDS = 21
 """Ten connections, ten more that are being ended, and the one that listens."""
 
@@ -66,7 +67,9 @@ async def test_a_database_that_ends_under_load_costs_503s_and_no_event(
                 await until_accepted(ledger, 100)
             answers += ledger.answers
             check_answers(answers)
-            seen = {path: statuses(answers, path, ended_at, back_at) for path in (*ASKED, PUBLISH)}
+            seen = {path: statuses(answers, path, ended_at, back_at) for path in ASKED}
+            # What is published is kept for a moment: the database may be back before it is over.
+            seen[PUBLISH] = statuses(answers, PUBLISH, ended_at, back_at - WAITED)
             assert seen.pop("/health/live").keys() == {200}
             assert all(found.keys() <= {503} for found in seen.values()), seen
             assert 503 in statuses(answers, PUBLISH)
