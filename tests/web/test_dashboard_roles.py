@@ -10,10 +10,10 @@ import pytest_asyncio
 from dashkit import Seat, make_things, path_of, seat, stranger
 from webkit import Site, running
 
+from hooktide.actions.people import RANKS
 from hooktide.domain.model import Role, Scope
 from hooktide.web.dashboard.page import Page
 from hooktide.web.dashboard.routes import PAGES
-from hooktide.web.dashboard.visit import RANKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

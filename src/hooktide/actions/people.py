@@ -37,6 +37,8 @@ WRONG_WITHIN = 15 * MINUTE
 MOST_NAMES = 10_000
 
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
+RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
+"""A role has all that those below it have."""
 _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 
 
@@ -55,15 +57,9 @@ class Who:
     digest: bytes = field(repr=False)
     expires_at: Micros
 
-    @property
-    def may_change(self) -> bool:
-        """Whether they may do more than look."""
-        return self.role is not Role.VIEWER
-
-    @property
-    def owns(self) -> bool:
-        """Whether they may manage people, and what cannot be undone."""
-        return self.role is Role.OWNER
+    def may(self, role: Role) -> bool:
+        """Whether they have at least this role."""
+        return RANKS[self.role] >= RANKS[role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

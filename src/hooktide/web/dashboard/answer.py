@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from hooktide.actions.people import RANKS
 from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
 from hooktide.domain.model import Role
 from hooktide.web.dashboard.desk import Desk
 from hooktide.web.dashboard.look import page_response
 from hooktide.web.dashboard.origin import check_origin, refused
 from hooktide.web.dashboard.page import Page
-from hooktide.web.dashboard.visit import RANKS, Visit, wrong_of
+from hooktide.web.dashboard.visit import Visit, wrong_of
 from hooktide.web.forms import read_fields, read_form
 
 COOKIE = "hooktide_session"

@@ -21,8 +21,6 @@ from hooktide.web.deps import Services
 from hooktide.web.forms import Form
 from hooktide.web.problems import describe
 
-RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
-
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
@@ -84,7 +82,7 @@ class Visit:
 
     def may(self, role: str) -> bool:
         """Whether this one has at least the role."""
-        return RANKS[self.who.role] >= RANKS[Role(role)]
+        return self.who.may(Role(role))
 
     @property
     def everywhere(self) -> bool:
