@@ -23,7 +23,7 @@ from hooktide.domain.times import show_time
 from hooktide.web import bin_script
 from hooktide.web.bin_answers import not_found, raw_response, request_id
 from hooktide.web.forms import read_form, sentence
-from hooktide.web.look import POLICY, templates, visible
+from hooktide.web.look import POLICY, indented, templates, visible
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -187,7 +187,7 @@ def _opened(kept: BinRequest) -> Opened:
         row=_row(kept),
         path=visible(kept.path),
         headers=[(name, visible(value)) for name, value in kept.headers],
-        pretty=_pretty(kept.body),
+        pretty=indented(kept.body),
         raw=visible(kept.body.decode("utf-8", "backslashreplace")),
         truncated=kept.body_size > len(kept.body),
     )
@@ -206,14 +206,6 @@ def _type_of(body: bytes) -> str:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
     return (typed.type or typed.event_type)[:80]
-
-
-def _pretty(body: bytes) -> str | None:
-    """Indent JSON without touching its numbers, its key order or its duplicates."""
-    try:
-        return visible(msgspec.json.format(body, indent=2).decode())
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
 
 
 def _size(size: int) -> str:

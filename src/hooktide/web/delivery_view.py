@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import msgspec
-
 from hooktide.actions.delivery_log import Line, Wanted
 from hooktide.domain.chat import SERVICES
 from hooktide.domain.compose import compile_dialect
@@ -35,6 +33,7 @@ from hooktide.domain.times import read_time, show_time
 from hooktide.web.api.heads import header, header_pairs
 from hooktide.web.docs import words
 from hooktide.web.docs.render import shown
+from hooktide.web.look import indented
 
 LONGEST_TEXT = 200
 MOST_SHOWN = 64 * 1024
@@ -389,20 +388,12 @@ def _pairs(head: bytes) -> list[tuple[str, str]]:
 
 def _body(body: bytes, *, cut: bool = False) -> Body:
     text = shown(body.decode("utf-8", "backslashreplace"))
-    pretty = _pretty(body)
+    pretty = indented(body, shown)
     return Body(
         text=text[:MOST_SHOWN],
         pretty=None if pretty is None or pretty == text else pretty[:MOST_SHOWN],
         cut=cut or len(text) > MOST_SHOWN,
     )
-
-
-def _pretty(body: bytes) -> str | None:
-    """Indent JSON without touching its numbers, its key order or its duplicates."""
-    try:
-        return shown(msgspec.json.format(body, indent=2).decode())
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
 
 
 _NOT_COPIED = {"host", "content-length", "accept", "accept-encoding", "connection"}

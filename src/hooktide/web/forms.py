@@ -82,4 +82,5 @@ def faults_of(error: InvalidError | RefusedError) -> Mapping[str, str]:
 
 def sentence(text: str) -> str:
     """Write a problem's detail as a sentence."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+    whole = text[:1].upper() + text[1:]
+    return whole if not whole or whole.endswith((".", "?", "!")) else f"{whole}."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 
+import msgspec
 from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,6 +46,17 @@ _HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 def visible(text: str) -> str:
     """Write out the characters that would not be seen or would turn the rest around."""
     return _HIDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def indented(body: bytes, write: Callable[[str], str] = visible) -> str | None:
+    """Indent JSON without touching its numbers, its key order or its duplicates.
+
+    ``write`` makes its text fit to be shown. None: it is no JSON.
+    """
+    try:
+        return write(msgspec.json.format(body, indent=2).decode())
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def static_routes() -> list[Route]:

@@ -12,6 +12,7 @@ from hooktide.domain.project import Project
 from hooktide.domain.spans import show_span
 from hooktide.domain.times import show_time
 from hooktide.web.docs.render import shown
+from hooktide.web.forms import sentence
 from hooktide.web.look import POLICY, templates
 
 NONE = "\N{EN DASH}"
@@ -120,12 +121,6 @@ def share(part: int, whole: int) -> str:
 def counted(value: int, one: str, many: str = "") -> str:
     """Write a number with what it counts: ``1 event``, ``2 events``."""
     return f"{number(value)} {one if value == 1 else many or one + 's'}"
-
-
-def sentence(text: str) -> str:
-    """Write a problem's detail as a sentence."""
-    whole = text[:1].upper() + text[1:]
-    return whole if whole.endswith((".", "?", "!")) else f"{whole}."
 
 
 def pair(project: Project) -> tuple[str, str]:
