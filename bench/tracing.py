@@ -11,6 +11,7 @@ import logging
 import os
 import statistics
 import time
+from types import SimpleNamespace
 from typing import Any, cast
 
 from hooktide.clock import wall_clock
@@ -21,7 +22,7 @@ from hooktide.domain.model import Claim, Endpoint, Event, Secret
 from hooktide.domain.verdict import Outcome
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 
 ATTEMPTS = 20_000
 ROUNDS = 7
@@ -43,11 +44,13 @@ class One:
     """Destinations, of which there is one."""
 
     def __init__(self) -> None:
+        target = check_url("https://receiver.example.com/hooks", UrlPolicy())
         self._one = Destination(
-            endpoint=cast(Endpoint, None),
+            endpoint=cast(Endpoint, SimpleNamespace(account_id=1)),
             project_name="bench",
-            target=check_url("https://receiver.example.com/hooks", UrlPolicy()),
+            target=target,
             refused="",
+            prefix=target.prefix,
             composer=compile_dialect(load("standard-webhooks").dialect),
             secrets=(Secret("s" * 32, b"s" * 32),),
             headers=b"",
@@ -83,7 +86,7 @@ def parts() -> dict[str, Any]:
         "destinations": cast(Destinations, One()),
         "clock": wall_clock,
         "rand": lambda: 0.5,
-        "told": lambda *_: None,
+        "on_attempt": lambda *_: None,
     }
 
 
@@ -106,7 +109,8 @@ def deliverers() -> dict[str, Deliverer]:
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
     for sampler, name in (("always_off", "traces, none sampled"), ("always_on", "traces, all")):
         os.environ["OTEL_TRACES_SAMPLER"] = sampler
-        made[name] = tracing.TracedDeliverer(tracing.Tracing(b"k" * 32, wall_clock), **parts())
+        made[name] = Deliverer(**parts())
+        made[name].hook = tracing.Tracing(b"k" * 32, wall_clock)
     return made
 
 

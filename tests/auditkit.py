@@ -11,9 +11,9 @@ from livedkit import ENDED, Life
 from storekit import Place
 
 from hooktide.domain.model import Micros
-from hooktide.store.audit import Finding
-from hooktide.store.postgres.audit import audit_postgres
-from hooktide.store.sqlite.audit import audit_sqlite
+from hooktide.store.invariants import Finding
+from hooktide.store.postgres.invariants import audit_postgres
+from hooktide.store.sqlite.invariants import audit_sqlite
 
 SAVE = """
 DO $$ DECLARE name text; BEGIN

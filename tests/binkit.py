@@ -6,25 +6,33 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import uvicorn
-from starlette.applications import Starlette
+from apikit import Api
 from uvicorn.server import ServerState
 
-from hooktide.demo.api import Api
+from hooktide.actions.bin_check import BinCheck
+from hooktide.actions.bins import Bins
+from hooktide.actions.rate_limits import RateLimits
 from hooktide.domain.dialect import Dialect, Signature
-from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import SECOND, ApiKey, Endpoint, Event, KeyScope, Micros, Secret
 from hooktide.domain.project import EventType, Project
 from hooktide.domain.signing import new_secret
 from hooktide.store.directory import Directory
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault
+from hooktide.web.api.bins import OPERATIONS
 from hooktide.web.auth import Authenticator, new_key
 from hooktide.web.bins import bin_routes
-from hooktide.web.look import static_routes
-from hooktide.web.problems import problem_response
+from hooktide.web.deps import Services
+from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.pages.bins.routes import bin_page_routes
+from hooktide.web.pages.framework.live import Live
+from hooktide.web.pages.framework.rendering import static_routes
+from hooktide.web.pagination import Cursors
+from hooktide.web.site import Site
 
 NOON: Micros = 1_767_268_800 * SECOND
 PROJECT = Project(
@@ -140,22 +148,28 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
     await store.add_key(key, digest)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    app = Starlette(
-        routes=[
-            *bin_routes(
-                store=store,
-                directory=Directory(store),
-                clock=clock,
-                public_url=f"http://127.0.0.1:{port}",
-                auth=Authenticator(store, clock),
-                stopping=stopping,
-            ),
+    url = f"http://127.0.0.1:{port}"
+    directory, bins = Directory(store), Bins(store, clock)
+    parts = SimpleNamespace(
+        bins=bins,
+        clock=clock,
+        public_url=url,
+        cursors=Cursors(lambda: [b"k" * 32]),
+        limits=RateLimits(directory, clock),
+    )
+    services = cast("Services", parts)  # what the bins' operations work with
+    app = Site(
+        [
+            *[each.route(services, Authenticator(store, directory, clock)) for each in OPERATIONS],
+            *bin_routes(bins, BinCheck(store, directory, url), clock, stopping),
+            *bin_page_routes(services, Live(stopping), stopping),
             *static_routes(),
         ],
-        exception_handlers={HooktideError: problem_response},
+        None,
+        BodyMemory(1 << 26),
     )
     state, server = await _serve(app, listener)
-    yield BinSite(store, clock, stopping, port, Api(f"http://127.0.0.1:{port}", text))
+    yield BinSite(store, clock, stopping, port, Api(url, text))
     stopping.set()
     server.close()
     for connection in list(state.connections):
@@ -164,7 +178,7 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
     await store.close()
 
 
-async def _serve(app: Starlette, listener: socket.socket) -> tuple[ServerState, asyncio.Server]:
+async def _serve(app: Site, listener: socket.socket) -> tuple[ServerState, asyncio.Server]:
     """Serve as uvicorn does, without the ticks of its main loop."""
     config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, ws="none")
     config.load()

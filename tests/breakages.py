@@ -1,4 +1,7 @@
-"""Ways to break what each check of the audit is for, as SQL: (check, in SQLite, in PostgreSQL)."""
+"""Ways to break what each check of the audit is for, as SQL: (check, in SQLite, in PostgreSQL).
+
+Where others see it too, for it breaks what they are for as well, they are named after it.
+"""
 
 BREAKAGES: list[tuple[str, str, str]] = [
     (
@@ -19,11 +22,16 @@ BREAKAGES: list[tuple[str, str, str]] = [
         FROM hooktide.deliveries WHERE endpoint_id = :small""",
     ),
     (
-        "missed",
+        "missed unwanted",
         """UPDATE deliveries SET endpoint_id = :quiet WHERE endpoint_id = :good
         AND event_id IN (SELECT id FROM events WHERE type = 'contact.updated')""",
         """UPDATE hooktide.ended SET endpoint_id = :quiet WHERE endpoint_id = :good
         AND event_id IN (SELECT id FROM hooktide.events WHERE type = 'contact.updated')""",
+    ),
+    (
+        "unwanted",
+        "UPDATE events SET type = 'other.thing' WHERE type = 'invoice.sent'",
+        "UPDATE hooktide.events SET type = 'other.thing' WHERE type = 'invoice.sent'",
     ),
     (
         "states",
@@ -119,6 +127,14 @@ BREAKAGES: list[tuple[str, str, str]] = [
         WHERE endpoint_id = :flaky""",
     ),
     (
+        "leases",
+        """UPDATE deliveries SET due_at = due_at + 3 * 86400000000
+        WHERE state = 'pending' AND endpoint_id = :flaky;
+        UPDATE projects SET changed_at = changed_at - 10 * 86400000000""",
+        """UPDATE hooktide.queue SET due_at = due_at + 3 * 86400000000 WHERE endpoint_id = :flaky;
+        UPDATE hooktide.projects SET changed_at = changed_at - 10 * 86400000000""",
+    ),
+    (
         "sent_after",
         """UPDATE attempts SET started_at = started_at + 3600000000
         WHERE id IN (SELECT id + 2 FROM deliveries WHERE endpoint_id = :bad)""",
@@ -147,6 +163,11 @@ BREAKAGES: list[tuple[str, str, str]] = [
         SET config = replace(config, '"disable_after":3', '"disable_after":1')""",
     ),
     (
+        "missed enabled",
+        "UPDATE endpoints SET disabled_reason = '', failing = 0 WHERE id = :bad",
+        "UPDATE hooktide.endpoints SET disabled_reason = '', failing = 0 WHERE id = :bad",
+    ),
+    (
         "gaps",
         """UPDATE attempts SET started_at = started_at - 11900000
         WHERE id IN (SELECT id + 2 FROM deliveries WHERE endpoint_id = :flaky)""",
@@ -164,14 +185,49 @@ BREAKAGES: list[tuple[str, str, str]] = [
             SELECT id FROM hooktide.ended WHERE endpoint_id = :flaky AND state = 'failed')""",
     ),
     (
-        "endpoint_limits",
+        "rests",
+        "UPDATE endpoints SET rest_reason = '' WHERE id = :flaky",
+        "UPDATE hooktide.endpoints SET rest_reason = '' WHERE id = :flaky",
+    ),
+    (
+        "rests",
+        "UPDATE endpoints SET rests_until = rest_began_at + 86400000001 WHERE id = :flaky",
+        "UPDATE hooktide.endpoints SET rests_until = rest_began_at + 86400000001 WHERE id = :flaky",
+    ),
+    (
+        "rests",
+        "UPDATE endpoints SET rest_began_at = rest_began_at - 300000000 WHERE id = :flaky",
+        "UPDATE hooktide.endpoints SET rest_began_at = rest_began_at - 300000000 WHERE id = :flaky",
+    ),
+    (
+        "endpoint_limits secrets",
         "UPDATE endpoints SET removed_at = NULL WHERE id = :removed",
         "UPDATE hooktide.endpoints SET removed_at = NULL WHERE id = :removed",
     ),
     (
         "hourly_limits",
-        "UPDATE usage SET deliveries = 100 WHERE account_id = :acme",
-        "UPDATE hooktide.usage SET deliveries = 100 WHERE account_id = :acme",
+        """INSERT INTO usage
+        SELECT account_id, min(minute) - 40, 100 FROM usage WHERE account_id = :acme""",
+        """INSERT INTO hooktide.usage SELECT account_id, min(minute) - 40, 100
+        FROM hooktide.usage WHERE account_id = :acme GROUP BY account_id""",
+    ),
+    *(
+        (
+            "usage",
+            f"{change} WHERE account_id = :acme".replace("TABLE", "usage"),
+            f"{change} WHERE account_id = :acme".replace("TABLE", "hooktide.usage"),
+        )
+        for change in ("UPDATE TABLE SET deliveries = deliveries + 3", "DELETE FROM TABLE")
+    ),
+    (
+        "secrets",
+        "DELETE FROM secrets WHERE endpoint_id = :good",
+        "DELETE FROM hooktide.secrets WHERE endpoint_id = :good",
+    ),
+    (
+        "secrets",
+        "UPDATE secrets SET retires_at = 1 WHERE endpoint_id = :good",
+        "UPDATE hooktide.secrets SET retires_at = 1 WHERE endpoint_id = :good",
     ),
     (
         "idempotency",
@@ -203,5 +259,10 @@ BREAKAGES: list[tuple[str, str, str]] = [
         "ownership",
         "UPDATE endpoints SET account_id = :umbrella WHERE id = :gone",
         "UPDATE hooktide.endpoints SET account_id = :umbrella WHERE id = :gone",
+    ),
+    (
+        "known_keys",
+        "UPDATE audit_log SET target = 'key_0000000000000001'",
+        "UPDATE hooktide.audit_log SET target = 'key_0000000000000001'",
     ),
 ]

@@ -36,6 +36,25 @@ addEventListener("securitypolicyviolation", (event) =>
   tell(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
 """
 
+_CLIPPED = """() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (!text.data.trim() || text.parentElement.closest(".unseen, .skip")) continue;
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const { right, width } = range.getBoundingClientRect();
+    for (let box = text.parentElement; width && box; box = box.parentElement) {
+      const style = getComputedStyle(box);
+      if (!["hidden", "clip"].includes(style.overflowX)) continue;
+      if (style.textOverflow === "ellipsis") break;
+      if (right > box.getBoundingClientRect().right + 1) found.push(text.data.trim());
+    }
+  }
+  return found;
+}"""
+
 
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
@@ -77,6 +96,11 @@ class Visit:
             if rule["impact"] in {"serious", "critical"}
             for node in rule["nodes"]
         ]
+
+    async def clipped(self) -> list[str]:
+        """Return the texts that a box hides the end of, without an ellipsis to say so."""
+        found: list[str] = await self.page.evaluate(_CLIPPED)
+        return found
 
     async def is_too_wide(self) -> bool:
         """Whether the page has to be scrolled sideways."""

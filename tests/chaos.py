@@ -84,6 +84,7 @@ class Proxy:
         self._connections: dict[_Connection, asyncio.Task[None]] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._deaf: set[_Connection] = set()
         self._guard = socket.socket()
         self._server: asyncio.Server | None = None
 
@@ -118,6 +119,22 @@ class Proxy:
     def black_hole(self) -> None:
         """Take connections, but pass nothing on any more: in neither direction."""
         self._flowing.clear()
+
+    def lead_to(self, target: str) -> None:
+        """Have new connections go to the server at this URL."""
+        self._target = urlsplit(target)
+
+    def deafen(self) -> None:
+        """Pass on everything but notifications to the clients that are connected now."""
+        self._deaf = set(self._connections)
+
+    def is_deaf(self, connection: "_Connection") -> bool:
+        """Whether no notification is passed on to this client."""
+        return connection in self._deaf
+
+    def count_of(self, rule: Rule) -> int:
+        """Count the messages so far that ``rule`` is true of."""
+        return sum(map(rule, self.messages))
 
     async def resume(self) -> None:
         """Take connections and pass on again; what was held back goes first."""
@@ -255,6 +272,8 @@ class _Connection:
             ready = frame[:1] == b"Z"
             last = self._unanswered is not None and self._awaited == 1
             self._awaited -= ready
+            if frame[:1] == b"A" and self._proxy.is_deaf(self):
+                continue
             if not last:
                 self._client.write(frame)
                 await self._client.drain()

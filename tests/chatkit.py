@@ -21,8 +21,6 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-# -- Slack -----------------------------------------------------------------------------------------
-
 SLACK_LINK = re.compile(r"<(https?://[^<>|\s]+)\|([^<>|]+)>")
 ENTITY = re.compile(r"&(?:amp|lt|gt);")
 
@@ -70,8 +68,6 @@ def _is_mrkdwn(text: str) -> bool:
     bare = SLACK_LINK.sub("", text)
     return not set("<>") & set(bare) and "&" not in ENTITY.sub("", bare)
 
-
-# -- Discord ---------------------------------------------------------------------------------------
 
 EMBED = {"title", "description", "url", "fields", "footer", "timestamp"}
 
@@ -122,9 +118,6 @@ def unescaped(text: str) -> str:
     return "".join(sorted(set(bare) & set("*_~`|>#[]()<@\\")))
 
 
-# -- Teams -----------------------------------------------------------------------------------------
-
-
 def teams(body: bytes) -> str:
     """Return the error that a workflow would end with, or nothing."""
     if len(body) > 28 * 1024:
@@ -165,9 +158,6 @@ def _is_open(action: dict[str, Any]) -> bool:
         case {"type": "Action.OpenUrl", "title": str(title), "url": str(url), **rest}:
             return bool(title) and url.startswith(("http://", "https://")) and not rest
     return False
-
-
-# -- a server --------------------------------------------------------------------------------------
 
 
 @dataclass

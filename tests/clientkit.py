@@ -19,7 +19,7 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HOOKTIDE_URL": self.url, "HOOKTIDE_KEY": self.key}
+        return {"HOOKTIDE_SERVER": self.url, "HOOKTIDE_KEY": self.key}
 
 
 async def furnish(server: Server) -> Place:

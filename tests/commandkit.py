@@ -94,6 +94,11 @@ class Running:
         async with asyncio.timeout(WITHIN):
             return await self._process.wait()
 
+    async def ended(self) -> int | None:
+        """Return its exit code once it has ended by itself."""
+        async with asyncio.timeout(WITHIN):
+            return await self._process.wait()
+
     async def kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
+from apikit import Api
 from docskit import hostile_file
 from webkit import Answer, Client, Site
 
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.people import People
-from hooktide.demo.api import Api
 from hooktide.dialects import read_shipped
+from hooktide.domain.audit_log import SERVER
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
-from hooktide.web.dashboard.answer import csrf_of
-from hooktide.web.dashboard.page import Page
+from hooktide.web.pages.dashboard.session import csrf_of
+from hooktide.web.pages.framework.page import Page
 
 QUICK = """
 [retry]
@@ -86,8 +87,6 @@ async def _endpoint(
     return str((await api.post("/v1/endpoints", given))["id"])
 
 
-# -- what strangers may write ----------------------------------------------------------------------
-
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{7*7}}${7*7}'
 """Goes into every field that takes it; where names are checked, the API refuses it."""
 TURNED = "\u202e"
@@ -131,9 +130,6 @@ async def make_hostile(api: Api) -> dict[str, str]:
         "/changes": EVIL,
         f"/publish?account={account}&type=a.b": title,
     }
-
-
-# -- without a browser -----------------------------------------------------------------------------
 
 
 Fields: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -193,7 +189,7 @@ async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
     """Log in somebody new, with this role, for one project or for all."""
     people = people_of(site)
     name = f"{role.value} of {project or 'all'}"
-    person = await people.add(Scope(), name, role, project)
+    person = await people.add(SERVER, Scope(), name, role, project)
     token, _ = await people.begin(person)
     return Seat(Client(site.app, ""), token)
 
@@ -214,9 +210,12 @@ async def make_things(site: Site) -> dict[str, str]:
     begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
     key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
     made = (await site.operator.post("/v1/keys", key)).ok(201)
-    added = await people_of(site).add(Scope(), "zoë", Role.VIEWER, "invoice-maker")
+    added = await people_of(site).add(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
+    gone = await site.account(reference="gone")
+    (await site.operator.delete("/v1/accounts/gone?erase=true")).ok(202)
     return {
         "acc": account["id"],
+        "erased": gone["id"],
         "ep": endpoint["id"],
         "evt": event["id"],
         "dlv": delivery["id"],
@@ -229,6 +228,7 @@ async def make_things(site: Site) -> dict[str, str]:
 _AREAS = {
     "/accounts/": "acc",
     "/endpoints/": "ep",
+    "/erasures/": "erased",
     "/events/": "evt",
     "/deliveries/": "dlv",
     "/keys/": "key",
@@ -239,7 +239,7 @@ _AREAS = {
 
 def path_of(page: Page, ids: dict[str, str]) -> str:
     """Return the path of a page that is about one of the things."""
-    path = page.path.replace("{name}", "invoice-maker")
+    path = f"/dashboard{page.path}".replace("{name}", "invoice-maker")
     for area, prefix in _AREAS.items():
         path = path.replace(f"{area}{{id}}", f"{area}{ids[prefix]}")
     return path

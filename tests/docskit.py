@@ -5,7 +5,7 @@ from typing import Any
 
 from hooktide.domain.dialect import Dialect
 from hooktide.domain.project import EventType, Project, parse_project
-from hooktide.web.docs.subject import Served, Subject, make_subject
+from hooktide.web.pages.guide.subject import Served, Subject, make_subject
 
 SERVED = Served(public_url="https://hooks.example.com", allow_http=False, only_port_443=False)
 

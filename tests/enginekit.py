@@ -1,15 +1,21 @@
 """The engine on a real store, a clock that moves when told to, and receivers that are a script."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from storekit import NOON, Given
 
-from hooktide.domain.address import Target
+from hooktide.domain.address import Target, UrlPolicy
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.verdict import Outcome
+from hooktide.engine.deliver import Deliverer
+from hooktide.engine.destinations import Destination, Destinations
+from hooktide.engine.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.store.base import Done
+from hooktide.store.directory import Directory
 
 OK = Outcome(status=200, duration=5000)
 
@@ -23,6 +29,7 @@ class Receivers:
 
     script: list[Outcome] = field(default_factory=lambda: [OK])
     sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    accounts: list[int] = field(default_factory=list)
     hanging: set[str] = field(default_factory=set)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     out: int = 0
@@ -30,8 +37,11 @@ class Receivers:
     now_out: dict[str, int] = field(default_factory=dict)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def post(self, target: Target, head: bytes, body: bytes, timeout: float) -> Outcome:
+    async def post(
+        self, target: Target, head: bytes, body: bytes, timeout: float, account: int = 0
+    ) -> Outcome:
         self.sent.append((target.url, head, body))
+        self.accounts.append(account)
         self.now_out[target.url] = self.now_out.get(target.url, 0) + 1
         self.most_out[target.url] = max(self.most_out.get(target.url, 0), self.now_out[target.url])
         async with self.arrived:
@@ -88,3 +98,46 @@ class Engine:
         """Return the states of all deliveries, oldest first."""
         page = await self.given.store.list_deliveries(Scope(), None, 100)
         return [delivery.state.value for delivery in reversed(page.items)]
+
+
+@asynccontextmanager
+async def running(
+    given: Given,
+    limits: Limits,
+    receivers: Receivers | None = None,
+    clock: Clock | None = None,
+    told: Callable[[Done], None] | None = None,
+) -> AsyncIterator[Engine]:
+    """Run an engine on an open store, which is closed afterwards.
+
+    ``told``: hears of each attempt after ``Engine.dones`` did.
+    """
+    store = given.store
+    receivers, clock = receivers or Receivers(), clock or Clock()
+    dones: list[Done] = []
+    directory = Directory(store)
+    destinations = Destinations(directory, UrlPolicy())
+
+    def hear(done: Done, _: Destination) -> None:
+        dones.append(done)
+        if told is not None:
+            told(done)
+
+    deliverer = Deliverer(
+        store=store,
+        sender=receivers,
+        destinations=destinations,
+        clock=clock,
+        rand=lambda: 0.5,
+        on_attempt=hear,
+        wall=clock,
+    )
+    worker = Worker(store, deliverer, clock, limits)
+    store.listen(worker)
+    for remembers in (directory, destinations, worker):
+        store.watch(remembers.changed)
+    await worker.start()
+    yield Engine(given, receivers, clock, worker, dones)
+    receivers.hold.set()
+    await worker.stop(5)
+    await store.close()

@@ -6,17 +6,19 @@ from typing import Any
 
 from storekit import LEASE, NOON
 
+from hooktide.domain.audit_log import Actor, AuditEntry, Source
 from hooktide.domain.backoff import Retry
 from hooktide.domain.model import (
     DAY,
     HOUR,
     MINUTE,
     SECOND,
+    ApiKey,
     Attempt,
-    Change,
     Claim,
     DeliveryState,
     Endpoint,
+    KeyScope,
     Micros,
     Origin,
     ReplayWhat,
@@ -25,9 +27,11 @@ from hooktide.domain.model import (
     Secret,
 )
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.domain.project import Plan, Project
+from hooktide.domain.project import EventType, Plan, Project
+from hooktide.domain.rest import rest_request
 from hooktide.domain.verdict import Outcome, judge
-from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount, Store
+from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount
+from hooktide.store.contract import Store
 
 DELAY = 10 * SECOND
 BEGAN: Micros = NOON + 70 * MINUTE
@@ -36,6 +40,9 @@ ENDED: Micros = BEGAN + 30 * MINUTE
 PROJECT = Project(
     name="lived",
     title="Lived",
+    event_types=tuple(
+        EventType(name=name) for name in ("invoice.paid", "invoice.sent", "contact.created")
+    ),
     plans=(
         Plan(name="small", endpoints=3, deliveries_per_hour=3, retries=1),
         Plan(name="large", endpoints=5, deliveries_per_hour=60, retries=1),
@@ -129,7 +136,7 @@ def made(claim: Claim, now: Micros, status: int) -> Done:
         response_body=b"ok",
         response_truncated=False,
     )
-    return Done(claim, attempt, verdict)
+    return Done(claim, attempt, verdict, rest_request(outcome))
 
 
 async def live(store: Store) -> Life:
@@ -205,16 +212,30 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
     ann = await life.store.add_person("ann", Role.OWNER, None, now)
     await life.store.add_session(b"s" * 32, ann.id, None, now, now + DAY)
     await life.store.add_login_link(ann.id, b"l" * 32, now + DAY)
-    change = Change(
+    entry = AuditEntry(
         id=0,
         project_id=life.project_id,
         account_id=None,
-        who="ann",
-        what="project.put",
-        subject="lived",
+        actor="ann",
+        source="api",
+        address="192.0.2.7",
+        action="project.put",
+        target="lived",
         detail="",
+        before={"name": "a"},
+        after={"name": "b"},
     )
-    await life.store.add_change(change, now)
+    await life.store.add_audit_entry(entry, now)
+    key = ApiKey(
+        id=0,
+        scope=KeyScope.OPERATOR,
+        project_id=None,
+        account_id=None,
+        name="lived",
+        last4="abcd",
+        created_at=now,
+    )
+    await life.store.add_key(key, b"k" * 32, Actor(name="ann", source=Source.API).does("key.add"))
     hour = EndpointHour(
         endpoint_id=good.id,
         project_id=life.project_id,
@@ -229,6 +250,7 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
 
 
 async def _fails_once(life: Life, now: Micros) -> None:
+    """At last the receiver asks for rest."""
     await life.publish(now, "invoice.sent")
     await life.work(now, flaky=500)
-    await life.work(now + 2 * DELAY, flaky=500)
+    await life.work(now + 2 * DELAY, flaky=429)

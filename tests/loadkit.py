@@ -13,9 +13,9 @@ from typing import Any
 
 import asyncpg
 from accounting import Ledger, Producer
+from apikit import Api
 from serverkit import KEY, Server, receiving, set_up, until_none_is
 
-from hooktide.demo.api import Api
 from hooktide.store.base import LEASE
 
 WELL = ("/ok", "/flaky", "/slow")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from apikit import ApiError
 from serverkit import KEY, Server
 from sqlalchemy import Engine, Integer, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from hooktide.demo.api import ApiError
-from hooktide.outbox.relay import Answer
+from hooktide.outbox.relay import Answer, NotYet
 from hooktide.sqlalchemy import outbox
 
 HERE = Path(__file__).parent
@@ -72,7 +72,7 @@ class Hooktide:
 
     payloads: dict[str, Any] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
-    refuse: dict[Any, str] = field(default_factory=dict)
+    refuse: dict[Any, str | NotYet] = field(default_factory=dict)
 
     async def send(self, bodies: Sequence[bytes]) -> list[Answer]:
         self.asked.append(len(bodies))
@@ -112,7 +112,7 @@ async def start_relay(url: str, server: Server, *options: str) -> Process:
     """Start ``hooktide relay``."""
     command = ["-m", "hooktide", "relay", "--from", url, "--poll", "0.02"]
     return await asyncio.create_subprocess_exec(
-        sys.executable, *command, "--to", f"http://127.0.0.1:{server.port}", *options,
+        sys.executable, *command, "--server", f"http://127.0.0.1:{server.port}", *options,
         stdout=PIPE, stderr=STDOUT, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": KEY},
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ports import free_port
-from postgreskit import Cluster, as_owner, for_the_session, give_to_owner, shared, temporary_folder
+from postgreskit import Cluster, Shared, as_owner, give_to_owner, shared, temporary_folder
 
 READY_WITHIN = 30.0
 SERVER_CONNECTIONS = 4
@@ -31,10 +31,15 @@ class Bouncer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process and its cluster's are there."""
+        process = self._process
+        return process is not None and process.poll() is None and self._cluster.runs
+
     def url(self, database: str) -> str:
         """Say where a database of the cluster is, through the pooler."""
-        assert self._process is not None
-        assert self._process.poll() is None, self._said()
+        assert self.runs, self._said()
         return f"postgresql://hooktide@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
@@ -101,7 +106,5 @@ def program() -> str:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
 
 
-@functools.cache
-def shared_bouncer() -> Bouncer:
-    """Return the session's, in front of the session's cluster."""
-    return for_the_session(bouncer(shared()))
+shared_bouncer = Shared(lambda: bouncer(shared()))
+"""Returns the session's, in front of the session's cluster."""

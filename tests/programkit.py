@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooktide.web.docs.programs import Language
+from hooktide.web.pages.guide.programs import Language
 
 HARNESSES = Path(__file__).parent / "programs"
-WITHIN = 180
+WITHIN = 400
 """Seconds for a language's run on a slow and busy machine."""
 
 

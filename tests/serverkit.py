@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 from accounting import PROJECT, Ledger, Receiver
+from apikit import Api, ApiError
 from ports import free_port
-
-from hooktide.demo.api import Api, ApiError
 
 KEY = "htk_" + "k" * 43
 READY_WITHIN = 60
@@ -212,7 +211,7 @@ def event(account: str, payload: Any = None, **more: Any) -> dict[str, Any]:
     return {"account": account, "type": "thing.happened", "payload": payload or {}, **more}
 
 
-async def until_none_is(api: Api, state: str, within: float = 20) -> None:
+async def until_none_is(api: Api, state: str, within: float = 60) -> None:
     """Return when no delivery is in this state."""
     async with asyncio.timeout(within):
         while (await api.get(f"/v1/deliveries?state={state}&limit=1"))["items"]:
@@ -228,7 +227,7 @@ def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> byt
     ).encode() + body
 
 
-async def raw(port: int, data: bytes, within: float = 15, host: str = "127.0.0.1") -> bytes:
+async def raw(port: int, data: bytes, within: float = 30, host: str = "127.0.0.1") -> bytes:
     """Send bytes, and return all that comes until the server closes."""
     reader, writer = await asyncio.open_connection(host, port, limit=2**20)
     try:

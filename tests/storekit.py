@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
 import asyncpg
 
 from hooktide.dialects import load
@@ -23,8 +24,11 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
+from hooktide.domain.project import EventType
+from hooktide.domain.rest import RestRequest
 from hooktide.domain.verdict import Verdict
-from hooktide.store.base import Accepted, Done, NewEvent, Room, Store
+from hooktide.store.base import Accepted, Done, NewEvent, Room
+from hooktide.store.contract import Store
 from hooktide.store.postgres import open_postgres
 from hooktide.store.sqlite import open_sqlite
 from hooktide.vault import Vault
@@ -34,6 +38,10 @@ T = TypeVar("T")
 NOON: Micros = 1_767_268_800 * SECOND
 LEASE = MINUTE
 KEY = b"k" * 32
+TERMINATE_SESSIONS = """SELECT count(pg_terminate_backend(pid)) FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 2
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+"""Ends the connections that listen, with the locks that say that their processes are there."""
 
 
 async def until(true: Callable[[], object], within: float = 30) -> None:
@@ -99,6 +107,29 @@ class Place:
             return open_sqlite(self.url, Vault(key), NOON)
         return await open_postgres(self.url, Vault(key), NOON, direct=self.direct, **more)
 
+    async def refuse(self, table: str, where: str) -> None:
+        """Have the database refuse to write those rows of a table for which ``where`` holds.
+
+        No server has it open, if it is a file. ``where`` is about the row ``NEW``.
+        """
+        if self.is_file:
+            db = apsw.Connection(self.url)
+            for what in ("INSERT", "UPDATE"):
+                db.execute(
+                    f"CREATE TRIGGER refuse_{what} BEFORE {what} ON {table} WHEN {where} "
+                    "BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+                )
+            db.close()
+            return
+        connection = await asyncpg.connect(self.direct or self.url)
+        await connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE 'refused by a test'; END $$;"
+            f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON hooktide.{table} FOR EACH ROW "
+            f"WHEN ({where}) EXECUTE FUNCTION refuse()"
+        )
+        await connection.close()
+
     async def raw(self) -> bytes:
         """Return everything that is stored, as text or as it lies on the disk."""
         if self.is_file:
@@ -152,6 +183,14 @@ class Given:
         await self.close()
         await self.open(key)
 
+    async def refuse(self, table: str, where: str) -> None:
+        """Have the database refuse to write some rows (see ``Place.refuse``), now and later."""
+        if self.place.is_file:
+            await self.close()
+        await self.place.refuse(table, where)
+        if self.place.is_file:
+            await self.open()
+
     async def raw(self) -> bytes:
         """Close the store, and return everything that is stored."""
         await self.close()
@@ -160,8 +199,15 @@ class Given:
     async def set_plan(self, disable_after: int = 3, **plan: Any) -> None:
         project = load("standard-webhooks")
         known = dataclasses.replace(project.plans[0], name="test", **plan)
+        types = {kind.name: kind for kind in project.event_types}
+        for name in ("invoice.paid", "invoice.sent"):
+            types.setdefault(name, EventType(name=name))
         project = dataclasses.replace(
-            project, plans=(known,), default_plan="test", disable_after=disable_after
+            project,
+            event_types=tuple(types.values()),
+            plans=(known,),
+            default_plan="test",
+            disable_after=disable_after,
         )
         self.project_id = (await self.store.put_project(project, NOON)).id
 
@@ -212,9 +258,25 @@ class Given:
         return list(await self.store.claim_due([self.endpoint.id], now, LEASE, each))
 
     async def record(
-        self, claim: Claim, verdict: Verdict, status: int | None = 200, at: Micros = NOON
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        status: int | None = 200,
+        at: Micros = NOON,
+        rest: RestRequest | None = None,
+        head: bytes = b"HTTP/1.1 200 OK\r\n\r\n",
     ) -> None:
-        made = Attempt(
+        self.store.record(Done(claim, self.attempt(claim, status, at, head), verdict, rest))
+        await self.store.recorded()
+
+    def attempt(
+        self,
+        claim: Claim,
+        status: int | None = 200,
+        at: Micros = NOON,
+        head: bytes = b"HTTP/1.1 200 OK\r\n\r\n",
+    ) -> Attempt:
+        return Attempt(
             delivery_id=claim.delivery_id,
             number=claim.attempt,
             started_at=at,
@@ -223,12 +285,10 @@ class Given:
             error="" if status else "timeout",
             detail="",
             request_head=b"POST / HTTP/1.1\r\n\r\n",
-            response_head=b"HTTP/1.1 200 OK\r\n\r\n",
+            response_head=head,
             response_body=b"ok",
             response_truncated=False,
         )
-        self.store.record(Done(claim, made, verdict))
-        await self.store.recorded()
 
     async def state(self, claim: Claim) -> str:
         return (await self.store.get_delivery(Scope(), claim.delivery_id)).state.value

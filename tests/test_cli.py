@@ -1,6 +1,8 @@
 """The command line: what it does, and what it says when it cannot."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,13 @@ import pytest
 from postgreskit import database
 from serverkit import KEY, Server
 
+from hooktide.cli.output import print_rows
+from hooktide.cli.projects import apply
 from hooktide.dialects import shipped
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import Scope
+from hooktide.store.sqlite import open_sqlite
+from hooktide.vault import load_vault
 
 
 def hooktide(
@@ -48,6 +56,71 @@ def test_apply_works_on_the_database_of_a_server_that_is_not_running(tmp_path: P
     assert again.stdout == "defacto: nothing to change\n"
 
 
+async def test_apply_takes_no_plan_away_that_an_account_is_on(tmp_path: Path) -> None:
+    assert (
+        "project added"
+        in hooktide("apply", "mine.toml", "--database", "x.db", cwd=_mine(tmp_path)).stdout
+    )
+    store = open_sqlite(str(tmp_path / "x.db"), load_vault(tmp_path / "x.db.key"), 0)
+    row = await store.get_project(Scope(), "mine")
+    await store.add_account(row.id, "acme", "", "small", 0)
+    await store.close()
+    done = hooktide("apply", "mine.toml", "--database", "x.db", cwd=_mine(tmp_path, plan="large"))
+    assert done.returncode == 2
+    assert "account 'acme' is on the plan 'small'; move it to another plan first" in done.stderr
+
+
+async def test_apply_removes_types_that_endpoints_want_only_when_it_is_confirmed(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path, tmp_path / "server.log")
+    await server.start()
+    env = {"HOOKTIDE_SERVER": f"http://127.0.0.1:{server.port}", "HOOKTIDE_OPERATOR_KEY": KEY}
+    _mine(tmp_path)
+    without = (tmp_path / "mine.toml").read_text()
+    try:
+        (tmp_path / "mine.toml").write_text(without + '[event_types."a.b"]\n')
+        hooktide("apply", "mine.toml", cwd=tmp_path, env=env)
+        await server.api.post("/v1/accounts", {"project": "mine", "reference": "acme"})
+        hook = {"account": "acme", "url": "http://127.0.0.1:65000/", "event_types": ["a.b"]}
+        await server.api.post("/v1/endpoints", hook)
+        (tmp_path / "mine.toml").write_text(without)
+        refused = hooktide("apply", "mine.toml", cwd=tmp_path, env=env)
+        both = ("--dry-run", "--remove-event-types")
+        would = hooktide("apply", "mine.toml", *both, cwd=tmp_path, env=env)
+        done = hooktide("apply", "mine.toml", "--remove-event-types", cwd=tmp_path, env=env)
+    finally:
+        await server.kill()
+    assert refused.returncode == 2
+    assert "would be removed: a.b (1 endpoint)." in refused.stderr
+    assert "--remove-event-types" in refused.stderr
+    assert would.stdout == done.stdout == "mine: event type a.b removed\n"
+
+
+def test_a_dry_run_on_a_database_changes_nothing(tmp_path: Path) -> None:
+    args = ("apply", "defacto", "--database", "x.db")
+    would = hooktide(*args, "--dry-run", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    done = hooktide(*args, cwd=tmp_path)
+    assert would.stdout == done.stdout
+    assert would.stdout.startswith("defacto: project added\n")
+
+
+def test_a_dry_run_brings_no_schema_up_to_date(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(ConfigError, match="run hooktide migrate first"):
+        apply("defacto", database=str(tmp_path / "x.db"), dry_run=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def _mine(folder: Path, plan: str = "small") -> Path:
+    text = f'name = "mine"\ntitle = "Mine"\n\n[plans.{plan}]\nretries = 1\n'
+    (folder / "mine.toml").write_text(text)
+    return folder
+
+
 def test_a_wrong_file_is_told_by_line_key_and_reason_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n\n[dialekt]\n')
     done = hooktide("apply", "mine.toml", "--database", "x.db", cwd=tmp_path)
@@ -72,9 +145,17 @@ def test_a_server_that_is_not_running_is_told_as_such(tmp_path: Path) -> None:
     assert "is the server running?" in done.stderr
 
 
+def test_text_that_is_not_utf8_is_refused_by_its_place(tmp_path: Path) -> None:
+    for words in (("send", "a.b", "--account", "\udcff", "--key", "htk_x"), ("apply", "\udcff")):
+        done = hooktide(*words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "\\\\xff' is not UTF-8" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_the_shipped_providers_are_listed(tmp_path: Path) -> None:
     listed = hooktide("providers", cwd=tmp_path).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == list(shipped())
+    assert [line.split()[0] for line in listed.splitlines()] == [*shipped(), "hooktide"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +165,7 @@ def test_the_shipped_providers_are_listed(tmp_path: Path) -> None:
         ("--listen", "127.0.0.1:99999", "127.0.0.1:8080"),
         ("--allow-network", "10.0.0.1/8", "10.0.0.0/8"),
         ("--deny-network", "everything", "10.0.0.0/8"),
+        ("--trusted-proxy", "10.0.0.1/8", "--trusted-proxy"),
         ("--slots", "0", "at least one"),
         ("--database", "postgresql://localhost/x", "--key-file"),
         ("--database", "mysql://localhost/x", "postgresql://"),
@@ -149,3 +231,40 @@ def test_a_server_that_is_named_is_asked_whatever_database_the_environment_names
     done = hooktide(*args, cwd=tmp_path, env={"HOOKTIDE_DATABASE": "x.db"})
     assert "is the server running?" in done.stderr
     assert not (tmp_path / "x.db").exists()
+
+
+def test_a_table_has_its_numbers_at_the_right_and_nothing_behind_its_last_column(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("invoice-maker", "1,200", "2026-11-01"), ("defacto", "7", "-")]
+    print_rows(("project", "events", "oldest event"), rows, numbers={"events"})
+    assert capsys.readouterr().out == (
+        "project        events  oldest event\n"
+        "invoice-maker   1,200  2026-11-01\n"
+        "defacto             7  -\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("apply", "defacto"), ("sizes",)], ids=["apply", "sizes"])
+def test_a_database_that_is_named_is_used_whatever_server_the_environment_names(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "x.db").touch()
+    env = {"HOOKTIDE_SERVER": "http://127.0.0.1:9", "HOOKTIDE_OPERATOR_KEY": KEY}
+    done = hooktide(*words, "--database", "x.db", cwd=tmp_path, env=env)
+    assert "is the server running?" not in done.stderr
+    if words[0] == "apply":
+        assert (done.returncode, done.stdout[:8]) == (0, "defacto:")
+    else:
+        assert "hooktide migrate" in done.stderr, "the empty file is what was looked at"
+
+
+def test_a_command_that_asks_a_server_loads_none() -> None:
+    code = (
+        "import sys; from hooktide.cli import app; app['send']; "
+        "print({'hooktide.client', 'hooktide.app', 'hooktide.store', 'apsw'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "{'hooktide.client'}\n", done.stderr

@@ -1,4 +1,4 @@
-"""The clock that deliveries are scheduled by follows the wall clock slowly, and never leaps."""
+"""Instants follow the wall clock at once; the clock that leases go by follows it slowly."""
 
 import itertools
 import time
@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktide.clock import FOLLOW, FarClock, SteadyClock, monotonic, wall_clock
+from hooktide.clock import (
+    FOLLOW,
+    MIN_STEP,
+    RemoteClock,
+    SteadyClock,
+    StepDetector,
+    StoreClock,
+    monotonic,
+    wall_clock,
+)
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
 
 NOON: Micros = 1_767_268_800 * SECOND
@@ -34,8 +43,14 @@ class Machine:
     def steady(self) -> SteadyClock:
         return SteadyClock(self.read_wall, self.read_monotonic)
 
-    def far(self, said: Micros, asked: Micros) -> FarClock:
-        return FarClock(said, asked, self.read_monotonic)
+    def store_clock(self) -> StoreClock:
+        return StoreClock(self.read_wall, self.read_monotonic)
+
+    def steps(self) -> StepDetector:
+        return StepDetector(self.read_wall, self.read_monotonic)
+
+    def far(self, said: Micros, asked: Micros) -> RemoteClock:
+        return RemoteClock(said, asked, self.read_monotonic)
 
 
 @pytest.fixture
@@ -133,6 +148,64 @@ def test_a_steady_clock_on_another_machines_does_not_leap_with_it(machine: Machi
     far.heard(NOON + DAY, machine.since_boot)
     machine.live(10 * SECOND)
     assert clock() == NOON + 11 * SECOND
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+def test_a_stores_clock_follows_the_wall_clock_at_once_and_its_leases_do_not(
+    machine: Machine, leap: Micros
+) -> None:
+    clock = machine.store_clock()
+    machine.live(MINUTE)
+    assert clock.lease_shift() == 0
+    machine.wall += leap
+    assert clock() == NOON + MINUTE + leap
+    assert clock() + clock.lease_shift() == NOON + MINUTE
+    machine.live(10 * SECOND)
+    assert abs(clock() + clock.lease_shift() - (NOON + MINUTE + 10 * SECOND)) <= SECOND
+
+
+def test_leases_are_measured_by_the_wall_clock_again_once_that_is_followed(
+    machine: Machine,
+) -> None:
+    clock = machine.store_clock()
+    machine.wall += MINUTE
+    assert clock.lease_shift() == -MINUTE
+    machine.live(FOLLOW * MINUTE)
+    assert clock.lease_shift() == 0
+
+
+@pytest.mark.parametrize(("leap", "shift"), [(MIN_STEP - 1, 0), (MIN_STEP, -MIN_STEP)])
+def test_less_than_a_second_is_no_step_for_leases(
+    machine: Machine, leap: Micros, shift: Micros
+) -> None:
+    clock = machine.store_clock()
+    machine.wall += leap
+    assert clock.lease_shift() == shift
+
+
+def test_a_process_that_starts_after_a_step_measures_leases_as_the_others_do(
+    machine: Machine,
+) -> None:
+    old = machine.store_clock()
+    machine.wall += DAY
+    new = machine.store_clock()
+    assert new.lease_shift() == 0
+    new.measure_leases(old.lease_shift())
+    assert new.lease_shift() == old.lease_shift() == -DAY
+    machine.live(HOUR)
+    assert new.lease_shift() == old.lease_shift() == -DAY + HOUR // FOLLOW
+
+
+def test_a_step_is_noticed_once_with_how_far_it_was(machine: Machine) -> None:
+    steps = machine.steps()
+    machine.live(DAY)
+    assert steps.step() == 0
+    machine.wall -= DAY
+    machine.live(SECOND)
+    assert steps.step() == -DAY
+    assert steps.step() == 0
+    machine.wall += MIN_STEP
+    assert steps.step() == MIN_STEP
 
 
 def test_both_clocks_are_in_microseconds() -> None:

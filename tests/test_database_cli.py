@@ -13,7 +13,7 @@ from releases import Release
 from serverkit import KEY, event, serving, set_up
 from storekit import Place
 
-from hooktide.store.audit import CHECKS, NOT_CHECKED
+from hooktide.store.invariants import CHECKS, NOT_CHECKED
 
 HOOKTIDE = Release()
 
@@ -52,6 +52,14 @@ async def test_an_audit_says_a_line_for_each_invariant_and_ends_well(lived: Plac
         str(number) for number, *_ in [(c.invariant,) for c in CHECKS] + list(NOT_CHECKED)
     ]
     assert all(line.endswith("  ok") for line in lines[: len(CHECKS)])
+
+
+async def test_an_audit_that_looked_at_nothing_does_not_say_that_all_is_well(place: Place) -> None:
+    store = await place.open()
+    await store.close()
+    done, told = await HOOKTIDE.run("audit", "--database", place.url)
+    assert done == 0, told
+    assert all("  not checked: " in line for line in told.splitlines()[: len(CHECKS)])
 
 
 async def test_an_audit_names_what_is_broken_and_ends_with_1(lived: Place) -> None:

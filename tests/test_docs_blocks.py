@@ -30,9 +30,11 @@ from hooktide.domain.project import parse_project
 
 ELSEWHERE = {
     ("docs/command-line.md", ""): "commands/test_doc.py",
+    ("docs/command-line.md", "http"): "commands/test_doc.py",
     ("docs/outbox.md", "sql"): "outbox/test_outbox_doc.py",
     ("docs/watching.md", "promql"): "deploy/test_watching.py",
     ("docs/watching.md", "yaml"): "deploy/test_watching.py",
+    ("docs/api.md", "yaml"): "web/test_generated_clients.py",
 }
 """Blocks that another test runs, and which."""
 
@@ -44,7 +46,7 @@ NOT_RUN = {
 
 SHOWN = {
     "docs/dashboard.md": "src/hooktide/processes/single.py",
-    "docs/operations.md": "src/hooktide/store/audit.py",
+    "docs/operations.md": "src/hooktide/store/invariants.py",
     "docs/project-file.md": "",
 }
 """Pages that show what a program says, and where it says it; or a test of its own does below."""
@@ -205,8 +207,6 @@ def test_what_a_program_is_shown_to_say_is_what_it_says(page: str) -> None:
         if words not in {"...", "1 of these is broken", ""}:
             assert "".join(words.split()) in said, words
 
-
-# -- commands that are run nowhere -----------------------------------------------------------------
 
 MADE = {"make", "pip", "python3", "python"}
 READ = {"hooktide"}

@@ -74,6 +74,8 @@ ASKED_TOO = {
             {"account": "acme", "type": "invoice.paid", "payload": {}},
             {"account": "acme", "type": "no.such", "payload": {}}]'""",
         """hook $HOOK/v1/endpoints -d '{"account": "acme", "url": "https://10.0.0.1/"}' || true""",
+        """hook -X PATCH $HOOK/v1/endpoints/$EP -d '{"url": "https://example.net/hook"}'""",
+        """hook "$HOOK/v1/changes?subject=$EP\"""",
     )
 }
 """What the answers that a page shows came of, where it shows no command for them."""
@@ -197,7 +199,7 @@ class Reader:
             env=os.environ
             | {"HOOK": self._place.url, "KEY": self._place.key}
             | {"HOOKTIDE_OPERATOR_KEY": self._place.key, "HOOKTIDE_KEY": self._place.key}
-            | {"HOOKTIDE_URL": self._place.url}
+            | {"HOOKTIDE_SERVER": self._place.url}
             | known,
             cwd=self._folder,
             capture_output=True,

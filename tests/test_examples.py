@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from apikit import Api, ApiError
 from ports import free_port
 from postgreskit import database
-
-from hooktide.demo.api import Api, ApiError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KEY = "htk_" + "e" * 43
@@ -116,9 +115,11 @@ async def test_invoicing_tells_its_customers_of_each_step_in_both_formats(tmp_pa
         await until(all_there, tmp_path / "log")
         bodies = [body for body in await received(api, defacto) if body["id"] == invoice["id"]]
         told = {body["transition_name"]: body for body in bodies}
+        # The application's API writes a Decimal as text, an event's payload as a number.
+        numbers = [{**state, "total": float(state["total"])} for state in states]
         assert [
             told[name]["entity_state"] for name in ("CREATE", "SUBMIT", "VERIFY", "PAY")
-        ] == states
+        ] == numbers
         assert told["PAY"]["event_type"] == "Invoice.PAID"
         assert told["PAY"]["entity_type"] == "invoice"
         types = sorted(body["type"] for body in await received(api, ahoy))

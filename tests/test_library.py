@@ -12,8 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import apsw
 import pytest
 from accounting import PROJECT, Ledger
+from apikit import Api
 from fastapi import FastAPI
 from outboxkit import engine_on, first_answer, kept
 from ports import free_port
@@ -26,13 +28,20 @@ from storekit import until
 from webkit import OPERATOR, Client
 
 from hooktide.app import App
-from hooktide.demo.api import Api
-from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, UnavailableError
+from hooktide.domain.errors import (
+    ConfigError,
+    InvalidError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from hooktide.domain.model import Scope as Reach
 from hooktide.library import Hooktide
 from hooktide.sqlalchemy import emit
 
 PREFIX = "/hooktide"
-PUBLIC = f"http://hooks.example.com{PREFIX}"
+ORIGIN = "http://hooks.example.com"
+PUBLIC = f"{ORIGIN}{PREFIX}"
 
 
 def hooktide_in(folder: Path, **options: Any) -> Hooktide:
@@ -76,7 +85,7 @@ async def test_an_event_published_in_process_arrives(tmp_path: Path) -> None:
     app = fastapi_with(hooktide)
     client = client_of(app)
     async with app.router.lifespan_context(app), subscribed(hooktide, client) as ledger:
-        id_ = await hooktide.publish("thing.happened", '{"total": 1.10}', account="acme")
+        id_ = await hooktide.publish("thing.happened", b'{"total": 1.10}', account="acme")
         again = [
             await hooktide.publish("thing.happened", {"n": 1}, account="acme", key="k")
             for _ in range(2)
@@ -95,8 +104,9 @@ async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
         await hooktide.add_account("acme")
         with pytest.raises(InvalidError):
             await hooktide.publish("no.such", {}, account="acme")
-        with pytest.raises(NotFoundError):
-            await hooktide.publish("thing.happened", {}, account="nobody")
+        with pytest.raises(InvalidError, match="/payload/total is nan"):
+            await hooktide.publish("thing.happened", {"total": float("nan")}, account="acme")
+        assert await hooktide.publish("thing.happened", {}, account="nobody") is None
         with pytest.raises(NotFoundError):
             await hooktide.publish("thing.happened", {}, account="acme", project="nothing")
         await hooktide.publish("thing.happened", {}, account="acme", project="accounting")
@@ -112,6 +122,92 @@ async def test_before_it_runs_and_after_that_it_says_so(tmp_path: Path) -> None:
             await hooktide.publish("thing.happened", {}, account="acme")
         async with hooktide.running():
             (await client_of(app).get(f"{PREFIX}/v1/events")).ok()
+
+
+@pytest.mark.parametrize(("at", "warned"), [("/hooks", True), (PREFIX, False), ("", False)])
+async def test_a_mount_unlike_the_public_url_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, at: str, warned: bool
+) -> None:
+    hooktide = hooktide_in(tmp_path)
+    client = client_of(Starlette(routes=[Mount(at, hooktide)]))
+    async with hooktide.running():
+        for _ in range(2):
+            (await client.get(f"{at}/v1/events")).ok()
+    found = [each.getMessage() for each in caplog.records if "mounted" in each.getMessage()]
+    assert len(found) == warned
+    assert all(f"mounted at {at}, and the path of public_url is {PREFIX}" in each for each in found)
+
+
+async def test_with_the_database_away_the_application_starts_and_hooktide_begins_by_itself(
+    tmp_path: Path,
+) -> None:
+    human = apsw.Connection(str(tmp_path / "hooktide.db"))
+    human.execute("CREATE TABLE t (x); BEGIN EXCLUSIVE")
+    hooktide = hooktide_in(tmp_path)
+    app = fastapi_with(hooktide)
+    client = client_of(app)
+    async with app.router.lifespan_context(app):
+        ready = await client.get(f"{PREFIX}/health/ready")
+        assert ready.status == 503
+        assert "another program has locked the database" in ready.json["reasons"][0]
+        assert (await client.get(f"{PREFIX}/health/live")).status == 200
+        answer = await client.get(f"{PREFIX}/v1/events")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+        with pytest.raises(UnavailableError, match=r"waits for its database: .*locked"):
+            await hooktide.publish("thing.happened", {}, account="acme")
+        human.execute("ROLLBACK; DROP TABLE t")
+        human.close()
+        async with asyncio.timeout(60):
+            while (await client.get(f"{PREFIX}/health/ready")).status != 200:
+                await asyncio.sleep(0.02)
+        async with subscribed(hooktide, client) as ledger:
+            await hooktide.publish("thing.happened", {"n": 1}, account="acme")
+            await until(lambda: len(ledger.arrived) == 1)
+    with pytest.raises(UnavailableError, match="does not run"):
+        await hooktide.publish("thing.happened", {}, account="acme")
+
+
+class Faulty(Hooktide):
+    """One whose start fails for several reasons, in turn."""
+
+    def __init__(self, *failures: Exception, **options: Any) -> None:
+        super().__init__(**options)
+        self.failures = list(failures)
+
+    async def _open(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        await super()._open()
+
+
+async def test_a_bug_at_the_start_is_logged_and_the_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hooktide.library.BEGIN_RETRY_DELAY", 0.0)
+    monkeypatch.setattr("hooktide.library.WRONG_RETRY_DELAY", 0.01)
+    hooktide = Faulty(
+        UnavailableError("away"),
+        KeyError("a bug"),
+        database=str(tmp_path / "hooktide.db"),
+        public_url="http://127.0.0.1/hooktide",
+        operator_key=OPERATOR,
+    )
+    async with asyncio.timeout(60), hooktide.running():
+        while (await client_of(hooktide).get(f"{PREFIX}/health/ready")).status != 200:
+            await asyncio.sleep(0.01)
+    [bug] = [each for each in caplog.records if each.exc_info]
+    assert bug.getMessage() == "a bug stopped the start; trying again in 0.01 s"
+
+
+async def test_an_application_ends_while_hooktide_waits_for_its_database(tmp_path: Path) -> None:
+    human = apsw.Connection(str(tmp_path / "hooktide.db"))
+    human.execute("CREATE TABLE t (x); BEGIN EXCLUSIVE")
+    hooktide = hooktide_in(tmp_path)
+    async with asyncio.timeout(60), hooktide.running():
+        assert (await client_of(hooktide).get(f"{PREFIX}/v1/events")).status == 503
+    with pytest.raises(UnavailableError, match="does not run"):
+        await hooktide.publish("thing.happened", {}, account="acme")
+    human.close()
 
 
 async def test_an_outbox_is_relayed_in_process_and_what_is_refused_is_set_aside(
@@ -137,12 +233,12 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
         client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
         made = (await client.post(f"{PREFIX}/v1/bins", {})).ok(201)
         assert made["url"].startswith(f"{PUBLIC}/bin/")
-        path = made["page_url"].removeprefix("http://hooks.example.com")
-        received = await client.call("POST", f"{path.removesuffix('/page')}", body=b'{"a": "/b"}')
+        path = made["page_url"].removeprefix(ORIGIN)
+        received = await client.call("POST", made["url"].removeprefix(ORIGIN), body=b'{"a": "/b"}')
         assert received.status == 200
         account = await hooktide.add_account("acme")
         link = await hooktide.portal_link("acme", expires_in=60)
-        portal = link.removeprefix("http://hooks.example.com")
+        portal = link.removeprefix(ORIGIN)
         new = {"account": account, "url": "http://127.0.0.1:65000/x", "event_types": ["*"]}
         (await client.post(f"{PREFIX}/v1/endpoints", new)).ok(201)
         pages = (path, portal, f"{PREFIX}/docs/accounting", f"{PREFIX}/dashboard/login")
@@ -155,7 +251,9 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
             assert all(link.startswith(f"{PREFIX}/") for link in links), links
             for link in links:
                 assert "/static/" not in link or (await client.get(link)).status == 200
-        cleared = await client.post(f"{path.removesuffix('/page')}/clear")
+        cleared = await client.call(
+            "POST", f"{path}/clear", headers={"sec-fetch-site": "same-origin"}
+        )
         assert (cleared.status, cleared.headers["location"]) == (303, path)
         served = (await client.get(f"{PREFIX}/openapi.json")).ok()["servers"]
         assert served == [{"url": PUBLIC}]
@@ -170,7 +268,20 @@ async def test_a_proxy_may_put_a_path_before_that_of_the_mount(tmp_path: Path) -
         made = (await client.post(f"{PREFIX}/v1/bins", {})).ok(201)
         page = await client.get(made["page_url"].removeprefix(outer))
         assert page.status == 200
-        assert f'data-base="/api{PREFIX}/bin/'.encode() in page.body
+        assert f'data-base="/api{PREFIX}/bins/'.encode() in page.body
+
+
+@pytest.mark.parametrize("outer", ["http://hooks.example.com", "http://hooks.example.com/api"])
+async def test_an_account_with_a_slash_is_reached_where_it_is_mounted(
+    tmp_path: Path, outer: str
+) -> None:
+    async with hooktide_in(tmp_path, public_url=outer + PREFIX).running() as hooktide:
+        client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
+        await hooktide.add_account("acme/eu")
+        found = (await client.get(f"{PREFIX}/v1/accounts/acme%2Feu")).ok()
+        assert found["reference"] == "acme/eu"
+        links = await client.post(f"{PREFIX}/v1/accounts/acme%2feu/portal-links", {})
+        assert links.ok(201)["url"].startswith(f"{outer}{PREFIX}/portal/")
 
 
 FORM = {"content-type": "application/x-www-form-urlencoded", "origin": "http://hooks.example.com"}
@@ -209,7 +320,7 @@ async def test_it_may_be_mounted_at_a_path_that_it_has_itself(
     async with hooktide.running():
         await hooktide.add_account("acme")
         link = await hooktide.portal_link("acme")
-        page = await client_of(site).get(link.removeprefix("http://hooks.example.com"))
+        page = await client_of(site).get(link.removeprefix(ORIGIN))
         assert page.status == 200
 
 
@@ -292,10 +403,40 @@ async def test_a_page_that_keeps_itself_current_holds_up_no_end(tmp_path: Path) 
     async with asyncio.timeout(60):
         made = await first_answer(lambda: api.post("/v1/bins", {}))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        path = made["url"].removeprefix(f"http://127.0.0.1:{port}")
+        path = made["page_url"].removeprefix(f"http://127.0.0.1:{port}")
         writer.write(f"GET {path}/events HTTP/1.1\r\nhost: x\r\n\r\n".encode())
         assert b"200" in await reader.readline()
         process.send_signal(signal.SIGTERM)
         told, _ = await process.communicate()
     writer.close()
     assert b"Application shutdown complete" in told
+
+
+async def test_a_start_takes_no_plan_away_that_an_account_is_on(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n[plans.small]\n')
+    mine = [str(tmp_path / "mine.toml")]
+    async with hooktide_in(tmp_path, projects=mine).running() as hooktide:
+        await hooktide.add_account("acme")
+    (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n[plans.large]\n')
+    with pytest.raises(RefusedError, match="move it to another plan first"):
+        async with hooktide_in(tmp_path, projects=mine).running():
+            pass
+
+
+async def test_a_start_removes_types_that_endpoints_want_only_when_it_is_confirmed(
+    tmp_path: Path,
+) -> None:
+    without = 'name = "mine"\ntitle = "Mine"\n'
+    (tmp_path / "mine.toml").write_text(without + '[event_types."a.b"]\n')
+    mine = [str(tmp_path / "mine.toml")]
+    async with hooktide_in(tmp_path, projects=mine).running() as hooktide:
+        await hooktide.add_account("acme")
+        hook = {"account": "acme", "url": "http://127.0.0.1:65000/", "event_types": ["a.b"]}
+        (await Client(hooktide.app).post("/v1/endpoints", hook)).ok(201)
+    (tmp_path / "mine.toml").write_text(without)
+    with pytest.raises(RefusedError, match="remove_event_types=True for hooktide"):
+        async with hooktide_in(tmp_path, projects=mine).running():
+            pass
+    confirmed = hooktide_in(tmp_path, projects=mine, remove_event_types=True)
+    async with confirmed.running() as hooktide:
+        assert (await hooktide.app.store.get_project(Reach(), "mine")).project.event_types == ()

@@ -1,6 +1,8 @@
 """What Prometheus reads: one process's numbers, or the sum of several."""
 
-from hooktide.metrics import Metrics, Numbers, add_up
+import msgspec
+
+from hooktide.metrics import CLOCK_SKEW, RETENTION_PAUSED, Metrics, Numbers, add_up
 
 
 def counted(accepted: int, seconds: float, in_flight: float) -> Metrics:
@@ -28,6 +30,22 @@ def test_several_processes_show_the_sum_of_what_each_has_counted() -> None:
     assert 'hooktide_attempts_total{verdict="delivered"} 2.0' in page.decode()
     assert 'hooktide_attempts_total{verdict="retry"} 1.0' in page.decode()
     assert 'hooktide_attempt_errors_total{error="timeout"} 1.0' in page.decode()
+
+
+def test_of_several_processes_clocks_the_one_that_is_farthest_off_is_shown() -> None:
+    given = []
+    for skew in (2.0, -90.0, 0.5):
+        metrics = Metrics()
+        metrics.watch(CLOCK_SKEW, "Skew.", lambda skew=skew: skew)  # type: ignore[misc]
+        given.append(metrics.numbers())
+    assert add_up(given).levels == {"hooktide_clock_skew_seconds": -90.0}
+
+
+def test_a_level_that_is_true_reaches_the_other_processes_and_is_not_added() -> None:
+    metrics = Metrics()
+    metrics.watch(RETENTION_PAUSED, "Paused.", lambda: True)
+    heard = msgspec.json.decode(msgspec.json.encode(metrics.numbers()), type=Numbers)
+    assert add_up([heard, heard]).levels == {"hooktide_retention_paused": 1.0}
 
 
 def test_of_a_process_that_has_ended_remains_what_it_counted_and_nothing_that_it_had() -> None:
@@ -62,3 +80,10 @@ def test_what_is_not_known_of_the_database_is_not_shown() -> None:
     metrics.pending.now = 5
     shown = lines(metrics.page(metrics.numbers()), "hooktide_deliveries")
     assert shown == ["hooktide_deliveries_pending 5.0"]
+
+
+def test_a_number_that_is_read_as_true_or_false_reaches_the_other_processes() -> None:
+    metrics = Metrics()
+    metrics.watch("paused", "Paused.", lambda: True)
+    sent = msgspec.json.encode(metrics.numbers())
+    assert msgspec.json.decode(sent, type=Numbers).levels == {"hooktide_paused": 1.0}

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import asyncpg
 import pytest
 from postgreskit import database
 from storekit import KEY, NOON, Given, Place
 
+from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import HOUR, MINUTE, Change, ReplayWhat, Role, Scope
+from hooktide.domain.model import HOUR, MINUTE, ReplayWhat, Role, Scope
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import NewReplay, ReplayCount
@@ -30,16 +32,20 @@ async def lived(given: Given) -> None:
     await given.store.add_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
     ann = await given.store.add_person("Ann", Role.OWNER, given.project_id, NOON)
     await given.store.change_person(ann.id, {"password": "scrypt$1"}, NOON)
-    change = Change(
+    entry = AuditEntry(
         id=0,
         project_id=given.project_id,
         account_id=None,
-        who="Ann",
-        what="project.put",
-        subject="test",
+        actor="Ann",
+        source="api",
+        address="192.0.2.7",
+        action="project.put",
+        target="test",
         detail="",
+        before={"name": "a"},
+        after={"name": "b"},
     )
-    await given.store.add_change(change, NOON)
+    await given.store.add_audit_entry(entry, NOON)
     hour = EndpointHour(
         endpoint_id=given.endpoint.id,
         project_id=given.project_id,
@@ -50,6 +56,7 @@ async def lived(given: Given) -> None:
     )
     minute = ProjectMinute(project_id=given.project_id, minute=NOON // MINUTE, accepted=6)
     await given.store.add_tallies([minute], [hour])
+    await given.store.redate_rests(NOON - HOUR, MINUTE)  # the clock was set back
 
 
 async def seen(given: Given) -> list[object]:
@@ -67,7 +74,7 @@ async def seen(given: Given) -> list[object]:
         [await store.list_attempts(Scope(), one.id) for one in deliveries],
         await store.list_people(),
         await store.find_person("ANN"),
-        (await store.list_changes(Scope(), None, 100)).items,
+        (await store.list_audit_log(Scope(), None, 100)).items,
         await store.chart(Scope(), NOON, NOON + MINUTE, 1),
         await store.health(Scope(), [given.endpoint.id], NOON),
     ]
@@ -87,6 +94,9 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
         assert moved["ended"] == 2
         assert moved["attempts"] == 3
         assert moved["replays"] == 1
+        connection = await asyncpg.connect(url)
+        assert await connection.fetchval("SELECT set_back_from FROM hooktide.clock_mark") >= NOON
+        await connection.close()
         there = Given(Place(url), project_id=given.project_id)
         there.account, there.endpoint = given.account, given.endpoint
         await there.open(KEY)
@@ -94,7 +104,7 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
         [again] = await there.publish(there.event(idempotency_key="k2"))
         assert again.replayed
         await there.set_plan(deliveries_per_hour=None)
-        assert await there.store.release_held(NOON, 100) == 1
+        assert await there.store.unhold(NOON, 100) == 1
         claims = await there.claim(NOON + 10**9)
         assert sorted(claim.attempt for claim in claims) == [1, 1, 1, 2]
         await there.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from postgreskit import Cluster, as_owner, cluster, database, of_wheel, temporary_folder
+from pgbouncer import bouncer, program
+from postgreskit import Cluster, Shared, as_owner, cluster, database, of_wheel, temporary_folder
 
 KEEP = "CREATE TABLE kept AS SELECT 7 AS n"
 
@@ -20,6 +21,14 @@ with cluster() as running:
     print(running.port, running.folder, flush=True)
     signal.pause()
 """
+
+
+async def answer(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT 7"))
+    finally:
+        await connection.close()
 
 
 async def kept(url: str) -> int:
@@ -56,6 +65,23 @@ async def test_a_database_is_dropped_although_someone_is_in_it() -> None:
         await connection.execute("SELECT 1")
     with pytest.raises(asyncpg.InvalidCatalogNameError):
         await asyncpg.connect(url)
+
+
+async def test_a_shared_server_that_died_is_replaced_for_the_next_test() -> None:
+    if not program():
+        pytest.skip("PgBouncer is not installed")
+    clusters = Shared(cluster)
+    poolers = Shared(lambda: bouncer(clusters()))
+    first = poolers()
+    first.end()
+    second = poolers()
+    assert second is not first
+    assert await answer(second.url("postgres")) == 7
+    clusters().stop(signal.SIGKILL)
+    third = poolers()
+    assert third is not second
+    assert await answer(third.url("postgres")) == 7
+    assert poolers() is third
 
 
 def test_a_cluster_ends_with_a_killed_process_and_its_folder_is_removed_later() -> None:

@@ -72,3 +72,37 @@ def test_a_servers_url_is_what_the_world_sees_or_else_where_it_listens(
     settings: Settings, url: str
 ) -> None:
     assert settings.url(8081) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.example", "http://127.0.0.1:8080/", "https://[::1]:8443/x/v1", "http://h/hooks"],
+)
+def test_a_public_url_has_a_host_and_perhaps_a_path(url: str) -> None:
+    check(Settings(public_url=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "https://?a=b",
+        "https://a.example?a=b",
+        "https://a.example/#x",
+        "https://u:p@a.example",
+        "https://a b",
+        "https:///hooks",
+        "https://a.example:x",
+        "https://a.example//hooks",
+        "a.example",
+        "https://a.example/v1",
+        "https://a.example/v1/hooks",
+        "https://a.example/hooks/../v1",
+        "https://a.example/./hooks",
+        "https://a.example/..",
+    ],
+)
+def test_a_public_url_that_leads_nowhere_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check(Settings(public_url=url))
+    assert refused.value.key == "--public-url"

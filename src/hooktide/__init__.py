@@ -5,11 +5,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_CLIENTS = {"AsyncClient", "Client"}
+_PLACES = {
+    "AsyncClient": "hooktide.client",
+    "Client": "hooktide.client",
+    "RawJSON": "hooktide.domain.json_encoding",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a client when it is asked for: a server needs none, and a client no server."""
-    if name in _CLIENTS:
-        return getattr(importlib.import_module("hooktide.client"), name)
+    """Import a name when it is first used: a server needs no client, and a client no server."""
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,20 @@
-"""The clock that deliveries are scheduled by: it never leaps.
+"""The clocks that a store goes by: one for instants that people read, one for leases.
 
-A wall clock that is set forward by a day would make every retry due at once, and one that is set
-back would stop them. This one runs with the monotonic clock and follows the wall clock slowly: no
-span that it measures is wrong by more than a tenth.
+Events, due times and expiries follow the wall clock at once, so that a corrected clock is right
+everywhere. A lease must not end because somebody set a clock: leases go by one that runs with the
+monotonic clock and follows the wall clock slowly.
 """
 
+import threading
 import time
 from collections.abc import Callable
 
-from hooktide.domain.model import Micros
+from hooktide.domain.model import SECOND, Micros
 
 FOLLOW = 10
 """A tenth of the time that passes is how much it may be corrected by."""
+MIN_STEP: Micros = SECOND
+"""Less than this is no step of a clock: reading two clocks takes time, and networks are slow."""
 
 
 def wall_clock() -> Micros:
@@ -25,43 +28,105 @@ def monotonic() -> Micros:
 
 
 class SteadyClock:
-    """Follows ``wall`` without ever leaping; call it for now, in microseconds since 1970."""
+    """Follows ``wall`` without ever leaping; call it for now, in microseconds since 1970.
+
+    No span that it measures is wrong by more than a tenth. ``ahead``: how far ahead of ``wall`` it
+    starts. It may be called from any thread.
+    """
 
     def __init__(
-        self, wall: Callable[[], Micros] = wall_clock, monotonic: Callable[[], Micros] = monotonic
+        self,
+        wall: Callable[[], Micros] = wall_clock,
+        monotonic: Callable[[], Micros] = monotonic,
+        ahead: Micros = 0,
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
+        self._lock = threading.Lock()
         self._seen = monotonic()
-        self._now = wall()
+        self._now = wall() + ahead
 
     def __call__(self) -> Micros:
         """Return now."""
-        seen = self._monotonic()
-        passed = seen - self._seen
-        self._seen = seen
-        expected = self._now + passed
-        most = (passed + FOLLOW - 1) // FOLLOW
-        self._now = expected + max(-most, min(most, self._wall() - expected))
-        return self._now
+        return self._read()[0]
+
+    def ahead(self) -> Micros:
+        """Return how far it is ahead of the wall clock; negative: behind it."""
+        now, wall = self._read()
+        return now - wall
+
+    def _read(self) -> tuple[Micros, Micros]:
+        with self._lock:
+            seen = self._monotonic()
+            passed = seen - self._seen
+            self._seen = seen
+            expected = self._now + passed
+            most = (passed + FOLLOW - 1) // FOLLOW
+            wall = self._wall()
+            self._now = expected + max(-most, min(most, wall - expected))
+            return self._now, wall
 
 
-class FarClock:
+class StoreClock:
+    """A store's clock: call it for the wall clock's now, in microseconds since 1970."""
+
+    def __init__(
+        self,
+        wall: Callable[[], Micros] = wall_clock,
+        monotonic: Callable[[], Micros] = monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lease = SteadyClock(wall, monotonic)
+
+    def __call__(self) -> Micros:
+        """Return now."""
+        return self._wall()
+
+    def lease_shift(self) -> Micros:
+        """Return how far ahead of this clock leases are measured: 0 unless it was set lately."""
+        ahead = self._lease.ahead()
+        return ahead if abs(ahead) >= MIN_STEP else 0
+
+    def measure_leases(self, shift: Micros) -> None:
+        """Measure leases as another process on the same database does, from now on."""
+        self._lease = SteadyClock(self._wall, self._monotonic, shift)
+
+
+class StepDetector:
+    """Notices that a clock was set: ``step`` returns by how much since it was asked last."""
+
+    def __init__(
+        self, clock: Callable[[], Micros], monotonic: Callable[[], Micros] = monotonic
+    ) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._offset = clock() - monotonic()
+
+    def step(self) -> Micros:
+        """Return how far the clock was set forward (negative: back); 0 for less than a second."""
+        offset = self._clock() - self._monotonic()
+        moved = offset - self._offset
+        self._offset = offset
+        return moved if abs(moved) >= MIN_STEP else 0
+
+
+class RemoteClock:
     """Another machine's wall clock: call it for that machine's now, as far as it is known.
 
-    ``heard`` is told what that machine said, and when it was asked (``monotonic``).
+    ``heard`` is told what that machine said, and when it was asked (by ``monotonic``).
     """
 
     def __init__(
         self, said: Micros, asked: Micros, monotonic: Callable[[], Micros] = monotonic
     ) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self.heard(said, asked)
 
     def heard(self, said: Micros, asked: Micros) -> None:
         """Take over what the other machine said: its answer is from between asking and now."""
-        self._ahead = said - (asked + self._monotonic()) // 2
+        self._ahead = said - (asked + self.monotonic()) // 2
 
     def __call__(self) -> Micros:
         """Return the other machine's now."""
-        return self._monotonic() + self._ahead
+        return self.monotonic() + self._ahead

@@ -26,27 +26,40 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hooktide.actions.publish import EventIn
-from hooktide.app import App, open_store
+from hooktide.actions.audit_log import AuditLog
+from hooktide.actions.portal_links import add_portal_link, portal_links
+from hooktide.actions.projects import Projects
+from hooktide.actions.publish import Unknown
+from hooktide.app import App, Lifecycle, build, open_store
+from hooktide.background import cancel, keep, start
 from hooktide.dialects import load
-from hooktide.domain.errors import ConfigError, HooktideError, NotFoundError, UnavailableError
+from hooktide.domain.audit_log import Actor, Source
+from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.model import Scope as Reach
-from hooktide.domain.project import changes
 from hooktide.logs import into_logging
 from hooktide.outbox.opening import open_outbox
-from hooktide.outbox.relay import Answer, Relay
+from hooktide.outbox.relay import Answer, NotYet, Relay
 from hooktide.outbox.row import TABLE, make_row
 from hooktide.settings import Settings, check
 from hooktide.store.base import Accepted
-from hooktide.vault import Vault, load_key
-from hooktide.web.below import prefix_of, without
+from hooktide.vault import load_vault
 from hooktide.web.events import read_event
-from hooktide.web.portal.links import PortalLinks
+from hooktide.web.middleware.mount import FORWARDED_PREFIX, prefix_of, without
+from hooktide.web.starting import StartingSite
+from hooktide.wire.events import EventIn
 
 log = logging.getLogger("hooktide")
 
+ACTOR = Actor(name="application", source=Source.LIBRARY)
+
+BEGIN_RETRY_DELAY = 1.0
+"""Seconds until a database that is away at the start is tried again."""
+WRONG_RETRY_DELAY = 10.0
+"""Seconds until one that turned out not to be fit for use is: it may have been set right."""
+RELAY_RETRY_DELAY = 10.0
+"""Seconds until an outbox that cannot be used is looked at again: it may have been set right."""
 _ASKED = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path"),
     *("query_string", "headers", "client", "server"),
@@ -62,6 +75,9 @@ class Hooktide:
         How the world reaches it, with the path that it is mounted at.
     projects
         Project files, or names of shipped ones, applied at the start.
+    remove_event_types
+        Remove event types that a project file leaves out even if endpoints want them by name;
+        otherwise such a file is refused at the start.
     outbox
         A database of the application's with an outbox in it, to be relayed from here.
     outbox_table
@@ -79,6 +95,7 @@ class Hooktide:
         *,
         public_url: str,
         projects: Sequence[str] = (),
+        remove_event_types: bool = False,
         outbox: str = "",
         outbox_table: str = TABLE,
         operator_key: str = "",
@@ -92,29 +109,68 @@ class Hooktide:
         if self.settings.processes > 1:
             raise ConfigError("that is for hooktide serve", key="processes")
         self._projects = [load(each) for each in projects]
+        self._remove_event_types = remove_event_types
         self._outbox = outbox
         self._outbox_table = outbox_table
         self._operator_key = operator_key
-        self._app: App | None = None
-
-    # -- its life ------------------------------------------------------------------------------
+        self._life: Lifecycle | None = None
+        self._starting: StartingSite | None = None
+        self._mount_warned = False
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Hooktide"]:
         """Run it for as long as this lasts.
 
+        Where the database is away, the application starts all the same, and Hooktide begins as soon
+        as it can: until then its methods raise ``UnavailableError``, it answers 503 with
+        Retry-After, and ``/health/ready`` below its path says what it waits for.
+
         :raises ConfigError: the database or the key is not fit for use.
-        :raises UnavailableError: the database did not answer.
         """
         into_logging()
-        app = await self._open()
+        beginning: asyncio.Task[None] | None = None
         try:
-            with _told_to_stop(app.stopping):
+            await self._open()
+        except UnavailableError as error:
+            self._starting = StartingSite(error.reason)
+            beginning = start(self._open_at_last(self._starting), "open the database")
+        try:
+            with _told_to_stop(self._begin_to_stop):
                 async with self._relaying():
                     yield self
         finally:
-            self._app = None
-            await app.stop()
+            await cancel(beginning)
+            life, self._life, self._starting = self._life, None, None
+            if life is not None:
+                await life.stop()
+
+    async def _open_at_last(self, site: StartingSite) -> None:
+        """Open the database, however long it is away.
+
+        One that is not fit for use then ends no application: it is tried again too, less often.
+        """
+        log.warning("waiting for the database: %s", site.reason)
+        delay = BEGIN_RETRY_DELAY
+        while self._life is None:
+            await asyncio.sleep(delay)
+            try:
+                await self._open()
+                break
+            except UnavailableError as error:
+                delay, reason = BEGIN_RETRY_DELAY, error.reason
+            except HooktideError as error:
+                delay, reason = WRONG_RETRY_DELAY, str(error)
+            except Exception:
+                log.exception("a bug stopped the start; trying again in %s s", WRONG_RETRY_DELAY)
+                delay, reason = WRONG_RETRY_DELAY, "internal error: see the server's log"
+            if reason != site.reason:
+                log.warning("waiting for the database: %s", reason)
+            site.reason = reason
+        log.info("the database is there; Hooktide runs")
+
+    def _begin_to_stop(self) -> None:
+        if self._life is not None:
+            self._life.app.stopping.set()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, application: Any = None) -> AsyncIterator[None]:
@@ -122,14 +178,16 @@ class Hooktide:
         async with self.running():
             yield
 
-    async def _open(self) -> App:
-        key = load_key(self.settings.key_path)
-        store = await open_store(self.settings, Vault(key))
-        app = App(self.settings, store, key, self.settings.port)
+    async def _open(self) -> None:
+        vault = load_vault(self.settings.key_path)
+        store = await open_store(self.settings, vault)
+        life = Lifecycle(build(self.settings, store, vault, self.settings.port))
         try:
             for project in self._projects:
-                await self._apply(app, project)
-            made = await app.start(self._operator_key)
+                await Projects(store, store.clock).put(
+                    ACTOR, Reach(), project, remove_event_types=self._remove_event_types
+                )
+            made = await life.start(self._operator_key)
         except BaseException:
             await store.close()
             raise
@@ -137,16 +195,7 @@ class Hooktide:
             log.warning("operator key (shown once, keep it): %s", made.operator_key)
         if made.login_link:
             log.warning("log in to the dashboard (once, within a day): %s", made.login_link)
-        self._app = app
-        return app
-
-    async def _apply(self, app: App, project: Any) -> None:
-        try:
-            old = (await app.store.get_project(Reach(), project.name)).project
-        except NotFoundError:
-            old = None
-        if changes(old, project):
-            await app.store.put_project(project, app.clock())
+        self._life = life
 
     @contextlib.asynccontextmanager
     async def _relaying(self) -> AsyncIterator[None]:
@@ -154,12 +203,12 @@ class Hooktide:
             yield
             return
         found = open_outbox(self._outbox, self._outbox_table)
-        task = asyncio.create_task(_relay(Relay(found, self._take)))
+        relay = Relay(found, self._take)
+        task = keep(relay.run, "move events from the outbox", retry_delay=RELAY_RETRY_DELAY)
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel(task)
             await found.close()
 
     @property
@@ -168,11 +217,11 @@ class Hooktide:
 
         :raises UnavailableError: nothing does yet, or any more.
         """
-        if self._app is None:
-            raise UnavailableError("Hooktide does not run; is its lifespan the application's?")
-        return self._app
-
-    # -- what an application asks for ----------------------------------------------------------
+        if self._life is not None:
+            return self._life.app
+        if self._starting is not None:
+            raise UnavailableError(f"Hooktide waits for its database: {self._starting.reason}")
+        raise UnavailableError("Hooktide does not run; is its lifespan the application's?")
 
     async def publish(
         self,
@@ -185,15 +234,17 @@ class Hooktide:
         transition: str = "",
         key: str = "",
         test: bool = False,
-    ) -> str:
+    ) -> str | None:
         """Publish an event; return its id (``evt_...``): it and its deliveries are durable then.
+
+        None: there is no such account, and the project creates none on publish; nothing was stored.
 
         ``project``: to be given where several have an account of this name. ``key``: its
         idempotency key. The rest is as for ``hooktide.sqlalchemy.emit``, which is the one to use
         for an event that has to commit with a change.
 
         :raises InvalidError: something is wrong with the event.
-        :raises NotFoundError: there is no such account.
+        :raises NotFoundError: there is no such project.
         :raises RefusedError: the project is not live, or the key was used for another event.
         :raises UnavailableError: the database did not take it.
         """
@@ -217,6 +268,8 @@ class Hooktide:
             test=row["test"],
         )
         accepted = await self.app.publisher.publish(await self._reach(project), event)
+        if isinstance(accepted, Unknown):
+            return None
         self.app.metrics.accepted.add()
         return show("evt", accepted.event_id)
 
@@ -231,10 +284,7 @@ class Hooktide:
         """
         accounts = self.app.accounts
         reach = await self._reach(project or await self._only_project())
-        try:
-            found = await accounts.find(reach, reference)
-        except NotFoundError:
-            found = await accounts.add(reach, None, reference, name, plan)
+        found, _ = await accounts.ensure(ACTOR, reach, None, reference, name, plan)
         return show("acc", found.id)
 
     async def portal_link(
@@ -248,13 +298,14 @@ class Hooktide:
         """
         found = await self.app.accounts.find(await self._reach(project), account)
         expires_at = self.app.clock() + expires_in * SECOND
-        link = PortalLinks(self.app.portal_key).make(found.id, expires_at, read_only)
-        return f"{self.app.public_url}/portal/{link.token}"
+        links, audit_log = portal_links(self.app.vault), AuditLog(self.app.store, self.app.clock)
+        link = await add_portal_link(links, audit_log, ACTOR, found, expires_at, read_only)
+        return link.url(self.app.public_url)
 
     async def _reach(self, project: str) -> Reach:
         if not project:
             return Reach()
-        return Reach(project_id=(await self.app.store.get_project(Reach(), project)).id)
+        return Reach(project_id=(await self.app.directory.project_by_name(Reach(), project)).id)
 
     async def _only_project(self) -> str:
         found = await self.app.store.list_projects(Reach())
@@ -273,12 +324,12 @@ class Hooktide:
                 answers[place] = str(error)
         results = await self.app.publisher.publish_batch(Reach(), list(events.values()))
         for place, result in zip(events, results, strict=True):
-            if not isinstance(result, Accepted):
+            if isinstance(result, UnavailableError):
+                answers[place] = NotYet(str(result))
+            elif isinstance(result, HooktideError):
                 answers[place] = str(result)
         self.app.metrics.accepted.add(sum(isinstance(each, Accepted) for each in results))
         return answers
-
-    # -- as an application ---------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is asked for below the path that this is mounted at."""
@@ -291,15 +342,35 @@ class Hooktide:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
+        site = self._starting if self._life is None else self._life.app.site
+        if site is None:
             await _say_unavailable(send)
             return
         # What the application's own router has found out about the request is not for ours.
         asked = {name: scope[name] for name in _ASKED if name in scope}
         root = scope.get("root_path", "")
+        self._check_mount(root)
         asked |= {"path": self._asked(root, scope["path"]), "root_path": ""}
+        if root:  # the path has it again now, whatever a proxy says to have taken off
+            asked["headers"] = [each for each in scope["headers"] if each[0] != FORWARDED_PREFIX]
         asked["raw_path"] = self._asked(root, (scope.get("raw_path") or b"").decode()).encode()
-        await self._app.site(asked, receive, send)
+        await site(asked, receive, send)
+
+    def _check_mount(self, root: str) -> None:
+        """Warn once where links made with ``public_url`` would lead past this application.
+
+        Without a mount nothing can be said: a proxy may have taken the path off.
+        """
+        expected = prefix_of(self.settings.public_url)
+        if root and root != expected and not self._mount_warned:
+            self._mount_warned = True
+            log.warning(
+                "Hooktide is mounted at %s, and the path of public_url is %s: links to the portal, "
+                "the dashboard and request bins do not lead here. Mount it at the path of "
+                "public_url, or change public_url, unless a proxy maps the one to the other",
+                root,
+                expected or "/",
+            )
 
     def _asked(self, root: str, path: str) -> str:
         """Return a path as the world writes it: the site takes its own off, and that only once."""
@@ -324,18 +395,6 @@ class Hooktide:
         return both
 
 
-async def _relay(relay: Relay) -> None:
-    """Move events; what is set wrongly is said now and then, for it may be set right."""
-    while True:
-        try:
-            await relay.run()
-        except ConfigError as error:
-            log.error("cannot move events: %s", error)  # noqa: TRY400 - no bug of ours
-        except Exception:
-            log.exception("cannot move events")
-        await asyncio.sleep(10)
-
-
 async def _live(hooktide: Hooktide, receive: Receive, send: Send) -> None:
     await receive()
     try:
@@ -357,7 +416,7 @@ async def _say_unavailable(send: Send) -> None:
 
 
 @contextlib.contextmanager
-def _told_to_stop(stopping: asyncio.Event) -> Any:
+def _told_to_stop(stop: Callable[[], None]) -> Any:
     """Have streams end as soon as the process is told to stop.
 
     A server waits for its connections before it ends an application's lifespan, and a page that
@@ -370,7 +429,7 @@ def _told_to_stop(stopping: asyncio.Event) -> Any:
     before: dict[int, Callable[..., Any]] = {}
 
     def told(number: int, frame: Any) -> None:
-        loop.call_soon_threadsafe(stopping.set)
+        loop.call_soon_threadsafe(stop)
         before[number](number, frame)
 
     for which in (signal.SIGTERM, signal.SIGINT):

@@ -7,16 +7,23 @@ or a header.
 
 import asyncio
 import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from select import PIPE_BUF
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
+from hooktide.cache import Cache
 from hooktide.domain.model import SECOND, Attempt, Claim
 
 WRITE_EVERY = 0.1
+REPEAT_INTERVAL = 10.0
+MAX_REPEATS = 5
+MAX_CACHED_MESSAGES = 1000
 _BUFFERED = 256
 
 
@@ -38,18 +45,101 @@ def set_up(level: str = "info") -> None:
             ],
         )
     )
+    handler.addFilter(MemoryErrorFilter())
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("uvicorn").setLevel("WARNING")
 
 
+class MemoryErrorFilter(logging.Filter):
+    """Writes that memory was short without the stack, which says where by chance that was met.
+
+    Most meet it in our code and are answered 503. The event loop may meet it in its own, while it
+    reads from a connection: that is closed then, and its client makes the request again.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True: every record is written."""
+        if record.exc_info and isinstance(record.exc_info[1], MemoryError):
+            record.msg, record.args = f"{record.getMessage()}: no memory was left", None
+            record.exc_info = None
+        return True
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a message through a few times within ten seconds, and then counts how often it came.
+
+    While a disk is full or a database away, everything that is tried says so, many times a second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        # When it began, how often it came. Some messages hold what is never the same twice.
+        self._seen: Cache[tuple[str, str], list[float]] = Cache(MAX_CACHED_MESSAGES)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether this one is written; it says how many before it were not."""
+        if record.name.startswith("hooktide.web"):
+            return True  # each of these names a request, which somebody may ask about
+        with self._lock:
+            return self._is_written(record, self._clock())
+
+    def _is_written(self, record: logging.LogRecord, now: float) -> bool:
+        key = (record.name, str(record.msg))
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = [now, 0.0]
+            self._seen.keep(key, seen)
+        if now - seen[0] >= REPEAT_INTERVAL:
+            left_out = int(seen[1]) - MAX_REPEATS
+            seen[:] = [now, 0.0]
+            if left_out > 0:
+                record.msg = f"{record.msg} (and {left_out} more like it)"
+        seen[1] += 1
+        return seen[1] <= MAX_REPEATS
+
+
 def into_logging() -> None:
-    """Send the logs through Python's own, where an application has not said otherwise."""
+    """Send the logs through Python's own, where an application has not said otherwise.
+
+    The application's server may log each request's path, and some of our paths are credentials:
+    those are masked in the access logs of the common servers.
+    """
+    for name in ACCESS_LOGS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, PathFilter) for each in logger.filters):
+            logger.addFilter(PathFilter())
     if not structlog.is_configured():
         structlog.configure(
             wrapper_class=structlog.stdlib.BoundLogger,
             processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
             logger_factory=structlog.stdlib.LoggerFactory(),
         )
+
+
+ACCESS_LOGS = ("uvicorn.access", "hypercorn.access", "gunicorn.access", "daphne.server")
+
+
+class PathFilter(logging.Filter):
+    """Masks what in a logged path is a credential: portal links, bins' pages, login links."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True: every record is written, masked."""
+        if isinstance(record.args, tuple):  # uvicorn's formatter wants its five values
+            record.args = tuple(_masked(each) for each in record.args)
+        elif record.args:
+            record.msg, record.args = _masked(record.getMessage()), None
+        record.msg = _masked(record.msg)
+        return True
+
+
+def _masked(value: Any) -> Any:
+    return _CREDENTIALS.sub(r"\1****", value) if isinstance(value, str) else value
+
+
+_CREDENTIALS = re.compile(r"(/(?:portal|bins|dashboard/login)/)[^/?\s\"]{20,}")
 
 
 _SHARED: list[structlog.typing.Processor] = [

@@ -48,8 +48,16 @@ def add_up(given: Sequence[Numbers]) -> Numbers:
         for name, spread in numbers.spreads.items():
             total.spreads[name] = _add(total.spreads.get(name), spread)
         for name, level in numbers.levels.items():
-            total.levels[name] = total.levels.get(name, 0) + level
+            known = total.levels.get(name, 0)
+            added = max(known, level, key=abs) if name in _NOT_ADDED else known + level
+            total.levels[name] = added
     return total
+
+
+CLOCK_SKEW = "clock_skew_seconds"
+RETENTION_PAUSED = "retention_paused"
+_NOT_ADDED = {f"hooktide_{CLOCK_SKEW}", f"hooktide_{RETENTION_PAUSED}"}
+"""Of these the number farthest from 0 is shown."""
 
 
 def _add(total: list[float] | None, spread: list[float]) -> list[float]:
@@ -137,6 +145,11 @@ class Metrics:
     def __init__(self) -> None:
         self.accepted = Count("hooktide_events_accepted", "Events answered 202.")
         self.refused = Count("hooktide_events_refused", "Events refused, by reason.", "code")
+        self.unknown_account = Count(
+            "hooktide_events_unknown_account",
+            "Events for accounts that do not exist, answered 202 and not stored; by project.",
+            "project",
+        )
         self._attempts = Count(
             "hooktide_attempts",
             "Attempts made, by what they meant.",
@@ -166,10 +179,36 @@ class Metrics:
             "hooktide_deliveries_oldest_due_seconds",
             "How long ago the oldest due delivery was due.",
         )
-        self._counts = (self.accepted, self.refused, self._attempts, self._errors)
+        self.refused_emitted = Level(
+            "hooktide_emitted_refused",
+            "Emitted events in this database that were refused and wait for a decision.",
+        )
+        self.redated = Count(
+            "hooktide_redated_deliveries", "Deliveries due too far ahead of the clock, dated again."
+        )
+        self._counts: tuple[Count, ...] = (
+            self.accepted,
+            self.refused,
+            self.unknown_account,
+            self._attempts,
+            self._errors,
+            self.redated,
+        )
         self._spreads = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
-        self._of_the_database = (self.pending, self.held, self.oldest_due)
+        self._of_the_database = (
+            self.pending,
+            self.held,
+            self.oldest_due,
+            self.refused_emitted,
+        )
         self._own: list[Watched] = []
+        self._read: list[tuple[Count, Callable[[], int]]] = []
+
+    def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
+        """Show what this process has counted elsewhere, which is read when it is asked for."""
+        count = Count(f"hooktide_{name}", text)
+        self._read.append((count, read))
+        self._counts = (*self._counts, count)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number of this process that is read when it is asked for."""
@@ -186,10 +225,13 @@ class Metrics:
 
     def numbers(self) -> Numbers:
         """Return what was counted here so far."""
+        for read_count, read in self._read:
+            read_count.by_value[""] = read()
         return Numbers(
             counts={count.name: dict(count.by_value) for count in self._counts},
             spreads={spread.name: spread.numbers for spread in self._spreads},
-            levels={level.name: level.read() for level in self._own},
+            # One that is true or false would reach the other processes as no number.
+            levels={level.name: float(level.read()) for level in self._own},
         )
 
     def page(self, numbers: Numbers) -> bytes:

@@ -1,4 +1,4 @@
-"""The server's settings, checked once. The command line fills them in (``cli.serve``)."""
+"""The server's settings, checked once. The command line fills them in (``cli/serve.py``)."""
 
 import ipaddress
 import re
@@ -11,6 +11,9 @@ from hooktide.domain.mail import Relay, check_mailto, read_relay
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ROLES = ("all", "api", "worker")
+MIN_BODY_MEMORY = 16
+MIN_WAL = 16
+"""Megabytes."""
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -39,11 +42,16 @@ class Settings:
         How the world reaches this server; request bins are made with it. By default what it
         listens on.
     allow_network
-        A network that deliveries may go to although it is not public, like 10.0.0.0/8. May be
-        given several times.
+        A network that deliveries may go to although it is not public, or is this machine's own,
+        like 10.0.0.0/8. May be given several times.
     deny_network
-        A network that deliveries may not go to although it is public, like this machine's own
-        addresses. May be given several times; it wins over allow_network.
+        A network that deliveries may not go to although it is public, like that of your other
+        machines; this machine's own addresses are refused anyway. May be given several times; it
+        wins over allow_network.
+    trusted_proxy
+        A network from which the word of a proxy is taken, in X-Forwarded-For, on where a request
+        comes from: that decides which address waits after wrong passwords, and is in the audit log.
+        May be given several times; given, it replaces this machine's own (127.0.0.0/8 and ::1).
     chat_host
         A host of your own that speaks a chat service's way, like a Mattermost: host or host:port.
         Endpoints there may be of kind slack, discord or teams. May be given several times.
@@ -70,6 +78,12 @@ class Settings:
         Of those, to one endpoint.
     slots_per_account
         Of those, for one account.
+    max_body_memory
+        Megabytes of request bodies that each process holds at once, 16 at least. At that it stops
+        reading, and answers 503 to what has waited for 5 seconds.
+    max_wal
+        Megabytes that SQLite's write-ahead log may take, 16 at least. It grows while another
+        program reads the database for long; at this size new events are refused with 507.
     stop_within
         Seconds from SIGTERM to the end at most.
     log_level
@@ -89,6 +103,7 @@ class Settings:
     public_url: str = ""
     allow_network: tuple[str, ...] = ()
     deny_network: tuple[str, ...] = ()
+    trusted_proxy: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     chat_host: tuple[str, ...] = ()
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
@@ -100,6 +115,8 @@ class Settings:
     slots: int = 1000
     slots_per_endpoint: int = 10
     slots_per_account: int = 250
+    max_body_memory: int = 256
+    max_wal: int = 1024
     stop_within: float = 12.0
     log_level: str = "info"
     log_attempts: bool = True
@@ -169,19 +186,53 @@ def check(settings: Settings) -> None:
     host, _, port = settings.listen.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigError("write it as address:port, like 127.0.0.1:8080", key="--listen")
-    for network in (*settings.allow_network, *settings.deny_network):
-        _check_network(network)
+    for name in ("allow_network", "deny_network", "trusted_proxy"):
+        for network in getattr(settings, name):
+            _check_network(network, f"--{name.replace('_', '-')}")
     if any("/" in host for host in settings.chat_host):
         raise ConfigError("write a host alone, like chat.example.com", key="--chat-host")
     if min(settings.slots, settings.slots_per_endpoint, settings.slots_per_account) < 1:
         raise ConfigError("there must be at least one slot", key="--slots")
+    if settings.max_body_memory < MIN_BODY_MEMORY:
+        raise ConfigError(
+            f"give {MIN_BODY_MEMORY} or more: one batch of events may be that large",
+            key="--max-body-memory",
+        )
+    if settings.max_wal < MIN_WAL:
+        raise ConfigError(f"give {MIN_WAL} or more", key="--max-wal")
     check_database(settings)
     _check_processes(settings)
     if settings.log_level not in LOG_LEVELS:
         raise ConfigError(f"use one of {', '.join(LOG_LEVELS)}", key="--log-level")
     _ = settings.proxy, settings.relay
-    if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
-        raise ConfigError("write it like https://hooks.example.com", key="--public-url")
+    if settings.public_url:
+        _check_public_url(settings.public_url)
+
+
+def _check_public_url(url: str) -> None:
+    found = _PUBLIC_URL.fullmatch(url)
+    if found is None:
+        raise ConfigError(
+            "write it like https://hooks.example.com, or with a path below which the server is: "
+            "https://example.com/hooks",
+            key="--public-url",
+        )
+    if {".", ".."} & set(url.split("/")):
+        raise ConfigError(
+            'a path with "." or ".." leads elsewhere; write the path that it leads to',
+            key="--public-url",
+        )
+    if found[1] == "/v1":
+        raise ConfigError(
+            "the API's own paths begin with /v1; use another path, like /hooks, or none",
+            key="--public-url",
+        )
+
+
+_PUBLIC_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:(/[A-Za-z0-9._~-]+)(?:/[A-Za-z0-9._~-]+)*)?/?"
+)
 
 
 def check_database(settings: Settings) -> None:
@@ -204,7 +255,15 @@ def _check_postgres(settings: Settings) -> None:
         raise ConfigError("write it like postgresql://user@host/name", key="--database-direct")
     if settings.database_connections < 1:
         raise ConfigError("there must be at least one", key="--database-connections")
-    if not settings.key_file:
+    check_key_file(settings)
+
+
+def check_key_file(settings: Settings) -> None:
+    """Check that a key file is named where it has to be.
+
+    :raises ConfigError: with PostgreSQL, it is not.
+    """
+    if settings.on_postgres and not settings.key_file:
         raise ConfigError(
             "with PostgreSQL give the file of the key that seals secrets; it is made on first "
             "start, and every machine needs the same one",
@@ -232,10 +291,8 @@ def without_password(url: str) -> str:
     return re.sub(r"((?:ssl)?password=)[^&]*", r"\1***", url)
 
 
-def _check_network(network: str) -> None:
+def _check_network(network: str, key: str) -> None:
     try:
         ipaddress.ip_network(network)
     except ValueError as error:
-        raise ConfigError(
-            f"{error}; write it like 10.0.0.0/8", key="--allow-network, --deny-network"
-        ) from None
+        raise ConfigError(f"{error}; write it like 10.0.0.0/8", key=key) from None

@@ -34,7 +34,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from hooktide.outbox.row import LONGEST_KEY, TABLE, make_row
+from hooktide.outbox.row import MAX_KEY_LENGTH, TABLE, check_direct, make_row
 
 __all__ = ["emit", "outbox"]
 
@@ -49,7 +49,7 @@ outbox = Table(
     TABLE,
     MetaData(),
     Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
-    Column("key", String(LONGEST_KEY), nullable=False),
+    Column("key", String(MAX_KEY_LENGTH), nullable=False),
     Column("account", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("payload", Text, nullable=False),
@@ -103,8 +103,9 @@ def emit(
     type
         The event's type, like ``invoice.paid``.
     payload
-        JSON text (``str``, ``bytes``: sent byte for byte), a Pydantic model, or whatever msgspec
-        encodes: dicts, dataclasses, dates, UUIDs.
+        A Python value, which is encoded: ``str`` as a JSON string, ``Decimal`` as a number,
+        Pydantic models and dataclasses as objects. JSON text is given as ``bytes`` or
+        ``hooktide.RawJSON`` and sent byte for byte.
     account
         Whose event it is: the id that you know this customer by.
     occurred_at
@@ -119,8 +120,13 @@ def emit(
         Where Hooktide is in the same PostgreSQL database: its project. The event then goes straight
         to Hooktide's own tables, and needs no relay.
 
+    :raises TypeError: ``session`` is no session or connection, like an engine.
+    :raises ConfigError: ``direct``, and the database is not PostgreSQL.
     :raises InvalidError: it could never be accepted; says why.
     """
+    owner = session if isinstance(session, Connection) else _session(session)
+    if direct:
+        check_direct(_dialect(owner, _emitted))
     row = make_row(
         type,
         payload,
@@ -133,17 +139,28 @@ def emit(
     )
     table = _emitted if direct else outbox
     values = {**row, "project": direct} if direct else {**row}
-    if isinstance(session, Connection):
-        session.execute(insert(table), [values])
+    if isinstance(owner, Connection):
+        owner.execute(insert(table), [values])
     else:
-        _remember(_session(session), table, values)
+        _remember(owner, table, values)
 
 
 def _session(session: AnySession) -> Session:
     if isinstance(session, scoped_session | async_scoped_session):
         session = session()
-    found: Session = session.sync_session if isinstance(session, AsyncSession) else session
+    found = session.sync_session if isinstance(session, AsyncSession) else session
+    if not isinstance(found, Session):
+        raise TypeError(
+            f"emit takes a Session or a Connection, not {type(found).__name__}: an event commits "
+            "with a transaction. Use emit(session, ...), or with engine.begin() as connection: "
+            "emit(connection, ...); for an AsyncConnection, await connection.run_sync(emit, ...)"
+        )
     return found
+
+
+def _dialect(owner: Session | Connection, table: Table) -> str:
+    bind = owner if isinstance(owner, Connection) else owner.get_bind(clause=insert(table))
+    return str(bind.dialect.name)
 
 
 def _remember(session: Session, table: Table, values: dict[str, Any]) -> None:

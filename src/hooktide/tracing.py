@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -37,9 +36,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hooktide import __version__
 from hooktide.domain import ids
-from hooktide.domain.model import Claim, Micros
+from hooktide.domain.model import Micros
 from hooktide.domain.verdict import Delivered
-from hooktide.engine.deliver import Deliverer, name_of
+from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
 from hooktide.store.base import Accepted, Done
 
@@ -63,6 +62,7 @@ _request: ContextVar[_Request | None] = ContextVar("hooktide_publish_request", d
 class Tracing:
     """Makes spans and sends them where OpenTelemetry's own environment variables say.
 
+    It wraps what accepts events (``door``, ``accepted``) and is a hook of what delivers them.
     ``key`` makes an event's trace id this installation's own; ``clock`` gives now in microseconds.
     """
 
@@ -92,8 +92,6 @@ class Tracing:
         flags = TraceFlags.SAMPLED if keep else TraceFlags.DEFAULT
         span_id = int.from_bytes(digest[16:], "big")
         return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-
-    # -- accepting -----------------------------------------------------------------------------
 
     def door(self, door: ASGIApp) -> ASGIApp:
         """Return the door that events come in by, noting whose trace they come from."""
@@ -158,15 +156,16 @@ class Tracing:
         if request.span is not None:
             request.span.add_link(own)
 
-    # -- delivering ----------------------------------------------------------------------------
-
-    def line(self, event_id: int) -> bytes:
-        """Return the header line that gives a receiver the event's trace, in a span of its own."""
+    def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
+        """Give a receiver the event's trace, in a span of its own: the attempt's."""
+        if _OWN.search(head):  # the endpoint has a header of this name of its own
+            return head, shown
         own = self.event(event_id)
         span_id = self._ids.generate_span_id()
-        return b"traceparent: 00-%032x-%016x-%02x\r\n" % (own.trace_id, span_id, own.trace_flags)
+        line = b"traceparent: 00-%032x-%016x-%02x\r\n" % (own.trace_id, span_id, own.trace_flags)
+        return head[:-2] + line + b"\r\n", shown[:-2] + line + b"\r\n"
 
-    def attempt(self, done: Done, destination: Destination) -> None:
+    def made(self, done: Done, destination: Destination) -> None:
         """Make an attempt's span; it has the id that its receiver was given."""
         claim, made = done.claim, done.attempt
         own = self.event(claim.event.id)
@@ -184,26 +183,7 @@ class Tracing:
         self._ids.next = None
         if type(done.verdict) is not Delivered:
             span.set_status(Status(StatusCode.ERROR, made.error or None))
-        span.end((made.started_at + made.duration) * 1000)
-
-
-class TracedDeliverer(Deliverer):
-    """Makes attempts whose receivers are told the event's trace."""
-
-    def __init__(self, tracing: Tracing, **parts: Any) -> None:
-        super().__init__(**parts)
-        self._tracing = tracing
-
-    def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
-        head, shown = super()._heads(claim, destination, body)
-        if _OWN.search(head):  # the endpoint has a header of this name of its own
-            return head, shown
-        line = self._tracing.line(claim.event.id)
-        return head[:-2] + line + b"\r\n", shown[:-2] + line + b"\r\n"
-
-    def _record(self, done: Done, destination: Destination) -> Done:
-        self._tracing.attempt(done, destination)
-        return super()._record(done, destination)
+        span.end(made.ended_at * 1000)
 
 
 class _Ids(RandomIdGenerator):

@@ -1,72 +1,253 @@
-"""Secrets sealed at rest: AES-256-GCM with a key that is never in the database."""
+"""Secrets sealed at rest: AES-256-GCM with keys that are never in the database.
+
+The key file holds one key a line, 32 random bytes in base64. The first one seals; all of them open.
+``added`` after a key says that it has never sealed. `hooktide keys` changes the file, and a server
+reads it again within ``KEY_FILE_INTERVAL``.
+"""
 
 import base64
 import binascii
+import contextlib
+import fcntl
+import glob
+import hashlib
 import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hooktide.domain.errors import ConfigError
+from hooktide.domain.errors import ConfigError, UnsealError
 
 KEY_BYTES = 32
+KEY_FILE_INTERVAL = 5.0
+"""Seconds between two looks at the key file."""
 _NONCE_BYTES = 12
+_ID_BYTES = 4
+FORMAT = b"HK1"
+_ADDED = b" added"
+PREFIX_BYTES = len(FORMAT) + _ID_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """The keys, and a cipher of each by its id: the first one seals."""
+
+    keys: tuple[bytes, ...]
+    ciphers: Mapping[bytes, AESGCM]
 
 
 class Vault:
-    """Seals and opens byte strings; what was sealed with another key does not open."""
+    """Seals and opens byte strings. The first key seals; all of them open.
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    What is sealed is bound to its row: ciphertext that is copied to another row does not open.
+    """
 
-    def seal(self, plain: bytes) -> bytes:
-        """Return ``plain`` sealed: a fresh nonce and the ciphertext with its tag."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, None)
+    def __init__(self, *keys: bytes) -> None:
+        self.replace(keys)
 
-    def open(self, sealed: bytes) -> bytes:
-        """Return what was sealed.
+    def replace(self, keys: Sequence[bytes]) -> None:
+        """Use other keys from now on; a thread that seals meanwhile has the old ones or these."""
+        self._ring = _Ring(tuple(keys), {_id(key): AESGCM(key) for key in keys})
 
-        :raises ConfigError: it was sealed with another key, or was changed.
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the keys, that of the sealing one first."""
+        return tuple(each.hex() for each in self._ring.ciphers)
+
+    @property
+    def prefix(self) -> bytes:
+        """What everything begins with that is sealed from now on."""
+        return FORMAT + next(iter(self._ring.ciphers))
+
+    def prefix_of(self, key_id: str) -> bytes:
+        """Return what everything begins with that a key has sealed."""
+        return FORMAT + bytes.fromhex(key_id)
+
+    def seal(self, plain: bytes, row: str) -> bytes:
+        """Return ``plain`` sealed: format, key id, a fresh nonce, the ciphertext with its tag.
+
+        ``row`` names the place it is stored in, and is authenticated along with it.
         """
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        except InvalidTag:
-            raise ConfigError(
-                "the database holds secrets that this key does not open; "
-                "start with the key file that belongs to this database",
-                key="key_file",
-            ) from None
+        nonce = os.urandom(_NONCE_BYTES)
+        key_id, cipher = next(iter(self._ring.ciphers.items()))
+        return FORMAT + key_id + nonce + cipher.encrypt(nonce, plain, row.encode())
+
+    def open(self, sealed: bytes, row: str) -> bytes:
+        """Return what was sealed for ``row``.
+
+        :raises UnsealError: no key of the file opens it, or it was changed, cut off or moved.
+        """
+        ciphers = self._ring.ciphers
+        key_id, rest = sealed[len(FORMAT) : PREFIX_BYTES], sealed[PREFIX_BYTES:]
+        cipher = ciphers.get(key_id) if sealed.startswith(FORMAT) else None
+        if cipher is not None:
+            with _not_opening():
+                return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], row.encode())
+        for each in ciphers.values():  # before key ids and rows were part of it
+            with _not_opening():
+                return each.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+        raise UnsealError(f"no key of the key file opens what is sealed in {row}")
+
+    def derived(self, purpose: bytes) -> tuple[bytes, ...]:
+        """Return a key for another purpose from each key: the first signs, all of them verify."""
+        return tuple(hashlib.sha256(purpose + key).digest() for key in self._ring.keys)
 
 
-def load_key(path: Path) -> bytes:
-    """Read the key file, made on first use (mode 0600, 32 random bytes in base64).
+def _not_opening() -> AbstractContextManager[None]:
+    """Go on where a key does not open something; a nonce that is cut off is a ``ValueError``."""
+    return contextlib.suppress(InvalidTag, ValueError)
 
-    :raises ConfigError: the file cannot be read or made, or does not hold a key.
+
+def key_id(key: bytes) -> str:
+    """Return what a key is called: it may be shown."""
+    return _id(key).hex()
+
+
+def _id(key: bytes) -> bytes:
+    return hashlib.sha256(b"hooktide key id" + key).digest()[:_ID_BYTES]
+
+
+def load_vault(path: Path) -> Vault:
+    """Read the key file, which is made on first use (mode 0600, one random key).
+
+    :raises ConfigError: the file cannot be read or made, or does not hold keys.
     """
     try:
         if not path.exists():
-            _make_key_file(path)
-        text = path.read_bytes()
+            write_keys(path, [secrets.token_bytes(KEY_BYTES)], new=True)
+    except FileExistsError:
+        pass  # another process made it just now
     except OSError as error:
-        raise ConfigError(f"cannot use {path}: {error.strerror}", key="key_file") from error
+        raise _cannot_use(path, error) from error
+    return Vault(*read_keys(path))
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Read the keys of a file, the sealing one first.
+
+    :raises ConfigError: the file cannot be read, or does not hold keys.
+    """
+    keys = [
+        _read_key(path, number, line.removesuffix(_ADDED))
+        for number, line in enumerate(_lines(path), 1)
+    ]
+    if not keys:
+        raise ConfigError(
+            f"{path} is empty: put the keys that belong to this database there again, from where "
+            "you keep them beside your backups; for a new database, remove the file, and the next "
+            "start makes a key",
+            key="key_file",
+        )
+    return keys
+
+
+def added_key(path: Path) -> bytes | None:
+    """Return the key of a file that has never sealed; ``None`` if there is none."""
+    for key, line in zip(read_keys(path), _lines(path), strict=True):
+        if line.endswith(_ADDED):
+            return key
+    return None
+
+
+def _lines(path: Path) -> list[bytes]:
     try:
-        key = base64.b64decode(text.strip(), validate=True)
+        return [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
+    except OSError as error:
+        raise _cannot_use(path, error) from error
+
+
+def _read_key(path: Path, number: int, line: bytes) -> bytes:
+    try:
+        key = base64.b64decode(line, validate=True)
     except binascii.Error:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"{path} does not hold {KEY_BYTES} bytes in base64", key="key_file")
+        raise ConfigError(
+            f"{path}: key {number} is not {KEY_BYTES} bytes in base64: put the file there again, "
+            "from where you keep it beside your backups",
+            key="key_file",
+        )
     return key
 
 
-def _make_key_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+@contextmanager
+def changing_keys(path: Path) -> Iterator[None]:
+    """Keep every other process from changing a key file: what it adds meanwhile would be lost.
+
+    What a process that was killed left of a file it was writing is removed, for it holds keys.
+
+    :raises ConfigError: another process is changing it, or there is no such folder.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise _cannot_use(path, error) from error
+    try:
+        _lock(descriptor, path)
+        if path.exists():
+            for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+                part.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another hooktide keys is changing {path}; wait until it has ended", key="key_file"
+        ) from None
+
+
+def write_keys(
+    path: Path, keys: Sequence[bytes], *, added: bytes | None = None, new: bool = False
+) -> None:
+    """Write a key file whole: a crash leaves the old one or the new one.
+
+    ``added`` is the key that has never sealed.
+
+    :raises FileExistsError: it is to be ``new`` and is there.
+    :raises OSError: it cannot be written.
+    """
+    lines = [base64.b64encode(key) + (_ADDED if key == added else b"") for key in keys]
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+            file.write(b"\n".join(lines) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        path.unlink()  # half a key would be refused at every start from now on
-        raise
+        if new:
+            os.link(part, path)  # unlike a rename, it replaces nothing
+        else:
+            _keep_owner(path, part)
+            part.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _keep_owner(old: Path, new: Path) -> None:
+    """A key file that root rewrites still belongs to the server's user."""
+    status = old.stat()
+    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(new, status.st_uid, status.st_gid)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_use(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot use {path}: {error.strerror}", key="key_file")

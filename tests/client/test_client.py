@@ -15,14 +15,14 @@ from hooktide.client import (
     LimitError,
     NewEvent,
     NotFoundError,
-    Patience,
+    RetryPolicy,
     UnauthorizedError,
     UnreachableError,
     json_of,
 )
-from hooktide.client.shapes import Step
 from hooktide.dialects import read_shipped
 from hooktide.verify import Verifier
+from hooktide.wire.bins import AnswerHeaders, Step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -152,7 +152,7 @@ async def _events(client: AsyncClient) -> None:
 async def _bins(client: AsyncClient) -> None:
     made = await client.bins.add(ttl_seconds=60)
     assert (await client.bins.get(made.id)).script == []
-    changed = await client.bins.change(made.id, [Step(status=503, headers={"Retry-After": "1"})])
+    changed = await client.bins.change(made.id, [Step(status=503, headers=AnswerHeaders("1"))])
     assert changed.script[0].headers == {"Retry-After": "1"}
     await client.bins.clear(made.id)
     await client.bins.remove(made.id)
@@ -196,6 +196,41 @@ async def test_many_events_are_published_in_order_and_listed_page_by_page(place:
         assert [each async for each in client.events.list(limit=0)] == []
 
 
+async def test_of_many_events_one_that_is_not_json_is_not_sent_and_stops_no_other(
+    place: Place,
+) -> None:
+    events = new_events(3)
+    events[1] = NewEvent(account="acme", type="invoice.paid", payload={"t": float("nan")})
+    async with AsyncClient(place.url, place.key) as client:
+        told = [each async for each in client.events.publish_many(events)]
+        assert [each.accepted for each in told] == [True, False, True]
+        assert told[1].problem is not None
+        assert told[1].problem.errors[0].pointer == "/payload/t"
+        assert [each async for each in client.events.publish_many(events[1:2])] == [told[1]]
+
+
+async def test_an_account_is_erased_by_either_client_and_shows_how_far_that_is(
+    place: Place,
+) -> None:
+    async with AsyncClient(place.url, place.key) as client:
+        added = await client.accounts.add("forgotten", project="invoice-maker", name="F")
+        begun = await client.accounts.erase("forgotten")
+        assert (begun.account, begun.state, begun.ended_at) == (added.id, "running", None)
+        with pytest.raises(NotFoundError):
+            await client.accounts.get("forgotten")
+        assert (await client.accounts.erasure(added.id)).started_at == begun.started_at
+        with pytest.raises(NotFoundError):
+            await client.accounts.erasure(place.account)
+
+    def blocking() -> None:
+        with Client(place.url, place.key) as client:
+            again = client.accounts.erase(added.id)
+            assert (again.account, again.started_at) == (added.id, begun.started_at)
+            assert client.accounts.erasure(added.id).account == added.id
+
+    await asyncio.to_thread(blocking)
+
+
 async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) -> None:
     async with AsyncClient(place.url, place.key) as client:
         with pytest.raises(NotFoundError, match="no such endpoint") as missing:
@@ -219,8 +254,8 @@ async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) 
 
 
 async def test_a_server_that_is_not_there_is_told_as_such() -> None:
-    hurried = Patience(retries=1, first=0.0)
-    async with AsyncClient("http://127.0.0.1:9", "htk_x", patience=hurried) as client:
+    hurried = RetryPolicy(retries=1, first=0.0)
+    async with AsyncClient("http://127.0.0.1:9", "htk_x", retry_policy=hurried) as client:
         with pytest.raises(UnreachableError, match="is the server running") as silent:
             await client.publish("acme", "a.b", {}, idempotency_key="mine")
     assert silent.value.sent is False
@@ -235,7 +270,7 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     async with AsyncClient(place.url, place.key) as client:
         assert await client.projects.list()
     elsewhere = "http://hooks.example.com"
-    async with AsyncClient(elsewhere, place.key, patience=Patience(retries=0)) as client:
+    async with AsyncClient(elsewhere, place.key, retry_policy=RetryPolicy(retries=0)) as client:
         with pytest.raises(UnreachableError, match="cannot reach"):
             await client.projects.list()
 
@@ -254,3 +289,50 @@ def blocking(place: Place) -> list[str]:
 async def test_the_blocking_client_does_the_same(place: Place) -> None:
     found = await asyncio.to_thread(blocking, place)
     assert found[:4] == [found[7], found[6], found[5], found[4]]
+
+
+async def test_an_account_whose_reference_has_a_slash_is_reached_by_it(place: Place) -> None:
+    """``acme/eu`` is one account, and ``acme%2Feu`` may be another."""
+    async with AsyncClient(place.url, place.key) as client:
+        made = await client.accounts.add("acme/eu", project="invoice-maker")
+        other = await client.accounts.add("acme%2Feu", project="invoice-maker")
+        assert (await client.accounts.get("acme/eu")).id == made.id
+        assert (await client.accounts.get("acme%2Feu")).id == other.id
+        changed = await client.accounts.change("acme/eu", plan="pro")
+        assert (changed.id, changed.plan) == (made.id, "pro")
+        assert (
+            await client.accounts.put("acme/eu", project="invoice-maker", name="EU")
+        ).id == made.id
+        assert (await client.accounts.portal_link("acme/eu")).url
+        assert (await client.accounts.erase("acme/eu")).account == made.id
+        await client.accounts.remove("acme%2Feu")
+        with pytest.raises(NotFoundError):
+            await client.accounts.get("acme%2Feu")
+
+
+async def test_lists_are_narrowed_by_time(place: Place) -> None:
+    hour = timedelta(hours=1)
+    async with AsyncClient(place.url, place.key) as client:
+        await client.accounts.add("timed", project="invoice-maker", plan="pro")
+        kept = await client.bins.add()
+        hook = await client.endpoints.add(kept.url, ["*"], account="timed")
+        sent = [(await client.publish("timed", "invoice.paid", {})).id for _ in range(2)]
+        await settled(client, sent[0])
+        await settled(client, sent[1])
+        newest, oldest = [each async for each in client.events.list(account="timed")]
+        at = newest.accepted_at
+        assert at > oldest.accepted_at
+        given = [(at, None, sent[1]), (at - hour, at, sent[0])]
+        for since, until, id in given:
+            events = client.events.list(account="timed", since=since, until=until)
+            assert [each.id async for each in events] == [id]
+        times: Any
+        for times in ({"until": at - hour}, {"since": (at + hour).isoformat()}):
+            assert not [each async for each in client.events.list(account="timed", **times)]
+            assert not [each async for each in client.deliveries.list(endpoint=hook.id, **times)]
+            assert not [each async for each in client.bins.requests(kept.id, **times)]
+            assert not [each async for each in client.changes(subject=hook.id, **times)]
+        times = {"since": at - hour, "until": at + hour}
+        assert len([each async for each in client.deliveries.list(endpoint=hook.id, **times)]) == 2
+        assert len([each async for each in client.bins.requests(kept.id, **times)]) == 2
+        assert len([each async for each in client.changes(subject=hook.id, **times)]) == 1

@@ -15,10 +15,10 @@ from serverkit import KEY, Server, serving
 from wire import answering, receiving
 
 from hooktide import AsyncClient, Client
-from hooktide.client import NewEvent, NotFoundError, Patience, UnreachableError
+from hooktide.client import NewEvent, NotFoundError, RetryPolicy, UnreachableError
 
-LONG = Patience(retries=200, first=0.05, longest=0.5)
-SHORT = Patience(retries=2, first=0.0)
+LONG = RetryPolicy(retries=200, first=0.05, longest=0.5)
+SHORT = RetryPolicy(retries=2, first=0.0)
 
 
 @dataclass
@@ -96,7 +96,7 @@ async def events_of(place: Place) -> list[str]:
 
 
 def publish_blocking(url: str) -> str:
-    with Client(url, KEY, patience=LONG) as client:
+    with Client(url, KEY, retry_policy=LONG) as client:
         return client.publish("acme", "invoice.paid", {"id": 1}).id
 
 
@@ -116,7 +116,7 @@ async def test_a_server_killed_between_the_event_and_its_answer_makes_it_once(
         await starting.pop()
         way.losing = 1
         events = [NewEvent(account="acme", type="invoice.paid", payload={"n": n}) for n in range(9)]
-        async with AsyncClient(url, KEY, patience=LONG) as client:
+        async with AsyncClient(url, KEY, retry_policy=LONG) as client:
             ids += [each.id async for each in client.events.publish_many(events)]
         await starting.pop()
     assert way.lost == 2
@@ -129,7 +129,7 @@ async def test_what_makes_something_new_is_asked_once_and_said_to_be_unknown(
     place = await furnish(server)
     async with way_to(server, losing=1) as way:
         url = f"http://127.0.0.1:{way.port}"
-        async with AsyncClient(url, KEY, patience=SHORT) as client:
+        async with AsyncClient(url, KEY, retry_policy=SHORT) as client:
             with pytest.raises(UnreachableError, match="may have been done") as lost:
                 await client.accounts.add("new", project="invoice-maker")
             assert lost.value.sent
@@ -163,7 +163,7 @@ async def test_of_many_events_only_those_that_were_unavailable_are_sent_again() 
     answers = (answered(207, good[0], busy, good[2]), answered(207, busy), answered(202, good[1]))
     async with receiving(answering(*answers)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"
-        async with AsyncClient(url, KEY, patience=SHORT) as client:
+        async with AsyncClient(url, KEY, retry_policy=SHORT) as client:
             told = [each async for each in client.events.publish_many(events)]
     assert [each.id for each in told] == ["evt_0", "evt_1", "evt_2"]
     sent = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in receiver.requests]
@@ -175,7 +175,7 @@ async def test_events_that_stay_unavailable_are_told_as_such() -> None:
     busy = answered(207, {"status": 503, "problem": BUSY})
     async with receiving(answering(busy, busy, busy)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"
-        async with AsyncClient(url, KEY, patience=SHORT) as client:
+        async with AsyncClient(url, KEY, retry_policy=SHORT) as client:
             event = NewEvent(account="acme", type="a.b", payload={})
             [told] = [each async for each in client.events.publish_many([event])]
     assert not told.accepted

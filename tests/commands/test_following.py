@@ -13,11 +13,14 @@ from commandkit import Running, going, hooktide
 from serverkit import receiving
 
 from hooktide import AsyncClient, Client
+from hooktide.cli.listen import _trouble, _type
+from hooktide.cli.tail import Following
 from hooktide.client import NewEvent
-from hooktide.client.shapes import BinRequest, Step
-from hooktide.commands.listening import _type
-from hooktide.commands.tailing import Following
+from hooktide.client.requests import call
+from hooktide.client.retries import silence
+from hooktide.client.server import Server
 from hooktide.verify import Verifier
+from hooktide.wire.bins import BinRequest, Step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,7 +105,7 @@ async def test_what_failed_is_counted_and_sent_again() -> None:
     assert (done.one["state"], done.one["made"]) == ("done", 2)
     assert hook.id in done.err
     shown = hooktide("replay", done.one["id"]).ok()
-    assert "2 sent again" in shown.out
+    assert "2 deliveries queued" in shown.out
     with Client() as client:
         async with asyncio.timeout(60):
             while len(list(client.deliveries.list(endpoint=hook.id, state="delivered"))) < 2:
@@ -196,6 +199,9 @@ async def test_listen_passes_on_what_comes_exactly_and_keeps_its_secret(
     with Client(place.url, place.key) as client:
         [hook] = client.endpoints.list(account="listener")
         assert not hook.enabled
+        own = client.keys.add("account", "own", account="listener").key
+    with Client(place.url, own) as client:  # an operator's key disabled it, in the account's place
+        assert client.endpoints.enable(hook.id).enabled
 
 
 def _first_line(running: Running) -> str:
@@ -229,3 +235,55 @@ async def test_listen_says_what_is_wrong_with_where_to_send() -> None:
     said = hooktide("listen", "localhost:3000", "--account", "acme")
     assert said.code == 2
     assert "http://localhost:3000/webhooks" in said.err
+
+
+@pytest.mark.usefixtures("place")
+async def test_listen_asks_for_the_account_unless_the_key_is_an_accounts(
+    place: Place, tmp_path: Path
+) -> None:
+    new_account("first")
+    home = {**place.environment, "XDG_STATE_HOME": str(tmp_path / "state")}
+    target = "http://127.0.0.1:9/"
+    async with going(tmp_path, "listen", target, "--account", "first", **home) as running:
+        await running.until(lambda it: "Ctrl-C" in it.err)
+        await running.interrupt()
+    said = hooktide("listen", target)
+    assert said.code == 2
+    assert "--account: name the account" in said.err
+    new_account("second")
+    with Client() as client:
+        own = client.keys.add("account", "own", account="second").key
+    async with going(tmp_path, "listen", target, **{**home, "HOOKTIDE_KEY": own}) as running:
+        await running.until(lambda it: "Ctrl-C" in it.err)
+        assert await running.interrupt() == 0
+
+
+@pytest.mark.parametrize("how", ["disabled", "removed"])
+async def test_listen_ends_when_its_endpoint_is_no_longer_sent_to(
+    place: Place, tmp_path: Path, how: str
+) -> None:
+    new_account(f"listener-{how}")
+    home = {**place.environment, "XDG_STATE_HOME": str(tmp_path / "state")}
+    words = ("listen", "http://127.0.0.1:9/", "--account", f"listener-{how}")
+    async with going(tmp_path, *words, **home) as running, AsyncClient() as client:
+        await running.until(lambda it: "Ctrl-C" in it.err)
+        [hook] = [each async for each in client.endpoints.list(account=f"listener-{how}")]
+        if how == "disabled":
+            await client.endpoints.disable(hook.id)
+        else:
+            await client.endpoints.remove(hook.id)
+        assert await running.ended() == 2
+        assert f"{hook.id} was {how}" in running.err
+        assert "listen again" in running.err
+
+
+async def test_listen_tells_trouble_in_sentences() -> None:
+    server = Server("http://127.0.0.1:9", "htk_x")
+    asked = call("GET", "/v1/bins/x/requests", dict[str, object])
+    assert _trouble(silence(server, asked, "timed out", sent=True)) == (
+        "http://127.0.0.1:9 was asked, and no answer came (timed out). Trying again until it "
+        "answers."
+    )
+    assert _trouble(silence(server, asked, "refused", sent=False)).endswith(
+        "is the server running? Trying again until it answers."
+    )

@@ -14,8 +14,8 @@ from serverkit import receiving
 from standardwebhooks import Webhook
 
 from hooktide import Client
-from hooktide.client.shapes import Endpoint
 from hooktide.dialects import read_shipped
+from hooktide.wire.endpoints import Endpoint
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,8 +49,10 @@ def endpoints_of(place: Place, project: str) -> dict[str, Endpoint]:
 async def test_svix_by_its_api_and_again_without_a_change(place: Place, project: str) -> None:
     with standing_in(svix) as url:
         tried = bring(place, project, "svix", "--source-url", url, "--dry-run")
-        assert [line["what"] for line in tried.json] == ["added", "added", "refused"]
-        assert "the server may refuse its URL" in tried.json[0]["why"]
+        whats = [line["what"] for line in tried.json]
+        assert whats == ["would be added", "would be added", "refused"]
+        assert tried.json[0]["why"] == ""  # this server takes http
+        assert "2 would be added" in tried.err
         assert endpoints_of(place, project) == {}
         done = bring(place, project, "svix", "--source-url", url)
         again = bring(place, project, "svix", "--source-url", url)
@@ -162,3 +164,57 @@ async def test_a_source_that_cannot_be_read_is_told(place: Place, project: str) 
     assert "is the token right?" in wrong.err
     for words in (["svix", "--source-url", "http://127.0.0.1:9"], ["csv"], ["convoy"]):
         assert bring(place, project, *words).code == 2
+
+
+async def test_a_dry_run_refuses_just_what_the_import_refuses(
+    place: Place, project: str, tmp_path: Path
+) -> None:
+    with Client(place.url, place.key) as client:
+        client.projects.apply(
+            project,
+            f'name = "{project}"\n[plans.pro]\nendpoints = 2\n[event_types."a.b"]\n',
+        )
+    good, long = "abcdefghijklmnop", "x" * 101
+    (tmp_path / "e.csv").write_text(
+        "account,url,secret,name,enabled\n"
+        f"acme,http://127.0.0.1:65000/a,{good},,yes\n"
+        f"acme,https://10.0.0.1/b,{good},,yes\n"
+        f"acme,http://127.0.0.1:65000/c,{good},{long},yes\n"
+        f"acme,http://127.0.0.1:65000/d,{good},,maybe\n"
+        f"acme,http://127.0.0.1:65000/e,{good},,no\n"
+        f"acme,http://127.0.0.1:65000/f,{good},,yes\n"
+        f"{'y' * 201},http://127.0.0.1:65000/g,{good},,yes\n"
+    )
+    tried = bring(place, project, "csv", str(tmp_path / "e.csv"), "--dry-run")
+    assert endpoints_of(place, project) == {}
+    done = bring(place, project, "csv", str(tmp_path / "e.csv"))
+    good_or_not = [each["what"] == "refused" for each in done.json]
+    assert good_or_not == [False, True, True, True, False, True, True]
+    assert [each["what"] == "refused" for each in tried.json] == good_or_not
+    assert "write yes or no" in tried.json[3]["why"]
+    assert "the plan" in tried.json[5]["why"].replace("account's ", "the ")
+
+
+async def test_a_disabled_endpoint_is_never_enabled(
+    place: Place, project: str, tmp_path: Path
+) -> None:
+    (tmp_path / "e.csv").write_text(
+        "account,url,secret,enabled\nacme,http://127.0.0.1:65000/a,abcdefghijklmnop,no\n"
+    )
+    bring(place, project, "csv", str(tmp_path / "e.csv")).ok()
+    with Client(place.url, place.key) as client:
+        [made] = client.endpoints.list(account=_acme(client, project))
+        assert (made.enabled, made.disabled_at) == (False, made.created_at)
+        assert made.changed_at == made.created_at
+
+
+async def test_one_endpoint_is_counted_as_one(place: Place, project: str, tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text(
+        "account,url,secret\nacme,http://127.0.0.1:65000/a,abcdefghijklmnop\n"
+    )
+    done = bring(place, project, "csv", str(tmp_path / "e.csv"), "--dry-run").ok()
+    assert "1 endpoint: 1 would be added" in done.err
+
+
+def _acme(client: Client, project: str) -> str:
+    return next(each.id for each in client.accounts.list(project=project))

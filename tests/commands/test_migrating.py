@@ -15,7 +15,7 @@ from commandkit import hooktide
 from standardwebhooks import Webhook
 
 from hooktide import Client
-from hooktide.commands.foreign import from_csv
+from hooktide.cli.foreign import from_csv
 from hooktide.domain.compose import compile_dialect
 from hooktide.domain.model import SECOND, Event
 from hooktide.domain.project import Project, parse_project
@@ -41,12 +41,12 @@ TELL, SEND = blocks("python")
 [ENDPOINTS] = blocks("csv")
 
 
-def sent(project: Project, secret: str) -> tuple[dict[str, str], bytes]:
-    """Return the request's headers and body, as a delivery at ``AT`` has them."""
+def sent(project: Project, secret: str, at: int = AT) -> tuple[dict[str, str], bytes]:
+    """Return the request's headers and body, as a delivery at ``at`` has them."""
     dialect = compile_dialect(project.dialect)
-    event = Event(id=5, account_id=1, type="invoice.paid", payload=PAYLOAD, occurred_at=AT * SECOND)
+    event = Event(id=5, account_id=1, type="invoice.paid", payload=PAYLOAD, occurred_at=at * SECOND)
     body = dialect.body(event)
-    head = dialect.compose(event, b"POST / HTTP/1.1\r\n", (read_secret(secret),), body, AT * SECOND)
+    head = dialect.compose(event, b"POST / HTTP/1.1\r\n", (read_secret(secret),), body, at * SECOND)
     return dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:-2]), body
 
 
@@ -56,7 +56,7 @@ def mac(content: bytes) -> str:
 
 async def test_what_svix_sent_verifies_with_the_same_secret() -> None:
     project = parse_project(SVIX)
-    headers, body = sent(project, WHSEC)
+    headers, body = sent(project, WHSEC, int(time.time()))
     assert body == PAYLOAD
     Webhook(WHSEC).verify(body, headers)
     assert (project.plans[0].name, project.plans[0].retries) == ("default", 7)

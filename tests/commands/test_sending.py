@@ -8,9 +8,9 @@ import pytest
 from commandkit import hooktide
 
 from hooktide import Client
-from hooktide.client.shapes import Step
-from hooktide.commands.sending import changed
+from hooktide.cli.send import changed
 from hooktide.domain.errors import ConfigError
+from hooktide.wire.bins import Step
 
 
 def payload_of(event: str) -> bytes:
@@ -66,6 +66,12 @@ def test_a_change_reaches_into_objects_and_lists(change: str, made: bytes) -> No
     assert changed(b'{"a": 1, "b": [{"c": 1.10}]}', [change]) == made
 
 
+def test_a_number_that_json_does_not_have_is_no_payload_and_as_a_change_it_is_text() -> None:
+    with pytest.raises(ConfigError, match="NaN is not a number of JSON"):
+        changed(b'{"a": NaN}', [])
+    assert changed(b'{"a": 1}', ["a=NaN"]) == b'{"a":"NaN"}'
+
+
 @pytest.mark.parametrize("change", ["a", "=1", "b.7.c=1", "a.b=1"])
 def test_a_change_that_does_not_fit_is_told(change: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
@@ -82,7 +88,7 @@ def test_what_is_wrong_is_told_with_what_to_do() -> None:
     assert nobody.err.startswith("hooktide: there is no such account\nCheck the id.")
     stranger = hooktide("events", "--key", "htk_unknown")
     assert "--key, HOOKTIDE_KEY" in stranger.err
-    away = hooktide("events", "--url", "http://127.0.0.1:9")
+    away = hooktide("events", "--server", "http://127.0.0.1:9")
     assert (away.code, away.out) == (2, "")
     assert "is the server running?" in away.err
     for words in (["--data", "{"], ["--data", "@/nowhere"], ["--occurred-at", "yesterday"]):
@@ -98,6 +104,23 @@ def test_without_a_key_it_says_where_to_put_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("place")
+def test_a_payload_that_breaks_its_schema_is_told_by_place_alone() -> None:
+    with Client() as client:
+        client.projects.apply(
+            "strict",
+            'name = "strict"\nschema_policy = "reject"\n[event_types."a.b"]\n'
+            """schema = '{"type": "object", "properties": {"n": {"type": "integer"}}}'\n"""
+            """example = '{"n": 1}'\n""",
+        )
+        client.accounts.add("strict", project="strict")
+    said = hooktide("send", "a.b", "--account", "strict", "--set", "n=x")
+    assert said.code == 2
+    assert "/payload/n" in said.err
+    assert "See errors" not in said.err
+    assert "errors names" not in said.err
+
+
+@pytest.mark.usefixtures("place")
 def test_an_operators_commands_ask_the_same_server() -> None:
     assert "nothing to change" in hooktide("apply", "invoice-maker").ok().out
     assert "invoice-maker" in hooktide("sizes").ok().out
@@ -106,13 +129,17 @@ def test_an_operators_commands_ask_the_same_server() -> None:
 @pytest.mark.usefixtures("place")
 def test_an_event_is_followed_to_what_came_back() -> None:
     with Client() as client:
-        client.accounts.add("followed", project="invoice-maker", plan="pro")
+        client_id = client.accounts.add("followed", project="invoice-maker", plan="pro").id
         kept = client.bins.add([Step(body="thanks \x1b[31m\n")])
         hook = client.endpoints.add(kept.url, ["*"], account="followed")
     sent = hooktide("send", "invoice.paid", "--account", "followed", "--wait").ok()
     event = sent.out.split()[0]
     [line] = sent.out.splitlines()[1:]
-    assert [hook.id, "delivered"] == line.split()[4:6]
+    assert [hook.id, "delivered", "1", kept.url] == line.split()[4:8]
+    assert "followed" in hooktide("events", "--limit", "1").out
+    assert f"followed ({client_id})" in hooktide("events", event).out
+    assert kept.url in hooktide("deliveries", "--event", event).out
+    assert kept.url in hooktide("tail", "--no-follow", "-n", "1").out
     delivery = line.split()[0]
     for words in (
         ["events", "--account", "followed"],
@@ -146,3 +173,25 @@ def test_waiting_for_what_fails_exits_with_1() -> None:
     said = hooktide("send", "a.b", "--account", "hasty", "--wait")
     assert said.code == 1
     assert "failed" in said.out
+
+
+@pytest.mark.usefixtures("place")
+def test_lists_are_narrowed_by_how_long_ago_or_an_instant() -> None:
+    with Client() as client:
+        client.accounts.add("timed", project="invoice-maker")
+        hook = client.endpoints.add(client.bins.add().url, ["*"], account="timed")
+    event = hooktide("send", "invoice.paid", "--account", "timed", "--json").ok().one["id"]
+    for words in (("events", "--account", "timed"), ("deliveries", "--endpoint", hook.id)):
+        for times in (("--since", "1h"), ("--until", "2099-01-01T00:00:00Z")):
+            assert event in hooktide(*words, *times, "--json").ok().out
+        for times in (("--until", "1h"), ("--since", "2099-01-01T00:00:00Z")):
+            assert event not in hooktide(*words, *times, "--json").ok().out
+        refused = hooktide(*words, "--until", "yesterday")
+        assert refused.code == 2
+        assert "--until" in refused.err
+        assert "24h or 7d" in refused.err
+        before_all = hooktide(*words, "--since", "999999d")  # and not a date that Python has
+        assert (before_all.code, before_all.err.strip()) == (
+            2,
+            "hooktide: --since: 999999d ago is before 1970",
+        )

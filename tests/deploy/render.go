@@ -8,6 +8,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path"
 	"sort"
@@ -74,6 +75,22 @@ func render(files map[string]string, values map[string]interface{}) (map[string]
 		},
 		"contains":   func(part string, text string) bool { return strings.Contains(text, part) },
 		"trimSuffix": func(end string, text string) string { return strings.TrimSuffix(text, end) },
+		"urlParse": func(text string) (map[string]interface{}, error) {
+			parsed, err := url.Parse(text)
+			if err != nil {
+				return nil, err
+			}
+			return map[string]interface{}{"path": parsed.Path}, nil
+		},
+		"get":  func(from map[string]interface{}, name string) interface{} { return from[name] },
+		"list": func(values ...interface{}) []interface{} { return values },
+		"join": func(between string, values []interface{}) string {
+			parts := []string{}
+			for _, value := range values {
+				parts = append(parts, fmt.Sprint(value))
+			}
+			return strings.Join(parts, between)
+		},
 		"trunc": func(most int, text string) string {
 			if len(text) > most {
 				return text[:most]

@@ -86,6 +86,7 @@ def test_a_compose_file_starts_a_server_with_settings_that_it_takes(name: str) -
     for variable, text in service["environment"].items():
         values[variable.removeprefix("HOOKTIDE_").lower()] = filled(text)
     assert values.pop("operator_key")
+    values["trusted_proxy"] = values["trusted_proxy"].split()
     kinds = {each.name: type(getattr(Settings(), each.name)) for each in fields(Settings)}
     settings = Settings(**{key: kinds[key](value) for key, value in values.items()})
     check(settings)
@@ -96,7 +97,8 @@ def test_a_compose_file_starts_a_server_with_settings_that_it_takes(name: str) -
 
 
 def filled(text: str) -> str:
-    """Put a value in the place of each variable that has to be given."""
+    """Put each variable's value in its place: its default, or one that is given here."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
     return re.sub(r"\$\{\w+:\?[^}]*\}", lambda found: FILLED[found[0][2:].split(":")[0]], text)
 
 
@@ -123,11 +125,13 @@ def test_a_compose_file_builds_this_image_and_keeps_what_it_writes(name: str) ->
 
 def test_the_example_of_an_environment_has_what_the_compose_files_ask_for() -> None:
     folder = ROOT / "deploy/compose"
-    asked = {
-        found for name in COMPOSE for found in re.findall(r"\$\{(\w+)", (folder / name).read_text())
-    }
-    given = re.findall(r"^(\w+)=", (folder / "env.example").read_text(), re.MULTILINE)
+    texts = [(folder / name).read_text() for name in COMPOSE]
+    example = (folder / "env.example").read_text()
+    asked = {found for text in texts for found in re.findall(r"\$\{(\w+):\?", text)}
+    given = re.findall(r"^(\w+)=", example, re.MULTILINE)
     assert asked == set(given) == FILLED.keys()
+    optional = {found for text in texts for found in re.findall(r"\$\{(\w+):-", text)}
+    assert optional == set(re.findall(r"^#(\w+)=", example, re.MULTILINE))
 
 
 def test_the_database_is_the_one_that_the_server_is_told() -> None:

@@ -11,11 +11,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema_rs
 import pytest
 import yaml
+from webkit import running
 
 from hooktide import __version__
 from hooktide.settings import Settings, check
@@ -221,10 +222,44 @@ def test_the_ingress_leads_to_the_service() -> None:
     assert "Ingress" not in off
     spec = on["Ingress"]["spec"]
     [rule] = spec["rules"]
-    [path] = rule["http"]["paths"]
-    assert path["backend"]["service"]["name"] == on["Service"]["metadata"]["name"]
+    backend = {"service": {"name": on["Service"]["metadata"]["name"], "port": {"name": "http"}}}
+    for path in rule["http"]["paths"]:
+        kind = "Exact" if path["path"] == "/" else "Prefix"
+        assert (path["pathType"], path["backend"]) == (kind, backend)
     assert spec["tls"] == [{"hosts": ["hooks.example.com"], "secretName": "hooks-tls"}]
     assert on["Ingress"]["metadata"]["annotations"] == {"a.example/b": 'say "c": d'}
+
+
+async def test_the_ingress_lets_all_through_but_metrics_and_health(tmp_path: Path) -> None:
+    below = {**EVERYTHING, "publicUrl": "https://example.com/hooks/"}
+    plain, prefixed = rendered(EVERYTHING, below)
+    async with running(tmp_path) as site:
+        routes = cast(Any, site.app.site)._site._routes
+        first = {route.path.split("/")[1] for route in routes}
+    assert {"metrics", "health", "v1", "portal"} <= first
+    wanted = first - {"metrics", "health"}
+    assert paths_of(plain) == {f"/{each}" for each in wanted}
+    assert paths_of(prefixed) == {f"/hooks/{each}" for each in wanted}
+
+
+def paths_of(objects: dict[str, Any]) -> set[str]:
+    [rule] = objects["Ingress"]["spec"]["rules"]
+    return {path["path"] for path in rule["http"]["paths"]}
+
+
+def test_trusted_proxies_are_passed_on_and_asked_for_beside_an_ingress() -> None:
+    ingress = {**SQLITE, "ingress": {"enabled": True, "host": "hooks.example.com"}}
+    networks = {"trustedProxies": ["10.244.0.0/16", "fd00::/8"]}
+    alone, without, told = rendered(SQLITE, ingress, {**ingress, **networks})
+    assert ["trustedProxies" in each["notes"] for each in (alone, without, told)] == [
+        False,
+        True,
+        False,
+    ]
+    env = {each["name"]: each.get("value") for each in pod(told)["containers"][0]["env"]}
+    assert env["HOOKTIDE_TRUSTED_PROXY"] == "10.244.0.0/16 fd00::/8"
+    names = [each["name"] for each in pod(without)["containers"][0]["env"]]
+    assert "HOOKTIDE_TRUSTED_PROXY" not in names
 
 
 def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:

@@ -14,13 +14,13 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from apikit import Api, ApiError
 from packaging.requirements import Requirement
 from ports import free_port
 from readme_renderer import markdown
 from serverkit import KEY, READY_WITHIN
 
 from hooktide import __version__
-from hooktide.demo.api import Api, ApiError
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/hooktide"
@@ -100,9 +100,6 @@ def test_its_page_renders(metadata: Message) -> None:
     assert page is not None
     assert ">Hooktide<" in page
     assert "<table>" in page
-
-
-# -- where only what it declares is installed ----------------------------------------------------
 
 
 def needed(metadata: Message) -> dict[str, Distribution]:

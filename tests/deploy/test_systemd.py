@@ -1,5 +1,6 @@
-"""The systemd unit: systemd reads it, and it starts what there is, with few rights."""
+"""The systemd units: systemd reads them, and they start what there is, with few rights."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hooktide.cli.outbox import relay
 from hooktide.settings import Settings
-from hooktide.store.sqlite.writer import EXIT_SYNC_FAILED
+from hooktide.store.sqlite.connection import EXIT_SYNC_FAILED
 
 UNITS = Path(__file__).parents[2] / "deploy/systemd"
 UNIT = (UNITS / "hooktide.service").read_text()
+RELAY = (UNITS / "hooktide-relay.service").read_text()
 PROGRAM = "/opt/hooktide/bin/hooktide"
 
 
@@ -33,7 +36,12 @@ def installed(folder: Path) -> Path:
     drop_in.mkdir()
     several = (UNITS / "processes.conf").read_text()
     (drop_in / "processes.conf").write_text(several.replace(PROGRAM, str(program)))
+    (folder / "hooktide-relay.service").write_text(RELAY.replace(PROGRAM, str(program)))
     return unit
+
+
+def installed_relay(folder: Path) -> Path:
+    return installed(folder).with_name("hooktide-relay.service")
 
 
 def analyze(*arguments: str) -> str:
@@ -96,3 +104,32 @@ def test_its_files_are_where_it_may_write() -> None:
     assert re.search(
         rf"^u {value('User')} - .* {home}$", (UNITS / "sysusers.conf").read_text(), re.M
     )
+
+
+def test_systemd_reads_the_relays_unit_which_may_do_as_little(tmp_path: Path) -> None:
+    unit = installed_relay(tmp_path)
+    assert analyze("verify", str(unit)) == ""
+    analyze("security", "--offline=true", "--threshold=15", str(unit))
+
+
+def test_the_relays_unit_starts_the_relay_with_its_options_in_the_environment() -> None:
+    assert value("ExecStart", RELAY) == f"{PROGRAM} relay"
+    assert value("EnvironmentFile", RELAY) == "/etc/hooktide/relay"
+    text = (UNITS / "relay").read_text()
+    named = set(re.findall(r"^#?HOOKTIDE_([A-Z_]+)=", text, re.MULTILINE))
+    assert {"FROM", "SERVER", "KEY"} <= named
+    assert named <= {each.rstrip("_").upper() for each in inspect.signature(relay).parameters}
+
+
+def test_a_relay_with_wrong_settings_is_not_started_again(tmp_path: Path) -> None:
+    assert value("Restart", RELAY) == "always"
+    assert value("RestartPreventExitStatus", RELAY) == "2"
+    done = subprocess.run(
+        [sys.executable, "-m", "hooktide", "relay"],
+        env={"HOOKTIDE_FROM": str(tmp_path / "none.db"), "HOOKTIDE_KEY": "htk_x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "there is no file" in done.stderr) == (2, True), done.stderr

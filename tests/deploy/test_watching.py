@@ -31,13 +31,14 @@ GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
 
 async def metrics_page(folder: Path) -> str:
-    """Return what a server shows that has accepted, refused, and sent in vain."""
+    """Return what a server shows that has accepted, refused, ignored, and sent in vain."""
     async with running(folder) as site:
         await site.account()
         await site.endpoint()
         event = {"account": "acme", "type": "invoice.paid", "payload": {"id": 1}}
         (await site.operator.post("/v1/events", event)).ok(202)
         (await site.operator.post("/v1/events", event | {"type": "no.such"})).ok(422)
+        (await site.operator.post("/v1/events", event | {"account": "nobody"})).ok(202)
         async with asyncio.timeout(60):
             while 'error="' not in (page := (await site.operator.get("/metrics")).body.decode()):
                 await asyncio.sleep(0.02)
@@ -199,9 +200,6 @@ def test_every_variable_of_the_dashboard_is_there() -> None:
     variables = {each["name"] for each in dashboard()["templating"]["list"]}
     used = set(re.findall(r"\$\{?(\w+)\}?", DASHBOARD.read_text())) - {"__rate_interval", "__all"}
     assert used == variables
-
-
-# -- promtool: the language itself, and whether alerts fire -------------------------------------
 
 
 def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

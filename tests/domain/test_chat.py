@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hooktide.domain.address import UrlPolicy, check_url
-from hooktide.domain.chat import MOST_TOGETHER, SERVICES, kind_of, shown_url
+from hooktide.domain.chat import MAX_BATCH, SERVICES, kind_of, shown_url
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.message import Wording, compose_message
 from hooktide.domain.model import SECOND, EndpointKind, Event
@@ -55,7 +55,7 @@ WORDINGS = st.sampled_from(
 
 @pytest.mark.parametrize("kind", RULES)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(payloads=st.lists(PAYLOADS, min_size=1, max_size=MOST_TOGETHER), wording=WORDINGS)
+@given(payloads=st.lists(PAYLOADS, min_size=1, max_size=MAX_BATCH), wording=WORDINGS)
 def test_whatever_a_payload_holds_the_service_takes_the_message(
     kind: EndpointKind, payloads: list[Any], wording: Wording
 ) -> None:
@@ -65,7 +65,7 @@ def test_whatever_a_payload_holds_the_service_takes_the_message(
 
 
 @pytest.mark.parametrize("kind", RULES)
-@pytest.mark.parametrize("count", [1, MOST_TOGETHER])
+@pytest.mark.parametrize("count", [1, MAX_BATCH])
 @pytest.mark.parametrize("char", ["&", "<", "*", "😀", "\\", "\x00", "é"])
 def test_the_longest_message_is_within_the_services_limits(
     kind: EndpointKind, count: int, char: str
@@ -164,9 +164,6 @@ def test_many_events_are_a_line_each_under_how_many_they_are(kind: EndpointKind)
     assert [text.count(f"n{number}n") >= 1 for number in range(3)] == [True] * 3
 
 
-# -- whose URL is whose ----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("url", "kind", "shown"),
     [
@@ -236,9 +233,6 @@ def test_a_host_that_the_operator_names_is_a_chat_where_that_is_asked_for() -> N
     assert shown_url(target.url, SLACK) == "https://chat.example.com/hooks/****"
 
 
-# -- what comes back -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("kind", "status", "body", "gone", "refused"),
     [
@@ -267,3 +261,71 @@ def test_what_a_service_answers_is_understood(
     outcome = Outcome(status=status, body=body)
     assert bool(SERVICES[kind].gone(outcome)) is gone
     assert bool(SERVICES[kind].refused(outcome)) is refused
+
+
+TEAMS_429 = (
+    b"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429 "
+    b"with ContextId tcid=0,server=DB3PEPF00000D0B,cv=abc.."
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "means", "error"),
+    [
+        (EndpointKind.TEAMS, 200, b"1", 200, ""),
+        (EndpointKind.TEAMS, 202, b"", 202, ""),
+        (EndpointKind.TEAMS, 200, TEAMS_429, 429, ""),
+        (EndpointKind.TEAMS, 200, TEAMS_429.replace(b"429", b"413"), 413, ""),
+        (EndpointKind.TEAMS, 200, b"Webhook message delivery failed.", None, "invalid_response"),
+        (EndpointKind.TEAMS, 500, TEAMS_429, 500, ""),
+        (EndpointKind.SLACK, 200, b"ok", 200, ""),
+        (EndpointKind.SLACK, 200, b'{"ok":true}', 200, ""),
+        (EndpointKind.SLACK, 200, b'{"ok": false, "error": "no_text"}', None, "invalid_response"),
+        (EndpointKind.SLACK, 404, b"no_service", 404, ""),
+        (EndpointKind.DISCORD, 204, b"", 204, ""),
+        (EndpointKind.DISCORD, 200, b'{"id": "1", "content": "HTTP error 429"}', 200, ""),
+        (EndpointKind.DISCORD, 429, b'{"message": "rate limited"}', 429, ""),
+    ],
+)
+def test_an_error_in_the_text_of_a_2xx_is_an_error(
+    kind: EndpointKind, status: int, body: bytes, means: int | None, error: str
+) -> None:
+    judged = SERVICES[kind].judged(Outcome(status=status, body=body))
+    assert (judged.status, judged.error) == (means, error)
+    assert bool(judged.detail) is (means != status)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/abc", ""),
+        ("http://hooks.slack.com/services/T0/B0/abc", "invalid_url"),
+        ("https://hooks.slack.com:8443/services/T0/B0/abc", "invalid_url"),
+        ("http://discord.com/api/webhooks/1/abc", "invalid_url"),
+        ("https://discord.com:8443/api/webhooks/1/abc", "invalid_url"),
+        ("http://x.logic.azure.com/workflows/abc", "invalid_url"),
+        ("https://x.logic.azure.com:8443/workflows/abc", "invalid_url"),
+        ("https://x.logic.azure.com:443/workflows/abc", ""),
+    ],
+)
+@pytest.mark.parametrize("said", [True, False])
+def test_a_chats_secret_url_goes_over_https_on_its_own_port_only(
+    url: str, code: str, said: bool
+) -> None:
+    policy = UrlPolicy(allow_http=True)
+    target = check_url(url, policy)
+    kind = next(each for each, service in SERVICES.items() if service.fits(target))
+    wanted = kind if said else None
+    if not code:
+        assert kind_of(target, wanted, policy) is kind
+        return
+    with pytest.raises(InvalidError) as error:
+        kind_of(target, wanted, policy)
+    [fault] = error.value.faults
+    assert (fault.code, fault.pointer) == (code, "/url")
+
+
+def test_a_named_chat_host_may_be_plain_http() -> None:
+    policy = UrlPolicy(allow_http=True, chat_hosts=("chat.example.com",))
+    target = check_url("http://chat.example.com:8065/hooks/abc", policy)
+    assert kind_of(target, EndpointKind.SLACK, policy) is EndpointKind.SLACK

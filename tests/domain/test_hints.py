@@ -52,7 +52,11 @@ TOLD = [
     (attempt(None, "tls_error", "the certificate is for another host name"), "another name"),
     (attempt(None, "tls_error", "the certificate has expired"), "expired"),
     (attempt(None, "tls_error", "its issuer is not known; the chain"), "fullchain"),
-    (attempt(None, "tls_error", "the handshake failed: wrong version"), "TLS 1.2"),
+    (attempt(None, "tls_error", "TLS failed: wrong version"), "TLS 1.2"),
+    (
+        attempt(None, "tls_error", "the receiver asks for a client certificate, and none is sent"),
+        "asks for a client certificate",
+    ),
     (attempt(None, "dns_error"), "typo"),
     (attempt(None, "connect_error"), "firewall"),
     (attempt(None, "connection_lost"), "body was not read"),

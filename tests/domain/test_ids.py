@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.ids import NODES, IdMaker, made_at, read, show
+from hooktide.domain.ids import NODES, IdMaker, between, first_at, made_at, read, show
 
 NOW = 1_767_268_800_000_000
 
@@ -67,3 +67,31 @@ def test_ids_sort_as_text_as_they_do_as_numbers() -> None:
 def test_what_is_no_id_of_the_kind_does_not_exist(text: str) -> None:
     with pytest.raises(NotFoundError):
         read("evt", text)
+
+
+def test_ids_are_larger_than_one_that_was_passed_by_and_keep_their_node() -> None:
+    ids = IdMaker(node=3)
+    ahead = IdMaker(node=9)(5_000)
+    ids.pass_by(ahead)
+    made = ids(1_000)
+    assert made > ahead
+    assert made % NODES == 3
+    ids.pass_by(0)
+    assert ids(1_000) == made + NODES
+
+
+def test_what_was_made_from_an_instant_on_and_before_another_lies_between_two_ids() -> None:
+    first, last = IdMaker(node=0), IdMaker(node=2047)
+    after, before = between(NOW, NOW + 5)
+    assert after is not None
+    assert before is not None
+    assert last(NOW - 1) <= after < first(NOW)
+    assert IdMaker(node=2047)(NOW + 4) < before <= first(NOW + 5)
+
+
+def test_the_lower_of_a_page_and_an_instant_bounds_a_list() -> None:
+    assert between(None, None) == (None, None)
+    assert between(None, None, 7) == (None, 7)
+    assert between(0, 0) == (-1, 0)
+    assert between(None, NOW, 7) == (None, 7)
+    assert between(None, NOW, first_at(NOW) + 1) == (None, first_at(NOW))

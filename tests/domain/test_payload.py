@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.payload import MAX_BYTES, check_payload, check_schema, validator
+from hooktide.domain.payload import MAX_BYTES, check_payload, check_schema, compile_schema
 from hooktide.domain.project import EventType
 
 
@@ -129,8 +129,6 @@ def test_no_bytes_are_anything_but_taken_or_refused(pieces: list[bytes]) -> None
         check_payload(b"".join(pieces), max_depth=5)
 
 
-# -- schemas ---------------------------------------------------------------------------------------
-
 SCHEMA = """{
   "type": "object",
   "required": ["id"],
@@ -156,8 +154,14 @@ def test_each_place_that_breaks_the_schema_is_pointed_at_without_its_value() -> 
 
 def test_only_the_first_faults_are_told() -> None:
     with pytest.raises(InvalidError) as refused:
-        check_schema(KIND, b'{"id":"x","a/b":[' + b'"a",' * 999 + b'"a"]}')
+        check_schema(KIND, b'{"id":"x","a/b":[' + b'"a",' * 240 + b'"a"]}')
     assert len(refused.value.faults) == 20
+
+
+def test_only_the_first_fault_of_a_payload_of_many_values_is_told() -> None:
+    with pytest.raises(InvalidError) as refused:
+        check_schema(KIND, b'{"id":"x","a/b":[' + b'"a",' * 250 + b'"a"]}')
+    assert [fault.pointer for fault in refused.value.faults] == ["/payload/a~1b/0"]
 
 
 @pytest.mark.parametrize(
@@ -174,11 +178,93 @@ def test_only_the_first_faults_are_told() -> None:
 )
 def test_what_is_no_schema_is_refused(schema: str) -> None:
     with pytest.raises(ConfigError, match="no JSON Schema"):
-        validator(schema)
+        compile_schema(schema)
 
 
 def test_a_schema_elsewhere_is_never_fetched(tmp_path: Path) -> None:
     there = tmp_path / "schema.json"
     there.write_text("{}")
     with pytest.raises(ConfigError, match="never fetched"):
-        validator(json.dumps({"$ref": there.as_uri()}))
+        compile_schema(json.dumps({"$ref": there.as_uri()}))
+
+
+def doubled(levels: int) -> str:
+    """A schema that applies the first of its definitions 2 ** levels times."""
+    definitions: dict[str, object] = {"a0": {"type": "integer"}}
+    for level in range(1, levels + 1):
+        definitions[f"a{level}"] = {"allOf": [{"$ref": f"#/$defs/a{level - 1}"}] * 2}
+    return json.dumps({"$defs": definitions, "$ref": f"#/$defs/a{levels}"})
+
+
+def test_a_schema_that_checks_a_value_a_thousand_times_is_taken_and_more_is_refused() -> None:
+    assert compile_schema(doubled(7)).checks <= 1000
+    with pytest.raises(ConfigError, match="more than 1,000 times"):
+        compile_schema(doubled(10))
+    with pytest.raises(ConfigError, match="more than 1,000 times"):
+        compile_schema(doubled(1000))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}},
+        {"items": {"anyOf": [{"$ref": "#"}, {"items": {"$ref": "#"}}, {"$ref": "#"}]}},
+        {"properties": {"a": {"$ref": "#"}}, "patternProperties": {"a": {"$ref": "#"}}},
+        {"$defs": {"n": {"unevaluatedProperties": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"},
+        {"$anchor": "n", "contains": {"$ref": "#n"}, "items": {"$ref": "#n"}},
+    ],
+)
+def test_a_schema_that_doubles_with_each_level_of_a_payload_is_refused(schema: object) -> None:
+    with pytest.raises(ConfigError, match="more than 1,000 times"):
+        compile_schema(json.dumps(schema))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}},
+        {"anyOf": [{"type": "string"}, {"items": {"$ref": "#"}}]},
+        {"oneOf": [{"properties": {"kind": {"const": f"k{each}"}}} for each in range(100)]},
+        {"properties": {f"p{each}": {"type": "string"} for each in range(1000)}},
+    ],
+)
+def test_trees_and_unions_are_no_costly_schemas(schema: object) -> None:
+    assert compile_schema(json.dumps(schema)).checks < 500
+
+
+def test_a_schema_that_leads_back_to_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match="leads back to itself"):
+        compile_schema('{"allOf": [{"$ref": "#"}]}')
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        (
+            '{"properties": {"a": {"type": "strng"}}}',
+            "properties.a.type: .*strng.* is no type; use",
+        ),
+        ('{"pattern": "(?=a)b"}', "at pattern: .* is no pattern; write it without look-around"),
+        ('{"minimum": "1"}', 'at minimum: "1" is not of type "number"'),
+    ],
+)
+def test_what_is_wrong_with_a_schema_is_said_with_its_place(schema: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        compile_schema(schema)
+
+
+def test_a_payload_with_more_values_than_its_schema_may_check_is_refused() -> None:
+    kind = EventType(name="a.b", schema=doubled(7))
+    checks = compile_schema(doubled(7)).checks
+    most = 2_000_000 // checks
+    with pytest.raises(InvalidError, match="is not of type"):
+        check_schema(kind, b"[" + b"0," * (most - 3) + b"0]")
+    with pytest.raises(InvalidError, match="send fewer values, or make the schema simpler"):
+        check_schema(kind, b"[" + b"0," * most + b"0]")
+
+
+def test_of_a_large_payload_only_the_first_fault_is_told() -> None:
+    kind = EventType(name="a.b", schema='{"items": {"type": "string"}}')
+    with pytest.raises(InvalidError) as refused:
+        check_schema(kind, b"[" + b"0," * 20_000 + b"0]")
+    assert [fault.pointer for fault in refused.value.faults] == ["/payload/0"]

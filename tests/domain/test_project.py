@@ -13,6 +13,7 @@ from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND
 from hooktide.domain.project import (
     EventType,
+    Plan,
     Project,
     changes,
     check_patterns,
@@ -44,7 +45,7 @@ url = "to_url"
 name = "Acme hooks"
 logo = "https://acme.example.com/a/logo.svg?v=1"
 colour = "#0F766E"
-origins = ["https://app.acme.example.com", "https://localhost:3000"]
+origins = ["https://app.acme.example.com", "http://localhost:3000", "http://127.0.0.1"]
 
 [plans.large]
 
@@ -94,7 +95,11 @@ def test_a_file_says_everything_about_a_project() -> None:
     assert project.accounts == ("a", "b")
     assert (project.portal.name, project.portal.colour) == ("Acme hooks", "#0f766e")
     assert project.portal.logo_origin == "https://acme.example.com"
-    assert project.portal.origins == ("https://app.acme.example.com", "https://localhost:3000")
+    assert project.portal.origins == (
+        "https://app.acme.example.com",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+    )
     small = plan_of(project, "small")
     assert (small.endpoints, small.deliveries_per_hour, small.retries) == (2, 100, 3)
     assert small.timeout == 15 * SECOND
@@ -119,8 +124,6 @@ def test_a_project_survives_being_stored_as_json(name: str) -> None:
         stored = msgspec.json.encode(project)
         assert msgspec.json.decode(stored, type=Project) == project
 
-
-# -- what can be wrong with a file -----------------------------------------------------------------
 
 WRONG = [
     ("[dialct]", "dialct", "no such key; did you mean 'dialect'?"),
@@ -156,6 +159,8 @@ WRONG = [
     ("[portal]\nlogo = \"https://a.example/x.png; 'unsafe-inline'\"", "portal.logo", "https://"),
     ('[portal]\norigins = ["https://a.example/app"]', "portal.origins", "no path"),
     ('[portal]\norigins = ["*"]', "portal.origins", "no path"),
+    ('[portal]\norigins = ["http://app.example.com"]', "portal.origins", "localhost"),
+    ('[portal]\norigins = ["http://localhost.example.com"]', "portal.origins", "localhost"),
     ('[portal]\norigins = ["https://a.example; script-src *"]', "portal.origins", "no path"),
     ("[dialect]\nsignature = {}", "dialect.signature.header", "missing; give a string"),
     (
@@ -246,6 +251,8 @@ def test_a_wrong_file_is_refused_with_its_line_key_and_reason(
         ('name = "a"\n[dialect.envelope]\na = [\n  ["b"],\n]\nc = "{d}"\n', 6),
         ('name = "a"\ntitle = "x\n', 2),
         ('title = "nameless"\n', 1),
+        ('name = "a"\n\n[plan.starter]\n', 3),
+        ('name = "a"\n\nplan.starter.retries = 1\n', 3),
         ('name = "a"\n\nmode = "live"\nmode = "test"\n', 4),
     ],
 )
@@ -253,6 +260,56 @@ def test_the_line_is_where_the_key_stands(text: str, line: int) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_project(text)
     assert refused.value.line == line
+
+
+def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
+    text = (
+        'name = "A B"\nretention = 5\n[retry]\nretries = 3\nfirst = "1y"\n[plans.x]\nretries = 99\n'
+        'endpoint = 3\n[plan.starter]\n[event_types.a]\nschema = \'{"type": "strng"}\'\n'
+        '[event_types.b]\nexample = "["\n[dialect.signature]\nheader = "x-a"\n'
+        'content = "{timestamp}.{payload}"\n'
+    )
+    with pytest.raises(ConfigError) as refused:
+        parse_project(text, "a.toml")
+    error = refused.value
+    found = [(each.line, each.key) for each in (error, *error.others)]
+    assert found == [
+        (1, "name"),
+        (2, "retention"),
+        (4, "retry.retries"),
+        (5, "retry.first"),
+        (7, "plans.x.retries"),
+        (8, "plans.x.endpoint"),
+        (9, "plan"),
+        (11, "event_types.a.schema"),
+        (13, "event_types.b.example"),
+        (16, "dialect.signature.content"),
+    ]
+    lines = str(error).split("\n")
+    assert len(lines) == len(found)
+    assert lines[2] == (
+        "a.toml:4: retry.retries: there is no such key; it belongs into [plans.NAME]"
+    )
+    assert lines[5].endswith("there is no such key; did you mean 'endpoints'?")
+    assert lines[6].endswith("plan: there is no such key; did you mean 'plans'?")
+    assert "{payload} is not known here; use of {body}" in lines[9]
+
+
+def test_fifty_problems_are_told_at_most() -> None:
+    text = 'name = "a"\n' + "".join(f"k{each} = 1\n" for each in range(60))
+    with pytest.raises(ConfigError) as refused:
+        parse_project(text)
+    assert 1 + len(refused.value.others) == 50
+
+
+@pytest.mark.parametrize(
+    ("count", "what"), [(1000, "[event_types.a{}]"), (100, "[plans.a{}]")], ids=["types", "plans"]
+)
+def test_a_project_has_so_many_types_and_plans_at_most(count: int, what: str) -> None:
+    whole = 'name = "a"\n' + "\n".join(what.format(each) for each in range(count))
+    parse_project(whole)
+    with pytest.raises(ConfigError, match=f"{count:,} at most"):
+        parse_project(f"{whole}\n{what.format('x')}\n")
 
 
 SOURCES = [*(read_shipped(name) for name in shipped()), FULL]
@@ -300,9 +357,6 @@ def test_a_key_that_would_take_minutes_is_not_even_read(text: str) -> None:
         parse_project(text)
 
 
-# -- what is new -----------------------------------------------------------------------------------
-
-
 def test_nothing_new_is_no_lines() -> None:
     assert changes(parse_project(FULL), parse_project(FULL)) == []
 
@@ -327,7 +381,7 @@ def test_a_first_apply_names_what_there_is() -> None:
         ('"15s"', '"20s"', "plan small: timeout: 15s -> 20s"),
         ("endpoints = 2", "", "plan small: endpoints: 2 -> none"),
         ('"5s", ', "", "retry.delays: [5s, 5m, 2h] -> [5m, 2h]"),
-        ('["a", "b"]', "[]", 'accounts: ["a","b"] -> []'),
+        ('["a", "b"]', "[]", 'accounts.only: ["a","b"] -> []'),
         ("[plans.large]", "", "plan large removed"),
         ('"Paid."', '"It is."', "event type invoice.paid: description: 'Paid.' -> 'It is.'"),
         ('"invoice.paid"', '"invoice.sent"', "event type invoice.sent added"),
@@ -350,8 +404,6 @@ def test_another_order_is_a_change_too() -> None:
     new = replace(old, event_types=old.event_types[::-1])
     assert changes(old, new) == ["event types: another order"]
 
-
-# -- rules -----------------------------------------------------------------------------------------
 
 PROJECT = Project(
     name="acme",
@@ -418,3 +470,20 @@ def test_a_type_limited_to_accounts_is_offered_to_them_alone() -> None:
     assert len(offered(PROJECT, "any")) == 2
     with pytest.raises(RefusedError, match="not offered"):
         type_of(PROJECT, "lead.sold", "any")
+
+
+def test_a_dialect_has_so_many_fixed_headers() -> None:
+    lines = [f'X-{number} = "1"' for number in range(21)]
+    project = parse_project("\n".join(['name = "a"', "[dialect.headers]", *lines[:20]]))
+    assert len(project.dialect.headers) == 20
+    with pytest.raises(ConfigError, match="20 headers at most; there are 21") as refused:
+        parse_project("\n".join(['name = "a"', "[dialect.headers]", *lines]))
+    assert refused.value.key == "dialect.headers"
+    assert refused.value.line == 2
+
+
+@pytest.mark.parametrize("key", [each for each in Plan.__slots__ if each != "name"])
+def test_a_plans_key_that_stands_outside_it_is_said_to_belong_there(key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_project(f'name = "acme"\n[portal]\n{key} = 1\n')
+    assert "it belongs into [plans.NAME]" in str(refused.value)

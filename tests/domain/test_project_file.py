@@ -7,20 +7,24 @@ import pytest
 from docskit import HOSTILE, hostile_file
 
 from hooktide.dialects import read_shipped, shipped
-from hooktide.domain.project import EventType, Plan, Project, parse_project
+from hooktide.domain.project import EventType, NewAccounts, Plan, Project, parse_project
 from hooktide.domain.project_file import write_project
 
 FULL = """
 name = "full"
 title = 'A "full" \\ project'
 mode = "test"
-accounts = ["a", "b \\u202e"]
 default_plan = "pro"
 schema_policy = "warn"
 disable_after = 0
 rotation_overlap = "2d"
 retention = "90d"
 public_docs = false
+
+[accounts]
+only = ["a", "b \\u202e"]
+create_on_publish = true
+plan = "pro"
 
 [retry]
 first = "30s"
@@ -41,6 +45,8 @@ endpoints = 2
 deliveries_per_hour = 1000
 retries = 0
 timeout = "1s"
+changes_per_second = 5
+tests_per_second = 2
 
 [plans.pro]
 
@@ -88,6 +94,13 @@ def test_a_shipped_project_comes_back_the_same(name: str) -> None:
 def test_everything_that_can_be_set_comes_back_the_same() -> None:
     project = parse_project(FULL)
     assert parse_project(write_project(project)) == project
+
+
+@pytest.mark.parametrize("accounts", ['["a"]', '{only = ["a"]}'])
+def test_a_closed_beta_alone_is_written_as_a_list(accounts: str) -> None:
+    project = parse_project(f'name = "a"\naccounts = {accounts}')
+    assert (project.accounts, project.new_accounts) == (("a",), NewAccounts())
+    assert 'accounts = ["a"]\n' in write_project(project)
 
 
 def test_the_full_project_has_everything_set() -> None:

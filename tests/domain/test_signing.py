@@ -76,9 +76,6 @@ def check(
     return verify(dialect, secrets, tuple(headers.items()), body, now)
 
 
-# -- what goes out ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("secret", "event_id", "timestamp", "body", "signature"),
     [
@@ -192,9 +189,6 @@ def test_a_signature_that_nobody_could_verify_is_refused(
     with pytest.raises(ConfigError) as refused:
         Composer(Dialect(signature=signature, standard_headers=standard_headers))
     assert refused.value.key == key
-
-
-# -- what a receiver finds -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

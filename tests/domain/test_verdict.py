@@ -58,30 +58,22 @@ def test_our_own_trouble_is_no_attempt_even_after_the_last_retry() -> None:
     assert verdicts == {Again}
 
 
-def test_a_receiver_that_asks_for_time_gets_it() -> None:
-    asked = Outcome(status=429, retry_after=HOUR)
-    assert verdict(asked) == RetryAt(NOW + HOUR, pause_endpoint=True)
-    asked = Outcome(status=503, retry_after=HOUR)
-    assert verdict(asked) == RetryAt(NOW + HOUR, pause_endpoint=True)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_rest_of_the_endpoint_leaves_the_delivery_its_own_schedule(status: int) -> None:
+    for asked in (SECOND, HOUR, None):
+        assert verdict(Outcome(status=status, retry_after=asked)) == RetryAt(NOW + DELAYS[0])
 
 
-def test_a_receiver_that_only_fails_pauses_no_other_delivery() -> None:
-    assert verdict(Outcome(status=503)) == RetryAt(NOW + DELAYS[0])
+def test_a_retry_after_of_any_other_status_moves_the_retry_alone() -> None:
     assert verdict(Outcome(status=500, retry_after=HOUR)) == RetryAt(NOW + HOUR)
 
 
-def test_too_many_requests_pauses_the_endpoint_without_a_hint_too() -> None:
-    assert verdict(Outcome(status=429)) == RetryAt(NOW + DELAYS[0], pause_endpoint=True)
-
-
 def test_a_receiver_cannot_ask_for_more_than_a_day() -> None:
-    asked = Outcome(status=429, retry_after=365 * DAY)
-    assert verdict(asked) == RetryAt(NOW + DAY, pause_endpoint=True)
+    assert verdict(Outcome(status=500, retry_after=365 * DAY)) == RetryAt(NOW + DAY)
 
 
 def test_a_receiver_cannot_ask_for_a_sooner_retry() -> None:
-    asked = Outcome(status=429, retry_after=1)
-    assert verdict(asked) == RetryAt(NOW + DELAYS[0], pause_endpoint=True)
+    assert verdict(Outcome(status=500, retry_after=1)) == RetryAt(NOW + DELAYS[0])
 
 
 @given(rand=st.floats(0, 1), attempt=st.integers(1, 2))

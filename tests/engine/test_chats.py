@@ -11,7 +11,9 @@ from storekit import NOON, until
 
 from hooktide.domain.model import HOUR, SECOND, Endpoint, EndpointKind, Scope, Secret
 from hooktide.domain.verdict import Outcome
-from hooktide.engine.worker import Limits
+from hooktide.engine import polling
+from hooktide.engine.lanes import NotSent
+from hooktide.engine.scheduler import Limits
 from hooktide.store.base import NewEvent
 
 SLACK_URL = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"
@@ -85,6 +87,18 @@ async def test_a_chat_rests_between_two_messages(engine: Engine, chat: Endpoint)
         at.append(loop.time())
     # The receiver was seen a moment after it was sent to, never before.
     assert at[2] - at[0] >= 2 * PACE * 0.9
+
+
+async def test_a_chats_pause_ends_by_itself(
+    engine: Engine, chat: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker sets a timer for the end of a pause: nothing else has to happen until then."""
+    monkeypatch.setattr(polling, "RESCAN_INTERVAL", HOUR)
+    await engine.settled()
+    engine.worker.scheduler.polling._rescan_at = None  # read once more, then not for an hour
+    engine.worker.due({chat.id: NOON})
+    await engine.given.publish(*numbered(engine, 60))
+    await engine.receivers.until(3)
 
 
 async def test_a_chat_that_answers_slowly_is_out_once_and_rests_after_its_answer(
@@ -162,6 +176,20 @@ async def test_a_message_that_is_not_understood_is_sent_once_more_as_plain_text(
     assert await engine.states() == ["delivered"]
 
 
+async def test_a_2xx_whose_text_is_an_error_is_a_failed_attempt(
+    engine: Engine, chat: Endpoint
+) -> None:
+    body = b'{"ok": false, "error": "no_text"}'
+    engine.receivers.script = [Outcome(status=200, body=body, duration=1000)]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    [done] = engine.dones
+    assert (done.attempt.status, done.attempt.error) == (None, "invalid_response")
+    assert done.attempt.detail == "Slack answered 200, but says no_text"
+    assert await engine.states() == ["pending"]
+
+
 async def test_a_message_refused_twice_is_a_failed_attempt(engine: Engine, chat: Endpoint) -> None:
     engine.receivers.script = [Outcome(status=400, body=b"invalid_payload", duration=1000)]
     await engine.given.publish()
@@ -195,15 +223,15 @@ async def test_what_was_to_be_told_to_a_chat_goes_back_if_that_has_become_a_webh
     await engine.given.publish(*numbered(engine, 3))
     claims = await engine.given.claim()
     assert len(claims) == 3
-    assert await engine.worker._deliverer.attempt_together(claims) is None
+    assert await engine.worker._deliverer.attempt_batch(claims) is NotSent.RELEASED
     assert engine.receivers.sent == []
 
 
 async def test_a_worker_that_missed_that_a_chat_became_a_webhook_learns_it(engine: Engine) -> None:
     await engine.given.publish()
     await engine.settled()
-    lane = engine.worker._lanes[engine.given.endpoint.id]
-    lane.together, lane.slots = True, 1  # as if the signal had been lost
+    scheduler = engine.worker.scheduler
+    scheduler._lanes[engine.given.endpoint.id].kind = scheduler._chat  # as if a signal was lost
     engine.receivers.hanging.add(engine.given.endpoint.url)
     await engine.given.publish(*numbered(engine, 3))
     await engine.receivers.until(4)  # all at once, for none of them is answered
@@ -223,7 +251,7 @@ async def test_a_chat_that_becomes_a_webhook_gets_webhooks_from_then_on(
         "kind": EndpointKind.WEBHOOK,
         "secret_url": "",
     }
-    await engine.given.store.change_endpoint(Scope(), chat.id, changes, NOON)
+    await engine.given.store.change_endpoint(Scope(), chat.id, lambda _: changes, NOON)
     engine.receivers.hanging.add("https://receiver.example.com/hook")
     await engine.given.publish(*numbered(engine, 3))
     await engine.receivers.until(4)  # all at once, for none of them is answered

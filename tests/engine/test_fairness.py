@@ -7,7 +7,8 @@ from enginekit import Engine
 
 from hooktide.domain.model import HOUR, SECOND, Claim, Event, Origin
 from hooktide.domain.verdict import Outcome
-from hooktide.engine.worker import FAILING_AFTER, FIRSTS_PER_RETRY, Lane, Limits
+from hooktide.engine.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, Lane, LaneKind
+from hooktide.engine.scheduler import Limits
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ async def endpoint_at(engine: Engine, url: str, *types: str) -> None:
 
 
 def test_a_new_event_goes_before_old_ones_that_are_sent_again() -> None:
-    lane = Lane(1, 1, slots=10)
+    lane = Lane(1, 1, LaneKind(slots=10))
     event = Event(id=1, account_id=1, type="t", payload=b"{}", occurred_at=0)
     for number in range(10):
         origin = Origin.REPLAY if number < 5 else Origin.EVENT
@@ -94,17 +95,20 @@ async def test_another_account_finds_slots_although_one_uses_all_of_its_own(
 async def test_an_endpoint_that_fails_at_once_is_not_asked_at_full_speed(engine: Engine) -> None:
     engine.receivers.script = [Outcome(error="connect_error", duration=50)]
     await engine.given.publish(*[engine.given.event() for _ in range(100)])
-    await engine.receivers.until(FAILING_AFTER + 4)
+    await engine.receivers.until(FAILING_THRESHOLD + 4)
     await endpoint_at(engine, "https://other.example.com/hook", "invoice.sent")
     engine.receivers.script = [Outcome(status=200, duration=50)]
     await engine.given.publish(*[engine.given.event("invoice.sent") for _ in range(30)])
     await engine.receivers.until(30, "other.example.com")
-    assert engine.receivers.count(engine.given.endpoint.url) == FAILING_AFTER + 4
+    assert engine.receivers.count(engine.given.endpoint.url) == FAILING_THRESHOLD + 4
 
 
 async def test_a_success_gives_an_endpoint_its_full_speed_back(engine: Engine) -> None:
     failed = Outcome(error="connect_error", duration=50)
-    engine.receivers.script = [*[failed] * (FAILING_AFTER + 1), Outcome(status=200, duration=50)]
+    engine.receivers.script = [
+        *[failed] * (FAILING_THRESHOLD + 1),
+        Outcome(status=200, duration=50),
+    ]
     await engine.given.publish(*[engine.given.event() for _ in range(100)])
     await engine.receivers.until(100)
 
@@ -133,7 +137,7 @@ async def test_what_does_not_fit_in_memory_waits_in_the_store_and_comes_out(
     await engine.receivers.until(4)
     assert engine.worker.waiting < 800
     engine.receivers.hold.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while engine.receivers.count() < 800:
             await asyncio.sleep(0.005)
     await engine.settled()

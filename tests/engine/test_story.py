@@ -1,13 +1,17 @@
 """One event, from being accepted to being delivered, retried or given up."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
-from enginekit import OK, Engine
+from enginekit import OK, Engine, running
+from storekit import NOON, Given, Place
 
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
 from hooktide.domain.verdict import Outcome
-from hooktide.engine.worker import Limits
+from hooktide.engine.scheduler import Limits
 
 BUSY = Outcome(status=503, duration=1000)
 
@@ -25,6 +29,15 @@ async def test_an_event_reaches_each_endpoint_that_wants_it_with_the_same_body(
     assert b'{"total":1.10}' in first
     assert {done.claim.endpoint_id for done in engine.dones} == {engine.given.endpoint.id, other.id}
     assert await engine.states() == ["delivered", "delivered"]
+
+
+async def test_the_outbound_client_is_given_the_account_that_a_request_is_for(
+    engine: Engine,
+) -> None:
+    await engine.given.publish()
+    await engine.receivers.until(1)
+    await engine.settled()
+    assert engine.receivers.accounts == [engine.given.account.id]
 
 
 async def test_a_new_event_is_delivered_without_asking_the_store_again(engine: Engine) -> None:
@@ -119,11 +132,13 @@ async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: En
     await engine.given.publish(*[engine.given.event() for _ in range(slots + 5)])
     await engine.receivers.until(slots)
     engine.receivers.hold.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while engine.worker.in_flight:
             await asyncio.sleep(0.001)
     assert engine.receivers.count() == slots
-    assert engine.worker.waiting == 5
+    assert engine.worker.waiting == 0  # a rest is longer than a lease: they were released
+    await engine.later(HOUR + 1)
+    await engine.receivers.until(slots + 1)
 
 
 async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: Engine) -> None:
@@ -136,6 +151,53 @@ async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: En
     await engine.settled()
     assert [done.claim.attempt for done in engine.dones] == [1, 1]
     assert await engine.states() == ["delivered"]
+
+
+async def test_a_test_is_never_retried(engine: Engine) -> None:
+    """A failed test event has failed for good, whatever its plan says about retries."""
+    engine.receivers.script = [BUSY]
+    store, id_ = engine.given.store, engine.given.endpoint.id
+    claim = await store.add_test(Scope(), id_, engine.given.event(), NOON, MINUTE)
+    made = await engine.worker.try_now(claim)
+    assert made is not None
+    assert made.status == 503
+    assert await engine.states() == ["failed"]
+
+
+async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_bug(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the database did not answer is attempted again after a second, not after a minute."""
+    post = engine.receivers.post
+
+    async def away(*_: object) -> Outcome:
+        raise UnavailableError("gone")
+
+    monkeypatch.setattr(engine.receivers, "post", away)
+    await engine.given.publish()
+    await engine.settled()
+    monkeypatch.setattr(engine.receivers, "post", post)
+    assert "bug" not in caplog.text
+    [delivery] = (await engine.given.store.list_deliveries(Scope(), None, 10)).items
+    assert delivery.due_at == NOON + SECOND
+    await engine.later(SECOND)
+    await engine.receivers.until(1)
+    await engine.settled()
+    assert [done.claim.attempt for done in engine.dones] == [1]
+
+
+async def test_what_waited_in_the_store_before_the_start_is_found_though_nobody_told(
+    tmp_path: Path,
+) -> None:
+    """A worker looks through the store by itself: what a dead process left is delivered."""
+    given = Given(Place(str(tmp_path / "test.db")))
+    await given.open(listens=False)
+    await given.begin()
+    await given.publish()
+    async with running(given, Limits()) as engine:
+        await engine.receivers.until(1)
+        await engine.settled()
+        assert await engine.states() == ["delivered"]
 
 
 async def test_a_bug_in_one_delivery_leaves_its_neighbours_alone(
@@ -178,6 +240,31 @@ async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(engine: E
     claims = await engine.given.claim(engine.clock())
     assert {claim.attempt for claim in claims} == {1}
     assert len(claims) == states.count("pending")
+
+
+async def test_a_worker_that_stops_is_handed_nothing_while_a_claim_is_under_way(
+    engine: Engine,
+) -> None:
+    store: Any = engine.given.store
+    claim_due, under_way, go_on = store.claim_due, asyncio.Event(), asyncio.Event()
+
+    async def held(*args: Any, **more: Any) -> Any:
+        under_way.set()
+        await go_on.wait()
+        return await claim_due(*args, **more)
+
+    store.claim_due = held
+    engine.worker.due({engine.given.endpoint.id: engine.clock()})
+    await asyncio.wait_for(under_way.wait(), 30)
+    stopping = asyncio.create_task(engine.worker.stop(5))
+    await asyncio.sleep(0)
+    assert engine.worker.room().deliveries == 0
+    await engine.given.publish()
+    go_on.set()
+    await stopping
+    assert engine.receivers.sent == []
+    store.claim_due = claim_due
+    assert len(await engine.given.claim(engine.clock())) == 1
 
 
 async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine) -> None:

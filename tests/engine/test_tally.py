@@ -10,7 +10,7 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
-from hooktide.engine.tally import AT_ONCE, Tally
+from hooktide.engine.tally import BATCH_SIZE, Tally
 from hooktide.store.base import Accepted, Done
 
 ENDPOINT = Endpoint(
@@ -119,14 +119,14 @@ async def test_what_the_database_did_not_take_is_added_up_and_taken_later() -> N
 
 async def test_many_endpoints_go_a_few_at_a_time_and_each_once() -> None:
     taker = Taker()
-    taker.most = AT_ONCE
+    taker.most = BATCH_SIZE
     tally = Tally(taker.add)
-    for number in range(2 * AT_ONCE):
+    for number in range(2 * BATCH_SIZE):
         tally.attempt(done(Delivered()), dataclasses.replace(ENDPOINT, id=number))
     with pytest.raises(UnavailableError):
         await tally.flush()
-    assert len(taker.hours) == AT_ONCE
+    assert len(taker.hours) == BATCH_SIZE
     taker.most *= 2
-    assert await tally.flush() == AT_ONCE
-    assert [each.endpoint_id for each in taker.hours] == list(range(2 * AT_ONCE))
-    assert sum(each.attempts for each in taker.minutes) == 2 * AT_ONCE
+    assert await tally.flush() == BATCH_SIZE
+    assert [each.endpoint_id for each in taker.hours] == list(range(2 * BATCH_SIZE))
+    assert sum(each.attempts for each in taker.minutes) == 2 * BATCH_SIZE

@@ -12,9 +12,9 @@ from postgreskit import database
 from serverkit import KEY, Server, receiving, serving, set_up
 
 from hooktide.clock import wall_clock
-from hooktide.store.audit import CHECKS, Finding
-from hooktide.store.postgres.audit import audit_postgres
-from hooktide.store.sqlite.audit import audit_sqlite
+from hooktide.store.invariants import CHECKS, Finding
+from hooktide.store.postgres.invariants import audit_postgres
+from hooktide.store.sqlite.invariants import audit_sqlite
 
 PROJECT = """
 name = "accounting"

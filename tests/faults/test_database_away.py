@@ -27,7 +27,7 @@ from watchkit import (
     watching,
 )
 
-from hooktide.store.batch import RECORDS_KEPT
+from hooktide.store.batch import RECORD_RETRY_TIMEOUT
 
 AWAY = float(os.environ.get("HOOKTIDE_AWAY", "3"))
 LOCKED = float(os.environ.get("HOOKTIDE_LOCKED", "5"))
@@ -103,7 +103,7 @@ async def test_what_was_delivered_while_the_database_was_away_is_recorded_once_i
             await until_none_is(server.api, "pending", within=90)
             assert len((await server.api.get(LIST + "&limit=100"))["items"]) == 40
     times = Counter(ledger.arrived_at("/hang"))
-    assert set(times.values()) == ({1} if AWAY < RECORDS_KEPT / 2 else {2})
+    assert set(times.values()) == ({1} if AWAY < RECORD_RETRY_TIMEOUT / 2 else {2})
 
 
 async def test_a_database_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:

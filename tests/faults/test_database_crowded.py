@@ -6,9 +6,8 @@ from pathlib import Path
 
 import asyncpg
 from accounting import Ledger
-from ports import free_port
 from postgreskit import cluster, database
-from serverkit import READY_WITHIN, receiving, run, serving, set_up
+from serverkit import receiving, serving, set_up
 from watchkit import check_all, check_answers, publishing, until_accepted, watching
 
 OPTIONS = ("--no-log-attempts", "--slots-per-endpoint", "50")
@@ -115,7 +114,7 @@ async def test_deadlocks_are_nobodys_business(tmp_path: Path) -> None:
                 watching(server.port, *ASKED) as answers,
             ):
                 theirs = 0  # those that ended a statement of the operator's, not of the server's
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(120):
                     while await operator.fetchval(DEADLOCKS) < theirs + 3:
                         try:
                             await operator.execute(LOCK_SOME)
@@ -145,11 +144,3 @@ async def test_two_servers_on_one_database_are_one_to_their_callers(tmp_path: Pa
     assert shown[0] == shown[1]
     assert len(ledger.acked) == len(set(ledger.acked.values()))
     assert ledger.duplicates == 0
-
-
-async def test_a_server_whose_database_is_away_does_not_start_and_says_why(tmp_path: Path) -> None:
-    nobody = f"postgresql://hooktide@127.0.0.1:{free_port()}/hooktide"
-    process = await run(tmp_path, free_port(), (), tmp_path / "log", nobody)
-    async with asyncio.timeout(READY_WITHIN):
-        assert await process.wait() == 2
-    assert (tmp_path / "log").read_text() == ("hooktide: the database did not answer; try again\n")

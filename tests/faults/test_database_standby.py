@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from accounting import Ledger
+from apikit import ApiError
 from ports import free_port
 from postgreskit import cluster, database
 from serverkit import Server, event, receiving, serving, set_up
@@ -30,7 +31,6 @@ from watchkit import (
     watching,
 )
 
-from hooktide.demo.api import ApiError
 from hooktide.domain.errors import UnavailableError
 
 AWAY = float(os.environ.get("HOOKTIDE_AWAY", "1.5"))

@@ -26,7 +26,7 @@ async def kept(reader: asyncio.StreamReader) -> bytes:
 
 async def ask(streams: Streams, path: str) -> bytes:
     streams[1].write(request("GET", path).replace(b"connection: close\r\n", b""))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await kept(streams[0])
 
 
@@ -38,7 +38,7 @@ async def publish(
     """Publish a batch over a connection that is open already."""
     body = msgspec.json.encode(events)
     streams[1].write(request("POST", "/v1/events", body).replace(b"connection: close\r\n", b""))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         answer = await kept(streams[0])
     results = msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["results"]
     for item, result in zip(events, results, strict=True):

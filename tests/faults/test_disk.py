@@ -5,19 +5,30 @@ own, a limit on the size of files stands for it.
 """
 
 import asyncio
-import os
+import base64
 import resource
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, run
+from subprocess import PIPE
 
+import diskkit
 import msgspec
 import pytest
 from accounting import Ledger
-from serverkit import Server, event, raw, receiving, request, serving, set_up, until_none_is
+from serverkit import (
+    READY_WITHIN,
+    Server,
+    event,
+    raw,
+    receiving,
+    request,
+    run,
+    serving,
+    set_up,
+    until_none_is,
+)
 
 TEXT = "x" * 20_000
 
@@ -34,31 +45,21 @@ class Disk:
             largest = max(path.stat().st_size for path in self.folder.iterdir())
             server.limit(resource.RLIMIT_FSIZE, largest + 100_000)
             return
-        free = shutil.disk_usage(self.folder).free
-        (self.folder / "ballast").write_bytes(b"x" * (free - 100_000))
+        diskkit.fill(self.folder, 100_000)
 
     def free(self, server: Server) -> None:
         server.limit(resource.RLIMIT_FSIZE, None)
-        (self.folder / "ballast").unlink(missing_ok=True)
+        diskkit.free(self.folder)
 
 
 @pytest.fixture(params=["a small disk", "a limit"])
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    small = request.param == "a small disk" and mounted(folder)
+    small = request.param == "a small disk" and diskkit.mounted(folder)
     yield Disk(folder, small)
     if small:
-        run(["umount", folder], check=True)
-
-
-def mounted(folder: Path) -> bool:
-    """Mount a disk of 8 MB, where we may."""
-    mount = shutil.which("mount")
-    if os.geteuid() or mount is None:
-        return False
-    command = [mount, "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    return run(command, stderr=DEVNULL, check=False).returncode == 0
+        diskkit.unmount(folder)
 
 
 async def publish(server: Server, account: str, number: int) -> tuple[int, bytes]:
@@ -89,8 +90,12 @@ async def test_on_a_full_disk_nothing_is_accepted_that_is_not_kept(
         assert ("the disk is full" in refused["detail"]) is disk.small
         for _ in range(3):
             assert (await publish(server, account, accepted))[0] == 503
+        not_ready = await raw(server.port, request("GET", "/health/ready"))
+        assert not_ready.startswith(b"HTTP/1.1 503")
+        assert (b"the disk is full" in not_ready) is disk.small
         assert len((await server.api.get("/v1/events?limit=100"))["items"]) == accepted
         disk.free(server)
+        assert (await raw(server.port, request("GET", "/health/ready"))).startswith(b"HTTP/1.1 200")
         for number in range(accepted + 5):
             status, content = await publish(server, account, number)
             assert status == 202
@@ -146,3 +151,47 @@ async def test_a_first_start_without_room_leaves_nothing_in_the_way_of_the_next(
     assert told.startswith(b"hooktide: key_file: cannot use")
     async with serving(tmp_path) as server:
         assert (await server.api.get("/v1/projects"))["items"] == []
+
+
+async def test_a_start_on_a_full_disk_says_so_and_goes_on_once_there_is_room(
+    tmp_path: Path, disk: Disk
+) -> None:
+    (disk.folder / "hooktide.db.key").write_bytes(base64.b64encode(b"k" * 32))
+    log = tmp_path / "server.log"
+    server = Server(disk.folder, log)
+    if disk.small:
+        diskkit.fill(disk.folder)
+    else:  # less than the schema takes, and more than is logged meanwhile
+        server.under = ("sh", "-c", 'ulimit -S -f 60; exec "$@"', "sh")
+    server.process = await run(disk.folder, server.port, (), log, under=server.under)
+    try:
+        ready = await until_said(server, b"HTTP/1.1 503")
+        assert (b"the disk is full: free some space" in ready) is disk.small
+        assert b"hooktide.db" in ready
+        live = await raw(server.port, request("GET", "/health/live"))
+        assert live.startswith(b"HTTP/1.1 200")
+        refused = await raw(server.port, request("POST", "/v1/events", b"{}"))
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"\r\nretry-after: " in refused
+        disk.free(server)
+        await until_said(server, b"HTTP/1.1 200")
+        assert (await server.api.get("/v1/projects"))["items"] == []
+        await server.stop()
+    finally:
+        await server.kill()
+    assert "Traceback" not in log.read_text()
+
+
+async def until_said(server: Server, status: bytes) -> bytes:
+    """Return what readiness says, once that begins with this status."""
+    async with asyncio.timeout(READY_WITHIN):
+        while True:
+            assert server.process is not None
+            assert server.process.returncode is None, server.log.read_text()[-2000:]
+            try:
+                said = await raw(server.port, request("GET", "/health/ready"))
+            except ConnectionError:
+                said = b""
+            if said.startswith(status):
+                return said
+            await asyncio.sleep(0.05)

@@ -117,7 +117,8 @@ async def test_a_program_that_is_older_than_the_schema_keeps_its_hands_off(
     release = later(tmp_path / "later", "sqlite", MIGRATIONS)
     assert (await release.run("migrate", "--database", str(database)))[0] == 0
     content = database.read_bytes()
-    for command in (("migrate", "--check"), ("migrate",), ("audit",), ("serve",)):
+    serve = ("serve", "--listen", "127.0.0.1:0")
+    for command in (("migrate", "--check"), ("migrate",), ("audit",), serve):
         done, told = await Release().run(*command, "--database", str(database))
         assert done == 2
         assert f"the database has schema {NEW}, this Hooktide knows up to {OLD}" in told

@@ -26,7 +26,7 @@ from serverkit import (
     until_none_is,
 )
 
-SEVERAL = ("--processes", "3", "--database-connections", "4")
+SEVERAL = ("--processes", "2", "--database-connections", "4")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def _ask(port: int, path: str, statuses: Counter[int], stop: asyncio.Event
         streams[1].close()
 
 
-async def test_three_rolling_restarts_under_load_refuse_no_request_and_lose_no_delivery(
+async def test_rolling_restarts_under_load_refuse_no_request_and_lose_no_delivery(
     tmp_path: Path, url: str
 ) -> None:
     ledger = Ledger()
@@ -114,7 +114,7 @@ async def test_three_rolling_restarts_under_load_refuse_no_request_and_lose_no_d
                 asking(server.port, "/health/ready") as health,
                 asking(server.port, "/metrics") as metrics,
             ):
-                for _ in range(3):
+                for _ in range(2):
                     before = set(server.children)
                     await rolled(server)
                     assert len(server.children) == 2
@@ -145,7 +145,7 @@ async def test_a_process_that_is_killed_is_started_again_and_the_others_go_on(
             for killed in list(server.children):
                 others = set(server.children) - {killed}
                 os.kill(killed, signal.SIGKILL)
-                await until(lambda: len(set(server.children) - {killed}) == 3)  # noqa: B023
+                await until(lambda: len(set(server.children) - {killed}) == 2)  # noqa: B023
                 assert others <= set(server.children)
                 accepted = len(ledger.acked)
                 await until(lambda: len(ledger.acked) > accepted)  # noqa: B023
@@ -153,8 +153,8 @@ async def test_a_process_that_is_killed_is_started_again_and_the_others_go_on(
             await producing
         finally:
             producing.cancel()
-        assert [line["code"] for line in server.said("a process ended")] == [-9] * 3
-    assert ledger.unknown <= 6
+        assert [line["code"] for line in server.said("a process ended")] == [-9] * 2
+    assert ledger.unknown <= 4
     assert ledger.refused == 0
 
 
@@ -179,7 +179,7 @@ async def test_the_numbers_of_all_processes_are_shown_and_never_step_back(
         await until(lambda: bool(server.said("listening")))
         [killed, *_] = server.children
         os.kill(killed, signal.SIGKILL)
-        await until(lambda: len(set(server.children) - {killed}) == 3)
+        await until(lambda: len(set(server.children) - {killed}) == 2)
         assert [await server.metric(name) for name in names] == [30, 30]
         await rolled(server)
         await publish(5)
@@ -227,7 +227,7 @@ async def test_a_new_process_that_does_not_start_leaves_the_others_in_their_plac
         await until(lambda: bool(server.said(given_up)))
         assert server.children == before
         await server.api.get("/health/ready")
-        assert "does not hold 32 bytes" in server.log.read_text()
+        assert "is not 32 bytes in base64" in server.log.read_text()
 
 
 @pytest.mark.parametrize("wrong", ["key", "database"])
@@ -245,6 +245,46 @@ async def test_what_cannot_start_at_all_ends_with_one_line(
     told = log.read_text()
     assert told.startswith("hooktide: ")
     assert told.count("\n") == 1
+
+
+async def test_a_process_that_cannot_begin_any_more_is_tried_again_while_another_serves(
+    tmp_path: Path, url: str
+) -> None:
+    async with serving(tmp_path, "--processes", "2", database=url) as server:
+        await until(lambda: bool(server.said("listening")))
+        key_file = tmp_path / "hooktide.db.key"
+        right = key_file.read_bytes()
+        key_file.write_bytes(b"no key")
+        killed, other = server.children
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: codes(server) == [-9, 2])
+        assert server.said("a process ended")[-1]["another_in"] == 5.0
+        await server.api.get("/health/ready")
+        key_file.write_bytes(right)
+        await until(lambda: len(server.children) == 2)
+        os.kill(other, signal.SIGKILL)
+        await until(lambda: other not in server.children and len(server.children) == 2)
+        assert codes(server) == [-9, 2, -9]
+        await server.api.get("/health/ready")
+
+
+async def test_a_server_of_which_no_process_can_begin_any_more_ends(
+    tmp_path: Path, url: str
+) -> None:
+    async with serving(tmp_path, "--processes", "2", database=url) as server:
+        await until(lambda: bool(server.said("listening")))
+        (tmp_path / "hooktide.db.key").write_bytes(b"no key")
+        for child in server.children:
+            os.kill(child, signal.SIGKILL)
+        assert await server.ended(READY_WITHIN) == 2
+        assert [
+            line["code"] for line in server.said("no process can begin any more; stopping")
+        ] == [2]
+        assert "is not 32 bytes in base64" in server.log.read_text()
+
+
+def codes(server: Server) -> list[int]:
+    return [line["code"] for line in server.said("a process ended")]
 
 
 async def test_children_end_when_their_supervisor_is_killed_and_another_can_take_over(

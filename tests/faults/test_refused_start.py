@@ -13,7 +13,7 @@ from serverkit import event, receiving, run, serving, set_up, until_none_is
 async def refused(folder: Path, log: Path, *options: str, port: int | None = None) -> str:
     """Start a server that does not come up; return what it says."""
     process = await run(folder, free_port() if port is None else port, options, log)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         assert await process.wait() == 2
     told = log.read_text()
     assert told.startswith("hooktide: ")

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from accounting import Ledger
+from apikit import Api
 from postgreskit import database
 from serverkit import event, receiving, serving, set_up
-
-from hooktide.demo.api import Api
 
 EVENTS = 1000
 KILLS = 3

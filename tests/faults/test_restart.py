@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from accounting import PROJECT, Ledger
+from apikit import ApiError
 from serverkit import Server, event, receiving, serving, set_up
-
-from hooktide.demo.api import ApiError
 
 LIMITED = PROJECT.replace("retries = 20", "retries = 20\ndeliveries_per_hour = 5").replace(
     '["1s"]', '["1h"]'
@@ -61,7 +60,7 @@ async def test_a_retry_that_is_due_in_the_future_is_still_due_then(
     async with receiving(ledger) as receiver, serving(tmp_path) as server:
         account, _ = await set_up(server.api, receiver, ("/fail",), project=LIMITED)
         event_id = await publish(server, account, ledger)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await states(server) != [("pending", 1)]:
                 await asyncio.sleep(0.02)
         [before] = (await server.api.get(f"/v1/deliveries?event={event_id}"))["items"]

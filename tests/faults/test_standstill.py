@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from apikit import Api
 from loadkit import OPTIONS, audited, end_leases, loading
 from postgreskit import database
 from serverkit import Server, event, serving, set_up
-
-from hooktide.demo.api import Api
 
 STANDSTILL = float(os.environ.get("HOOKTIDE_STANDSTILL", "0"))
 WITHIN = 30.0

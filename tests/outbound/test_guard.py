@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 from wire import LOOPBACK, NO_CONTENT, keeping, post, receiving
 
-from hooktide.domain.address import Target, UrlPolicy, check_url
+from hooktide.domain.address import OwnAddresses, Target, UrlPolicy, check_url, read_address
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.verdict import Outcome
-from hooktide.outbound import Resolver, Sender
+from hooktide.outbound import OwnHost, Resolver, Sender
+from hooktide.outbound.guard import MAX_ROUTE_AGE, Guard, Route
+from hooktide.outbound.own_host import interface_addresses
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "data" / "ssrf.json").read_text()
@@ -104,11 +107,11 @@ async def test_the_owner_learns_no_address_and_the_operator_does(
     assert dialled == []
 
 
-async def test_only_a_few_addresses_of_a_long_answer_are_tried(dialled: list[str]) -> None:
+async def test_no_more_than_16_addresses_of_a_long_answer_are_tried(dialled: list[str]) -> None:
     many = [f"8.8.{n // 250}.{n % 250 + 1}" for n in range(500)]
     async with sending(UrlPolicy(), {HOST: many}) as sender:
         assert (await attempt(sender, check_url(f"https://{HOST}/", UrlPolicy()))).error
-    assert dialled == many[:3]
+    assert dialled == many[:16]
 
 
 async def test_localhost_is_loopback_and_refused_unless_it_is_an_own_bin(
@@ -153,3 +156,73 @@ async def test_ipv6_is_dialled_too() -> None:
     ):
         assert (await post(sender, receiver, host=HOST)).status == 204
         assert (await post(sender, receiver, host="[::1]")).status == 204
+
+
+PUBLIC = "93.184.216.34"
+PUBLIC_V6 = "2606:2800:220:1::1"
+
+
+def owning(*addresses: str, allow: tuple[str, ...] = ()) -> UrlPolicy:
+    own = OwnAddresses(read_address(text) for text in addresses)
+    return UrlPolicy(own_host=own, allow_networks=allow, own_bins=f"https://{HOST}/bin/")
+
+
+@pytest.mark.parametrize("address", [PUBLIC, PUBLIC_V6])
+async def test_the_servers_own_address_is_refused_by_name_and_by_number(
+    address: str, dialled: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = owning(PUBLIC, PUBLIC_V6)
+    url = f"https://[{address}]/" if ":" in address else f"https://{address}/"
+    with pytest.raises(InvalidError, match="this server's own address") as error:
+        check_url(url, policy)
+    assert error.value.code == "ip_own_host"
+    async with sending(policy, {HOST: [address]}) as sender:
+        for target in (check_url(url, UrlPolicy()), check_url(f"https://{HOST}:8443/", policy)):
+            assert (await attempt(sender, target)).error == "destination_forbidden"
+    assert dialled == []
+    assert f"{address}: ip_own_host" in caplog.text
+
+
+async def test_an_own_address_may_be_opened_and_its_neighbour_is_open(dialled: list[str]) -> None:
+    target = check_url(f"https://{HOST}/hook", UrlPolicy())
+    for policy, address in (
+        (owning(PUBLIC, allow=(f"{PUBLIC}/32",)), PUBLIC),
+        (owning(PUBLIC), "93.184.216.35"),
+    ):
+        async with sending(policy, {HOST: [address]}) as sender:
+            assert (await attempt(sender, target)).error == "connect_error"
+    assert dialled == [PUBLIC, "93.184.216.35"]
+
+
+async def test_an_own_bin_is_reached_at_an_own_address(dialled: list[str]) -> None:
+    policy = owning(PUBLIC)
+    bin_ = check_url(f"https://{HOST}/bin/AbCdEfGhIjKlMnOpQrStUv", policy)
+    async with sending(policy, {HOST: [PUBLIC]}) as sender:
+        assert (await attempt(sender, bin_)).error == "connect_error"
+    assert dialled == [PUBLIC]
+
+
+async def test_an_address_that_becomes_our_own_is_refused_within_a_minute() -> None:
+    policy = owning()
+    guard = Guard(policy, Resolver())
+    target = check_url(f"https://{PUBLIC}/", policy)
+    now = time.monotonic()
+    assert isinstance(await guard.find(target, now + 5, 0), Route)
+    policy.own_host.addresses = frozenset([read_address(PUBLIC)])
+    assert guard.known(target.origin, time.monotonic() + MAX_ROUTE_AGE) is None
+    assert isinstance(await guard.find(target, now + 5, 0), Outcome)
+
+
+def test_the_interfaces_of_this_machine_are_read() -> None:
+    assert read_address("127.0.0.1") in interface_addresses()
+
+
+async def test_own_addresses_are_those_of_the_interfaces_and_what_the_public_name_means() -> None:
+    own, here = OwnAddresses(), [read_address("198.18.0.1")]
+    resolver = Resolver(hosts={HOST: [PUBLIC, PUBLIC_V6]})
+    await OwnHost(own, HOST, resolver, lambda: here).refresh()
+    assert {str(address) for address in own.addresses} == {"198.18.0.1", PUBLIC, PUBLIC_V6}
+    await OwnHost(own, PUBLIC, resolver, lambda: here).refresh()
+    assert {str(address) for address in own.addresses} == {"198.18.0.1", PUBLIC}
+    await OwnHost(own, "::1", resolver, lambda: here).refresh()
+    assert {str(address) for address in own.addresses} == {"198.18.0.1", "::1"}

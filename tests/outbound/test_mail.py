@@ -59,6 +59,45 @@ async def test_where_tls_is_offered_it_is_used_and_the_password_goes_in_it(
     assert (len(relay.taken), relay.passwords_in_clear) == (1, 0)
 
 
+async def test_tls_from_the_start_is_spoken_where_the_url_says_so(root: certs.Root) -> None:
+    relay = StandIn()
+    context = certs.server_context(root, "127.0.0.1")
+    async with receiving(relay.serve, tls=context) as receiver:
+        secure = Relay("127.0.0.1", receiver.port, True)
+        mailer = Mailer(secure, "hooktide@example.com", trusting(root))
+        outcome = await mailer.send("ops@example.com", MAIL, 10)
+        stranger = Mailer(secure, "hooktide@example.com")
+        refused = await stranger.send("ops@example.com", MAIL, 10)
+    assert (outcome.status, [each.raw for each in relay.taken]) == (250, [MAIL])
+    assert (refused.error, refused.detail) == (
+        "tls_error",
+        "the mail relay's TLS: CERTIFICATE_VERIFY_FAILED",
+    )
+
+
+async def test_a_password_that_is_refused_says_so(root: certs.Root) -> None:
+    stand_in = StandIn(
+        tls=certs.server_context(root, "127.0.0.1"),
+        login=LOGIN,
+        script={"AUTH": [b"535 5.7.8 no", b"535 5.7.8 no"]},
+    )
+    async with relaying(stand_in) as relay:
+        outcome = await send(relay.port, tls=trusting(root), login=LOGIN)
+    assert (outcome.status, outcome.detail) == (535, "AUTH: 535 5.7.8 no")
+
+
+async def test_bytes_that_are_no_utf8_in_an_answer_are_shown() -> None:
+    async with relaying(StandIn(script={"MAIL": [b"550 gr\xfc\xdfe"]})) as relay:
+        outcome = await send(relay.port)
+    assert outcome.detail == "MAIL FROM:<hooktide@example.com>: 550 gr\ufffd\ufffde"
+
+
+async def test_a_mail_that_was_taken_does_not_wait_for_the_answer_to_quit() -> None:
+    async with relaying(StandIn(script={"QUIT": [b"221-hold on"]})) as relay:
+        outcome = await send(relay.port, timeout=10)
+    assert (outcome.status, outcome.error) == (250, "")
+
+
 async def test_a_password_is_never_sent_in_the_clear() -> None:
     async with relaying(StandIn(login=LOGIN)) as relay:
         outcome = await send(relay.port, login=LOGIN)

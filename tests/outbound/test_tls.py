@@ -1,6 +1,7 @@
 """TLS: names and dates are always checked, and what is wrong is said."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ from wire import LOOPBACK, NO_CONTENT, Behaviour, Peer, Receiver, keeping, post,
 
 from hooktide.domain.verdict import Outcome
 from hooktide.outbound import Resolver, Sender
-from hooktide.outbound.dial import default_tls
+from hooktide.outbound.tls import default_tls
 
 HOST = "hook.example.com"
 
@@ -135,8 +136,8 @@ async def test_a_handshake_that_stalls_ends_at_the_deadline(trusting: Sender) ->
         outcome = await secure(trusting, receiver)
         assert outcome.error == "tls_error"
         assert outcome.detail == "the handshake did not finish in time"
-        assert 490_000 <= outcome.duration < 1_500_000
-        await asyncio.wait_for(receiver.gone.wait(), 1)
+        assert 490_000 <= outcome.duration < 10_000_000
+        await asyncio.wait_for(receiver.gone.wait(), 30)
 
 
 async def close(peer: Peer) -> None:
@@ -176,3 +177,42 @@ async def test_a_receiver_that_wants_a_client_certificate_is_no_answer(
         outcome = await secure(trusting, receiver)
         assert outcome.status is None
         assert outcome.error in ("tls_error", "connection_lost")
+
+
+@pytest.mark.parametrize(
+    ("version", "detail"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "the receiver asks for a client certificate, and none is sent"),
+        (ssl.TLSVersion.TLSv1_2, "the receiver ended TLS: handshake failure"),
+    ],
+)
+async def test_a_receiver_that_asks_for_a_client_certificate_is_understood(
+    trusting: Sender, root: Root, version: ssl.TLSVersion, detail: str
+) -> None:
+    context = server_context(root, HOST)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = context.maximum_version = version
+    context.load_verify_locations(cadata=root.pem)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        serving = asyncio.create_task(
+            asyncio.to_thread(refuse_without_certificate, server, context)
+        )
+        port = server.getsockname()[1]
+        outcome = await post(trusting, port, scheme="https", host=HOST, timeout=10)
+        await serving
+    assert (outcome.error, outcome.detail) == ("tls_error", detail)
+
+
+def refuse_without_certificate(server: socket.socket, context: ssl.SSLContext) -> None:
+    """Answer one handshake with the alert that OpenSSL sends, and read until the peer closes.
+
+    asyncio's servers close before the alert is out.
+    """
+    peer, _ = server.accept()
+    with context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False) as secured:
+        with pytest.raises(ssl.SSLError):
+            secured.do_handshake()
+        raw = socket.socket(fileno=secured.detach())
+    with raw:
+        while raw.recv(65536):
+            pass

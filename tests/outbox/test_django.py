@@ -13,7 +13,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections, models, transaction
+from django.db import IntegrityError, connections, models, transaction
 from outboxkit import Hooktide, engine_on
 from sqlalchemy import inspect
 
@@ -28,7 +28,7 @@ if not settings.configured:
 from hooktide.django import emit
 from hooktide.django.models import Outbox
 from hooktide.django.signals import emit_on
-from hooktide.domain.errors import InvalidError
+from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.outbox.opening import open_outbox
 from hooktide.outbox.relay import Relay
 
@@ -112,7 +112,7 @@ def test_outside_of_a_transaction_nothing_is_emitted(app: str) -> None:
 
 def test_what_could_never_be_accepted_is_refused_at_once(app: str) -> None:
     with pytest.raises(InvalidError), transaction.atomic(using=app):
-        emit("bill.paid", "{", account="acme", using=app)
+        emit("bill.paid", {"total": float("inf")}, account="acme", using=app)
 
 
 def test_a_model_emits_when_it_is_saved_and_deleted(app: str) -> None:
@@ -203,6 +203,34 @@ def test_the_table_is_like_the_one_that_sqlalchemy_makes(app: str, url: str) -> 
     assert of_django == columns()
 
 
+INSERT = (
+    "INSERT INTO hooktide_outbox (key, account, type, payload, occurred_at)"
+    " VALUES (%s, 'acme', 'bill.paid', %s, '2026-01-31T12:00:00Z')"
+)
+
+
+def test_sql_may_leave_out_the_columns_that_have_a_default(app: str, url: str) -> None:
+    with connections[app].cursor() as cursor:
+        cursor.execute(INSERT, ["a", '{"id":1}'])
+    [row] = Outbox.objects.using(app).all()
+    assert (row.transition, row.test, row.refused) == ("", False, "")
+    assert asyncio.run(moved(url)) == [1]
+
+
+def test_an_outbox_of_an_older_release_keeps_its_rows_and_gets_the_defaults(
+    app: str, url: str
+) -> None:
+    call_command("migrate", "hooktide", "0001", database=app, verbosity=0)
+    with connections[app].cursor() as cursor, pytest.raises(IntegrityError):
+        cursor.execute(INSERT, ["a", '{"id":0}'])
+    with transaction.atomic(using=app):
+        emit_number(1)
+    call_command("migrate", database=app, verbosity=0)
+    with connections[app].cursor() as cursor:
+        cursor.execute(INSERT, ["b", '{"id":2}'])
+    assert asyncio.run(moved(url)) == [1, 2]
+
+
 def test_the_migration_makes_the_model(app: str) -> None:
     told = io.StringIO()
     call_command("makemigrations", "hooktide", check=True, dry_run=True, stdout=told)
@@ -229,4 +257,11 @@ def test_where_both_share_a_database_the_event_goes_straight_to_hooktide(
     with connections[app].cursor() as cursor:
         cursor.execute("SELECT project, key, account, payload, test FROM hooktide.emitted")
         assert cursor.fetchall() == [("invoicing", "", "acme", '{"id":1}', False)]
+    assert kept() == []
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_straight_to_hooktide_needs_postgresql(app: str) -> None:
+    with transaction.atomic(using=app), pytest.raises(ConfigError, match="this one is sqlite"):
+        emit_number(1, direct="invoicing")
     assert kept() == []

@@ -69,11 +69,24 @@ async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_no
             assert await accepted(server, account) == [1, 3]
             code, told = await hooktide("outbox", "--from", url, "--retry")
             assert told.splitlines()[:2] == ["3 wait again", "3 waiting, 0 refused"]
+            code, told = await relay(url, server, "--once")
+            assert '"refused": 3' in told
+            first, second, third = [row["id"] for row in kept(engine)]
+            code, told = await hooktide("outbox", str(second), "--from", url, "--discard")
+            assert (code, told.splitlines()[0]) == (1, "1 discarded")
+            code, told = await hooktide("outbox", str(first), "--from", url, "--retry")
+            assert told.splitlines()[:2] == ["1 wait again", "1 waiting, 1 refused"]
+            for words in (("--discard",), ("--discard", "--all", "7"), ("7",)):
+                code, told = await hooktide("outbox", "--from", url, *words)
+                assert (code, "hooktide: " in told) == (2, True), told
+            assert [row["id"] for row in kept(engine)] == [first, third]
+            code, told = await hooktide("outbox", "--from", url, "--discard", "--all")
+            assert (code, told) == (0, "1 discarded\n1 waiting, 0 refused\n")
             await server.stop()
             code, told = await relay(url, server, "--once")
             assert code == 2
             assert "is the server running?; what waits goes on waiting" in told
-            assert len(kept(engine)) == 3
+            assert [row["id"] for row in kept(engine)] == [first]
 
 
 async def test_a_relay_that_is_told_to_stop_stops(tmp_path: Path) -> None:

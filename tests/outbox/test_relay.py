@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import msgspec
 import pytest
 from outboxkit import Hooktide, engine_on, kept
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, text
 from sqlalchemy.orm import Session
 
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.outbox import relay
 from hooktide.outbox.opening import open_outbox
-from hooktide.outbox.relay import Answer, Relay
+from hooktide.outbox.relay import Answer, NotYet, Relay
 from hooktide.sqlalchemy import emit, outbox
 
 
@@ -75,10 +77,93 @@ async def test_a_refused_row_is_set_aside_with_its_reason_and_blocks_nothing(
     assert aside.reason == "unknown_event_type: there is no such type"
     assert aside.event.startswith("invoice.paid of acme (")
     hooktide.refuse.clear()
-    assert await found.wait_again() == 1
+    assert await found.retry() == 1
     await Relay(found, hooktide.send).drain()
     await found.close()
     assert hooktide.ids == [0, 2, 3, 1]
+    assert kept(engine) == []
+
+
+async def test_a_row_that_is_not_taken_for_now_waits_and_blocks_nothing(
+    engine: Engine, url: str
+) -> None:
+    emit_all(engine, range(4))
+    hooktide = Hooktide(refuse={1: NotYet("a bug")})
+    found = open_outbox(url)
+    moving = Relay(found, hooktide.send)
+    assert await moving.step() == 3
+    with pytest.raises(UnavailableError, match="a bug"):  # so run() waits before it tries again
+        await moving.step()
+    emit_all(engine, [4])
+    assert await moving.step() == 1
+    assert (hooktide.ids, await found.refused()) == ([0, 2, 3, 4], [])
+    hooktide.refuse.clear()
+    await moving.drain()
+    await found.close()
+    assert hooktide.ids == [0, 2, 3, 4, 1]
+    assert kept(engine) == []
+
+
+async def test_a_reason_that_no_text_of_postgresql_holds_is_kept_all_the_same(
+    engine: Engine, url: str
+) -> None:
+    emit_all(engine, range(2))
+    found = open_outbox(url)
+    await Relay(found, Hooktide(refuse={0: "no type a\0b"}).send).drain()
+    [aside] = await found.refused()
+    await found.close()
+    assert aside.reason == "no type a\\0b"
+
+
+@pytest.mark.parametrize("column", ["account", "type", "payload"])
+async def test_a_row_that_cannot_be_read_is_set_aside_and_blocks_nothing(
+    tmp_path: Path, column: str
+) -> None:
+    """SQLite keeps anything in a column, and any bytes as a text."""
+    url = str(tmp_path / "app.db")
+    with engine_on(url) as engine:
+        emit_all(engine, range(4))
+        with engine.begin() as connection:
+            for id_, value in {2: "X'00'", 3: "CAST(X'61FF' AS TEXT)"}.items():
+                connection.execute(
+                    text(f"UPDATE hooktide_outbox SET {column} = {value} WHERE id = {id_}")
+                )
+    hooktide, found = Hooktide(), open_outbox(url)
+
+    async def send(bodies: Sequence[bytes]) -> list[Answer]:
+        answers: list[Answer] = []
+        for body in bodies:
+            try:
+                answers += await hooktide.send([body])
+            except msgspec.DecodeError as error:
+                answers.append(str(error))
+        return answers
+
+    await Relay(found, send).drain()
+    aside = await found.refused()
+    await found.close()
+    assert [each.id for each in aside] == [2, 3]
+    assert all(each.reason.isprintable() and each.event.isprintable() for each in aside)
+    assert hooktide.ids == [0, 3]
+
+
+async def test_refused_rows_are_tried_again_or_discarded_by_id_and_no_others(
+    engine: Engine, url: str
+) -> None:
+    emit_all(engine, range(5))
+    hooktide = Hooktide(refuse=dict.fromkeys(range(4), "why"))
+    found = open_outbox(url)
+    await Relay(found, hooktide.send).drain()
+    emit_all(engine, [5])
+    *aside, waiting = [row["id"] for row in kept(engine)]
+    assert await found.discard([aside[1], waiting, 999]) == 1
+    assert await found.retry([aside[2], waiting, 999]) == 1
+    assert [each.id for each in await found.refused()] == [aside[0], aside[3]]
+    hooktide.refuse.clear()
+    await Relay(found, hooktide.send).drain()
+    assert hooktide.ids == [4, 2, 5]
+    assert await found.discard() == 2
+    await found.close()
     assert kept(engine) == []
 
 
@@ -98,7 +183,7 @@ async def test_of_two_relays_one_moves_and_the_other_takes_over(engine: Engine, 
 async def test_a_relay_goes_on_when_hooktide_is_back(
     engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(relay, "MAX_WAIT", 0.01)
     emit_all(engine, [1])
     hooktide, found = Hooktide(), open_outbox(url)
     away = [UnavailableError("away")] * 3

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from outboxkit import Base, Invoice, async_url, engine_on, kept
+from pydantic import BaseModel
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from hooktide.domain.errors import InvalidError
+from hooktide import RawJSON
+from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.sqlalchemy import emit
 
 
@@ -167,25 +169,26 @@ async def test_an_async_session_emits_without_an_await(url: str) -> None:
 async def test_an_async_connection_emits_through_run_sync(url: str) -> None:
     async with async_session(url) as session:
         connection = await session.connection()
-        await connection.run_sync(emit, "invoice.paid", '{"id": 1.10}', account="acme")
+        await connection.run_sync(emit, "invoice.paid", b'{"id": 1.10}', account="acme")
         await session.commit()
         [(payload,)] = await session.execute(text("SELECT payload FROM hooktide_outbox"))
         assert payload == '{"id": 1.10}'
 
 
-class Pydantic:
-    def model_dump_json(self) -> str:
-        return '{"of": "pydantic"}'
+class Total(BaseModel):
+    total: Decimal
 
 
 @pytest.mark.parametrize(
     ("payload", "kept_as"),
     [
-        ('{"total": 1.10, "total": 1e5}', '{"total": 1.10, "total": 1e5}'),
+        (RawJSON('{"total": 1.10, "total": 1e5}'), '{"total": 1.10, "total": 1e5}'),
+        ('{"total": 1.10}', '"{\\"total\\": 1.10}"'),
+        ("text, and not JSON", '"text, and not JSON"'),
         (b'{ "a":"\xc3\xa9" }', '{ "a":"é" }'),
         ({"at": datetime(2026, 1, 2, tzinfo=UTC), "total": Decimal("12.10")},
-         '{"at":"2026-01-02T00:00:00Z","total":"12.10"}'),
-        (Pydantic(), '{"of": "pydantic"}'),
+         '{"at":"2026-01-02T00:00:00Z","total":12.10}'),
+        (Total(total=Decimal("1.10")), '{"total":1.10}'),
     ],
 )  # fmt: skip
 def test_a_payload_is_kept_byte_for_byte_or_encoded(payload: Any, kept_as: str) -> None:
@@ -199,7 +202,9 @@ def test_a_payload_is_kept_byte_for_byte_or_encoded(payload: Any, kept_as: str) 
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"payload": "{"}, "invalid_json"),
+        ({"payload": b"{"}, "invalid_json"),
+        ({"payload": RawJSON("{")}, "invalid_json"),
+        ({"payload": {"total": float("nan")}}, "invalid_json"),
         ({"payload": {"x": "y" * 300_000}}, "payload_too_large"),
         ({"payload": object()}, "invalid_json"),
         ({"account": ""}, "invalid_event"),
@@ -219,3 +224,18 @@ def test_what_could_never_be_accepted_is_refused_at_once(given: dict[str, Any], 
 def test_its_extra_brings_greenlet_which_sqlalchemys_asyncio_cannot_be_imported_without() -> None:
     [brought] = [each for each in requires("hooktide") or () if each.endswith("== 'sqlalchemy'")]
     assert brought.startswith("sqlalchemy[asyncio]>=")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_straight_to_hooktide_needs_postgresql(engine: Engine) -> None:
+    with Session(engine) as session, pytest.raises(ConfigError, match="this one is sqlite; leave"):
+        emit_number(session, 1, direct="invoicing")
+    with engine.begin() as connection, pytest.raises(ConfigError, match="hooktide relay"):
+        emit_number(connection, 1, direct="invoicing")
+    assert kept(engine) == []
+
+
+def test_what_has_no_transaction_of_its_own_is_refused(engine: Engine) -> None:
+    for wrong in (engine, sessionmaker(engine), None):
+        with pytest.raises(TypeError, match="emit takes a Session or a Connection, not"):
+            emit_number(wrong, 1)

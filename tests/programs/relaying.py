@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hooktide.demo.api import Api
+from hooktide.cli.outbox import over_http, relay_transport
+from hooktide.client.server import Server
 from hooktide.outbox import sqlite
 from hooktide.outbox.opening import open_outbox
 from hooktide.outbox.relay import Answer, Relay
-from hooktide.outbox_cli import over_http
 
 
 def die() -> None:
@@ -23,7 +23,7 @@ def die() -> None:
 async def main(url: str, server: str, key: str, step: str) -> None:
     """Move a batch, up to the step."""
     found: Any = open_outbox(url)
-    publish = over_http(Api(server, key))
+    publish = over_http(relay_transport(Server(server, key)))
 
     async def send(bodies: Sequence[bytes]) -> Sequence[Answer]:
         if step == "taken":

@@ -1,6 +1,7 @@
 """A store with a project, an account and an endpoint in it: in SQLite, and in PostgreSQL.
 
-Everything is held to its promises through a pooler, too: PgBouncer in transaction mode.
+Tests that are marked ``pooled`` reach PostgreSQL through PgBouncer in transaction mode, too: those
+of claims, leases, locks, notifications and what several do at once, and each statement once.
 """
 
 from collections.abc import AsyncIterator
@@ -9,23 +10,32 @@ from pathlib import Path
 import pytest
 from pgbouncer import program, shared_bouncer
 from postgreskit import database
-from storekit import Given, Place
+from storekit import NOON, Given, Place
 
 
-@pytest.fixture(params=["sqlite", "postgres", "pgbouncer"])
-def kind(request: pytest.FixtureRequest) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each database, unless it or its module says which one it is for."""
+    if "each_kind" in metafunc.fixturenames:
+        pooled = metafunc.definition.get_closest_marker("pooled")
+        metafunc.parametrize(
+            "each_kind", ["sqlite", "postgres", *(["pgbouncer"] if pooled else [])]
+        )
+
+
+@pytest.fixture
+def kind(each_kind: str) -> str:
     """Name the database; a module for one of them overrides this."""
-    if request.param == "pgbouncer" and not program():
-        pytest.skip("PgBouncer is not installed")
-    return str(request.param)
+    return each_kind
 
 
 @pytest.fixture
 async def place(kind: str, tmp_path: Path) -> AsyncIterator[Place]:
+    if kind == "pgbouncer" and not program():
+        pytest.skip("PgBouncer is not installed")
     if kind == "sqlite":
         yield Place(str(tmp_path / "test.db"))
     else:
-        async with database() as url:
+        async with database(at=NOON) as url:
             yield Place(pooled(url), direct=url) if kind == "pgbouncer" else Place(url)
 
 

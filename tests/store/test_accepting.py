@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
 from storekit import NOON, Given
 
 from hooktide.domain.model import HOUR, MINUTE, Scope
 from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Accepted, AccountGone, KeyReused
+
+pytestmark = pytest.mark.pooled
 
 
 async def test_an_event_goes_to_the_endpoints_that_want_its_type(given: Given) -> None:
@@ -73,10 +76,10 @@ async def test_deliveries_over_the_plans_hour_are_held_and_none_is_lost(given: G
 async def test_held_deliveries_go_out_when_the_hour_has_room(given: Given) -> None:
     await given.set_plan(deliveries_per_hour=3)
     await given.publish(*[given.event() for _ in range(8)])
-    assert await given.store.release_held(NOON + 59 * MINUTE, 100) == 0
-    assert await given.store.release_held(NOON + HOUR + MINUTE, 100) == 3
-    assert await given.store.release_held(NOON + HOUR + MINUTE, 100) == 0
-    assert await given.store.release_held(NOON + 2 * HOUR + 2 * MINUTE, 100) == 2
+    assert await given.store.unhold(NOON + 59 * MINUTE, 100) == 0
+    assert await given.store.unhold(NOON + HOUR + MINUTE, 100) == 3
+    assert await given.store.unhold(NOON + HOUR + MINUTE, 100) == 0
+    assert await given.store.unhold(NOON + 2 * HOUR + 2 * MINUTE, 100) == 2
     assert (await given.store.counts()).held == 0
 
 
@@ -85,7 +88,7 @@ async def test_a_new_event_does_not_overtake_those_held_before_it(given: Given) 
     await given.publish(*[given.event() for _ in range(4)])
     await given.publish(now=NOON + 2 * HOUR)
     assert (await given.store.counts()).held == 2
-    assert await given.store.release_held(NOON + 2 * HOUR, 100) == 2
+    assert await given.store.unhold(NOON + 2 * HOUR, 100) == 2
 
 
 async def test_no_hour_has_more_than_the_plan_allows(given: Given) -> None:
@@ -94,7 +97,7 @@ async def test_no_hour_has_more_than_the_plan_allows(given: Given) -> None:
     for step in range(0, 150, 7):
         now = NOON + step * MINUTE
         await given.publish(*[given.event() for _ in range(2)], now=now)
-        await given.store.release_held(now, 100)
+        await given.store.unhold(now, 100)
         claims = await given.claim(now)
         left += [step] * len(claims)
         for claim in claims:
@@ -107,4 +110,4 @@ async def test_a_larger_plan_lets_held_deliveries_go(given: Given) -> None:
     await given.set_plan(deliveries_per_hour=1)
     await given.publish(*[given.event() for _ in range(4)])
     await given.set_plan(deliveries_per_hour=None)
-    assert await given.store.release_held(NOON, 100) == 3
+    assert await given.store.unhold(NOON, 100) == 3

@@ -2,19 +2,23 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
 from auditkit import Lived
-from livedkit import ENDED, PROJECT, live, made
+from livedkit import ENDED, PROJECT, Life, live, made
 from storekit import Place
 
 from hooktide.domain.backoff import Retry
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import DAY, HOUR, Scope
+from hooktide.domain.model import DAY, HOUR, MINUTE, Endpoint, Micros, Scope
 from hooktide.domain.project import Plan
 from hooktide.domain.verdict import Gone
-from hooktide.store.audit import CHECKS
+from hooktide.engine.redating import Redating
+from hooktide.store.directory import Directory
+from hooktide.store.invariants import CHECKS
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -44,7 +48,10 @@ async def test_what_an_earlier_configuration_allowed_is_not_held_against_a_datab
 ) -> None:
     strict = dataclasses.replace(
         PROJECT,
-        plans=(Plan(name="small", endpoints=0, deliveries_per_hour=0, retries=0),),
+        plans=tuple(
+            Plan(name=name, endpoints=0, deliveries_per_hour=0, retries=0)
+            for name in ("small", "large")
+        ),
         retry=Retry(delays=(DAY,)),
         disable_after=1,
     )
@@ -79,7 +86,8 @@ async def test_an_endpoint_that_a_chat_said_is_gone_breaks_nothing(lived: Lived)
 async def test_a_run_of_failures_is_known_of_an_endpoint_older_than_the_log_too(
     lived: Lived,
 ) -> None:
-    unlimited = dataclasses.replace(PROJECT, plans=(Plan(name="small", retries=1),))
+    plans = tuple(Plan(name=name, retries=1) for name in ("small", "large"))
+    unlimited = dataclasses.replace(PROJECT, plans=plans)
     await lived.life.store.put_project(unlimited, ENDED)
     later = ENDED + 31 * DAY
     await lived.life.publish(later, "invoice.sent")
@@ -114,3 +122,50 @@ async def test_a_database_on_another_schema_is_not_looked_at(
     )
     with pytest.raises(ConfigError, match=told):
         await lived.audit()
+
+
+async def test_what_a_clock_that_was_set_back_confuses_is_not_held_against_a_database(
+    lived: Lived,
+) -> None:
+    """What was done before the clock was set back may have a later instant than what came after."""
+    life, was = lived.life, ENDED + 3 * HOUR
+    await life.publish(was, "invoice.sent")
+    await life.work(was, flaky=500)
+    await notices_its_clock(life, was - 2 * MINUTE)
+    await life.work(was - MINUTE, flaky=500)
+    wall = was - HOUR
+    await notices_its_clock(life, wall)
+    good, flaky, quiet = (life.endpoints[name].id for name in ("good", "flaky", "quiet"))
+    for id_, types in ((flaky, ("contact.created",)), (quiet, ("*",))):
+        await life.store.change_endpoint(Scope(), id_, partial(_wants, types), wall + MINUTE)
+    await life.store.disable_endpoint(Scope(), good, "asked for", wall + MINUTE)
+    assert await lived.broken(wall + 2 * MINUTE) == []
+    caught_up = was + HOUR
+    assert await lived.broken(caught_up) == []
+    await life.publish(caught_up, "contact.created")
+    await life.work(caught_up)
+    assert await lived.broken(caught_up) == []
+
+
+def _wants(types: tuple[str, ...], _: Endpoint) -> dict[str, Any]:
+    return {"event_types": types}
+
+
+async def notices_its_clock(life: Life, wall: Micros) -> None:
+    """Have a worker start whose clock says ``wall``."""
+    redating = Redating(life.store, Directory(life.store), lambda: wall, lambda: wall)
+    while await redating.run():
+        pass
+
+
+async def test_what_came_after_the_clock_had_caught_up_is_looked_at(lived: Lived) -> None:
+    life, was = lived.life, ENDED + 3 * HOUR
+    await life.publish(was, "contact.created")
+    await notices_its_clock(life, was - HOUR)
+    later = was + HOUR
+    await life.publish(later, "invoice.sent")
+    await life.work(later)
+    assert await lived.broken(later) == []
+    events = "events" if lived.place.is_file else "hooktide.events"
+    await lived.tamper(f"UPDATE {events} SET type = 'contact.created' WHERE type = 'invoice.sent'")
+    assert await lived.broken(later) == ["unwanted"]

@@ -2,18 +2,21 @@
 
 import asyncio
 
+import pytest
 from storekit import LEASE, NOON, Given
 
 from hooktide.domain.model import SECOND, Claim, Scope
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 
 
+@pytest.mark.pooled
 async def test_a_claimed_delivery_is_not_claimed_again(given: Given) -> None:
     await given.publish()
     assert len(await given.claim()) == 1
     assert await given.claim() == []
 
 
+@pytest.mark.pooled
 async def test_a_claim_carries_the_payload_byte_for_byte(given: Given) -> None:
     payload = '{"b":1.10,"a":1e5,"b":"\\u00e9 ü \\u0000"}'.encode()
     await given.publish(given.event(payload=payload))
@@ -21,6 +24,7 @@ async def test_a_claim_carries_the_payload_byte_for_byte(given: Given) -> None:
     assert claim.event.payload == payload
 
 
+@pytest.mark.pooled
 async def test_a_delivery_whose_lease_ended_is_claimed_again(given: Given) -> None:
     await given.publish()
     [first] = await given.claim()
@@ -31,6 +35,7 @@ async def test_a_delivery_whose_lease_ended_is_claimed_again(given: Given) -> No
     assert second.token != first.token
 
 
+@pytest.mark.pooled
 async def test_what_was_accepted_is_handed_over_as_far_as_there_is_room(given: Given) -> None:
     given.hand.takes = 2
     await given.publish(*[given.event() for _ in range(5)])
@@ -41,6 +46,7 @@ async def test_what_was_accepted_is_handed_over_as_far_as_there_is_room(given: G
     assert not {c.delivery_id for c in rest} & {c.delivery_id for c in given.hand.claims}
 
 
+@pytest.mark.pooled
 async def test_a_retry_is_claimed_at_its_time_and_not_before(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
@@ -50,6 +56,7 @@ async def test_a_retry_is_claimed_at_its_time_and_not_before(given: Given) -> No
     assert again.attempt == 2
 
 
+@pytest.mark.pooled
 async def test_recording_after_the_lease_was_lost_changes_nothing(given: Given) -> None:
     await given.publish()
     [slow] = await given.claim()
@@ -61,6 +68,7 @@ async def test_recording_after_the_lease_was_lost_changes_nothing(given: Given) 
     assert await given.state(fast) == "failed"
 
 
+@pytest.mark.pooled
 async def test_a_late_success_is_believed_although_the_lease_was_lost(given: Given) -> None:
     await given.publish()
     [slow] = await given.claim()
@@ -72,6 +80,7 @@ async def test_a_late_success_is_believed_although_the_lease_was_lost(given: Giv
     assert [(a.number, a.status) for a in attempts] == [(1, 500), (2, 200)]
 
 
+@pytest.mark.pooled
 async def test_a_delivered_delivery_stays_delivered(given: Given) -> None:
     await given.publish()
     [slow] = await given.claim()
@@ -81,6 +90,7 @@ async def test_a_delivered_delivery_stays_delivered(given: Given) -> None:
     assert await given.state(slow) == "delivered"
 
 
+@pytest.mark.pooled
 async def test_trouble_of_our_own_costs_no_attempt(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
@@ -90,14 +100,16 @@ async def test_trouble_of_our_own_costs_no_attempt(given: Given) -> None:
     assert await given.store.list_attempts(Scope(), claim.delivery_id) == []
 
 
+@pytest.mark.pooled
 async def test_a_released_claim_is_due_at_once_and_cost_nothing(given: Given) -> None:
     await given.publish()
     claims = await given.claim()
-    await given.store.release(claims, NOON)
+    await given.store.release_claims(claims, NOON)
     [again] = await given.claim()
     assert again.attempt == 1
 
 
+@pytest.mark.pooled
 async def test_many_outcomes_in_one_commit_each_reach_their_delivery(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(700)])
     claims = await given.claim(each=1000)
@@ -108,10 +120,11 @@ async def test_many_outcomes_in_one_commit_each_reach_their_delivery(given: Give
     assert {await given.state(c) for c in (claims[0], claims[350], claims[-1])} == {"delivered"}
 
 
+@pytest.mark.pooled
 async def test_one_lost_lease_among_many_does_not_disturb_the_others(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(10)])
     slow = await given.claim()
-    await given.store.release(slow[:1], NOON)
+    await given.store.release_claims(slow[:1], NOON)
     [fast] = await given.claim()
     await asyncio.gather(*(given.record(c, Failed(), status=500) for c in slow))
     states = [await given.state(c) for c in slow]
@@ -119,6 +132,7 @@ async def test_one_lost_lease_among_many_does_not_disturb_the_others(given: Give
     assert fast.delivery_id == slow[0].delivery_id
 
 
+@pytest.mark.pooled
 async def test_enough_failures_in_a_row_disable_the_endpoint_once(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(5)])
     claims = await given.claim()
@@ -133,6 +147,7 @@ async def test_enough_failures_in_a_row_disable_the_endpoint_once(given: Given) 
     assert again.disabled_at == endpoint.disabled_at
 
 
+@pytest.mark.pooled
 async def test_a_success_resets_the_count_of_failures(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(5)])
     claims = await given.claim()
@@ -144,6 +159,7 @@ async def test_a_success_resets_the_count_of_failures(given: Given) -> None:
     assert endpoint.failing == 2
 
 
+@pytest.mark.pooled
 async def test_gone_disables_the_endpoint_and_discards_what_is_pending(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(3)])
     claims = await given.claim(each=1)
@@ -155,6 +171,7 @@ async def test_gone_disables_the_endpoint_and_discards_what_is_pending(given: Gi
     assert page.items[0].reason == "endpoint disabled: the receiver answered 410 Gone"
 
 
+@pytest.mark.pooled
 async def test_nothing_is_claimed_after_a_disable_and_nothing_queued_meanwhile(
     given: Given,
 ) -> None:
@@ -171,6 +188,7 @@ async def test_nothing_is_claimed_after_a_disable_and_nothing_queued_meanwhile(
     assert len(await given.claim()) == 1
 
 
+@pytest.mark.pooled
 async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
@@ -179,6 +197,7 @@ async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded(given
     assert await given.state(claim) == "discarded"
 
 
+@pytest.mark.pooled
 async def test_no_delivery_is_claimed_twice_by_eager_hands(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(300)])
 
@@ -193,12 +212,28 @@ async def test_no_delivery_is_claimed_twice_by_eager_hands(given: Given) -> None
     assert len(everything) == len(set(everything)) == 300
 
 
+@pytest.mark.pooled
 async def test_only_heads_of_endpoints_with_pending_deliveries_are_reported(given: Given) -> None:
     other = await given.add_endpoint("invoice.sent")
     await given.publish(*[given.event() for _ in range(20)])
     await given.publish(given.event("invoice.sent"), now=NOON + 7)
     heads = await given.store.due_heads()
     assert heads == {given.endpoint.id: NOON, other.id: NOON + 7}
+
+
+@pytest.mark.pooled
+async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded_however_late_it_is(
+    given: Given,
+) -> None:
+    """As after a process stood still, or the clock was set forward."""
+    await given.publish()
+    [claim] = await given.claim()
+    await given.store.disable_endpoint(Scope(), given.endpoint.id, "by the customer", NOON)
+    later = NOON + 5 * LEASE
+    assert await given.store.discard_stale(later, 100) == 0
+    await given.record(claim, RetryAt(later), 500, later)
+    await given.store.discard_stale(later, 100)
+    assert await given.state(claim) == "discarded"
 
 
 async def test_many_disabled_endpoints_are_looked_after_until_nothing_of_them_can_be_out(

@@ -1,15 +1,30 @@
 """Connections to PostgreSQL that are cut at every point of what they are used for."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
 import pytest
+from auditlogkit import (
+    ALONE,
+    ANN,
+    Change,
+    change_endpoint,
+    disable_endpoint,
+    edit_project,
+    entries,
+    rotate_secret,
+    stored,
+)
 from chaos import Message, Proxy, Where, proxied
-from storekit import LEASE, NOON, Given, Place, at_last
+from storekit import LEASE, NOON, Given, Place, at_last, until
 
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
 from hooktide.domain.verdict import Delivered, Failed, RetryAt, Verdict
+from hooktide.store.postgres import PostgresStore
+from hooktide.store.postgres.notifier import CHANGED
 
 MOST_MESSAGES = 100
 LEAST_MESSAGES = {Where.BEFORE: 3, Where.AFTER: 3, Where.UNANSWERED: 1}
@@ -37,6 +52,10 @@ async def given(proxy: Proxy) -> AsyncIterator[Given]:
     await given.close()
 
 
+BESIDE = ("pg_notify", "LISTEN", "hooktide.nodes", "pg_advisory_lock")
+"""What is in the statements that no caller waits for: what processes tell each other."""
+
+
 @dataclass
 class Nth:
     """True of the nth message (from 0) that can be cut there; not of what the store does beside."""
@@ -46,7 +65,7 @@ class Nth:
     seen: int = 0
 
     def __call__(self, message: Message) -> bool:
-        if "pg_notify" in message.sql or "LISTEN" in message.sql:
+        if any(each in message.sql for each in BESIDE):
             return False
         self.seen += message.answered or self.where is not Where.UNANSWERED
         return self.seen == self.n + 1
@@ -83,7 +102,9 @@ async def test_an_emitted_event_is_there_once_wherever_its_taking_over_was_cut(
 
     async def take_over() -> None:
         rows = await given.store.emitted(10)
-        await given.store.accept_emitted({row.id: given.event() for row in rows}, {}, lambda _: "")
+        await given.store.accept_emitted(
+            {row.id: given.event() for row in rows}, {}, (), lambda _: ""
+        )
 
     for n in range(MOST_MESSAGES):
         await app.execute(EMIT)
@@ -118,3 +139,59 @@ async def test_an_attempt_is_recorded_once_wherever_its_record_was_cut(
     assert n >= LEAST_MESSAGES[where]
     failing = (await given.store.get_endpoint(Scope(), given.endpoint.id)).failing
     assert failing == (n + 1 if isinstance(verdict, Failed) else 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        *((each, Where.UNANSWERED) for each in ALONE),
+        *((edit_project, where) for where in (Where.BEFORE, Where.AFTER)),
+    ],
+    ids=lambda each: getattr(each, "__name__", each),
+)
+async def test_a_change_and_its_audit_entry_are_there_together_wherever_it_was_cut(
+    given: Given, proxy: Proxy, place: Place, where: Where, change: Change
+) -> None:
+    """Each is cut after each of its statements; all are written in one way, so one in every way."""
+    changed = False
+    for n in range(MOST_MESSAGES):
+        before, told = await stored(place), await entries(given)
+        cut = proxy.cut(Nth(n, where), where)
+        with suppress(UnavailableError):
+            await change(given, ANN.does("thing.change"))
+        nothing_left_to_cut = proxy.spare(cut)
+        changed = await stored(place) != before
+        written = len(await at_last(lambda: entries(given))) - len(told)
+        assert written == changed, f"cut at message {n}"
+        if changed or nothing_left_to_cut:
+            break
+    assert changed
+
+
+@pytest.mark.parametrize("change", [change_endpoint, disable_endpoint, rotate_secret, edit_project])
+async def test_a_change_that_is_stored_although_its_answer_was_lost_is_dropped_from_memory(
+    given: Given, proxy: Proxy, change: Change
+) -> None:
+    given.hand.changes.clear()
+    proxy.cut(lambda message: message.sql == "COMMIT", Where.UNANSWERED)
+    with pytest.raises(UnavailableError):
+        await change(given, ANN.does("thing.change"))
+    cut_off = set(given.hand.changes)
+    given.hand.changes.clear()
+    await change(given, ANN.does("thing.change"))
+    assert cut_off
+    assert cut_off >= set(given.hand.changes)
+
+
+async def test_a_change_that_is_committed_after_its_caller_gave_up_is_dropped_again(
+    given: Given, place: Place
+) -> None:
+    assert isinstance(given.store, PostgresStore)
+    signals, heard = given.store._notifier, given.hand.changes
+    signals.unconfirmed([("endpoint", 7)])
+    other = await asyncpg.connect(place.url)
+    for name in ("endpoint:8", "endpoint:7", "endpoint:7"):
+        await other.execute("SELECT pg_notify($1, $2)", CHANGED, f"{signals._me} {name}")
+    await other.close()
+    await until(lambda: heard.count(("endpoint", 7)) == 3)
+    assert ("endpoint", 8) not in heard

@@ -10,9 +10,9 @@ from samples import kept, take_over
 from storekit import LEASE, Place
 
 from hooktide.domain.model import DeliveryState, Scope
-from hooktide.store.audit import Finding
-from hooktide.store.postgres.audit import audit_postgres
-from hooktide.store.sqlite.audit import audit_sqlite
+from hooktide.store.invariants import Finding
+from hooktide.store.postgres.invariants import audit_postgres
+from hooktide.store.sqlite.invariants import audit_sqlite
 
 SAMPLES = [(kind, schema) for kind in ("sqlite", "postgres") for schema in kept(kind)]
 
@@ -48,7 +48,7 @@ async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> No
     assert size.deliveries in (27, 28)  # from schema 2 on one was replayed
     pending = await store.list_deliveries(Scope(), None, 100, state=DeliveryState.PENDING)
     later = ENDED + 2 * LEASE
-    await store.give_back_expired(later, 100)
+    await store.release_expired_claims(later, 100)
     endpoints = sorted({delivery.endpoint_id for delivery in pending.items})
     claims = await store.claim_due(endpoints, later, LEASE, 100)
     for claim in claims:

@@ -10,13 +10,16 @@ from accounting import PROJECT
 from pgbouncer import program
 from storekit import NOON, Given, Place, at_last
 
+from hooktide.actions.accounts import Accounts
 from hooktide.actions.emitted import TakeOver
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publish import Publisher, Unknown
+from hooktide.clock import StoreClock
 from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project import parse_project
 from hooktide.outbox.opening import open_outbox
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.directory import Directory
+from hooktide.wire.events import EventIn
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -51,8 +54,18 @@ class Taking:
         self.refused: list[tuple[str, str]] = []
         self.told: list[int] = []
         store = given.store
-        publisher = Publisher(store, Directory(store), store.clock, lambda *_: None, self._tell)
-        self._take_over = TakeOver(store, publisher, store.clock, self._add, self._refuse)
+        self.unknown: list[str] = []
+        directory = Directory(store)
+        self.publisher = Publisher(
+            store,
+            directory,
+            Accounts(store, directory, store.clock),
+            store.clock,
+            warned=lambda *_: None,
+            told=self._tell,
+            unknown=lambda project, event: self.unknown.append(f"{project}: {event.account}"),
+        )
+        self._take_over = TakeOver(store, self.publisher, store.clock, self._add, self._refuse)
 
     def _add(self, count: int) -> None:
         self.accepted += count
@@ -114,7 +127,6 @@ async def test_deliveries_are_handed_over_at_once_where_there_is_room(
     ("wrong", "reason"),
     [
         ({"type_": "no.such"}, "no.such"),
-        ({"account": "nobody"}, "no such account"),
         ({"project": "nothing"}, "no such project: nothing"),
     ],
 )
@@ -129,6 +141,59 @@ async def test_a_row_that_is_refused_is_set_aside_with_its_reason_and_blocks_not
     [aside] = await app.fetch(LEFT)
     assert reason in aside["refused"]
     assert [why for _, why in taking.refused] == [aside["refused"]]
+    assert len(await payloads(given)) == 2
+
+
+async def test_a_row_whose_event_cannot_be_written_is_set_aside_and_blocks_nothing(
+    given: Given, app: Connection
+) -> None:
+    await given.refuse("events", "NEW.transition = 'unwritable'")
+    taking = Taking(given)
+    for n in range(5):
+        await emit(app, n=n)
+    await app.execute("UPDATE hooktide.emitted SET transition = 'unwritable' WHERE id % 5 = 3")
+    await emit(app, "no.such")
+    await emit(app, account="nobody")
+    await taking.all()
+    [aside, unknown] = await app.fetch(LEFT)
+    assert aside["refused"].startswith("the database refuses to store this event")
+    assert sorted(why for _, why in taking.refused) == sorted(
+        [aside["refused"], unknown["refused"]]
+    )
+    assert (len(await payloads(given)), taking.accepted) == (4, 4)
+
+
+async def test_a_row_that_meets_a_bug_is_set_aside_and_blocks_nothing(
+    given: Given, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking = Taking(given)
+    check = taking.publisher.check
+
+    async def fail_once(scope: Scope, event: EventIn) -> NewEvent | Unknown:
+        if bytes(event.payload) == b'{"id": 2, "total": 1.10}':
+            raise LookupError
+        return await check(scope, event)
+
+    monkeypatch.setattr(taking.publisher, "check", fail_once)
+    for n in range(1, 4):
+        await emit(app, n=n)
+    await taking.all()
+    [aside] = await app.fetch(LEFT)
+    assert aside["refused"].startswith("this event met a bug")
+    assert len(await payloads(given)) == 2
+
+
+async def test_a_row_for_an_unknown_account_is_forgotten_and_blocks_nothing(
+    given: Given, app: Connection
+) -> None:
+    taking = Taking(given)
+    await emit(app, n=1)
+    await emit(app, account="nobody")
+    await emit(app, n=2)
+    await taking.all()
+    assert await app.fetch("SELECT * FROM hooktide.emitted") == []
+    assert (taking.refused, len(taking.unknown), taking.accepted) == ([], 1, 2)
+    assert taking.unknown[0].endswith(": nobody")
     assert len(await payloads(given)) == 2
 
 
@@ -150,12 +215,15 @@ async def test_what_was_set_aside_is_shown_and_can_wait_again(
     given: Given, app: Connection
 ) -> None:
     await emit(app, type_="no.such")
+    assert (await given.store.counts()).refused_emitted == 0
     await Taking(given).all()
+    assert (await given.store.counts()).refused_emitted == 1
     found = open_outbox(given.place.url, "hooktide.emitted")
     [aside] = await found.refused()
     assert aside.event == "no.such of customer"
     assert "no.such" in aside.reason
-    assert await found.wait_again() == 1
+    assert await found.retry() == 1
+    assert (await given.store.counts()).refused_emitted == 0
     assert (await found.waiting(), await found.refused()) == (1, [])
     await found.close()
 
@@ -224,7 +292,7 @@ async def test_what_is_taken_over_later_is_accepted_later_whatever_the_clocks_sa
     other = given.another()
     await other.open()
     slow = other.store.clock
-    other.store.clock = lambda: slow() - MINUTE  # type: ignore[misc]
+    other.store.clock = StoreClock(lambda: slow() - MINUTE)
     try:
         await emit(app, n=1)
         await Taking(given).all()
@@ -255,7 +323,9 @@ async def test_what_another_process_was_faster_with_is_left_to_it(
     rows = await given.store.emitted(10)
     await Taking(given).all()
     events: Mapping[int, NewEvent] = {row.id: given.event() for row in rows}
-    results: Mapping[int, AddResult] = await given.store.accept_emitted(events, {}, lambda _: "")
+    results: Mapping[int, AddResult] = await given.store.accept_emitted(
+        events, {}, (), lambda _: ""
+    )
     assert results == {}
     assert len(await payloads(given)) == 2
 
@@ -284,3 +354,27 @@ async def test_sqlite_has_nothing_to_take_over(tmp_path: Any) -> None:
     await from_file.open()
     assert list(await from_file.store.emitted(10)) == []
     await from_file.close()
+
+
+async def test_what_is_taken_at_once_is_bounded_in_bytes(given: Given, app: Connection) -> None:
+    """Rows written by hand may be of any size: they must not all come into memory."""
+    for size in (3_000_000, 5, 200_000, *[900_000] * 12):
+        payload = f'"{"x" * size}"'
+        await app.execute(INSERT, "accounting", "customer", "thing.happened", payload, "")
+    rows = await given.store.emitted(500)
+    assert [len(row.payload) for row in rows[:3]] == [1_048_576, 7, 200_002]
+    size = sum(len(row.payload) for row in rows)
+    assert 7 * 2**20 < size <= 8 * 2**20
+    assert len(await given.store.emitted(2)) == 2
+
+
+async def test_erasing_an_account_takes_what_was_emitted_for_it_and_nothing_else(
+    given: Given, app: Connection
+) -> None:
+    account = await given.store.find_account(Scope(), "customer")
+    await emit(app)
+    await emit(app, account="neighbour")
+    await emit(app, project="another")
+    await given.store.erase_account(Scope(), account.id, "", given.store.clock())
+    left = await app.fetch("SELECT project, account FROM hooktide.emitted ORDER BY id")
+    assert [tuple(row) for row in left] == [("accounting", "neighbour"), ("another", "customer")]

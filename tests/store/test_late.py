@@ -1,5 +1,6 @@
 """The 2xx of an attempt that had lost its lease counts like any other, once."""
 
+import pytest
 from livedkit import made
 from storekit import LEASE, NOON, Given
 
@@ -39,6 +40,7 @@ async def test_a_late_2xx_ends_the_run_of_failures(given: Given) -> None:
     assert await failing(given) == 0
 
 
+@pytest.mark.pooled
 async def test_a_late_2xx_ends_it_together_with_what_failed_in_the_same_batch(
     given: Given,
 ) -> None:
@@ -63,6 +65,7 @@ async def test_a_late_2xx_of_what_was_delivered_already_ends_nothing(given: Give
     assert await failing(given) == 1
 
 
+@pytest.mark.pooled
 async def test_a_lost_attempt_and_the_one_made_instead_may_come_together(given: Given) -> None:
     lost, instead = await lose(given)
     given.store.record(made(lost, NOON, 500))

@@ -24,6 +24,7 @@ async def listed(given: Given, scope: Scope, limit: int = 7, **wanted: object) -
 
 
 @pytest.mark.parametrize("entered", ["nothing", "half", "all"])
+@pytest.mark.pooled
 async def test_lists_are_the_same_whatever_is_entered_in_the_log(
     given: Given, entered: str
 ) -> None:
@@ -72,8 +73,29 @@ async def test_an_accounts_events_are_listed_entered_or_not(given: Given, entere
     assert [row.event.type for row in page.items] == ["invoice.sent"] * 3
     page = await given.store.list_events(mine, page.next_before, 3, "invoice.sent")
     assert len(page.items) == 1
+    everything = [row.event.id for row in (await given.store.list_events(mine, None, 100)).items]
+    page = await given.store.list_events(mine, everything[3], 3, after=everything[10])
+    assert [row.event.id for row in page.items] == everything[4:7]
+    page = await given.store.list_events(mine, page.next_before, 9, after=everything[10])
+    assert [row.event.id for row in page.items] == everything[7:10]
+    assert page.next_before is None
 
 
+@pytest.mark.parametrize("entered", [False, True])
+async def test_a_list_of_deliveries_ends_at_an_id(given: Given, entered: bool) -> None:
+    for _ in range(20):
+        await given.publish()
+    if entered:
+        await given.store.log_new(1000)
+    mine = Scope(account_id=given.account.id)
+    everything = await listed(given, Scope())
+    assert len(everything) == 20
+    for scope in (Scope(), mine):
+        for wanted in ({}, {"endpoint_id": given.endpoint.id}, {"state": DeliveryState.PENDING}):
+            assert await listed(given, scope, after=everything[9], **wanted) == everything[:9]
+
+
+@pytest.mark.pooled
 async def test_what_is_past_retention_is_gone_and_what_is_pending_stays(given: Given) -> None:
     done, waiting = await given.publish(given.event(), given.event())
     first, second = await given.claim()
@@ -95,6 +117,7 @@ async def test_what_is_past_retention_is_gone_and_what_is_pending_stays(given: G
     assert (await given.store.list_deliveries(Scope(), None, 10)).items == []
 
 
+@pytest.mark.pooled
 async def test_a_project_that_keeps_less_loses_only_its_own(given: Given) -> None:
     kept = await given.publish()
     short = dataclasses.replace(load("standard-webhooks"), name="short", retention=MINUTE)

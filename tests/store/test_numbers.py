@@ -9,7 +9,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, Micros, Scope
 from hooktide.domain.numbers import ChartPoint, EndpointHour, Health, ProjectMinute
 from hooktide.domain.verdict import Delivered, Failed, RetryAt
-from hooktide.store.base import NUMBERS_KEPT
+from hooktide.store.base import NUMBERS_RETENTION
 
 STRANGER = Scope(account_id=1)
 NOW_MINUTE, NOW_HOUR = NOON // MINUTE, NOON // HOUR
@@ -35,6 +35,7 @@ async def health(given: Given, since: Micros = NOON) -> Health:
     return (await given.store.health(Scope(), [given.endpoint.id], since))[given.endpoint.id]
 
 
+@pytest.mark.pooled
 async def test_an_endpoints_numbers_add_up_over_flushes_and_hours(given: Given) -> None:
     counts = {"delivered": 2, "failed": 1, "attempts": 5, "failed_attempts": 3}
     await add(given, of_hour(given, **counts, duration=100, slowest=60))
@@ -92,6 +93,7 @@ async def test_one_flush_may_span_two_hours(given: Given) -> None:
     assert (await given.store.health(Scope(), [new], NOON))[new].failing_since is None
 
 
+@pytest.mark.pooled
 async def test_flushes_of_many_at_once_all_count(given: Given) -> None:
     hours = [of_hour(given, endpoint_id, attempts=1) for endpoint_id in range(1, 40)]
     await asyncio.gather(*[add(given, *hours[::turn]) for turn in (1, -1) * 5])
@@ -99,6 +101,7 @@ async def test_flushes_of_many_at_once_all_count(given: Given) -> None:
     assert {each.attempts for each in found.values()} == {10}
 
 
+@pytest.mark.pooled
 async def test_a_chart_has_every_step_and_counts_each_minute_once(given: Given) -> None:
     first = NOW_MINUTE // 5 * 5
     minutes = [
@@ -120,6 +123,7 @@ async def test_a_chart_has_every_step_and_counts_each_minute_once(given: Given) 
     assert [point.attempts for point in nothing] == [0, 0, 0]
 
 
+@pytest.mark.pooled
 async def test_the_busiest_accounts_and_the_slowest_endpoints_come_first(given: Given) -> None:
     other = await given.another_account("https://other.example.com/")
     [theirs, mine] = (await given.store.list_endpoints(Scope(), None, 10)).items
@@ -152,6 +156,7 @@ async def test_the_busiest_accounts_and_the_slowest_endpoints_come_first(given: 
     assert await given.store.busiest(Scope(), NOON + HOUR, 10) == []
 
 
+@pytest.mark.pooled
 async def test_what_fails_and_what_hooktide_disabled_is_troubled(given: Given) -> None:
     given.endpoint, well = await given.add_endpoint("quiet.*"), given.endpoint
     failing, disabled, by_hand = [
@@ -175,6 +180,7 @@ async def publish_to(given: Given, endpoint_id: int):  # type: ignore[no-untyped
     return await given.store.claim_due([endpoint_id], NOON, MINUTE, 1)
 
 
+@pytest.mark.pooled
 async def test_an_account_sees_what_it_has_of_its_plan(given: Given) -> None:
     await given.set_plan(deliveries_per_hour=3)
     await given.publish(*[given.event()] * 5)
@@ -188,20 +194,22 @@ async def test_an_account_sees_what_it_has_of_its_plan(given: Given) -> None:
         await given.store.account_usage(STRANGER, given.account.id, NOON)
 
 
+@pytest.mark.pooled
 async def test_old_numbers_are_dropped_and_the_last_success_stays(given: Given) -> None:
     await add(given, of_hour(given, attempts=1, last_delivered_at=NOON))
     await given.store.add_tallies(
         [ProjectMinute(project_id=given.project_id, minute=NOW_MINUTE, accepted=1)], []
     )
-    await given.store.drop_old(NOON + NUMBERS_KEPT, 10)
+    await given.store.drop_old(NOON + NUMBERS_RETENTION, 10)
     assert (await health(given)).attempts == 1
-    await given.store.drop_old(NOON + NUMBERS_KEPT + DAY, 10)
+    await given.store.drop_old(NOON + NUMBERS_RETENTION + DAY, 10)
     seen = await health(given)
     assert (seen.attempts, seen.last_delivered_at) == (0, NOON)
     [point] = await given.store.chart(Scope(), NOON, NOON + MINUTE, 1)
     assert point.accepted == 0
 
 
+@pytest.mark.pooled
 async def test_the_newest_attempts_and_the_events_of_many_come_in_one_go(given: Given) -> None:
     await given.publish(given.event(), given.event("invoice.sent"), given.event())
     claims = await given.claim()
@@ -251,6 +259,7 @@ def given_scope(given: Given) -> Scope:
     return Scope(project_id=given.project_id, account_id=given.account.id)
 
 
+@pytest.mark.pooled
 async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: Given) -> None:
     names = {"ACME-2": "", "zeta": "Acme Zeta", "b_acme": "", "100%": "%"}
     for reference, name in names.items():

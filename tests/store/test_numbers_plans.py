@@ -10,7 +10,7 @@ from storekit import NOON, Given
 from hooktide.domain.ids import first_at
 from hooktide.domain.model import DAY, Scope
 from hooktide.store.postgres import PostgresStore
-from hooktide.store.postgres.connection import Link
+from hooktide.store.postgres.connection import PgConnection
 
 DAYS = 30
 
@@ -39,14 +39,14 @@ async def test_only_the_days_that_it_is_about_are_read(
     for day in range(DAYS):
         await store._partitions.make(NOON + day * DAY)
     plans: list[str] = []
-    rows = Link.rows
+    rows = PgConnection.rows
 
-    async def explained(link: Link, sql: str, values: object = None) -> list[object]:
-        found = await rows(link, "EXPLAIN (ANALYZE, FORMAT JSON) " + sql, values)  # type: ignore[arg-type]
+    async def explained(conn: PgConnection, sql: str, values: object = None) -> list[object]:
+        found = await rows(conn, "EXPLAIN (ANALYZE, FORMAT JSON) " + sql, values)  # type: ignore[arg-type]
         plans.append(found[0][0])
         return []
 
-    monkeypatch.setattr(Link, "rows", explained)
+    monkeypatch.setattr(PgConnection, "rows", explained)
     newest = first_at(NOON + (DAYS - 1) * DAY)
     await ask(store, [newest, newest + 1])  # type: ignore[misc]
     [plan] = plans

@@ -43,6 +43,12 @@ async def days(url: str) -> list[str]:
     return found
 
 
+async def keep(given: Given) -> None:
+    """Do as maintenance does: make the next days, and drop what is past retention."""
+    await given.store.prepare_log(LATER)
+    await given.store.drop_old(LATER, 100)
+
+
 async def test_days_are_made_and_dropped_once_a_dump_is_over_and_nothing_waits_for_it(
     given: Given,
 ) -> None:
@@ -51,14 +57,14 @@ async def test_days_are_made_and_dropped_once_a_dump_is_over_and_nothing_waits_f
         await given.record(claim, Delivered())
     before = await days(given.place.url)
     async with dumping(given.place.url):
-        keeping = asyncio.create_task(given.store.drop_old(LATER, 100))
+        keeping = asyncio.create_task(keep(given))
         while not keeping.done():
             assert await given.publish(now=LATER)
             await asyncio.sleep(0.01)
         assert await given.publish(now=LATER)
         await keeping
         assert await days(given.place.url) == before
-    await given.store.drop_old(LATER, 100)
+    await keep(given)
     after = await days(given.place.url)
     assert after[-1] > before[-1]
     assert not set(before) & set(after)

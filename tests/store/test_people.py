@@ -1,23 +1,24 @@
 """What every store promises about people, their sessions, and the log of what they change."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.model import (
     DAY,
     MINUTE,
     SECOND,
     ApiKey,
-    Change,
     KeyScope,
     Person,
     Role,
     Scope,
 )
-from hooktide.store.base import CHANGES_KEPT
+from hooktide.store.base import AUDIT_LOG_RETENTION
 
 TOKEN = b"d" * 32
 LATER = NOON + DAY
@@ -60,6 +61,7 @@ async def test_the_last_owner_of_all_projects_stays_one(given: Given) -> None:
     await given.store.remove_person(bob.id, NOON)
 
 
+@pytest.mark.pooled
 async def test_two_owners_who_remove_each_other_are_not_both_gone(given: Given) -> None:
     people = [await owner(given), await owner(given, "bob")]
     removed = await asyncio.gather(
@@ -77,6 +79,7 @@ async def test_a_password_is_kept_as_it_is_given_and_shown_nowhere(given: Given)
     assert "canary" not in repr(ann)
 
 
+@pytest.mark.pooled
 async def test_a_login_link_works_once_and_not_for_long(given: Given) -> None:
     ann = await owner(given)
     await given.store.add_login_link(ann.id, TOKEN, NOON + MINUTE)
@@ -90,6 +93,7 @@ async def test_a_login_link_works_once_and_not_for_long(given: Given) -> None:
         await given.store.take_login_link(TOKEN, NOON + MINUTE)
 
 
+@pytest.mark.pooled
 async def test_a_session_lasts_until_it_expires_or_is_ended(given: Given) -> None:
     ann = await owner(given)
     for token in (TOKEN, b"other"):
@@ -103,12 +107,13 @@ async def test_a_session_lasts_until_it_expires_or_is_ended(given: Given) -> Non
     assert await given.store.find_session(TOKEN, NOON) is None
     assert await given.store.find_session(b"other", NOON) is not None
     await given.store.add_login_link(ann.id, TOKEN, LATER)
-    await given.store.end_sessions(ann.id)
+    await given.store.change_person(ann.id, {"password": "scrypt$new"}, NOON)
     assert await given.store.find_session(b"other", NOON) is None
     with pytest.raises(NotFoundError):
         await given.store.take_login_link(TOKEN, NOON)
 
 
+@pytest.mark.pooled
 async def test_when_somebody_was_seen_is_known_to_the_minute(given: Given) -> None:
     ann = await owner(given)
     await given.store.add_session(TOKEN, ann.id, None, NOON, LATER)
@@ -161,13 +166,14 @@ async def test_a_keys_session_ends_with_the_key(given: Given) -> None:
         await given.store.get_key(Scope(account_id=1), key.id)
 
 
-async def test_the_log_of_changes_is_read_within_a_scope_and_by_subject(given: Given) -> None:
-    wide = await change(given, "project.put", "defacto")
+@pytest.mark.pooled
+async def test_the_audit_log_is_read_within_a_scope_and_by_target(given: Given) -> None:
+    wide = await enter(given, "project.put", "defacto")
     [of_project, of_account] = [
-        await change(given, "endpoint.add", "ep_1", given.project_id, account)
+        await enter(given, "endpoint.add", "ep_1", given.project_id, account)
         for account in (None, given.account.id)
     ]
-    listed = given.store.list_changes
+    listed = given.store.list_audit_log
     assert (await listed(Scope(), None, 10)).items == [of_account, of_project, wide]
     assert (await listed(Scope(project_id=given.project_id), None, 10)).items == [
         of_account,
@@ -175,37 +181,46 @@ async def test_the_log_of_changes_is_read_within_a_scope_and_by_subject(given: G
     ]
     assert (await listed(Scope(account_id=given.account.id), None, 10)).items == [of_account]
     assert (await listed(Scope(account_id=1), None, 10)).items == []
-    assert (await listed(Scope(), None, 10, subject="defacto")).items == [wide]
+    assert (await listed(Scope(), None, 10, target="defacto")).items == [wide]
     first = await listed(Scope(), None, 2)
     assert (await listed(Scope(), first.next_before, 2)).items == [wide]
 
 
-async def test_changes_are_kept_for_long_and_what_is_over_is_dropped(given: Given) -> None:
-    kept = await change(given, "login", "")
+@pytest.mark.pooled
+async def test_audit_entries_are_kept_for_long_and_what_is_over_is_dropped(given: Given) -> None:
+    kept = await enter(given, "login", "")
     ann = await owner(given)
     await given.store.add_session(TOKEN, ann.id, None, NOON, LATER)
     await given.store.drop_old(LATER, 100)
     assert await given.store.find_session(TOKEN, NOON) is None
-    await given.store.drop_old(NOON + CHANGES_KEPT, 100)
-    assert (await given.store.list_changes(Scope(), None, 10)).items == [kept]
-    await given.store.drop_old(NOON + CHANGES_KEPT + DAY, 100)
-    assert (await given.store.list_changes(Scope(), None, 10)).items == []
+    await given.store.drop_old(NOON + AUDIT_LOG_RETENTION, 100)
+    assert (await given.store.list_audit_log(Scope(), None, 10)).items == [kept]
+    await given.store.drop_old(NOON + AUDIT_LOG_RETENTION + DAY, 100)
+    assert (await given.store.list_audit_log(Scope(), None, 10)).items == []
 
 
-async def change(
+async def enter(
     given: Given,
-    what: str,
-    subject: str,
+    action: str,
+    target: str,
     project_id: int | None = None,
     account_id: int | None = None,
-) -> Change:
-    made = Change(
+) -> AuditEntry:
+    entry = AuditEntry(
         id=0,
         project_id=project_id,
         account_id=account_id,
-        who="ann",
-        what=what,
-        subject=subject,
+        actor="ann",
+        source="api",
+        address="192.0.2.7",
+        action=action,
+        target=target,
         detail="",
+        before={"name": "a"},
+        after={"name": "b"},
     )
-    return await given.store.add_change(made, NOON)
+    await given.store.add_audit_entry(entry, NOON)
+    [newest] = (await given.store.list_audit_log(Scope(), None, 1)).items
+    assert isinstance(newest, AuditEntry)
+    assert replace(newest, id=0) == entry
+    return newest

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -16,7 +17,9 @@ from hooktide.domain.ids import NODES
 from hooktide.domain.model import Scope
 from hooktide.domain.project import Project
 from hooktide.store.base import Accepted, AddResult, KeyReused
+from hooktide.store.postgres import connection as postgres_connection
 from hooktide.store.postgres import open_postgres
+from hooktide.store.postgres.connection import translated
 from hooktide.store.postgres.migrating import migrate, missing_in
 from hooktide.store.queries import load_queries
 from hooktide.vault import Vault
@@ -204,3 +207,36 @@ async def test_a_database_that_is_not_there_is_told_from_a_server_that_is_not(
         await Place(given.place.url + "_not").open()
     with pytest.raises(UnavailableError):
         await Place(f"postgresql://hooktide@127.0.0.1:{free_port()}/none").open()
+
+
+async def test_of_two_hosts_that_connect_in_the_same_turn_one_connection_stays_open(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, both, connect_one = list[Connection](), asyncio.Event(), asyncpg.connect
+
+    async def connect_together(*args: Any, **options: Any) -> Connection:
+        connection = await connect_one(*args, **options)
+        made.append(connection)
+        if len(made) == 2:
+            asyncio.get_running_loop().call_soon(both.set)
+        await both.wait()
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", connect_together)
+    monkeypatch.setattr(postgres_connection, "HEAD_START", 0.0)
+    parts = urlsplit(place.url)
+    user, at, host = parts.netloc.rpartition("@")
+    url = urlunsplit(parts._replace(netloc=f"{user}{at}{host},{host}"))
+    connection = await postgres_connection.connect(url)
+    await asyncio.sleep(0)
+    assert [each for each in made if not each.is_closed()] == [connection]
+    assert await connection.fetchval("SELECT 1") == 1
+    connection.terminate()
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.PostgresIOError("x"), asyncpg.StatementCompletionUnknownError("x")]
+)
+def test_trouble_of_the_server_is_taken_for_no_clients(error: Exception) -> None:
+    assert isinstance(translated(error), UnavailableError)

@@ -67,12 +67,30 @@ def pages(plan: Mapping[str, Any]) -> int:
 async def test_a_claim_is_led_by_the_index_past_all_that_waits(crowded: Given) -> None:
     id_ = crowded.endpoint.id
     values = {"endpoints": [id_, id_ + 1], "stale_before": [0, 0], "now": NOON, "each": 100}
+    values["resting"] = [False, False]
     plan = await plan_of(crowded, "claimable", values)
-    read = [step for step in steps(plan) if step.get("Relation Name") == "queue"]
+    read = [
+        step
+        for step in steps(plan)
+        if step.get("Relation Name") == "queue" and step["Actual Loops"]
+    ]
     assert [step["Index Name"] for step in read] == ["queue_due"]
     assert plan["Actual Rows"] == 101
     assert pages(plan) < MOST_PAGES
     assert not [step for step in steps(plan) if step["Node Type"] == "Sort"]
+
+
+async def test_a_claim_for_a_resting_endpoint_reads_only_what_ignores_rests(crowded: Given) -> None:
+    values = {
+        "endpoints": [crowded.endpoint.id + 1],
+        "stale_before": [0],
+        "resting": [True],
+        "now": NOON,
+        "each": 100,
+    }
+    plan = await plan_of(crowded, "claimable", values)
+    assert plan["Actual Rows"] == 0
+    assert pages(plan) < 20
 
 
 async def test_who_has_something_due_is_found_without_reading_a_backlog(crowded: Given) -> None:

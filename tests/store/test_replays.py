@@ -81,6 +81,7 @@ async def fail(given: Given, count: int, now: int = NOON) -> list[int]:
 
 
 @pytest.mark.parametrize("entered", [False, True])
+@pytest.mark.pooled
 async def test_what_failed_is_sent_again_and_nothing_else(given: Given, entered: bool) -> None:
     [*lost, healed, waits] = await fail(given, 5)
     deliveries = (await given.store.list_deliveries(Scope(), None, 10)).items
@@ -119,6 +120,7 @@ async def test_what_failed_twice_is_sent_again_once(given: Given) -> None:
 
 
 @pytest.mark.parametrize("entered", [False, True])
+@pytest.mark.pooled
 async def test_what_was_missed_is_sent_and_nothing_else(given: Given, entered: bool) -> None:
     other = await given.another_account("https://other.example.com/")
     [got] = await given.publish()
@@ -138,12 +140,12 @@ async def test_what_was_missed_is_sent_and_nothing_else(given: Given, entered: b
 
 async def test_what_came_before_an_endpoint_wanted_it_was_missed(given: Given) -> None:
     await given.store.change_endpoint(
-        Scope(), given.endpoint.id, {"event_types": ("invoice.paid",)}, NOON
+        Scope(), given.endpoint.id, lambda _: {"event_types": ("invoice.paid",)}, NOON
     )
     [sent, _] = await given.publish(given.event("invoice.sent"), given.event("invoice.voided"))
     assert (await given.store.count_replay(Scope(), missed(given), LATER)).events == 0
     await given.store.change_endpoint(
-        Scope(), given.endpoint.id, {"event_types": ("invoice.sent",)}, NOON
+        Scope(), given.endpoint.id, lambda _: {"event_types": ("invoice.sent",)}, NOON
     )
     done = await run(given, await start(given, missed(given)))
     assert (done.made, await replayed(given)) == (1, [sent.event_id])
@@ -158,6 +160,7 @@ async def test_only_the_time_that_was_asked_for_is_looked_at(given: Given) -> No
     assert (done.counted, await replayed(given)) == (2, wanted)
 
 
+@pytest.mark.pooled
 async def test_one_event_is_sent_whatever_became_of_it(given: Given) -> None:
     [event] = await given.publish()
     [claim] = await given.claim()
@@ -194,6 +197,7 @@ async def test_a_test_is_neither_missed_nor_failed(given: Given) -> None:
 
 
 @pytest.mark.parametrize("what", ["failed", "missed"])
+@pytest.mark.pooled
 async def test_pieces_leave_out_nothing_and_send_nothing_twice(given: Given, what: str) -> None:
     wanted = failed(given) if what == "failed" else missed(given)
     events = await (fail if what == "failed" else publish_missed)(given, 25)
@@ -232,6 +236,7 @@ async def test_a_replay_waits_while_much_of_it_is_still_due(given: Given) -> Non
     assert (await given.store.get_replay(Scope(), replay.id)).made == 8
 
 
+@pytest.mark.pooled
 async def test_a_plans_hour_holds_a_replay_as_it_holds_others(given: Given) -> None:
     events = await publish_missed(given, 10)
     await given.set_plan(deliveries_per_hour=3)
@@ -241,12 +246,13 @@ async def test_a_plans_hour_holds_a_replay_as_it_holds_others(given: Given) -> N
     counts = await given.store.counts()
     assert (counts.pending, counts.held) == (3, 2)
     assert (await given.store.get_replay(Scope(), replay.id)).made == 5
-    assert await given.store.release_held(END + 2 * HOUR, 100) == 2
+    assert await given.store.unhold(END + 2 * HOUR, 100) == 2
     await given.set_plan(deliveries_per_hour=None)
     assert (await run(given, replay, END + 2 * HOUR)).made == 10
     assert await replayed(given) == events
 
 
+@pytest.mark.pooled
 async def test_an_endpoint_has_one_replay_at_a_time(given: Given) -> None:
     await publish_missed(given, 1)
     running = await start(given, missed(given))
@@ -313,6 +319,7 @@ async def test_what_is_older_than_the_replay_is_sent_and_what_comes_later_is_not
     assert await replayed(given) == events
 
 
+@pytest.mark.pooled
 async def test_replays_are_listed_and_found_within_their_scope(given: Given) -> None:
     other = await given.another_account("https://other.example.com/")
     await publish_missed(given, 1)
@@ -336,6 +343,7 @@ async def test_replays_are_listed_and_found_within_their_scope(given: Given) -> 
     assert (await given.store.get_replay(mine, second.id)).state is RUNNING
 
 
+@pytest.mark.pooled
 async def test_a_replay_goes_on_where_it_was_when_its_server_starts_again(given: Given) -> None:
     events = await publish_missed(given, 9)
     replay = await start(given, missed(given))
@@ -347,6 +355,7 @@ async def test_a_replay_goes_on_where_it_was_when_its_server_starts_again(given:
     assert await replayed(given) == events
 
 
+@pytest.mark.pooled
 async def test_ended_replays_go_with_the_log_they_were_of(given: Given) -> None:
     done = await run(given, await start(given, missed(given)))
     running = await start(given, missed(given), END)

@@ -2,14 +2,16 @@
 
 import asyncio
 
+import pytest
 from livedkit import ENDED, live
 from storekit import Place
 
 from hooktide.domain.model import DAY, Scope
 from hooktide.domain.project import Project
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 
 
+@pytest.mark.pooled
 async def test_sizes_are_what_retention_has_left(place: Place) -> None:
     store = await place.open()
     life = await live(store)
@@ -44,7 +46,7 @@ async def test_a_removed_project_is_counted_until_its_log_is_past_retention(plac
 
 async def drop_all(store: Store) -> None:
     later = ENDED + 31 * DAY
-    while await store.give_back_expired(later, 100) + await store.discard_stale(later, 100):
+    while await store.release_expired_claims(later, 100) + await store.discard_stale(later, 100):
         pass
     while await store.drop_old(later, 100):
         pass
@@ -59,6 +61,7 @@ async def test_who_asks_while_it_is_counted_gets_the_same_answer(place: Place) -
     await store.close()
 
 
+@pytest.mark.pooled
 async def test_a_store_that_is_closed_does_not_wait_for_a_count(place: Place) -> None:
     store = await place.open()
     await live(store)

@@ -8,9 +8,11 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import DAY
 from hooktide.domain.verdict import Delivered
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.store.sqlite.checkpoint import WAL_BYTES
+from hooktide.store.sqlite.sealed import SqliteSealedRows
 from hooktide.vault import Vault
 
 
@@ -92,7 +94,8 @@ async def test_a_list_reads_no_more_than_its_page_and_what_is_new(given: Given, 
     column = "id" if select == "events" else "d.id"
     known = _store(given)._sql
     sql = f"{known[select]} WHERE {known[name]} ORDER BY {column} DESC LIMIT 5"
-    values = dict.fromkeys(("endpoint_id", "scope_account", "below", "limit", "state", "type"), 1)
+    names = ("endpoint_id", "scope_account", "above", "below", "limit", "state", "type")
+    values = dict.fromkeys(names, 1)
     plan = await _store(given)._read(
         lambda db: [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + sql, values)]
     )
@@ -103,3 +106,13 @@ async def test_a_list_reads_no_more_than_its_page_and_what_is_new(given: Given, 
 def _store(given: Given) -> SqliteStore:
     assert isinstance(given.store, SqliteStore)
     return given.store
+
+
+async def test_the_keys_that_a_killed_server_read_do_not_count_beside_the_one_that_runs(
+    given: Given,
+) -> None:
+    await given.store.report_keys("killed:1", ["aa"], NOON + DAY)  # then the clock was set back
+    await given.store.report_keys("running:2", ["bb"], NOON)
+    rows = SqliteSealedRows(given.place.url)
+    assert [each.process for each in await rows.live()] == ["running:2"]
+    await rows.close()

@@ -3,8 +3,6 @@
 Its locks are PostgreSQL's to hold, and would be held until somebody notices that it is gone.
 """
 
-import contextlib
-
 import pytest
 from storekit import NOON, Given, Place, at_last
 
@@ -31,6 +29,7 @@ async def test_what_it_has_locked_is_free_again_after_a_while(
                 lambda: given.store.disable_endpoint(Scope(), given.endpoint.id, "paused", NOON)
             )
 
-    with contextlib.closing(database), pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError):
         await stand_still()
+    await database.close()
     assert not (await given.store.get_endpoint(Scope(), given.endpoint.id)).enabled

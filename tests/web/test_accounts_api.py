@@ -1,11 +1,13 @@
 """Accounts and keys over the API."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from webkit import Client, Site
+from webkit import Client, Site, running
 
 
+@pytest.mark.both_databases
 async def test_an_account_is_found_by_its_id_and_by_the_products_own(site: Site) -> None:
     made = await site.account(reference="customer 42/ü")
     by_id = (await site.operator.get(f"/v1/accounts/{made['id']}")).ok()
@@ -16,6 +18,7 @@ async def test_an_account_is_found_by_its_id_and_by_the_products_own(site: Site)
     assert (await site.operator.get("/v1/accounts/a b")).ok() == plain
 
 
+@pytest.mark.both_databases
 async def test_a_reference_is_there_once_a_project(site: Site) -> None:
     await site.account("invoice-maker", "same")
     await site.account("invoice-ahoy", "same")
@@ -39,6 +42,7 @@ async def test_a_reference_that_could_be_mistaken_is_refused(
     assert answer.pointers == ["/reference"]
 
 
+@pytest.mark.both_databases
 async def test_what_a_patch_does_not_name_stays(site: Site) -> None:
     made = await site.account()
     changed = (await site.operator.patch("/v1/accounts/acme", {"name": "Ácme 🦀"})).ok()
@@ -52,6 +56,7 @@ async def test_what_a_patch_does_not_name_stays(site: Site) -> None:
     assert answer.pointers == ["/reference"]
 
 
+@pytest.mark.both_databases
 async def test_removing_an_account_takes_its_endpoints_and_keys_along(site: Site) -> None:
     await site.account()
     hook = await site.endpoint()
@@ -105,3 +110,18 @@ async def test_a_project_key_makes_keys_no_wider_than_itself(site: Site) -> None
 async def test_an_encoded_slash_in_a_path_is_no_way_round(operator: Client) -> None:
     answer = await operator.get("/v1/accounts/" + quote("a/../../keys", safe=""))
     assert answer.code == "not_found"
+
+
+async def test_behind_a_proxy_with_a_path_a_reference_with_a_slash_is_reached(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, public_url="https://hooks.example.com/hooks") as site:
+        (await site.operator.apply("invoice-maker")).ok()
+        given = {"project": "invoice-maker", "reference": "acme/eu"}
+        made = (await site.operator.post("/v1/accounts", given)).ok(201)
+        for path in ("/v1/accounts/acme%2Feu", "/hooks/v1/accounts/acme%2Feu"):
+            assert (await site.operator.get(path)).ok()["id"] == made["id"]
+            answer = await site.operator.post(f"{path}/portal-links", {})
+            assert answer.ok(201)["url"].startswith("https://hooks.example.com/hooks/portal/")
+        assert (await site.operator.get("/v1/accounts/acme/eu")).code == "not_found"
+        assert (await site.operator.call("TRACE", "/v1/accounts/acme%2Feu")).status == 405

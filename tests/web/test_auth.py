@@ -53,6 +53,7 @@ async def test_a_key_in_the_url_is_refused(operator: Client) -> None:
     assert (await operator.get(f"/v1/accounts?key={OPERATOR}")).code == "unauthorized"
 
 
+@pytest.mark.both_databases
 async def test_a_revoked_key_opens_nothing_from_the_next_request_on(site: Site) -> None:
     made = (await site.operator.post("/v1/keys", {"scope": "operator", "name": "x"})).ok(201)
     other = site.client(made["key"])
@@ -61,6 +62,7 @@ async def test_a_revoked_key_opens_nothing_from_the_next_request_on(site: Site) 
     assert (await other.get("/v1/accounts")).status == 401
 
 
+@pytest.mark.both_databases
 async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(site: Site) -> None:
     made = (await site.operator.post("/v1/keys", {"scope": "operator", "name": "x"})).ok(201)
     header = b"Bearer " + made["key"].encode()
@@ -72,6 +74,7 @@ async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(sit
     assert auth.cached(header) is None
 
 
+@pytest.mark.both_databases
 async def test_when_a_key_was_last_used_is_written_down(site: Site) -> None:
     made = (await site.operator.post("/v1/keys", {"scope": "operator", "name": "x"})).ok(201)
     await site.client(made["key"]).get("/v1/accounts")
@@ -80,6 +83,7 @@ async def test_when_a_key_was_last_used_is_written_down(site: Site) -> None:
     assert [key["used_at"] is not None for key in listed if key["id"] == made["id"]] == [True]
 
 
+@pytest.mark.both_databases
 async def test_a_project_key_reaches_its_project_and_no_other(site: Site) -> None:
     ours = await site.account("invoice-maker", "ours")
     theirs = await site.account("invoice-ahoy", "theirs")
@@ -125,6 +129,7 @@ async def test_only_an_account_key_opens_the_customers_api(operator: Client) -> 
     assert (await operator.get("/webhooks")).code == "forbidden"
 
 
+@pytest.mark.both_databases
 async def test_no_key_is_stored_as_it_is(site: Site) -> None:
     made = (await site.operator.post("/v1/keys", {"scope": "operator", "name": "x"})).ok(201)
     assert made["key"].endswith(made["last4"])

@@ -35,7 +35,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         (b"null", "invalid_body"),
         (b"{}", "invalid_body"),
         (b'{"reference":1e999}', "invalid_body"),
-        (b"[" * 100_000, "invalid_body"),
+        (b"[" * 65_536, "invalid_body"),
+        (b"[" * 65_537, "body_too_large"),
     ],
 )
 async def test_a_body_that_is_not_what_it_should_be_is_refused(
@@ -92,8 +93,8 @@ async def test_json_nested_too_deeply_is_refused(shared: Site, example: bytes) -
         ({"headers": {"webhook-id": "a"}}, "/headers/webhook-id"),
         ({"headers": {"X-Invoice-Maker-Signature": "a"}}, "/headers/X-Invoice-Maker-Signature"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "/headers/x-a"),
-        ({"headers": {"X-A": "x" * 100_000}}, "/headers"),
-        ({"enabled": True}, "/enabled"),
+        ({"headers": {"X-A": "x" * 60_000}}, "/headers"),
+        ({"enabled": "yes"}, "/enabled"),
         ({"a~b/c": 1}, "/a~0b~1c"),
     ],
 )

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from apikit import ApiError
 from binkit import NOON, PROJECT, SECRET, BinSite, bin_site, event
 
-from hooktide.demo.api import ApiError
+from hooktide.actions.bins import Bins
 from hooktide.domain.compose import compile_dialect
 from hooktide.domain.dialect import Dialect, Signature
 from hooktide.domain.model import DAY, HOUR, SECOND, KeyScope, Scope
@@ -66,6 +67,19 @@ async def test_a_status_in_the_path_is_what_is_answered(site: BinSite) -> None:
     assert (await site.send(made["url"] + "/99")).status == 404
 
 
+async def test_a_request_that_came_as_the_script_was_changed_gives_the_new_ones_first_answer(
+    site: BinSite,
+) -> None:
+    made = await site.add_bin({"status": 500}, {"status": 501}, {"status": 502})
+    token = made["url"].rpartition("/")[2]
+    bins = Bins(site.store, site.clock)
+    before = await bins.open(token)
+    script = [{"status": 201}, {"status": 202}]
+    await site.api.patch(f"/v1/bins/{made['id']}", {"script": script})
+    answers = [(await bins.next_answer(before)).status for _ in range(3)]
+    assert answers == [201, 202, 202]
+
+
 async def test_an_answer_is_late_when_its_script_says_so_and_kept_at_once(site: BinSite) -> None:
     made = await site.add_bin({"status": 200, "delay_ms": 30_000})
     sending = asyncio.create_task(site.send(made["url"]))
@@ -86,7 +100,15 @@ async def test_an_answer_may_ask_for_rest_and_set_no_other_header(site: BinSite)
 
 
 @pytest.mark.parametrize(
-    "step", [{"status": 199}, {"status": 600}, {"delay_ms": 30_001}, {"body": "x" * 4097}, {"x": 1}]
+    "step",
+    [
+        {"status": 199},
+        {"status": 600},
+        {"delay_ms": 30_001},
+        {"body": "x" * 4097},
+        {"x": 1},
+        {"headers": {"Retry-After": "1\n"}},
+    ],
 )
 async def test_a_script_beyond_its_bounds_is_refused(
     site: BinSite, step: dict[str, object]
@@ -113,13 +135,27 @@ async def test_the_first_64_kb_of_a_body_are_kept_and_its_size(site: BinSite) ->
     assert (kept["body_size"], kept["body_truncated"]) == (80_000, True)
 
 
+async def test_a_body_that_was_cut_inside_a_character_is_text(site: BinSite) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"], b"x" * 65_535 + "é".encode())
+    await site.send(made["url"], b"x\xc3")
+    whole, cut = await site.requests(made)
+    assert (cut["body"], cut["body_base64"]) == ("x" * 65_535, None)
+    assert (cut["body_size"], cut["body_truncated"]) == (65_537, True)
+    assert (whole["body"], whole["body_base64"]) == (None, "eMM=")
+    page = await site.send(f"{made['page_url']}?request={cut['id']}", method="GET")
+    assert b"\\xc3" not in page.body
+    page = await site.send(f"{made['page_url']}?request={whole['id']}", method="GET")
+    assert b"x\\xc3" in page.body
+
+
 async def test_a_body_of_10_mb_is_answered_and_not_read_to_its_end(site: BinSite) -> None:
     made = await site.add_bin()
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     path = made["url"].removeprefix(site.url).encode()
     writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 10485760\r\n\r\n" % path)
     writer.write(bytes(2 * 1024 * 1024))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
     [kept] = await site.requests(made)
@@ -166,7 +202,7 @@ async def test_more_than_a_hundred_requests_a_second_are_turned_away(site: BinSi
 async def test_an_unknown_an_expired_and_a_guessed_bin_look_the_same(site: BinSite) -> None:
     made = await site.add_bin(ttl_seconds=60)
     site.clock.now += 61 * SECOND
-    urls = [made["url"], f"{site.url}/bin/{'a' * 24}", f"{site.url}/bin/x", made["url"] + "/page"]
+    urls = [made["url"], f"{site.url}/bin/{'a' * 24}", f"{site.url}/bin/x", made["page_url"]]
     answers = [await site.send(url, b"x") for url in urls[:3]]
     answers.append(await site.send(urls[3], method="GET"))
     assert {(answer.status, answer.body) for answer in answers} == {(404, b"not found\n")}
@@ -221,7 +257,7 @@ async def test_a_body_comes_raw_as_a_file_no_browser_runs(site: BinSite) -> None
     made = await site.add_bin()
     await site.send(made["url"], b"<script>\xff</script>")
     [kept] = await site.requests(made)
-    answer = await site.send(f"{made['url']}/requests/{kept['id']}/raw", method="GET")
+    answer = await site.send(f"{made['page_url']}/requests/{kept['id']}/raw", method="GET")
     assert answer.body == b"<script>\xff</script>"
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-disposition"].startswith("attachment")
@@ -338,7 +374,7 @@ async def test_a_body_beyond_1_mb_is_not_called_wrong(site: BinSite) -> None:
     path = made["url"].removeprefix(site.url).encode()
     writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n" % path)
     writer.write(bytes(1048577))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
     [kept] = await site.requests(made)
@@ -386,3 +422,20 @@ async def _send_signed(site: BinSite, url: str, payload: bytes, *, tamper: bool 
     head = composer.compose(event(payload), prefix, (SECRET,), body, site.clock())
     answer = await site.send_raw(head + (body.replace(b"}", b" ", 1) if tamper else body))
     assert answer.status == 200
+
+
+async def test_a_bins_requests_are_those_since_then_and_before_until(site: BinSite) -> None:
+    made = await site.add_bin()
+    for number in range(4):
+        await site.send(made["url"], b"%d" % number)
+        site.clock.now += SECOND
+    path = f"/v1/bins/{made['id']}/requests"
+    times = [each["received_at"] for each in await site.requests(made)]
+
+    async def found(query: str) -> list[str]:
+        page = await site.api.get(f"{path}?{query}")
+        return [each["body"] for each in page["items"]]
+
+    assert await found(f"since={times[2]}&until={times[0]}") == ["2", "1"]
+    first = await site.api.get(f"{path}?since={times[2]}&limit=1")
+    assert await found(f"since={times[2]}&cursor={first['next_cursor']}") == ["2", "1"]

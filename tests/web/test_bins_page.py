@@ -1,6 +1,8 @@
 """What a bin's page promises: it shows everything, runs nothing, and updates live."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from html import escape
 from pathlib import Path
@@ -10,11 +12,19 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from binkit import Answer, BinSite, bin_site
 
+from hooktide.actions.bins import Bins
+from hooktide.domain.model import BinRequest, SignatureVerdict
+from hooktide.web.pages.bins.session import PAGE_HEADERS
+
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[BinSite]:
     async with bin_site(tmp_path) as running:
         yield running
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+OURS = {"sec-fetch-site": "same-origin"}
 
 
 async def page(site: BinSite, url: str) -> str:
@@ -48,8 +58,8 @@ async def test_a_request_of_another_bin_is_not_shown(site: BinSite) -> None:
     mine, other = await site.add_bin(), await site.add_bin()
     await site.send(other["url"], b"secret")
     [kept] = await site.requests(other)
-    for path in (f"/page?request={kept['id']}", f"/requests/{kept['id']}/raw"):
-        answer = await site.send(mine["url"] + path, method="GET")
+    for path in (f"?request={kept['id']}", f"/requests/{kept['id']}/raw"):
+        answer = await site.send(mine["page_url"] + path, method="GET")
         assert (answer.status, answer.body) == (404, b"not found\n")
 
 
@@ -112,10 +122,55 @@ async def test_without_a_script_the_page_reloads_itself_and_can_be_cleared(site:
     await site.send(made["url"])
     html = await page(site, made["page_url"])
     assert '<noscript><meta http-equiv="refresh"' in html
-    cleared = await site.send(f"{made['url']}/clear")
+    cleared = await site.send(f"{made['page_url']}/clear", headers=OURS)
     assert cleared.status == 303
-    assert cleared.headers["location"].endswith("/page")
+    assert PAGE_HEADERS.items() <= cleared.headers.items()
+    assert cleared.headers["location"] == urlsplit(made["page_url"]).path.lower()
     assert await site.requests(made) == []
+
+
+async def test_a_forms_address_leads_to_the_page(site: BinSite) -> None:
+    made = await site.add_bin()
+    for path in ("/clear", "/answers"):
+        answer = await site.send(made["page_url"] + path, method="GET")
+        assert answer.status == 303
+        assert answer.headers["location"] == urlsplit(made["page_url"]).path.lower()
+        assert PAGE_HEADERS.items() <= answer.headers.items()
+        nothing = await site.send(f"{site.url}/bins/{'x' * 24}{path}", method="GET")
+        assert nothing.status == 404
+
+
+async def test_the_url_that_receives_neither_shows_nor_changes_the_bin(site: BinSite) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"], b"hush")
+    token, page_token = (made[name].rpartition("/")[2] for name in ("url", "page_url"))
+    assert token != page_token
+    [kept] = await site.requests(made)
+    for start in (made["url"], f"{site.url}/bins/{token}"):
+        for path in ("/page", "/events", f"/requests/{kept['id']}/raw"):
+            assert (await site.send(start + path, method="GET")).status == 404
+        for path in ("/clear", "/answers"):
+            assert (await site.send(start + path, headers={**OURS, **FORM})).status == 404
+    assert (await site.send(f"{site.url}/bin/{page_token}", b"x")).status == 404
+    assert [each["id"] for each in await site.requests(made)] == [kept["id"]]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"origin": "null"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}],
+)
+async def test_a_form_from_another_site_changes_no_bin(
+    site: BinSite, headers: dict[str, str]
+) -> None:
+    made = await site.add_bin()
+    await site.send(made["url"], b"kept")
+    body = urlencode({"status-1": "410"}).encode()
+    for path in ("/clear", "/answers"):
+        answer = await site.send(made["page_url"] + path, body, headers={**FORM, **headers})
+        assert answer.status == 403
+        assert b"open the page again" in answer.body
+    assert len(await site.requests(made)) == 1
+    assert (await site.send(made["url"], b"x")).status == 200
 
 
 class Stream:
@@ -123,14 +178,21 @@ class Stream:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
+        self._writer = writer
         self.close = writer.close
 
+    def reset(self) -> None:
+        """Break the connection, as a machine does that is gone."""
+        socket_ = self._writer.get_extra_info("socket")
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
     async def until(self, sign: bytes) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._reader.readuntil(sign)
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._reader.read(-1)
 
 
@@ -145,7 +207,7 @@ async def watch(site: BinSite, url: str) -> Stream:
 
 async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
     made = await site.add_bin()
-    stream = await watch(site, made["url"])
+    stream = await watch(site, made["page_url"])
     for _ in range(2):
         await site.send(made["url"])
         assert b"event: new" in await stream.until(b"data: ")
@@ -154,7 +216,7 @@ async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
 
 async def test_an_open_stream_ends_when_the_server_stops(site: BinSite) -> None:
     made = await site.add_bin()
-    stream = await watch(site, made["url"])
+    stream = await watch(site, made["page_url"])
     site.stopping.set()
     assert (await stream.rest()).endswith(b"0\r\n\r\n")
     stream.close()
@@ -162,19 +224,69 @@ async def test_an_open_stream_ends_when_the_server_stops(site: BinSite) -> None:
 
 async def test_only_so_many_watch_one_bin(site: BinSite) -> None:
     made = await site.add_bin()
-    streams = [await watch(site, made["url"]) for _ in range(20)]
-    late = await watch(site, made["url"])
+    streams = [await watch(site, made["page_url"]) for _ in range(20)]
+    late = await watch(site, made["page_url"])
     assert b"60000" in await late.rest()
     for stream in [*streams, late]:
         stream.close()
 
 
-FORM = {"content-type": "application/x-www-form-urlencoded"}
+async def test_watchers_whose_sockets_break_keep_nothing_from_the_others(site: BinSite) -> None:
+    made = await site.add_bin()
+    broken = [await watch(site, made["page_url"]) for _ in range(19)]
+    stays = await watch(site, made["page_url"])
+    for stream in broken:
+        stream.reset()
+    for _ in range(3):
+        assert (await site.send(made["url"], b"{}")).status == 200
+        await stays.until(b"event: new")
+    late: list[Stream] = []
+    async with asyncio.timeout(30):
+        while len(late) < 19:  # the places of those that broke are free again
+            stream = await watch(site, made["page_url"])
+            late += [stream] if b"2000" in await stream.until(b"\n\n") else []
+    assert (await site.send(made["url"], b"{}")).status == 200
+    for stream in [*late, stays]:
+        assert b"event: new" in await stream.until(b"event: new")
+        stream.close()
+
+
+async def test_a_watcher_that_does_not_look_and_one_that_raises_cost_no_request(
+    site: BinSite,
+) -> None:
+    bins = Bins(site.store, site.clock)
+    made = await site.add_bin()
+    found = await bins.open(made["url"].rpartition("/")[2])
+    kept = BinRequest(
+        id=0,
+        bin_id=found.id,
+        method="POST",
+        path="/",
+        headers=(),
+        body=b"",
+        body_size=0,
+        answered=200,
+        received_at=site.clock(),
+        verdict=SignatureVerdict.UNCHECKED,
+        reason="",
+    )
+    with bins.watch(found) as slow, bins.watch(found) as quick:
+        assert slow is not None
+        assert quick is not None
+        with pytest.raises(LookupError), bins.watch(found):
+            raise LookupError
+        ids: list[int] = []
+        for _ in range(3):
+            await bins.keep(kept, found.token)
+            ids.append(quick.get_nowait())
+        assert len(set(ids)) == 3
+        assert slow.get_nowait() == ids[-1]
+    assert not bins._of(found.token).watchers
 
 
 async def set_answers(site: BinSite, made: Mapping[str, Any], **fields: str) -> Answer:
     body = urlencode({"-".join(name.rsplit("_", 1)): text for name, text in fields.items()})
-    return await site.send(f"{made['url']}/answers", body.encode(), headers=FORM)
+    return await site.send(f"{made['page_url']}/answers", body.encode(), headers={**FORM, **OURS})
 
 
 async def test_the_page_sets_what_the_bin_answers_in_turn(site: BinSite) -> None:

@@ -13,7 +13,7 @@ from webkit import RECEIVER, Site, running
 
 from hooktide.actions.delivery_log import Line
 from hooktide.domain.model import Scope
-from hooktide.web.delivery_view import open_delivery
+from hooktide.web.pages.views.delivery import open_delivery
 
 SLACK = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"
 SHOWN = "https://hooks.slack.com/services/T0/B0/****"
@@ -44,6 +44,22 @@ async def test_what_is_shown_of_a_chats_url_may_be_given_back_and_changes_nothin
     assert endpoint.address == SLACK
 
 
+@pytest.mark.parametrize("given", [{}, {"url": SHOWN}])
+async def test_another_kind_needs_the_whole_url_again(acme: Site, given: dict[str, str]) -> None:
+    account = (await acme.operator.get("/v1/accounts/acme")).ok()
+    customer = await acme.key("account", account=account["id"])
+    made = await acme.endpoint(url=SLACK)
+    for kind in ("webhook", "discord"):
+        for client, path in ((acme.operator, "/v1/endpoints/"), (customer, "/webhooks/")):
+            answer = await client.patch(path + made["id"], {"kind": kind, **given})
+            assert (answer.code, answer.pointers) == ("invalid_url", ["/url"])
+            assert "s3cr3tpart" not in answer.body.decode()
+    whole = {"kind": "webhook", "url": SLACK}
+    changed = (await acme.operator.patch(f"/v1/endpoints/{made['id']}", whole)).ok()
+    assert (changed["kind"], changed["url"]) == ("webhook", SLACK)
+
+
+@pytest.mark.both_databases
 async def test_another_url_makes_it_what_that_is(acme: Site) -> None:
     path = f"/v1/endpoints/{(await acme.endpoint(url=SLACK))['id']}"
     changed = (await acme.operator.patch(path, {"url": RECEIVER})).ok()
@@ -97,9 +113,6 @@ async def test_an_event_type_has_its_words_over_the_api(acme: Site) -> None:
     given["message"]["text"] = "Invoice {payload.nummer}"
     answer = await acme.operator.put(path, given)
     assert (answer.code, answer.pointers) == ("invalid_event_type", ["/message/text"])
-
-
-# -- the whole way ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -171,7 +184,9 @@ async def test_the_log_shows_a_message_and_its_head_without_the_secret(one: Site
         endpoint = await store.get_endpoint(Scope(), delivery.endpoint_id)
         project = (await store.get_project_by_id(delivery.project_id)).project
         line = Line(delivery, attempts[-1])
-        opened = open_delivery(line, attempts, event, endpoint, project, project.plans[0], 0)
+        opened = open_delivery(
+            line.delivery, attempts, event, endpoint, project, project.plans[0], 0
+        )
         assert json.loads(opened.body.text) == chat.taken[0]
         assert not opened.changed
         assert opened.tries[0].request_line == "POST /services/T000/B000/**** HTTP/1.1"

@@ -72,6 +72,7 @@ def pages(filled: Filled) -> list[str]:
         "/people",
         "/changes",
         "/storage",
+        "/refused-rows",
         "/search?q=acme",
         "/you",
     ]
@@ -85,6 +86,7 @@ async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme:
             assert await visit.open(f"/dashboard{path}") == 200
             assert await visit.serious() == [], path
             assert not await visit.is_too_wide(), path
+            assert await visit.clipped() == [], path
             assert await visit.page.locator("[style], script:not([src])").count() == 0, path
         assert went_wrong(visit) == []
 

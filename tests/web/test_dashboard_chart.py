@@ -4,7 +4,7 @@ import pytest
 
 from hooktide.domain.model import MINUTE
 from hooktide.domain.numbers import ChartPoint
-from hooktide.web.dashboard.chart import SPANS, Chart, Series, make_chart, nice
+from hooktide.web.pages.dashboard.chart import SPANS, Chart, Series, make_chart, nice
 
 GOOD = Series("delivered", "good", lambda point: point.delivered)
 BAD = Series("failed", "bad", lambda point: point.failed)

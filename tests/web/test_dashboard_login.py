@@ -1,15 +1,19 @@
 """Logging in to the dashboard: by link, password and key, and nobody else's way."""
 
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dashkit import Seat, people_of, seat, stranger
 from starlette.requests import Request
 from webkit import OPERATOR, Site, running
 
+from hooktide.domain.audit_log import SERVER
 from hooktide.domain.model import Person, Role, Scope
-from hooktide.web.dashboard.address import address_of
+from hooktide.settings import Settings
+from hooktide.web.http.client_address import address_of
 
 PASSWORD = "correct horse battery"
 
@@ -23,13 +27,13 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def ann(site: Site) -> Person:
     people = people_of(site)
-    person = await people.add(Scope(), "Ann", Role.MEMBER, None)
-    await people.set_password(person.id, PASSWORD)
-    return person
+    person = await people.add(SERVER, Scope(), "Ann", Role.MEMBER, None)
+    await people.set_password(SERVER, person.id, PASSWORD)
+    return await people.get(Scope(), person.id)
 
 
 async def link(site: Site) -> str:
-    made = await people_of(site).make_link(Scope(), (await ann(site)).id)
+    made = await people_of(site).make_link(SERVER, Scope(), (await ann(site)).id)
     return made.url.removeprefix(site.app.public_url)
 
 
@@ -44,6 +48,7 @@ async def test_looking_at_a_login_link_does_not_use_it_up(site: Site) -> None:
     assert not await is_in(browser)
     answer = await browser.post(path)
     assert (answer.status, answer.headers["location"]) == (303, "/dashboard/you")
+    assert answer.headers["cache-control"] == "no-store"
     assert await is_in(browser)
 
 
@@ -83,7 +88,7 @@ async def test_a_wrong_login_says_the_same_whatever_was_wrong(
     browser = stranger(site)
     answer = await browser.post("/dashboard/login", {"name": name, "password": password})
     assert answer.status == 401
-    assert b"There is nobody with this name and password." in answer.body
+    assert b"Wrong name or password." in answer.body
     assert not await is_in(browser)
 
 
@@ -114,6 +119,12 @@ async def test_whoever_guesses_keeps_nobody_out_who_has_a_link_or_a_key(site: Si
     ("peer", "forwarded", "found"),
     [
         ("127.0.0.1", [], ""),
+        ("127.0.0.1", ["127.0.0.1"], ""),
+        ("::ffff:127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["198.51.100.1, 203.0.113.7, 172.18.0.9, 127.0.0.1"], "203.0.113.7"),
+        ("127.0.0.1", ["198.51.100.1, unknown, 172.18.0.9"], "172.18.0.9"),
+        ("10.0.0.5", ["203.0.113.7"], "10.0.0.5"),
+        ("172.19.0.1", ["203.0.113.7"], "172.19.0.1"),
         ("127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
         ("172.18.0.2", ["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
         ("::1", ["198.51.100.1", "2001:DB8::7"], "2001:db8::7"),
@@ -122,11 +133,18 @@ async def test_whoever_guesses_keeps_nobody_out_who_has_a_link_or_a_key(site: Si
         ("", ["203.0.113.7"], ""),
     ],
 )
-def test_a_proxy_nearby_is_believed_where_a_login_comes_from_and_nobody_else(
+def test_a_trusted_proxy_is_believed_where_a_login_comes_from_and_nobody_else(
     peer: str, forwarded: list[str], found: str
 ) -> None:
+    trusted = [ip_network(each) for each in ("127.0.0.0/8", "::1/128", "172.18.0.0/16")]
     headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
-    assert address_of(Request({"type": "http", "client": (peer, 1), "headers": headers})) == found
+    app = SimpleNamespace(trusted_proxies=trusted)
+    scope = {"type": "http", "client": (peer, 1), "headers": headers, "app": app}
+    assert address_of(Request(scope)) == found
+
+
+def test_by_default_only_this_machine_is_a_trusted_proxy() -> None:
+    assert Settings().trusted_proxy == ("127.0.0.0/8", "::1/128")
 
 
 async def test_an_operators_key_makes_an_owner_and_a_projects_key_a_member_of_it(
@@ -174,6 +192,18 @@ async def test_a_revoked_key_ends_its_session_at_once(site: Site) -> None:
     assert not await is_in(browser)
 
 
+async def test_an_open_stream_ends_when_the_session_does(site: Site) -> None:
+    people = people_of(site)
+    person = await people.get(Scope(), (await ann(site)).id)
+    _, who = await people.begin(person)
+    assert await people.is_current(who)
+    await site.app.store.change_person(person.id, {"role": Role.VIEWER}, site.app.clock())
+    assert not await people.is_current(who)
+    _, who = await people.begin(await people.get(Scope(), person.id))
+    await people.logout(who)
+    assert not await people.is_current(who)
+
+
 async def test_the_cookie_is_the_dashboards_alone(site: Site) -> None:
     browser = stranger(site)
     answer = await browser.post("/dashboard/login", {"key": OPERATOR})
@@ -191,6 +221,12 @@ async def test_over_https_the_cookie_goes_over_nothing_else(tmp_path: Path) -> N
         answer = await browser.post("/dashboard/login", key, headers={"origin": address})
         assert answer.status == 303
         assert "secure" in answer.headers["set-cookie"].lower()
+        assert answer.headers["set-cookie"].startswith("__Secure-hooktide_session=htks_")
+        headers = {"origin": address, "cookie": f"hooktide_session={browser.cookie}"}
+        plain = await site.client("").call("GET", "/dashboard", headers=headers)
+        assert plain.headers["location"] == "/dashboard/login"
+        headers["cookie"] = f"__Secure-{headers['cookie']}"
+        assert (await site.client("").call("GET", "/dashboard", headers=headers)).status == 200
 
 
 async def test_a_session_that_was_there_before_is_never_taken_over(site: Site) -> None:
@@ -276,6 +312,11 @@ async def test_who_has_to_log_in_first_comes_back_to_what_they_wanted(site: Site
         "javascript:alert(1)",
         "/dashboard/\nlocation: x",
         "/dashboard/login?next=/dashboard",
+        "/dashboard/../v1/keys",
+        "/dashboard/..",
+        "/dashboard/./..//evil.example",
+        "/dashboard/%2e%2e/v1/keys",
+        "/dashboard/a/%2E./b?x=1",
         "/v1/keys",
         "",
     ],

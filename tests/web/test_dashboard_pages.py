@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from dashkit import Fields, Seat, make_things, path_of, seat
@@ -14,7 +15,7 @@ from webkit import OPERATOR, RECEIVER, Answer, Site, running
 from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
-from hooktide.web.dashboard.routes import PAGES
+from hooktide.web.pages.dashboard.routes import PAGES
 
 
 @pytest.fixture
@@ -35,16 +36,13 @@ def location(answer: Answer) -> str:
 
 async def changes(site: Site) -> list[tuple[str, str, str]]:
     """Return what is in the log of changes, newest first: who, what, of what."""
-    page = await site.app.store.list_changes(Scope(), None, 100)
-    return [(each.who, each.what, each.subject) for each in page.items]
+    page = await site.app.store.list_audit_log(Scope(), None, 100)
+    return [(each.actor, each.action, each.target) for each in page.items]
 
 
 async def only(site: Site, path: str) -> Any:
     [found] = (await site.operator.get(path)).ok()["items"]
     return found
-
-
-# -- projects --------------------------------------------------------------------------------------
 
 
 async def test_the_first_visit_leads_to_the_first_project(owner: Seat) -> None:
@@ -117,6 +115,53 @@ async def test_what_is_wrong_with_a_file_is_said_with_its_line(site: Site, owner
     assert "retenton" in re.findall(r"<textarea[^>]*>\n(.*)</textarea>", html, re.DOTALL)[0]
 
 
+async def test_all_that_is_wrong_with_a_file_is_said(site: Site, owner: Seat) -> None:
+    await site.account("defacto")
+    file = 'name = "defacto"\nretenton = "3d"\n[plans.a]\nretries = 99\nendpoints = "many"\n'
+    for more in ({}, {"check": "1"}):
+        answer = await owner.post("/dashboard/projects/defacto/file", {"file": file, **more})
+        html = answer.body.decode()
+        assert answer.status == 422
+        assert "(and 2 more)" in html
+        for key, line in (
+            ("retenton", "2  retenton = &#34;3d&#34;"),
+            ("plans.a.retries", "4  retries = 99"),
+            ("plans.a.endpoints", "5  endpoints = &#34;many&#34;"),
+        ):
+            assert f"<code>{key}</code>" in html
+            assert line in html
+
+
+async def test_types_that_endpoints_want_are_removed_only_with_the_tick(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    await site.endpoint(event_types=["invoice.paid", "invoice.created"])
+    path = "/dashboard/projects/invoice-maker/event-type/remove?type=invoice.paid"
+    tick = b'name="remove_event_types"'
+    refused = await owner.post(path, {})
+    assert refused.status == 409
+    assert b"invoice.paid (1 endpoint)" in refused.body
+    assert tick in refused.body
+    gone = await owner.post(path, {"remove_event_types": "1"})
+    assert location(gone).endswith("did=type.removed")
+    path = "/dashboard/projects/invoice-maker/file"
+    assert tick.decode() not in await owner.page(path)
+    file = {"file": 'name = "invoice-maker"\n[plans.basic]\n'}
+    for more in ({}, {"check": "1"}):
+        refused = await owner.post(path, {**file, **more})
+        assert refused.status == 409
+        assert b"invoice.created (1 endpoint)" in refused.body
+        assert tick in refused.body
+    checked = await owner.post(path, {**file, "check": "1", "remove_event_types": "1"})
+    assert b"event type invoice.created removed" in checked.body
+    in_use = {"file": file["file"].replace("basic", "other"), "check": "1"}
+    refused = await owner.post(path, {**in_use, "remove_event_types": "1"})
+    assert (refused.status, b"is on the plan" in refused.body) == (409, True)
+    done = await owner.post(path, {**file, "remove_event_types": "1"})
+    assert location(done).endswith("did=project.changed")
+
+
 async def test_a_project_is_removed_once_it_has_no_accounts_and_its_name_is_written(
     site: Site, owner: Seat
 ) -> None:
@@ -167,6 +212,7 @@ async def test_an_event_type_is_added_changed_and_removed(site: Site, owner: Sea
         ({"schema": '{"type": 7}'}, "schema"),
         ({"schema": "no"}, "schema"),
         ({"message/text": "{nothing}"}, "message/text"),
+        ({"message/link": "x" * 1001}, "message/link"),
         ({"name": "invoice.paid"}, "name"),
     ],
 )
@@ -195,6 +241,8 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
         "deliveries_per_hour": 9000,
         "retries": 3,
         "timeout_seconds": 5.0,
+        "changes_per_second": 20,
+        "tests_per_second": 1,
     }
     for wrong, field in (({"retries": "x"}, "retries"), ({"timeout": "long"}, "timeout")):
         answer = await owner.post(f"{base}?plan=big", {**plan, "timeout": "5s", **wrong})
@@ -204,7 +252,66 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
     location(await owner.post(f"{base}/remove?plan=pro"))
 
 
-# -- accounts and endpoints ------------------------------------------------------------------------
+def seen_in(html: str) -> str:
+    """Return what the editor's form says that it shows."""
+    found = re.search(r'name="seen" value="([0-9a-f]{16})"', html)
+    assert found is not None
+    return found[1]
+
+
+async def test_an_editor_keeps_what_others_changed_elsewhere(site: Site, owner: Seat) -> None:
+    (await site.operator.apply("invoice-maker")).ok()
+    base = "/dashboard/projects/invoice-maker/plan?plan=basic"
+    seen = seen_in(await owner.page(base))
+    (await site.operator.put("/v1/event-types/a.between?project=invoice-maker", {})).ok()
+    typed = {"retries": "7", "timeout": "5s", "seen": seen}
+    location(await owner.post(base, typed))
+    project = (await site.operator.get("/v1/projects/invoice-maker")).ok()
+    assert "a.between" in project["event_types"]
+    assert {plan["name"]: plan["retries"] for plan in project["plans"]}["basic"] == 7
+
+
+@pytest.mark.parametrize(
+    ("page", "typed"),
+    [
+        ("plan?plan=basic", {"retries": "9", "timeout": "5s"}),
+        ("event-type?type=invoice.paid", {"description": "Mine.", "example": "{}"}),
+        ("file", {"file": read_shipped("invoice-maker")}),
+        ("plan/remove?plan=pro", {}),
+        ("event-type/remove?type=invoice.paid", {}),
+    ],
+)
+async def test_an_editor_does_not_undo_a_change_of_the_same_thing(
+    site: Site, owner: Seat, page: str, typed: dict[str, str]
+) -> None:
+    (await site.operator.apply("invoice-maker")).ok()
+    path = f"/dashboard/projects/invoice-maker/{page}"
+    seen = seen_in(await owner.page(path.replace("/remove", "")))
+    text = read_shipped("invoice-maker")
+    other = re.sub(r"retries = \d+", "retries = 2", text).replace(
+        'description = "', 'description = "New: '
+    )
+    (await site.operator.apply("invoice-maker", other)).ok()
+    answer = await owner.post(path, {**typed, "seen": seen})
+    assert answer.status == 409
+    html = answer.body.decode()
+    assert "was changed after this page was opened" in html
+    assert f'name="seen" value="{seen}"' in html
+    assert (await site.operator.apply("invoice-maker", other)).ok()["changes"] == []
+    fresh = seen_in(await owner.page(path.replace("/remove", "")))
+    location(await owner.post(path, {**typed, "seen": fresh}))
+
+
+async def test_what_is_new_never_replaces_what_is_there(site: Site, owner: Seat) -> None:
+    (await site.operator.apply("invoice-maker")).ok()
+    for page, typed in (
+        ("event-type", {"name": "invoice.paid", "example": "{}"}),
+        ("plan", {"name": "basic", "retries": "1", "timeout": "5s"}),
+    ):
+        answer = await owner.post(f"/dashboard/projects/invoice-maker/{page}", typed)
+        assert answer.status == 422
+        assert 'id="name-fault"' in answer.body.decode()
+    assert (await site.operator.apply("invoice-maker")).ok()["changes"] == []
 
 
 async def test_an_account_is_added_found_and_put_on_another_plan(site: Site, owner: Seat) -> None:
@@ -243,7 +350,7 @@ async def test_an_endpoint_is_added_with_its_secret_shown_once(site: Site, owner
     for wrong, field in wrongs:
         refused = await owner.post(path, {**fields, **wrong})
         assert refused.status == 422
-        assert f'id="{field}-fault"' in refused.body.decode()
+        assert f'id="fault-{field}"' in refused.body.decode()
 
 
 async def test_a_chat_is_added_and_shown_without_what_lets_one_post(
@@ -262,6 +369,19 @@ async def test_a_chat_is_added_and_shown_without_what_lets_one_post(
     assert (await only(site, "/v1/endpoints"))["name"] == "Sales"
 
 
+async def test_a_changed_host_removes_the_stored_headers_and_says_so(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    made = await site.endpoint(url="https://example.com/a", headers={"X-Key": "hush"})
+    path = f"/dashboard/endpoints/{made['id']}/change"
+    for url, kept in (("https://example.com/b", {"X-Key": "****"}), ("https://example.org/b", {})):
+        answer = await owner.post(path, {"url": url, "event_types": "*"})
+        said = "request headers were removed" in await owner.page(location(answer))
+        assert (await only(site, "/v1/endpoints"))["headers"] == kept
+        assert said == (not kept)
+
+
 async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_removed(
     site: Site, owner: Seat
 ) -> None:
@@ -269,7 +389,7 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     endpoint = await site.endpoint()
     path = f"/dashboard/endpoints/{endpoint['id']}"
     tested = await owner.post(f"{path}/test", {"type": "invoice.paid"})
-    assert b"The test was not delivered" in tested.body
+    assert "The test was not delivered" in await owner.page(location(tested).partition("#")[0])
     location(await owner.post(f"{path}/disable"))
     assert b"endpoint is disabled" in (await owner.post(f"{path}/test")).body
     location(await owner.post(f"{path}/enable"))
@@ -290,23 +410,45 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     ]
 
 
+async def test_a_resting_endpoint_says_until_when_and_why_and_is_resumed(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    endpoint = await site.endpoint()
+    path = f"/dashboard/endpoints/{endpoint['id']}"
+    assert "Resume now" not in await owner.page(path)
+    await site.rest(endpoint["id"])
+    until = (await only(site, "/v1/endpoints"))["resting_until"]
+    assert ">resting<" in await owner.page("/dashboard/endpoints")
+    html = await owner.page(path)
+    assert f'Resting</strong> until <time datetime="{until}">' in html
+    assert "because the receiver answered 429 with Retry-After." in html
+    assert "Resume now" in html
+    location(await owner.post(f"{path}/resume"))
+    assert "Resting" not in await owner.page(path)
+    assert (await changes(site))[0][1] == "endpoint.resume"
+
+
 async def test_a_replay_is_counted_before_it_is_begun(site: Site, owner: Seat) -> None:
     await site.account()
     event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
     (await site.operator.post("/v1/events", event)).ok(202)
     endpoint = await site.endpoint()
     path = f"/dashboard/endpoints/{endpoint['id']}"
-    fields = {"what": "missed", "since": "7d"}
-    counted = await owner.post(f"{path}/replay", fields)
-    assert b"Send 1 event<" in counted.body
-    assert b'<option value="missed" selected>' in counted.body
-    assert b'<option value="7d" selected>' in counted.body
+    fields = {"what": "missed", "since": "2026-01-01 00:00"}
+    counted = await owner.page(f"{path}/replay?{urlencode(fields)}")
+    assert "<h2>1 event</h2>" in counted
+    assert 'value="missed" checked' in counted
+    assert 'name="since" value="2026-01-01 00:00"' in counted
     assert (await site.operator.get(f"/v1/endpoints/{endpoint['id']}/replays")).ok()["items"] == []
-    location(await owner.post(f"{path}/replay", {**fields, "begin": "1"}))
+    job = location(await owner.post(f"{path}/replay", fields))
     begun = await only(site, f"/v1/endpoints/{endpoint['id']}/replays")
     assert begun["count"]["events"] == 1
-    location(await owner.post(f"/dashboard/replays/{begun['id']}/cancel"))
-    assert (await owner.post(f"{path}/replay", {"what": "all", "since": "1d"})).status == 422
+    assert job == f"/dashboard/replays/{begun['id']}"
+    assert "What was missed" in await owner.page(job)
+    cancelled = await owner.post(f"/dashboard/replays/{begun['id']}/cancel")
+    assert location(cancelled) == f"{job}?did=replay.cancelled"
+    assert (await owner.post(f"{path}/replay", {**fields, "what": "all"})).status == 422
 
 
 @pytest.mark.parametrize("fields", [{}, {"read_only": "1"}])
@@ -320,9 +462,6 @@ async def test_a_link_into_an_accounts_portal_is_made_and_opens(
     assert customer.status == 200
     assert ("/endpoints/new" in customer.body.decode()) == (not fields)
     assert (await changes(site))[0][1:] == ("portal_link.add", account["id"])
-
-
-# -- events and deliveries -------------------------------------------------------------------------
 
 
 async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -> None:
@@ -367,8 +506,8 @@ async def test_an_event_is_sent_to_an_endpoint_that_came_later(site: Site, owner
     endpoint = await site.endpoint()
     assert endpoint["id"] in await owner.page(f"/dashboard/events/{number}")
     sent = await owner.post(f"/dashboard/events/{number}/replay", {"endpoint": endpoint["id"]})
-    assert location(sent) == f"/dashboard/endpoints/{endpoint['id']}?did=replay.begun"
     begun = await only(site, f"/v1/endpoints/{endpoint['id']}/replays")
+    assert location(sent) == f"/dashboard/replays/{begun['id']}"
     assert (begun["what"], begun["event"]) == ("event", number)
 
 
@@ -395,9 +534,6 @@ async def test_every_id_leads_to_what_it_is(site: Site, owner: Seat, prefix: str
     wanted = found.get(prefix) or (await only(site, f"/v1/{lists[prefix]}"))["id"]
     shown = location(await owner.get(f"/dashboard/search?q=+{wanted}+"))
     assert "Nothing that you may see" not in await owner.page(shown)
-
-
-# -- keys and people -------------------------------------------------------------------------------
 
 
 async def test_keys_are_made_shown_once_and_revoked(site: Site, owner: Seat) -> None:
@@ -429,11 +565,12 @@ async def test_people_are_added_with_a_link_given_another_role_and_removed(
     assert b"/dashboard/login/" in (await owner.post(f"{path}/link")).body
     location(await owner.post(f"{path}/remove"))
     assert (await ann.get("/dashboard")).status == 303
-    assert [each[1] for each in (await changes(site))[:5]] == [
+    assert [each[1] for each in (await changes(site))[:6]] == [
         "person.remove",
         "login_link.make",
         "person.change",
         "person.login",
+        "login_link.make",
         "person.add",
     ]
 
@@ -454,7 +591,17 @@ async def test_addresses_that_are_no_pages_lead_somewhere(site: Site, owner: Sea
     assert "There is no such page." in await owner.page("/dashboard/nonsense", 404)
     refused = await owner.get("/dashboard/endpoints/ep_1111111111111111/disable")
     assert location(refused) == "/dashboard/endpoints/ep_1111111111111111"
-    assert (await owner.post("/dashboard/storage")).status == 405
+    assert (await owner.post("/dashboard/nonsense")).status == 404
+
+
+async def test_a_method_that_a_page_does_not_take_is_answered_with_those_that_it_does(
+    site: Site,
+) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        answer = await site.operator.call(method, "/dashboard/storage")
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    answer = await site.operator.call("PUT", "/dashboard/keys")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
 async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
@@ -462,7 +609,7 @@ async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
         owner, ids = await seat(site, Role.OWNER), await make_things(site)
         await site.app.tally.flush()
         for page in PAGES:
-            if page.method == "GET" and page.path != "/dashboard/live":
+            if page.method == "GET" and page.path != "/live":
                 await owner.page(path_of(page, ids))
         await owner.page("/dashboard/endpoints?only=trouble")
         await owner.page("/dashboard/accounts?q=ac")
@@ -474,7 +621,7 @@ async def test_below_a_path_of_its_own_nothing_leads_out_of_it(tmp_path: Path) -
     async with running(tmp_path, public_url="http://127.0.0.1:80/hooks") as site:
         owner, ids = await seat(site, Role.OWNER), await make_things(site)
         for page in PAGES:
-            if page.method == "GET" and page.path != "/dashboard/live":
+            if page.method == "GET" and page.path != "/live":
                 html = await owner.page(f"/hooks{path_of(page, ids)}")
                 led = re.findall(r'(?:href|src|action|data-stream)="(/[^"]*)', html)
                 assert led
@@ -485,9 +632,6 @@ async def test_below_a_path_of_its_own_nothing_leads_out_of_it(tmp_path: Path) -
         wanted = await Seat(owner.client).get("/hooks/dashboard/events?type=a")
         html = await owner.page(location(wanted))
         assert 'name="next" value="/dashboard/events?type=a"' in html
-
-
-# -- the numbers -----------------------------------------------------------------------------------
 
 
 async def test_the_overview_counts_what_happens(site: Site, owner: Seat) -> None:

@@ -12,8 +12,8 @@ from webkit import Site, running
 
 from hooktide.actions.people import RANKS
 from hooktide.domain.model import Role, Scope
-from hooktide.web.dashboard.page import Page
-from hooktide.web.dashboard.routes import PAGES
+from hooktide.web.pages.dashboard.routes import PAGES
+from hooktide.web.pages.framework.page import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,9 +41,20 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         yield Place(site, seats, await seat(site, Role.OWNER, "defacto"), ids)
 
 
-LOOKS = [page for page in PAGES if page.method == "GET" and page.path != "/dashboard/live"]
+LOOKS = [page for page in PAGES if page.method == "GET" and page.path != "/live"]
 ACTS = [page for page in PAGES if page.method == "POST"]
 OF_ONE_PROJECT = [page for page in PAGES if "{" in page.path]
+FILLED_IN = {
+    "role": "viewer",
+    "what": "missed",
+    "since": "2026-01-01 00:00",
+    "name": "big",
+    "endpoints": "5",
+    "deliveries_per_hour": "9000",
+    "retries": "3",
+    "timeout": "10s",
+}
+"""What every act can read: an act that cannot is refused before it looks for its thing."""
 
 
 def named(page: Page) -> str:
@@ -109,10 +120,12 @@ async def test_another_projects_things_look_like_what_is_not_there(
     place: Place, page: Page
 ) -> None:
     path, owner = place.path(page), place.seats[Role.OWNER]
-    send = place.foreign.get if page.method == "GET" else place.foreign.post
-    there = await send(path)
-    send = owner.get if page.method == "GET" else owner.post
-    nowhere = await send(re.sub("_[0-9a-f]{16}", f"_{'1' * 16}", path).replace("maker", "x"))
+    missing = re.sub("_[0-9a-f]{16}", f"_{'1' * 16}", path).replace("maker", "x")
+    if page.method == "GET":
+        there, nowhere = await place.foreign.get(path), await owner.get(missing)
+    else:
+        there = await place.foreign.post(path, FILLED_IN)
+        nowhere = await owner.post(missing, FILLED_IN)
     assert (there.status, nowhere.status) == (404, 404)
     assert there.body == nowhere.body
 

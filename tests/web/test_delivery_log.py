@@ -12,11 +12,11 @@ from webkit import Site, running
 from wire import keeping, receiving
 
 from hooktide.actions import delivery_log
-from hooktide.actions.delivery_log import DeliveryLog, Found, Line, Wanted
+from hooktide.actions.delivery_log import DeliveryFilter, DeliveryLog, Found, Line
 from hooktide.domain import ids
 from hooktide.domain.model import DAY, HOUR, SECOND, DeliveryState, Origin, Scope
 from hooktide.domain.project import Plan
-from hooktide.web.delivery_view import Opened, open_delivery, read_filters, row_of
+from hooktide.web.pages.views.delivery import OpenedDelivery, open_delivery, read_filters, row_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,16 +41,16 @@ class Logged:
         return [line.delivery.id for line in found.lines]
 
     async def search(self, limit: int = 50, before: int | None = None, **wanted: Any) -> Found:
-        return await self.log.search(self.scope, Wanted(**wanted), before, limit)
+        return await self.log.search(self.scope, DeliveryFilter(**wanted), before, limit)
 
-    async def open(self, **wanted: Any) -> Opened:
+    async def open(self, **wanted: Any) -> OpenedDelivery:
         [line] = (await self.search(1, **wanted)).lines
         store = self.site.app.store
         attempts = await store.list_attempts(self.scope, line.delivery.id)
         event = (await store.get_event(self.scope, line.delivery.event_id)).event
         endpoint = await store.get_endpoint(self.scope, line.delivery.endpoint_id)
         project = (await store.get_project_by_id(line.delivery.project_id)).project
-        return open_delivery(line, attempts, event, endpoint, project, PLAN, 0)
+        return open_delivery(line.delivery, attempts, event, endpoint, project, PLAN, 0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -148,7 +148,7 @@ async def test_a_search_that_finds_little_says_how_far_it_looked(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_log, "LOOKED_THROUGH", 2)
-    monkeypatch.setattr(delivery_log, "AT_ONCE", 2)
+    monkeypatch.setattr(delivery_log, "SCAN_PAGE_SIZE", 2)
     everything = await logged.ids(limit=6, text="number")
     found = await logged.search(5, text="no such thing")
     assert found.lines == []
@@ -159,11 +159,12 @@ async def test_a_search_that_finds_little_says_how_far_it_looked(
 async def test_nothing_of_another_account_is_found(logged: Logged) -> None:
     other = Scope(project_id=logged.scope.project_id, account_id=1)
     log = DeliveryLog(logged.site.app.store)
-    for wanted in (Wanted(), Wanted(text="number"), Wanted(endpoint_id=logged.good)):
+    for wanted in (
+        DeliveryFilter(),
+        DeliveryFilter(text="number"),
+        DeliveryFilter(endpoint_id=logged.good),
+    ):
         assert (await log.search(other, wanted, None, 50)).lines == []
-
-
-# -- how it is shown -------------------------------------------------------------------------------
 
 
 async def test_an_opened_delivery_shows_the_body_as_it_was_sent(logged: Logged) -> None:
@@ -195,7 +196,7 @@ async def test_a_body_in_another_format_than_it_was_sent_is_said_to_be(logged: L
     event = (await store.get_event(logged.scope, line.delivery.event_id)).event
     (await logged.site.operator.apply("house-check")).ok()
     other = (await store.get_project(Scope(), "house-check")).project
-    opened = open_delivery(line, attempts, event, None, other, PLAN, 0)
+    opened = open_delivery(line.delivery, attempts, event, None, other, PLAN, 0)
     assert opened.changed
     assert opened.curl == ""
 
@@ -234,5 +235,28 @@ async def test_filters_are_read_as_they_are_typed() -> None:
 async def test_a_filter_that_cannot_be_read_is_said_so_and_left_out(query: bytes) -> None:
     filters = read_filters(query)
     assert list(filters.faults) == [query.partition(b"=")[0].decode()]
-    assert filters.wanted == Wanted()
-    assert read_filters(b"\xff=%ff").wanted == Wanted()
+    assert filters.wanted == DeliveryFilter()
+    assert read_filters(b"\xff=%ff").wanted == DeliveryFilter()
+
+
+async def test_an_end_before_its_beginning_is_said_so_and_left_out() -> None:
+    for until in (b"2026-01-30", b"2026-01-31"):
+        filters = read_filters(b"since=2026-01-31&until=" + until)
+        assert list(filters.faults) == ["until"]
+        assert filters.wanted == read_filters(b"since=2026-01-31").wanted
+    assert read_filters(b"since=2026-01-31&until=2026-01-31+00:01").faults == {}
+
+
+async def test_an_answer_that_was_cut_inside_a_character_is_shown_without_it(
+    logged: Logged,
+) -> None:
+    [line] = (await logged.search(1)).lines
+    store, scope = logged.site.app.store, logged.scope
+    event = (await store.get_event(scope, line.delivery.event_id)).event
+    endpoint = await store.get_endpoint(scope, line.delivery.endpoint_id)
+    project = (await store.get_project_by_id(line.delivery.project_id)).project
+    [attempt] = await store.list_attempts(scope, line.delivery.id)
+    for cut, text in ((True, "caf"), (False, "caf\\xc3")):
+        kept = msgspec.structs.replace(attempt, response_body=b"caf\xc3", response_truncated=cut)
+        opened = open_delivery(line.delivery, [kept], event, endpoint, project, PLAN, 0)
+        assert opened.tries[0].response.text == text

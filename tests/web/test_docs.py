@@ -17,9 +17,9 @@ from hooktide.dialects import load, read_shipped, shipped
 from hooktide.domain.payload import MAX_BYTES
 from hooktide.domain.project import EventType, Project, parse_project
 from hooktide.domain.signing import verify
-from hooktide.web.docs.example import AT, SECRET, make_example
-from hooktide.web.docs.guide import make_guide
-from hooktide.web.docs.render import html, markdown
+from hooktide.web.pages.guide.example import AT, SECRET, make_example
+from hooktide.web.pages.guide.guide import make_guide
+from hooktide.web.pages.guide.render import html, markdown
 
 KINDS = ("", ".md", "/openapi.json", "/asyncapi.json")
 UNSIGNED = 'name = "acme"\n[dialect]\nstandard_headers = false\n[event_types."a.b"]\n'
@@ -45,9 +45,6 @@ def section(project: Project, title: str) -> str:
 
 def listings(text: str) -> list[str]:
     return re.findall(r"^```\w+\n(.*?)\n```$", text, re.S | re.M)
-
-
-# -- who may read ----------------------------------------------------------------------------------
 
 
 async def test_anyone_may_read_the_docs_of_a_project(site: Site) -> None:
@@ -130,9 +127,6 @@ def test_a_project_that_is_not_live_says_so() -> None:
         assert "Not live yet." in text
     for text in both(load("invoice-ahoy")):
         assert "Not live yet." not in text
-
-
-# -- what is said is so ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["invoice-ahoy", "offerte-adviseur", "defacto"])
@@ -359,9 +353,6 @@ def test_the_longest_and_deepest_examples_are_shown() -> None:
     for text in (as_markdown(project), unescape(re.sub("<[^>]+>", "", as_html(project)))):
         assert "x" * (MAX_BYTES - 100) in text
         assert deep in text
-
-
-# -- texts are only text ---------------------------------------------------------------------------
 
 
 class Tags(HTMLParser):

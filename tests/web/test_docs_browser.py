@@ -15,12 +15,7 @@ from hooktide.dialects import read_shipped
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LOOKS = [
-    ("desktop", "light"),
-    ("desktop", "dark"),
-    ("phone", "light"),
-    ("phone", "dark"),
-]
+LOOKS = [("desktop", "light"), ("phone", "dark")]
 
 
 @dataclass
@@ -30,6 +25,7 @@ class Place:
     server: Server
     browser: Browser
     bin: str = ""
+    receiver: str = ""
 
     @property
     def origin(self) -> str:
@@ -46,6 +42,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         place = Place(server, browser)
         made = await server.api.post("/v1/bins", {})
         place.bin = made["page_url"].removeprefix(place.origin)
+        place.receiver = made["url"]
         yield place
 
 
@@ -176,10 +173,9 @@ async def test_the_bins_page_is_fit_for_every_look(place: Place) -> None:
 
 async def test_a_bins_page_with_hostile_requests_runs_nothing(place: Place) -> None:
     text = "<script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}\u202e"
-    url = place.bin.removesuffix("/page")
     async with visiting(place.browser, place.origin) as visit:
         await visit.open(place.bin)
-        await visit.page.request.post(place.origin + url, data={"type": text, text: text})
+        await visit.page.request.post(place.receiver, data={"type": text, text: text})
         await expect(visit.page.locator("#request pre").first).to_contain_text("<script>alert(1)")
         assert await visit.serious() == []
         assert visit.wrong == []

@@ -15,9 +15,9 @@ from hooktide.dialects import load, shipped
 from hooktide.domain.compose import compile_dialect
 from hooktide.domain.model import Event
 from hooktide.domain.project import Project, parse_project
-from hooktide.web.docs.asyncapi import make_asyncapi
-from hooktide.web.docs.openapi import make_openapi
-from hooktide.web.docs.subject import Subject
+from hooktide.web.pages.guide.asyncapi import make_asyncapi
+from hooktide.web.pages.guide.openapi import make_openapi
+from hooktide.web.pages.guide.subject import Subject
 
 VENDORED = Path(__file__).parents[1] / "data" / "vendored"
 BARE = 'name = "acme"\n[dialect]\nstandard_headers = false\n[event_types."a"]\nexample = "[1.10]"'

@@ -9,6 +9,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TEXT = "J8bQvBEMVYTRFEGVgzWxCYGEC"
 
 
+@pytest.mark.both_databases
 async def test_an_endpoint_signs_with_the_secret_it_is_given(site: Site) -> None:
     await site.account()
     async with receiving(keeping(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")) as receiver:

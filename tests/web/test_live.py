@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.web import live
-from hooktide.web.live import Live
+from hooktide.web.pages.framework import live
+from hooktide.web.pages.framework.live import Live
 
 
 class Page:
@@ -16,6 +16,10 @@ class Page:
     def __init__(self) -> None:
         self.state: object = 0
         self.looked = 0
+        self.open = True
+
+    async def allowed(self) -> bool:
+        return self.open
 
     async def look(self) -> object:
         self.looked += 1
@@ -36,7 +40,8 @@ def stopping() -> asyncio.Event:
 
 
 def opened(pages: Live, page: Page, place: str = "one", owner: int = 0) -> AsyncIterator[bytes]:
-    return aiter(pages.stream(place, page.look, owner).body_iterator)  # type: ignore[arg-type]
+    stream = pages.stream(place, page.look, page.allowed, owner)
+    return aiter(stream.body_iterator)  # type: ignore[arg-type]
 
 
 async def hear(stream: AsyncIterator[bytes]) -> bytes:
@@ -52,6 +57,28 @@ async def test_a_change_is_told_to_all_who_have_the_page_open(stopping: asyncio.
     await page.seen()
     page.state = 1
     assert await asyncio.gather(*waiting) == [b"event: changed\ndata:\n\n"] * 2
+    stopping.set()
+
+
+async def test_a_stream_ends_with_its_viewers_access(stopping: asyncio.Event) -> None:
+    pages, page = Live(stopping, every=0), Page()
+    stream = opened(pages, page)
+    await hear(stream)
+    waiting = asyncio.ensure_future(hear(stream))
+    await page.seen()
+    page.open, page.state = False, 1
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+    stopping.set()
+
+
+async def test_a_quiet_stream_asks_at_each_heartbeat(stopping: asyncio.Event) -> None:
+    pages, page = Live(stopping, every=0, heartbeat=0), Page()
+    stream = opened(pages, page)
+    assert [await hear(stream), await hear(stream)] == [b"retry: 2000\n\n", b": still here\n\n"]
+    page.open = False
+    with pytest.raises(StopAsyncIteration):
+        await hear(stream)
     stopping.set()
 
 
@@ -95,8 +122,8 @@ async def test_a_page_that_nobody_has_open_is_not_looked_at(stopping: asyncio.Ev
 
 
 async def test_only_so_many_watch(stopping: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_OF_ONE", 2)
-    monkeypatch.setattr(live, "MOST_WATCHERS", 3)
+    monkeypatch.setattr(live, "MAX_OF_ONE", 2)
+    monkeypatch.setattr(live, "MAX_WATCHERS", 3)
     pages, page = Live(stopping, every=60), Page()
     streams = [opened(pages, page, *place) for place in (("a", 1), ("b", 1), ("c", 2))]
     for stream in streams:
@@ -105,4 +132,45 @@ async def test_only_so_many_watch(stopping: asyncio.Event, monkeypatch: pytest.M
         assert [each async for each in opened(pages, page, *late)] == [b"retry: 60000\n\n"]
     await streams[0].aclose()  # type: ignore[attr-defined]
     assert await hear(opened(pages, page, "d", 1)) == b"retry: 2000\n\n"
+    stopping.set()
+
+
+async def test_each_of_two_who_have_one_page_open_has_a_limit_of_their_own(
+    stopping: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_OF_ONE", 2)
+    pages, page = Live(stopping, every=60), Page()
+    heard = []
+    streams = [opened(pages, page, "shared", owner) for owner in (1, 2, 2, 2, 1, 1)]
+    for stream in streams:
+        heard.append(await hear(stream))
+    assert heard == [
+        *[b"retry: 2000\n\n"] * 3,
+        b"retry: 60000\n\n",  # the third of the second owner
+        b"retry: 2000\n\n",
+        b"retry: 60000\n\n",
+    ]
+    stopping.set()
+
+
+async def test_a_look_that_fails_by_a_bug_is_logged_and_costs_no_stream(
+    stopping: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages, broken, page = Live(stopping, every=0), Page(), Page()
+    one, other = opened(pages, broken, "broken"), opened(pages, page, "other")
+    assert [await hear(each) for each in (one, other)] == [b"retry: 2000\n\n"] * 2
+    waiting = asyncio.ensure_future(hear(other))
+    await page.seen()
+    broken.state = ValueError("a bug")
+    async with asyncio.timeout(30):
+        while "look whether a page changed" not in caplog.text:
+            await asyncio.sleep(0.01)
+    page.state = 1
+    assert await waiting == b"event: changed\ndata:\n\n"
+    assert await hear(one) == b"event: changed\ndata:\n\n"  # it is fetched again, to be sure
+    broken.state = 1
+    before = broken.looked
+    async with asyncio.timeout(30):
+        while broken.looked == before:
+            await asyncio.sleep(0.01)
     stopping.set()

@@ -1,7 +1,6 @@
 """The customer portal without a browser: who is let in, what they may do, what they are told."""
 
 import asyncio
-import hashlib
 import html
 import re
 from collections.abc import AsyncIterator
@@ -15,12 +14,12 @@ import pytest_asyncio
 from webkit import Answer, Client, Site, running
 from wire import keeping, receiving
 
+from hooktide.actions.portal_links import PortalLinks, portal_links
 from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain import ids
-from hooktide.domain.model import SECOND, Scope
-from hooktide.vault import load_key
-from hooktide.web.portal.links import PortalLinks
+from hooktide.domain.model import SECOND, Account, Scope
+from hooktide.web.pages.portal.routes import PAGES as portal_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,7 +53,7 @@ class Portal:
             "POST",
             self.base + path,
             body=urlencode([*fields, *more.items()]).encode() or b"_=",
-            headers={"content-type": FORM},
+            headers={"content-type": FORM, "origin": "http://127.0.0.1:8080"},
         )
 
     async def post(self, path: str, *fields: tuple[str, str], **more: str) -> str:
@@ -86,6 +85,16 @@ class Place:
         made = await self.site.endpoint(account, **{"url": self.url, **more})
         return str(made["id"])
 
+    async def kept_of(self, account: str) -> list[Any]:
+        """Return all that an account has, as the operator sees it."""
+        endpoints = (await self.site.operator.get(f"/v1/endpoints?account={account}")).ok()
+        paths = [f"/v1/endpoints/{each['id']}/replays" for each in endpoints["items"]]
+        paths += [f"/v1/{what}?account={account}" for what in ("events", "deliveries")]
+        return [endpoints, *[(await self.site.operator.get(path)).ok() for path in paths]]
+
+    async def found(self) -> Account:
+        return await self.site.app.store.get_account(Scope(), self.account)
+
     async def publish(self, account: str = "acme", kind: str = "invoice.paid") -> str:
         event = {"account": account, "type": kind, "payload": {"id": 1}}
         return str((await self.site.operator.post("/v1/events", event)).ok(202)["id"])
@@ -115,18 +124,18 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         receiving(keeping(REFUSING)) as bad,
     ):
         text = read_shipped("invoice-maker").replace("\n[plans.basic]", FACE, 1)
+        text = text.replace("[plans.pro]\n", "[plans.pro]\ntests_per_second = 1000\n", 1)
         (await site.operator.apply("invoice-maker", text)).ok()
         made = {}
         for reference in ("acme", "other"):
             given = {"project": "invoice-maker", "reference": reference, "plan": "pro"}
             made[reference] = (await site.operator.post("/v1/accounts", given)).ok(201)
-        key = load_key(site.app.settings.key_path)
         place = Place(
             site,
             acme=await _portal(site, "acme"),
             other=await _portal(site, "other"),
             look=await _portal(site, "acme", read_only=True),
-            links=PortalLinks(hashlib.sha256(b"hooktide portal links" + key).digest()),
+            links=portal_links(site.app.vault),
             account=ids.read("acc", made["acme"]["id"]),
             url=f"http://127.0.0.1:{good.port}/hook",
             refusing=f"http://127.0.0.1:{bad.port}/hook",
@@ -138,15 +147,13 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         path = f"/v1/endpoints/{place.theirs['endpoint']}/replays"
         replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
         place.theirs["replay"] = replay["id"]
+        await place.attempted(place.theirs["endpoint"], 2)
         yield place
 
 
 async def _portal(site: Site, account: str, **more: Any) -> Portal:
     made = (await site.operator.post(f"/v1/accounts/{account}/portal-links", more)).ok(201)
     return Portal(site.client(""), "/portal/" + made["url"].rpartition("/")[2])
-
-
-# -- links ---------------------------------------------------------------------------------------
 
 
 async def test_a_link_is_made_for_an_account_and_ends(place: Place) -> None:
@@ -175,16 +182,30 @@ async def test_a_forged_link_leads_nowhere(place: Place) -> None:
     for forged in (*flipped, token[:-1], token + "AAAA", other[:20] + token[20:], "x", "%00", "é"):
         answer = await place.site.client("").get(f"/portal/{forged}")
         assert answer.status == 404, forged
-        assert b"leads nowhere" in answer.body
+        assert b"This link is invalid" in answer.body
 
 
 async def test_a_link_whose_time_is_over_says_so_and_opens_nothing(place: Place) -> None:
-    ended = place.links.make(place.account, wall_clock(), read_only=False)
+    ended = place.links.make(await place.found(), wall_clock(), read_only=False)
     portal = Portal(place.site.client(""), f"/portal/{ended.token}")
-    assert "Open it anew from Invoice Maker" in await portal.get(status=410)
+    assert "Reopen the page from Invoice Maker" in await portal.get(status=410)
     for path in ("/deliveries", "/events", "/theme.css", "/endpoints/new"):
         await portal.get(path, status=410)
-    assert (await portal.send("/endpoints/new", url=place.url, types="*")).status == 410
+    assert (await portal.send("/endpoints/new", url=place.url, event_types="*")).status == 410
+
+
+async def test_revoked_links_open_nothing_and_later_ones_do(place: Place) -> None:
+    given = {"project": "invoice-maker", "reference": "revoking"}
+    (await place.site.operator.post("/v1/accounts", given)).ok(201)
+    path = "/v1/accounts/revoking/portal-links"
+    before = [(await place.site.operator.post(path)).ok(201)["url"] for _ in range(2)]
+    (await place.site.operator.delete(path)).ok(204)
+    after = (await place.site.operator.post(path)).ok(201)["url"]
+    assert [
+        (await place.site.client("").get("/portal/" + url.rpartition("/")[2])).status
+        for url in (*before, after)
+    ] == [410, 410, 200]
+    assert await place.acme.get()
 
 
 async def test_a_removed_account_has_no_portal(place: Place) -> None:
@@ -196,8 +217,6 @@ async def test_a_removed_account_has_no_portal(place: Place) -> None:
     await portal.get(status=404)
 
 
-# -- what a link does not open --------------------------------------------------------------------
-
 FORMS = (
     "/endpoints/new",
     "/endpoints/{endpoint}/edit",
@@ -205,6 +224,7 @@ FORMS = (
     "/endpoints/{endpoint}/rotate",
     "/endpoints/{endpoint}/disable",
     "/endpoints/{endpoint}/enable",
+    "/endpoints/{endpoint}/resume",
     "/endpoints/{endpoint}/remove",
     "/endpoints/{endpoint}/replay",
     "/replays/{replay}/cancel",
@@ -223,19 +243,23 @@ PAGES = (
     "/events?endpoint={endpoint}",
     "/events?replay={replay}",
 )
-FIELDS = {"url": "https://example.com/", "types": "*", "what": "missed", "since": "2026-01-01"}
+FIELDS = {
+    "url": "https://example.com/",
+    "event_types": "*",
+    "what": "missed",
+    "since": "2026-01-01",
+    "sure": "remove",
+}
 
 
 async def test_every_form_is_in_the_list() -> None:
-    document = re.findall(r"door\.post\((.+?),", (SOURCE / "pages.py").read_text())
-    assert len(document) == len(FORMS)
-
-
-SOURCE = Path(__file__).parents[2] / "src" / "hooktide" / "web" / "portal"
+    acts = [page.path for page in portal_pages if page.method == "POST"]
+    listed = [re.sub(r"{\w+}", "{id}", path) for path in FORMS]
+    assert sorted(acts) == sorted(listed)
 
 
 async def test_what_is_anothers_is_not_there(place: Place) -> None:
-    before = await place.other.get()
+    before = await place.kept_of("other")
     for path in PAGES:
         for theirs in (
             place.theirs,
@@ -249,7 +273,30 @@ async def test_what_is_anothers_is_not_there(place: Place) -> None:
         assert answer.status == 404, path
     listed = await place.acme.get(f"/deliveries?endpoint={place.theirs['endpoint']}")
     assert place.theirs["delivery"] not in listed
-    assert await place.other.get() == before
+    assert await place.kept_of("other") == before
+
+
+async def test_a_forms_address_leads_to_its_page_and_any_other_to_a_page_as_well(
+    place: Place,
+) -> None:
+    """A browser gets there by reloading, or with a link that is cut off: never JSON."""
+    endpoint = await place.endpoint()
+    own = {"endpoint": endpoint, "replay": "rpl_1", "delivery": "dlv_1"}
+    for path in FORMS:
+        answer = await place.acme.client.call("GET", place.acme.base + path.format(**own))
+        if answer.status != 303:
+            assert answer.headers["content-type"].startswith("text/html"), path
+        else:
+            to = answer.headers["location"]
+            assert to.startswith(f"{place.acme.base}/"), path
+            found = await place.acme.client.call("GET", to)
+            assert found.status == 200 if "{endpoint}" in path else found.status in (200, 404), to
+            assert "</html>" in found.body.decode()
+    for path in ("/nowhere", "/endpoints/", f"/endpoints/{endpoint}/nowhere", "/deliveries/x"):
+        assert "There is nothing here" in await place.acme.get(path, status=404)
+        answer = await place.acme.send(path)
+        assert (answer.status, b"There is nothing here" in answer.body) == (404, True)
+    await place.remove_all()
 
 
 async def test_a_link_to_look_changes_nothing_and_offers_nothing(place: Place) -> None:
@@ -260,7 +307,7 @@ async def test_a_link_to_look_changes_nothing_and_offers_nothing(place: Place) -
     for path in FORMS:
         answer = await place.look.send(path.format(**own), **FIELDS)
         assert answer.status == 403, path
-        assert b"look, not change" in answer.body
+        assert b"link is read-only" in answer.body
     for path in (
         "",
         "/deliveries",
@@ -288,7 +335,7 @@ async def test_what_another_site_sends_is_refused(place: Place, headers: dict[st
     answer = await place.acme.client.call(
         "POST",
         f"{place.acme.base}/endpoints/new",
-        body=urlencode({"url": place.url, "types": "*"}).encode(),
+        body=urlencode({"url": place.url, "event_types": "*"}).encode(),
         headers={"content-type": FORM, **headers},
     )
     assert answer.status == 403
@@ -301,13 +348,10 @@ async def test_only_forms_are_read(place: Place) -> None:
             "POST",
             f"{place.acme.base}/endpoints/new",
             body=body,
-            headers={"content-type": kind},
+            headers={"content-type": kind, "origin": "http://127.0.0.1:8080"},
         )
         assert answer.status in {400, 415}
         assert b"That was not done" in answer.body
-
-
-# -- the face -------------------------------------------------------------------------------------
 
 
 async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: Place) -> None:
@@ -317,7 +361,7 @@ async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: 
     assert "img-src data: https://cdn.example.com;" in policy
     assert "unsafe" not in policy
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "strict-origin"
     text = answer.body.decode()
     assert "style=" not in text
     assert text.count("<script") == text.count('<script src="/static/')
@@ -340,11 +384,12 @@ async def test_the_colour_comes_as_a_style_sheet(place: Place) -> None:
     assert b"prefers-color-scheme: dark" in answer.body
 
 
-# -- endpoints ------------------------------------------------------------------------------------
-
-
 async def test_an_endpoint_is_added_and_its_secret_shown_once(place: Place) -> None:
-    form = [("types", "invoice.*"), ("types", "invoice.paid"), ("types", "quotation.accepted")]
+    form = [
+        ("event_types", "invoice.*"),
+        ("event_types", "invoice.paid"),
+        ("event_types", "quotation.accepted"),
+    ]
     page = await place.acme.post(
         "/endpoints/new", *form, url=place.url, name="Books", headers="X-Key: hush\n\n"
     )
@@ -367,15 +412,39 @@ async def test_an_endpoint_is_added_and_its_secret_shown_once(place: Place) -> N
 @pytest.mark.parametrize(
     ("fields", "where", "says"),
     [
-        ({"url": "http://10.0.0.1/", "types": "*"}, "url", "10.0.0.1 is not a public address"),
-        ({"url": "example.com", "types": "*"}, "url", "Write the whole URL"),
-        ({"url": "", "types": "*"}, "url", "The URL is empty"),
+        (
+            {"url": "http://10.0.0.1/", "event_types": "*"},
+            "url",
+            "10.0.0.1 is not a public address",
+        ),
+        ({"url": "example.com", "event_types": "*"}, "url", "Write the whole URL"),
+        ({"url": "", "event_types": "*"}, "url", "The URL is empty"),
         ({"url": "https://example.com/"}, "event_types", "At least one event type"),
-        ({"url": "https://example.com/", "types": "x.y"}, "event_types", "'x.y' is no event type"),
-        ({"url": "https://example.com/", "types": "*", "headers": "Host: a"}, "headers", "Host"),
-        ({"url": "https://example.com/", "types": "*", "headers": "no colon"}, "headers", "Name:"),
-        ({"url": "https://example.com/", "types": "*", "name": "n" * 101}, "name", "100 char"),
-        ({"url": "https://example.com/", "types": "*", "name": "a\u202eb"}, "name", "Control"),
+        (
+            {"url": "https://example.com/", "event_types": "x.y"},
+            "event_types",
+            "'x.y' is no event type",
+        ),
+        (
+            {"url": "https://example.com/", "event_types": "*", "headers": "Host: a"},
+            "headers",
+            "Host",
+        ),
+        (
+            {"url": "https://example.com/", "event_types": "*", "headers": "no colon"},
+            "headers",
+            "Name:",
+        ),
+        (
+            {"url": "https://example.com/", "event_types": "*", "name": "n" * 101},
+            "name",
+            "100 char",
+        ),
+        (
+            {"url": "https://example.com/", "event_types": "*", "name": "a\u202eb"},
+            "name",
+            "Control",
+        ),
     ],
 )
 async def test_what_is_wrong_is_said_beside_its_field(
@@ -401,20 +470,36 @@ async def test_a_full_plan_says_so(place: Place) -> None:
     page = await portal.get()
     assert "Your plan allows 2 endpoints" in page
     assert "/endpoints/new" not in page
-    answer = await portal.send("/endpoints/new", url=place.url, types="*")
+    answer = await portal.send("/endpoints/new", url=place.url, event_types="*")
     assert answer.status == 403
     assert b"plan allows 2 endpoints and it has 2" in answer.body
 
 
 async def test_a_test_url_is_put_into_the_form_and_shown_beside(place: Place) -> None:
-    page = await place.acme.post("/endpoints/new", do="bin", types="invoice.paid", name="Try")
+    page = await place.acme.post("/endpoints/new", do="bin", event_types="invoice.paid", name="Try")
     [url] = re.findall(r'value="([^"]*/bin/[A-Za-z0-9_-]{24})"', page)
     assert 'value="Try"' in page
     assert 'value="invoice.paid" checked' in page
-    made = await place.acme.post("/endpoints/new", url=url, types="*")
-    assert f"{url}/page" in made
+    made = await place.acme.post("/endpoints/new", url=url, event_types="*")
+    bin_page = (await place.site.operator.get(f"/v1/bins/bin_{url[-24:]}")).ok()["page_url"]
+    assert bin_page in made
     listed = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
-    assert "Nothing yet" in await place.acme.get(f"/endpoints/{listed[0]['id']}")
+    path = f"/endpoints/{listed[0]['id']}"
+    shown = await place.acme.get(path)
+    assert "Nothing yet" in shown
+    assert bin_page in shown
+    viewer = await place.look.get(path)
+    assert "Nothing yet" in viewer
+    assert "/bins/" not in viewer
+    await place.remove_all()
+
+
+async def test_the_bin_of_another_account_is_neither_shown_nor_led_to(place: Place) -> None:
+    other = (await place.site.operator.post("/v1/bins", {})).ok(201)
+    endpoint = await place.endpoint(url=other["url"])
+    shown = await place.acme.get(f"/endpoints/{endpoint}")
+    assert other["page_url"] not in shown
+    assert "What the test URL got" not in shown
     await place.remove_all()
 
 
@@ -428,27 +513,33 @@ async def test_editing_changes_what_was_typed_and_keeps_what_is_hidden(place: Pl
     changed = await place.acme.post(
         f"/endpoints/{endpoint}/edit",
         url=place.url + "?v=2",
-        types="invoice.paid",
+        event_types="invoice.paid",
         name="Ledger",
         description="Line 1\r\nLine 2",
         headers="X-Key: ****\r\nX-New: 2",
     )
-    assert "Changed." in changed
+    assert "Endpoint updated." in changed
     assert "Line 1\nLine 2" in changed
     kept = await place.site.app.store.get_endpoint(Scope(), ids.read("ep", endpoint))
     assert kept.headers == (("X-Key", "hush"), ("X-New", "2"))
     assert (kept.name, kept.event_types, kept.url[-4:]) == ("Ledger", ("invoice.paid",), "?v=2")
-    refused = await place.acme.send(f"/endpoints/{endpoint}/edit", url="ftp://x/", types="*")
+    refused = await place.acme.send(f"/endpoints/{endpoint}/edit", url="ftp://x/", event_types="*")
     assert refused.status == 422
     assert b"fault-url" in refused.body
+    moved = {"url": "https://example.org/", "event_types": "*"}
+    refused = await place.acme.send(f"/endpoints/{endpoint}/edit", headers="X-Key: ****", **moved)
+    assert refused.status == 422
+    assert b"not sent to the new one" in refused.body
+    await place.acme.post(f"/endpoints/{endpoint}/edit", headers="", **moved)
+    assert (await place.site.app.store.get_endpoint(Scope(), kept.id)).headers == ()
     await place.remove_all()
 
 
 async def test_a_chats_channel_is_an_endpoint_without_a_secret_to_show(place: Place) -> None:
     url = "https://hooks.slack.com/services/T012AB3CD/B01QWERTY/Xyz0123456789abcdefghijk"
-    page = await place.acme.post("/endpoints/new", url=url, types="*", name="Chat")
+    page = await place.acme.post("/endpoints/new", url=url, event_types="*", name="Chat")
     assert 'id="secret"' not in page
-    assert "posts a message to Slack" in page
+    assert "The endpoint is added." in page
     [made] = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
     path = f"/endpoints/{made['id']}"
     shown = await place.acme.get(path)
@@ -457,7 +548,9 @@ async def test_a_chats_channel_is_an_endpoint_without_a_secret_to_show(place: Pl
     form = await place.acme.get(f"{path}/edit")
     assert "Xyz0123456789" not in page + shown + form
     [typed] = re.findall(r'name="url"[^>]*value="([^"]*)"', form)
-    assert "Changed." in await place.acme.post(f"{path}/edit", url=typed, types="*", name="New")
+    assert "Endpoint updated." in await place.acme.post(
+        f"{path}/edit", url=typed, event_types="*", name="New"
+    )
     kept = await place.site.app.store.get_endpoint(Scope(), ids.read("ep", made["id"]))
     assert (kept.name, kept.address) == ("New", url)
     await place.remove_all()
@@ -492,10 +585,10 @@ async def test_rotating_says_what_becomes_of_the_old_secret(place: Place) -> Non
     endpoint = await place.endpoint("std")
     assert "For 1 day both secrets sign" in await portal.get(f"/endpoints/{endpoint}/rotate")
     page = await portal.post(f"/endpoints/{endpoint}/rotate")
-    assert "The old secret signs along until" in page
+    assert "The old secret remains valid until" in page
     assert re.search(r'<code id="secret">whsec_', page)
     assert 'id="library"' not in page
-    assert "An older one signs along until" in await portal.get(f"/endpoints/{endpoint}")
+    assert "An older one remains valid until" in await portal.get(f"/endpoints/{endpoint}")
     await place.remove_all()
 
 
@@ -517,19 +610,46 @@ async def test_disabling_says_what_is_lost_and_enabling_offers_it_back(place: Pl
     await place.remove_all()
 
 
+async def test_a_resting_endpoint_says_until_when_and_why_and_is_resumed(place: Place) -> None:
+    endpoint = await place.endpoint()
+    await place.site.rest(endpoint)
+    found = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
+    assert f'datetime="{found["resting_until"]}"' in await place.acme.get()
+    page = await place.acme.get(f"/endpoints/{endpoint}")
+    assert f'datetime="{found["resting_until"]}"' in page
+    assert "because the receiver answered 429 with Retry-After." in page
+    page = await place.acme.post(f"/endpoints/{endpoint}/resume")
+    assert "The endpoint is resumed." in page
+    assert "Resume now" not in page
+    await place.remove_all()
+
+
+async def test_what_the_provider_disabled_is_shown_without_a_way_to_enable_it(
+    place: Place,
+) -> None:
+    endpoint = await place.endpoint()
+    await place.site.operator.post(f"/v1/endpoints/{endpoint}/disable")
+    page = await place.acme.get(f"/endpoints/{endpoint}")
+    assert "disabled by the provider" in page
+    assert "ask their support" in page
+    assert f"/endpoints/{endpoint}/enable" not in page
+    refused = await place.acme.send(f"/endpoints/{endpoint}/enable")
+    assert refused.status == 403
+    assert b"only they can enable it" in refused.body
+    await place.remove_all()
+
+
 async def test_a_removed_endpoint_is_gone_and_its_log_stays(place: Place) -> None:
     endpoint = await place.endpoint()
     await place.publish()
     [delivery] = await place.attempted(endpoint)
     assert "cannot be undone" in await place.acme.get(f"/endpoints/{endpoint}/remove")
-    page = await place.acme.post(f"/endpoints/{endpoint}/remove")
+    page = await place.acme.post(f"/endpoints/{endpoint}/remove", sure="remove")
+    assert "The endpoint is removed." in page
     assert "No endpoints yet" in page
     assert "a removed endpoint" in await place.acme.get("/deliveries")
     opened = await place.acme.get(f"/deliveries?delivery={delivery}")
     assert "Send again" not in opened
-
-
-# -- health ---------------------------------------------------------------------------------------
 
 
 async def test_a_failing_endpoint_says_since_when_and_when_it_is_disabled(place: Place) -> None:
@@ -588,9 +708,6 @@ async def test_it_says_when_an_endpoint_is_given_up_and_why_something_is_held(pl
     assert "Send again" not in opened
 
 
-# -- the log --------------------------------------------------------------------------------------
-
-
 async def test_a_delivery_opens_with_everything_and_is_sent_again(place: Place) -> None:
     endpoint = await place.endpoint()
     await place.publish()
@@ -621,15 +738,17 @@ async def test_filters_narrow_the_log(place: Place) -> None:
 
 
 async def test_each_change_is_written_down_as_the_portals(place: Place) -> None:
-    await place.acme.post("/endpoints/new", url=place.url, types="*", headers="X-Key: hush")
+    await place.acme.post("/endpoints/new", url=place.url, event_types="*", headers="X-Key: hush")
     [made] = (await place.site.operator.get("/v1/endpoints?account=acme")).ok()["items"]
     path = f"/endpoints/{made['id']}"
-    await place.acme.post(f"{path}/edit", url=place.url, types="*", name="New", headers="X-Key: h")
-    for act in ("rotate", "disable", "enable", "remove"):
-        await place.acme.post(f"{path}/{act}")
+    await place.acme.post(
+        f"{path}/edit", url=place.url, event_types="*", name="New", headers="X-Key: h"
+    )
+    for act in ("rotate", "disable", "enable", "resume", "remove"):
+        await place.acme.post(f"{path}/{act}", sure="remove")
     scope = Scope(account_id=place.account)
-    page = await place.site.app.store.list_changes(scope, None, 6, subject=made["id"])
-    assert [each.what for each in page.items] == [
+    page = await place.site.app.store.list_audit_log(scope, None, 6, target=made["id"])
+    assert [each.action for each in page.items] == [
         "endpoint.remove",
         "endpoint.enable",
         "endpoint.disable",
@@ -637,12 +756,9 @@ async def test_each_change_is_written_down_as_the_portals(place: Place) -> None:
         "endpoint.change",
         "endpoint.add",
     ]
-    assert {each.who for each in page.items} == {"portal of acme"}
+    assert {(each.actor, each.source) for each in page.items} == {("portal of acme", "portal")}
     assert page.items[4].detail == "name, headers"
     assert "hush" not in repr(page.items)
-
-
-# -- replays --------------------------------------------------------------------------------------
 
 
 async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place) -> None:
@@ -670,7 +786,7 @@ async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place
         ("what=failed&since=x", "like 2026-01-31 12:00"),
         ("what=event&event=x", "like evt_"),
         ("what=event&event=evt_0000000000000001", "no such event"),
-        ("what=all", "say what to send"),
+        ("what=all", "choose one"),
         ("what=missed&since=2026-01-02&until=2026-01-01", "until comes after since"),
     ],
 )

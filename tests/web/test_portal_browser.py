@@ -78,6 +78,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 async def _fine(visit: Visit) -> None:
     assert await visit.serious() == []
     assert not await visit.is_too_wide()
+    assert await visit.clipped() == []
     assert _wrong(visit) == []
 
 
@@ -121,6 +122,22 @@ async def test_a_customer_adds_tests_and_follows_an_endpoint(place: Place) -> No
         await expect(page.locator("#drawer")).to_have_count(0)
         await expect(row).to_be_focused()
         assert _wrong(visit) == []
+
+
+async def test_on_a_phone_the_log_shows_states_and_times_whole(place: Place) -> None:
+    base = await place.portal("invoice-maker", "narrow", plan="pro")
+    script = {"status": 429, "headers": {"Retry-After": "3598"}}
+    made = await place.server.api.post(
+        "/v1/endpoints",
+        {"account": "narrow", "url": await place.bin(script), "event_types": ["*"]},
+    )
+    await place.publish("narrow", "invoice.paid", {"id": "inv_1"})
+    async with visiting(place.browser, place.origin, size="phone") as visit:
+        await visit.open(f"{base}/endpoints/{made['id']}")
+        await expect(visit.page.locator(".log .next")).to_contain_text("minutes")
+        assert await visit.clipped() == []
+        await visit.open(f"{base}/deliveries")
+        assert await visit.clipped() == []
 
 
 async def test_all_of_it_works_without_a_script(place: Place) -> None:

@@ -15,7 +15,7 @@ SOURCE = Path(hooktide.__file__).parent
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIELD_RULES = {SOURCE / "domain" / "address.py", SOURCE / "domain" / "headers.py"}
-FORMS = {SOURCE / "web" / "dashboard", SOURCE / "web" / "portal"}
+FORMS = SOURCE / "web" / "pages"
 """Pages: what is wrong with a field they say beside it, and it is no problem of the API."""
 
 ERRORS = {"RefusedError", "InvalidError"}
@@ -36,7 +36,7 @@ def _refusals() -> list[tuple[str, str]]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 first = node.args[0]
-                known = ERRORS - {"InvalidError"} if file.parent in FORMS else ERRORS
+                known = ERRORS - {"InvalidError"} if FORMS in file.parents else ERRORS
                 if node.func.id in known and isinstance(first, ast.Constant):
                     found.append((str(first.value), node.func.id))
     return sorted(set(found))
@@ -48,6 +48,7 @@ async def test_whatever_is_refused_is_in_the_table(code: str) -> None:
 
 
 async def test_the_source_was_read_for_refusals() -> None:
+    assert FORMS.is_dir()
     assert ("endpoint_disabled", "RefusedError") in _refusals()
 
 
@@ -64,6 +65,17 @@ async def test_an_unknown_type_leads_nowhere(shared: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/accounts/", "//v1/accounts", "/favicon.ico"])
 async def test_a_path_that_is_not_there_is_a_problem(shared: Site, path: str) -> None:
+    assert (await shared.operator.get(path)).code == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_browser_is_shown_the_way_to_the_dashboard(shared: Site, path: str) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+    answer = await shared.operator.call("GET", path, headers=browser)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert b'href="/dashboard"' in answer.body
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert (await shared.operator.get(path)).code == "not_found"
 
 

@@ -27,6 +27,7 @@ async def ended(site: Site, replay: str) -> Any:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.both_databases
 async def test_what_an_endpoint_missed_while_it_was_off_is_counted_and_then_sent(
     site: Site,
 ) -> None:
@@ -58,6 +59,7 @@ async def test_what_an_endpoint_missed_while_it_was_off_is_counted_and_then_sent
     assert {item["origin"] for item in items} == {"replay"}
 
 
+@pytest.mark.both_databases
 async def test_a_replay_that_has_ended_stays_as_it_is_when_it_is_cancelled(site: Site) -> None:
     await site.account()
     path = f"/v1/endpoints/{(await site.endpoint())['id']}"
@@ -92,6 +94,7 @@ async def test_what_is_not_fully_said_is_refused(
     assert (refused.status, refused.code, refused.pointers) == (422, code, [pointer])
 
 
+@pytest.mark.both_databases
 async def test_an_event_of_another_account_is_not_there(site: Site) -> None:
     await site.account()
     await site.account(reference="other")

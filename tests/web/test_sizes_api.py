@@ -1,8 +1,10 @@
 """Sizes over the API: for the operator alone."""
 
+import pytest
 from webkit import Site
 
 
+@pytest.mark.both_databases
 async def test_the_operator_sees_what_is_kept_of_each_project(site: Site) -> None:
     await site.account()
     await site.endpoint()

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
 from webkit import Site
 
 from hooktide.domain.ids import read
 from hooktide.domain.model import MINUTE, Scope
 
 
+@pytest.mark.both_databases
 async def test_what_is_accepted_and_attempted_is_counted(site: Site) -> None:
     store, began = site.app.store, site.app.clock()
     await site.account()

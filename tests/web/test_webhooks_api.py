@@ -50,6 +50,7 @@ async def test_a_field_that_is_missing_is_named_in_the_customers_words(customer:
     assert "to_url" in answer.json["detail"]
 
 
+@pytest.mark.both_databases
 async def test_a_customer_changes_switches_and_removes_a_webhook(customer: Client) -> None:
     given = {"to_url": RECEIVER, "event_types": ["*"]}
     path = "/webhooks/" + (await customer.post("/webhooks", given)).ok(201)["id"]
@@ -59,6 +60,20 @@ async def test_a_customer_changes_switches_and_removes_a_webhook(customer: Clien
     assert (await customer.patch(path, {"enabled": "yes"})).pointers == ["/enabled"]
     (await customer.delete(path)).ok(204)
     assert (await customer.get(path)).code == "not_found"
+
+
+@pytest.mark.both_databases
+async def test_a_change_that_may_not_switch_a_webhook_on_changes_nothing(
+    site: Site, customer: Client
+) -> None:
+    given = {"to_url": RECEIVER, "event_types": ["*"]}
+    id_ = (await customer.post("/webhooks", given)).ok(201)["id"]
+    (await site.operator.post(f"/v1/endpoints/{id_}/disable")).ok()
+    refused = await customer.patch(f"/webhooks/{id_}", {"to_url": RECEIVER + "2", "enabled": True})
+    assert (refused.status, refused.code) == (403, "disabled_by_provider")
+    assert (await customer.get(f"/webhooks/{id_}")).ok()["to_url"] == RECEIVER
+    changed = await customer.patch(f"/webhooks/{id_}", {"to_url": RECEIVER + "2"})
+    assert (changed.ok()["to_url"], changed.json["enabled"]) == (RECEIVER + "2", False)
 
 
 async def test_a_project_may_call_every_field_its_own_way(site: Site) -> None:
@@ -72,6 +87,7 @@ async def test_a_project_may_call_every_field_its_own_way(site: Site) -> None:
     assert (await customer.get(f"/webhooks/{made['ref']}")).ok()["ref"] == made["ref"]
 
 
+@pytest.mark.both_databases
 async def test_the_list_of_webhooks_goes_on(customer: Client) -> None:
     given = {"to_url": RECEIVER, "event_types": ["*"]}
     for _ in range(3):

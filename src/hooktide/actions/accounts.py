@@ -5,16 +5,25 @@ from collections.abc import Callable
 
 from hooktide.actions.texts import check_text
 from hooktide.domain import ids
-from hooktide.domain.errors import InvalidError, NotFoundError
-from hooktide.domain.model import Account, Micros, Scope
-from hooktide.domain.project import Project
-from hooktide.store.base import ProjectRow, Store
+from hooktide.domain.audit_log import Actor
+from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
+from hooktide.domain.model import Account, Erasure, Micros, Scope
+from hooktide.domain.project import check_plan
+from hooktide.store.base import ProjectRow
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 
-LONGEST_REFERENCE = 200
-LONGEST_NAME = 200
+MAX_REFERENCE_LENGTH = 200
+MAX_NAME_LENGTH = 200
+MAX_LOOKUPS = 3
+"""How often we look for an account that others create and remove meanwhile."""
 
 _LIKE_AN_ID = re.compile(r"acc_[0-9a-f]{16}")
+
+
+def is_like_an_id(text: str) -> bool:
+    """Return whether a text has the form of an ``acc_`` id, which no reference may have."""
+    return _LIKE_AN_ID.fullmatch(text) is not None
 
 
 class Accounts:
@@ -31,7 +40,7 @@ class Accounts:
         :raises NotFoundError: there is none that the scope reaches.
         :raises RefusedError: several projects have this reference.
         """
-        if _LIKE_AN_ID.fullmatch(text):
+        if is_like_an_id(text):
             return await self._store.get_account(scope, ids.read("acc", text))
         return await self._store.find_account(scope, text)
 
@@ -57,7 +66,13 @@ class Accounts:
         return await self._directory.project(scope.project_id)
 
     async def add(
-        self, scope: Scope, project: str | None, reference: str, name: str, plan: str | None
+        self,
+        actor: Actor,
+        scope: Scope,
+        project: str | None,
+        reference: str,
+        name: str,
+        plan: str | None,
     ) -> Account:
         """Add an account, on the project's default plan where none is given.
 
@@ -67,14 +82,76 @@ class Accounts:
         row = await self.project(scope, project)
         return await self._store.add_account(
             row.id,
-            _check_reference(reference),
-            check_text(name, "/name", LONGEST_NAME),
+            check_reference(reference),
+            check_text(name, "/name", MAX_NAME_LENGTH),
             check_plan(row.project, plan or row.project.default_plan),
             self._clock(),
+            actor.does("account.add"),
         )
 
+    async def ensure(
+        self,
+        actor: Actor,
+        scope: Scope,
+        project: str | None,
+        reference: str,
+        name: str,
+        plan: str | None,
+    ) -> tuple[Account, bool]:
+        """Return the account of a reference, and whether it was created for this call.
+
+        :raises InvalidError: it would have to be created, and something about it is wrong.
+        """
+        within = Scope(project_id=(await self.project(scope, project)).id)
+        for _ in range(MAX_LOOKUPS):
+            try:
+                return await self._store.find_account(within, reference), False
+            except NotFoundError:
+                pass
+            try:
+                return await self.add(actor, scope, project, reference, name, plan), True
+            except RefusedError as error:
+                if error.code != "account_exists":
+                    raise
+        raise being_replaced()
+
+    async def put(
+        self,
+        actor: Actor,
+        scope: Scope,
+        project: str | None,
+        reference: str,
+        *,
+        name: str | None = None,
+        plan: str | None = None,
+    ) -> Account:
+        """Create the account of a reference, or change what is given of it.
+
+        A new account is on the project's default plan where none is given. The ``acc_`` id of an
+        account that exists may stand for its reference.
+
+        :raises InvalidError: the reference, the name or the plan cannot be used.
+        :raises NotFoundError: it is an id, and there is no such account.
+        """
+        if is_like_an_id(reference):
+            account = await self.find(scope, reference)
+        else:
+            account, created = await self.ensure(actor, scope, project, reference, name or "", plan)
+            if created:
+                return account
+        if name in (None, account.name) and plan in (None, account.plan):
+            return account
+        id_ = ids.show("acc", account.id)
+        return await self.change(actor, scope, id_, name=name, plan=plan)
+
     async def change(
-        self, scope: Scope, text: str, *, name: str | None = None, plan: str | None = None
+        self,
+        actor: Actor,
+        scope: Scope,
+        text: str,
+        *,
+        name: str | None = None,
+        plan: str | None = None,
     ) -> Account:
         """Change what is given of an account.
 
@@ -83,18 +160,43 @@ class Accounts:
         account = await self.find(scope, text)
         changes = {}
         if name is not None:
-            changes["name"] = check_text(name, "/name", LONGEST_NAME)
+            changes["name"] = check_text(name, "/name", MAX_NAME_LENGTH)
         if plan is not None:
             row = await self._directory.project(account.project_id)
             changes["plan"] = check_plan(row.project, plan)
         if not changes:
             return account
-        return await self._store.change_account(scope, account.id, changes, self._clock())
+        return await self._store.change_account(
+            scope, account.id, changes, self._clock(), actor.does("account.change")
+        )
 
-    async def remove(self, scope: Scope, text: str) -> None:
+    async def remove(self, actor: Actor, scope: Scope, text: str) -> None:
         """Remove an account with its endpoints and keys."""
         account = await self.find(scope, text)
-        await self._store.remove_account(scope, account.id, self._clock())
+        await self._store.remove_account(
+            scope, account.id, self._clock(), actor.does("account.remove")
+        )
+
+    async def erase(self, actor: Actor, scope: Scope, text: str) -> Erasure:
+        """Remove an account, and begin to erase what is kept of it, in the background.
+
+        An account that was removed before can be erased, by its id or the reference that it had.
+        Removed accounts of the same reference are erased along with it.
+
+        :raises NotFoundError: there is no such account.
+        :raises RefusedError: several projects have this reference.
+        """
+        by_id = is_like_an_id(text)
+        account_id, reference = (ids.read("acc", text), "") if by_id else (0, text)
+        return await self._store.erase_account(
+            scope, account_id, reference, self._clock(), actor.does("account.erase")
+        )
+
+    async def revoke_portal_links(self, actor: Actor, scope: Scope, text: str) -> None:
+        """Revoke all links into an account's portal that were made so far."""
+        account = await self.find(scope, text)
+        action = actor.does("portal_links.revoke")
+        await self._store.revoke_portal_links(scope, account.id, self._clock(), action)
 
     async def reference(self, account_id: int) -> str:
         """Return an account's reference; empty once it is removed."""
@@ -113,27 +215,23 @@ class Accounts:
             return None
 
 
-def _check_reference(reference: str) -> str:
-    if not 1 <= len(reference) <= LONGEST_REFERENCE or _LIKE_AN_ID.fullmatch(reference):
+def being_replaced() -> UnavailableError:
+    """Return the error of a call whose account others create and remove all the time."""
+    return UnavailableError("the account is being created and removed; try again")
+
+
+def check_reference(reference: str, pointer: str = "/reference") -> str:
+    """Return the reference of an account.
+
+    :raises InvalidError: it cannot be one.
+    """
+    if not 1 <= len(reference) <= MAX_REFERENCE_LENGTH or is_like_an_id(reference):
         raise InvalidError(
             "invalid_reference",
-            f"use 1 to {LONGEST_REFERENCE} characters that do not look like an acc_ id",
-            pointer="/reference",
+            f"use 1 to {MAX_REFERENCE_LENGTH} characters that do not look like an acc_ id",
+            pointer=pointer,
         )
     # NFC would make it another string than the one the product looks for.
-    if check_text(reference, "/reference", LONGEST_REFERENCE) != reference:
-        raise InvalidError("invalid_reference", "write it in NFC", pointer="/reference")
+    if check_text(reference, pointer, MAX_REFERENCE_LENGTH) != reference:
+        raise InvalidError("invalid_reference", "write it in NFC", pointer=pointer)
     return reference
-
-
-def check_plan(project: Project, name: str) -> str:
-    """Return the name of one of the project's plans.
-
-    :raises InvalidError: it has no such plan.
-    """
-    names = [plan.name for plan in project.plans]
-    if name not in names:
-        raise InvalidError(
-            "unknown_plan", f"there is no such plan; there are {', '.join(names)}", pointer="/plan"
-        )
-    return name

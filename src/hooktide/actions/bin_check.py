@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.model import Endpoint, Micros, SignatureVerdict
 from hooktide.domain.signing import verify
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 
 log = logging.getLogger("hooktide.bins")

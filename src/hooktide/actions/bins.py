@@ -1,85 +1,46 @@
 """Request bins: URLs on this server that keep what they are sent and answer by a script.
 
-A bin's token is the unguessable part of its URL and all that is needed to look into it; its API
-id is ``bin_`` and the token. What a bin keeps is bounded in size, count, rate and time, so a bin
-that strangers find costs no more than one that they do not.
+Two unguessable tokens belong to a bin. ``token`` is in the URL that receives, and with ``bin_``
+before it the bin's API id: it lets a client send to the bin, no more. ``page_token`` is in the URL
+of its page: it lets a browser read and script the bin. What a bin keeps is bounded in size, count,
+rate and time, so a bin that strangers find costs no more than one that they do not.
 """
 
 import asyncio
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import msgspec
 
+from hooktide.cache import Cache
+from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Bin, BinRequest, Micros, Scope
-from hooktide.store.base import Page, Store
+from hooktide.store.base import Page
+from hooktide.store.contract import Store
+from hooktide.wire.bins import BinChange, NewBin, Step
 
-KEEP_BODY = 64 * 1024
-KEEP_REQUESTS = 200
-MOST_A_SECOND = 100
-MOST_AT_ONCE = 100
-MOST_WATCHERS = 20
-MOST_BINS = 100
+MAX_KEPT_BODY = 64 * 1024
+MAX_KEPT_REQUESTS = 200
+MAX_KEPT_BYTES = 1_000_000
+"""Of one bin. With ``MAX_BINS`` it bounds what an account or a project keeps: 100 MB."""
+MAX_REQUESTS_PER_SECOND = 100
+MAX_CONCURRENT_REQUESTS = 100
+MAX_WATCHERS = 20
+MAX_BINS = 100
 
 _TOKEN_BYTES = 18  # 144 bits
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
-_BINS_REMEMBERED = 10_000
-
-
-class AnswerHeaders(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    rename={"retry_after": "Retry-After"},
-):
-    """The headers an answer may set.
-
-    There is but one: a ``Location`` would make the bin an open redirector, a content type a place
-    for phishing, and proxies obey some ``X-`` headers.
-    """
-
-    retry_after: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,200}$")] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
-
-
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer of a bin: a status, after ``delay_ms``, with a plain text body."""
-
-    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
-    delay_ms: Annotated[int, msgspec.Meta(ge=0, le=30_000)] = 0
-    body: Annotated[str, msgspec.Meta(max_length=4096)] = "ok\n"
-    headers: AnswerHeaders = AnswerHeaders()
-
-
-Script = Annotated[list[Step], msgspec.Meta(max_length=100)]
-
-
-class NewBin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bin as it is asked for: its answers in turn (none: always 200) and how long it lives."""
-
-    script: Script = []
-    ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
-
-
-class BinChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """New answers for a bin, given from the first one on."""
-
-    script: Script
+_MAX_CACHED_TRAFFIC = 10_000
 
 
 @dataclass(slots=True)
 class _Traffic:
     """What one bin has been up to since this process started."""
 
-    turn: int = 0
     second: int = 0
     within_second: int = 0
     at_once: int = 0
@@ -89,32 +50,31 @@ class _Traffic:
 class Bins:
     """Makes bins, keeps what they are sent, and tells those who watch.
 
-    The turn in a script is counted in memory: after a restart a bin begins its script again.
+    The turn in a script is stored: it goes on in another process, and after a restart.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store = store
         self._clock = clock
-        self._traffic: OrderedDict[str, _Traffic] = OrderedDict()
+        self._traffic: Cache[str, _Traffic] = Cache(_MAX_CACHED_TRAFFIC)
 
-    # -- for whoever owns the bin --------------------------------------------------------------
-
-    async def add(self, scope: Scope, wanted: NewBin) -> Bin:
+    async def add(self, actor: Actor, scope: Scope, wanted: NewBin) -> Bin:
         """Make a bin that belongs to the caller.
 
-        :raises RefusedError: the caller's scope has ``MOST_BINS`` already.
+        :raises RefusedError: the caller's scope has ``MAX_BINS`` already.
         """
         now = self._clock()
         made = Bin(
             id=0,
             token=secrets.token_urlsafe(_TOKEN_BYTES),
+            page_token=secrets.token_urlsafe(_TOKEN_BYTES),
             project_id=scope.project_id,
             account_id=scope.account_id,
             script=_script_text(wanted.script),
             created_at=now,
             expires_at=now + wanted.ttl_seconds * SECOND,
         )
-        return await self._store.add_bin(made, MOST_BINS)
+        return await self._store.add_bin(made, MAX_BINS, actor.does("bin.add"))
 
     async def find(self, scope: Scope, bin_id: str) -> Bin:
         """Find the caller's bin by its API id.
@@ -129,14 +89,14 @@ class Bins:
             raise NotFoundError("bin")
         return found
 
-    async def change_script(self, scope: Scope, bin_id: str, change: BinChange) -> Bin:
+    async def change_script(
+        self, actor: Actor, scope: Scope, bin_id: str, change: BinChange
+    ) -> Bin:
         """Give the bin other answers, and begin with the first of them."""
-        return await self.script(await self.find(scope, bin_id), change)
-
-    # -- for whoever knows the URL -------------------------------------------------------------
+        return await self.script(actor, await self.find(scope, bin_id), change)
 
     async def open(self, token: str) -> Bin:
-        """Find a bin by its token.
+        """Find a bin by the token of the URL that receives.
 
         :raises NotFoundError: there is none, or it has expired.
         """
@@ -144,32 +104,41 @@ class Bins:
             raise NotFoundError("bin")
         return await self._store.get_bin(token, self._clock())
 
-    async def script(self, found: Bin, change: BinChange) -> Bin:
+    async def open_page(self, page_token: str) -> Bin:
+        """Find a bin by the token of its page.
+
+        :raises NotFoundError: there is none, or it has expired.
+        """
+        if not _TOKEN.fullmatch(page_token):
+            raise NotFoundError("bin")
+        return await self._store.get_bin_by_page(page_token, self._clock())
+
+    async def script(self, actor: Actor, found: Bin, change: BinChange) -> Bin:
         """Give the bin other answers, and begin with the first of them."""
         text = _script_text(change.script)
-        changed = await self._store.change_bin(found.token, text, self._clock())
-        self._of(found.token).turn = 0
-        return changed
+        return await self._store.change_bin(
+            found.token, text, self._clock(), actor.does("bin.change")
+        )
 
-    async def requests(self, found: Bin, before: int | None = None, limit: int = 50) -> Page:
-        """Return what the bin was sent (``BinRequest``), newest first."""
-        return await self._store.list_bin_requests(found.id, before, limit)
+    async def requests(
+        self, found: Bin, before: int | None = None, limit: int = 50, *, after: int | None = None
+    ) -> Page:
+        """Return what the bin was sent (``BinRequest``), newest first; ids between these two."""
+        return await self._store.list_bin_requests(found.id, before, limit, after=after)
 
     async def request(self, found: Bin, request_id: int) -> BinRequest:
         """Find one request of a bin."""
         return await self._store.get_bin_request(found.id, request_id)
 
-    async def remove(self, found: Bin) -> None:
+    async def remove(self, actor: Actor, found: Bin) -> None:
         """Remove the bin, and forget what it was sent."""
-        await self._store.remove_bin(found.id)
+        await self._store.remove_bin(found.id, actor.does("bin.remove"))
         self._tell(found.token, 0)
 
-    async def clear(self, found: Bin) -> None:
+    async def clear(self, actor: Actor, found: Bin) -> None:
         """Forget what the bin was sent."""
-        await self._store.clear_bin(found.id)
+        await self._store.clear_bin(found.id, actor.does("bin.clear"))
         self._tell(found.token, 0)
-
-    # -- for whoever sends to it ---------------------------------------------------------------
 
     @contextmanager
     def room(self, found: Bin) -> Iterator[bool]:
@@ -177,7 +146,10 @@ class Bins:
         traffic, second = self._of(found.token), self._clock() // SECOND
         if traffic.second != second:
             traffic.second, traffic.within_second = second, 0
-        if traffic.within_second >= MOST_A_SECOND or traffic.at_once >= MOST_AT_ONCE:
+        if (
+            traffic.within_second >= MAX_REQUESTS_PER_SECOND
+            or traffic.at_once >= MAX_CONCURRENT_REQUESTS
+        ):
             yield False
             return
         traffic.within_second += 1
@@ -187,28 +159,24 @@ class Bins:
         finally:
             traffic.at_once -= 1
 
-    def next_answer(self, found: Bin) -> Step:
+    async def next_answer(self, found: Bin) -> Step:
         """Return the answer whose turn it is; the last one of a script repeats."""
-        script = read_script(found)
-        if not script:
-            return Step()
-        traffic = self._of(found.token)
-        step = script[min(traffic.turn, len(script) - 1)]
-        traffic.turn += 1
-        return step
+        script, turn = read_script(found.script), 0
+        if len(script) > 1:  # it may have been changed since: the turn is that of the script now
+            turn, text = await self._store.take_bin_turn(found.id)
+            script = read_script(text)
+        return script[min(turn, len(script) - 1)] if script else Step()
 
     async def keep(self, request: BinRequest, token: str) -> None:
         """Keep a request, the bin's oldest ones making room for it, and tell those who watch."""
-        kept = await self._store.add_bin_request(request, KEEP_REQUESTS)
+        kept = await self._store.add_bin_request(request, MAX_KEPT_REQUESTS, MAX_KEPT_BYTES)
         self._tell(token, kept.id)
-
-    # -- for whoever watches -------------------------------------------------------------------
 
     @contextmanager
     def watch(self, found: Bin) -> Iterator[asyncio.Queue[int] | None]:
         """Give a queue that hears of each request's id (0: cleared); None: too many watch."""
         watchers = self._of(found.token).watchers
-        if len(watchers) >= MOST_WATCHERS:
+        if len(watchers) >= MAX_WATCHERS:
             yield None
             return
         news: asyncio.Queue[int] = asyncio.Queue(1)
@@ -225,16 +193,16 @@ class Bins:
             news.put_nowait(request_id)
 
     def _of(self, token: str) -> _Traffic:
-        traffic = self._traffic.setdefault(token, _Traffic())
-        self._traffic.move_to_end(token)
-        if len(self._traffic) > _BINS_REMEMBERED:
-            self._traffic.popitem(last=False)
+        traffic = self._traffic.get(token)
+        if traffic is None:
+            traffic = _Traffic()
+            self._traffic.keep(token, traffic)
         return traffic
 
 
-def read_script(found: Bin) -> list[Step]:
-    """Return the answers a bin gives."""
-    return msgspec.json.decode(found.script or "[]", type=list[Step])
+def read_script(text: str) -> list[Step]:
+    """Read the answers a bin gives, as they are stored."""
+    return msgspec.json.decode(text or "[]", type=list[Step])
 
 
 def _script_text(script: list[Step]) -> str:

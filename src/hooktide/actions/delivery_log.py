@@ -7,17 +7,18 @@ a time. A page says how far it has looked, so that the next one goes on there.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain.ids import first_at, made_at, show
+from hooktide.domain.ids import between, made_at, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Scope
 from hooktide.domain.project import wants
-from hooktide.store.base import EventRow, Page, Store
+from hooktide.store.base import EventRow, Page
+from hooktide.store.contract import Store
 
 LOOKED_THROUGH = 2_000
-AT_ONCE = 100
+SCAN_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DeliveryFilter:
     """Which deliveries; what is None or empty wants all.
 
     ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all.
@@ -62,14 +63,15 @@ class DeliveryLog:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def search(self, scope: Scope, wanted: Wanted, before: int | None, limit: int) -> Found:
+    async def search(
+        self, scope: Scope, wanted: DeliveryFilter, before: int | None, limit: int
+    ) -> Found:
         """Return the newest ``limit`` deliveries below the id ``before`` that are wanted."""
-        top = None if wanted.until is None else first_at(wanted.until)
-        before = top if before is None else min(before, top or before)
+        after, before = between(wanted.since, wanted.until, before)
         lines: list[Line] = []
         looked = 0
         while looked < LOOKED_THROUGH:
-            page = await self._page(scope, wanted, before, limit)
+            page = await self._page(scope, wanted, after, before, limit)
             looked += len(page.items)
             lines += await self._matching(scope, wanted, page.items)
             if len(lines) > limit:
@@ -81,19 +83,26 @@ class DeliveryLog:
                 return Found(lines, before, None)
         return Found(lines, before, made_at(before or 0))
 
-    async def _page(self, scope: Scope, wanted: Wanted, before: int | None, limit: int) -> Page:
+    async def _page(
+        self,
+        scope: Scope,
+        wanted: DeliveryFilter,
+        after: int | None,
+        before: int | None,
+        limit: int,
+    ) -> Page:
         return await self._store.list_deliveries(
             scope,
             before,
-            AT_ONCE if _looks(wanted) else limit,
+            SCAN_PAGE_SIZE if _looks(wanted) else limit,
             endpoint_id=wanted.endpoint_id,
             event_id=wanted.event_id,
             state=wanted.state,
-            after=None if wanted.since is None else first_at(wanted.since) - 1,
+            after=after,
         )
 
     async def _matching(
-        self, scope: Scope, wanted: Wanted, deliveries: Sequence[Delivery]
+        self, scope: Scope, wanted: DeliveryFilter, deliveries: Sequence[Delivery]
     ) -> list[Line]:
         """Return those that are wanted, asking for no more than it takes to tell."""
         left = [each for each in deliveries if _may_be(wanted, each)]
@@ -109,12 +118,12 @@ class DeliveryLog:
         return [line for line in lines if _says(wanted.text, line, events)]
 
 
-def _looks(wanted: Wanted) -> bool:
+def _looks(wanted: DeliveryFilter) -> bool:
     """Whether there is something that the database has no index for."""
     return wanted.answered is not None or bool(wanted.event_type or wanted.text)
 
 
-def _may_be(wanted: Wanted, delivery: Delivery) -> bool:
+def _may_be(wanted: DeliveryFilter, delivery: Delivery) -> bool:
     return not wanted.event_type or wants((wanted.event_type,), delivery.event_type)
 
 

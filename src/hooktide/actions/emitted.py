@@ -1,15 +1,22 @@
 """Events that applications have written into the database themselves, accepted like any other."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from hooktide.actions.publish import EventIn, Publisher, why_refused
-from hooktide.domain.errors import HooktideError, NotFoundError, UnavailableError
+from hooktide.actions.publish import Publisher, Unknown, why_refused
+from hooktide.domain.errors import HooktideError, NotFoundError, is_lasting
 from hooktide.domain.model import Micros, Scope
-from hooktide.store.base import Accepted, Emitted, NewEvent, Store
+from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
+from hooktide.store.contract import Store
+from hooktide.wire.events import EventIn
 
-MOST = 500
+log = logging.getLogger("hooktide.actions")
+
+BATCH_SIZE = 500
+NOT_WRITTEN = "the database refuses to store this event; the server's log says why"
+BUG = "this event met a bug in Hooktide; the server's log says which"
 
 
 class TakeOver:
@@ -37,37 +44,75 @@ class TakeOver:
 
         :raises UnavailableError: the database did not answer; what waits goes on waiting.
         """
-        rows = await self._store.emitted(MOST)
+        rows = await self._store.emitted(BATCH_SIZE)
         if not rows:
             return 0
-        good, bad = await self._checked(rows)
-        results = await self._store.accept_emitted(good, bad, why_refused)
+        good, bad, ignored = await self._checked(rows)
+        results = await self._accept(good, bad, ignored)
         now = self._clock()
         for id_, result in results.items():
             if isinstance(result, Accepted):
-                self._publisher.told(good[id_].project_id, result, now)
-            else:
-                bad[id_] = why_refused(result)
+                self._publisher.tell(good[id_].project_id, result, now)
+            elif reason := why_refused(result):
+                bad[id_] = reason
         self._accepted(sum(type(each) is Accepted for each in results.values()))
         for row in rows:
             if row.id in bad:
                 self._refused(row, bad[row.id])
         return len(rows)
 
-    async def _checked(self, rows: Sequence[Emitted]) -> tuple[dict[int, NewEvent], dict[int, str]]:
+    async def _accept(
+        self, good: Mapping[int, NewEvent], bad: dict[int, str], ignored: Sequence[int]
+    ) -> dict[int, AddResult]:
+        """Have rows and events change places; a row whose event cannot be written is set aside.
+
+        Its reason is added to ``bad`` then.
+        """
+        try:
+            return dict(await self._store.accept_emitted(good, bad, ignored, why_refused))
+        except Exception as error:
+            if not (good and is_lasting(error)):
+                raise
+            log.exception("could not take over %d emitted events together", len(good))
+            if len(good) == 1:
+                bad |= dict.fromkeys(good, NOT_WRITTEN)
+                return dict(await self._store.accept_emitted({}, bad, ignored, why_refused))
+        results: dict[int, AddResult] = {}
+        if bad or ignored:
+            results |= await self._store.accept_emitted({}, bad, ignored, why_refused)
+        ids, middle = list(good), len(good) // 2
+        for half in (ids[:middle], ids[middle:]):
+            of_half: dict[int, str] = {}
+            results |= await self._accept({id_: good[id_] for id_ in half}, of_half, ())
+            bad |= of_half
+        return results
+
+    async def _checked(
+        self, rows: Sequence[Emitted]
+    ) -> tuple[dict[int, NewEvent], dict[int, str], list[int]]:
+        """Sort rows into events, refused ones with the reason, and those for no known account."""
         good: dict[int, NewEvent] = {}
+        ignored: list[int] = []
         bad: dict[int, str] = {}
         scopes: dict[str, Scope] = {}
         for row in rows:
             try:
                 if row.project not in scopes:
                     scopes[row.project] = await self._scope(row.project)
-                good[row.id] = await self._publisher.check(scopes[row.project], event_in(row))
-            except UnavailableError:
-                raise
+                checked = await self._publisher.check(scopes[row.project], event_in(row))
             except HooktideError as error:
+                if not is_lasting(error):
+                    raise
                 bad[row.id] = str(error)
-        return good, bad
+            except Exception:
+                log.exception("a bug stopped row %d of the emitted events", row.id)
+                bad[row.id] = BUG
+            else:
+                if isinstance(checked, Unknown):
+                    ignored.append(row.id)
+                else:
+                    good[row.id] = checked
+        return good, bad, ignored
 
     async def _scope(self, project: str) -> Scope:
         try:

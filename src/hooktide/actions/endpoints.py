@@ -6,16 +6,27 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
-from hooktide.actions.accounts import Accounts
+from hooktide.actions.accounts import Accounts, check_reference, is_like_an_id
+from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.texts import check_text
 from hooktide.domain.address import Target, UrlPolicy, check_url
+from hooktide.domain.audit_log import Actor
 from hooktide.domain.chat import kind_of, shown_url
-from hooktide.domain.errors import BusyError, Fault, InvalidError, LimitError, RefusedError
-from hooktide.domain.headers import header_lines
+from hooktide.domain.errors import (
+    BusyError,
+    Fault,
+    InvalidError,
+    LimitError,
+    NotFoundError,
+    RefusedError,
+)
+from hooktide.domain.headers import MASK, header_lines, refused_header
 from hooktide.domain.mail import check_mailto, is_mailto
 from hooktide.domain.model import (
     BY_HAND,
+    BY_PROVIDER,
     MINUTE,
     Account,
     Attempt,
@@ -26,35 +37,39 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.operations import PROJECT as BUILT_IN
-from hooktide.domain.operations import limit_reached
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
+from hooktide.domain.operational_events import limit_reached
 from hooktide.domain.project import (
     EventType,
     Project,
     check_offered,
     check_patterns,
+    check_plan,
     offered,
     plan_of,
     wants,
 )
 from hooktide.domain.signing import new_secret
-from hooktide.store.base import NewEvent, Store
+from hooktide.store.base import NewEvent
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
+from hooktide.store.refusals import check_enable, check_endpoints
+from hooktide.wire.endpoints import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 
 TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 
-LONGEST_NAME = 100
-LONGEST_DESCRIPTION = 1000
-MOST_TYPES = 100
-MOST_TESTS = 5
+MAX_PATTERNS = 100
+"""How many event types, or patterns of them, an endpoint may name."""
+MAX_CONCURRENT_TESTS = 5
 TEST_AGAIN_AFTER = 5
-MASK = "****"
-"""Stands where something is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """An endpoint as someone asks for it; without a kind, its URL says which it is."""
+class EndpointSpec:
+    """An endpoint as someone asks for it; without a kind, its URL says which it is.
+
+    One that is not ``enabled`` is sent nothing until it is.
+    """
 
     url: str
     event_types: tuple[str, ...]
@@ -62,6 +77,21 @@ class Wanted:
     name: str = ""
     description: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An endpoint that could be added: what it would be.
+
+    ``account`` is None where the account would have to be created first; ``left`` is how many more
+    endpoints its plan allows now (None: as many as it likes).
+    """
+
+    account: Account | None
+    url: str
+    kind: EndpointKind
+    left: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +124,7 @@ class Endpoints:
         url_policy: UrlPolicy,
         clock: Callable[[], Micros],
         try_now: TryNow,
+        limits: RateLimits,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -101,13 +132,15 @@ class Endpoints:
         self._policy = url_policy
         self._clock = clock
         self._try_now = try_now
+        self._limits = limits
         self._testing: Counter[int] = Counter()
 
     async def add(
         self,
+        actor: Actor,
         scope: Scope,
         account_text: str | None,
-        wanted: Wanted,
+        wanted: EndpointSpec,
         given: Secret | None = None,
     ) -> tuple[Endpoint, Secret]:
         """Add an endpoint to an account (the key's own where none is named).
@@ -121,23 +154,74 @@ class Endpoints:
         account = await self._account(scope, account_text)
         project = await self._project(account.project_id)
         check_offered(project, account.reference)
-        checked = self._check(_given(wanted), project, account)
+        checked = self._check(_given(wanted), project, account.reference)
         now = self._clock()
         new = Endpoint(
             id=0,
             project_id=account.project_id,
             account_id=account.id,
+            disabled_reason="" if wanted.enabled else BY_HAND,
+            disabled_at=None if wanted.enabled else now,
             created_at=now,
             changed_at=now,
             **checked,
         )
         secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints
         try:
-            return await self._store.add_endpoint(new, secret, limit, now), secret
+            made = await self._store.add_endpoint(
+                new, secret, limit, now, actor.does("endpoint.add")
+            )
         except LimitError as error:
-            happening = limit_reached(account.id, "endpoints", error.limit, now)
-            await self._store.add_happening(happening)
+            event = limit_reached(account.id, "endpoints", error.limit, now)
+            await self._store.add_operational_event(event)
             raise
+        return made, secret
+
+    async def check(
+        self,
+        scope: Scope,
+        project_name: str | None,
+        reference: str,
+        wanted: EndpointSpec,
+        plan: str | None = None,
+    ) -> Checked:
+        """Check by the rules of ``add`` whether an endpoint could be added; nothing is changed.
+
+        ``reference`` may be that of an account that does not exist yet and would be on ``plan``.
+
+        :raises InvalidError: something about it, or the account, cannot be used.
+        :raises NotFoundError: there is no such project.
+        :raises RefusedError: the account is not offered webhooks.
+        :raises LimitError: its plan allows no more endpoints.
+        """
+        row = await self._accounts.project(scope, project_name)
+        within = Scope(project_id=row.id)
+        account, count = None, 0
+        try:
+            account = await self._accounts.find(within, reference)
+            plan = account.plan
+            count = await self._count(Scope(project_id=row.id, account_id=account.id))
+        except NotFoundError:
+            if is_like_an_id(reference):
+                raise
+            reference = check_reference(reference, "/account")
+            plan = check_plan(row.project, plan or row.project.default_plan)
+        project = row.project
+        owner = account.reference if account else reference
+        check_offered(project, owner)
+        checked = self._check(_given(wanted), project, owner)
+        limit = plan_of(project, plan).endpoints
+        check_endpoints(count, limit)
+        left = None if limit is None else limit - count
+        return Checked(account, checked["url"], checked["kind"], left)
+
+    async def _count(self, within: Scope) -> int:
+        count, before = 0, None
+        while True:
+            page = await self._store.list_endpoints(within, before, 100)
+            count, before = count + len(page.items), page.next_before
+            if before is None:
+                return count
 
     async def _account(self, scope: Scope, text: str | None) -> Account:
         if text is not None:
@@ -155,7 +239,7 @@ class Endpoints:
         self,
         given: Mapping[str, Any],
         project: Project,
-        account: Account,
+        reference: str,
         old: Endpoint | None = None,
     ) -> dict[str, Any]:
         """Return the fields that are given, checked, as the store keeps them."""
@@ -164,15 +248,19 @@ class Endpoints:
         if "url" in given or kind is not None:
             checked |= self._check_url(given.get("url"), kind, project, old)
         if "event_types" in given:
-            checked["event_types"] = _check_types(given["event_types"], project, account)
+            checked["event_types"] = _check_types(given["event_types"], project, reference)
         if "name" in given:
-            checked["name"] = check_text(given["name"], "/name", LONGEST_NAME)
+            checked["name"] = check_text(given["name"], "/name", MAX_NAME_LENGTH)
         if "description" in given:
             checked["description"] = check_text(
-                given["description"], "/description", LONGEST_DESCRIPTION, lines=True
+                given["description"], "/description", MAX_DESCRIPTION_LENGTH, lines=True
             )
+        url = checked.get("secret_url") or checked.get("url")
+        moved = old is not None and url is not None and not _same_origin(old, url)
         if "headers" in given:
-            checked["headers"] = _check_headers(given["headers"], project)
+            checked["headers"] = _check_headers(given["headers"], old, moved, project)
+        elif moved:
+            checked["headers"] = ()
         return checked
 
     def _check_url(
@@ -180,9 +268,17 @@ class Endpoints:
     ) -> dict[str, Any]:
         """Check a URL (None: the old one) and what kind of endpoint it makes.
 
-        What is shown of an endpoint's URL means the URL that it has.
+        What is shown of an endpoint's URL means the URL that it has. A chat's URL is stored as a
+        secret of its kind, so another kind, which would show it, needs the URL given again.
         """
         if old is not None and text in (None, old.url):
+            if old.secret_url and kind not in (None, old.kind):
+                raise InvalidError(
+                    "invalid_url",
+                    f"the stored URL is a secret of kind {old.kind}; to change the kind, give the "
+                    "whole URL",
+                    pointer="/url",
+                )
             text, kind = old.address, kind or old.kind
         mail = text is not None and is_mailto(text) and project.name == BUILT_IN
         if mail or kind is EndpointKind.MAIL:
@@ -215,39 +311,88 @@ class Endpoints:
             )
         return target
 
-    async def change(self, scope: Scope, endpoint_id: int, given: Mapping[str, Any]) -> Endpoint:
-        """Change what is given: any of the fields of ``Wanted``.
+    async def change(
+        self, actor: Actor, scope: Scope, endpoint_id: int, given: Mapping[str, Any]
+    ) -> Endpoint:
+        """Change what is given: any of the fields of ``EndpointSpec``.
+
+        ``MASK`` as a header's value keeps the value that is stored under that name. Stored values
+        were given for one origin: where the URL's scheme, host or port changes and no headers are
+        given, the endpoint's headers are removed.
 
         :raises InvalidError: something about it cannot be used.
         """
-        old = await self._store.get_endpoint(scope, endpoint_id)
+        found = await self._store.get_endpoint(scope, endpoint_id)
         if not given:
-            return old
-        account = await self._directory.account(old.account_id)
-        checked = self._check(given, await self._project(old.project_id), account, old)
-        return await self._store.change_endpoint(scope, endpoint_id, checked, self._clock())
+            return found
+        account = await self._directory.account(found.account_id)
+        project = await self._project(found.project_id)
 
-    async def disable(self, scope: Scope, endpoint_id: int) -> Endpoint:
-        """Send nothing more to an endpoint."""
-        return await self._store.disable_endpoint(scope, endpoint_id, BY_HAND, self._clock())
+        def edit(old: Endpoint) -> Mapping[str, Any]:
+            return self._check(given, project, account.reference, old)
 
-    async def enable(self, scope: Scope, endpoint_id: int) -> Endpoint:
-        """Send to an endpoint again."""
-        return await self._store.enable_endpoint(scope, endpoint_id, self._clock())
+        return await self._store.change_endpoint(
+            scope, endpoint_id, edit, self._clock(), actor.does("endpoint.change")
+        )
 
-    async def remove(self, scope: Scope, endpoint_id: int) -> None:
+    async def disable(
+        self,
+        actor: Actor,
+        scope: Scope,
+        endpoint_id: int,
+        *,
+        account_may_enable: bool = False,
+    ) -> Endpoint:
+        """Send nothing more to an endpoint.
+
+        What the operator or the product disables, its account cannot enable; but with
+        ``account_may_enable``, which is for who acts in the account's place.
+        """
+        by_account = account_may_enable or scope.account_id is not None
+        reason = BY_HAND if by_account else BY_PROVIDER
+        return await self._store.disable_endpoint(
+            scope, endpoint_id, reason, self._clock(), actor.does("endpoint.disable")
+        )
+
+    async def check_enable(self, scope: Scope, endpoint_id: int) -> None:
+        """Refuse what ``enable`` would refuse, before something else is changed with it.
+
+        :raises RefusedError: ``disabled_by_provider``: only the provider may.
+        """
+        check_enable(await self._store.get_endpoint(scope, endpoint_id), scope)
+
+    async def enable(self, actor: Actor, scope: Scope, endpoint_id: int) -> Endpoint:
+        """Send to an endpoint again, also if its receiver had asked for rest.
+
+        :raises RefusedError: ``disabled_by_provider``: only the provider may.
+        """
+        return await self._store.enable_endpoint(
+            scope, endpoint_id, self._clock(), actor.does("endpoint.enable")
+        )
+
+    async def resume(self, actor: Actor, scope: Scope, endpoint_id: int) -> Endpoint:
+        """End the rest that an endpoint's receiver asked for, before its time."""
+        return await self._store.resume_endpoint(
+            scope, endpoint_id, self._clock(), actor.does("endpoint.resume")
+        )
+
+    async def remove(self, actor: Actor, scope: Scope, endpoint_id: int) -> None:
         """Remove an endpoint; what is pending for it is discarded."""
-        await self._store.remove_endpoint(scope, endpoint_id, self._clock())
+        await self._store.remove_endpoint(
+            scope, endpoint_id, self._clock(), actor.does("endpoint.remove")
+        )
 
-    async def rotate(self, scope: Scope, endpoint_id: int) -> Rotated:
-        """Sign with a new secret; the old one signs along for the project's overlap.
+    async def rotate(self, actor: Actor, scope: Scope, endpoint_id: int) -> Rotated:
+        """Sign with a new secret; the old one remains valid for the project's overlap.
 
         :raises RefusedError: too many secrets sign already.
         """
         endpoint = await self._store.get_endpoint(scope, endpoint_id)
         overlap = (await self._project(endpoint.project_id)).rotation_overlap
         secret, now = _make_secret(), self._clock()
-        rotated = await self._store.rotate_secret(scope, endpoint_id, secret, overlap, now)
+        rotated = await self._store.rotate_secret(
+            scope, endpoint_id, secret, overlap, now, actor.does("secret.rotate")
+        )
         return Rotated(rotated, secret, now + overlap)
 
     async def test(self, scope: Scope, endpoint_id: int, type_name: str | None) -> Tested:
@@ -257,20 +402,22 @@ class Endpoints:
 
         :raises InvalidError: the project has no such type.
         :raises RefusedError: the endpoint is disabled.
-        :raises BusyError: its account has ``MOST_TESTS`` out.
+        :raises BusyError: its account has ``MAX_CONCURRENT_TESTS`` out, or asks for them too fast.
         :raises LimitError: the plan's hour is full.
         """
         endpoint = await self._store.get_endpoint(scope, endpoint_id)
+        await self._limits.test(scope)
         with self._one_test(endpoint.account_id):
             return await self._test(scope, endpoint, type_name)
 
     @contextmanager
     def _one_test(self, account_id: int) -> Iterator[None]:
         """Let so many tests be out for an account: they wait for receivers beside all slots."""
-        if self._testing[account_id] >= MOST_TESTS:
+        if self._testing[account_id] >= MAX_CONCURRENT_TESTS:
             raise BusyError(
                 "too_many_tests",
-                f"{MOST_TESTS} tests of this account are out already; wait for one to end",
+                f"{MAX_CONCURRENT_TESTS} tests of this account are out already; "
+                "wait for one to end",
                 retry_after=TEST_AGAIN_AFTER,
             )
         self._testing[account_id] += 1
@@ -300,28 +447,62 @@ class Endpoints:
         return Tested(claim, attempt, project)
 
 
-def _given(wanted: Wanted) -> dict[str, Any]:
-    return {name: getattr(wanted, name) for name in Wanted.__slots__}
+def _given(wanted: EndpointSpec) -> dict[str, Any]:
+    return {name: getattr(wanted, name) for name in EndpointSpec.__slots__ if name != "enabled"}
 
 
 def _make_secret() -> Secret:
     return new_secret(secrets.token_bytes(32))
 
 
-def _check_types(patterns: tuple[str, ...], project: Project, account: Account) -> tuple[str, ...]:
-    if len(patterns) > MOST_TYPES:
-        raise InvalidError("too_many_event_types", f"{MOST_TYPES} at most", pointer="/event_types")
-    check_patterns(project, patterns, account.reference)
+def _check_types(patterns: tuple[str, ...], project: Project, reference: str) -> tuple[str, ...]:
+    if len(patterns) > MAX_PATTERNS:
+        raise too_many_types()
+    check_patterns(project, patterns, reference)
     return tuple(dict.fromkeys(patterns))
 
 
-def _check_headers(headers: Mapping[str, str], project: Project) -> tuple[tuple[str, str], ...]:
-    pairs = tuple(headers.items())
+def _same_origin(old: Endpoint, url: str) -> bool:
+    """Whether a canonical URL, as ``Target`` writes it, has the old scheme, host and port."""
+    return urlsplit(url)[:2] == urlsplit(old.address)[:2]
+
+
+def too_many_types() -> InvalidError:
+    """Return the error for an endpoint that names more than ``MAX_PATTERNS``."""
+    return InvalidError(
+        "too_many_event_types",
+        f"{MAX_PATTERNS} event types at most; use patterns like invoice.*",
+        pointer="/event_types",
+    )
+
+
+def _check_headers(
+    headers: Mapping[str, str], old: Endpoint | None, moved: bool, project: Project
+) -> tuple[tuple[str, str], ...]:
+    stored = {} if old is None else {name.lower(): value for name, value in old.headers}
     try:
+        pairs = tuple(
+            (name, _unmask(name, value, stored, moved)) for name, value in headers.items()
+        )
         header_lines(pairs, project.dialect.header_names)
     except InvalidError as error:
         raise _under("invalid_headers", error, "/headers") from None
     return pairs
+
+
+def _unmask(name: str, value: str, stored: Mapping[str, str], moved: bool) -> str:
+    if value != MASK:
+        return value
+    if name.lower() not in stored:
+        why = f"{MASK} stands for a stored value and none is stored for {name[:64]}; give the value"
+    elif moved:
+        why = (
+            f"the stored value of {name} was given for another scheme, host or port and is not "
+            "sent to the new one; give the value, or leave the header out"
+        )
+    else:
+        return stored[name.lower()]
+    raise refused_header(name, "masked_header", why)
 
 
 def _under(code: str, error: InvalidError, pointer: str) -> InvalidError:

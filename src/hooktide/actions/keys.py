@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.texts import check_text
+from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 
 PREFIX = "htk_"
@@ -54,6 +55,7 @@ class Keys:
 
     async def add(
         self,
+        actor: Actor,
         scope: Scope,
         kind: KeyScope,
         name: str,
@@ -64,10 +66,12 @@ class Keys:
 
         ``project`` is a name, ``account`` an id or a reference.
 
-        :raises InvalidError: the kind and what is named do not fit.
+        :raises InvalidError: the kind and what is named do not fit, or the name is empty.
         :raises NotFoundError: there is no such project or account.
         :raises RefusedError: only an operator makes an operator's key.
         """
+        if not name:
+            raise InvalidError("invalid_text", "say what the key is for", pointer="/name")
         reach = await self._reach(scope, kind, project, account)
         text, key, digest = new_key(
             kind,
@@ -76,7 +80,19 @@ class Keys:
             project_id=reach.project_id,
             account_id=reach.account_id,
         )
-        return text, await self._store.add_key(key, digest)
+        return text, await self._store.add_key(key, digest, actor.does("key.add"))
+
+    async def revoke(
+        self, actor: Actor, scope: Scope, key_id: int, *, force: bool = False
+    ) -> ApiKey:
+        """Revoke a key, at once and for good.
+
+        :raises NotFoundError: there is no such key in the scope.
+        :raises RefusedError: it is the last operator's key, and this is not forced.
+        """
+        return await self._store.revoke_key(
+            scope, key_id, self._clock(), actor.does("key.revoke"), force=force
+        )
 
     async def _reach(
         self, scope: Scope, kind: KeyScope, project: str | None, account: str | None

@@ -1,85 +1,121 @@
-"""Passwords: scrypt, off the event loop, a few at a time."""
+"""Passwords: Argon2id, off the event loop, a few at a time."""
 
 import asyncio
 import base64
 import hashlib
 import hmac
-import secrets
 import unicodedata
+from collections.abc import Callable
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from hooktide.domain.errors import InvalidError, UnavailableError
 
-SHORTEST = 12
-LONGEST = 200
-COST = 15
-"""The power of two that is scrypt's N: 32 MB and a tenth of a second for each guess."""
-SALT_BYTES = 16
-KEY_BYTES = 32
-AT_ONCE = 2
-WAITING = 20
+Result = TypeVar("Result")
 
-NOBODYS = f"scrypt${COST}$8$1${'A' * 24}${'A' * 44}"
-"""What a password is compared with that is nobody's: it takes as long as any other."""
+MIN_LENGTH = 12
+MAX_LENGTH = 200
+MIN_DIFFERENT = 5
+MAX_CONCURRENT_HASHES = 2
+"""Each takes 32 MB, and a core for a tenth of a second."""
+MAX_WAITING = 20
+
+_HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+"""Above OWASP's least for Argon2id, and about what scrypt cost, by which older hashes were made."""
 
 
 class Passwords:
-    """Makes what is stored of passwords, and compares with it."""
+    """Hashes passwords and verifies them. ``hasher`` makes the hashes, at its cost."""
 
-    def __init__(self) -> None:
-        self._room = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
+        self._hasher = hasher
+        cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+        # What is compared with where there is no hash: that takes as long as any other.
+        self._no_password = f"$argon2id$v=19${cost}${'A' * 22}${'A' * 43}"
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_HASHES)
         self._waiting = 0
 
-    async def sealed(self, password: str, name: str) -> str:
-        """Return what is stored of a new password.
+    async def hash(self, password: str, name: str) -> str:
+        """Return the hash of a new password for a person.
 
-        :raises InvalidError: it is too short, too long, or the name.
+        :raises InvalidError: it is too short, too long, or the person's name.
         :raises UnavailableError: too many ask at once.
         """
         _check(password, name)
-        salt = secrets.token_bytes(SALT_BYTES)
-        key = await self._key(password, salt, COST, 8, 1)
-        return f"scrypt${COST}$8$1${_text(salt)}${_text(key)}"
+        return await self._run(lambda: self._hasher.hash(_encode(password)))
 
-    async def fits(self, password: str, stored: str) -> bool:
-        """Say whether a password is the stored one; empty: none is.
+    async def verify(self, password: str, stored: str) -> bool:
+        """Return whether a password is the one of which ``stored`` is the hash.
+
+        Takes as long with an empty ``stored``, which is no password's.
 
         :raises UnavailableError: too many ask at once.
         """
-        _, cost, block, lanes, salt, key = (stored or NOBODYS).split("$")
-        given = await self._key(
-            password[:LONGEST], base64.b64decode(salt), int(cost), int(block), int(lanes)
-        )
-        same = hmac.compare_digest(given, base64.b64decode(key))
-        return same and bool(stored) and len(password) <= LONGEST
+        given = _encode(password[:MAX_LENGTH])
+        same = await self._run(lambda: _verify(given, stored or self._no_password))
+        return same and bool(stored) and len(password) <= MAX_LENGTH
 
-    async def _key(self, password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
-        if self._waiting >= WAITING:
+    async def rehash(self, password: str, stored: str) -> str:
+        """Return a new hash of a password that was just verified; ``stored`` where that will do.
+
+        :raises UnavailableError: too many ask at once.
+        """
+        if not _is_scrypt(stored) and not self._hasher.check_needs_rehash(stored):
+            return stored
+        return await self._run(lambda: self._hasher.hash(_encode(password)))
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._waiting >= MAX_WAITING:
             raise UnavailableError("too many log in at once; try again")
         self._waiting += 1
         try:
-            async with self._room:
-                return await asyncio.to_thread(
-                    hashlib.scrypt,
-                    unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass"),
-                    salt=salt,
-                    n=1 << cost,
-                    r=block,
-                    p=lanes,
-                    maxmem=2 * (128 * block << cost),
-                    dklen=KEY_BYTES,
-                )
+            async with self._slots:
+                return await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
 
 
 def _check(password: str, name: str) -> None:
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise InvalidError(
-            "invalid_password", f"use {SHORTEST} to {LONGEST} characters", pointer="/password"
-        )
-    if password.casefold() == name.casefold():
-        raise InvalidError("invalid_password", "it is the name", pointer="/password")
+    if len(password.strip()) < MIN_LENGTH or len(password) > MAX_LENGTH:
+        why = f"use {MIN_LENGTH} to {MAX_LENGTH} characters, not counting spaces at either end"
+    elif len(set(password.casefold())) < MIN_DIFFERENT:
+        why = f"use at least {MIN_DIFFERENT} different characters"
+    elif password.strip().casefold() == name.casefold():
+        why = "the password must differ from the user name"
+    else:
+        return
+    raise InvalidError("invalid_password", why, pointer="/password")
 
 
-def _text(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def _encode(password: str) -> bytes:
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _verify(password: bytes, stored: str) -> bool:
+    if _is_scrypt(stored):
+        return _verify_scrypt(password, stored)
+    try:
+        return _HASHER.verify(stored, password)
+    except VerifyMismatchError:
+        return False
+
+
+def _is_scrypt(stored: str) -> bool:
+    """Whether a hash is of the form that was made until 0.1."""
+    return stored.startswith("scrypt$")
+
+
+def _verify_scrypt(password: bytes, stored: str) -> bool:
+    _, cost, block, lanes, salt, key = stored.split("$")
+    given = hashlib.scrypt(
+        password,
+        salt=base64.b64decode(salt),
+        n=1 << int(cost),
+        r=int(block),
+        p=int(lanes),
+        maxmem=2 * (128 * int(block) << int(cost)),
+        dklen=32,
+    )
+    return hmac.compare_digest(given, base64.b64decode(key))

@@ -4,17 +4,18 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.changes import key_name
 from hooktide.actions.passwords import Passwords
 from hooktide.actions.texts import check_text
-from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
+from hooktide.domain.audit_log import SERVER, Action, Actor, Source, key_name
+from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
+from hooktide.domain.login_throttle import begin_login, finish_login, login_places
 from hooktide.domain.model import (
     DAY,
-    MINUTE,
     ApiKey,
     KeyScope,
     Micros,
@@ -23,18 +24,13 @@ from hooktide.domain.model import (
     Scope,
     Session,
 )
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 
 PREFIX = "htks_"
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 SESSION_LASTS = 7 * DAY
 LINK_LASTS = DAY
 FIRST_OWNER = "owner"
-
-MOST_WRONG = 20
-WRONG_WITHIN = 15 * MINUTE
-"""So many wrong passwords of one name within that time, and none is looked at any more."""
-MOST_NAMES = 10_000
 
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
 RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
@@ -46,7 +42,7 @@ _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 class Who:
     """Somebody who is logged in, and whose things they reach.
 
-    ``name`` is what the log of changes calls them, ``person_id`` who they are (None: they came with
+    ``name`` is what the audit log calls them, ``person_id`` who they are (None: they came with
     a key), ``digest`` which session it is.
     """
 
@@ -74,18 +70,22 @@ class People:
     """Adds people, and logs them in. What a ``scope`` does not reach does not exist."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, clock: Callable[[], Micros], public_url: str
+        self,
+        store: Store,
+        accounts: Accounts,
+        clock: Callable[[], Micros],
+        public_url: str,
+        passwords: Passwords | None = None,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._clock = clock
         self._public_url = public_url
-        self._passwords = Passwords()
-        self._wrong: dict[str, list[Micros]] = {}
+        self._passwords = passwords or Passwords()
 
-    # -- who there is --------------------------------------------------------------------------
-
-    async def add(self, scope: Scope, name: str, role: Role, project: str | None) -> Person:
+    async def add(
+        self, actor: Actor, scope: Scope, name: str, role: Role, project: str | None
+    ) -> Person:
         """Add somebody, for one project (by name) or for all.
 
         :raises InvalidError: the name cannot be used.
@@ -93,7 +93,9 @@ class People:
         :raises RefusedError: somebody has this name.
         """
         project_id = await self._project(scope, project)
-        return await self._store.add_person(_check_name(name), role, project_id, self._clock())
+        return await self._store.add_person(
+            _check_name(name), role, project_id, self._clock(), actor.does("person.add")
+        )
 
     async def get(self, scope: Scope, person_id: int) -> Person:
         """Find somebody.
@@ -112,7 +114,9 @@ class People:
         found = await self._store.list_people()
         return [each for each in found if scope.project_id in (None, each.project_id)]
 
-    async def change(self, scope: Scope, person_id: int, changes: Mapping[str, Any]) -> Person:
+    async def change(
+        self, actor: Actor, scope: Scope, person_id: int, changes: Mapping[str, Any]
+    ) -> Person:
         """Change somebody's ``name``, ``role`` or ``project`` (a name; None: all of them).
 
         What they may do is new at once, also where they are logged in.
@@ -129,41 +133,44 @@ class People:
             given["project_id"] = await self._project(scope, given.pop("project"))
         if not given:
             return person
-        return await self._store.change_person(person_id, given, self._clock())
+        return await self._store.change_person(
+            person_id, given, self._clock(), actor.does("person.change")
+        )
 
-    async def remove(self, scope: Scope, person_id: int) -> None:
+    async def remove(self, actor: Actor, scope: Scope, person_id: int) -> None:
         """Remove somebody, who is logged out at once.
 
         :raises RefusedError: nobody would be left who owns all projects.
         """
         await self.get(scope, person_id)
-        await self._store.remove_person(person_id, self._clock())
+        await self._store.remove_person(person_id, self._clock(), actor.does("person.remove"))
 
     async def _project(self, scope: Scope, name: str | None) -> int | None:
         if name is None:
             return scope.project_id
         return (await self._accounts.project(scope, name)).id
 
-    async def set_password(self, person_id: int, password: str) -> None:
+    async def set_password(self, actor: Actor, person_id: int, password: str) -> None:
         """Give somebody a password; they are logged out everywhere, and links lapse.
 
         :raises InvalidError: it is too short, too long, or their name.
         """
         person = await self._store.get_person(person_id)
-        sealed = await self._passwords.sealed(password, person.name)
-        await self._store.change_person(person_id, {"password": sealed}, self._clock())
-        await self._store.end_sessions(person_id)
+        hashed = await self._passwords.hash(password, person.name)
+        await self._store.change_person(
+            person_id, {"password": hashed}, self._clock(), actor.does("person.password")
+        )
 
-    # -- logging in ----------------------------------------------------------------------------
-
-    async def make_link(self, scope: Scope, person_id: int) -> LoginLink:
+    async def make_link(self, actor: Actor, scope: Scope, person_id: int) -> LoginLink:
         """Make a link that logs somebody in, once and for a day.
 
         :raises NotFoundError: there is nobody of this id in the scope.
         """
         await self.get(scope, person_id)
         token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LASTS
-        await self._store.add_login_link(person_id, _digest(token), expires_at)
+        await self._store.add_login_link(
+            person_id, _digest(token), expires_at, actor.does("login_link.make")
+        )
         return LoginLink(url=f"{self._public_url}/dashboard/login/{token}", expires_at=expires_at)
 
     async def first_link(self) -> LoginLink | None:
@@ -171,35 +178,53 @@ class People:
         if await self._store.list_people():
             return None
         try:
-            owner = await self._store.add_person(FIRST_OWNER, Role.OWNER, None, self._clock())
+            owner = await self._store.add_person(
+                FIRST_OWNER, Role.OWNER, None, self._clock(), SERVER.does("person.add")
+            )
         except RefusedError:  # another machine started at the same time
             return None
-        return await self.make_link(Scope(), owner.id)
+        return await self.make_link(SERVER, Scope(), owner.id)
 
-    async def login(self, name: str, password: str) -> tuple[str, Who]:
-        """Log somebody in; return the session's token, and who it is.
+    async def login(self, name: str, password: str, address: str) -> tuple[str, Who]:
+        """Log somebody in by name and password; return the session's token, and who it is.
 
-        Takes as long for a name that there is as for one that there is not.
+        ``address`` is where the request came from, empty if unknown. A name that does not exist
+        takes as long as one that does.
 
-        :raises RefusedError: ``login_failed``, or ``too_many_logins`` with this name.
-        :raises UnavailableError: too many log in at once.
+        :raises RefusedError: ``login_failed``.
+        :raises BusyError: ``too_many_logins``.
+        :raises UnavailableError: too many passwords are being checked.
         """
-        folded = name.casefold()
-        self._check_wrong(folded)
+        places = login_places(name, address)
+        now = self._clock()
+        await self._store.edit_login_records(places, lambda old: begin_login(places, old, now))
+        while True:
+            person = await self._verified(name, password)
+            with suppress(NotFoundError):  # the password was changed while it was verified
+                entered = await self._login(address, person, None)
+                break
+        await self._store.edit_login_records(places, lambda old: finish_login(places, old, now))
+        await self._rehash(person, password)
+        return entered
+
+    async def _verified(self, name: str, password: str) -> Person:
         try:
             person = await self._store.find_person(name)
         except (NotFoundError, InvalidError):
             person = None
-        fits = await self._passwords.fits(password, "" if person is None else person.password)
-        if person is None or not fits:
-            self._count_wrong(folded)
-            raise RefusedError(
-                "login_failed", "there is nobody with this name and password", status=401
-            )
-        self._wrong.pop(folded, None)
-        return await self.begin(person)
+        stored = "" if person is None else person.password
+        if not await self._passwords.verify(password, stored) or person is None:
+            raise RefusedError("login_failed", "wrong name or password", status=401)
+        return person
 
-    async def login_by_key(self, key: str) -> tuple[str, Who]:
+    async def _rehash(self, person: Person, password: str) -> None:
+        """Store a password's hash as it is made today, where the stored one is older."""
+        with suppress(UnavailableError):  # at the next login then
+            hashed = await self._passwords.rehash(password, person.password)
+            if hashed != person.password:
+                await self._store.replace_password_hash(person.id, person.password, hashed)
+
+    async def login_by_key(self, key: str, address: str = "") -> tuple[str, Who]:
         """Log in whoever has an operator's or a project's key.
 
         :raises RefusedError: ``login_failed``: the key opens nothing here.
@@ -209,21 +234,30 @@ class People:
             raise RefusedError(
                 "login_failed", "this is no operator's or project's key in force", status=401
             )
-        return await self._begin(None, found)
+        return await self._login(address, None, found)
 
-    async def login_by_link(self, token: str) -> tuple[str, Who]:
+    async def login_by_link(self, token: str, address: str = "") -> tuple[str, Who]:
         """Log in whoever has a link, and use it up.
 
         :raises NotFoundError: it was used, is too old, or never was one.
         """
         person = await self._store.take_login_link(_digest(token), self._clock())
-        return await self.begin(person)
+        return await self._login(address, person, None)
 
     async def begin(self, person: Person) -> tuple[str, Who]:
-        """Log somebody in who has shown who they are; return the session's token too."""
-        return await self._begin(person, None)
+        """Give somebody who is logged in a session of their own; return its token too."""
+        return await self._begin(person, None, None)
 
-    async def _begin(self, person: Person | None, key: ApiKey | None) -> tuple[str, Who]:
+    async def _login(
+        self, address: str, person: Person | None, key: ApiKey | None
+    ) -> tuple[str, Who]:
+        name = person.name if person is not None else "" if key is None else key_name(key)
+        actor = Actor(name=name, source=Source.DASHBOARD, address=address)
+        return await self._begin(person, key, actor.does("person.login"))
+
+    async def _begin(
+        self, person: Person | None, key: ApiKey | None, action: Action | None
+    ) -> tuple[str, Who]:
         token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         digest = _digest(token)
         await self._store.add_session(
@@ -232,6 +266,8 @@ class People:
             None if key is None else key.id,
             now,
             now + SESSION_LASTS,
+            action,
+            "" if person is None else person.password,
         )
         session = Session(person=person, key=key, expires_at=now + SESSION_LASTS)
         return token, _who(session, digest)
@@ -244,32 +280,20 @@ class People:
         session = await self._store.find_session(digest, self._clock())
         return None if session is None else _who(session, digest)
 
+    async def is_current(self, who: Who) -> bool:
+        """Return whether somebody is still logged in, with the same role and scope."""
+        session = await self._store.find_session(who.digest, self._clock())
+        return session is not None and _who(session, who.digest) == who
+
     async def logout(self, who: Who) -> None:
         """End a session."""
         await self._store.end_session(who.digest)
-
-    def _check_wrong(self, folded: str) -> None:
-        since = self._clock() - WRONG_WITHIN
-        if sum(at > since for at in self._wrong.get(folded, ())) >= MOST_WRONG:
-            raise RefusedError(
-                "too_many_logins",
-                f"{MOST_WRONG} wrong passwords for this name; wait a quarter of an hour, or log in "
-                "with a link or a key",
-                status=429,
-            )
-
-    def _count_wrong(self, folded: str) -> None:
-        if len(self._wrong) >= MOST_NAMES:
-            self._wrong.clear()
-        recent = self._wrong.setdefault(folded, [])
-        recent.append(self._clock())
-        del recent[:-MOST_WRONG]
 
 
 def _check_name(name: str) -> str:
     if not name:
         raise InvalidError("invalid_text", "a name has a character at least", pointer="/name")
-    return check_text(name, "/name", LONGEST_NAME)
+    return check_text(name, "/name", MAX_NAME_LENGTH)
 
 
 def _digest(token: str) -> bytes:

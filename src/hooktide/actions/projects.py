@@ -1,32 +1,44 @@
-"""Projects: made as their file says, and their event types changed one at a time."""
+"""Projects: made as their file says; their plans and event types edited one at a time."""
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from hooktide.domain.compose import check_event
+from hooktide.actions.event_type_rules import check_alone, check_type
+from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, RefusedError
-from hooktide.domain.message import check_wording
 from hooktide.domain.model import Micros, Scope
-from hooktide.domain.operations import PROJECT as BUILT_IN
-from hooktide.domain.payload import check_payload, check_schema, validator
-from hooktide.domain.project import EventType, Project, SchemaPolicy, changes, parse_project
-from hooktide.store.base import ProjectRow, Store
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
+from hooktide.domain.project import (
+    MAX_EVENT_TYPES,
+    MAX_PLANS,
+    EventType,
+    Plan,
+    Project,
+    changes,
+    fingerprint,
+    parse_project,
+)
+from hooktide.domain.project_file import write_project
+from hooktide.store.base import ProjectEdit, ProjectRow
+from hooktide.store.contract import Store
 
-ACCOUNTS_AT_ONCE = 500
+T = TypeVar("T", Plan, EventType)
+
+READ_TIMEOUT = 10.0
+"""Seconds that reading a project file may take."""
 
 
 class ProjectFileError(InvalidError):
-    """A project file is wrong: at this line and key (None and empty where there is none)."""
+    """A project file is wrong; ``errors`` are all that was found, in the file's order."""
 
     def __init__(self, error: ConfigError) -> None:
         where = "" if error.line is None else f"line {error.line}: "
         what = f"{error.key}: {error.reason}" if error.key else error.reason
-        super().__init__("invalid_project", where + what)
-        self.line = error.line
-        self.key = error.key
-        self.reason = error.reason
+        more = f" (and {len(error.others)} more)" if error.others else ""
+        super().__init__("invalid_project", where + what + more)
+        self.errors = (error, *error.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,110 +50,331 @@ class Applied:
 
 
 class Projects:
-    """Changes projects, one change at a time, so that none undoes another."""
+    """Changes projects. An edit is made on the project as it is when it is stored.
+
+    So edits of different things are all kept, in whichever process they were made. ``seen`` is the
+    fingerprint (``domain.project``) of what an editor showed: where that thing was changed since,
+    the edit is refused; None: it is made on whatever there is.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store = store
         self._clock = clock
-        self._changing = asyncio.Lock()
 
-    async def apply(self, scope: Scope, name: str, text: str) -> Applied:
+    async def apply(
+        self,
+        actor: Actor,
+        scope: Scope,
+        name: str,
+        text: str,
+        *,
+        seen: str | None = None,
+        remove_event_types: bool = False,
+        dry_run: bool = False,
+    ) -> Applied:
         """Make a project as its file (TOML) says; nothing is changed if anything is wrong.
+
+        ``remove_event_types``: event types that the file leaves out are removed even where
+        endpoints want them by name. ``dry_run``: say what would change, or why it would be refused,
+        and change nothing; a project that would be new has the id 0.
 
         :raises ProjectFileError: the file is wrong.
         :raises InvalidError: the file is for a project of another name.
         :raises NotFoundError: the scope is another project.
-        :raises RefusedError: accounts are on a plan that would go.
+        :raises RefusedError: accounts are on a plan that would go (``plan_in_use``), endpoints want
+            event types that would go (``event_types_in_use``), or the project was changed since
+            ``seen`` (``edit_conflict``).
         """
-        async with self._changing:
-            old = await self._find(scope, name)
-            new = _parse(text)
-            if new.name != name:
-                raise InvalidError(
-                    "project_name_differs",
-                    f"the file says name = {new.name!r}; the path says {name[:100]!r}",
-                )
-            lines = changes(old.project if old else None, new)
-            if old is None or lines:
-                await self._check_plans(old, new)
-                old = await self._store.put_project(new, self._clock())
-            return Applied(old, lines)
-
-    async def _find(self, scope: Scope, name: str) -> ProjectRow | None:
-        try:
-            return await self._store.get_project(scope, name)
-        except NotFoundError:
-            if scope.project_id is not None:
-                raise
-            return None
-
-    async def _check_plans(self, old: ProjectRow | None, new: Project) -> None:
-        """Refuse to take a plan away from the accounts that are on it."""
-        if old is None:
-            return
-        gone = {plan.name for plan in old.project.plans} - {plan.name for plan in new.plans}
-        before: int | None = None
-        while gone:
-            page = await self._store.list_accounts(
-                Scope(project_id=old.id), before, ACCOUNTS_AT_ONCE
+        project = await read_file(text)
+        if project.name != name:
+            raise InvalidError(
+                "project_name_differs",
+                f"the file says name = {project.name!r}; the path says {name[:100]!r}",
             )
-            for account in page.items:
-                if account.plan in gone:
-                    raise RefusedError(
-                        "plan_in_use",
-                        f"account {account.reference!r} is on the plan {account.plan!r}; move it "
-                        "to another plan first",
-                    )
-            if page.next_before is None:
-                return
-            before = page.next_before
+        return await self.put(
+            actor,
+            scope,
+            project,
+            seen=seen,
+            remove_event_types=remove_event_types,
+            dry_run=dry_run,
+        )
 
-    async def remove(self, scope: Scope, name: str) -> None:
+    async def put(
+        self,
+        actor: Actor,
+        scope: Scope,
+        project: Project,
+        *,
+        seen: str | None = None,
+        remove_event_types: bool = False,
+        dry_run: bool = False,
+    ) -> Applied:
+        """Make a project as its file, which was read already, says; raises what ``apply`` does."""
+
+        def edit(old: Project | None) -> Project:
+            _check_seen("the project", old, seen)
+            return project
+
+        action = actor.does("project.put")
+        return await self._edit(action, scope, project.name, edit, remove_event_types, dry_run)
+
+    async def create(self, actor: Actor, scope: Scope, project: Project) -> Applied:
+        """Add a project.
+
+        :raises InvalidError: ``project_exists``: there is one of this name.
+        """
+
+        def edit(old: Project | None) -> Project:
+            if old is not None:
+                raise InvalidError(
+                    "project_exists",
+                    "there is a project of this name; choose another",
+                    pointer="/name",
+                )
+            return _checked(project)
+
+        return await self._edit(actor.does("project.put"), scope, project.name, edit)
+
+    async def remove(self, actor: Actor, scope: Scope, name: str) -> None:
         """Remove a project that has no accounts; of the built-in one, the accounts as well.
 
         :raises RefusedError: it has accounts.
         """
         row = await self._store.get_project(scope, name)
         if name == BUILT_IN:
-            await self._remove_accounts(row.id)
-        await self._store.remove_project(row.id, self._clock())
+            await self._remove_accounts(actor, row.id)
+        await self._store.remove_project(row.id, self._clock(), actor.does("project.remove"))
 
-    async def _remove_accounts(self, project_id: int) -> None:
+    async def _remove_accounts(self, actor: Actor, project_id: int) -> None:
         within = Scope(project_id=project_id)
         while page := (await self._store.list_accounts(within, None, 100)).items:
             for account in page:
-                await self._store.remove_account(within, account.id, self._clock())
-
-    # -- event types ---------------------------------------------------------------------------
-
-    async def put_type(self, project_id: int, kind: EventType) -> EventType:
-        """Add an event type, or replace the one of its name.
-
-        :raises InvalidError: something about it is wrong.
-        """
-        async with self._changing:
-            project = (await self._store.get_project_by_id(project_id)).project
-            _check_type(project, kind)
-            names = [each.name for each in project.event_types]
-            if kind.name in names:
-                types = tuple(
-                    kind if each.name == kind.name else each for each in project.event_types
+                await self._store.remove_account(
+                    within, account.id, self._clock(), actor.does("account.remove")
                 )
-            else:
-                types = (*project.event_types, kind)
-            await self._store.put_project(replace(project, event_types=types), self._clock())
-            return kind
 
-    async def remove_type(self, project_id: int, name: str) -> None:
+    async def _edit(
+        self,
+        action: Action,
+        scope: Scope,
+        name: str,
+        edit: ProjectEdit,
+        remove_event_types: bool = False,
+        dry_run: bool = False,
+    ) -> Applied:
+        edited = await self._store.edit_project(
+            scope,
+            name,
+            edit,
+            self._clock(),
+            action,
+            remove_event_types=remove_event_types,
+            dry_run=dry_run,
+        )
+        before = None if edited.before is None else edited.before.project
+        return Applied(edited.after, changes(before, edited.after.project))
+
+    async def put_plan(
+        self,
+        actor: Actor,
+        scope: Scope,
+        name: str,
+        plan: Plan,
+        *,
+        new: bool,
+        default: bool = False,
+        seen: str | None = None,
+    ) -> Applied:
+        """Add a plan to a project (``new``), or change the one of its name.
+
+        ``default``: it becomes the plan of new accounts that name none.
+
+        :raises InvalidError: ``plan_exists``, or something about it is wrong.
+        :raises NotFoundError: there is no such project or plan.
+        :raises RefusedError: ``edit_conflict``.
+        """
+
+        def edit(old: Project | None) -> Project:
+            project = _existing(old)
+            if not new:
+                _check_seen("the plan", find_plan(project, plan.name), seen)
+            elif any(each.name == plan.name for each in project.plans):
+                raise InvalidError("plan_exists", "there is a plan of this name", pointer="/name")
+            plans = _put(project.plans, plan)
+            default_plan = plan.name if default else project.default_plan
+            edited = replace(project, plans=plans, default_plan=default_plan)
+            return _checked_edit(project, edited, plan)
+
+        return await self._edit(actor.does("project.put"), scope, name, edit)
+
+    async def remove_plan(
+        self, actor: Actor, scope: Scope, name: str, plan: str, *, seen: str | None = None
+    ) -> Applied:
+        """Remove a plan that no account is on.
+
+        :raises InvalidError: it is the default one.
+        :raises NotFoundError: there is no such project or plan.
+        :raises RefusedError: ``plan_in_use`` or ``edit_conflict``.
+        """
+
+        def edit(old: Project | None) -> Project:
+            project = _existing(old)
+            gone = find_plan(project, plan)
+            _check_seen("the plan", gone, seen)
+            if gone.name == project.default_plan:
+                raise InvalidError("default_plan", "make another plan the default one first")
+            plans = tuple(each for each in project.plans if each is not gone)
+            return _checked_edit(project, replace(project, plans=plans))
+
+        return await self._edit(actor.does("project.put"), scope, name, edit)
+
+    async def put_type(
+        self,
+        actor: Actor,
+        scope: Scope,
+        name: str,
+        kind: EventType,
+        *,
+        new: bool = False,
+        seen: str | None = None,
+    ) -> Applied:
+        """Add an event type to a project, or replace the one of its name (but with ``new``).
+
+        :raises InvalidError: ``type_exists``, or something about it is wrong.
+        :raises NotFoundError: there is no such project.
+        :raises RefusedError: ``too_many_event_types`` or ``edit_conflict``.
+        """
+
+        kind = await asyncio.to_thread(check_alone, kind)  # a large one takes a while
+
+        def edit(old: Project | None) -> Project:
+            project = _existing(old)
+            known = next((each for each in project.event_types if each.name == kind.name), None)
+            if new and known is not None:
+                raise InvalidError(
+                    "type_exists", "there is an event type of this name", pointer="/name"
+                )
+            _check_seen("the event type", known, seen)
+            if known is None and len(project.event_types) >= MAX_EVENT_TYPES:
+                raise RefusedError(
+                    "too_many_event_types",
+                    f"a project has {MAX_EVENT_TYPES:,} event types at most; remove one that is "
+                    "not used any more first",
+                )
+            check_type(project, kind)
+            return replace(project, event_types=_put(project.event_types, kind))
+
+        return await self._edit(actor.does("event_type.put", kind.name), scope, name, edit)
+
+    async def remove_type(
+        self,
+        actor: Actor,
+        scope: Scope,
+        name: str,
+        kind: str,
+        *,
+        seen: str | None = None,
+        remove_event_types: bool = False,
+    ) -> Applied:
         """Remove an event type; what was published stays.
 
-        :raises NotFoundError: the project has no such event type.
+        ``remove_event_types``: even if endpoints want it by name.
+
+        :raises NotFoundError: there is no such project, or it has no such event type.
+        :raises RefusedError: ``event_types_in_use`` or ``edit_conflict``.
         """
-        async with self._changing:
-            project = (await self._store.get_project_by_id(project_id)).project
-            kind = find_type(project.event_types, name)
-            types = tuple(each for each in project.event_types if each is not kind)
-            await self._store.put_project(replace(project, event_types=types), self._clock())
+
+        def edit(old: Project | None) -> Project:
+            project = _existing(old)
+            gone = find_type(project.event_types, kind)
+            _check_seen("the event type", gone, seen)
+            types = tuple(each for each in project.event_types if each is not gone)
+            return replace(project, event_types=types)
+
+        action = actor.does("event_type.remove", kind)
+        return await self._edit(action, scope, name, edit, remove_event_types)
+
+
+def _existing(project: Project | None) -> Project:
+    if project is None:
+        raise NotFoundError("project")
+    return project
+
+
+def _check_seen(what: str, thing: Project | Plan | EventType | None, seen: str | None) -> None:
+    """Refuse to edit what is no longer what the editor saw (None: it does not say).
+
+    :raises RefusedError: ``edit_conflict``.
+    """
+    if seen is not None and (thing is None or fingerprint(thing) != seen):
+        raise RefusedError(
+            "edit_conflict",
+            f"{what} was changed after this page was opened. Nothing was saved: open the page "
+            "again to see the change, then make yours",
+        )
+
+
+def _put(things: tuple[T, ...], thing: T) -> tuple[T, ...]:
+    """Return the things with the one of this name replaced, or with this one added."""
+    put = [thing if each.name == thing.name else each for each in things]
+    if thing not in put:
+        put.append(thing)
+    return tuple(put)
+
+
+def _checked(project: Project) -> Project:
+    """Return a project that keeps to all rules of its file.
+
+    :raises ProjectFileError: it does not.
+    """
+    _parse(write_project(project))
+    return project
+
+
+def _checked_edit(before: Project, after: Project, plan: Plan | None = None) -> Project:
+    """Return an edited project that keeps to all rules of its file that it kept to before.
+
+    What was stored when there were other limits does not stop an edit of something else. ``plan``
+    is the one that was edited, which has to be right in any case.
+
+    :raises ProjectFileError: it breaks a rule that it did not break.
+    """
+    try:
+        return _checked(after)
+    except ProjectFileError as error:
+        known = _wrong_with(before)
+        fresh = [each for each in error.errors if (each.key, each.reason) not in known]
+        if fresh:
+            first, *others = fresh
+            raise ProjectFileError(
+                ConfigError(first.reason, key=first.key, line=first.line, others=tuple(others))
+            ) from None
+        if len(after.plans) > max(len(before.plans), MAX_PLANS):
+            raise
+    if plan is not None:
+        _checked(Project(name="x", title="x", plans=(plan,), default_plan=plan.name))
+    return after
+
+
+def _wrong_with(project: Project) -> set[tuple[str, str]]:
+    """Return what is wrong with the file of a project: keys and reasons."""
+    try:
+        _checked(project)
+    except ProjectFileError as error:
+        return {(each.key, each.reason) for each in error.errors}
+    return set()
+
+
+def find_plan(project: Project, name: str) -> Plan:
+    """Find a plan by name.
+
+    :raises NotFoundError: there is none of this name.
+    """
+    for plan in project.plans:
+        if plan.name == name:
+            return plan
+    raise NotFoundError("plan")
 
 
 def find_type(types: Iterable[EventType], name: str) -> EventType:
@@ -155,45 +388,22 @@ def find_type(types: Iterable[EventType], name: str) -> EventType:
     raise NotFoundError("event type")
 
 
+async def read_file(text: str) -> Project:
+    """Read a project file off the event loop: a large one takes a second.
+
+    :raises ProjectFileError: it is wrong, or takes longer than ``READ_TIMEOUT``.
+    """
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            return await asyncio.to_thread(_parse, text)
+    except TimeoutError:
+        raise ProjectFileError(
+            ConfigError(f"not read within {READ_TIMEOUT:.0f} seconds; make it smaller")
+        ) from None
+
+
 def _parse(text: str) -> Project:
     try:
         return parse_project(text)
     except ConfigError as error:
         raise ProjectFileError(error) from None
-
-
-def _check_type(project: Project, kind: EventType) -> None:
-    """Check an event type against its own schema and the project's envelope."""
-    if not _NAME.fullmatch(kind.name):
-        raise InvalidError(
-            "invalid_event_type", 'name an event type like "invoice.paid" (128 characters at most)'
-        )
-    try:
-        if kind.schema is not None:
-            validator(kind.schema)
-    except ConfigError as error:
-        raise InvalidError("invalid_event_type", error.reason, pointer="/schema") from None
-    _check_wording(kind)
-    example = kind.example.encode()
-    try:
-        check_payload(example)
-        check_event(project.dialect, kind.name, kind.transition, example)
-        if project.schema_policy is not SchemaPolicy.OFF:
-            check_schema(kind, example)
-    except InvalidError as error:
-        pointer = "/transition" if error.code == "transition_missing" else "/example"
-        raise InvalidError("invalid_event_type", error.detail, pointer=pointer) from None
-
-
-def _check_wording(kind: EventType) -> None:
-    try:
-        check_payload(kind.example.encode())
-        check_wording(kind.message, kind.example)
-    except InvalidError as error:
-        raise InvalidError("invalid_event_type", error.detail, pointer="/example") from None
-    except ConfigError as error:
-        pointer = f"/message/{error.key}"
-        raise InvalidError("invalid_event_type", error.reason, pointer=pointer) from None
-
-
-_NAME = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

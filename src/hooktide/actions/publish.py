@@ -1,12 +1,18 @@
 """Publishing: an event is checked, made durable with its deliveries, and only then accepted."""
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from hooktide.actions.accounts import Accounts, being_replaced, check_reference, is_like_an_id
+from hooktide.actions.yielding import Yielding
+from hooktide.cache import Cache
 from hooktide.domain import ids
+from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.compose import compile_dialect
 from hooktide.domain.envelope import Envelope
 from hooktide.domain.errors import (
@@ -15,127 +21,287 @@ from hooktide.domain.errors import (
     NotFoundError,
     RefusedError,
     UnavailableError,
+    is_lasting,
 )
 from hooktide.domain.model import Account, Micros, Scope
-from hooktide.domain.payload import check_payload, check_schema
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
+from hooktide.domain.payload import UnusableSchemaError, check_size, check_value, read_payload
 from hooktide.domain.project import EventType, Project, type_of
 from hooktide.domain.times import read_time
-from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Store
+from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, ProjectRow
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
+from hooktide.wire.events import EventIn
 
 
-class EventIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """An event as it is published. ``account`` is an ``acc_`` id or the product's own reference."""
-
-    account: str
-    type: str
-    payload: msgspec.Raw
-    occurred_at: str | None = None
-    transition: str = ""
-    idempotency_key: str = ""
-    test: bool = False
+class Unknown(msgspec.Struct, frozen=True, gc=False):
+    """There is no such account, and the project creates none: nothing was stored."""
 
 
-Result: TypeAlias = Accepted | HooktideError
+Result: TypeAlias = Accepted | Unknown | HooktideError
+Checked: TypeAlias = NewEvent | Unknown | HooktideError
+"""An event of a batch: as it is to be stored, for nobody, or why it is refused."""
 
-MOST_IN_BATCH = 1000
-LONGEST_KEY = 255
-LONGEST_TRANSITION = 200
+T = TypeVar("T")
+log = logging.getLogger("hooktide.actions")
+
+MAX_BATCH_SIZE = 1000
+MAX_CACHED_ENVELOPES = 10_000
+NOT_OFFERED = 403
+"""The status of a refusal because an account is not offered webhooks, or this event type."""
+MAX_KEY_LENGTH = 255
+MAX_TRANSITION_LENGTH = 200
+LARGE_PAYLOAD = 64 * 1024
+"""Bytes of a payload from which on it is checked in several turns of the event loop."""
+
+
+ON_PUBLISH = Actor(name="publish", source=Source.SERVER)
+"""Who creates an account that an event is for, where the project wants that."""
 
 
 class Publisher:
     """Checks events and stores them.
 
-    ``warned`` hears of what a schema only warns about, ``told`` of each event of a project (by id)
-    that was accepted, and when.
+    ``warned`` is called with what a schema only warns about, ``told`` with each event of a project
+    (by id) that was accepted, and when, ``unknown`` with the name of the project (empty: not known)
+    and each event for an account that does not exist.
     """
 
     def __init__(
         self,
         store: Store,
         directory: Directory,
+        accounts: Accounts,
         clock: Callable[[], Micros],
+        *,
         warned: Callable[[str, InvalidError], None],
         told: Callable[[int, Accepted, Micros], None],
+        unknown: Callable[[str, EventIn], None],
     ) -> None:
         self._store = store
         self._directory = directory
+        self._accounts = accounts
         self._clock = clock
         self._warned = warned
-        self.told = told
-        self._envelopes: dict[int, tuple[Project, Envelope]] = {}
+        self._tell_unknown = unknown
+        self._told = told
+        self._unchecked: set[tuple[str, str, str | None]] = set()
+        self._envelopes: Cache[int, tuple[Project, Envelope]] = Cache(MAX_CACHED_ENVELOPES)
 
-    async def publish(self, scope: Scope, event: EventIn) -> Accepted:
+    def tell(self, project_id: int, accepted: Accepted, now: Micros) -> None:
+        """Have an accepted event counted; it is accepted whatever comes of that."""
+        try:
+            self._told(project_id, accepted, now)
+        except Exception:
+            log.exception("could not count event %016x", accepted.event_id)
+
+    async def publish(self, scope: Scope, event: EventIn) -> Accepted | Unknown:
         """Accept one event: it and its deliveries are durable when this returns.
 
+        An event for an account that does not exist creates the account, or is for nobody, as the
+        project says (``NewAccounts``).
+
         :raises InvalidError: something is wrong with the event.
-        :raises NotFoundError: there is no such account.
         :raises RefusedError: the project is not live, or the idempotency key was used.
         :raises UnavailableError: the database did not take it.
         """
-        checked = await self.check(scope, event)
-        now = self._clock()
-        [added] = await self._store.add_events([checked], now)
-        accepted = _accepted(added)
-        self.told(checked.project_id, accepted, now)
-        return accepted
+        for _ in range(2):
+            checked = await self.check(scope, event)
+            if isinstance(checked, Unknown):
+                return checked
+            now = self._clock()
+            [added] = await self._store.add_events([checked], now)
+            if not isinstance(added, AccountGone):
+                accepted = _accepted(added)
+                self.tell(checked.project_id, accepted, now)
+                return accepted
+            self._forget_account(checked)
+        raise being_replaced()
+
+    def _forget_account(self, gone: NewEvent) -> None:
+        """Forget the account of an event, which was removed after it was looked up.
+
+        There may be another of its reference by now, which the directory does not know yet.
+        """
+        self._directory.changed("account", gone.account_id)
 
     async def publish_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Result]:
         """Accept a batch; each event has its own answer, in order.
 
-        :raises UnavailableError: the database is away; who sends all of it again keeps its order.
+        :raises UnavailableError: the database is away, and is not known to have stored any of them:
+            the answer to a commit may have been lost.
         """
-        results: list[Result | None] = []
-        good: list[NewEvent] = []
-        for event in events:
-            try:
-                good.append(await self.check(scope, event))
-                results.append(None)
-            except UnavailableError:
-                raise
-            except HooktideError as error:
-                results.append(error)
-        now = self._clock()
-        stored = await self._store.add_events(good, now) if good else ()
-        for new, result in zip(good, stored, strict=True):
-            if isinstance(result, Accepted):
-                self.told(new.project_id, result, now)
-        added = iter(stored)
-        return [_result(next(added)) if found is None else found for found in results]
+        return await self.publish_checked(scope, events, await self.check_batch(scope, events))
 
-    async def check(self, scope: Scope, event: EventIn) -> NewEvent:
-        """Return an event as it is stored.
+    async def check_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Checked]:
+        """Check each event of a batch, giving way to others in between; nothing is stored."""
+        checked, yielding = [], Yielding()
+        for event in events:
+            await yielding.turn()
+            checked.append(await _or_error(self.check(scope, event)))
+        return checked
+
+    async def publish_checked(
+        self, scope: Scope, events: Sequence[EventIn], checked: Sequence[Checked]
+    ) -> list[Result]:
+        """Accept the events of a batch that ``check_batch`` has found good.
+
+        Where the database goes away halfway, those that it did not store are answered with that,
+        each by itself: what is stored is always answered as accepted.
+
+        :raises UnavailableError: as ``publish_batch``.
+        """
+        now = self._clock()
+        good = [each for each in checked if isinstance(each, NewEvent)]
+        stored = iter(await self._add_apart(good, now))
+        away: HooktideError | None = None
+        results: list[Result] = []
+        for event, new in zip(events, checked, strict=True):
+            if not isinstance(new, NewEvent):
+                results.append(new)
+                continue
+            added = next(stored)
+            if isinstance(added, AccountGone):
+                self._forget_account(new)
+                if away is None:
+                    try:
+                        results.append(await _or_error(self.publish(scope, event)))
+                        continue
+                    except HooktideError as error:
+                        away = error.as_value()
+                results.append(away)
+                continue
+            if isinstance(added, Accepted):
+                self.tell(new.project_id, added, now)
+            results.append(_result(added))
+        if away is not None and not _any_accepted(results):
+            raise away
+        return results
+
+    async def _add_apart(
+        self, events: Sequence[NewEvent], now: Micros
+    ) -> list[AddResult | HooktideError]:
+        """Store events; where some of them cannot be written, the others without them.
+
+        What fails is halved until the bad event is alone: one of 1,000 costs 20 transactions. When
+        the database goes away meanwhile, nothing behind that is tried: what is sent again is stored
+        in the batch's order.
+
+        :raises UnavailableError: the database is away, and is not known to have stored any of them:
+            the answer to a commit may have been lost.
+        """
+        results: list[AddResult | HooktideError] = []
+        parts = [events] if events else []
+        while parts:
+            part = parts.pop()
+            try:
+                results += await self._store.add_events(part, now)
+            except Exception as error:
+                if not is_lasting(error):
+                    if not isinstance(error, HooktideError) or not _any_accepted(results):
+                        raise
+                    return results + [error.as_value()] * (len(events) - len(results))
+                if len(part) == 1:
+                    results.append(_own(error))
+                    continue
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+        return results
+
+    async def check(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
+        """Return an event as it is stored; its account exists then.
 
         :raises HooktideError: as ``publish``; nothing was stored.
         """
         account = await self._account(scope, event.account)
+        if account is None:
+            return await self._check_unknown(scope, event)
         project = (await self._directory.project(account.project_id)).project
-        kind = type_of(project, event.type, account.reference)
+        payload = await self._check_event(account.project_id, project, event, account.reference)
+        return self._new(account, event, payload)
+
+    async def _check_unknown(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
+        """Check an event whose account does not exist, and create the account if it should be."""
+        has_id = is_like_an_id(event.account)
+        if not has_id:
+            check_reference(event.account, "/account")
+        row = await self._project_of_unknown(scope)
+        if row is None:
+            return self._nobody("", event)
+        new = row.project.new_accounts
+        try:
+            payload = await self._check_event(row.id, row.project, event, event.account)
+        except RefusedError as error:
+            if error.status == NOT_OFFERED:
+                return self._nobody(row.project.name, event)
+            raise
+        if has_id or not new.create_on_publish:
+            return self._nobody(row.project.name, event)
+        within = Scope(project_id=row.id)
+        account, _ = await self._accounts.ensure(
+            ON_PUBLISH, within, None, event.account, "", new.plan or None
+        )
+        return self._new(account, event, payload)
+
+    async def _project_of_unknown(self, scope: Scope) -> ProjectRow | None:
+        """Return the project whose account it would be: the scope's, or the only one there is."""
+        if scope.project_id is not None:
+            return await self._directory.project(scope.project_id)
+        found = await self._store.list_projects(scope)
+        rows = [row for row in found if row.project.name != BUILT_IN]
+        if len(rows) == 1:
+            return rows[0]
+        if any(row.project.new_accounts.create_on_publish for row in rows):
+            raise InvalidError(
+                "project_missing",
+                "there is no such account, and this key reaches several projects, of which one "
+                "creates accounts on publish: name the project in the Hooktide-Project header, or "
+                "publish with that project's key",
+                pointer="/account",
+            )
+        return None
+
+    def _nobody(self, project: str, event: EventIn) -> Unknown:
+        self._tell_unknown(project, event)
+        return Unknown()
+
+    async def _check_event(
+        self, project_id: int, project: Project, event: EventIn, reference: str
+    ) -> bytes:
+        """Check all that does not depend on there being an account; return the payload."""
+        kind = type_of(project, event.type, reference)
         payload = bytes(event.payload)
-        check_payload(payload)
+        large = len(payload) > LARGE_PAYLOAD
+        check_size(payload)
+        if large:
+            await asyncio.sleep(0)
+        value = read_payload(payload)
         if kind.schema is not None:
-            self._check_schema(project, kind, payload)
+            if large:
+                await asyncio.sleep(0)
+            self._check_schema(project, kind, payload, value)
         if not event.test and project.mode == "test":
             raise RefusedError(
                 "project_not_live",
                 f"{project.title} is in test mode and takes only test events: publish with "
                 '"test": true, or set mode = "live" in the project',
             )
-        self._envelope(account.project_id, project).check(event.transition, payload)
-        return self._new(account, event, payload)
+        self._envelope(project_id, project).check(event.transition, payload)
+        return payload
 
     def _envelope(self, project_id: int, project: Project) -> Envelope:
         known = self._envelopes.get(project_id)
         if known is None or known[0] is not project:
             known = (project, compile_dialect(project.dialect).envelope)
-            self._envelopes[project_id] = known
+            self._envelopes.keep(project_id, known)
         return known[1]
 
-    async def _account(self, scope: Scope, text: str) -> Account:
-        account = await self._find_account(scope, text)
-        if scope.project_id not in (None, account.project_id):
-            raise NotFoundError("account")
-        return account
+    async def _account(self, scope: Scope, text: str) -> Account | None:
+        try:
+            account = await self._find_account(scope, text)
+        except NotFoundError:
+            return None
+        return account if scope.project_id in (None, account.project_id) else None
 
     async def _find_account(self, scope: Scope, text: str) -> Account:
         if text.startswith("acc_"):
@@ -147,19 +313,35 @@ class Publisher:
             return await self._store.find_account(scope, text)
         return await self._directory.account_by_reference(scope.project_id, text)
 
-    def _check_schema(self, project: Project, kind: EventType, payload: bytes) -> None:
+    def _check_schema(self, project: Project, kind: EventType, payload: bytes, value: Any) -> None:
         if project.schema_policy == "off":
             return
         try:
-            check_schema(kind, payload)
+            check_value(kind, payload, value)
+        except UnusableSchemaError as error:
+            self._warn_unchecked(project, kind, error.reason)
         except InvalidError as error:
             if project.schema_policy == "reject":
                 raise
             self._warned(kind.name, error)
 
+    def _warn_unchecked(self, project: Project, kind: EventType, reason: str) -> None:
+        """Say once that payloads are accepted as they are: no event is lost to a later limit."""
+        unchecked = (project.name, kind.name, kind.schema)
+        if unchecked in self._unchecked:
+            return
+        self._unchecked.add(unchecked)
+        log.warning(
+            "payloads of %s in the project %s are accepted unchecked, for the schema that is "
+            "stored cannot be used (%s); store another",
+            kind.name,
+            project.name,
+            reason,
+        )
+
     def _new(self, account: Account, event: EventIn, payload: bytes) -> NewEvent:
         occurred_at = None if event.occurred_at is None else read_time(event.occurred_at)
-        if len(event.transition) > LONGEST_TRANSITION:
+        if len(event.transition) > MAX_TRANSITION_LENGTH:
             raise InvalidError(
                 "transition_too_long", "200 characters at most", pointer="/transition"
             )
@@ -180,11 +362,42 @@ class Publisher:
         )
 
 
+async def _or_error(call: Awaitable[T]) -> T | HooktideError:
+    """Return what a call returns, or the error that it is refused with, as one result of many.
+
+    :raises UnavailableError: the database is away, for all of them.
+    """
+    try:
+        return await call
+    except Exception as error:
+        if not is_lasting(error):
+            raise
+        return _own(error)
+
+
+def _any_accepted(results: Sequence[object]) -> bool:
+    return any(isinstance(each, Accepted) for each in results)
+
+
+def _own(error: Exception) -> HooktideError:
+    """Return what one event of a batch is refused with; a bug of ours is the log's to explain."""
+    if isinstance(error, HooktideError):
+        return error.as_value()
+    log.error("a bug stopped an event of a batch", exc_info=error)
+    return UnavailableError("this event met a bug; the server's log says which").as_value()
+
+
 def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
-    if len(event.idempotency_key) > LONGEST_KEY or "\0" in event.idempotency_key:
+    if len(event.idempotency_key) > MAX_KEY_LENGTH:
         raise InvalidError(
             "invalid_idempotency_key",
-            "255 characters at most, and none of them U+0000",
+            f"it has {len(event.idempotency_key)} characters; {MAX_KEY_LENGTH} at most",
+            pointer="/idempotency_key",
+        )
+    if "\0" in event.idempotency_key:
+        raise InvalidError(
+            "invalid_idempotency_key",
+            "U+0000 is not allowed in it",
             pointer="/idempotency_key",
         )
     rest = (account.id, event.type, event.occurred_at, event.transition, event.test)
@@ -192,19 +405,21 @@ def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
 
 
 def why_refused(added: AddResult) -> str:
-    """Say why an event was not stored; empty: it was."""
-    result = _result(added)
-    return "" if isinstance(result, Accepted) else str(result)
+    """Return why an event was refused; empty: it was not."""
+    result = _result(added) if isinstance(added, KeyReused) else None
+    return "" if result is None else str(result)
 
 
-def _result(added: AddResult) -> Result:
+def _result(added: Accepted | KeyReused | HooktideError) -> Result:
+    if isinstance(added, HooktideError):
+        return added
     try:
         return _accepted(added)
     except HooktideError as error:
-        return error
+        return error.as_value()
 
 
-def _accepted(added: AddResult) -> Accepted:
+def _accepted(added: Accepted | KeyReused) -> Accepted:
     match added:
         case Accepted():
             return added
@@ -215,5 +430,3 @@ def _accepted(added: AddResult) -> Accepted:
                 "another event; use a new key for a new event",
                 status=422,
             )
-        case AccountGone():
-            raise NotFoundError("account")

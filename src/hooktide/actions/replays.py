@@ -1,11 +1,14 @@
-"""Replays: an endpoint is sent again what failed, what it missed, or one event."""
+"""Replays: an endpoint is sent again what failed, what it missed, one event, or one delivery."""
 
 from collections.abc import Callable
 
+from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.model import Micros, Replay, ReplayWhat, Scope
+from hooktide.domain.ids import show
+from hooktide.domain.model import Delivery, Micros, Replay, ReplayWhat, Scope
 from hooktide.store import refusals
-from hooktide.store.base import NewReplay, ReplayCount, Store
+from hooktide.store.base import NewReplay, ReplayCount
+from hooktide.store.contract import Store
 
 BY_HAND = "cancelled by hand"
 
@@ -18,7 +21,7 @@ class Replays:
         self._clock = clock
 
     async def start(
-        self, scope: Scope, wanted: NewReplay, *, only_count: bool
+        self, actor: Actor, scope: Scope, wanted: NewReplay, *, only_count: bool
     ) -> tuple[ReplayCount, Replay | None]:
         """Count what a replay would send and, but with ``only_count``, begin it.
 
@@ -33,11 +36,24 @@ class Replays:
         counted = await self._store.count_replay(scope, wanted, now)
         if only_count:
             return counted, None
-        return counted, await self._store.add_replay(scope, wanted, counted, self._clock())
+        made = await self._store.add_replay(
+            scope, wanted, counted, self._clock(), actor.does("replay.start")
+        )
+        return counted, made
 
-    async def cancel(self, scope: Scope, replay_id: int) -> Replay:
+    async def cancel(self, actor: Actor, scope: Scope, replay_id: int) -> Replay:
         """Have a replay make nothing more; one that has ended stays as it is."""
-        return await self._store.cancel_replay(scope, replay_id, BY_HAND, self._clock())
+        return await self._store.cancel_replay(
+            scope, replay_id, BY_HAND, self._clock(), actor.does("replay.cancel")
+        )
+
+    async def resend(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
+        """Make a new delivery of the same event for the same endpoint.
+
+        :raises RefusedError: the endpoint is disabled, or the delivery is held and still to come.
+        """
+        action = actor.does("delivery.resend", show("dlv", delivery_id))
+        return await self._store.resend(scope, delivery_id, self._clock(), action)
 
 
 def _check(wanted: NewReplay) -> None:

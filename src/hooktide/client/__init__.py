@@ -1,12 +1,11 @@
 """A client for programs that publish: the whole API, typed, repeated where that is safe.
 
-``Client`` waits, ``AsyncClient`` is for asyncio; both are one text. ``errors`` has the tree of what
-they raise, ``shapes`` what the API gives and takes. Nothing of the server is imported.
+``Client`` waits, ``AsyncClient`` is for asyncio; the operations of both are written once, in
+``areas``. ``errors`` has the tree of what they raise, ``hooktide.wire`` the models of what the API
+gives and takes. Nothing of the server is imported.
 """
 
-from hooktide.client.asynchronous import AsyncClient
-from hooktide.client.blocking import Client
-from hooktide.client.calls import Patience
+from hooktide.client.api import AsyncClient, Client
 from hooktide.client.errors import (
     ClientError,
     ConflictError,
@@ -20,7 +19,8 @@ from hooktide.client.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from hooktide.client.shapes import NewEvent, json_of
+from hooktide.client.publishing import NewEvent, Published, json_of
+from hooktide.client.retries import RetryPolicy
 
 __all__ = [
     "AsyncClient",
@@ -32,8 +32,9 @@ __all__ = [
     "LimitError",
     "NewEvent",
     "NotFoundError",
-    "Patience",
     "ProblemError",
+    "Published",
+    "RetryPolicy",
     "ServerError",
     "UnauthorizedError",
     "UnexpectedAnswerError",

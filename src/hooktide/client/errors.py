@@ -16,6 +16,7 @@ ClientError
 import msgspec
 
 from hooktide.domain.errors import HooktideError
+from hooktide.wire.problems import Fault, Problem
 
 
 class ClientError(HooktideError):
@@ -41,28 +42,6 @@ class UnexpectedAnswerError(ClientError):
     def __init__(self, detail: str, status: int = 0) -> None:
         super().__init__(detail)
         self.status = status
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong: where (RFC 6901; in a project file, line and key), and why."""
-
-    code: str = ""
-    detail: str = ""
-    pointer: str = ""
-    line: int | None = None
-    key: str = ""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """A problem as the server tells it (RFC 9457)."""
-
-    type: str = ""
-    title: str = ""
-    status: int = 0
-    detail: str = ""
-    instance: str = ""
-    errors: list[Fault] = []
-    limit: int | None = None
 
 
 class ProblemError(ClientError):
@@ -163,11 +142,10 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 
 
 def _told(problem: Problem) -> str:
-    places = [
-        f"{fault.pointer}: {fault.detail}"
-        for fault in problem.errors
-        if fault.pointer and fault.detail != problem.detail
-    ]
+    named = [fault for fault in problem.errors if fault.pointer]
+    if [fault.detail for fault in named] == [problem.detail]:
+        return f"{named[0].pointer}: {problem.detail}"
+    places = [f"{each.pointer}: {each.detail}" for each in named if each.detail != problem.detail]
     return "\n".join([problem.detail, *places])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from hooktide.demo.api import ApiError
+from hooktide.client import ClientError
 from hooktide.demo.consumers import GUIDES, Consumer
 from hooktide.demo.screen import Screen
 from hooktide.demo.server import DemoServer
@@ -30,7 +30,7 @@ def run(*, once: bool, port: int = 8080) -> int:
     screen = Screen()
     try:
         return asyncio.run(_demo(screen, once=once, port=port))
-    except (ApiError, TimeoutError, ConnectionError) as error:
+    except (ClientError, TimeoutError, ConnectionError) as error:
         reason = str(error) or "something did not answer in time"
         screen.say(f"The demo could not go on: {reason}")
         return 1
@@ -60,7 +60,7 @@ def _end_on_signals() -> None:
 
 
 async def _tell(screen: Screen, server: DemoServer, stack: AsyncExitStack, name: str) -> Told:
-    story = Story(server.api, stack, name)
+    story = Story(server.client, stack, name)
     with screen.working(f"{name}: applying its project, adding endpoints, publishing"):
         told = await story.tell()
     good = sum(line.kept for line in told.lines)
@@ -100,10 +100,10 @@ async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]
 
 async def _ways_in(server: DemoServer, account: str) -> tuple[str, str]:
     """Return a link into the dashboard, and one into an account's portal."""
-    [owner] = (await server.api.get("/v1/people"))["items"]
-    dashboard = await server.api.post(f"/v1/people/{owner['id']}/login-links")
-    portal = await server.api.post(f"/v1/accounts/{account}/portal-links", {})
-    return dashboard["url"], portal["url"]
+    [owner] = await server.client.people.list()
+    dashboard = await server.client.people.login_link(owner.id)
+    portal = await server.client.accounts.portal_link(account)
+    return dashboard.url, portal.url
 
 
 async def _follow(screen: Screen, title: str, consumer: Consumer) -> None:

@@ -8,11 +8,16 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 
-from hooktide.demo.api import Api, ApiError
+from hooktide.client import AsyncClient, ClientError
+from hooktide.client.requests import command
+from hooktide.client.retries import RetryPolicy
+from hooktide.client.server import Server
+from hooktide.client.transport import AsyncTransport
 
 READY_WITHIN = 15.0
 STOP_WITHIN = 15.0
-_LOOK_AGAIN = 0.05
+TIMEOUT = 30.0
+_POLL_INTERVAL = 0.05
 
 
 class DemoServer:
@@ -24,7 +29,7 @@ class DemoServer:
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.key = "htk_" + secrets.token_urlsafe(32)
         self.url = f"http://127.0.0.1:{_free_port(port)}"
-        self.api = Api(self.url, self.key)
+        self.client = AsyncClient(self.url, self.key, timeout=TIMEOUT)
         self.log = folder / "server.log"
         self._folder = folder
         self._process: Process | None = None
@@ -52,6 +57,7 @@ class DemoServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -68,17 +74,20 @@ class DemoServer:
             async with asyncio.timeout(READY_WITHIN):
                 # Another process sets no event of ours: there is nothing to do but look.
                 while not await self._answers(process):  # noqa: ASYNC110
-                    await asyncio.sleep(_LOOK_AGAIN)
+                    await asyncio.sleep(_POLL_INTERVAL)
         except TimeoutError:
-            raise ApiError(0, "not_ready", f"the server did not start:\n{self._tail()}") from None
+            raise ConnectionError(f"the server did not start:\n{self._tail()}") from None
 
     async def _answers(self, process: Process) -> bool:
         if process.returncode is not None:
-            raise ApiError(0, "not_ready", f"the server ended at once:\n{self._tail()}")
+            raise ConnectionError(f"the server ended at once:\n{self._tail()}")
+        transport = AsyncTransport(Server(self.url, self.key), TIMEOUT, RetryPolicy(retries=0))
         try:
-            await self.api.get("/health/ready")
-        except ApiError:
+            await transport.send(command("GET", "/health/ready"))
+        except ClientError:
             return False
+        finally:
+            await transport.close()
         return True
 
     def _tail(self) -> str:
@@ -94,4 +103,4 @@ def _free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ApiError(0, "no_port", "no port is free on 127.0.0.1")
+    raise ConnectionError("no port is free on 127.0.0.1")

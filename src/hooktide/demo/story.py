@@ -10,23 +10,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from hooktide.demo.api import Api, ApiError
+from hooktide.client import AsyncClient, NewEvent, ProblemError
 from hooktide.demo.consumers import GUIDES, Consumer
 from hooktide.demo.screen import Line, Promise
 from hooktide.dialects import load, read_shipped
 from hooktide.domain.ids import made_at, read
 from hooktide.domain.model import SECOND
 from hooktide.domain.project import EventType, Project
+from hooktide.wire.bins import Step
+from hooktide.wire.endpoints import EndpointMade
+from hooktide.wire.events import Delivery, EventAccepted
 
 DELIVERED_WITHIN = 15.0
-_LOOK_AGAIN = 0.05
+_POLL_INTERVAL = 0.05
 
-FAILS_ONCE: Sequence[Mapping[str, Any]] = [{"status": 500, "body": "not now\n"}, {"status": 200}]
+FAILS_ONCE: Sequence[Step] = [Step(status=500, body="not now\n"), Step()]
 """A bin's script: the first request is refused, the retry and all after it accepted."""
 
 
@@ -35,7 +35,7 @@ class Twist:
     """What a provider's story shows beside its deliveries."""
 
     plan: str = ""
-    script: Sequence[Mapping[str, Any]] = ()
+    script: Sequence[Step] = ()
     disabled_endpoint: bool = False
 
 
@@ -56,6 +56,7 @@ class Told:
     consumer: Consumer
     account: str = ""
     page_url: str = ""
+    bin_url: str = ""
     lines: list[Line] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
 
@@ -63,8 +64,8 @@ class Told:
 class Story:
     """Tells one provider's story. Its consumer runs until ``stack`` is closed."""
 
-    def __init__(self, api: Api, stack: AsyncExitStack, name: str) -> None:
-        self._api = api
+    def __init__(self, client: AsyncClient, stack: AsyncExitStack, name: str) -> None:
+        self._client = client
         self._stack = stack
         self._project: Project = load(name)
         self._twist = TWISTS[name]
@@ -74,14 +75,14 @@ class Story:
     async def tell(self) -> Told:
         """Go through the whole story.
 
-        :raises ApiError: the server refused a step that it should not have.
+        :raises ProblemError: the server refused a step that it should not have.
         """
         consumer = await self._stack.enter_async_context(Consumer(self._guide))
         told = Told(self._project.title, consumer)
         told.account = await self._given_an_account()
-        made = await self._api.post("/v1/bins", {"script": self._twist.script})
-        told.page_url = made["page_url"]
-        await self._given_endpoints(told.account, made["url"], consumer)
+        made = await self._client.bins.add(self._twist.script)
+        told.page_url, told.bin_url = made.page_url, made.url
+        await self._given_endpoints(told.account, made.url, consumer)
         asleep = await self._given_a_disabled_endpoint(told)
         await self._refused(told)
 
@@ -89,45 +90,40 @@ class Story:
         ended = [await self._ended(event) for event in reversed(events)]
         deliveries = [delivery for each in ended for delivery in each]
 
-        verified = await self._verified_by_bin(made["id"])
+        verified = await self._verified_by_bin(made.id)
         verified |= await self._verified_by(consumer, len(events))
         # The API lists the newest first; the story goes forward, the bin before the consumer.
         told.lines = [self._line(delivery, verified) for delivery in reversed(deliveries)]
         told.promises += self._retried(deliveries) + await self._slept(asleep)
         return told
 
-    # -- what there is before the first event --------------------------------------------------
-
     async def _given_an_account(self) -> str:
         name = self._project.name
-        await self._api.put_toml(f"/v1/projects/{name}", quick(read_shipped(name)))
+        await self._client.projects.apply(name, quick(read_shipped(name)))
         reference = next(iter(self._project.accounts), "customer-1")
-        wanted = {"project": name, "reference": reference, "name": "A customer"}
-        if self._twist.plan:
-            wanted["plan"] = self._twist.plan
-        account = await self._api.post("/v1/accounts", wanted)
-        return str(account["id"])
+        plan = self._twist.plan or None
+        account = await self._client.accounts.add(
+            reference, project=name, name="A customer", plan=plan
+        )
+        return account.id
 
     async def _given_endpoints(self, account: str, bin_url: str, consumer: Consumer) -> None:
         await self._endpoint(account, bin_url, "bin")
         made = await self._endpoint(account, consumer.url, f"{consumer.guide.language} consumer")
-        await consumer.use(made["secret"])
+        await consumer.use({"text": made.secret.text, "whsec": made.secret.whsec})
 
-    async def _endpoint(self, account: str, url: str, name: str) -> dict[str, Any]:
-        wanted = {"account": account, "url": url, "event_types": ["*"], "name": name}
-        made: dict[str, Any] = await self._api.post("/v1/endpoints", wanted)
-        self._endpoints[made["id"]] = name
+    async def _endpoint(self, account: str, url: str, name: str) -> EndpointMade:
+        made = await self._client.endpoints.add(url, ["*"], account=account, name=name)
+        self._endpoints[made.id] = name
         return made
 
     async def _given_a_disabled_endpoint(self, told: Told) -> str:
         if not self._twist.disabled_endpoint:
             return ""
-        url = told.page_url.removesuffix("/page") + "/200"
+        url = f"{told.bin_url}/200"
         made = await self._endpoint(told.account, url, "disabled")
-        await self._api.post(f"/v1/endpoints/{made['id']}/disable")
-        return str(made["id"])
-
-    # -- what is refused -----------------------------------------------------------------------
+        await self._client.endpoints.disable(made.id)
+        return made.id
 
     async def _refused(self, told: Told) -> None:
         if self._twist.plan:
@@ -139,73 +135,63 @@ class Story:
             text = "a project in test mode refuses a live event, and delivers test events"
             told.promises.append(await _refusal(text, live, "project_not_live"))
 
-    # -- events and what became of them --------------------------------------------------------
-
     async def _publish(
         self, account: str, kind: EventType, *, test: bool | None = None
-    ) -> dict[str, Any]:
-        event: dict[str, Any] = {
-            "account": account,
-            "type": kind.name,
-            "payload": msgspec.Raw(kind.example.encode()),
-        }
-        if kind.transition:
-            event["transition"] = kind.transition
-        if self._project.mode == "test" if test is None else test:
-            event["test"] = True
-        accepted: dict[str, Any] = await self._api.post("/v1/events", event)
-        return accepted
+    ) -> EventAccepted:
+        event = NewEvent(
+            account=account,
+            type=kind.name,
+            payload=kind.example.encode(),
+            transition=kind.transition,
+            test=self._project.mode == "test" if test is None else test,
+        )
+        return await self._client.events.publish(event)
 
-    async def _ended(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def _ended(self, event: EventAccepted) -> list[Delivery]:
         """Return the deliveries of an event, once they have ended or time is up."""
         deadline = asyncio.get_running_loop().time() + DELIVERED_WITHIN
         while True:
-            page = await self._api.get(f"/v1/deliveries?event={event['id']}")
-            found: list[dict[str, Any]] = page["items"]
-            waits = any(delivery["state"] in {"pending", "held"} for delivery in found)
+            found = [each async for each in self._client.deliveries.list(event=event.id)]
+            waits = any(delivery.state in {"pending", "held"} for delivery in found)
             if not waits or asyncio.get_running_loop().time() > deadline:
                 return found
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_POLL_INTERVAL)
 
     async def _verified_by_bin(self, bin_id: str) -> dict[tuple[str, bool], bool]:
-        page = await self._api.get(f"/v1/bins/{bin_id}/requests")
         verified: dict[tuple[str, bool], bool] = defaultdict(lambda: True)
-        for request in page["items"]:
-            event = dict(request["headers"]).get("webhook-id", "")
-            verified[event, True] &= request["signature"]["verdict"] == "valid"
+        async for request in self._client.bins.requests(bin_id):
+            event = dict(request.headers).get("webhook-id", "")
+            verified[event, True] &= request.signature.verdict == "valid"
         return dict(verified)
 
     async def _verified_by(self, consumer: Consumer, events: int) -> dict[tuple[str, bool], bool]:
         lines = [await consumer.next_line() for _ in range(events)]
         return {(line["delivery"], False): line["verified"] for line in lines}
 
-    def _line(self, delivery: Mapping[str, Any], verified: Mapping[tuple[str, bool], bool]) -> Line:
-        endpoint = self._endpoints[delivery["endpoint"]]
+    def _line(self, delivery: Delivery, verified: Mapping[tuple[str, bool], bool]) -> Line:
+        endpoint = self._endpoints[delivery.endpoint]
         return Line(
             provider=self._project.title,
-            event=delivery["event_type"],
+            event=delivery.event_type,
             endpoint=endpoint,
-            verified=verified.get((delivery["event"], endpoint == "bin"), False),
-            attempts=delivery["attempts"],
-            ms=_took(delivery) if delivery["state"] == "delivered" else None,
+            verified=verified.get((delivery.event, endpoint == "bin"), False),
+            attempts=delivery.attempts,
+            ms=_took(delivery),
         )
 
-    # -- what was promised ---------------------------------------------------------------------
-
-    def _retried(self, deliveries: Sequence[Mapping[str, Any]]) -> list[Promise]:
+    def _retried(self, deliveries: Sequence[Delivery]) -> list[Promise]:
         if not self._twist.script:
             return []
-        again = [delivery for delivery in deliveries if delivery["attempts"] == 2]
-        kept = len(again) == 1 and again[0]["state"] == "delivered"
+        again = [delivery for delivery in deliveries if delivery.attempts == 2]
+        kept = len(again) == 1 and again[0].state == "delivered"
         text = "a delivery answered 500 is made again, and arrives"
-        proof = ", ".join(f"{each['event_type']}: {each['attempts']} attempts" for each in again)
+        proof = ", ".join(f"{each.event_type}: {each.attempts} attempts" for each in again)
         return [Promise(text, kept, proof)]
 
     async def _slept(self, asleep: str) -> list[Promise]:
         if not asleep:
             return []
-        page = await self._api.get(f"/v1/endpoints/{asleep}/deliveries")
-        count = len(page["items"])
+        count = len([each async for each in self._client.endpoints.deliveries(asleep)])
         text = "a disabled endpoint is sent nothing, and nothing waits for it"
         return [Promise(text, count == 0, f"its deliveries: {count}")]
 
@@ -213,14 +199,15 @@ class Story:
 async def _refusal(text: str, call: Any, code: str) -> Promise:
     try:
         await call
-    except ApiError as error:
+    except ProblemError as error:
         return Promise(text, error.code == code, f"{error.status} {error.code}: {error}")
     return Promise(text, False, "it was accepted")
 
 
-def _took(delivery: Mapping[str, Any]) -> float:
-    ended_at = datetime.fromisoformat(delivery["ended_at"]).timestamp()
-    return (ended_at - made_at(read("evt", delivery["event"])) / SECOND) * 1000
+def _took(delivery: Delivery) -> float | None:
+    if delivery.state != "delivered" or delivery.ended_at is None:
+        return None
+    return (delivery.ended_at.timestamp() - made_at(read("evt", delivery.event)) / SECOND) * 1000
 
 
 def quick(project_file: str) -> str:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.operations import PROJECT as BUILT_IN
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project import Project, parse_project
 
 _HERE = files(__name__)
@@ -33,18 +33,26 @@ def read_shipped(name: str) -> str:
     return _HERE.joinpath(f"{name}.toml").read_text("utf-8")
 
 
+def read(path_or_name: str) -> str:
+    """Return the text of a project file: of one that ships, by its name, or of a file.
+
+    :raises ConfigError: the file cannot be read.
+    """
+    if ships(path_or_name):
+        return read_shipped(path_or_name)
+    try:
+        return Path(path_or_name).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read it ({error}); give a file, or one of: {', '.join(shipped())}",
+            file=path_or_name,
+        ) from None
+
+
 def load(path_or_name: str) -> Project:
     """Read a project from one that ships, by its name, or from a file.
 
     :raises ConfigError: the file cannot be read, or something in it is wrong.
     """
-    if ships(path_or_name):
-        return parse_project(read_shipped(path_or_name), f"{path_or_name}.toml")
-    try:
-        text = Path(path_or_name).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot read it ({error}); give a file, or one of {', '.join(shipped())}",
-            file=path_or_name,
-        ) from None
-    return parse_project(text, path_or_name)
+    file = f"{path_or_name}.toml" if ships(path_or_name) else path_or_name
+    return parse_project(read(path_or_name), file)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import TransactionManagementError
 
-from hooktide.outbox.row import make_row
+from hooktide.outbox.row import check_direct, make_row
 
 __all__ = ["check_atomic", "emit"]
 
@@ -47,8 +47,9 @@ def emit(
     type
         The event's type, like ``invoice.paid``.
     payload
-        JSON text (``str``, ``bytes``: sent byte for byte), a Pydantic model, or whatever msgspec
-        encodes: dicts, dataclasses, dates, UUIDs.
+        A Python value, which is encoded: ``str`` as a JSON string, ``Decimal`` as a number,
+        Pydantic models and dataclasses as objects. JSON text is given as ``bytes`` or
+        ``hooktide.RawJSON`` and sent byte for byte.
     account
         Whose event it is: the id that you know this customer by.
     occurred_at
@@ -66,11 +67,14 @@ def emit(
         The alias of the database whose transaction it is.
 
     :raises TransactionManagementError: there is no transaction that it could commit with.
+    :raises ConfigError: ``direct``, and the database is not PostgreSQL.
     :raises InvalidError: it could never be accepted; says why.
     """
     check_atomic(using)
     if direct is None:
         direct = getattr(settings, "HOOKTIDE_DIRECT", "")
+    if direct:
+        check_direct(connections[using].vendor)
     row = make_row(
         type,
         payload,

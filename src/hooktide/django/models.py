@@ -4,21 +4,23 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from hooktide.outbox.row import LONGEST_KEY, LONGEST_TRANSITION, TABLE
+from hooktide.outbox.row import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH, TABLE
 
 
 class Outbox(models.Model):
     """An event that waits for the relay; where ``refused`` says why, it was set aside."""
 
     id = models.BigAutoField(primary_key=True)
-    key = models.CharField(max_length=LONGEST_KEY)
+    key = models.CharField(max_length=MAX_KEY_LENGTH)
     account = models.TextField()
     type = models.TextField()
     payload = models.TextField()
     occurred_at = models.CharField(max_length=40)
-    transition = models.CharField(max_length=LONGEST_TRANSITION, default="", blank=True)
-    test = models.BooleanField(default=False)
-    refused = models.TextField(default="", blank=True)
+    transition = models.CharField(
+        max_length=MAX_TRANSITION_LENGTH, default="", db_default="", blank=True
+    )
+    test = models.BooleanField(default=False, db_default=False)
+    refused = models.TextField(default="", db_default="", blank=True)
 
     class Meta:
         """What goes with the table."""

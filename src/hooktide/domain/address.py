@@ -9,6 +9,7 @@ wrong for many special ranges and change with Python's patch level.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import (
@@ -31,6 +32,20 @@ Origin: TypeAlias = tuple[str, str, int]
 """Scheme, host and port."""
 
 MAX_URL = 2048
+OWN_HOST = "ip_own_host"
+"""Why an address is refused that leads to this server itself."""
+
+
+class OwnAddresses:
+    """The addresses that lead to this server itself, as they are known by now.
+
+    One object is shared by all who ask; ``outbound.own_host`` keeps it up to date.
+    """
+
+    __slots__ = ("addresses",)
+
+    def __init__(self, addresses: Iterable[Address] = ()) -> None:
+        self.addresses = frozenset(addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +53,9 @@ class UrlPolicy:
     """What this installation lets a webhook reach. Set by its operator, never by a customer.
 
     ``allow_networks`` opens networks that are refused otherwise; ``deny_networks`` closes more, and
-    wins. ``own_bins`` is what the URLs of the server's own bins begin with, ``/bin/`` included:
-    those are allowed although the server itself is not (empty: none). ``strict_ports`` leaves only
+    wins. ``own_host`` are the server's own addresses, which are refused. ``own_bins`` is what the
+    URLs of the server's own bins begin with, ``/bin/`` included: those are allowed although the
+    server itself is not (empty: none). ``strict_ports`` leaves only
     443. ``chat_hosts`` (``host`` or ``host:port``) may be endpoints of any chat's kind, like a
     server of one's own that speaks Slack's way. ``nat64`` accepts ``64:ff9b::/96`` where the
     embedded IPv4 address is accepted. ``mail``: there is a relay to hand mail to. ``ValueError``
@@ -54,6 +70,7 @@ class UrlPolicy:
     own_bins: str = ""
     chat_hosts: tuple[str, ...] = ()
     mail: bool = False
+    own_host: OwnAddresses = field(default_factory=OwnAddresses, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _networks(self.allow_networks)
@@ -105,7 +122,8 @@ def check_url(text: str, policy: UrlPolicy) -> Target:
     if target.literal is None:
         _check_name(target.host)
     elif code := check_address(read_address(target.literal), policy):
-        raise InvalidError(code, f"{target.literal} is not a public address; use one that is")
+        what = "this server's own address" if code == OWN_HOST else "not a public address"
+        raise InvalidError(code, f"{target.literal} is {what}; use the receiver's public address")
     return target
 
 
@@ -152,7 +170,9 @@ def is_allowed_by_operator(address: Address, policy: UrlPolicy) -> bool:
 def _check_ipv4(address: IPv4Address, policy: UrlPolicy) -> str | None:
     if is_allowed_by_operator(address, policy):
         return None
-    return "ip_v4_special" if _in_any(address, IPV4_DENIED) else None
+    if _in_any(address, IPV4_DENIED):
+        return "ip_v4_special"
+    return OWN_HOST if address in policy.own_host.addresses else None
 
 
 def _check_ipv6(address: IPv6Address, policy: UrlPolicy) -> str | None:
@@ -165,7 +185,9 @@ def _check_ipv6(address: IPv6Address, policy: UrlPolicy) -> str | None:
         return check_address(IPv4Address(int(address) & 0xFFFFFFFF), policy)
     if address not in IPV6_ALLOWED:
         return "ip_v6_not_global_unicast"
-    return "ip_v6_special" if _in_any(address, IPV6_DENIED) else None
+    if _in_any(address, IPV6_DENIED):
+        return "ip_v6_special"
+    return OWN_HOST if address in policy.own_host.addresses else None
 
 
 def _within(address: Address, networks: tuple[str, ...]) -> bool:

@@ -14,9 +14,9 @@ from hooktide.domain.message import Message
 from hooktide.domain.model import SECOND, EndpointKind, Micros
 from hooktide.domain.verdict import Outcome
 
-MOST_TOGETHER = 25
+MAX_BATCH = 25
 """Events in one message at most: as many as every service's limits have room for."""
-MOST_BYTES = 256 * 1024
+MAX_BATCH_BYTES = 256 * 1024
 """Payload bytes that go into one message at most: each is read to be summed up."""
 PACE: Micros = SECOND
 """What lies between two messages to one endpoint at least: Slack takes one a second."""
@@ -27,9 +27,10 @@ class Service:
     """How one chat service is spoken to.
 
     ``fits`` says of a URL whether it is the service's; ``compose`` writes a message of one or more
-    events, ``plain`` the same without anything that could be refused. ``gone`` says why an answer
-    means that nothing will ever be taken there again (empty: it does not); ``refused`` why it means
-    that the message was not understood.
+    events, ``plain`` the same without anything that could be refused. ``judged`` gives an outcome
+    the status that the service means where it answers 2xx and says an error in the body. ``gone``
+    says why an answer means that nothing will ever be taken there again (empty: it does not);
+    ``refused`` why it means that the message was not understood.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Service:
     shown: Callable[[str], str]
     compose: Callable[[Sequence[Message]], bytes]
     plain: Callable[[Sequence[Message]], bytes]
+    judged: Callable[[Outcome], Outcome]
     gone: Callable[[Outcome], str]
     refused: Callable[[Outcome], str]
 
@@ -50,6 +52,7 @@ SERVICES: Mapping[EndpointKind, Service] = {
         shown=slack.shown,
         compose=slack.compose,
         plain=slack.plain,
+        judged=slack.judged,
         gone=slack.gone,
         refused=slack.refused,
     ),
@@ -60,6 +63,7 @@ SERVICES: Mapping[EndpointKind, Service] = {
         shown=discord.shown,
         compose=discord.compose,
         plain=discord.plain,
+        judged=lambda outcome: outcome,  # its status says it all
         gone=discord.gone,
         refused=discord.refused,
     ),
@@ -70,6 +74,7 @@ SERVICES: Mapping[EndpointKind, Service] = {
         shown=teams.shown,
         compose=teams.compose,
         plain=teams.plain,
+        judged=teams.judged,
         gone=teams.gone,
         refused=teams.refused,
     ),
@@ -80,6 +85,7 @@ SERVICES: Mapping[EndpointKind, Service] = {
         shown=lambda url: url,
         compose=mail.write_text,
         plain=mail.write_text,
+        judged=lambda outcome: outcome,
         gone=mail.gone,
         refused=lambda outcome: "",
     ),
@@ -92,20 +98,34 @@ def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> E
     Any URL may be taken as a plain webhook's. A host that the operator names as a chat's own may be
     any service's, but has to be said to be.
 
-    :raises InvalidError: ``invalid_kind``: the URL is not of that kind.
+    :raises InvalidError: ``invalid_kind``: the URL is not of that kind. ``invalid_url``: it is,
+        but not over https on port 443.
     """
     if wanted is None:
         found = (kind for kind, service in SERVICES.items() if service.fits(target))
-        return next(found, EndpointKind.WEBHOOK)
+        wanted = next(found, EndpointKind.WEBHOOK)
     service = SERVICES.get(wanted)
-    named = wanted is not EndpointKind.MAIL and _is_named(target, policy)
-    if service is None or service.fits(target) or named:
+    if service is None or (wanted is not EndpointKind.MAIL and _is_named(target, policy)):
+        return wanted
+    if service.fits(target):
+        _check_secure(target, service)
         return wanted
     raise InvalidError(
         "invalid_kind",
         f"this is no URL of {service.name}'s; one is like {service.like}",
         pointer="/kind",
     )
+
+
+def _check_secure(target: Target, service: Service) -> None:
+    """Refuse what would send a chat's secret URL in the clear, or to another port."""
+    if (target.scheme, target.port) != ("https", 443):
+        raise InvalidError(
+            "invalid_url",
+            f"{service.name} takes messages over https on port 443 only; write it like "
+            f"{service.like}",
+            pointer="/url",
+        )
 
 
 def _is_named(target: Target, policy: UrlPolicy) -> bool:

@@ -7,6 +7,9 @@ from hooktide.domain.envelope import Envelope
 from hooktide.domain.model import SECOND, Event, Micros, Secret
 from hooktide.domain.signing import Signer, standard_lines
 
+TYPE_HEADER = b"hooktide-event-type"
+"""Says an event's type where the body does not: Standard Webhooks has no header for it."""
+
 
 class Composer:
     """A dialect, compiled.
@@ -24,6 +27,7 @@ class Composer:
             else None
         )
         self.envelope = Envelope(dialect.envelope)
+        self._names_type = self.envelope.names_type
         self.body = self.envelope.body
         """Return an event's body: the same on every attempt, for every endpoint."""
 
@@ -45,12 +49,14 @@ class Composer:
         timestamp = now // SECOND
         own = self._signer.lines(secrets[0], event_id, timestamp, body) if self._signer else b""
         standard = standard_lines(secrets, event_id, timestamp, body) if self._standard else b""
-        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b%b\r\n" % (
+        type_line = b"" if self._names_type else b"%b: %b\r\n" % (TYPE_HEADER, event.type.encode())
+        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b%b%b\r\n" % (
             target_prefix,
             len(body),
             self._fixed,
             own,
             standard,
+            type_line,
             extra,
         )
 
@@ -73,7 +79,7 @@ def compile_dialect(dialect: Dialect) -> Composer:
     return Composer(dialect)
 
 
-def check_event(dialect: Dialect, event_type: str, transition: str, payload: bytes) -> None:
+def check_event(dialect: Dialect, transition: str, payload: bytes) -> None:
     """Check that an event brings what the dialect's envelope takes from it.
 
     :raises InvalidError: it lacks its transition, or a member of its payload.

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.headers import check_header, header_lines
+from hooktide.domain.headers import MAX_HEADERS, check_header, header_lines
 from hooktide.domain.payload import check_payload
 from hooktide.domain.toml_table import Table
 
@@ -20,7 +20,7 @@ STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signat
 BARE_PAYLOAD = "payload"
 """The envelope that is none: the body is the payload."""
 
-MOST_LEVELS = 16
+MAX_LEVELS = 16
 
 
 class Algorithm(StrEnum):
@@ -124,6 +124,8 @@ def _check_name(table: Table, key: str, name: str, standard: bool) -> None:
 
 
 def _check_headers(table: Table, dialect: Dialect) -> None:
+    if len(dialect.headers) > MAX_HEADERS:
+        raise table.wrong("", f"{MAX_HEADERS} headers at most; there are {len(dialect.headers):,}")
     seen = set(replace(dialect, headers=()).header_names)
     for name, value in dialect.headers:
         try:
@@ -141,7 +143,7 @@ def _read_envelope(table: Table) -> str:
         raise table.wrong("envelope", 'give a table, or "payload" for the payload alone')
     try:
         text = json.dumps(found, ensure_ascii=False, allow_nan=False, default=_no_json)
-        check_payload(text.encode(), max_depth=MOST_LEVELS)
+        check_payload(text.encode(), max_depth=MAX_LEVELS)
     except ValueError as error:
         raise table.wrong("envelope", f"{error}; an envelope holds what JSON has") from None
     except InvalidError as error:

@@ -17,12 +17,12 @@ from hooktide.domain.verdict import Outcome
 
 HOSTS = {"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"}
 
-LONGEST_TITLE = 256
-LONGEST_DESCRIPTION = 4096
-LONGEST_NAME = 100
-LONGEST_VALUE = 300
-LONGEST_FOOTER = 200
-LONGEST_CONTENT = 2000
+MAX_TITLE_LENGTH = 256
+MAX_DESCRIPTION_LENGTH = 4096
+MAX_NAME_LENGTH = 100
+MAX_VALUE_LENGTH = 300
+MAX_FOOTER_LENGTH = 200
+MAX_CONTENT_LENGTH = 2000
 NO_MENTIONS: dict[str, list[str]] = {"parse": []}
 """Whatever a payload says, nobody is called."""
 
@@ -48,7 +48,7 @@ def compose(messages: Sequence[Message]) -> bytes:
 
 def plain(messages: Sequence[Message]) -> bytes:
     """Write a message that is text and nothing else."""
-    room = LONGEST_CONTENT - 20
+    room = MAX_CONTENT_LENGTH - 20
     first = [] if len(messages) == 1 else [f"{summary(messages)}:"]
     lines = [_text(each.line, room // len(messages) - 1) for each in messages]
     content = "\n".join([*first, *lines])
@@ -57,20 +57,20 @@ def plain(messages: Sequence[Message]) -> bytes:
 
 def _one(message: Message) -> dict[str, Any]:
     embed: dict[str, Any] = {
-        "footer": {"text": escaped(message.event_type, LONGEST_FOOTER, {})},
+        "footer": {"text": escaped(message.event_type, MAX_FOOTER_LENGTH, {})},
         "timestamp": show_time(message.at),
     }
     if message.own:
         embed["description"] = _text(message.title, 1600) + _link(message, "\n")
     else:
-        embed["title"] = _text(message.title, LONGEST_TITLE)
+        embed["title"] = _text(message.title, MAX_TITLE_LENGTH)
         if message.link:
             embed["url"] = message.link
     if message.fields:
         embed["fields"] = [
             {
-                "name": _text(label, LONGEST_NAME),
-                "value": _text(value, LONGEST_VALUE),
+                "name": _text(label, MAX_NAME_LENGTH),
+                "value": _text(value, MAX_VALUE_LENGTH),
                 "inline": True,
             }
             for label, value in message.fields
@@ -81,7 +81,7 @@ def _one(message: Message) -> dict[str, Any]:
 def _many(messages: Sequence[Message]) -> dict[str, Any]:
     """Write a line an event; links as far as there is room for them."""
     lines = [_text(each.line, 140) for each in messages]
-    room = LONGEST_DESCRIPTION - sum(length(line) + 1 for line in lines)
+    room = MAX_DESCRIPTION_LENGTH - sum(length(line) + 1 for line in lines)
     for index, each in enumerate(messages):
         link = _link(each, " ")
         if length(link) <= room:
@@ -101,9 +101,6 @@ def _text(text: str, limit: int) -> str:
 
 
 _ESCAPES = {char: f"\\{char}" for char in "\\*_~`|>#-+[]()<@:."}
-
-
-# -- what comes back -------------------------------------------------------------------------------
 
 
 def gone(outcome: Outcome) -> str:

@@ -14,7 +14,9 @@ import msgspec
 
 from hooktide.domain.dialect import BARE_PAYLOAD
 from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.json_pointer import escaped
 from hooktide.domain.model import SECOND, Event, Micros
+from hooktide.domain.payload import MAX_BYTES
 from hooktide.domain.template import Slot, parts
 
 Getter: TypeAlias = Callable[[Event], int | bytes]
@@ -23,7 +25,13 @@ Filler: TypeAlias = tuple[bytes, Getter]
 
 Piece: TypeAlias = bytes | Slot
 
-MOST_TYPES = 10_000
+MAX_CACHED_FORMS = 10_000
+MAX_PAYLOADS = 2
+"""How often ``{payload}`` may stand in an envelope: each adds up to 256 KB to a body."""
+MAX_MEMBERS = 50
+"""How many ``{payload.member}`` may stand in it."""
+MAX_MEMBERS_SIZE = 2 * MAX_BYTES
+"""Bytes that they may take from a payload together: the same member may be taken more than once."""
 KEY = "dialect.envelope"
 
 
@@ -31,7 +39,7 @@ class Envelope:
     """A compiled envelope. ``text`` is as in ``Dialect.envelope``.
 
     ``needs_transition`` and ``members`` say what an event must bring: a transition, and members of
-    its payload.
+    its payload. ``names_type``: a receiver learns the event's type from the body.
 
     :raises ConfigError: the template holds something that is no slot.
     """
@@ -41,23 +49,23 @@ class Envelope:
         slots = [piece for piece in self._pieces if isinstance(piece, Slot)]
         self.needs_transition = any(slot.name == "event.transition" for slot in slots)
         self.members = tuple(_member(slot) for slot in slots if slot.name.startswith("payload."))
+        self.names_type = any(slot.name == "event.type" for slot in slots)
+        self._payloads = sum(slot.name == "payload" for slot in slots)
         self._bare = self._pieces == (Slot("payload"),)
-        self._by_type: dict[str, tuple[bytes, tuple[Getter, ...]]] = {}
+        self._form = lru_cache(MAX_CACHED_FORMS)(self._make_form)
 
     def body(self, event: Event) -> bytes:
         """Return the body for an event: the same on every attempt."""
         if self._bare:
             return event.payload
-        form = self._by_type.get(event.type)
-        if form is None:
-            form = self._form(event.type)
-        template, getters = form
+        template, getters = self._form(event.type)
         return template % tuple([get(event) for get in getters])
 
     def check(self, transition: str, payload: bytes) -> None:
         """Check that an event brings what the envelope takes from it.
 
-        :raises InvalidError: it lacks its transition, or a member of its payload.
+        :raises InvalidError: it lacks its transition, or a member of its payload; or its members
+            together are too large.
         """
         if self.needs_transition and not transition:
             raise InvalidError(
@@ -66,9 +74,22 @@ class Envelope:
                 pointer="/transition",
             )
         if self.members:
-            _check_members(self.members, payload)
+            size = _size_of_members(self.members, payload)
+            # More members than a file may have: it was stored before the limits, and goes on.
+            if size > MAX_MEMBERS_SIZE and len(self.members) <= MAX_MEMBERS:
+                raise _too_large(size)
 
-    def _form(self, event_type: str) -> tuple[bytes, tuple[Getter, ...]]:
+    def check_limits(self) -> None:
+        """Check how often it takes from a payload, when a project file is applied.
+
+        Only then: a project that was stored before there were limits goes on as it is.
+
+        :raises ConfigError: more often than ``MAX_PAYLOADS`` or ``MAX_MEMBERS``.
+        """
+        _check_count("payload", self._payloads, MAX_PAYLOADS)
+        _check_count("payload.member", len(self.members), MAX_MEMBERS)
+
+    def _make_form(self, event_type: str) -> tuple[bytes, tuple[Getter, ...]]:
         """Fill what the type alone decides; the rest is left for the event."""
         template = bytearray()
         getters: list[Getter] = []
@@ -81,13 +102,14 @@ class Envelope:
                 conversion, getter = _filler(piece)
                 template += conversion
                 getters.append(getter)
-        if len(self._by_type) >= MOST_TYPES:
-            self._by_type.clear()
-        form = self._by_type[event_type] = (bytes(template), tuple(getters))
-        return form
+        return bytes(template), tuple(getters)
 
 
-def _check_members(members: tuple[str, ...], payload: bytes) -> None:
+def _size_of_members(members: tuple[str, ...], payload: bytes) -> int:
+    """Return how many bytes the envelope takes from a payload.
+
+    :raises InvalidError: it lacks one of the members.
+    """
     try:
         found = _read_members(payload)
     except msgspec.DecodeError:
@@ -96,34 +118,76 @@ def _check_members(members: tuple[str, ...], payload: bytes) -> None:
             f"the payload must be an object with the member {members[0]!r}",
             pointer="/payload",
         ) from None
+    size = 0
     for name in members:
-        if name not in found:
+        member = _member_of(found, name)
+        if member is None:
+            step = escaped(name)
+            if name.partition(".")[0] in found:
+                step = step.replace(".", "/")
             raise InvalidError(
                 "payload_member_missing",
                 f"this project's envelope takes {name!r} from the payload, which has none",
-                pointer="/payload/" + name.replace("~", "~0").replace("/", "~1"),
+                pointer=f"/payload/{step}",
             )
+        size += len(bytes(member))
+    return size
+
+
+def _too_large(size: int) -> InvalidError:
+    return InvalidError(
+        "payload_too_large",
+        f"this project's envelope takes {size:,} bytes from the payload, some more than once; "
+        f"{MAX_MEMBERS_SIZE:,} at most: send a smaller payload",
+        pointer="/payload",
+        status=413,
+    )
+
+
+def _check_count(name: str, count: int, most: int) -> None:
+    if count > most:
+        raise ConfigError(
+            f"{{{name}}} stands {count:,} times in the envelope; {most} at most, since "
+            "each adds to the size of every body",
+            key=KEY,
+        )
+
+
+def _member_of(found: dict[str, msgspec.Raw], name: str) -> msgspec.Raw | None:
+    """Return a member, or what is in it at a path like ``customer.name``; None: there is none."""
+    while name not in found:
+        outer, dot, name = name.partition(".")
+        if not dot or outer not in found:
+            return None
+        try:
+            found = _read_members(found[outer])
+        except msgspec.DecodeError:
+            return None
+    return found[name]
+
+
+@lru_cache(maxsize=1)
+def _last_members(payload: bytes) -> dict[str, msgspec.Raw]:
+    """Read a payload once for all the slots of a body."""
+    return _read_members(payload)
 
 
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-# -- compiling: a template of JSON becomes literal bytes and slots --------------------------------
-
-
 def _compile(text: str) -> Iterator[Piece]:
     template = "{payload}" if text == BARE_PAYLOAD else json.loads(text)
-    literal = b""
+    literal: list[bytes] = []
     for piece in _value(template, KEY):
         if isinstance(piece, bytes):
-            literal += piece
+            literal.append(piece)
         else:
             if literal:
-                yield literal
+                yield b"".join(literal)
             yield piece
-            literal = b""
+            literal.clear()
     if literal:
-        yield literal
+        yield b"".join(literal)
 
 
 def _value(value: Any, key: str) -> Iterator[Piece]:
@@ -195,9 +259,6 @@ def _escape(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-# -- the slots ------------------------------------------------------------------------------------
-
-
 def _entity(event_type: str) -> str:
     return event_type.partition(".")[0]
 
@@ -237,11 +298,13 @@ def _filler(slot: Slot) -> Filler:
             return b"%b", attrgetter("payload")
         case _:
             name = _member(slot)
-            return b"%b", lambda event: bytes(_read_members(event.payload).get(name, _NULL))
+            return b"%b", lambda event: _bytes_of(event.payload, name)
 
 
-_NULL = msgspec.Raw(b"null")
-"""Stands for a member that a payload lacks: accepted before the envelope asked for it."""
+def _bytes_of(payload: bytes, name: str) -> bytes:
+    """Return a member's bytes; null where it is lacking: accepted before the envelope asked."""
+    found = _member_of(_last_members(payload), name)
+    return b"null" if found is None else bytes(found)
 
 
 def _with_offset(at: Micros) -> bytes:

@@ -13,10 +13,20 @@ A failed delivery is not here: it is a value (``domain.verdict``), not an error.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 
 class HooktideError(Exception):
     """The root: every error Hooktide raises on purpose."""
+
+    def as_value(self) -> Self:
+        """Return this error fit to be kept, as one of the results of a batch.
+
+        A traceback holds the frames it came through with all their variables: kept in a list that
+        one of these frames knows, it would keep a whole batch's payloads until the next collection.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +87,74 @@ class NotFoundError(HooktideError):
 
 
 class ConfigError(HooktideError):
-    """A project file or a setting is wrong. Shows as ``file:line: key: reason``."""
+    """A project file or a setting is wrong. Shows as ``file:line: key: reason``.
+
+    ``others`` are what else is wrong with the file; each shows on a line of its own.
+    """
 
     def __init__(
-        self, reason: str, *, key: str = "", line: int | None = None, file: str = ""
+        self,
+        reason: str,
+        *,
+        key: str = "",
+        line: int | None = None,
+        file: str = "",
+        others: "tuple[ConfigError, ...]" = (),
     ) -> None:
-        self.reason, self.key, self.line, self.file = reason, key, line, file
+        self.reason, self.key, self.line, self.file, self.others = reason, key, line, file, others
         where = f"{file}:{line}: " if line is not None else (f"{file}: " if file else "")
-        super().__init__(f"{where}{key}: {reason}" if key else f"{where}{reason}")
+        own = f"{where}{key}: {reason}" if key else f"{where}{reason}"
+        super().__init__("\n".join([own, *map(str, others)]))
 
 
 class UnavailableError(HooktideError):
-    """Our own trouble: the same request may be made again in ``retry_after`` seconds."""
+    """Our own trouble: the same request may be made again in ``retry_after`` seconds.
 
-    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+    ``detail`` is for whoever made the request; ``reason`` is for the operator, and may name hosts.
+    """
+
+    code = "unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int = 1, reason: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.reason = reason or detail
+
+    def again(self) -> Self:
+        """Return another error that says the same: each of those who wait raises one of its own."""
+        return type(self)(self.detail, retry_after=self.retry_after, reason=self.reason)
+
+
+class WriteFaultError(UnavailableError):
+    """What was to be written is at fault itself: the same write would fail whenever it is made."""
+
+
+class StorageFullError(UnavailableError):
+    """The database may not grow any further; what is stored goes on being delivered (507)."""
+
+    code = "storage_full"
+
+
+class UnsealError(UnavailableError):
+    """A stored secret cannot be opened, or is missing. No attempt is spent on it.
+
+    The operator has to put back the key or the row; the same request may be made again after that.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=60)
+
+    def again(self) -> Self:
+        """Return another error that says the same."""
+        return type(self)(self.detail)
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether an error is that of one piece of work, which would meet it again.
+
+    Else it is the database's absence or the installation's settings, and stops all work alike.
+    """
+    if isinstance(error, UnavailableError):
+        return isinstance(error, WriteFaultError)
+    return not isinstance(error, ConfigError)

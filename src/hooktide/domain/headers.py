@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterable
 
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.json_pointer import escaped
 
-MOST_HEADERS = 20
-MOST_BYTES = 4096
+MAX_HEADERS = 20
+MAX_HEADERS_SIZE = 4096
+MASK = "****"
+"""Stands in answers for a value that is stored and not shown; in a change it means that value."""
 
 RESERVED = frozenset(
     {
@@ -45,12 +48,19 @@ def header_lines(headers: Iterable[tuple[str, str]], taken: frozenset[str] = fro
     lines: list[str] = []
     seen = set(taken)
     for name, value in headers:
+        if len(lines) == MAX_HEADERS:
+            raise InvalidError(
+                "too_many_headers", f"{MAX_HEADERS} headers at most", pointer="/headers"
+            )
         check_header(name, value)
         if name.lower() in seen:
-            raise _refused(name, "header_taken", f"{name} is there already; give it once")
+            raise refused_header(name, "header_taken", f"{name} is there already; give it once")
         seen.add(name.lower())
         lines.append(f"{name}: {value}\r\n")
-    _check_size(lines)
+    if sum(map(len, lines)) > MAX_HEADERS_SIZE:
+        raise InvalidError(
+            "headers_too_large", f"{MAX_HEADERS_SIZE} bytes of headers at most", pointer="/headers"
+        )
     return "".join(lines).encode("ascii")
 
 
@@ -60,30 +70,21 @@ def check_header(name: str, value: str) -> None:
     :raises InvalidError: its name is malformed or reserved, or its value is malformed.
     """
     if not _NAME.fullmatch(name):
-        raise _refused(
+        raise refused_header(
             name, "invalid_header_name", "use 1 to 64 letters, digits and hyphens in a name"
         )
     if name.lower() in RESERVED or name.lower().startswith(RESERVED_PREFIXES):
-        raise _refused(name, "reserved_header", f"{name} is set by the sender; use another name")
+        raise refused_header(
+            name, "reserved_header", f"{name} is set by the sender; use another name"
+        )
     if not _VALUE.fullmatch(value):
-        raise _refused(
+        raise refused_header(
             name,
             "invalid_header_value",
             "use printable ASCII in a value, without spaces at its ends",
         )
 
 
-def _check_size(lines: list[str]) -> None:
-    if len(lines) > MOST_HEADERS:
-        raise InvalidError(
-            "too_many_headers", f"{MOST_HEADERS} headers at most", pointer="/headers"
-        )
-    if sum(map(len, lines)) > MOST_BYTES:
-        raise InvalidError(
-            "headers_too_large", f"{MOST_BYTES} bytes of headers at most", pointer="/headers"
-        )
-
-
-def _refused(name: str, code: str, detail: str) -> InvalidError:
-    shown = name[:64].replace("~", "~0").replace("/", "~1")
-    return InvalidError(code, detail, pointer=f"/headers/{shown}")
+def refused_header(name: str, code: str, detail: str) -> InvalidError:
+    """Return the error that points at one header."""
+    return InvalidError(code, detail, pointer=f"/headers/{escaped(name[:64])}")

@@ -6,6 +6,7 @@ A hint is a guess, worded as one where it is; what is known is in the attempt it
 import re
 from dataclasses import dataclass
 
+from hooktide.domain.http_text import field_value, read_fields
 from hooktide.domain.model import SECOND, Attempt, Micros
 
 SLOW = 0.8
@@ -56,6 +57,12 @@ def _of_tls(detail: str) -> Hint:
             "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers "
             "often fill them in by themselves; servers do not.",
         )
+    if "client certificate" in detail:
+        return Hint(
+            "It asks for a client certificate",
+            "Let this path through without one (ssl_verify_client optional in nginx), and check "
+            "the signature of each webhook instead.",
+        )
     if "expired" in detail:
         return Hint("The certificate has expired", "Renew it, and have the server load it.")
     return Hint(
@@ -97,7 +104,8 @@ def _of_success(attempt: Attempt, timeout: Micros) -> Hint | None:
             f"The answer took {attempt.duration / SECOND:.1f} of {timeout / SECOND:g} seconds. "
             "Answer first and do the work afterwards, or it will be sent again.",
         )
-    if _PAGE.search(attempt.response_head) and _PAGE_BODY.match(attempt.response_body):
+    kind = field_value(read_fields(attempt.response_head), "content-type") or ""
+    if kind.lower().startswith("text/html") and _PAGE_BODY.match(attempt.response_body):
         return Hint(
             "A web page answered",
             "It counts as delivered, but this may be a website and not your webhook's handler. "
@@ -106,7 +114,6 @@ def _of_success(attempt: Attempt, timeout: Micros) -> Hint | None:
     return None
 
 
-_PAGE = re.compile(rb"\ncontent-type:[ \t]*text/html", re.IGNORECASE)
 _PAGE_BODY = re.compile(rb"\s*<(?:!doctype|html)", re.IGNORECASE)
 
 
@@ -128,15 +135,12 @@ def _of_status(attempt: Attempt) -> Hint:
 
 
 def _redirect(head: bytes) -> Hint:
-    found = _LOCATION.search(head)
-    where = found[1].decode("latin-1").strip()[:200] if found else ""
+    where = (field_value(read_fields(head), "location") or "")[:200]
     return Hint(
         "Redirects are not followed",
         f"Register the URL that it leads to, {where}" if where else "Register the final URL.",
     )
 
-
-_LOCATION = re.compile(rb"\nlocation:([^\r\n]*)", re.IGNORECASE)
 
 _AUTH = Hint(
     "Signature or authentication",
@@ -167,10 +171,15 @@ _STATUSES = {
     ),
     429: Hint(
         "Too many requests",
-        "The endpoint rests for as long as Retry-After asks, or until the next retry.",
+        "The endpoint rests for as long as Retry-After asks (24 hours at most); without one for a "
+        "second, and twice as long each time it is answered 429 again, up to a minute.",
     ),
     502: Hint("The proxy did not reach your app", "Is it running, and on the port it should?"),
     503: Hint("The receiver is not available", "It may be starting, overloaded or under repair."),
+    508: Hint(
+        "It came back to its sender",
+        "The URL leads to the server that sends the webhooks. Use your own receiver's.",
+    ),
     504: Hint(
         "The proxy waited too long for your app",
         "Answer 2xx as soon as the event is kept, and do the work afterwards.",

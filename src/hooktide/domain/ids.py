@@ -14,12 +14,20 @@ NODES = 1 << NODE_BITS
 class IdMaker:
     """Makes ids that only ever grow, even when the wall clock steps back.
 
+    So they are what order is decided by. Between processes too: one that has read an id which its
+    own have to be larger than says so (``pass_by``).
+
     ``floor`` is the largest id already in use; ``node`` is this process's number, 0..2047.
     """
 
     def __init__(self, node: int = 0, floor: int = 0) -> None:
         self._node = node
         self._last = (floor >> NODE_BITS << NODE_BITS) | node
+
+    def pass_by(self, number: int) -> None:
+        """Make larger ids than ``number`` from now on, whatever the clock says."""
+        if number > self._last:
+            self._last = (number >> NODE_BITS << NODE_BITS) + NODES | self._node
 
     def move(self, node: int) -> None:
         """Make ids as another node from now on."""
@@ -43,6 +51,20 @@ def made_at(number: int) -> int:
 def first_at(instant: int) -> int:
     """Return the smallest id that can be made at an instant, or later."""
     return instant << NODE_BITS
+
+
+def between(
+    since: int | None, until: int | None, before: int | None = None
+) -> tuple[int | None, int | None]:
+    """Return the two ids between which lies what was made from ``since`` on and before ``until``.
+
+    Neither id itself is among it; None: nothing bounds it there. ``before`` is an upper bound of
+    its own, as a page's.
+    """
+    after = None if since is None else first_at(since) - 1
+    if until is None:
+        return after, before
+    return after, first_at(until) if before is None else min(before, first_at(until))
 
 
 def show(prefix: str, number: int) -> str:

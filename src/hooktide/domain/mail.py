@@ -15,8 +15,8 @@ from hooktide.domain.times import show_time
 from hooktide.domain.verdict import Outcome
 
 SCHEME = "mailto:"
-LONGEST_ADDRESS = 254
-LONGEST_SUBJECT = 150
+MAX_ADDRESS_LENGTH = 254
+MAX_SUBJECT_LENGTH = 150
 
 
 def check_mailto(text: str) -> str:
@@ -26,7 +26,7 @@ def check_mailto(text: str) -> str:
     """
     local, _, domain = text[len(SCHEME) :].rpartition("@")
     found = f"{local}@{domain.lower()}"
-    if len(found) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(found):
+    if len(found) > MAX_ADDRESS_LENGTH or not _ADDRESS.fullmatch(found):
         raise InvalidError(
             "invalid_url", "write one address, like mailto:ops@example.com", pointer="/url"
         )
@@ -55,7 +55,7 @@ def write_mail(
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(display_name="Hooktide", addr_spec=sender)
     mail["To"] = Address(addr_spec=to)
-    mail["Subject"] = clip(messages[0].title if one else summary(messages), LONGEST_SUBJECT)
+    mail["Subject"] = clip(messages[0].title if one else summary(messages), MAX_SUBJECT_LENGTH)
     mail["Date"] = _date(now)
     mail["Message-ID"] = f"<{mail_id}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
@@ -98,8 +98,6 @@ def gone(outcome: Outcome) -> str:
 AT_RECIPIENT = "RCPT TO"
 """What the detail of an outcome begins with, where it was the recipient that was refused."""
 
-
-# -- the relay -----------------------------------------------------------------------------------
 
 PORTS = {"smtp": 25, "smtps": 465}
 

@@ -4,6 +4,7 @@ By itself, from the event's type and payload; or in the project's own words, whe
 ``message`` for the type. All of it is plain text here: each chat service escapes it in its own way.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +18,16 @@ from hooktide.domain.model import Event, Micros
 from hooktide.domain.template import Part, Slot, parts
 from hooktide.domain.times import show_time
 
-MOST_FIELDS = 6
-MOST_OWN_FIELDS = 10
-LONGEST_TELLING = 120
+MAX_FIELDS = 6
+MAX_OWN_FIELDS = 10
+MAX_SCALARS = 200
+"""How many values of a payload are looked at for those that tell most."""
+MAX_TELLING_LENGTH = 120
 """A value longer than this is none of the few that tell most."""
-LONGEST_VALUE = 200
-LONGEST_TEXT = 1500
-LONGEST_LINK = 1000
-LONGEST_LINE = 95
+MAX_VALUE_LENGTH = 200
+MAX_TEXT_LENGTH = 1500
+MAX_LINK_LENGTH = 1000
+MAX_LINE_LENGTH = 95
 MISSING = "—"
 """Stands where the project's words ask for what a payload does not have."""
 
@@ -61,7 +64,7 @@ class Message:
     def line(self) -> str:
         """Return the message in a line."""
         values = [value for _, value in self.fields[:3]] if not self.own else []
-        return clip(" · ".join((self.title, *values)), LONGEST_LINE)
+        return clip(" · ".join((self.title, *values)), MAX_LINE_LENGTH)
 
     @property
     def about(self) -> str:
@@ -97,9 +100,6 @@ def _read(payload: bytes) -> Any:
     return json.loads(payload, parse_float=str, parse_int=str)
 
 
-# -- the project's own words -----------------------------------------------------------------------
-
-
 class _Writer:
     """A wording, compiled.
 
@@ -110,11 +110,11 @@ class _Writer:
         self._text = _parts(wording.text, "text")
         self._link = _parts(wording.link, "link")
         self._fields = wording.fields
-        if len(wording.fields) > MOST_OWN_FIELDS:
-            raise ConfigError(f"{MOST_OWN_FIELDS} fields at most", key="fields")
+        if len(wording.fields) > MAX_OWN_FIELDS:
+            raise ConfigError(f"{MAX_OWN_FIELDS} fields at most", key="fields")
 
     def title(self, event: Event, payload: Any) -> str:
-        return clip(clean("".join(_fill(self._text, event, payload))), LONGEST_TEXT)
+        return clip(clean("".join(_fill(self._text, event, payload))), MAX_TEXT_LENGTH)
 
     def link(self, event: Event, payload: Any) -> str:
         filled = [
@@ -195,8 +195,6 @@ def _at(payload: Any, path: str) -> Any:
     return found
 
 
-# -- what tells most -------------------------------------------------------------------------------
-
 _TELLING = (
     "number",
     "name",
@@ -223,13 +221,17 @@ _TELLING = (
 def _telling(payload: Any) -> list[tuple[str, str]]:
     """Return the few fields that tell most, as labels and values."""
     ranked: list[tuple[int, int, str, str]] = []
-    for order, (path, value) in enumerate(_scalars(payload)):
+    for order, (path, value) in enumerate(_first_scalars(payload)):
         text = shown(value)
-        if not text or len(text) > LONGEST_TELLING or _URL.fullmatch(text):
+        if not text or len(text) > MAX_TELLING_LENGTH or _URL.fullmatch(text):
             continue
         ranked.append((_rank(path), order, label_of(path), text))
     ranked.sort()
-    return [(label, text) for _, _, label, text in ranked[:MOST_FIELDS]]
+    return [(label, text) for _, _, label, text in ranked[:MAX_FIELDS]]
+
+
+def _first_scalars(payload: Any) -> Iterator[tuple[str, Any]]:
+    return itertools.islice(_scalars(payload), MAX_SCALARS)
 
 
 def _scalars(payload: Any) -> Iterator[tuple[str, Any]]:
@@ -262,7 +264,7 @@ def _rank(path: str) -> int:
 def _link_in(payload: Any) -> str:
     """Return the link to what the event is about, where the payload has one; empty: none."""
     found: list[tuple[int, str]] = []
-    for path, value in _scalars(payload):
+    for path, value in _first_scalars(payload):
         words = _words(path.rpartition(".")[2])
         if not words or words[-1] not in _LINKS or any(word in _NO_LINKS for word in words):
             continue
@@ -277,15 +279,12 @@ _NO_LINKS = {"api", "avatar", "callback", "icon", "image", "logo", "picture", "s
 
 def as_link(text: str) -> str:
     """Return a text if it is a link that may be shown as one; empty: it is not."""
-    return text if len(text) <= LONGEST_LINK and _URL.fullmatch(text) else ""
+    return text if len(text) <= MAX_LINK_LENGTH and _URL.fullmatch(text) else ""
 
 
 _URL = re.compile(
     r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]_a-z~]*)?"
 )
-
-
-# -- text ------------------------------------------------------------------------------------------
 
 
 def title_of(event_type: str) -> str:
@@ -314,7 +313,7 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return clip(clean(str(value)), LONGEST_VALUE)
+    return clip(clean(str(value)), MAX_VALUE_LENGTH)
 
 
 def clean(text: str) -> str:

@@ -105,10 +105,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     response_body: bytes
     response_truncated: bool
 
+    @property
+    def ended_at(self) -> Micros:
+        """Return when the answer was there, or it was clear that none would come."""
+        return self.started_at + self.duration
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One customer of a project. ``reference`` is the product's own id for it."""
+    """One customer of a project. ``reference`` is the product's own id for it.
+
+    Portal links made before ``link_generation`` was raised open nothing any more.
+    """
 
     id: int
     project_id: int
@@ -116,6 +124,7 @@ class Account:
     name: str
     plan: str
     created_at: Micros
+    link_generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +137,12 @@ class ActiveSecret:
 
 
 BY_HAND = "disabled by hand"
-"""Why an endpoint is disabled that somebody disabled; any other reason is Hooktide's own."""
+"""Why an endpoint is disabled that its account disabled."""
+BY_PROVIDER = "disabled by the provider"
+"""Why an endpoint is disabled that the operator or the product disabled: only they enable it.
+
+Any other reason is Hooktide's own, and the account may enable the endpoint again.
+"""
 
 
 class EndpointKind(StrEnum):
@@ -148,8 +162,9 @@ class Endpoint:
     ``url`` may be shown to whoever may see the endpoint. A chat's is a secret, because whoever has
     it can post: then ``secret_url`` is the whole of it, and ``url`` is it without what lets one.
     ``disabled_reason`` is empty while the endpoint is enabled. ``failing`` counts the deliveries
-    that failed in a row. ``headers`` are the customer's own request headers. ``secrets`` are those
-    in force, newest first.
+    that failed in a row. ``rests_until`` is when the last rest that the receiver asked for ends, or
+    has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the customer's own
+    request headers. ``secrets`` are those in force, newest first.
     """
 
     id: int
@@ -165,6 +180,8 @@ class Endpoint:
     disabled_reason: str = ""
     disabled_at: Micros | None = None
     failing: int = 0
+    rests_until: Micros = 0
+    rest_reason: str = ""
     created_at: Micros
     changed_at: Micros
     secrets: tuple[ActiveSecret, ...] = field(default=(), repr=False)
@@ -173,6 +190,15 @@ class Endpoint:
     def enabled(self) -> bool:
         """Whether deliveries go out to this endpoint."""
         return not self.disabled_reason
+
+    def resting_until(self, now: Micros) -> Micros | None:
+        """Return when an endpoint's rest ends; None while it does not rest, or is disabled."""
+        return self.rests_until if self.enabled and self.rests_until > now else None
+
+    @property
+    def disabled_on_purpose(self) -> bool:
+        """Whether somebody disabled it, and not a rule."""
+        return self.disabled_reason in {BY_HAND, BY_PROVIDER}
 
     @property
     def address(self) -> str:
@@ -299,32 +325,34 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A line of the log of changes: who changed what.
+class Erasure:
+    """How far it is to erase what is kept of an account.
 
-    ``who`` is "ann", or "key …1a2b (ci)"; ``what`` is noun.verb, like "endpoint.disable";
-    ``subject`` the id or name that it was done to; ``detail`` a short sentence, never a secret.
+    So many ``events`` and ``attempts`` are erased; the account's events up to ``erased_to`` are,
+    the first time through, or the second, which finds what was recorded meanwhile. ``ended_at``:
+    all of it is.
     """
 
-    id: int
-    project_id: int | None
-    account_id: int | None
-    who: str
-    what: str
-    subject: str
-    detail: str
+    account_id: int
+    started_at: Micros
+    events: int
+    attempts: int
+    erased_to: Micros | None
+    ended_at: Micros | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
     """A URL on this server that keeps what it is sent, until ``expires_at``.
 
-    ``token`` is the unguessable part of its URL. ``script`` are the answers it gives, in turn, as
-    JSON; the last one repeats.
+    ``token`` is the unguessable part of the URL that receives, ``page_token`` that of its page,
+    where the bin is read and scripted. ``script`` are the answers it gives, in turn, as JSON; the
+    last one repeats.
     """
 
     id: int
     token: str
+    page_token: str = field(repr=False)
     project_id: int | None
     account_id: int | None
     script: str
@@ -358,6 +386,11 @@ class BinRequest:
     received_at: Micros
     verdict: SignatureVerdict
     reason: str
+
+    @property
+    def body_truncated(self) -> bool:
+        """Whether there was more of the body than was kept."""
+        return self.body_size > len(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

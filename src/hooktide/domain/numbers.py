@@ -65,7 +65,7 @@ class AccountUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What an account has of its plan.
 
     ``deliveries`` left within the hour that the plan limits: 0 where it limits none. ``held`` and
-    ``pending`` are counted up to ``MOST_COUNTED``.
+    ``pending`` are counted up to ``MAX_COUNTED``.
     """
 
     endpoints: int
@@ -74,7 +74,7 @@ class AccountUsage(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
 
 
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 
 
 class ChartPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,10 @@ Payloads are read here only to be judged. The bytes that came in are the bytes t
 """
 
 import itertools
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn, Protocol
 
@@ -12,23 +15,40 @@ import jsonschema_rs
 import orjson
 
 from hooktide.domain.errors import ConfigError, Fault, InvalidError
+from hooktide.domain.json_pointer import escaped
+from hooktide.domain.schema_cost import cost_of
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 64
-MOST_FAULTS = 20
+MAX_FAULTS = 20
+MAX_CHECKED_VALUES = 2_000_000
+"""How many checks of a value a schema may take for one payload; each takes about 20 ns."""
+MANY_VALUES = 250
+"""In a payload with as many values, only the first fault is looked for: each takes about 5 us."""
+MAX_PATTERN_SIZE = 1_000_000
+"""Bytes of a compiled ``pattern``."""
 
 
-def check_payload(raw: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> None:
+def check_payload(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
     """Check that a payload is JSON (RFC 8259) that all receivers can read; any value will do.
 
     UTF-8 without a byte order mark, no lone surrogates, no number beyond a double.
 
     :raises InvalidError: ``payload_too_large`` (413), ``too_deep`` (422), ``invalid_json`` (400).
     """
-    if len(raw) > max_bytes:
+    check_size(raw, max_depth=max_depth)
+    read_payload(raw)
+
+
+def check_size(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
+    """Check how large and how deep a payload is: the first half of ``check_payload``.
+
+    :raises InvalidError: ``payload_too_large`` (413), ``too_deep`` (422).
+    """
+    if len(raw) > MAX_BYTES:
         raise InvalidError(
             "payload_too_large",
-            f"the payload has {len(raw)} bytes; {max_bytes} at most",
+            f"the payload has {len(raw)} bytes; {MAX_BYTES} at most",
             pointer="/payload",
             status=413,
         )
@@ -38,8 +58,15 @@ def check_payload(raw: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MA
             f"the payload is nested deeper than {max_depth} levels",
             pointer="/payload",
         )
+
+
+def read_payload(raw: bytes) -> Any:
+    """Read a payload of a checked size: the second half of ``check_payload``.
+
+    :raises InvalidError: ``invalid_json`` (400).
+    """
     try:
-        orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidError("invalid_json", str(error), pointer="/payload", status=400) from None
 
@@ -60,6 +87,18 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
+class UnusableSchemaError(InvalidError):
+    """A schema was stored when there were other rules, so payloads cannot be checked by it."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            "payload_breaks_schema",
+            f"the schema of {name} cannot be used: {reason}",
+            pointer="/payload",
+        )
+        self.reason = reason
+
+
 class HasSchema(Protocol):
     """An event type, as far as its payloads' schema goes."""
 
@@ -77,16 +116,30 @@ def check_schema(kind: HasSchema, payload: bytes) -> None:
 
     No value of the payload is repeated in the error, which may be logged.
 
-    :raises InvalidError: it breaks the schema; a fault for each place, ``MOST_FAULTS`` at most.
+    :raises InvalidError: it breaks the schema; a fault for each place, ``MAX_FAULTS`` at most.
+    """
+    if kind.schema is not None:
+        check_value(kind, payload, orjson.loads(payload))
+
+
+def check_value(kind: HasSchema, payload: bytes, value: Any) -> None:
+    """Check a payload against its type's schema; ``value`` is what ``read_payload`` made of it.
+
+    :raises InvalidError: as ``check_schema``.
+    :raises UnusableSchemaError: it cannot be told; the payload may be good.
     """
     if kind.schema is None:
         return
-    found = validator(kind.schema).iter_errors(orjson.loads(payload))
-    faults = tuple(
-        Fault(_pointer(error.instance_path), "schema", error.message)
-        for error in itertools.islice(found, MOST_FAULTS)
-    )
-    if faults:
+    values = sum(map(payload.count, (b",", b":", b"[", b"{"))) + 1
+    checks = values * _compiled(kind).checks
+    if checks > MAX_CHECKED_VALUES:
+        raise InvalidError(
+            "payload_breaks_schema",
+            f"the payload has {values:,} values, and the schema of {kind.name} checks each up to "
+            f"{checks // values:,} times: send fewer values, or make the schema simpler",
+            pointer="/payload",
+        )
+    if faults := tuple(_faults(kind, value, all_of_them=values < MANY_VALUES)):
         first = faults[0]
         problem = InvalidError(
             "payload_breaks_schema",
@@ -97,19 +150,92 @@ def check_schema(kind: HasSchema, payload: bytes) -> None:
         raise problem
 
 
+def _compiled(kind: HasSchema) -> "Schema":
+    compiled = _schema_or_reason(kind.schema or "true")
+    if isinstance(compiled, str):  # it was stored before it was refused
+        raise UnusableSchemaError(kind.name, compiled)
+    return compiled
+
+
 @lru_cache(maxsize=1024)
-def validator(schema: str) -> Any:
+def _schema_or_reason(schema: str) -> "Schema | str":
+    """Compile a schema once; or say, as often as it is asked for, why it cannot be used."""
+    try:
+        return compile_schema(schema)
+    except ConfigError as error:
+        return error.reason
+
+
+def _faults(kind: HasSchema, value: Any, *, all_of_them: bool) -> Iterator[Fault]:
+    compiled = _compiled(kind).validator
+    if all_of_them:
+        found = itertools.islice(compiled.iter_errors(value), MAX_FAULTS)
+        yield from (_fault(error) for error in found)
+        return
+    try:
+        compiled.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        yield _fault(error)
+
+
+def _fault(error: Any) -> Fault:
+    return Fault(_pointer(error.instance_path), "schema", error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A compiled schema, and how often it checks one value at worst."""
+
+    validator: Any
+    checks: int
+
+
+@lru_cache(maxsize=1024)
+def compile_schema(schema: str) -> Schema:
     """Compile a schema (JSON Schema 2020-12, as JSON text) once. No ``$ref`` is ever fetched.
 
-    :raises ConfigError: it is no schema, or refers to one elsewhere.
+    A ``pattern`` takes linear time: it has no look-around and no backreferences.
+
+    :raises ConfigError: it is no schema, refers to one elsewhere, or takes too long to check.
     """
     try:
-        return jsonschema_rs.Draft202012Validator(
-            orjson.loads(schema), retriever=_refuse, mask="the value"
+        read = orjson.loads(schema)
+        cost = cost_of(read, MAX_DEPTH)
+        compiled = jsonschema_rs.Draft202012Validator(
+            read,
+            retriever=_refuse,
+            mask="the value",
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_SIZE),
         )
-    except ValueError as error:  # of the JSON, the schema, a reference, or its depth
+    except jsonschema_rs.ValidationError as error:
+        raise ConfigError(_why_no_schema(error)) from None
+    except ValueError as error:  # of the JSON, a reference, or its depth
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"this is no JSON Schema 2020-12: {reason}") from None
+    if cost.unknown:
+        raise ConfigError(
+            f"the $ref {cost.unknown[0][:100]!r} cannot be followed; write it as #/$defs/name"
+        )
+    return Schema(compiled, cost.checks)
+
+
+def _why_no_schema(error: Any) -> str:
+    """Say in a project's words why the validator refuses a schema."""
+    path = [str(step) for step in error.instance_path]
+    where = f" at {'.'.join(path)}" if path else ""
+    value = json.dumps(error.instance, ensure_ascii=False)
+    reason = error.message.replace("the value", value[:80], 1)
+    if path[-1:] == ["type"]:
+        reason = f"{value[:80]} is no type; use {_TYPES} or a list of them"
+    elif reason.endswith('is not a "regex"'):
+        reason = (
+            f"{value[:80]} is no pattern; write it without look-around "
+            "and backreferences, and with small repetitions"
+        )
+    return f"this is no JSON Schema 2020-12{where}: {reason}"
+
+
+_TYPES = "string, number, integer, boolean, object, array, null"
 
 
 def _refuse(uri: str) -> NoReturn:
@@ -117,5 +243,4 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _pointer(path: list[str | int]) -> str:
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return "/".join(("/payload", *steps))
+    return "/".join(("/payload", *map(escaped, path)))

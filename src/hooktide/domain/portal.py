@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from hooktide.domain.toml_table import Table
 
-LONGEST_NAME = 80
-MOST_ORIGINS = 20
+MAX_NAME_LENGTH = 80
+MAX_ORIGINS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,8 @@ class Portal:
 
     ``name`` stands at its head (empty: the project's title), beside the picture at ``logo``;
     ``colour`` is ``#rrggbb`` (empty: Hooktide's own). ``origins`` are the sites that may show it
-    in a frame; empty: none may.
+    in a frame; empty: none may. Over plain http only a site on the viewer's own machine may
+    (``http://localhost:3000``), as while one is developed.
     """
 
     name: str = ""
@@ -42,22 +43,28 @@ def read_portal(table: Table) -> Portal:
         origins=table.texts("origins"),
     )
     table.done()
-    if len(portal.name) > LONGEST_NAME:
-        raise table.wrong("name", f"{LONGEST_NAME} characters at most")
+    if len(portal.name) > MAX_NAME_LENGTH:
+        raise table.wrong("name", f"{MAX_NAME_LENGTH} characters at most")
     if portal.logo and not portal.logo_origin:
         raise table.wrong("logo", "give a picture's URL, like https://example.com/logo.svg")
     if portal.colour and not _COLOUR.fullmatch(portal.colour):
         raise table.wrong("colour", "write it like #0b5cba")
-    if len(portal.origins) > MOST_ORIGINS:
-        raise table.wrong("origins", f"{MOST_ORIGINS} origins at most")
+    if len(portal.origins) > MAX_ORIGINS:
+        raise table.wrong("origins", f"{MAX_ORIGINS} origins at most")
     for origin in portal.origins:
         if not _ORIGIN.fullmatch(origin):
-            raise table.wrong("origins", "give origins like https://app.example.com, no path")
+            raise table.wrong(
+                "origins",
+                "give origins like https://app.example.com, no path; http is for localhost and "
+                "127.0.0.1 only",
+            )
     return portal
 
 
 # Both go into the pages' policy, where a space, a comma or a semicolon would begin something else.
 _HOST = r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
-_ORIGIN = re.compile(_HOST)
+_ORIGIN = re.compile(
+    rf"{_HOST}|http://(?:localhost|[a-z0-9-]{{1,63}}\.localhost|127\.0\.0\.1)(?::[0-9]{{1,5}})?"
+)
 _LOGO = re.compile(rf"({_HOST})/[A-Za-z0-9._~%/?&=+@:-]{{0,1500}}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")

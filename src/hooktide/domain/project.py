@@ -4,11 +4,12 @@ A project is plain data: the database keeps it as JSON (``msgspec.json.encode``,
 ``msgspec.json.decode(..., type=Project)``), people write it as TOML (``parse_project``).
 """
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,12 +19,19 @@ from hooktide.domain.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
-from hooktide.domain.payload import check_payload, check_schema, validator
+from hooktide.domain.payload import check_payload, check_schema, compile_schema
 from hooktide.domain.portal import Portal, read_portal
 from hooktide.domain.spans import show_span
-from hooktide.domain.toml_table import Table, line_of, nearest, read_toml
+from hooktide.domain.toml_table import Table, nearest, read_toml
 
-LONGEST_TIMEOUT: Micros = 30 * SECOND
+MAX_PATTERN_LENGTH = 128
+"""Characters of an event type's name, or of a pattern of them."""
+MAX_RATE = 1000
+MAX_EVENT_TYPES = 1000
+MAX_PLANS = 100
+MAX_ACCOUNTS = 1000
+"""How many references a project's, or an event type's, list of accounts may have."""
+MAX_TIMEOUT: Micros = 30 * SECOND
 """A claim's lease has to outlive its attempt, so an attempt is bounded for every plan."""
 
 
@@ -62,13 +70,18 @@ class EventType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an account on this plan may use; None: as much as it likes."""
+    """What an account on this plan may use; None: as much as it likes.
+
+    ``changes_per_second`` and ``tests_per_second`` are for accounts' own keys and portals.
+    """
 
     name: str
     endpoints: int | None = None
     deliveries_per_hour: int | None = None
     retries: int = 5
     timeout: Micros = 10 * SECOND
+    changes_per_second: int = 20
+    tests_per_second: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +95,23 @@ class Fields:
     description: str = "description"
     headers: str = "headers"
     enabled: str = "enabled"
+    resting_until: str = "resting_until"
+    resting_reason: str = "resting_reason"
     created_at: str = "created_at"
     kind: str = "kind"
     secret: str = "secret"  # noqa: S105  # a field's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccounts:
+    """What an event for an account that does not exist leads to.
+
+    ``create_on_publish``: the account is created, on ``plan`` (empty: the project's default plan).
+    Otherwise the event is for nobody, and is stored nowhere.
+    """
+
+    create_on_publish: bool = False
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +119,9 @@ class Project:
     """One sending product. ``plans`` is never empty and holds ``default_plan``.
 
     ``disable_after`` failed deliveries in a row an endpoint is disabled (0: never). A rotated
-    secret signs along for ``rotation_overlap``. Events and their log are kept for ``retention``.
+    secret remains valid for ``rotation_overlap``. Events and their log are kept for ``retention``.
     ``accounts`` are the references of those that are offered webhooks at all; empty: all.
+    ``new_accounts``: whether an event for an unknown account creates it, and on which plan.
     ``public_docs``: anyone may read how its webhooks work, at ``/docs/{name}``. ``portal`` is how
     its customers' portal looks.
     """
@@ -111,12 +139,10 @@ class Project:
     rotation_overlap: Micros = 0
     retention: Micros = 30 * DAY
     accounts: tuple[str, ...] = ()
+    new_accounts: NewAccounts = field(default_factory=NewAccounts)
     fields: Fields = field(default_factory=Fields)
     public_docs: bool = True
     portal: Portal = field(default_factory=Portal)
-
-
-# -- rules -----------------------------------------------------------------------------------------
 
 
 def wants(patterns: tuple[str, ...], event_type: str) -> bool:
@@ -148,6 +174,21 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
                 "unknown_event_type",
                 f"{pattern[:100]!r} is no event type" + nearest(pattern[:100], known),
                 pointer=f"/event_types/{index}",
+            )
+
+
+def check_named(project: Project, patterns: Iterable[str]) -> None:
+    """Check that a project still has the types that patterns name, when they are stored.
+
+    :raises InvalidError: ``unknown_event_type``: it was removed meanwhile.
+    """
+    known = {kind.name for kind in project.event_types}
+    for pattern in patterns:
+        if not pattern.endswith("*") and pattern not in known:
+            raise InvalidError(
+                "unknown_event_type",
+                f"{pattern[:100]!r} is no event type" + nearest(pattern[:100], known),
+                pointer="/event_types",
             )
 
 
@@ -195,53 +236,118 @@ def type_of(project: Project, name: str, account: str) -> EventType:
     )
 
 
+def check_example(project: Project, kind: EventType) -> None:
+    """Check that an event type's example is a payload that the project would accept.
+
+    :raises InvalidError: it is none; ``transition_missing``: the type lacks its transition.
+    """
+    example = kind.example.encode()
+    check_event(project.dialect, kind.transition, example)
+    if project.schema_policy is not SchemaPolicy.OFF:
+        check_schema(kind, example)
+
+
 def plan_of(project: Project, name: str) -> Plan:
     """Return a plan by name; the default one where there is none of that name any more."""
     plans = {plan.name: plan for plan in project.plans}
     return plans.get(name) or plans[project.default_plan]
 
 
-# -- its file --------------------------------------------------------------------------------------
+def check_plan(project: Project, name: str) -> str:
+    """Return the name of one of the project's plans.
+
+    :raises InvalidError: it has no such plan.
+    """
+    names = [plan.name for plan in project.plans]
+    if name not in names:
+        raise InvalidError(
+            "unknown_plan", f"there is no such plan; there are {', '.join(names)}", pointer="/plan"
+        )
+    return name
 
 
 def parse_project(text: str, file: str = "") -> Project:
     """Read a project file (TOML; ``docs/project-file.md`` tells every key).
 
-    :raises ConfigError: something is wrong: says the file's line, the key and the reason.
+    :raises ConfigError: something is wrong: says the file's line, the key and the reason, and in
+        ``others`` what else is wrong.
     """
     try:
-        return _read_project(read_toml(text))
+        table = read_toml(text)
+        project = table.problems.attempt(lambda: _read_project(table), None)
     except ConfigError as error:
-        line = error.line if error.line is not None else line_of(text, error.key)
-        raise ConfigError(error.reason, key=error.key, line=line, file=file) from None
+        raise ConfigError(error.reason, key=error.key, line=error.line, file=file) from None
     except RecursionError:
         raise ConfigError("nested too deep to be read", line=1, file=file) from None
+    if project is None or table.problems:
+        raise table.problems.error(text, file)
+    return project
 
 
 def _read_project(table: Table) -> Project:
-    name = _read_name(table, "name", _SLUG, "lower case letters, digits and hyphens")
-    plans = tuple(_read_plan(*each) for each in table.tables("plans")) or (Plan(name="default"),)
+    attempt = table.problems.attempt
+    name = attempt(
+        lambda: _read_name(table, "name", _SLUG, "lower case letters, digits and hyphens"), ""
+    )
+    plans = _read_all(table, "plans", _read_plan, MAX_PLANS) or (Plan(name="default"),)
+    nobody: tuple[tuple[str, ...], NewAccounts] = (), NewAccounts()
+    accounts, new_accounts = attempt(lambda: _read_accounts(table), nobody)
     project = Project(
         name=name,
         title=table.text("title", name),
         mode=table.choice("mode", Mode, Mode.LIVE),
-        dialect=read_dialect(table.table("dialect")),
-        event_types=tuple(_read_type(*each) for each in table.tables("event_types")),
+        dialect=attempt(lambda: _read_dialect(table), Dialect()),
+        event_types=_read_all(table, "event_types", _read_type, MAX_EVENT_TYPES),
         plans=plans,
         default_plan=table.text("default_plan", plans[0].name),
         schema_policy=table.choice("schema_policy", SchemaPolicy, SchemaPolicy.OFF),
-        retry=read_retry(table.table("retry")),
+        retry=attempt(lambda: read_retry(table.table("retry")), Retry()),
         disable_after=table.count("disable_after", 100, 0, 10**6),
         rotation_overlap=table.span("rotation_overlap", 0, 0, 30 * DAY),
         retention=table.span("retention", 30 * DAY, DAY, 3650 * DAY),
-        accounts=table.texts("accounts"),
-        fields=_read_fields(table.table("fields")),
+        accounts=accounts,
+        new_accounts=new_accounts,
+        fields=attempt(lambda: _read_fields(table.table("fields")), Fields()),
         public_docs=table.flag("public_docs", True),
-        portal=read_portal(table.table("portal")),
+        portal=attempt(lambda: read_portal(table.table("portal")), Portal()),
     )
     table.done()
-    _check(project, table)
+    if not table.problems:
+        _check(project, table)
     return project
+
+
+Named = TypeVar("Named", Plan, EventType)
+
+
+def _read_all(
+    table: Table, key: str, read: Callable[[str, Table], Named], most: int
+) -> tuple[Named, ...]:
+    """Read a table of tables, but for those in which something is wrong."""
+    found: list[Named] = []
+    for number, (name, inner) in enumerate(table.tables(key)):
+        if number == most:
+            table.problems.add(table.wrong(key, f"{most:,} at most"))
+        if table.problems.full or number == most:
+            break
+        try:
+            found.append(read(name, inner))
+        except ConfigError as error:
+            table.problems.add(error)
+    return tuple(found)
+
+
+def _read_dialect(table: Table) -> Dialect:
+    dialect = read_dialect(table.table("dialect"))
+    compile_dialect(dialect).envelope.check_limits()
+    return dialect
+
+
+def _read_references(table: Table, key: str) -> tuple[str, ...]:
+    references = table.texts(key)
+    if len(references) > MAX_ACCOUNTS:
+        raise table.wrong(key, f"{MAX_ACCOUNTS:,} references at most")
+    return references
 
 
 def _read_name(table: Table, key: str, form: re.Pattern[str], allowed: str) -> str:
@@ -249,6 +355,19 @@ def _read_name(table: Table, key: str, form: re.Pattern[str], allowed: str) -> s
     if not form.fullmatch(name):
         raise table.wrong(key, f"use {allowed}")
     return name
+
+
+def _read_accounts(table: Table) -> tuple[tuple[str, ...], NewAccounts]:
+    """Read ``accounts``: a table, or the list alone that is its ``only``."""
+    if not isinstance(table.anything("accounts"), dict):
+        return _read_references(table, "accounts"), NewAccounts()
+    inner = table.table("accounts")
+    only = _read_references(inner, "only")
+    new = NewAccounts(
+        create_on_publish=inner.flag("create_on_publish", False), plan=inner.text("plan", "")
+    )
+    inner.done()
+    return only, new
 
 
 def _read_plan(name: str, table: Table) -> Plan:
@@ -259,14 +378,16 @@ def _read_plan(name: str, table: Table) -> Plan:
         endpoints=table.limit("endpoints"),
         deliveries_per_hour=table.limit("deliveries_per_hour"),
         retries=table.count("retries", 5, 0, 20),
-        timeout=table.span("timeout", 10 * SECOND, SECOND, LONGEST_TIMEOUT),
+        timeout=table.span("timeout", 10 * SECOND, SECOND, MAX_TIMEOUT),
+        changes_per_second=table.count("changes_per_second", 20, 1, MAX_RATE),
+        tests_per_second=table.count("tests_per_second", 1, 1, MAX_RATE),
     )
     table.done()
     return plan
 
 
 def _read_type(name: str, table: Table) -> EventType:
-    if not _TYPE.fullmatch(name):
+    if not EVENT_TYPE_NAME.fullmatch(name):
         raise table.wrong("", 'name an event type like "invoice.paid", in quotes')
     if nested := table.first_table(but=EventType.__slots__):
         raise table.wrong(nested, f'put the whole name in quotes: [event_types."{name}.{nested}"]')
@@ -276,7 +397,7 @@ def _read_type(name: str, table: Table) -> EventType:
         example=_read_example(table),
         schema=_read_schema(table),
         transition=table.text("transition", ""),
-        accounts=table.texts("accounts"),
+        accounts=_read_references(table, "accounts"),
         message=_read_message(table.table("message")),
     )
     table.done()
@@ -309,7 +430,7 @@ def _read_schema(table: Table) -> str | None:
         return None
     schema = table.text("schema").strip()
     try:
-        validator(schema)
+        compile_schema(schema)
     except ConfigError as error:
         raise table.wrong("schema", error.reason) from None
     return schema
@@ -329,27 +450,28 @@ def _check(project: Project, table: Table) -> None:
     names = [plan.name for plan in project.plans]
     if project.default_plan not in names:
         raise table.wrong("default_plan", f"there is no such plan; there are {', '.join(names)}")
-    compile_dialect(project.dialect)
+    if project.new_accounts.plan not in ("", *names):
+        raise table.table("accounts").wrong(
+            "plan", f"there is no such plan; there are {', '.join(names)}"
+        )
     types = table.table("event_types")
     for kind in project.event_types:
-        example = kind.example.encode()
         try:
-            check_event(project.dialect, kind.name, kind.transition, example)
-            if project.schema_policy is not SchemaPolicy.OFF:
-                check_schema(kind, example)
+            check_example(project, kind)
         except InvalidError as error:
-            raise types.table(kind.name).wrong(
-                "transition" if error.code == "transition_missing" else "example", error.detail
-            ) from None
+            key = "transition" if error.code == "transition_missing" else "example"
+            table.problems.add(types.table(kind.name).wrong(key, error.detail))
 
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_TYPE = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+EVENT_TYPE_NAME = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _PATTERN = re.compile(r"(?=.{1,128}$)([A-Za-z0-9_-]+\.)*([A-Za-z0-9_-]+|\*)")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-# -- what is new -----------------------------------------------------------------------------------
+def fingerprint(thing: Project | Plan | EventType) -> str:
+    """Return a short text that is another one once any of this has changed."""
+    return hashlib.sha256(msgspec.json.encode(thing)).hexdigest()[:16]
 
 
 def changes(old: Project | None, new: Project) -> list[str]:
@@ -384,6 +506,7 @@ def _settings(project: Project) -> dict[str, Any]:
     """Return all but plans and event types, under the dotted keys of the file."""
     tree = msgspec.to_builtins(project)
     del tree["plans"], tree["event_types"]
+    tree["accounts"] = {"only": tree["accounts"], **tree.pop("new_accounts")}
     return dict(_flat(tree, ""))
 
 

@@ -15,7 +15,7 @@ from hooktide.domain.dialect import BARE_PAYLOAD, Dialect, Signature
 from hooktide.domain.message import Wording
 from hooktide.domain.model import Micros
 from hooktide.domain.portal import Portal
-from hooktide.domain.project import EventType, Fields, Plan, Project
+from hooktide.domain.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.spans import show_span
 
 
@@ -23,6 +23,7 @@ def write_project(project: Project) -> str:
     """Write a project as the text of a file."""
     parts = [_lines(_first(project)), *_dialect(project.dialect)]
     parts += [
+        _table("accounts", _accounts(project)),
         _table("retry", _retry(project.retry)),
         _table("fields", _changed(project.fields, Fields())),
         _table("portal", _changed(project.portal, Portal())),
@@ -41,7 +42,7 @@ def _first(project: Project) -> Iterator[tuple[str, str]]:
     yield "title", _text(project.title)
     if project.mode != plain.mode:
         yield "mode", _text(project.mode)
-    if project.accounts:
+    if project.accounts and project.new_accounts == NewAccounts():
         yield "accounts", _value(project.accounts)
     if project.default_plan != project.plans[0].name:
         yield "default_plan", _text(project.default_plan)
@@ -57,9 +58,6 @@ def _first(project: Project) -> Iterator[tuple[str, str]]:
         yield "public_docs", "false"
 
 
-# -- the wire format -------------------------------------------------------------------------------
-
-
 def _dialect(dialect: Dialect) -> Iterator[str]:
     if not dialect.standard_headers:
         yield "[dialect]\nstandard_headers = false"
@@ -71,7 +69,11 @@ def _dialect(dialect: Dialect) -> Iterator[str]:
         yield _headed("dialect.envelope", ((_key(each), _value(members[each])) for each in members))
 
 
-# -- the other tables ------------------------------------------------------------------------------
+def _accounts(project: Project) -> Iterator[tuple[str, str]]:
+    new = list(_changed(project.new_accounts, NewAccounts()))
+    if new and project.accounts:
+        yield "only", _value(project.accounts)
+    yield from new
 
 
 def _retry(retry: Retry) -> Iterator[tuple[str, str]]:
@@ -95,6 +97,9 @@ def _changed(of: Any, plain: Any) -> Iterator[tuple[str, str]]:
             yield each.name, _value(found)
 
 
+_PLAIN_PLAN = Plan(name="")
+
+
 def _plan(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.endpoints is not None:
         yield "endpoints", str(plan.endpoints)
@@ -102,6 +107,9 @@ def _plan(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "deliveries_per_hour", str(plan.deliveries_per_hour)
     yield "retries", str(plan.retries)
     yield "timeout", _span(plan.timeout)
+    for name in ("changes_per_second", "tests_per_second"):
+        if (rate := getattr(plan, name)) != getattr(_PLAIN_PLAN, name):
+            yield name, str(rate)
 
 
 def _type(kind: EventType) -> Iterator[tuple[str, str]]:
@@ -117,9 +125,6 @@ def _type(kind: EventType) -> Iterator[tuple[str, str]]:
         yield "schema", _block(kind.schema)
     if kind.message != Wording():
         yield "message", _inline(_changed(kind.message, Wording()))
-
-
-# -- TOML ------------------------------------------------------------------------------------------
 
 
 def _table(name: str, pairs: Iterator[tuple[str, str]]) -> str:

@@ -23,6 +23,8 @@ TOLERANCE = 5 * MINUTE
 """How far a timestamp may be from now (Standard Webhooks 1.0)."""
 
 KEYS_KEPT = 16_384
+MAX_SIGNATURES = 20
+"""How many signatures of a ``webhook-signature`` header are compared, while secrets are rotated."""
 
 
 def new_secret(random32: bytes) -> Secret:
@@ -36,7 +38,7 @@ def whsec(secret: Secret) -> str:
 
 
 WHSEC = "whsec_"
-SHORTEST_SECRET, LONGEST_SECRET = 16, 128
+MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
 
 
 def read_secret(text: str) -> Secret:
@@ -51,10 +53,10 @@ def read_secret(text: str) -> Secret:
     if text.startswith(WHSEC):
         key = _read_base64(text.removeprefix(WHSEC))
         return Secret(text=key.hex(), key=key)
-    if not SHORTEST_SECRET <= len(text) <= LONGEST_SECRET or not _SECRET.fullmatch(text):
+    if not MIN_SECRET_LENGTH <= len(text) <= MAX_SECRET_LENGTH or not _SECRET.fullmatch(text):
         raise _no_secret(
-            f"a secret is {SHORTEST_SECRET} to {LONGEST_SECRET} visible ASCII characters, without "
-            "spaces, or whsec_ and base64"
+            f"a secret is {MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} visible ASCII characters, "
+            "without spaces, or whsec_ and base64"
         )
     digits = _DIGITS.fullmatch(text)
     return Secret(text=text, key=bytes.fromhex(text) if digits else text.encode())
@@ -69,10 +71,10 @@ def _read_base64(text: str) -> bytes:
         key = base64.b64decode(text, validate=True)
     except ValueError:
         raise _no_secret("what stands after whsec_ is not base64; was it cut off?") from None
-    if not SHORTEST_SECRET <= len(key) <= LONGEST_SECRET:
+    if not MIN_SECRET_LENGTH <= len(key) <= MAX_SECRET_LENGTH:
         raise _no_secret(
             f"what stands after whsec_ is {len(key)} bytes; a secret has "
-            f"{SHORTEST_SECRET} to {LONGEST_SECRET}"
+            f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH}"
         )
     return key
 
@@ -142,8 +144,15 @@ def _compile(text: str, key: str, slots: tuple[str, str, str]) -> bytes:
     found = parts(text, key)
     names = [part.name + part.filter for part in found if isinstance(part, Slot)]
     known = " ".join(f"{{{name}}}" for name in slots)
-    if not set(slots).issuperset(names) or len(set(names)) < len(names) or slots[0] not in names:
-        raise ConfigError(f"use {{{slots[0]}}}, and of {known} each at most once", key=key)
+    wrong = next((name for name in names if name not in slots or names.count(name) > 1), "")
+    if wrong:
+        why = "is there twice" if wrong in slots else "is not known here"
+        raise ConfigError(f"{{{wrong[:60]}}} {why}; use of {known} each at most once", key=key)
+    if slots[0] not in names:
+        raise ConfigError(
+            f"{{{slots[0]}}} is missing: use {{{slots[0]}}}, and of {known} each at most once",
+            key=key,
+        )
     if not _PRINTABLE.fullmatch(text):
         raise ConfigError("use printable ASCII", key=key)
     return b"".join(_CONVERSIONS[p.name] if isinstance(p, Slot) else _literal(p) for p in found)
@@ -200,9 +209,6 @@ def _hex(digest: bytes) -> bytes:
 
 def _base64(digest: bytes) -> bytes:
     return binascii.b2a_base64(digest, newline=False)
-
-
-# -- the receiver's side ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +350,8 @@ def _wrong_in_standard(
         return wrong
     event_id = given["webhook-id"].encode()
     wanted = [standard_signature(each, event_id, int(stamp), body) for each in secrets]
-    return _wrong_unless_any(wanted, given["webhook-signature"].split(), "webhook-signature")
+    signatures = given["webhook-signature"].split(maxsplit=MAX_SIGNATURES)[:MAX_SIGNATURES]
+    return _wrong_unless_any(wanted, signatures, "webhook-signature")
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}")

@@ -16,11 +16,10 @@ from hooktide.domain.verdict import Outcome
 
 HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
 
-LONGEST_SECTION = 3000
-LONGEST_FIELD = 2000
-LONGEST_HEADER = 150
-LONGEST_FALLBACK = 3000
-LONGEST_LINK = 1500
+MAX_SECTION_LENGTH = 3000
+MAX_FIELD_LENGTH = 2000
+MAX_FALLBACK_LENGTH = 3000
+MAX_LINK_LENGTH = 1500
 """Half of a link is none: a longer one is left out."""
 
 
@@ -49,11 +48,11 @@ def plain(messages: Sequence[Message]) -> bytes:
 
 
 def _one(message: Message) -> list[dict[str, Any]]:
-    title = _text(message.title, LONGEST_SECTION - 2)
+    title = _text(message.title, MAX_SECTION_LENGTH - 2)
     blocks: list[dict[str, Any]] = [_section(title if message.own else f"*{title}*")]
     if message.fields:
         fields = [
-            _mrkdwn(f"*{_text(label, 300)}*\n{_text(value, LONGEST_FIELD - 310)}")
+            _mrkdwn(f"*{_text(label, 300)}*\n{_text(value, MAX_FIELD_LENGTH - 310)}")
             for label, value in message.fields
         ]
         blocks.append({"type": "section", "fields": fields})
@@ -81,12 +80,12 @@ def _mrkdwn(text: str) -> dict[str, Any]:
 
 def _link(message: Message, before: str) -> str:
     link = "".join(_ESCAPES.get(char, char) for char in message.link)
-    return f"{before}<{link}|Open>" if link and len(link) <= LONGEST_LINK else ""
+    return f"{before}<{link}|Open>" if link and len(link) <= MAX_LINK_LENGTH else ""
 
 
 def _fallback(messages: Sequence[Message]) -> str:
     first = [] if len(messages) == 1 else [f"{summary(messages)}:"]
-    room = LONGEST_FALLBACK - 20
+    room = MAX_FALLBACK_LENGTH - 20
     lines = [_text(each.line, room // len(messages) - 1) for each in messages]
     return "\n".join([*first, *lines])
 
@@ -105,8 +104,6 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _EDGE = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)")
 
 
-# -- what comes back -------------------------------------------------------------------------------
-
 _GONE = {
     "action_prohibited": "the workspace does not allow this webhook to post there",
     "channel_is_archived": "the channel is archived",
@@ -119,6 +116,22 @@ _GONE = {
     "team_disabled": "the workspace is disabled",
     "posting_to_general_channel_denied": "the workspace does not allow posts to #general",
 }
+
+
+def judged(outcome: Outcome) -> Outcome:
+    """Return the outcome; a 2xx that says ``"ok": false`` is an error, as in Slack's Web API."""
+    if outcome.status is None or not 200 <= outcome.status < 300:
+        return outcome
+    if not _NOT_OK.search(outcome.body):
+        return outcome
+    found = _ERROR.search(outcome.body)
+    why = found[1].decode() if found else "that it failed"
+    detail = f"Slack answered {outcome.status}, but says {why}"
+    return msgspec.structs.replace(outcome, status=None, error="invalid_response", detail=detail)
+
+
+_NOT_OK = re.compile(rb'\A\s*\{.{0,500}?"ok"\s*:\s*false', re.S)
+_ERROR = re.compile(rb'"error"\s*:\s*"([a-z_]{1,60})"')
 
 
 def gone(outcome: Outcome) -> str:

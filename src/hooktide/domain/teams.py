@@ -6,6 +6,7 @@ knows no Markdown, so there is nothing to escape:
 https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from hooktide.domain.verdict import Outcome
 
 DOMAINS = (".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com")
 
-LONGEST_LINK = 300
+MAX_LINK_LENGTH = 300
 """A longer link is left out where many events share a card."""
 
 
@@ -64,7 +65,7 @@ def _many(messages: Sequence[Message]) -> list[dict[str, Any]]:
     body = [_rich(_run(summary(messages), weight="Bolder", size="Medium"))]
     for each in messages:
         line = _run(each.line)
-        if each.link and len(each.link) <= LONGEST_LINK:
+        if each.link and len(each.link) <= MAX_LINK_LENGTH:
             line["selectAction"] = _open(each.link, "Open")
         body.append(_rich(line))
     return body
@@ -103,7 +104,26 @@ def _card(body: list[dict[str, Any]], messages: Sequence[Message]) -> bytes:
     return msgspec.json.encode({"type": "message", "attachments": [attachment]})
 
 
-# -- what comes back -------------------------------------------------------------------------------
+def judged(outcome: Outcome) -> Outcome:
+    """Return the outcome with the status that the answer's text gives.
+
+    A connector answers 200 whatever became of the message: ``1`` where it was posted, else a text
+    like “Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error
+    429 with ContextId …”. A workflow answers 202 with an empty body.
+    """
+    if outcome.status is None or not 200 <= outcome.status < 300:
+        return outcome
+    found = _HTTP_ERROR.search(outcome.body)
+    if found is not None:
+        detail = f"Teams answered {outcome.status}, with HTTP error {found[1].decode()} in its text"
+        return msgspec.structs.replace(outcome, status=int(found[1]), detail=detail)
+    if b"message delivery failed" not in outcome.body:
+        return outcome
+    detail = f"Teams answered {outcome.status}, but its text says that the message failed"
+    return msgspec.structs.replace(outcome, status=None, error="invalid_response", detail=detail)
+
+
+_HTTP_ERROR = re.compile(rb"returned HTTP error ([45][0-9][0-9])")
 
 
 def gone(outcome: Outcome) -> str:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import Micros
 
+_HOUR, _SIXTIETH = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _FORM = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_HOUR}:{_SIXTIETH}:{_SIXTIETH}(\.[0-9]{{1,9}})?"
+    rf"([Zz]|[+-]{_HOUR}:{_SIXTIETH})"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,11 +26,14 @@ def read_time(text: str, pointer: str = "/occurred_at") -> Micros:
             at = (datetime.fromisoformat(text.upper().replace(" ", "T")) - _EPOCH) // _MICROSECOND
         except (ValueError, OverflowError):
             at = None
-    if at is None or not 0 <= at < _YEAR_2100:
+    if at is None:
+        how = "write an instant like 2026-01-31T12:00:00Z, with its offset"
+        if _FORM.fullmatch("+".join(text.rsplit(" ", 1))):
+            how += "; in a URL, write its + as %2B"
+        raise InvalidError("invalid_time", how, pointer=pointer)
+    if not 0 <= at < _YEAR_2100:
         raise InvalidError(
-            "invalid_time",
-            "write an instant like 2026-01-31T12:00:00Z, with its offset",
-            pointer=pointer,
+            "invalid_time", "give an instant from 1970 on and before 2100", pointer=pointer
         )
     return at
 

@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -12,13 +12,66 @@ from hooktide.domain.model import Micros
 from hooktide.domain.spans import read_span, show_span
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Value = TypeVar("Value")
+
+
+MAX_PROBLEMS = 50
+
+
+class Problems:
+    """What is wrong with a file: one problem a key, ``MAX_PROBLEMS`` at most."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, ConfigError] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are noted."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    def add(self, error: ConfigError) -> None:
+        """Note a problem, the first of its key."""
+        if not self.full:
+            self._found.setdefault(error.key, error)
+
+    def attempt(self, read: Callable[[], Value], instead: Value) -> Value:
+        """Return what is read; where it cannot be, note why and return ``instead``."""
+        try:
+            return read()
+        except ConfigError as error:
+            self.add(error)
+            return instead
+
+    def error(self, text: str, file: str) -> ConfigError:
+        """Return all of them as one error, in the order of the file's lines."""
+        lines = Lines(text)
+        placed = [
+            (lines.of(each.key) if each.line is None else each.line, each)
+            for each in self._found.values()
+        ]
+        placed.sort(key=lambda pair: pair[0])
+        first, *others = [
+            ConfigError(each.reason, key=each.key, line=line, file=file) for line, each in placed
+        ]
+        return ConfigError(
+            first.reason, key=first.key, line=first.line, file=file, others=tuple(others)
+        )
 
 
 class Table:
-    """A table being read. Each reader takes a key; ``done`` refuses the keys that nobody took."""
+    """A table being read. Each reader takes a key; ``done`` refuses the keys that nobody took.
 
-    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+    What is wrong with a key is added to ``problems``, and reading goes on with the default.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], path: str = "", problems: "Problems | None" = None
+    ) -> None:
         self.path = path
+        self.problems = Problems() if problems is None else problems
         self._values = values
         self._taken: set[str] = set()
 
@@ -47,6 +100,7 @@ class Table:
 
     def limit(self, key: str) -> int | None:
         """Read a limit of one or more; None where none is set."""
+        self._taken.add(key)
         return self.count(key, 1, 1, 10**9) if key in self else None
 
     def number(self, key: str, default: float, lowest: float, highest: float) -> float:
@@ -57,6 +111,7 @@ class Table:
 
     def span(self, key: str, default: Micros, lowest: Micros, highest: Micros) -> Micros:
         """Read a span like ``10s`` between bounds."""
+        self._taken.add(key)
         if key not in self:
             return default
         return self._span(key, self.text(key), lowest, highest)
@@ -69,7 +124,8 @@ class Table:
         """Read a list of strings; empty where there is none."""
         found = self._read(key, list, "a list", [])
         if not all(isinstance(item, str) for item in found):
-            raise self.wrong(key, "expected a list of strings")
+            self._refuse(key, "expected a list of strings")
+            return ()
         return tuple(found)
 
     def choice(self, key: str, kind: type[Choice], default: Choice) -> Choice:
@@ -78,11 +134,12 @@ class Table:
         try:
             return kind(text)
         except ValueError:
-            raise self.wrong(key, f"{_shown(text)} is none of {', '.join(kind)}") from None
+            self._refuse(key, f"{_shown(text)} is none of {', '.join(kind)}")
+            return default
 
     def table(self, key: str) -> "Table":
         """Read a table; an empty one where there is none."""
-        return Table(self._read(key, dict, "a table", {}), self._key(key))
+        return Table(self._read(key, dict, "a table", {}), self._key(key), self.problems)
 
     def tables(self, key: str) -> "Iterator[tuple[str, Table]]":
         """Read a table of tables, in the file's order."""
@@ -108,11 +165,22 @@ class Table:
     def done(self) -> None:
         """Refuse what is left over.
 
-        :raises ConfigError: there is a key that nobody reads; names the nearest known one.
+        The problem names the nearest known key, or the table in which there is such a key.
         """
         for key in self._values:
+            if self.problems.full:
+                return
             if key not in self._taken:
-                raise self.wrong(key, "there is no such key" + nearest(key, self._taken))
+                self._refuse(key, "there is no such key" + self._hint(key))
+
+    def _hint(self, key: str) -> str:
+        place = _PLACES.get(key)
+        if place is not None and place.partition(".")[0].strip("[]") != self.path.partition(".")[0]:
+            return f"; it belongs into {place}"
+        return nearest(key, self._taken)
+
+    def _refuse(self, key: str, reason: str) -> None:
+        self.problems.add(self.wrong(key, reason))
 
     def _read(self, key: str, kind: Any, expected: str, default: Any) -> Any:
         self._taken.add(key)
@@ -120,28 +188,46 @@ class Table:
         if found is None:
             near = difflib.get_close_matches(key, self._values.keys() - self._taken, n=1)
             meant = f"; is {near[0]!r} meant for it?" if near else ""
-            raise self.wrong(key, f"missing; give {expected}{meant}")
+            self._refuse(key, f"missing; give {expected}{meant}")
+            return kind()
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
-            raise self.wrong(key, f"expected {expected}, found {_shown(found)}")
+            self._refuse(key, f"expected {expected}, found {_shown(found)}")
+            return kind() if default is None else default
         return found
 
     def _check_within(self, key: str, found: float, lowest: float, highest: float) -> None:
         if not lowest <= found <= highest:
-            raise self.wrong(key, f"{found} is not between {lowest} and {highest}")
+            self._refuse(key, f"{found} is not between {lowest} and {highest}")
 
     def _span(self, key: str, text: str, lowest: Micros, highest: Micros) -> Micros:
         found = read_span(text)
         if found is None:
-            raise self.wrong(key, f"{_shown(text)} is no span; write it like 10s, 5m, 2h or 30d")
+            self._refuse(key, f"{_shown(text)} is no span; write it like 10s, 5m, 2h or 30d")
+            return lowest
         if not lowest <= found <= highest:
-            raise self.wrong(
-                key, f"{text} is not between {show_span(lowest)} and {show_span(highest)}"
-            )
+            self._refuse(key, f"{text} is not between {show_span(lowest)} and {show_span(highest)}")
         return found
 
     def _key(self, key: str) -> str:
         shown = key if _BARE.fullmatch(key) else '"' + key.replace('"', '\\"') + '"'
         return f"{self.path}.{shown}" if self.path else shown
+
+
+_PLACES = {
+    key: place
+    for place, keys in {
+        "[plans.NAME]": "endpoints deliveries_per_hour retries timeout changes_per_second "
+        "tests_per_second",
+        "[retry]": "first factor max delays",
+        "[dialect]": "standard_headers envelope",
+        "[dialect.signature]": "header algorithm encoding content value timestamp_header",
+        '[event_types."NAME"]': "description example schema transition message",
+        "[portal]": "logo colour origins",
+        "the top of the file": "mode schema_policy disable_after rotation_overlap retention",
+    }.items()
+    for key in keys.split()
+}
+"""The table in which a key belongs that stands in another."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -172,15 +258,24 @@ def read_toml(text: str) -> Table:
         raise ConfigError(f"not TOML: {reason}", line=int(line[1]) if line else last) from None
 
 
-def line_of(text: str, key: str) -> int:
-    """Find the line where a key stands, or the nearest table or value around it."""
-    best, line = "", 1
-    for number, found in _keys(text):
-        if found == key:
-            return number
-        if len(found) > len(best) and key.startswith((found + ".", found + "[")):
-            best, line = found, number
-    return line
+class Lines:
+    """The lines at which the keys of a file stand."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[str, int] = {}
+        self._begin: dict[str, int] = {}
+        for number, key in _keys(text):
+            self._lines.setdefault(key, number)
+            for end in _ENDS.finditer(key):
+                self._begin.setdefault(key[: end.start()], number)
+
+    def of(self, key: str) -> int:
+        """Find the line of a key, of what is in its table, or of the nearest thing around it."""
+        while key:
+            if line := self._lines.get(key) or self._begin.get(key):
+                return line
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return 1
 
 
 def _keys(text: str) -> Iterator[tuple[int, str]]:
@@ -223,4 +318,5 @@ _WRITTEN_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _WRITTEN_KEYS = rf"({_WRITTEN_KEY}(?:\s*\.\s*{_WRITTEN_KEY})*)"
 _HEADER = re.compile(rf"\s*\[\[?\s*{_WRITTEN_KEYS}\s*\]\]?\s*(?:#.*)?$")
 _PAIR = re.compile(rf"\s*{_WRITTEN_KEYS}\s*=")
+_ENDS = re.compile(r"\.")
 _AT_LINE = re.compile(r"line (\d+)")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hooktide.domain.model import DAY, SECOND, Micros
+from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
 
 RETRY_AFTER_CAP = DAY
 LOCAL_PAUSE = 2 * SECOND
@@ -58,12 +58,10 @@ class Delivered:
 class RetryAt:
     """The attempt failed and the delivery has another one, not before ``due_at``.
 
-    ``pause_endpoint``: the receiver asked for rest (429, or 503 with Retry-After), so the whole
-    endpoint waits until then.
+    Where the receiver asked for rest, the endpoint's rest (``domain.rest``) may delay it further.
     """
 
     due_at: Micros
-    pause_endpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,8 @@ def judge(
 
     ``delays`` are the spans after attempt 1, 2, ...; there are as many retries as delays.
     ``rand`` (0..1) spreads the retry over plus or minus 10 % of its delay. A Retry-After moves
-    the retry later, at most by ``RETRY_AFTER_CAP``, and never earlier.
+    the retry later, at most by ``RETRY_AFTER_CAP``, and never earlier; but that of a 429 or a 503
+    is a rest of the whole endpoint (``domain.rest``), and the delivery keeps its own schedule.
     """
     if outcome.local:
         return Again(now + LOCAL_PAUSE)
@@ -110,10 +109,35 @@ def judge(
     if attempt > len(delays):
         return Failed()
     delay = round(delays[attempt - 1] * (1 + JITTER * (2 * rand - 1)))
-    asked = min(outcome.retry_after or 0, RETRY_AFTER_CAP)
-    resting = status == 429 or (status == 503 and asked > 0)
-    return RetryAt(now + max(delay, asked), pause_endpoint=resting)
+    asked = 0 if status in RESTING_STATUSES else min(outcome.retry_after or 0, RETRY_AFTER_CAP)
+    return RetryAt(now + max(delay, asked))
+
+
+RESTING_STATUSES = (429, 503)
+"""With these, a Retry-After is for the whole endpoint."""
 
 
 JITTER = 0.1
 """How far chance moves a retry, as a share of its delay, to both sides."""
+
+MAX_LOCAL_REST: Micros = MINUTE
+"""How long our own trouble delays an attempt at most."""
+
+
+def corrected_due(
+    due_at: Micros,
+    *,
+    attempts: int,
+    delays: tuple[Micros, ...],
+    retry_after: Micros | None,
+    now: Micros,
+) -> Micros | None:
+    """Return when a waiting delivery is due instead, where ``due_at`` is too far ahead.
+
+    It is where it lies further ahead than the delivery's own delay after so many ``attempts``, or
+    than the Retry-After of the last one: the clock was set back since. ``None``: it is right.
+    """
+    delay = delays[min(attempts, len(delays)) - 1] if attempts and delays else 0
+    asked = min(retry_after or 0, RETRY_AFTER_CAP)
+    longest = max(round(delay * (1 + JITTER)), asked, MAX_LOCAL_REST)
+    return None if due_at <= now + longest else now + max(delay, asked)

@@ -1,1 +1,1 @@
-"""What happens by itself: deliveries are made, retried and recorded, and upkeep is done."""
+"""What the server does without a request: delivering, retrying, recording, maintenance."""

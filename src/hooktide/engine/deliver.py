@@ -1,12 +1,12 @@
 """The centre: one attempt of one delivery. Compose, send, judge, record.
 
-A chat is told of many events in one message; then it is one attempt of each of their deliveries.
+A chat gets many events in one message, which is then one attempt of each of their deliveries.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
@@ -23,46 +23,53 @@ from hooktide.domain.model import (
     Attempt,
     Claim,
     EndpointKind,
+    Event,
     Micros,
     Origin,
 )
+from hooktide.domain.rest import rest_request
 from hooktide.domain.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
 from hooktide.engine.destinations import Chat, Destination, Destinations
-from hooktide.store.base import Done, Store
+from hooktide.engine.lanes import NotSent
+from hooktide.store.base import Done
+from hooktide.store.contract import Store
+
+log = logging.getLogger("hooktide.engine")
 
 
 class Mails(Protocol):
-    """The way out for mail (``outbound.Mailer``)."""
+    """Sends mail (``outbound.Mailer``)."""
 
     sender: str
 
     async def send(self, to: str, mail: bytes, timeout: float) -> Outcome:
-        """Hand in one mail; whatever becomes of it comes back as a value."""
-
-
-class Special(Enum):
-    """What came of no attempt."""
-
-    TOGETHER = "together"
-
-
-Together: TypeAlias = Literal[Special.TOGETHER]
-TOGETHER: Together = Special.TOGETHER
-"""Nothing was sent: the endpoint is a chat's, and its deliveries go out together."""
+        """Send one mail; errors are returned, not raised."""
 
 
 class Sends(Protocol):
-    """The way out (``outbound.Sender``)."""
+    """Sends requests (``outbound.Sender``)."""
 
-    async def post(self, target: Target, head: bytes, body: bytes, timeout: float) -> Outcome:
-        """Send one request; whatever the network does comes back as a value."""
+    async def post(
+        self, target: Target, head: bytes, body: bytes, timeout: float, account: int = 0
+    ) -> Outcome:
+        """Send one request; network errors are returned, not raised."""
+
+
+class AttemptHook(Protocol):
+    """What takes part in each attempt: traces do."""
+
+    def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
+        """Return a request's head and the one that the log keeps, with what this adds to both."""
+
+    def made(self, done: Done, destination: Destination) -> None:
+        """Note an attempt that was made."""
 
 
 class Deliverer:
     """Makes attempts. ``clock`` gives now in microseconds, ``rand`` a number from 0 to 1.
 
     ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
-    ``told`` hears of each attempt once it is handed to the store: the log and the metrics.
+    ``on_attempt`` is called with each attempt that was handed to the store, for log and metrics.
     ``pace`` lies between two messages to a chat at least. ``mailer``: None where there is no relay.
     """
 
@@ -74,7 +81,7 @@ class Deliverer:
         destinations: Destinations,
         clock: Callable[[], Micros],
         rand: Callable[[], float],
-        told: Callable[[Done, Destination], None],
+        on_attempt: Callable[[Done, Destination], None],
         wall: Callable[[], Micros] = wall_clock,
         pace: Micros = PACE,
         mailer: Mails | None = None,
@@ -84,23 +91,25 @@ class Deliverer:
         self._destinations = destinations
         self._clock = clock
         self._rand = rand
-        self._told = told
+        self._on_attempt = on_attempt
         self._wall = wall
         self._pace = pace
         self._mailer = mailer
+        self.hook: AttemptHook | None = None
+        """Takes part in each attempt, where it is set."""
 
-    async def attempt(self, claim: Claim) -> Done | Together | None:
+    async def attempt(self, claim: Claim) -> Done | NotSent:
         """Make one attempt, and record what became of it.
 
-        None: the endpoint was disabled or removed meanwhile, and nothing was sent.
+        A chat's deliveries are not sent here: see ``attempt_batch``.
         """
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None:
             destination = await self._find(claim.endpoint_id)
         if destination is None:
-            return None
+            return NotSent.RELEASED
         if destination.chat is not None:
-            return TOGETHER
+            return NotSent.CHAT
         return await self._make(claim, destination)
 
     async def _make(self, claim: Claim, destination: Destination) -> Done:
@@ -108,65 +117,96 @@ class Deliverer:
 
         body = destination.composer.body(claim.event)
         head, shown = self._heads(claim, destination, body)
+        if self.hook is not None:
+            head, shown = self.hook.heads(claim.event.id, head, shown)
         outcome = await self._send(destination, head, body)
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
 
-        return self._record(
-            Done(claim, _attempt(claim, outcome, started_at, shown), verdict), destination
-        )
+        attempt = _attempt(claim, outcome, started_at, shown)
+        return self._record(Done(claim, attempt, verdict, rest_request(outcome)), destination)
 
     def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
         """Return the head that goes out, and the one that the log keeps.
 
         They differ in the values of the customer's own headers, which may be credentials.
         """
-        prefix = destination.target.prefix if destination.target else b""
+        prefix = destination.prefix
         secrets, extra = destination.secrets, destination.headers
         compose = destination.composer.compose
         head = compose(claim.event, prefix, secrets, body, self._wall(), extra)
         if not extra:
             return head, head
-        return head, head.replace(extra, destination.shown_headers)
+        # Whole lines, and the last of their like: a name may end as one of ours does.
+        start, _, end = head.rpartition(b"\r\n" + extra)
+        return head, b"%b\r\n%b%b" % (start, destination.shown_headers, end)
 
     def _record(self, done: Done, destination: Destination) -> Done:
         self._store.record(done)
-        self._told(done, destination)
+        try:
+            self._note(done, destination)
+        except Exception:  # the attempt was made, and is recorded all the same
+            log.exception("could not note an attempt of delivery %016x", done.claim.delivery_id)
         return done
 
-    # -- many in one message -------------------------------------------------------------------
+    def _note(self, done: Done, destination: Destination) -> None:
+        if self.hook is not None:
+            self.hook.made(done, destination)
+        self._on_attempt(done, destination)
 
-    async def attempt_together(self, claims: Sequence[Claim]) -> list[Done] | None:
-        """Tell a chat of one or more events (of one endpoint) in a message: an attempt of each.
+    async def attempt_batch(self, claims: Sequence[Claim]) -> list[Done] | NotSent:
+        """Send a chat one message for one or more deliveries: an attempt of each of them.
 
-        None: nothing was sent, for the endpoint was disabled, removed or made a webhook meanwhile.
+        ``RELEASED``: the endpoint was disabled, removed or made a webhook meanwhile.
+        ``GIVEN_UP``: none could be summed up.
         """
         destination = await self._find(claims[0].endpoint_id)
         if destination is None:
-            return None
+            return NotSent.RELEASED
         if destination.chat is None:  # one after the other could take longer than their leases
-            return [await self._make(claims[0], destination)] if len(claims) == 1 else None
+            if len(claims) > 1:
+                return NotSent.RELEASED
+            return [await self._make(claims[0], destination)]
         claims = sorted(claims, key=lambda claim: claim.event.id)
+        claims, messages = self._summed_up(destination.chat, claims)
+        if not claims:
+            return NotSent.GIVEN_UP
         started_at = self._clock()
-        outcome, head = await self._tell(destination, destination.chat, claims)
+        outcome, head = await self._tell(destination, destination.chat, messages, claims[0].event)
         reason = destination.chat.service.gone(outcome)
         dones = []
         for claim in claims:
             ended_at = started_at + outcome.duration
             verdict = Gone(reason) if reason else self._judge(outcome, claim, destination, ended_at)
-            dones.append(Done(claim, _attempt(claim, outcome, started_at, head), verdict))
+            attempt = _attempt(claim, outcome, started_at, head)
+            dones.append(Done(claim, attempt, verdict, rest_request(outcome)))
         return [self._record(done, destination) for done in dones]
 
+    def _summed_up(self, chat: Chat, claims: Sequence[Claim]) -> tuple[list[Claim], list[Message]]:
+        """Sum up each event; those that cannot be are given up, and keep no other waiting."""
+        summed_up: list[Claim] = []
+        messages: list[Message] = []
+        for claim in claims:
+            try:
+                message = chat.message(claim.event)
+                chat.service.compose([message])
+            except Exception:
+                log.exception("a bug stopped delivery %016x", claim.delivery_id)
+                self.give_up(claim)
+            else:
+                summed_up.append(claim)
+                messages.append(message)
+        return summed_up, messages
+
     async def _tell(
-        self, destination: Destination, chat: Chat, claims: Sequence[Claim]
+        self, destination: Destination, chat: Chat, messages: Sequence[Message], first: Event
     ) -> tuple[Outcome, bytes]:
         """Send a message, and once more as plain text if it was not understood.
 
         Returns what came of it, and the head as the log keeps it.
         """
-        messages = [chat.message(claim.event) for claim in claims]
-        notes = [f"in one message with {len(claims) - 1} more"] if len(claims) > 1 else []
+        notes = [f"in one message with {len(messages) - 1} more"] if len(messages) > 1 else []
         if destination.endpoint.kind is EndpointKind.MAIL:
-            outcome, head = await self._mail(destination, messages, claims[0].event.id)
+            outcome, head = await self._mail(destination, messages, first.id)
         else:
             outcome, head = await self._post(destination, chat, chat.service.compose(messages))
         if refused := chat.service.refused(outcome):
@@ -184,8 +224,9 @@ class Deliverer:
         self, destination: Destination, chat: Chat, body: bytes
     ) -> tuple[Outcome, bytes]:
         target = destination.target
-        prefix = target.prefix if target else b""
+        prefix = destination.prefix
         outcome = await self._send(destination, unsigned(prefix, body, destination.headers), body)
+        outcome = chat.service.judged(outcome)
         shown = unsigned(prefix, body, destination.shown_headers)
         if target:
             shown = shown.replace(target.path.encode(), chat.shown_path, 1)
@@ -203,8 +244,6 @@ class Deliverer:
         outcome = await self._mailer.send(to, head + body, destination.timeout)
         return outcome, b"MAIL %b\r\n%b" % (to.encode(), head)
 
-    # ------------------------------------------------------------------------------------------
-
     async def _find(self, endpoint_id: int) -> Destination | None:
         ready = self._destinations.ready(endpoint_id)
         if ready is not None:
@@ -217,7 +256,8 @@ class Deliverer:
     async def _send(self, destination: Destination, head: bytes, body: bytes) -> Outcome:
         if destination.target is None:
             return Outcome(error="destination_forbidden", detail=destination.refused)
-        return await self._sender.post(destination.target, head, body, destination.timeout)
+        account = destination.endpoint.account_id
+        return await self._sender.post(destination.target, head, body, destination.timeout, account)
 
     def _judge(
         self, outcome: Outcome, claim: Claim, destination: Destination, now: Micros
@@ -226,7 +266,7 @@ class Deliverer:
         return judge(outcome, attempt=claim.attempt, delays=delays, now=now, rand=self._rand())
 
     def give_up(self, claim: Claim, rest: Micros = MINUTE) -> None:
-        """Our own trouble or a bug stopped an attempt: it is made again after ``rest``.
+        """Note that an internal error stopped an attempt, which is made again after ``rest``.
 
         It never counted.
         """

@@ -1,22 +1,28 @@
 """All that is needed to send to an endpoint, made ready once and kept until something changes."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from hooktide.cache import Cache
 from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.backoff import delays
 from hooktide.domain.chat import SERVICES, Service
 from hooktide.domain.compose import Composer, compile_dialect
-from hooktide.domain.errors import InvalidError
-from hooktide.domain.headers import header_lines
+from hooktide.domain.errors import InvalidError, UnsealError
+from hooktide.domain.headers import MASK, header_lines
+from hooktide.domain.ids import show
 from hooktide.domain.message import Message, Wording, compose_message
 from hooktide.domain.model import SECOND, Endpoint, EndpointKind, Event, Micros, Secret
-from hooktide.domain.operations import PROJECT as BUILT_IN
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project import plan_of
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
 
-MOST_KEPT = 50_000
+MAX_CACHED_DESTINATIONS = 50_000
+MAX_CACHED_COMPOSERS = 10_000
+
+log = logging.getLogger("hooktide.engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +30,15 @@ class Destination:
     """An enabled endpoint, ready to be sent to.
 
     ``target`` is None for a mail address, and when a URL is no longer allowed; ``refused`` says
-    why. ``shown_headers`` is what the log keeps of the customer's own headers: their names.
-    ``chat``: None for a webhook.
+    why. ``prefix`` begins every request head. ``shown_headers`` is what the log keeps of the
+    customer's own headers: their names. ``chat``: None for a webhook.
     """
 
     endpoint: Endpoint
     project_name: str
     target: Target | None
     refused: str
+    prefix: bytes
     composer: Composer
     secrets: tuple[Secret, ...] = field(repr=False)
     headers: bytes = field(repr=False)
@@ -61,19 +68,29 @@ _OWN = Wording()
 
 
 class Destinations:
-    """Finds destinations; forgets them when told that something changed."""
+    """Finds destinations, and drops them when what they were made of changed.
 
-    def __init__(self, directory: Directory, policy: UrlPolicy) -> None:
+    ``sender`` is the header line by which this installation knows its own deliveries again.
+    """
+
+    def __init__(self, directory: Directory, policy: UrlPolicy, sender: bytes = b"") -> None:
         self._directory = directory
+        self.sender = sender
         self._policy = policy
-        self._ready: dict[int, Destination] = {}
-        self._composers: dict[int, tuple[ProjectRow, Composer]] = {}
+        self._ready: Cache[int, Destination] = Cache(
+            MAX_CACHED_DESTINATIONS, lambda made: made.endpoint.account_id
+        )
+        self._unsealed: dict[int, str] = {}
+        self._composers: Cache[int, tuple[ProjectRow, Composer]] = Cache(MAX_CACHED_COMPOSERS)
 
     def changed(self, kind: str, number: int) -> None:
         """Forget what a commit changed."""
         if kind == "endpoint":
-            self._ready.pop(number, None)
-        elif kind in {"project", "account", "everything"}:
+            self._ready.drop(number)
+            self._unsealed.pop(number, None)
+        elif kind == "account":
+            self._ready.drop_group(number)
+        elif kind in {"project", "everything"}:
             self._ready.clear()
 
     def ready(self, endpoint_id: int) -> Destination | None:
@@ -84,30 +101,51 @@ class Destinations:
         """Return a destination, or None when the endpoint is disabled.
 
         :raises NotFoundError: the endpoint was removed.
+        :raises UnsealError: what it is sent with cannot be opened, or has no secret to sign with.
         """
-        endpoint = await self._directory.endpoint(endpoint_id)
+        seen = self._ready.changes
+        try:
+            endpoint = await self._directory.endpoint(endpoint_id)
+            if endpoint.enabled:
+                _check_secret(endpoint)
+        except UnsealError as error:
+            self._note_unsealed(endpoint_id, error)
+            raise
+        self._unsealed.pop(endpoint_id, None)
         if not endpoint.enabled:
             return None
         account = await self._directory.account(endpoint.account_id)
         row = await self._directory.project(endpoint.project_id)
         made = self._make(endpoint, row, account.plan)
-        if len(self._ready) >= MOST_KEPT:
-            self._ready.clear()
-        self._ready[endpoint_id] = made
+        self._ready.keep(endpoint_id, made, seen)
         return made
+
+    @property
+    def unsealed(self) -> Mapping[int, str]:
+        """The endpoints that cannot be sent to because a key or a secret is missing, and why."""
+        return self._unsealed
+
+    def _note_unsealed(self, endpoint_id: int, error: UnsealError) -> None:
+        if endpoint_id not in self._unsealed:
+            log.error("endpoint %s waits: %s", show("ep", endpoint_id), error.detail)
+        self._unsealed[endpoint_id] = error.detail
 
     def _make(self, endpoint: Endpoint, row: ProjectRow, plan_name: str) -> Destination:
         plan = plan_of(row.project, plan_name)
         target, refused = self._check(endpoint, row.project.name)
+        ours = row.project.dialect.header_names
+        # The dialect may have got a header since the customer's was taken: its own goes out.
+        given = tuple(pair for pair in endpoint.headers if pair[0].lower() not in ours)
         return Destination(
             endpoint=endpoint,
             project_name=row.project.name,
             target=target,
             refused=refused,
+            prefix=_prefix(target, ours | {name.lower() for name, _ in given}) + self.sender,
             composer=self._composer(row),
             secrets=tuple(active.secret for active in endpoint.secrets),
-            headers=header_lines(endpoint.headers),
-            shown_headers=header_lines(tuple((name, "****") for name, _ in endpoint.headers)),
+            headers=header_lines(given),
+            shown_headers=header_lines(tuple((name, MASK) for name, _ in given)),
             delays=delays(row.project.retry, plan.retries),
             timeout=plan.timeout / SECOND,
             chat=_chat(endpoint, row),
@@ -125,8 +163,26 @@ class Destinations:
     def _composer(self, row: ProjectRow) -> Composer:
         known = self._composers.get(row.id)
         if known is None or known[0] is not row:
-            known = self._composers[row.id] = (row, compile_dialect(row.project.dialect))
+            known = (row, compile_dialect(row.project.dialect))
+            self._composers.keep(row.id, known)
         return known[1]
+
+
+def _prefix(target: Target | None, replaced: Set[str]) -> bytes:
+    """Return the start of a request head, without the headers that are given a value further on."""
+    if target is None:
+        return b""
+    first, *lines = target.prefix.split(b"\r\n")
+    kept = (line for line in lines if line.partition(b":")[0].decode("ascii") not in replaced)
+    return b"\r\n".join([first, *kept])
+
+
+def _check_secret(endpoint: Endpoint) -> None:
+    """Refuse to send a webhook unsigned: its receiver could not tell it from a forgery."""
+    if endpoint.kind is EndpointKind.WEBHOOK and not endpoint.secrets:
+        raise UnsealError(
+            "it has no signing secret; rotate its secret, or restore the row from a backup"
+        )
 
 
 def _chat(endpoint: Endpoint, row: ProjectRow) -> Chat | None:

@@ -1,4 +1,4 @@
-"""Counts what happens, in memory; what was counted is added to the store's numbers now and then.
+"""Counts what happens, in memory; every few seconds it is added to the store's numbers.
 
 Nothing waits for it and nothing is decided by it, so an attempt costs a few additions here. A
 process that is killed takes what it had not handed over yet with it: seconds of charts, never a
@@ -13,12 +13,13 @@ from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone
 from hooktide.store.base import Accepted, Done
+from hooktide.store.batch import run_batch
 
 AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Rows in one transaction, so that events wait for a few milliseconds at most."""
-MOST_KEPT = 50_000
+MAX_KEPT_HOURS = 50_000
 """How many hours of endpoints are kept while the database is away; then they are forgotten."""
 
 
@@ -42,7 +43,7 @@ class Tally:
         verdict, made = done.verdict, done.attempt
         if type(verdict) is Again:
             return
-        ended_at = made.started_at + made.duration
+        ended_at = made.ended_at
         minute = self._minute(endpoint.project_id, ended_at)
         hour = self._hour(endpoint, ended_at)
         minute.attempts += 1
@@ -88,8 +89,12 @@ class Tally:
         rows = len(minutes) + len(hours)
         try:
             while minutes or hours:
-                some = list(itertools.islice(hours.items(), AT_ONCE))
-                await self._add(list(minutes.values()), [hour for _, hour in some])
+                some = list(itertools.islice(hours.items(), BATCH_SIZE))
+                added: list[ProjectMinute | EndpointHour] = [
+                    *minutes.values(),
+                    *(hour for _, hour in some),
+                ]
+                await run_batch(added, self._add_rows, "add what was counted: {}".format)
                 minutes = {}
                 for key, _ in some:
                     del hours[key]
@@ -98,13 +103,17 @@ class Tally:
             raise
         return rows
 
+    async def _add_rows(self, rows: Sequence[ProjectMinute | EndpointHour]) -> None:
+        minutes = [each for each in rows if isinstance(each, ProjectMinute)]
+        await self._add(minutes, [each for each in rows if isinstance(each, EndpointHour)])
+
     def _keep(
         self,
         minutes: dict[tuple[int, int], ProjectMinute],
         hours: dict[tuple[int, int], EndpointHour],
     ) -> None:
         """Put back what was not taken, before what was counted since."""
-        if len(hours) > MOST_KEPT:
+        if len(hours) > MAX_KEPT_HOURS:
             return
         newer_minutes, self._minutes = self._minutes, minutes
         newer_hours, self._hours = self._hours, hours

@@ -4,7 +4,8 @@ Beside it, what hands mail to the operator's own relay.
 """
 
 from hooktide.outbound.mail import Mailer
+from hooktide.outbound.own_host import OwnHost
 from hooktide.outbound.resolver import Resolver
 from hooktide.outbound.sender import Sender
 
-__all__ = ["Mailer", "Resolver", "Sender"]
+__all__ = ["Mailer", "OwnHost", "Resolver", "Sender"]

@@ -1,11 +1,13 @@
-"""What the way out reads from a raw response head: where it ends, how large it may be, Retry-After.
+"""What the outbound client reads from a raw response head: its end, status, framing, Retry-After.
 
-Only the framing of a response is the parser's (llhttp); its head is kept as the bytes that came.
+llhttp reads well-formed answers; the head is kept as the bytes that came. A head that llhttp
+refuses is read here, line by line: its status line decides, and its fields only have to say where
+the body ends.
 """
 
 import re
-from email.utils import parsedate_to_datetime
 
+from hooktide.domain.http_text import field_value, read_fields, read_http_date
 from hooktide.domain.model import SECOND, Micros
 from hooktide.domain.verdict import RETRY_AFTER_CAP
 
@@ -31,10 +33,59 @@ def head_end(raw: bytes) -> int:
     return end + 3 if end >= 0 else -1
 
 
-def is_oversized(head: bytes) -> bool:
-    """Whether a head has more than 100 fields or 64 KB of them.
+def first_head(raw: bytes) -> bytes:
+    """Return the first head, or all that came of it."""
+    end = head_end(raw)
+    return raw if end < 0 else raw[:end]
 
-    A long status line is no reason to refuse (nobody needs its words), but it has an end too.
+
+def read_status(head: bytes) -> int | None:
+    """Return the status of a complete status line; None if there is none, or not 100 to 599.
+
+    Tolerant of what servers written by hand get wrong: the version, the spaces, the line's end.
+    """
+    match = _STATUS_LINE.match(head)
+    return int(match[1]) if match else None
+
+
+_STATUS_LINE = re.compile(
+    rb"[\r\n]*HTTP/[0-9](?:\.[0-9])?[ \t]+([1-5][0-9][0-9])(?![0-9])[^\r\n]*[\r\n]"
+)
+
+
+def may_become_status_line(head: bytes) -> bool:
+    """Whether these bytes could still be the start of a status line."""
+    start = head.lstrip(b"\r\n")
+    return b"\n" not in start and b"HTTP/".startswith(start[:5])
+
+
+def framing(head: bytes) -> bytes | None:
+    """Return the header line that says where the body of a malformed head's answer ends.
+
+    Empty: it ends where the connection does. None: nobody can tell, because its lengths differ or
+    are no numbers.
+    """
+    fields = read_fields(head)
+    codings = ",".join(value for name, value in fields if name == "transfer-encoding")
+    if codings.rpartition(",")[2].strip(" \t").lower() == "chunked":
+        return b"transfer-encoding: chunked\r\n"
+    texts = ",".join(value for name, value in fields if name == "content-length").split(",")
+    lengths = {text.strip(" \t") for text in texts}
+    if lengths == {""}:
+        return b""
+    length = lengths.pop()
+    if lengths or not _LENGTH.fullmatch(length):
+        return None
+    return b"content-length: %b\r\n" % length.encode("ascii")
+
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+def is_oversized(head: bytes) -> bool:
+    """Whether a head has more than 100 fields or 64 KB of them: no more of it is read.
+
+    A long status line is no reason to stop (nobody needs its words), but it has an end too.
     """
     if len(head) <= _HEAD_LIMIT:
         return head.count(b"\n") > _MAX_FIELDS + 2
@@ -56,33 +107,27 @@ def retry_after(head: bytes, now: float) -> Micros | None:
     """Read Retry-After (RFC 9110, 10.2.3) as a span, at most ``RETRY_AFTER_CAP``.
 
     ``now`` is in seconds since 1970. None where there is none, or where it is neither a plain
-    number nor a date with a zone: a guess would be somebody else's delay.
+    number nor an HTTP date: a guess would be somebody else's delay.
     """
-    match = _RETRY_AFTER.search(head)
-    if match is None:
+    value = field_value(read_fields(head), "retry-after")
+    if value is None:
         return None
-    value = match[1].strip(b" \t")
     return _seconds(value) if _SECONDS.fullmatch(value) else _until(value, now)
 
 
-_RETRY_AFTER = re.compile(rb"\nretry-after:([^\r\n]*)", re.IGNORECASE)
-_SECONDS = re.compile(rb"[0-9]+")
+_SECONDS = re.compile(r"[0-9]+")
 
 
-def _seconds(digits: bytes) -> Micros:
+def _seconds(digits: str) -> Micros:
     # A receiver may send thousands of digits; nine are far beyond the cap already.
-    significant = digits.lstrip(b"0") or b"0"
+    significant = digits.lstrip("0") or "0"
     return (
         RETRY_AFTER_CAP if len(significant) > 9 else min(int(significant) * SECOND, RETRY_AFTER_CAP)
     )
 
 
-def _until(value: bytes, now: float) -> Micros | None:
-    try:
-        date = parsedate_to_datetime(value.decode("ascii"))
-        if date.tzinfo is None:
-            return None
-        span = round((date.timestamp() - now) * SECOND)
-    except (ValueError, OverflowError, TypeError, IndexError):
+def _until(value: str, now: float) -> Micros | None:
+    date = read_http_date(value)
+    if date is None:
         return None
-    return min(max(span, 0), RETRY_AFTER_CAP)
+    return min(max(round((date - now) * SECOND), 0), RETRY_AFTER_CAP)

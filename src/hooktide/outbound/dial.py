@@ -9,14 +9,19 @@ import ssl
 import time
 from ipaddress import ip_address
 
+from hooktide.background import start
 from hooktide.domain.address import Target
+from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.reachability import Reachability
 from hooktide.domain.verdict import Outcome
 from hooktide.outbound.connection import Connection, Key
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy
+from hooktide.outbound.tls import tls_reason
 
 CONNECT_BUDGET = 3.0
-MAX_TRIED = 3
+ATTEMPT_DELAY = 0.25
+"""Seconds after which the next address is tried beside one that has not answered (RFC 8305, 5)."""
 
 
 class Dialer:
@@ -24,40 +29,87 @@ class Dialer:
 
     def __init__(self, pool: Pool, tls: ssl.SSLContext, proxy: Proxy | None) -> None:
         self._pool = pool
+        self._reachability = Reachability()
         self._tls = tls
         self._proxy = proxy
 
     async def dial(
         self, keys: tuple[Key, ...], target: Target, deadline: float
     ) -> Connection | Outcome:
-        """Connect to the first of these that lets us, within the connect budget."""
+        """Connect to the first of these that lets us, within the connect budget.
+
+        ``keys`` are in the order in which they are tried.
+        """
         connect_by = min(deadline, time.monotonic() + CONNECT_BUDGET)
-        tried = keys[:MAX_TRIED]
+        if len(keys) == 1:
+            reached = await self._try(self._pool.add(keys[0]), connect_by, deadline)
+        else:
+            reached = await self._race(keys, connect_by, deadline)
+        if isinstance(reached, Outcome) or target.scheme != "https":
+            return reached
+        try:
+            failure = await self._secure(reached, target, deadline)
+        except asyncio.CancelledError:
+            self._discard(reached)
+            raise
+        if failure is not None:
+            self._discard(reached)
+            return failure
+        return reached
+
+    def answered(self, connection: Connection) -> None:
+        """Note that a receiver answered on a connection that was kept."""
+        if self._proxy is None:
+            self._reachability.reached(connection.key[3], _now())
+
+    async def _race(
+        self, keys: tuple[Key, ...], connect_by: float, deadline: float
+    ) -> Connection | Outcome:
+        """Try one address after the other, the next as soon as one fails or is slow (RFC 8305)."""
+        # A proxy is asked for one tunnel at a time.
+        delay = ATTEMPT_DELAY if self._proxy is None else CONNECT_BUDGET
+        left = list(reversed(keys))
+        racing: dict[asyncio.Task[Connection | Outcome], Connection] = {}
         failures: list[Outcome] = []
-        for left, key in zip(range(len(tried), 0, -1), tried, strict=True):
-            share = (connect_by - time.monotonic()) / left
-            connection = self._pool.add(key)
-            failure = await self._open(connection, share, target, deadline)
-            if failure is None:
-                return connection
-            self._discard(connection)
-            if failure.error == "tls_error":
-                return failure
-            failures.append(failure)
+        try:
+            while racing or (left and (not failures or time.monotonic() < connect_by)):
+                if left:
+                    connection = self._pool.add(left.pop())
+                    trying = self._try(connection, connect_by, deadline)
+                    racing[start(trying, "connect to a receiver")] = connection
+                done, _ = await asyncio.wait(
+                    racing, timeout=delay if left else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                reached: Connection | None = None
+                for task in done:
+                    connection, result = racing.pop(task), task.result()
+                    if isinstance(result, Outcome):
+                        failures.append(result)
+                    elif reached is None:
+                        reached = connection
+                    else:
+                        self._discard(connection)
+                if reached is not None:
+                    return reached
+        finally:
+            for task, connection in racing.items():
+                task.cancel()
+                self._discard(connection)
         # Our own trouble is only to blame where no address failed for another reason.
         return min(failures, key=lambda failure: failure.local)
 
-    async def _open(
-        self, connection: Connection, seconds: float, target: Target, deadline: float
-    ) -> Outcome | None:
+    async def _try(
+        self, connection: Connection, connect_by: float, deadline: float
+    ) -> Connection | Outcome:
         try:
-            failure = await self._connect(connection, seconds, deadline)
-            if failure is None and target.scheme == "https":
-                failure = await self._secure(connection, target, deadline)
+            failure = await self._connect(connection, connect_by - time.monotonic(), deadline)
         except asyncio.CancelledError:
             self._discard(connection)
             raise
-        return failure
+        if failure is not None:
+            self._discard(connection)
+            return failure
+        return connection
 
     def _discard(self, connection: Connection) -> None:
         connection.abort()
@@ -77,8 +129,25 @@ class Dialer:
         except TimeoutError:
             return Outcome(error="connect_error", detail="the receiver did not take the connection")
         except OSError as error:
-            return _unreachable(error, address)
+            return self._unreachable(error, address)
+        self._reachability.reached(address, _now())
         return _check_peer(transport, address)
+
+    def _unreachable(self, error: OSError, address: str) -> Outcome:
+        """Say what came of an attempt to connect, and close idle connections where that helps."""
+        number, now = error.errno or 0, _now()
+        reason = os.strerror(number).lower() if number else "no connection"
+        if _has_run_out(number, address):
+            if number in RUN_OUT:
+                self._pool.drop_idle()
+            return _local_error(reason)
+        if not _is_unrouted(number, address):
+            self._reachability.reached(address, now)
+        else:
+            self._pool.drop_idle(address)
+            if self._reachability.is_local(address, now):
+                return _local_error(reason)
+        return Outcome(error="connect_error", detail=f"could not connect: {reason}")
 
     async def _secure(
         self, connection: Connection, target: Target, deadline: float
@@ -97,7 +166,7 @@ class Dialer:
         except TimeoutError:
             return _tls_error("the handshake did not finish in time")
         except (ssl.SSLError, ssl.CertificateError) as error:
-            return _tls_error(_tls_reason(error))
+            return _tls_error(tls_reason(error))
         except OSError:
             return _tls_error("the receiver closed the connection during the handshake")
         if transport is None:
@@ -106,13 +175,8 @@ class Dialer:
         return None
 
 
-def default_tls() -> ssl.SSLContext:
-    """Return how TLS is done here: the system's roots, 1.2 or newer, names always checked."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def _now() -> Micros:
+    return int(time.monotonic() * SECOND)
 
 
 def _check_peer(transport: asyncio.Transport, address: str) -> Outcome | None:
@@ -123,47 +187,29 @@ def _check_peer(transport: asyncio.Transport, address: str) -> Outcome | None:
     return Outcome(error="connection_lost", detail="the connection was lost at once")
 
 
-def _unreachable(error: OSError, address: str) -> Outcome:
-    number = error.errno or 0
-    reason = os.strerror(number).lower() if number else "no connection"
-    # Without any IPv6 here, an IPv6-only receiver is unreachable for good; without a route to an
-    # IPv4 address, our own network is down.
-    if number in LOCAL_ERRNOS or (number == errno.ENETUNREACH and ":" not in address):
-        return Outcome(error="local_error", detail=f"this server: {reason}", local=True)
-    return Outcome(error="connect_error", detail=f"could not connect: {reason}")
+def _is_unrouted(number: int, address: str) -> bool:
+    """Whether an error says that there is no route to an address.
+
+    Without any IPv6 here, an IPv6-only receiver is unreachable for good, and that is not ours.
+    """
+    return number == errno.ENETDOWN or (number == errno.ENETUNREACH and ":" not in address)
 
 
-LOCAL_ERRNOS = frozenset(
-    (
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.ENETDOWN,
-        errno.EADDRNOTAVAIL,
-    )
-)
+def _has_run_out(number: int, address: str) -> bool:
+    """Whether an error says that this process or machine has run out of something.
+
+    No local address for IPv4 is no free port; for IPv6 it is no IPv6 here.
+    """
+    return number in RUN_OUT or (number == errno.EADDRNOTAVAIL and ":" not in address)
+
+
+RUN_OUT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+"""What idle connections use up, so closing them helps."""
+
+
+def _local_error(reason: str) -> Outcome:
+    return Outcome(error="local_error", detail=f"this server: {reason}", local=True)
 
 
 def _tls_error(reason: str) -> Outcome:
     return Outcome(error="tls_error", detail=reason)
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        known = _CERTIFICATE_REASONS.get(error.verify_code)
-        return known or f"the certificate is not trusted: {error.verify_message}"
-    reason = (error.reason or "").replace("_", " ").lower()
-    return f"the handshake failed: {reason or 'no common ground'}"
-
-
-# Numbers of OpenSSL's X509_V_ERR_*.
-_CERTIFICATE_REASONS = {
-    9: "the certificate is not valid yet",
-    10: "the certificate has expired",
-    18: "the certificate is self-signed",
-    19: "the certificate's chain ends in a root that is not trusted",
-    20: "the certificate's issuer is not known; the chain may be incomplete",
-    62: "the certificate is for another host name",
-    64: "the certificate is for another address",
-}

@@ -1,7 +1,7 @@
 """Which addresses a target may be dialled at, decided on each answer of DNS.
 
 One forbidden address in an answer refuses the whole answer: an honest name has no such mixture.
-What was decided holds as long as the answer does; then the name is resolved and vetted anew.
+What was decided holds as long as the answer does; then the name is resolved and vetted again.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+from hooktide.cache import Cache
 from hooktide.domain.address import (
     Address,
     Origin,
@@ -20,13 +21,15 @@ from hooktide.domain.address import (
 )
 from hooktide.domain.verdict import Outcome
 from hooktide.outbound.connection import NEVER, Key
-from hooktide.outbound.resolver import Answer, Resolver
+from hooktide.outbound.resolver import DnsAnswer, Resolver
 
 FORBIDDEN = "the destination is not allowed"
 """All that an endpoint's owner learns: which address it was is for the operator's log."""
 
 MAX_ADDRESSES = 16
-MAX_ROUTES = 20_000
+MAX_CACHED_ROUTES = 20_000
+MAX_ROUTE_AGE = 60.0
+"""Seconds after which even a fixed address is vetted again: our own addresses may change."""
 
 log = logging.getLogger("hooktide.outbound")
 
@@ -45,35 +48,36 @@ class Guard:
     def __init__(self, policy: UrlPolicy, resolver: Resolver) -> None:
         self._policy = policy
         self._resolver = resolver
-        self._routes: dict[Origin, Route] = {}
+        self._routes: Cache[Origin, Route] = Cache(MAX_CACHED_ROUTES)
 
     def known(self, origin: Origin, now: float) -> Route | None:
         """Return what was decided on this origin, while it holds."""
         route = self._routes.get(origin)
         return route if route is not None and now < route.expires_at else None
 
-    async def find(self, target: Target, deadline: float) -> Route | Outcome:
+    async def find(self, target: Target, deadline: float, account: int) -> Route | Outcome:
         """Return where this target may be dialled, or why nowhere."""
-        answer = await self._resolve(target, deadline)
+        answer = await self._resolve(target, deadline, account)
         if answer.problem:
             error = "local_error" if answer.local else "dns_error"
             return Outcome(error=error, detail=answer.problem, local=answer.local)
         if not self._is_allowed(target, answer.addresses):
             return Outcome(error="destination_forbidden", detail=FORBIDDEN)
         keys = tuple((*target.origin, str(address)) for address in answer.addresses)
-        route = Route(keys[:MAX_ADDRESSES], answer.expires_at)
+        expires_at = min(answer.expires_at, time.monotonic() + MAX_ROUTE_AGE)
+        route = Route(keys[:MAX_ADDRESSES], expires_at)
         if not is_own(target, self._policy):
-            self._remember(target.origin, route)
+            self._routes.keep(target.origin, route)
         return route
 
-    async def _resolve(self, target: Target, deadline: float) -> Answer:
+    async def _resolve(self, target: Target, deadline: float, account: int) -> DnsAnswer:
         if target.literal is not None:
-            return Answer((read_address(target.literal),), NEVER)
+            return DnsAnswer((read_address(target.literal),), NEVER)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await self._resolver.resolve(target.host)
+                return await self._resolver.resolve(target.host, account)
         except TimeoutError:
-            return Answer((), 0.0, "the name was not resolved in time")
+            return DnsAnswer((), 0.0, "the name was not resolved in time")
 
     def _is_allowed(self, target: Target, addresses: tuple[Address, ...]) -> bool:
         if is_own(target, self._policy):
@@ -84,8 +88,3 @@ class Guard:
                 log.warning("refused to dial %s at %s: %s", target.host, address, code)
                 return False
         return True
-
-    def _remember(self, origin: Origin, route: Route) -> None:
-        if len(self._routes) >= MAX_ROUTES:
-            self._routes.clear()
-        self._routes[origin] = route

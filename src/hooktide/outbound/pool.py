@@ -8,7 +8,7 @@ import asyncio
 import time
 
 from hooktide.outbound.connection import Connection, Key
-from hooktide.together import Together
+from hooktide.write_coalescer import WriteCoalescer
 
 SWEEP = 0.1
 
@@ -20,7 +20,7 @@ class Pool:
         self._max_idle = max_idle
         self._max_idle_per_key = max_idle_per_key
         self._idle_seconds = idle_seconds
-        self.together = Together()
+        self.coalescer = WriteCoalescer()
         self._open: set[Connection] = set()
         self._idle: dict[Key, list[Connection]] = {}
         self._idle_count = 0
@@ -64,13 +64,13 @@ class Pool:
             idle.remove(connection)
             self._idle_count -= 1
 
-    def drop_idle(self) -> None:
-        """Close what is only kept: the process has run out of something."""
-        for idle in self._idle.values():
+    def drop_idle(self, address: str | None = None) -> None:
+        """Close what is only kept: to an address that has no route, or all of it."""
+        for key in [key for key in self._idle if address is None or key[3] == address]:
+            idle = self._idle.pop(key)
+            self._idle_count -= len(idle)
             for connection in idle:
                 connection.abort()
-        self._idle.clear()
-        self._idle_count = 0
 
     def close(self) -> None:
         """Close every connection."""

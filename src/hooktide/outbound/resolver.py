@@ -7,24 +7,30 @@ guard then refuses unless the operator opened it.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from types import MappingProxyType
 
-import aiodns
 import pycares
 
+from hooktide.background import start
+from hooktide.cache import Cache
 from hooktide.domain.address import Address, read_address
 
 NEVER = float("inf")
 MAX_TTL, NEGATIVE_TTL = 60.0, 5.0
 NO_HOSTS: Mapping[str, Sequence[str]] = MappingProxyType({})
 LOOPBACK = ("127.0.0.1", "::1")
+MAX_ASKED = 3
+"""How often a question is asked at most; never more often than twice for each server."""
+ACCOUNT_SHARE = 4
+"""One account may hold a quarter of the lookups under way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DnsAnswer:
     """The addresses of a name, or the problem with it. ``local``: the problem is our own."""
 
     addresses: tuple[Address, ...]
@@ -41,6 +47,8 @@ class _Part:
     ttl: float = MAX_TTL
     problem: str = ""
     local: bool = False
+    is_failure: bool = False
+    """Another server may know more."""
 
 
 class Resolver:
@@ -48,7 +56,8 @@ class Resolver:
 
     ``nameservers`` (``host`` or ``host:port``) replace the system's; ``hosts`` maps names to
     addresses without asking; a lookup takes at most ``budget`` seconds, and at most
-    ``max_lookups`` are under way. An answer is kept for its TTL, within ``min_ttl`` and 60 seconds.
+    ``max_lookups`` are under way, a quarter of them for one account. An answer is kept for its TTL,
+    within ``min_ttl`` and 60 seconds.
     """
 
     def __init__(
@@ -64,26 +73,29 @@ class Resolver:
         self._nameservers = list(nameservers)
         self._budget = budget
         self._max_lookups = max_lookups
-        self._max_names = max_names
         self._min_ttl = min_ttl
         self._fixed = {
             name: _fixed(texts) for name, texts in {"localhost": LOOPBACK, **hosts}.items()
         }
-        self._known: dict[str, Answer] = {}
-        self._lookups: dict[str, asyncio.Task[Answer]] = {}
-        self._dns: aiodns.DNSResolver | None = None
+        self._known: Cache[str, DnsAnswer] = Cache(max_names)
+        self._lookups: dict[str, asyncio.Task[DnsAnswer]] = {}
+        self._of_account: Counter[int] = Counter()
 
-    async def resolve(self, host: str) -> Answer:
-        """Return the addresses of a name in lower case; a failure is an answer too."""
+    async def resolve(self, host: str, account: int = 0) -> DnsAnswer:
+        """Return the addresses of a name in lower case; a failure is an answer too.
+
+        ``account`` is whose lookup it is; 0 for one of the server's own, which has no share.
+        """
         answer = self._fixed.get(host) or self._known.get(host)
         if answer is not None and answer.expires_at > time.monotonic():
             return answer
         lookup = self._lookups.get(host)
         if lookup is None:
-            if len(self._lookups) >= self._max_lookups:
-                return Answer((), 0.0, "too many DNS lookups are under way", local=True)
-            lookup = asyncio.create_task(self._look_up(host))
+            if len(self._lookups) >= self._max_lookups or self._is_above_share(account):
+                return DnsAnswer((), 0.0, "too many DNS lookups are under way", local=True)
+            lookup = start(self._look_up(host, account), "look up a name")
             self._lookups[host] = lookup
+            self._of_account[account] += 1
         # The lookup belongs to all who wait for it: one of them giving up must not end it.
         return await asyncio.shield(lookup)
 
@@ -91,49 +103,138 @@ class Resolver:
         """Give up what is under way."""
         for lookup in self._lookups.values():
             lookup.cancel()
-        if self._dns is not None:
-            await self._dns.close()
-            self._dns = None
 
-    async def _look_up(self, host: str) -> Answer:
+    def _is_above_share(self, account: int) -> bool:
+        share = max(1, self._max_lookups // ACCOUNT_SHARE)
+        return account != 0 and self._of_account[account] >= share
+
+    async def _look_up(self, host: str, account: int) -> DnsAnswer:
+        lookup = _Lookup(host, self._nameservers or _system_servers(), self._budget)
         try:
-            parts = await asyncio.gather(self._ask(host, "A"), self._ask(host, "AAAA"))
+            parts = await asyncio.gather(
+                lookup.ask(pycares.QUERY_TYPE_A), lookup.ask(pycares.QUERY_TYPE_AAAA)
+            )
             answer = _join(*parts, self._min_ttl)
-            self._remember(host, answer)
+            self._known.keep(host, answer)
             return answer
         finally:
+            lookup.close()
             del self._lookups[host]
+            self._of_account[account] -= 1
+            if not self._of_account[account]:
+                del self._of_account[account]
 
-    async def _ask(self, host: str, kind: str) -> _Part:
+
+class _Lookup:
+    """The questions about one name, asked of the DNS servers in turn.
+
+    A server that stays silent for a third of the budget costs no answer: the next is asked (or the
+    same again, where there is only one), and whichever answers first is heard, until the budget is
+    spent. Channels live no longer than this, because c-ares shortens its timeout, to a quarter of a
+    second, once a channel has had a few quick answers.
+    """
+
+    def __init__(self, host: str, servers: Sequence[str], budget: float) -> None:
+        self._host = host
+        self._servers = servers
+        self._budget = budget
+        self._channels: dict[str, _Channel] = {}
+
+    async def ask(self, kind: int) -> _Part:
+        """Return what the first server says that knows."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._budget
+        left = min(MAX_ASKED, max(2, len(self._servers)))
+        turn = 0
+        pending: set[asyncio.Future[_Part]] = set()
+        failed: list[_Part] = []
+        while left or pending:
+            if left:
+                left -= 1
+                pending.add(self._channel(turn).ask(self._host, kind))
+                turn += 1
+            patience = self._budget / MAX_ASKED if left else ends_at - loop.time()
+            done, pending = await asyncio.wait(
+                pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            for part in (future.result() for future in done):
+                if not part.is_failure:
+                    return part
+                failed.append(part)
+            if not done and not left:
+                failed.append(_Part(problem=f"no DNS server answered within {self._budget:g} s"))
+                break
+        return min(failed, key=lambda part: part.local)
+
+    def _channel(self, turn: int) -> "_Channel":
+        server = self._servers[turn % len(self._servers)]
+        if server not in self._channels:
+            self._channels[server] = _Channel(server, self._budget)
+        return self._channels[server]
+
+    def close(self) -> None:
+        """Give up the questions that are still open."""
+        for channel in self._channels.values():
+            channel.close()
+
+
+class _Channel:
+    """A c-ares channel to one server, driven by the event loop."""
+
+    def __init__(self, server: str, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._watched: set[int] = set()
+        # Whoever asks keeps the time; this only has to be no shorter.
+        self._channel = pycares.Channel(
+            servers=[server], timeout=2 * timeout, tries=1, sock_state_cb=self._watch
+        )
+
+    def ask(self, host: str, kind: int) -> asyncio.Future[_Part]:
+        answered: asyncio.Future[_Part] = self._loop.create_future()
+
+        def note(result: pycares.DNSResult | None, error: int | None) -> None:
+            if not answered.done():
+                answered.set_result(_failed(error) if result is None else _part(result))
+
         try:
-            async with asyncio.timeout(self._budget):
-                return _part(await self._channel().query_dns(host, kind))
-        except TimeoutError:
-            return _Part(problem=f"no DNS server answered within {self._budget:g} s")
-        except aiodns.error.DNSError as error:
-            return _PROBLEMS.get(
-                error.args[0], _Part(problem=f"DNS lookup failed: {error.args[1]}")
-            )
+            self._channel.query(host, kind, callback=note)
+        except pycares.AresError as error:  # it could not even be sent
+            note(None, error.args[0])
+        return answered
 
-    def _channel(self) -> aiodns.DNSResolver:
-        if self._dns is None:
-            # Two servers, or one asked twice, fit into the budget.
-            self._dns = aiodns.DNSResolver(
-                self._nameservers or None, timeout=self._budget / 3, tries=2
-            )
-        return self._dns
+    def close(self) -> None:
+        for descriptor in self._watched:
+            self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(descriptor)
+        self._watched.clear()
+        self._channel.close()
 
-    def _remember(self, host: str, answer: Answer) -> None:
-        if len(self._known) >= self._max_names:
-            now = time.monotonic()
-            self._known = {name: old for name, old in self._known.items() if old.expires_at > now}
-            if len(self._known) >= self._max_names:
-                self._known.clear()
-        self._known[host] = answer
+    def _watch(self, descriptor: int, readable: bool, writable: bool) -> None:
+        self._watched.add(descriptor)
+        bad = pycares.ARES_SOCKET_BAD
+        if readable:
+            self._loop.add_reader(descriptor, self._process, descriptor, bad)
+        else:
+            self._loop.remove_reader(descriptor)
+        if writable:
+            self._loop.add_writer(descriptor, self._process, bad, descriptor)
+        else:
+            self._loop.remove_writer(descriptor)
+        if not (readable or writable):
+            self._watched.discard(descriptor)
+
+    def _process(self, readable: int, writable: int) -> None:
+        if self._watched:
+            self._channel.process_fd(readable, writable)
 
 
-def _fixed(texts: Sequence[str]) -> Answer:
-    return Answer(tuple(read_address(text) for text in texts), NEVER)
+def _system_servers() -> list[str]:
+    """Return the servers that the system's resolver asks, as ``host:port``."""
+    return pycares.Channel(sock_state_cb=lambda *_: None).servers
+
+
+def _fixed(texts: Sequence[str]) -> DnsAnswer:
+    return DnsAnswer(tuple(read_address(text) for text in texts), NEVER)
 
 
 def _part(result: pycares.DNSResult) -> _Part:
@@ -145,17 +246,24 @@ def _part(result: pycares.DNSResult) -> _Part:
     return _Part(tuple(found), min((record.ttl for record in result.answer), default=MAX_TTL))
 
 
-def _join(v4: _Part, v6: _Part, min_ttl: float) -> Answer:
+def _join(v4: _Part, v6: _Part, min_ttl: float) -> DnsAnswer:
     """Put both halves together, the families in turn; one half is enough."""
     now = time.monotonic()
     mixed = chain.from_iterable(zip_longest(v4.addresses, v6.addresses))
     addresses = tuple(address for address in mixed if address is not None)
     if addresses:
-        return Answer(addresses, now + min(max(min_ttl, min(v4.ttl, v6.ttl)), MAX_TTL))
+        return DnsAnswer(addresses, now + min(max(min_ttl, min(v4.ttl, v6.ttl)), MAX_TTL))
     part = v6 if v4.problem in ("", NO_ADDRESS) else v4
     # Our own trouble may be over the next moment.
     kept = 0.0 if part.local else NEGATIVE_TTL
-    return Answer((), now + kept, part.problem or NO_ADDRESS, part.local)
+    return DnsAnswer((), now + kept, part.problem or NO_ADDRESS, part.local)
+
+
+def _failed(error: int | None) -> _Part:
+    number = error or 0
+    said = pycares.errno.strerror(number)
+    text = said.decode() if isinstance(said, bytes) else said
+    return _PROBLEMS.get(number, _Part(problem=f"DNS lookup failed: {text}", is_failure=True))
 
 
 NO_ADDRESS = "the name has no address"
@@ -163,7 +271,11 @@ NO_ADDRESS = "the name has no address"
 _PROBLEMS = {
     pycares.errno.ARES_ENOTFOUND: _Part(problem="the name does not exist"),
     pycares.errno.ARES_ENODATA: _Part(problem=NO_ADDRESS),
-    pycares.errno.ARES_ETIMEOUT: _Part(problem="no DNS server answered in time"),
-    pycares.errno.ARES_ESERVFAIL: _Part(problem="the DNS servers of the name fail (SERVFAIL)"),
-    pycares.errno.ARES_ECONNREFUSED: _Part(problem="no DNS server can be reached", local=True),
+    pycares.errno.ARES_ETIMEOUT: _Part(problem="no DNS server answered in time", is_failure=True),
+    pycares.errno.ARES_ESERVFAIL: _Part(
+        problem="the DNS servers of the name fail (SERVFAIL)", is_failure=True
+    ),
+    pycares.errno.ARES_ECONNREFUSED: _Part(
+        problem="no DNS server can be reached", local=True, is_failure=True
+    ),
 }

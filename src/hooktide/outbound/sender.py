@@ -1,8 +1,8 @@
 """The way out: one POST to one target, and what came of it.
 
 Read ``Sender.post`` for the story: ``guard`` says where it may go, ``pool`` has a connection or
-``dial`` makes one, ``connection`` carries the request and reads the answer. Nothing the network
-does is an exception here; everything is an ``Outcome``.
+``dial`` makes one, ``connection`` carries the request and ``response_reader`` reads the answer.
+Nothing the network does is an exception here; everything is an ``Outcome``.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ import msgspec
 from hooktide.domain.address import Target, UrlPolicy
 from hooktide.domain.verdict import Outcome
 from hooktide.outbound.connection import Connection
-from hooktide.outbound.dial import Dialer, default_tls
+from hooktide.outbound.dial import Dialer
 from hooktide.outbound.guard import Guard
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy
 from hooktide.outbound.resolver import Resolver
+from hooktide.outbound.tls import default_tls
 
 
 class Sender:
@@ -49,9 +50,12 @@ class Sender:
             self._pool, tls or default_tls(), Proxy(proxy, resolver) if proxy else None
         )
 
-    async def post(self, target: Target, head: bytes, body: bytes, timeout: float) -> Outcome:
+    async def post(
+        self, target: Target, head: bytes, body: bytes, timeout: float, account: int = 0
+    ) -> Outcome:
         """Send one request, ``head`` with its blank line and ``body``, within ``timeout`` seconds.
 
+        ``account`` is whose request it is: it has its share of the name lookups (0: no share).
         The deadline is kept to a tenth of a second and covers everything from DNS to the last
         byte. No redirect is followed, no cookie kept, nothing decompressed.
         """
@@ -59,21 +63,21 @@ class Sender:
         deadline = started + timeout
         route = self._guard.known(target.origin, started)
         if route is None:
-            found = await self._guard.find(target, deadline)
+            found = await self._guard.find(target, deadline, account)
             if isinstance(found, Outcome):
                 return _timed(found, started)
             route = found
         connection = self._pool.take(route.keys)
         if connection is not None:
             outcome = await _exchange(connection, head + body, started, deadline)
+            if outcome.status is not None:
+                self._dialer.answered(connection)
             if outcome.error != "connection_lost" or not connection.is_untouched:
                 return outcome
             # The receiver closed it while we wrote: docs/decisions/0004.
         fresh = await self._dialer.dial(route.keys, target, deadline)
         if isinstance(fresh, Connection):
             return await _exchange(fresh, head + body, started, deadline)
-        if fresh.local:
-            self._pool.drop_idle()
         return _timed(fresh, started)
 
     async def close(self) -> None:

@@ -1,10 +1,9 @@
 """Opens the outbox that a URL leads to."""
 
-import importlib
 import re
-from typing import Any
 
 from hooktide.domain.errors import ConfigError
+from hooktide.extras import import_postgres
 from hooktide.outbox.relay import Outbox
 from hooktide.outbox.row import TABLE
 from hooktide.outbox.sqlite import SqliteOutbox
@@ -19,7 +18,8 @@ def open_outbox(url: str, table: str = TABLE) -> Outbox:
     """
     url = _DRIVER.sub(r"\1:", url)
     if url.startswith(("postgresql://", "postgres://")):
-        found: Outbox = _postgres().PostgresOutbox(url, table)
+        postgres = import_postgres("hooktide.outbox.postgres", "--from")
+        found: Outbox = postgres.PostgresOutbox(url, table)
         return found
     path = url.removeprefix("sqlite:///")
     if "://" in path:
@@ -27,14 +27,3 @@ def open_outbox(url: str, table: str = TABLE) -> Outbox:
             "give a SQLite file, or postgresql://user:password@host/name", key="--from"
         )
     return SqliteOutbox(path, table)
-
-
-def _postgres() -> Any:
-    try:
-        return importlib.import_module("hooktide.outbox.postgres")
-    except ModuleNotFoundError as error:
-        if error.name != "asyncpg":
-            raise
-        raise ConfigError(
-            "PostgreSQL needs asyncpg: pip install 'hooktide[postgres]'", key="--from"
-        ) from None

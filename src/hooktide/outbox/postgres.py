@@ -17,8 +17,8 @@ from hooktide.outbox.relay import Refused, Taken, no_outbox
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-CONNECT_WITHIN = 10.0
-WITHIN = 30.0
+CONNECT_TIMEOUT = 10.0
+STATEMENT_TIMEOUT = 30.0
 _LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '90s'"
 """A relay that stands still, or whose machine is gone, leaves its turn to another."""
 LOCK = 0x686F6F6B
@@ -39,16 +39,20 @@ class PostgresOutbox:
         """Lend the first rows."""
         async with self._connected() as connection, connection.transaction():
             await connection.execute(_LET_GO)
-            taken = Taken(read_rows(await self._first(connection, most), most_bytes))
+            taken = Taken(read_rows(await self._first(connection, most, most_bytes), most_bytes))
             yield taken
             await self._settle(connection, taken)
 
-    async def _first(self, connection: Connection, most: int) -> list[Any]:
+    async def _first(self, connection: Connection, most: int, most_bytes: int) -> list[Any]:
         if not await connection.fetchval(_MY_TURN, LOCK, self._table):
             return []
         found: list[Any] = await connection.fetch(
-            f"SELECT {COLUMNS} FROM {self._table} WHERE refused = '' ORDER BY id LIMIT $1",  # noqa: S608 - a checked name
+            f"WITH first AS (SELECT {COLUMNS}, octet_length(payload::text) AS size"  # noqa: S608 - a checked name
+            f" FROM {self._table} WHERE refused = '' ORDER BY id LIMIT $1)"
+            ", sized AS (SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM first)"
+            f" SELECT {COLUMNS} FROM sized WHERE before = 0 OR before + size <= $2 ORDER BY id",
             most,
+            most_bytes,
         )
         return found
 
@@ -72,11 +76,18 @@ class PostgresOutbox:
         async with self._connected() as connection:
             return [read_refused(row) for row in await connection.fetch(sql)]
 
-    async def wait_again(self) -> int:
-        """Let the rows that were set aside wait again."""
-        sql = f"UPDATE {self._table} SET refused = '' WHERE refused <> ''"  # noqa: S608 - a checked name
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Let refused rows wait again."""
+        return await self._change_refused(f"UPDATE {self._table} SET refused = ''", ids)  # noqa: S608 - a checked name
+
+    async def discard(self, ids: Sequence[int] | None = None) -> int:
+        """Delete refused rows."""
+        return await self._change_refused(f"DELETE FROM {self._table}", ids)  # noqa: S608 - a checked name
+
+    async def _change_refused(self, statement: str, ids: Sequence[int] | None) -> int:
+        sql = f"{statement} WHERE refused <> '' AND ($1::bigint[] IS NULL OR id = ANY($1))"
         async with self._connected() as connection:
-            return int((await connection.execute(sql)).rpartition(" ")[2])
+            return int((await connection.execute(sql, ids)).rpartition(" ")[2])
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -116,8 +127,8 @@ _WRONG = (
 async def _connect(url: str) -> Connection:
     return await asyncpg.connect(
         url,
-        timeout=CONNECT_WITHIN,
-        command_timeout=WITHIN,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=STATEMENT_TIMEOUT,
         statement_cache_size=0,
         server_settings={"application_name": "hooktide relay"},
     )

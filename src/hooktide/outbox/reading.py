@@ -28,11 +28,15 @@ def read_rows(rows: Iterable[Any], most_bytes: int) -> list[Waiting]:
     found: list[Waiting] = []
     size = 0
     for id_, *values in rows:
-        body = event_body(*values)
+        body, unreadable = b"", ""
+        try:
+            body = event_body(*values)
+        except (TypeError, UnicodeError) as error:
+            unreadable = f"invalid_event: this row is no event: {error}"
         size += len(body)
         if found and size > most_bytes:
             break
-        found.append(Waiting(id_, body))
+        found.append(Waiting(id_, body, unreadable))
     return found
 
 
@@ -40,12 +44,16 @@ def event_body(
     key: str,
     account: str,
     type: str,
-    payload: str | bytes,
+    payload: object,
     occurred_at: str,
     transition: str,
     test: object,
 ) -> bytes:
-    """Write an event as the API takes it; its payload's text goes in as it is."""
+    """Write an event as the API takes it; its payload's text goes in as it is.
+
+    :raises TypeError: a column does not hold a text; SQLite checks no types.
+    :raises UnicodeError: a text is not UTF-8.
+    """
     fields: Mapping[str, Any] = {
         "account": account,
         "type": type,
@@ -54,12 +62,23 @@ def event_body(
         "transition": transition,
         "test": bool(test),
     }
+    for name, value in fields.items():
+        if not isinstance(value, str | bool):
+            raise TypeError(f"its {name} is no text")
     content = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+    if not isinstance(content, bytes):
+        raise TypeError("its payload is no text")
     return _encode(fields)[:-1] + b',"payload":' + content + b"}"
+
+
+def _shown(text: object) -> str:
+    """Return a row's text as it can be printed, whatever somebody wrote into it."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def read_refused(row: Any) -> Refused:
     """Read a row that was set aside."""
-    id_, key, account, type_, reason = row
+    id_, *texts = row
+    key, account, type_, reason = (_shown(text) for text in texts)
     named = f" ({key})" if key else ""  # one that went straight to Hooktide's table may have none
     return Refused(id_, f"{type_} of {account}{named}", reason)

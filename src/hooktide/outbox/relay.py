@@ -2,7 +2,8 @@
 
 A row is forgotten only after its event was accepted. Whatever breaks between the two, the row is
 sent again with the same idempotency key, and is answered as before. A row that is refused, and
-always would be, is set aside with the reason; it holds up nothing behind it.
+always would be, is set aside with the reason; it holds up nothing behind it. Nor does one that
+cannot be taken for now: it goes on waiting, and what was behind it goes before it.
 """
 
 import asyncio
@@ -21,16 +22,20 @@ BATCH_BYTES = 900_000
 """In a request at most: nginx, for one, lets no more than 1 MB through unless it is told to."""
 POLL = 0.2
 """Seconds between two looks into an empty outbox."""
-LONGEST_WAIT = 30.0
+MAX_WAIT = 30.0
 """Seconds between two tries, at most, while Hooktide or the database is away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A row of an outbox; ``body`` is its event as ``POST /v1/events`` takes it."""
+    """A row of an outbox; ``body`` is its event as ``POST /v1/events`` takes it.
+
+    ``unreadable``: why there is none, for what stands in the row is no event.
+    """
 
     id: int
     body: bytes
+    unreadable: str = ""
 
 
 @dataclass(slots=True)
@@ -69,15 +74,25 @@ class Outbox(Protocol):
     async def refused(self) -> Sequence[Refused]:
         """Return the rows that were set aside."""
 
-    async def wait_again(self) -> int:
-        """Let the rows that were set aside wait again, in their old places; how many."""
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Let refused rows wait again, in their old places; None: all. Return how many."""
+
+    async def discard(self, ids: Sequence[int] | None = None) -> int:
+        """Delete refused rows, whose events are then never sent; None: all. Return how many."""
 
     async def close(self) -> None:
         """Let go of the database."""
 
 
-Answer: TypeAlias = str | None
-"""What became of a row: None, it was accepted; or why it never will be."""
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A row was neither accepted nor refused, for this reason, and goes on waiting."""
+
+    reason: str
+
+
+Answer: TypeAlias = str | NotYet | None
+"""What became of a row: None, it was accepted; ``NotYet``; or why it never will be."""
 Send: TypeAlias = Callable[[Sequence[bytes]], Awaitable[Sequence[Answer]]]
 """Publishes events. Raises ``UnavailableError`` when Hooktide cannot take them now, and
 ``ConfigError`` when it never will as things are set."""
@@ -103,7 +118,7 @@ class Relay:
             try:
                 moved = await self.step()
             except UnavailableError as error:
-                wait = min(LONGEST_WAIT, 2 * wait + 0.5)
+                wait = min(MAX_WAIT, 2 * wait + 0.5)
                 log.warning("cannot move events: %s; trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait)
             else:
@@ -123,25 +138,37 @@ class Relay:
     async def step(self) -> int:
         """Move a batch; return how many rows were accepted or set aside.
 
-        :raises UnavailableError: Hooktide or the database is away.
+        :raises UnavailableError: Hooktide or the database is away, or takes none of these rows.
         :raises ConfigError: as ``run``.
         """
+        not_yet: dict[int, str] = {}
         async with self._outbox.take(BATCH, BATCH_BYTES) as taken:
             if taken.rows:
-                await self._move(taken)
+                not_yet = await self._move(taken)
+        if len(not_yet) == len(taken.rows) > 0:
+            raise UnavailableError(next(iter(not_yet.values())))
+        for id_, reason in not_yet.items():
+            log.warning("row %d of the outbox was not taken, and goes on waiting: %s", id_, reason)
         for id_, reason in taken.refused.items():
             log.error("row %d of the outbox was refused and set aside: %s", id_, reason)
         self.moved += len(taken.accepted)
         self.refused += len(taken.refused)
         return len(taken.accepted) + len(taken.refused)
 
-    async def _move(self, taken: Taken) -> None:
-        answers = await self._send([row.body for row in taken.rows])
-        for row, answer in zip(taken.rows, answers, strict=True):
+    async def _move(self, taken: Taken) -> dict[int, str]:
+        """Send rows, and note what became of them; return why some go on waiting."""
+        not_yet: dict[int, str] = {}
+        rows = [row for row in taken.rows if not row.unreadable]
+        taken.refused |= {row.id: row.unreadable for row in taken.rows if row.unreadable}
+        answers = await self._send([row.body for row in rows]) if rows else ()
+        for row, answer in zip(rows, answers, strict=True):
             if answer is None:
                 taken.accepted.append(row.id)
+            elif isinstance(answer, NotYet):
+                not_yet[row.id] = answer.reason
             else:
-                taken.refused[row.id] = answer
+                taken.refused[row.id] = answer.replace("\0", "\\0")  # no text in PostgreSQL
+        return not_yet
 
 
 def no_outbox(table: str) -> ConfigError:

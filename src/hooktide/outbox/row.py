@@ -4,16 +4,28 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-import msgspec
-
 from hooktide.clock import wall_clock
-from hooktide.domain.errors import InvalidError
+from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.json_encoding import encode_payload
 from hooktide.domain.payload import check_payload
 from hooktide.domain.times import read_time, show_time
 
 TABLE = "hooktide_outbox"
-LONGEST_KEY = 255
-LONGEST_TRANSITION = 200
+MAX_KEY_LENGTH = 255
+MAX_TRANSITION_LENGTH = 200
+
+
+def check_direct(dialect: str) -> None:
+    """Check that an event can go straight to Hooktide's tables from a database of this dialect.
+
+    :raises ConfigError: Hooktide's tables for it are in PostgreSQL.
+    """
+    if dialect != "postgresql":
+        raise ConfigError(
+            f"direct needs a PostgreSQL database that Hooktide shares, and this one is {dialect}; "
+            "leave direct out, and move the outbox's rows with hooktide relay",
+            key="direct",
+        )
 
 
 class Row(TypedDict):
@@ -41,9 +53,7 @@ def make_row(
 ) -> Row:
     """Make the row of an event.
 
-    ``payload`` as JSON text (``str``, ``bytes``: kept byte for byte), a Pydantic model, or whatever
-    msgspec encodes: dicts, dataclasses, dates, UUIDs; a ``Decimal`` becomes a string. ``keyed``: it
-    gets a key where none was given.
+    ``payload`` as ``domain.json_encoding`` takes it. ``keyed``: it gets a key where none was given.
 
     :raises InvalidError: it could never be accepted; says why.
     """
@@ -64,21 +74,9 @@ def make_row(
 
 
 def _payload(payload: Any) -> str:
-    if hasattr(payload, "model_dump_json"):
-        payload = payload.model_dump_json()
-    if isinstance(payload, str):
-        payload = payload.encode("utf-8", "surrogatepass")
-    elif not isinstance(payload, bytes):
-        payload = _encoded(payload)
-    check_payload(payload)
-    return str(payload, "utf-8")
-
-
-def _encoded(payload: Any) -> bytes:
-    try:
-        return msgspec.json.encode(payload)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidError("invalid_json", f"the payload: {error}", pointer="/payload") from error
+    text = encode_payload(payload)
+    check_payload(text)
+    return str(text, "utf-8")
 
 
 def _instant(at: datetime | str | None) -> str:
@@ -98,10 +96,10 @@ def _instant(at: datetime | str | None) -> str:
 
 
 def _check_texts(row: Row) -> None:
-    if len(row["key"]) > LONGEST_KEY:
-        raise InvalidError("invalid_idempotency_key", f"{LONGEST_KEY} characters at most")
-    if len(row["transition"]) > LONGEST_TRANSITION:
-        raise InvalidError("transition_too_long", f"{LONGEST_TRANSITION} characters at most")
+    if len(row["key"]) > MAX_KEY_LENGTH:
+        raise InvalidError("invalid_idempotency_key", f"{MAX_KEY_LENGTH} characters at most")
+    if len(row["transition"]) > MAX_TRANSITION_LENGTH:
+        raise InvalidError("transition_too_long", f"{MAX_TRANSITION_LENGTH} characters at most")
     for name in ("key", "account", "type", "transition"):
         if "\0" in row[name]:
             raise InvalidError(

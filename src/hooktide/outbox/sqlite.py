@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.outbox.reading import COLUMNS, SHOWN, check_name, read_refused, read_rows
-from hooktide.outbox.relay import Refused, Taken, no_outbox
+from hooktide.outbox.relay import Refused, Taken, Waiting, no_outbox
 
 T = TypeVar("T")
 
@@ -38,11 +38,14 @@ class SqliteOutbox:
     @contextlib.asynccontextmanager
     async def take(self, most: int, most_bytes: int) -> AsyncIterator[Taken]:
         """Lend the first rows."""
-        rows: list[Any] = []
+        rows: list[Waiting] = []
         if await asyncio.to_thread(self._my_turn):
             sql = f"SELECT {COLUMNS} FROM {self._table} WHERE refused = '' ORDER BY id LIMIT ?"  # noqa: S608 - a checked name
-            rows = await self._rows(sql, (most,))
-        taken = Taken(read_rows(rows, most_bytes))
+            # rows are read one by one: those that do not fit never come into memory
+            rows = await self._do(
+                lambda database: read_rows(database.execute(sql, (most,)), most_bytes)
+            )
+        taken = Taken(rows)
         yield taken
         if taken.accepted or taken.refused:
             await self._do(lambda database: self._settle(database, taken))
@@ -76,10 +79,20 @@ class SqliteOutbox:
         sql = f"SELECT {SHOWN} FROM {self._table} WHERE refused <> '' ORDER BY id"  # noqa: S608 - a checked name
         return [read_refused(row) for row in await self._rows(sql)]
 
-    async def wait_again(self) -> int:
-        """Let the rows that were set aside wait again."""
-        sql = f"UPDATE {self._table} SET refused = '' WHERE refused <> '' RETURNING id"  # noqa: S608 - a checked name
-        return len(await self._rows(sql))
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Let refused rows wait again."""
+        return await self._change_refused(f"UPDATE {self._table} SET refused = ''", ids)  # noqa: S608 - a checked name
+
+    async def discard(self, ids: Sequence[int] | None = None) -> int:
+        """Delete refused rows."""
+        return await self._change_refused(f"DELETE FROM {self._table}", ids)  # noqa: S608 - a checked name
+
+    async def _change_refused(self, statement: str, ids: Sequence[int] | None) -> int:
+        sql = f"{statement} WHERE refused <> ''"
+        if ids is None:
+            return await self._do(lambda database: database.execute(sql).rowcount)
+        rows = [(id_,) for id_ in ids]
+        return await self._do(lambda database: _each(database, f"{sql} AND id = ?", rows))
 
     async def close(self) -> None:
         """Let go of the database, and of the turn."""
@@ -110,7 +123,16 @@ class SqliteOutbox:
 def _open(path: str) -> sqlite3.Connection:
     if not Path(path).exists():
         raise ConfigError(f"there is no file {path}", key="--from")
-    return sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
+    # SQLite keeps any bytes as a text. Those of one row must not stop the reading of the others.
+    database.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return database
+
+
+def _each(database: sqlite3.Connection, sql: str, rows: Sequence[tuple[int]]) -> int:
+    """Run a statement for each row, in one transaction; return how many rows it changed."""
+    with _transaction(database):
+        return database.executemany(sql, rows).rowcount
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ channel before it counts it out.
 
 import asyncio
 import contextlib
+import logging
 import socket
 from typing import TypeAlias
 
@@ -14,19 +15,23 @@ import msgspec
 from hooktide.metrics import Numbers
 from hooktide.settings import Settings
 
-LONGEST = 1 << 20
+log = logging.getLogger("hooktide")
+
+MAX_MESSAGE_BYTES = 1 << 20
 
 
 class Begin(msgspec.Struct, tag="begin", frozen=True, kw_only=True):
     """To a child, first of all: serve so, on the listening socket with this number.
 
-    ``make_key``: make the operator key where there is none yet.
+    ``make_key``: make the operator key where there is none yet. ``replaces``: another process
+    serves until this one can, so it says that it is ready only once its database is there.
     """
 
     settings: Settings
     listener: int
     operator_key: str
     make_key: bool
+    replaces: bool = False
 
 
 class Leave(msgspec.Struct, tag="leave", frozen=True):
@@ -47,6 +52,10 @@ class Ready(msgspec.Struct, tag="ready", frozen=True):
     """From a child: it takes requests."""
 
 
+class Begun(msgspec.Struct, tag="begun", frozen=True):
+    """From a child: its database is there, and so it delivers and answers everything."""
+
+
 class Counted(msgspec.Struct, tag="counted", frozen=True):
     """From a child: what it has counted so far."""
 
@@ -58,7 +67,7 @@ class Ask(msgspec.Struct, tag="ask", frozen=True):
 
 
 ToChild: TypeAlias = Begin | Leave | Report | Sum
-FromChild: TypeAlias = Ready | Counted | Ask
+FromChild: TypeAlias = Ready | Begun | Counted | Ask
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ToChild | FromChild).decode
@@ -80,9 +89,12 @@ class Channel:
         """Return what the other end says next; None: it is gone."""
         try:
             line = await self._reader.readline()
+            return _decode(line) if line else None
         except ConnectionError:
             return None
-        return _decode(line) if line else None
+        except ValueError:  # a line that is too long, or no message of ours
+            log.exception("the other process of this server cannot be understood")
+            return None
 
     async def close(self) -> None:
         """Say and hear nothing more; return when everything is said."""
@@ -93,4 +105,4 @@ class Channel:
 
 async def open_channel(end: socket.socket) -> Channel:
     """Make a channel of one of two connected sockets."""
-    return Channel(*await asyncio.open_connection(sock=end, limit=LONGEST))
+    return Channel(*await asyncio.open_connection(sock=end, limit=MAX_MESSAGE_BYTES))

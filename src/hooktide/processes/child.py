@@ -9,16 +9,20 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 
 import structlog
 import uvloop
 
+from hooktide.app import App, FirstStart
+from hooktide.background import keep
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.logs import set_up
 from hooktide.metrics import Numbers
 from hooktide.processes.channel import (
     Ask,
     Begin,
+    Begun,
     Channel,
     Counted,
     Leave,
@@ -27,9 +31,9 @@ from hooktide.processes.channel import (
     Sum,
     open_channel,
 )
-from hooktide.processes.single import Process, open_app, show_made, tune
+from hooktide.processes.single import Process, begin_app, show_made, tune
 
-ANSWER_WITHIN = 3.0
+ANSWER_TIMEOUT = 3.0
 
 log = structlog.get_logger("hooktide")
 
@@ -48,16 +52,36 @@ class Child:
         :raises ConfigError: the database or the key is not fit for use.
         :raises UnavailableError: the database did not answer.
         """
-        hearing = asyncio.create_task(self._hear())
+        hearing = keep(self._hear, "listen to the supervisor", retry_delay=0)
         listener = socket.socket(fileno=begin.listener)
-        app = await open_app(begin.settings, listener.getsockname()[1], self._add_up)
-        show_made(await app.start(begin.operator_key, make_key=begin.make_key))
-        self._process = Process(app, listener, lambda: self._channel.send(Ready()), shared=True)
-        _on_signals(self._process)
-        await self._process.run()
+        process = self._process = Process(
+            begin.settings,
+            listener,
+            partial(
+                begin_app,
+                begin.settings,
+                listener.getsockname()[1],
+                begin.operator_key,
+                self._add_up,
+                make_key=begin.make_key,
+            ),
+            serving=lambda: self._serving(process),
+            begun=self._begun,
+            shared=True,
+            replaces=begin.replaces,
+        )
+        await process.run()
         hearing.cancel()
-        self._channel.send(Counted(app.metrics.numbers()))
+        self._channel.send(Counted(self._numbers()))
         await self._channel.close()
+
+    def _serving(self, process: Process) -> None:
+        _on_signals(process)
+        self._channel.send(Ready())
+
+    def _begun(self, _: App, made: FirstStart) -> None:
+        show_made(made)
+        self._channel.send(Begun())
 
     async def _hear(self) -> None:
         while message := await self._channel.hear():
@@ -74,15 +98,16 @@ class Child:
         self._leave()
 
     def _leave(self) -> None:
-        if self._process is None:
+        if self._process is None or not self._process.serves:
             os._exit(1)
         self._process.stop(leave=True)
 
-    # -- what all of them have counted ---------------------------------------------------------
-
     def _report(self) -> None:
-        own = Numbers() if self._process is None else self._process.app.metrics.numbers()
-        self._channel.send(Counted(own))
+        self._channel.send(Counted(self._numbers()))
+
+    def _numbers(self) -> Numbers:
+        app = None if self._process is None else self._process.app
+        return Numbers() if app is None else app.metrics.numbers()
 
     async def _add_up(self, own: Numbers) -> Numbers:
         """Ask the supervisor, who asks everyone: our own are among them.
@@ -93,7 +118,7 @@ class Child:
         self._sums.append(answer)
         self._channel.send(Ask())
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 return await answer
         except TimeoutError:
             raise UnavailableError("the supervisor does not answer; try again") from None

@@ -7,7 +7,7 @@ from hooktide.logs import set_up
 from hooktide.processes.single import listen, serve_alone
 from hooktide.processes.supervisor import Supervisor
 from hooktide.settings import Settings
-from hooktide.vault import load_key
+from hooktide.vault import load_vault
 
 CHILD = (sys.executable, "-m", "hooktide.processes.child")
 
@@ -23,7 +23,7 @@ def serve(settings: Settings, operator_key: str = "") -> None:
         serve_alone(settings, operator_key)
         return
     set_up(settings.log_level)
-    load_key(settings.key_path)  # made here if need be, where nobody else makes it too
+    load_vault(settings.key_path)  # made here if need be, where nobody else makes it too
     code = asyncio.run(Supervisor(CHILD, settings, listen(settings), operator_key).run())
     if code:
         sys.exit(code)

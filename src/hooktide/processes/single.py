@@ -1,65 +1,181 @@
 """One server process: its socket, its parts put together, its start and its end."""
 
 import asyncio
+import errno
 import gc
 import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
 
+import structlog
 import uvloop
+from starlette.types import ASGIApp
 
-from hooktide.app import AddUp, App, FirstStart, alone, open_store
-from hooktide.domain.errors import ConfigError
+from hooktide.app import AddUp, App, FirstStart, Lifecycle, alone, build, open_store
+from hooktide.background import cancel, start
+from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.logs import set_up
 from hooktide.settings import Settings
-from hooktide.vault import Vault, load_key
-from hooktide.web.server import Server
+from hooktide.vault import load_vault
+from hooktide.web.health import live_handlers
+from hooktide.web.http.server import HttpServer
+from hooktide.web.middleware.mount import prefix_of
+from hooktide.web.starting import StartingSite
+
+log = structlog.get_logger("hooktide")
+Begin: TypeAlias = Callable[[], Awaitable[tuple[Lifecycle, FirstStart]]]
 
 SWITCH_INTERVAL = 0.0002
 """Seconds until the writer's thread gets the interpreter's lock back; Python's own are 5 ms."""
-MOST_FILES = 65_536
+MAX_OPEN_FILES = 65_536
 BACKLOG = 1024
+BEGIN_RETRY_DELAY = 1.0
+BIND_TIMEOUT = 5.0
+"""Seconds to wait for an address that is still in use: the processes of a supervisor that was
+killed give it up within moments, and what starts it again may be faster."""
+BIND_RETRY_DELAY = 0.1
 
 
 class Process:
     """A server process: an ``App`` behind doors.
 
-    ``opened`` is called once it takes requests; ``shared`` says that others have ``listener`` too.
+    Parameters
+    ----------
+    settings
+        How it serves.
+    listener
+        The socket that requests come to.
+    begin
+        Opens the database and begins to deliver. Where it is away, the doors open all the same: the
+        process answers for its health, and tries again.
+    serving
+        Called once it takes requests.
+    begun
+        Called once it takes requests and its database is there.
+    shared
+        Other processes have ``listener`` too.
+    replaces
+        Another process serves until this one can: it waits for its database with its doors closed.
     """
 
     def __init__(
         self,
-        app: App,
+        settings: Settings,
         listener: socket.socket,
-        opened: Callable[[], None],
+        begin: Begin,
         *,
+        serving: Callable[[], None] = lambda: None,
+        begun: Callable[[App, FirstStart], None],
         shared: bool = False,
+        replaces: bool = False,
     ) -> None:
-        self.app = app
+        self._life: Lifecycle | None = None
+        self._settings = settings
         self._listener = listener
-        self._server = Server(
-            app.site,
-            opened=opened,
-            finish=app.finish,
-            within=app.settings.stop_within,
-            shared=shared,
-        )
+        self._begin = begin
+        self._serving = serving
+        self._begun = begun
+        self._shared = shared
+        self._replaces = replaces
+        self._made: FirstStart | None = None
+        self._server: HttpServer | None = None
+        self._error: Exception | None = None
+        self.stopping = False
+
+    @property
+    def app(self) -> App | None:
+        """What runs; None while the database is away."""
+        return None if self._life is None else self._life.app
 
     async def run(self) -> None:
-        """Serve until told to stop; return when everything is closed."""
-        _settle()
+        """Serve until told to stop; return when everything is closed.
+
+        :raises ConfigError: the database or the key is not fit for use.
+        """
+        away = await self._try_to_begin()
+        while away and self._replaces:
+            await asyncio.sleep(BEGIN_RETRY_DELAY)
+            away = await self._try_to_begin()
+        site: ASGIApp = StartingSite(away) if self.app is None else self.app.site
+        self._server = HttpServer(
+            site,
+            opened=self._opened,
+            finish=self._finish,
+            within=self._settings.stop_within,
+            handlers=live_handlers(prefix_of(self._settings.public_url)),
+            shared=self._shared,
+        )
+        beginning = None
+        if isinstance(site, StartingSite):
+            beginning = start(self._begin_at_last(site, self._server), "open the database")
         await self._server.serve(sockets=[self._listener])
-        await self.app.stop()
+        await cancel(beginning)
+        if self._life is not None:
+            await self._life.stop()
+        if self._error is not None:
+            raise self._error
+
+    async def _try_to_begin(self) -> str:
+        """Open the database; return why it is away, or nothing."""
+        try:
+            self._life, self._made = await self._begin()
+        except UnavailableError as error:
+            return error.reason
+        settle()
+        return ""
+
+    async def _begin_at_last(self, site: StartingSite, server: HttpServer) -> None:
+        """Open the database, however long it is away; what will never do ends the process."""
+        log.warning("waiting for the database", reason=site.reason)
+        try:
+            while away := await self._try_again():
+                if away != site.reason:
+                    log.warning("waiting for the database", reason=away)
+                site.reason = away
+        except Exception as error:  # noqa: BLE001 - a bug, too, would leave it waiting for ever
+            self._error = error
+            self.stop()
+            return
+        if self.app is not None:
+            server.use(self.app.site)
+        self._announce()
+
+    async def _try_again(self) -> str:
+        await asyncio.sleep(BEGIN_RETRY_DELAY)
+        return await self._try_to_begin()
+
+    def _opened(self) -> None:
+        self._serving()
+        self._announce()
+
+    def _announce(self) -> None:
+        if self.app is not None and self._made is not None:
+            self._begun(self.app, self._made)
+
+    async def _finish(self) -> None:
+        if self._life is not None:
+            await self._life.finish()
+
+    @property
+    def serves(self) -> bool:
+        """Whether it takes requests, so that it can be stopped."""
+        return self._server is not None
 
     def stop(self, *, leave: bool = False) -> None:
         """Begin to stop, once; with ``leave``, others take over and nobody needs to know."""
-        if self.app.stopping.is_set():
+        if self.stopping or self._server is None:
             return
-        self.app.log.info("stopping: finishing what is out", pid=os.getpid(), replaced=leave)
-        self.app.begin_to_stop(replaced=leave)
+        self.stopping = True
+        log.info("stopping: finishing what is out", pid=os.getpid(), replaced=leave)
+        if self._life is not None:
+            self._life.begin_to_stop(replaced=leave)
         self._server.begin_to_stop(leave=leave)
 
 
@@ -75,27 +191,43 @@ def serve_alone(settings: Settings, operator_key: str) -> None:
 
 async def _serve(settings: Settings, operator_key: str) -> None:
     listener = listen(settings)
-    app = await open_app(settings, listener.getsockname()[1])
-    made = await app.start(operator_key)
-    process = Process(app, listener, lambda: announce(app, made))
-    _on_signals(process)
+    process = Process(
+        settings,
+        listener,
+        partial(begin_app, settings, listener.getsockname()[1], operator_key),
+        serving=lambda: _on_signals(process),
+        begun=announce,
+    )
     await process.run()
 
 
-async def open_app(settings: Settings, port: int, add_up: AddUp = alone) -> App:
-    """Open the database and put the parts together.
+async def begin_app(
+    settings: Settings,
+    port: int,
+    operator_key: str,
+    add_up: AddUp = alone,
+    *,
+    make_key: bool = True,
+) -> tuple[Lifecycle, FirstStart]:
+    """Open the database, put the parts together and begin to deliver.
 
     :raises ConfigError: the database or the key is not fit for use.
-    :raises UnavailableError: the database did not answer.
+    :raises UnavailableError: the database did not answer; nothing is open then.
     """
-    key = load_key(settings.key_path)
-    store = await open_store(settings, Vault(key))
-    return App(settings, store, key, port, add_up)
+    vault = load_vault(settings.key_path)
+    store = await open_store(settings, vault)
+    try:
+        life = Lifecycle(build(settings, store, vault, port, add_up))
+        return life, await life.start(operator_key, make_key=make_key)
+    except BaseException:
+        with suppress(UnavailableError):
+            await store.close()
+        raise
 
 
 def announce(app: App, made: FirstStart) -> None:
     """Say where this server listens, and what was made just now."""
-    app.log.info("listening", url=app.public_url, database=app.settings.database_shown)
+    log.info("listening", url=app.public_url, database=app.settings.database_shown)
     show_made(made)
 
 
@@ -109,7 +241,7 @@ def show_made(made: FirstStart) -> None:
 
 def _on_signals(process: Process) -> None:
     def stop() -> None:
-        if process.app.stopping.is_set():
+        if process.stopping:
             os._exit(1)
         process.stop()
 
@@ -127,12 +259,12 @@ def tune() -> None:
 def _allow_files() -> None:
     """Let this process open as many files as it may: each request out is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < MOST_FILES:
-        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < MAX_OPEN_FILES:
+        wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _settle() -> None:
+def settle() -> None:
     """Have the collector look at what comes from now on, and not at all that was made before."""
     gc.collect()
     gc.freeze()
@@ -147,14 +279,20 @@ def listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {settings.listen}: {error.strerror}; choose another address with "
-            "--listen",
-            key="listen",
-        ) from None
+    until = time.monotonic() + BIND_TIMEOUT
+    while True:
+        try:
+            listener.bind((settings.host, settings.port))
+            break
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(BIND_RETRY_DELAY)
+                continue
+            raise ConfigError(
+                f"cannot listen on {settings.listen}: {error.strerror}; choose another address "
+                "with --listen",
+                key="listen",
+            ) from None
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener

@@ -11,15 +11,17 @@ import signal
 import socket
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
+from hooktide.background import start, start_in
 from hooktide.metrics import Numbers, add_up
 from hooktide.processes.channel import (
     Ask,
     Begin,
+    Begun,
     Channel,
     Counted,
     FromChild,
@@ -32,15 +34,15 @@ from hooktide.processes.channel import (
 )
 from hooktide.settings import Settings
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
 """Seconds before a child that died is started again: the first time, and after many."""
 STEADY_AFTER = 10.0
 """A child that ran for so long did not die of how it was started."""
-START_WITHIN = 300.0
+START_TIMEOUT = 300.0
 """Seconds that a new child may take until it serves: it may have to wait for a migration."""
 KILL_AFTER = 3.0
 """Seconds beyond its own limit that a child has to end."""
-REPORT_WITHIN = 1.0
+REPORT_TIMEOUT = 1.0
 WRONG_CONFIG = 2
 
 log = structlog.get_logger("hooktide")
@@ -59,8 +61,9 @@ class Member:
         self._channel = channel
         self._asked = asked
         self._ready = asyncio.Event()
+        self.begun = asyncio.Event()
         self._reported = asyncio.Event()
-        self.ended: asyncio.Task[int] = asyncio.create_task(self._until_ended())
+        self.ended: asyncio.Task[int] = start(self._until_ended(), "wait for a process to end")
 
     async def _until_ended(self) -> int:
         while message := await self._channel.hear():
@@ -73,6 +76,8 @@ class Member:
         match message:
             case Ready():
                 self._ready.set()
+            case Begun():
+                self.begun.set()
             case Counted(numbers):
                 self.numbers = numbers
                 self._reported.set()
@@ -81,7 +86,7 @@ class Member:
 
     async def up(self, within: float | None = None) -> bool:
         """Return when it takes requests, has ended, or took too long: whether it does."""
-        ready = asyncio.create_task(self._ready.wait())
+        ready = start(self._ready.wait(), "wait for a process to be ready")
         first = asyncio.FIRST_COMPLETED
         await asyncio.wait({ready, self.ended}, return_when=first, timeout=within)
         ready.cancel()
@@ -111,17 +116,34 @@ class Member:
         await asyncio.wait({self.ended})
 
 
-Start: TypeAlias = Callable[[], Awaitable[Member]]
+class Start(Protocol):
+    """Starts a child; ``replaces``: one that runs serves until the new one can."""
+
+    async def __call__(self, *, replaces: bool = False) -> Member:
+        """Return the child, which does not serve yet."""
 
 
 class Place:
-    """Where one of the processes is: a child, or for a moment none because it died."""
+    """Where one of the processes is: a child, or for a moment none because it died.
 
-    def __init__(self, member: Member, start: Start, end_within: float) -> None:
+    ``gave_up`` is called whenever a child ended because its settings, its key or its database are
+    wrong.
+    """
+
+    def __init__(
+        self, member: Member, start: Start, end_within: float, gave_up: Callable[[], None]
+    ) -> None:
         self._member = member
         self._start = start
         self._end_within = end_within
+        self._gave_up = gave_up
+        self._given_up = False
         self._changing = asyncio.Lock()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last child to end here said that it never can begin, and none has since."""
+        return self._given_up and not self._member.begun.is_set()
 
     async def keep(self) -> None:
         """Start another child whenever the one that is here dies."""
@@ -131,8 +153,17 @@ class Place:
             await asyncio.wait({member.ended})
             async with self._changing:
                 if member is self._member:
-                    pause = await rest(member, pause)
-                    self._member = await self._start_at_last()
+                    pause = await self._replace_ended(member, pause)
+
+    async def _replace_ended(self, member: Member, pause: float) -> float:
+        """Start another child for one that ended; return how long to wait next time."""
+        self._given_up = member.ended.result() == WRONG_CONFIG
+        if self._given_up:
+            pause = MAX_PAUSE
+            self._gave_up()
+        pause = await rest(member, pause)
+        self._member = await self._start_at_last()
+        return pause
 
     async def _start_at_last(self) -> Member:
         while True:
@@ -140,7 +171,7 @@ class Place:
                 return await self._start()
             except OSError as error:
                 log.error("cannot start a process", reason=error.strerror)  # noqa: TRY400 - no bug
-                await asyncio.sleep(LONGEST_PAUSE)
+                await asyncio.sleep(MAX_PAUSE)
 
     async def replace(self) -> bool:
         """Put a new child in the old one's place, once it takes requests; whether it came to that.
@@ -150,8 +181,8 @@ class Place:
         :raises OSError: no process could be started.
         """
         async with self._changing:
-            new = await self._start()
-            if not await new.up(START_WITHIN):
+            new = await self._start(replaces=True)
+            if not await new.up(START_TIMEOUT):
                 await new.end(0)
                 log.error("a new process did not start", pid=new.pid, code=new.ended.result())
                 return False
@@ -170,7 +201,7 @@ async def rest(member: Member, pause: float) -> float:
         "a process ended", pid=member.pid, code=member.ended.result(), another_in=round(pause, 1)
     )
     await asyncio.sleep(pause)
-    return min(2 * pause, LONGEST_PAUSE)
+    return min(2 * pause, MAX_PAUSE)
 
 
 class Supervisor:
@@ -200,19 +231,18 @@ class Supervisor:
     async def run(self) -> int:
         """Serve until told to stop; return the exit code."""
         self._on_signals()
-        serving = asyncio.create_task(self._serve())
-        stopping = asyncio.create_task(self._stop.wait())
+        serving = start(self._serve(), "keep the processes")
+        stopping = start(self._stop.wait(), "wait for the stop")
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()
         stopping.cancel()
         [code] = await asyncio.gather(serving, return_exceptions=True)
         if isinstance(code, int):
+            await self._stop_all()
             return code
         if not isinstance(code, asyncio.CancelledError):
             log.error("the supervisor failed; stopping", exc_info=code)
         return await self._stop_all()
-
-    # -- signals -------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -238,8 +268,6 @@ class Supervisor:
         await asyncio.gather(*(member.end(self._end_within) for member in members))
         return int(any(member.ended.result() not in (0, -signal.SIGTERM) for member in members))
 
-    # -- children ------------------------------------------------------------------------------
-
     async def _serve(self) -> int:
         """Start the children and keep them; return only if the first cannot start at all."""
         first = await self._start(make_key=True)
@@ -251,14 +279,41 @@ class Supervisor:
             first = await self._start(make_key=True)
         # Only now the others: the first has made the operator key where there was none.
         members = [first, *[await self._start() for _ in range(1, self._settings.processes)]]
-        places = [Place(member, self._start, self._end_within) for member in members]
+        if await self._wrong_after_all(first):
+            return WRONG_CONFIG
+        none_can_begin = asyncio.Event()
+
+        def gave_up() -> None:
+            if all(place.given_up for place in places):
+                none_can_begin.set()
+
+        places = [Place(member, self._start, self._end_within, gave_up) for member in members]
+        keeping = start(self._keep(places, members), "keep the processes")
+        giving_up = start(none_can_begin.wait(), "wait until no process can begin")
+        try:
+            await asyncio.wait({keeping, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                await keeping  # it only ends by an error
+            log.error("no process can begin any more; stopping", code=WRONG_CONFIG)
+        finally:
+            keeping.cancel()
+            giving_up.cancel()
+        return WRONG_CONFIG
+
+    async def _keep(self, places: Sequence[Place], members: Sequence[Member]) -> None:
         async with asyncio.TaskGroup() as group:
             for place in places:
                 group.create_task(place.keep())
-            await asyncio.gather(*(member.up(START_WITHIN) for member in members))
+            await asyncio.gather(*(member.up(START_TIMEOUT) for member in members))
             self._announce()
             await self._roll_when_told(places)
-        return 0
+
+    async def _wrong_after_all(self, first: Member) -> bool:
+        """Wait until the first child's database is there, or it ends; whether it never will be."""
+        begun = start(first.begun.wait(), "wait for a process to begin")
+        await asyncio.wait({begun, first.ended}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        return first.ended.done() and first.ended.result() == WRONG_CONFIG
 
     def _announce(self) -> None:
         log.info(
@@ -268,7 +323,7 @@ class Supervisor:
             processes=self._settings.processes,
         )
 
-    async def _start(self, *, make_key: bool = False) -> Member:
+    async def _start(self, *, make_key: bool = False, replaces: bool = False) -> Member:
         ours, theirs = socket.socketpair()
         with theirs:
             # A session of its own: Ctrl-C at the terminal is for the supervisor alone.
@@ -286,6 +341,7 @@ class Supervisor:
                 listener=self._listener.fileno(),
                 operator_key=self._operator_key,
                 make_key=make_key,
+                replaces=replaces,
             )
         )
         member = Member(process, channel, self._asked)
@@ -317,18 +373,14 @@ class Supervisor:
             return False
         return True
 
-    # -- what all have counted -----------------------------------------------------------------
-
     def _asked(self, member: Member) -> None:
-        task = asyncio.create_task(self._answer(member))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        start_in(self._answering, self._answer(member), "add up what was counted")
 
     async def _answer(self, asker: Member) -> None:
         """Ask everyone; of who does not answer in time, what was known before counts."""
-        reports = [asyncio.create_task(member.report()) for member in self._members]
+        reports = [start(each.report(), "ask what was counted") for each in self._members]
         if reports:
-            await asyncio.wait(reports, timeout=REPORT_WITHIN)
+            await asyncio.wait(reports, timeout=REPORT_TIMEOUT)
         for report in reports:
             report.cancel()
         total = add_up([self._gone, *(member.numbers for member in self._members)])

@@ -1,19 +1,26 @@
 """What a writer collects: events and attempts on their way in, and what follows from them."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
+from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError, is_lasting
 from hooktide.domain.model import Claim, Micros
 from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent
 
-RECORD_WITHIN = 0.01
-RECORDS_AT_ONCE = 256
-"""Nobody waits for an attempt's record, so records wait a moment for company: they go with the
+log = logging.getLogger("hooktide.store")
+T = TypeVar("T")
+
+RECORD_DELAY = 0.01
+RECORD_BATCH_SIZE = 256
+"""No request waits for an attempt's record, so records are collected for a moment: they go with the
 first batch that finds them ten milliseconds old, or many. A crash costs at most that many more
 attempts."""
 
-RETRY_RECORDS_AFTER = 0.5
-RECORDS_KEPT = 60.0
+RECORD_RETRY_DELAY = 0.5
+RECORD_RETRY_TIMEOUT = 60.0
 """Seconds that attempts are kept when the database does not take them; then they are redone."""
 
 
@@ -33,8 +40,36 @@ def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
     return first, rest
 
 
+MAX_TRIED_BYTES = 1024 * 1024
+
+
+class Refused:
+    """How much was to be written when the database last refused events; 0: it takes them again.
+
+    A full disk still has room for a little. So what tries whether it takes writes has to try as
+    much as was refused.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def note(self, events: Sequence[NewEvent]) -> None:
+        """Note that these were refused."""
+        size = sum(_ROW_BYTES + len(event.payload) for event in events)
+        self.bytes = min(max(size, self.bytes), MAX_TRIED_BYTES)
+
+    def written(self, size: int) -> None:
+        """Note that so much could be written, unless more was refused meanwhile."""
+        if self.bytes <= size:
+            self.bytes = 0
+
+
+_ROW_BYTES = 1024
+"""What an event and its deliveries take besides the payload, more or less."""
+
+
 class Effects:
-    """What a transaction means for others, told to the listener once it has committed."""
+    """What a transaction changed and handed over, for the listener once it has committed."""
 
     def __init__(self) -> None:
         self.claims: list[Claim] = []
@@ -48,14 +83,74 @@ class Effects:
             self.due[endpoint_id] = at
 
     def tell(self, listener: Listener | None, watchers: Sequence[Changed]) -> None:
-        """Tell what the commit changed, what it handed over, and what is due when."""
+        """Notify of what the commit changed, what it handed over, and what is due when.
+
+        One that raises keeps it from none of the others: all of it has happened.
+        """
         for watcher in watchers:
             for kind, number in self.changed:
-                watcher(kind, number)
+                tell(watcher, kind, number)
         if listener is not None and self.claims:
-            listener.handed_over(self.claims)
+            tell(listener.handed_over, self.claims)
         if listener is not None and self.due:
-            listener.due(self.due)
+            tell(listener.due, self.due)
+
+
+def tell(listener: Callable[..., None], *what: Any) -> None:
+    """Call a listener; what it raises is logged, and keeps nothing from the next one."""
+    try:
+        listener(*what)
+    except Exception:
+        log.exception("a listener failed to take what a commit did")
+
+
+@contextmanager
+def skipped_on_error(what: str) -> Iterator[None]:
+    """Log an error of one client's work, so that the work of the others goes on.
+
+    :raises UnavailableError: the database is away, for all of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_lasting(error):
+            raise
+        log.exception("could not %s; going on with the others", what)
+
+
+async def run_apart(items: Iterable[T], run: Callable[[T], Awaitable[object]], what: str) -> None:
+    """Run work for each of several clients; one that cannot be done is logged and skipped.
+
+    ``what`` names the work in the log, followed by the item.
+
+    :raises UnavailableError: the database is away, for all of them.
+    """
+    for item in items:
+        with skipped_on_error(f"{what} {item}"):
+            await run(item)
+
+
+async def run_batch(
+    items: Sequence[T], run: Callable[[Sequence[T]], Awaitable[object]], what: Callable[[T], str]
+) -> None:
+    """Run work for several clients at once; if that fails, for each alone.
+
+    One that cannot be done is logged, with what ``what`` says of it, and skipped. ``run`` must
+    change nothing when it raises.
+
+    :raises UnavailableError: the database is away, for all of them.
+    """
+    if len(items) > 1:
+        try:
+            await run(items)
+        except Exception as error:
+            if not is_lasting(error):
+                raise
+        else:
+            return
+    for item in items:
+        with skipped_on_error(what(item)):
+            await run([item])
 
 
 class Publish:
@@ -72,6 +167,25 @@ class Publish:
         self.results: list[AddResult] = []
 
     def answer(self) -> None:
-        """Give the results to who waits, if anybody still does."""
+        """Set the results, if they are still waited for."""
         if not self.future.done():
             self.future.set_result(self.results)
+
+
+def refuse(waiting: Iterable["asyncio.Future[Any]"], error: Exception) -> None:
+    """Make each of these futures raise its own error.
+
+    One exception raised in many tasks would gather the traceback of each, and with them what every
+    caller holds.
+    """
+    for future in waiting:
+        if not future.done():
+            future.set_exception(_own(error))
+
+
+def _own(error: Exception) -> Exception:
+    if isinstance(error, UnavailableError):
+        return error.again()
+    if isinstance(error, HooktideError):
+        return error.as_value()  # of one request alone
+    return WriteFaultError("the transaction failed; the server's log says why")

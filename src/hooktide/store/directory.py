@@ -4,10 +4,15 @@ The store says what changed right after each commit, and the next question reads
 one process; another process's change is known here a moment after its commit.
 """
 
+from hooktide.cache import Cache
+from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, Endpoint, Scope
-from hooktide.store.base import ProjectRow, Store
+from hooktide.store.base import ProjectRow
+from hooktide.store.contract import Store
 
-MOST_KEPT = 50_000
+MAX_CACHED_PROJECTS = 10_000
+MAX_CACHED_ACCOUNTS = 50_000
+MAX_CACHED_ENDPOINTS = 50_000
 
 
 class Directory:
@@ -15,38 +20,46 @@ class Directory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._projects: dict[int, ProjectRow] = {}
-        self._accounts: dict[int, Account] = {}
-        self._references: dict[tuple[int, str], Account] = {}
-        self._endpoints: dict[int, Endpoint] = {}
-        self._changes = 0
+        self._projects: Cache[int, ProjectRow] = Cache(MAX_CACHED_PROJECTS)
+        self._named: Cache[str, ProjectRow] = Cache(MAX_CACHED_PROJECTS, lambda row: row.id)
+        self._accounts: Cache[int, Account] = Cache(MAX_CACHED_ACCOUNTS)
+        self._references: Cache[tuple[int, str], Account] = Cache(
+            MAX_CACHED_ACCOUNTS, lambda account: account.id
+        )
+        self._endpoints: Cache[int, Endpoint] = Cache(MAX_CACHED_ENDPOINTS)
 
     def changed(self, kind: str, number: int) -> None:
         """Forget what a commit changed."""
-        self._changes += 1
         if kind == "everything":
-            for known in (self._projects, self._accounts, self._references, self._endpoints):
+            for known in (self._projects, self._named, self._accounts, self._references):
                 known.clear()
+            self._endpoints.clear()
         elif kind == "project":
-            self._projects.pop(number, None)
+            self._projects.drop(number)
+            self._named.drop_group(number)
         elif kind == "account":
-            gone = self._accounts.pop(number, None)
-            if gone is not None:
-                self._references.pop((gone.project_id, gone.reference), None)
+            self._accounts.drop(number)
+            self._references.drop_group(number)
         elif kind == "endpoint":
-            self._endpoints.pop(number, None)
+            self._endpoints.drop(number)
 
     async def project(self, project_id: int) -> ProjectRow:
         """Find a project by id.
 
         :raises NotFoundError: there is none.
         """
-        found = self._projects.get(project_id)
-        if found is None:
-            seen = self._changes
-            found = await self._store.get_project_by_id(project_id)
-            if seen == self._changes:
-                self._projects[project_id] = found
+        return await self._projects.find(
+            project_id, lambda: self._store.get_project_by_id(project_id)
+        )
+
+    async def project_by_name(self, scope: Scope, name: str) -> ProjectRow:
+        """Find a project of a scope by name.
+
+        :raises NotFoundError: the scope has none of this name.
+        """
+        found = await self._named.find(name, lambda: self._store.get_project(Scope(), name))
+        if scope.project_id not in (None, found.id):
+            raise NotFoundError("project")
         return found
 
     async def account(self, account_id: int) -> Account:
@@ -56,7 +69,7 @@ class Directory:
         """
         found = self._accounts.get(account_id)
         if found is None:
-            seen = self._changes
+            seen = self._accounts.changes
             found = await self._store.get_account(Scope(), account_id)
             self._keep_account(found, seen)
         return found
@@ -68,31 +81,21 @@ class Directory:
         """
         found = self._references.get((project_id, reference))
         if found is None:
-            seen = self._changes
+            seen = self._accounts.changes
             found = await self._store.find_account(Scope(project_id=project_id), reference)
             self._keep_account(found, seen)
         return found
 
     def _keep_account(self, found: Account, seen: int) -> None:
-        if seen != self._changes:
-            return
-        if len(self._accounts) >= MOST_KEPT:
-            self._accounts.clear()
-            self._references.clear()
-        self._accounts[found.id] = found
-        self._references[found.project_id, found.reference] = found
+        # Both are notified of the same changes, so one count stands for both.
+        self._accounts.keep(found.id, found, seen)
+        self._references.keep((found.project_id, found.reference), found, seen)
 
     async def endpoint(self, endpoint_id: int) -> Endpoint:
         """Find an endpoint, with the secrets in force.
 
         :raises NotFoundError: there is none, or it was removed.
         """
-        found = self._endpoints.get(endpoint_id)
-        if found is None:
-            seen = self._changes
-            found = await self._store.get_endpoint(Scope(), endpoint_id)
-            if seen == self._changes:
-                if len(self._endpoints) >= MOST_KEPT:
-                    self._endpoints.clear()
-                self._endpoints[endpoint_id] = found
-        return found
+        return await self._endpoints.find(
+            endpoint_id, lambda: self._store.get_endpoint(Scope(), endpoint_id)
+        )

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from hooktide.domain.counting import count_of
 from hooktide.domain.model import Origin
-from hooktide.domain.operations import failing_after
+from hooktide.domain.operational_events import failing_after
 from hooktide.domain.verdict import Delivered, Failed, Gone
 from hooktide.store.base import Done
 
@@ -58,7 +59,8 @@ class Failures:
         if failing == failing_after(enough):
             self.began.append((done, failing))
         if 0 < enough <= failing:
-            return [SwitchOff(done, f"{failing} deliveries failed in a row")]
+            failed = count_of(failing, "delivery", "deliveries")
+            return [SwitchOff(done, f"{failed} failed in a row")]
         return []
 
     def _set(self, endpoint_id: int, failing: int) -> None:

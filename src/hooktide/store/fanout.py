@@ -1,4 +1,4 @@
-"""What an accepted event becomes: a row of its own, and a delivery for each endpoint that wants it.
+"""What an accepted event becomes: its row, and a delivery for each endpoint subscribed to it.
 
 No database in here: both stores read what it needs first, and write the rows it made afterwards, in
 the same transaction.
@@ -7,8 +7,9 @@ the same transaction.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from hooktide.domain.counting import count_of
 from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
-from hooktide.domain.operations import Happening, limit_reached
+from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project import Project, plan_of, wants
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
@@ -83,10 +84,14 @@ class FanOut:
         self.keys: list[Row] = []
         self.events: list[Row] = []
         self.deliveries: list[Row] = []
-        self.happened: list[Happening] = []
+        self.operational_events: list[OperationalEvent] = []
 
-    def add(self, new: NewEvent, now: Micros) -> AddResult:
-        """Make an event's rows, and say what its publisher is answered."""
+    def add_all(self, publishes: Iterable[Publish]) -> None:
+        """Make the rows of all their events, and set what the publishers are answered."""
+        for publish in publishes:
+            publish.results = [self._add(event, publish.now) for event in publish.events]
+
+    def _add(self, new: NewEvent, now: Micros) -> AddResult:
         if new.idempotency_key:
             known = self._known.get((new.project_id, new.idempotency_key))
             if known is not None:
@@ -97,20 +102,11 @@ class FanOut:
         routes = self._routes(new.account_id)
         if routes is None:
             return AccountGone()
-        event_id = self._ids(now)
-        event = Event(
-            id=event_id,
-            account_id=new.account_id,
-            type=new.type,
-            payload=new.payload,
-            occurred_at=new.occurred_at if new.occurred_at is not None else now,
-            transition=new.transition,
-            test=new.test,
-        )
+        event = _event(self._ids(now), new, now, test=new.test)
         targets = routes.to(new.type)
         held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
         self._keep(event, new, routes.project_id, len(targets))
-        return Accepted(event_id, len(targets), held=held)
+        return Accepted(event.id, len(targets), held=held)
 
     def _keep(self, event: Event, new: NewEvent, project_id: int, deliveries: int) -> None:
         self.events.append(rows.event_columns(event, project_id, deliveries))
@@ -129,7 +125,7 @@ class FanOut:
             state, due_at, reason = "held", None, held_reason(routes.per_hour)
             if event.account_id not in self.usage.holding:
                 self.usage.holding.add(event.account_id)
-                self.happened.append(
+                self.operational_events.append(
                     limit_reached(event.account_id, "deliveries_per_hour", routes.per_hour, now)
                 )
         elif self._takes(event, endpoint_id):
@@ -176,19 +172,23 @@ class FanOut:
         )
 
 
-def test_rows(
-    ids: Callable[[Micros], int], endpoint: Endpoint, new: NewEvent, now: Micros, lease: Micros
-) -> tuple[Claim, Row, Row]:
-    """Make a test event for one endpoint: its delivery, claimed, and the rows of both."""
-    event = Event(
-        id=ids(now),
-        account_id=endpoint.account_id,
+def _event(id_: int, new: NewEvent, now: Micros, *, test: bool) -> Event:
+    return Event(
+        id=id_,
+        account_id=new.account_id,
         type=new.type,
         payload=new.payload,
         occurred_at=new.occurred_at if new.occurred_at is not None else now,
         transition=new.transition,
-        test=True,
+        test=test,
     )
+
+
+def rows_of_test_event(
+    ids: Callable[[Micros], int], endpoint: Endpoint, new: NewEvent, now: Micros, lease: Micros
+) -> tuple[Claim, Row, Row]:
+    """Make a test event for one endpoint: its delivery, claimed, and the rows of both."""
+    event = _event(ids(now), new, now, test=True)
     claim = Claim(
         delivery_id=ids(now),
         endpoint_id=endpoint.id,
@@ -211,7 +211,7 @@ def again_row(
     now: Micros,
     origin: Origin = Origin.RESEND,
 ) -> Row:
-    """Make the row of a delivery that somebody asked for again.
+    """Make the row of a delivery of a resend or a replay.
 
     ``held_by``: the plan's limit, when that holds it back.
     """
@@ -222,8 +222,8 @@ def again_row(
 
 
 def held_reason(per_hour: int) -> str:
-    """Say why a delivery is held back."""
-    return f"plan: {per_hour} deliveries an hour"
+    """Return the reason of a delivery that is held back."""
+    return f"plan: {count_of(per_hour, 'delivery', 'deliveries')} an hour"
 
 
 def _row(id_: int, event_id: int, endpoint: Endpoint, origin: Origin) -> Row:

@@ -1,11 +1,17 @@
 """How lists are asked for and answered: conditions, whose rows, a page."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hooktide.domain.model import Scope
 from hooktide.store.base import Page
 from hooktide.store.rows import Row
+from hooktide.store.transaction import NO_VALUES, Transaction, Values
+
+ABOVE_ALL = (1 << 63) - 1
+"""An id that is larger than every other."""
+LIVE = ("removed_at IS NULL", "live", True)
+"""The condition that leaves out what was removed."""
 
 
 def conditions(wanted: Iterable[tuple[str, str, Any]]) -> tuple[str, dict[str, Any]]:
@@ -26,6 +32,14 @@ def in_scope(scope: Scope, table: str = "") -> list[tuple[str, str, Any]]:
     ]
 
 
+def accounts_in(scope: Scope) -> list[tuple[str, str, Any]]:
+    """Return the conditions that keep a query of accounts inside a scope."""
+    return [
+        ("project_id = :scope_project", "scope_project", scope.project_id),
+        ("id = :scope_account", "scope_account", scope.account_id),
+    ]
+
+
 def within(scope: Scope) -> dict[str, Any]:
     """Return the values that keep a statement inside a scope which asks for them."""
     return {"project_id": scope.project_id, "account_id": scope.account_id}
@@ -36,7 +50,22 @@ def beginning(text: str) -> dict[str, str]:
     return {"low": text, "high": text + "\U0010ffff"}
 
 
-def page(found: Sequence[Row], limit: int, read: Callable[[Row], Any]) -> Page:
-    """Make a page of rows read newest first, one more than ``limit`` where there are more."""
+async def newest(
+    tx: Transaction,
+    name: str,
+    wanted: Iterable[tuple[str, str, Any]],
+    limit: int,
+    read: Callable[[Row], Any],
+    values: Values = NO_VALUES,
+    by: str = "id",
+) -> Page:
+    """Return a page of the rows of a statement that are ``wanted``, newest first.
+
+    ``values`` are those that its conditions have besides their own. It has as many rows as
+    ``limit`` allows, and the id to go on below where there are more.
+    """
+    where, given = conditions(wanted)
+    given = {**values, **given, "limit": limit + 1}
+    found = await tx.rows(name, given, f"{where} ORDER BY {by} DESC LIMIT :limit")
     items = [read(row) for row in found[:limit]]
     return Page(items, found[limit - 1][0] if len(found) > limit else None)

@@ -16,30 +16,34 @@ from hooktide.clock import wall_clock
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY
-from hooktide.store.postgres.connection import Connection, Link, connect
+from hooktide.store.postgres.connection import AsyncpgConnection, PgConnection, connect
+from hooktide.store.postgres.dialect import SCHEMA, statements, to_postgres
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.partitions import make_days
-from hooktide.store.queries import load_queries
 from hooktide.store.sqlite.connection import lock, open_writer
 
 Row: TypeAlias = tuple[Any, ...]
 
 _SAME = {
-    "projects": "id, name, config, created_at, changed_at, removed_at",
-    "accounts": "id, project_id, reference, name, plan, created_at, removed_at",
+    "projects": "id, name, config, version, created_at, changed_at, removed_at",
+    "accounts": "id, project_id, reference, name, plan, created_at, removed_at, link_generation",
     "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
     "disabled_reason, disabled_at, failing, stale_before, stale_reason, created_at, changed_at, "
-    "removed_at, kind, sealed_url",
+    "removed_at, kind, sealed_url, rests_until, rest_reason, rest_began_at, rest_span, "
+    "rest_lifted_at",
+    "erasures": "account_id, group_id, project_id, started_at, sweep, erased_to, events, attempts, "
+    "ended_at",
     "secrets": "endpoint_id, created_at, sealed, retires_at",
     "idempotency": "project_id, key, digest, event_id, deliveries",
     "usage": "account_id, minute, deliveries",
     "keys": "id, digest, scope, project_id, account_id, name, last4, created_at, used_at, "
     "revoked_at",
-    "bins": "id, token, project_id, account_id, script, created_at, expires_at",
+    "bins": "id, token, project_id, account_id, script, created_at, expires_at, page_token, turn",
     "replays": "id, project_id, account_id, endpoint_id, what, since, until, event_id, state, "
     "reason, counted, at_least, made, looked_to, ended_at",
     "people": "id, name, folded, role, project_id, password, created_at, seen_at, removed_at",
-    "changes": "id, project_id, account_id, who, what, subject, detail",
+    "audit_log": "id, project_id, account_id, actor, source, address, action, target, detail, "
+    "before, after",
     "project_minutes": "project_id, minute, accepted, held, delivered, failed, attempts, "
     "failed_attempts",
     "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, attempts, "
@@ -92,15 +96,18 @@ async def move(path: str, url: str) -> dict[str, int]:
         os.close(descriptor)
 
 
-async def _copy(source: apsw.Connection, target: Connection) -> dict[str, int]:
+async def _copy(source: apsw.Connection, target: AsyncpgConnection) -> dict[str, int]:
     try:
         async with target.transaction():
-            if await target.fetchval("SELECT count(*) FROM hooktide.projects"):
+            if await target.fetchval(to_postgres("SELECT count(*) FROM {schema}projects")):
                 raise ConfigError(
                     "there are projects in the PostgreSQL database already; move to an empty one",
                     key="to",
                 )
             await _make_days(source, target)
+            [[set_back_from]] = list(source.execute("SELECT set_back_from FROM clock_mark"))
+            noted = {"instant": set_back_from}
+            await PgConnection(target).run(statements()["note_clock_set_back"], noted)
             return {
                 table: await _put(target, table, columns, rows)
                 for table, columns, rows in _tables(source)
@@ -125,9 +132,9 @@ def _tables(source: apsw.Connection) -> Iterable[tuple[str, str, Iterable[Row]]]
     yield "attempts", columns, ((*row[:-1], bool(row[-1])) for row in attempts)
 
 
-async def _put(target: Connection, table: str, columns: str, rows: Iterable[Row]) -> int:
+async def _put(target: AsyncpgConnection, table: str, columns: str, rows: Iterable[Row]) -> int:
     done = await target.copy_records_to_table(
-        table, schema_name="hooktide", columns=columns.split(", "), records=_slowly(rows)
+        table, schema_name=SCHEMA, columns=columns.split(", "), records=_slowly(rows)
     )
     return int(done.rpartition(" ")[2])
 
@@ -137,10 +144,10 @@ async def _slowly(rows: Iterable[Row]) -> AsyncIterator[Row]:
         yield row
 
 
-async def _make_days(source: apsw.Connection, target: Connection) -> None:
+async def _make_days(source: apsw.Connection, target: AsyncpgConnection) -> None:
     """Make the log's days, from the oldest event's on."""
     [[first]] = list(source.execute("SELECT min(id) FROM events"))
     today = wall_clock() // DAY
     oldest = today if first is None else made_at(first) // DAY
-    partitions = load_queries("hooktide.store.postgres")["partitions"]
-    await make_days(Link(target), partitions, range(min(oldest, today), today + 1))
+    partitions = statements()["partitions"]
+    await make_days(PgConnection(target), partitions, range(min(oldest, today), today + 1))

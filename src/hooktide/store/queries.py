@@ -1,26 +1,49 @@
 """Reads files of statements: each stands under its ``-- name:`` line.
 
-``queries.sql`` has the same names in the same order for each database, ``own.sql`` what only that
-one needs.
+A statement that both databases understand stands once, in the file of its noun, in this folder. The
+others stand in each database's ``queries.sql``, under the same names in the same order. Its
+``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
+``store.invariants``.
+
+Common statements are in PostgreSQL's SQL: ``{schema}`` before each table, ``::type`` where a value
+needs one, ``= ANY(:name::type[])`` for arrays, ``FOR UPDATE`` where a row is locked. Each database
+is given them as it takes them (``Dialect``), once, when it is opened.
 """
 
 import importlib.resources
 import re
+from collections.abc import Callable, Iterator
+from importlib.resources.abc import Traversable
+from typing import TypeAlias
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
+Dialect: TypeAlias = Callable[[str], str]
+"""From a statement as it stands in a file to what a database is sent."""
 
-def load_queries(package: str, *files: str) -> dict[str, str]:
-    """Return the statements of a store's package by name, in the files' order.
 
-    ``files``: which; by default ``queries.sql`` and ``own.sql``.
-    """
+def load_statements(package: str, dialect: Dialect) -> dict[str, str]:
+    """Return the statements of a database's package by name: the common ones, then its own."""
+    common = importlib.resources.files(__package__)
+    nouns = sorted(file.name for file in common.iterdir() if file.name.endswith(".sql"))
+    own = importlib.resources.files(package)
+    files = [*(common / noun for noun in nouns), own / "queries.sql", own / "own.sql"]
     found: dict[str, str] = {}
-    for file in files or ("queries.sql", "own.sql"):
-        text = importlib.resources.files(package).joinpath(file).read_text("utf-8")
-        _, *parts = _NAME.split(text)
-        for name, sql in zip(parts[::2], parts[1::2], strict=True):
+    for file in files:
+        for name, sql in _statements(file):
             if name in found:
-                raise ValueError(f"{package} has two statements named {name}")
-            found[name] = sql.strip()
+                raise ValueError(f"there are two statements named {name}")
+            found[name] = dialect(sql)
     return found
+
+
+def load_queries(package: str, file: str, dialect: Dialect = str) -> dict[str, str]:
+    """Return the statements of one of a package's files by name, in its order."""
+    found = _statements(importlib.resources.files(package) / file)
+    return {name: dialect(sql) for name, sql in found}
+
+
+def _statements(file: Traversable) -> Iterator[tuple[str, str]]:
+    _, *parts = _NAME.split(file.read_text("utf-8"))
+    for name, sql in zip(parts[::2], parts[1::2], strict=True):
+        yield name, sql.strip()

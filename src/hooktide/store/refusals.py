@@ -1,16 +1,74 @@
 """What a store refuses, in words: the same ones from each database."""
 
+from collections.abc import Sequence
+
+from hooktide.domain.counting import count_of
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import show
-from hooktide.domain.model import MINUTE, SECOND, Endpoint, Person, Role
+from hooktide.domain.model import BY_PROVIDER, MINUTE, SECOND, Endpoint, Person, Role, Scope
 
-MOST_SECRETS = 5
+MAX_SECRETS = 5
 """Secrets in force at once, so that a header of signatures stays short."""
 
 
 def project_in_use() -> RefusedError:
     """A project is to be removed that has accounts."""
     return RefusedError("project_in_use", "the project has accounts; remove them first")
+
+
+def check_plans(accounts: Sequence[tuple[str, str]]) -> None:
+    """Refuse to take plans away that accounts (reference, plan) are on.
+
+    :raises RefusedError: there is such an account.
+    """
+    for reference, plan in accounts:
+        raise RefusedError(
+            "plan_in_use",
+            f"account {reference!r} is on the plan {plan!r}; move it to another plan first",
+        )
+
+
+MAX_NAMED_TYPES = 20
+
+
+def check_types(wanted: Sequence[tuple[str, int]]) -> None:
+    """Refuse to remove event types that endpoints want by name; each with how many do.
+
+    :raises RefusedError: there is such a type.
+    """
+    if not wanted:
+        return
+    named = [f"{name} ({count_of(count, 'endpoint')})" for name, count in sorted(wanted)]
+    more = len(named) - MAX_NAMED_TYPES
+    if more > 0:
+        named[MAX_NAMED_TYPES:] = [f"{more:,} more"]
+    raise RefusedError(
+        "event_types_in_use",
+        f"endpoints want event types that would be removed: {', '.join(named)}. Nothing was "
+        "changed; to remove them anyway, confirm it: ?remove_event_types=true in the API, "
+        "--remove-event-types for hooktide apply, the tick in the dashboard, "
+        "remove_event_types=True for hooktide.library",
+    )
+
+
+def edit_conflict() -> RefusedError:
+    """A project was changed by others each time that an edit of it was to be stored."""
+    return RefusedError(
+        "edit_conflict", "others are changing this project right now; try again in a moment"
+    )
+
+
+def check_enable(endpoint: Endpoint, scope: Scope) -> None:
+    """Refuse an account to enable what its provider disabled.
+
+    :raises RefusedError: ``disabled_by_provider``.
+    """
+    if endpoint.disabled_reason == BY_PROVIDER and scope.account_id is not None:
+        raise RefusedError(
+            "disabled_by_provider",
+            "the provider disabled this endpoint, and only they can enable it; ask their support",
+            status=403,
+        )
 
 
 def account_exists() -> RefusedError:
@@ -25,13 +83,23 @@ def ambiguous_account() -> RefusedError:
     """A reference was given that several projects know."""
     return RefusedError(
         "ambiguous_account",
-        "several projects have an account with this reference; give its acc_ id",
+        "several projects have an account with this reference; name the project in the "
+        "Hooktide-Project header, or give the account's acc_ id",
     )
 
 
 def key_known() -> RefusedError:
     """A key is to be added that was there before."""
     return RefusedError("key_known", "this key was in use before, and was revoked; make another")
+
+
+def last_operator_key() -> RefusedError:
+    """The last operator's key is to be revoked."""
+    return RefusedError(
+        "last_operator_key",
+        "this is the last operator's key that is in force, and only one of them can make another; "
+        "make one first, or revoke it with ?force=true",
+    )
 
 
 def person_exists() -> RefusedError:
@@ -59,8 +127,8 @@ def check_endpoints(count: int, limit: int | None) -> None:
     """
     if limit is not None and count >= limit:
         raise LimitError(
-            f"the account's plan allows {limit} endpoints and it has {count}; remove one, "
-            "or move the account to a larger plan",
+            f"the account's plan allows {count_of(limit, 'endpoint')} and it has {count}; "
+            "remove one, or move the account to a larger plan",
             limit=limit,
         )
 
@@ -70,10 +138,10 @@ def check_secrets(endpoint: Endpoint) -> None:
 
     :raises RefusedError: there are.
     """
-    if len(endpoint.secrets) >= MOST_SECRETS:
+    if len(endpoint.secrets) >= MAX_SECRETS:
         raise RefusedError(
             "too_many_secrets",
-            f"{MOST_SECRETS} secrets sign for this endpoint already; wait until the oldest "
+            f"{MAX_SECRETS} secrets sign for this endpoint already; wait until the oldest "
             "has retired",
         )
 
@@ -117,8 +185,9 @@ def replay_running(replay_id: int) -> RefusedError:
 
 def hour_is_full(limit: int) -> LimitError:
     """A test is to be sent, and the plan's hour is used up."""
+    allowed = count_of(limit, "delivery", "deliveries")
     return LimitError(
-        f"the plan's {limit} deliveries of this hour are used up; try again later",
+        f"the plan's {allowed} of this hour are used up; try again later",
         limit=limit,
         status=429,
         retry_after=MINUTE // SECOND,

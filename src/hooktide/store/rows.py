@@ -5,33 +5,22 @@ from typing import Any, TypeAlias
 import msgspec
 
 from hooktide.domain.model import (
-    Account,
     ActiveSecret,
-    ApiKey,
     Attempt,
-    Bin,
-    BinRequest,
-    Change,
     Claim,
     Delivery,
     DeliveryState,
     Endpoint,
     EndpointKind,
     Event,
-    KeyScope,
     Micros,
     Origin,
-    Person,
-    Replay,
-    ReplayState,
-    ReplayWhat,
-    Role,
     Secret,
-    SignatureVerdict,
 )
 from hooktide.domain.project import Project
+from hooktide.domain.rest import Rest
 from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
-from hooktide.store.base import Done, EventRow, NewReplay, ProjectRow, ReplayCount
+from hooktide.store.base import Done, EventRow
 from hooktide.vault import Vault
 
 Row: TypeAlias = tuple[Any, ...]
@@ -48,20 +37,6 @@ def json_text(value: Any) -> str:
     return to_json(value).decode()
 
 
-def project_row(row: Row) -> ProjectRow:
-    """Read ``id, config, created_at, changed_at``."""
-    return ProjectRow(
-        id=row[0], project=read_project_json(row[1]), created_at=row[2], changed_at=row[3]
-    )
-
-
-def account(row: Row) -> Account:
-    """Read an account's columns."""
-    return Account(
-        id=row[0], project_id=row[1], reference=row[2], name=row[3], plan=row[4], created_at=row[5]
-    )
-
-
 def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpoint:
     """Read an endpoint's columns and join its secrets."""
     return Endpoint(
@@ -72,21 +47,50 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
         event_types=read_patterns(row[4]),
         name=row[5],
         description=row[6],
-        headers=read_headers(vault.open(row[7])),
+        headers=read_headers(vault.open(row[7], headers_row(row[0]))),
         disabled_reason=row[8],
         disabled_at=row[9],
         failing=row[10],
         created_at=row[11],
         changed_at=row[12],
         kind=EndpointKind(row[13]),
-        secret_url="" if row[14] is None else vault.open(row[14]).decode(),
+        secret_url="" if row[14] is None else vault.open(row[14], url_row(row[0])).decode(),
+        rests_until=row[15],
+        rest_reason=row[16],
         secrets=secrets,
     )
 
 
-def seal_headers(headers: tuple[tuple[str, str], ...], vault: Vault) -> bytes:
+def rest_values(endpoint_id: int, rest: Rest) -> dict[str, Any]:
+    """Return an endpoint's rest for ``set_rest``."""
+    return {
+        "id": endpoint_id,
+        "until": rest.until,
+        "reason": rest.reason,
+        "began_at": rest.began_at,
+        "span": rest.span,
+        "lifted_at": rest.lifted_at,
+    }
+
+
+def headers_row(endpoint_id: int) -> str:
+    """Name the place where an endpoint's own headers are sealed."""
+    return f"endpoints.headers:{endpoint_id}"
+
+
+def url_row(endpoint_id: int) -> str:
+    """Name the place where an endpoint's secret URL is sealed."""
+    return f"endpoints.sealed_url:{endpoint_id}"
+
+
+def secret_row(endpoint_id: int, created_at: Micros) -> str:
+    """Name the place where a signing secret is sealed."""
+    return f"secrets.sealed:{endpoint_id}:{created_at}"
+
+
+def seal_headers(endpoint_id: int, headers: tuple[tuple[str, str], ...], vault: Vault) -> bytes:
     """Seal an endpoint's own headers: they may hold the customer's credentials."""
-    return vault.seal(to_json(headers))
+    return vault.seal(to_json(headers), headers_row(endpoint_id))
 
 
 def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
@@ -97,20 +101,21 @@ def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
         "event_types": json_text(endpoint.event_types),
         "name": endpoint.name,
         "description": endpoint.description,
-        "headers": seal_headers(endpoint.headers, vault),
+        "headers": seal_headers(endpoint.id, endpoint.headers, vault),
         "kind": endpoint.kind.value,
-        "sealed_url": vault.seal(secret_url.encode()) if secret_url else None,
+        "sealed_url": vault.seal(secret_url.encode(), url_row(endpoint.id)) if secret_url else None,
     }
 
 
-def seal_secret(secret: Secret, vault: Vault) -> bytes:
+def seal_secret(endpoint_id: int, secret: Secret, created_at: Micros, vault: Vault) -> bytes:
     """Seal both forms of a secret."""
-    return vault.seal(to_json((secret.text, secret.key)))
+    return vault.seal(to_json((secret.text, secret.key)), secret_row(endpoint_id, created_at))
 
 
-def active_secret(row: Row, vault: Vault) -> ActiveSecret:
+def active_secret(endpoint_id: int, row: Row, vault: Vault) -> ActiveSecret:
     """Read ``sealed, created_at, retires_at``."""
-    text, key = msgspec.json.decode(vault.open(row[0]), type=tuple[str, bytes])
+    opened = vault.open(row[0], secret_row(endpoint_id, row[1]))
+    text, key = msgspec.json.decode(opened, type=tuple[str, bytes])
     return ActiveSecret(secret=Secret(text, key), created_at=row[1], retires_at=row[2])
 
 
@@ -234,7 +239,7 @@ def settle_columns(done: Done, stale_reason: str) -> Row:
     state, attempts, due_at, reason = _destination(done.verdict, made, held.attempt)
     if stale_reason and state == "pending":
         state, due_at, reason = "discarded", None, stale_reason
-    ended_at = made.started_at + made.duration if due_at is None else None
+    ended_at = made.ended_at if due_at is None else None
     return held.delivery_id, held.token, state, attempts, due_at, ended_at, reason
 
 
@@ -252,125 +257,3 @@ def _destination(
             return "failed", number, None, f"{GONE_FOR_GOOD}: {reason}"
         case Failed() | Gone():
             return "failed", number, None, made.error or f"status {made.status}"
-
-
-def replay(row: Row) -> Replay:
-    """Read a replay's columns."""
-    return Replay(
-        id=row[0],
-        project_id=row[1],
-        account_id=row[2],
-        endpoint_id=row[3],
-        what=ReplayWhat(row[4]),
-        since=row[5],
-        until=row[6],
-        event_id=row[7],
-        state=ReplayState(row[8]),
-        reason=row[9],
-        counted=row[10],
-        at_least=bool(row[11]),
-        made=row[12],
-        looked_to=row[13],
-        ended_at=row[14],
-    )
-
-
-def replay_values(
-    id_: int, endpoint: Endpoint, wanted: NewReplay, counted: ReplayCount
-) -> dict[str, Any]:
-    """Return the values of a new replay for ``add_replay``, but where it begins to look."""
-    return {
-        "id": id_,
-        "project_id": endpoint.project_id,
-        "account_id": endpoint.account_id,
-        "endpoint_id": endpoint.id,
-        "what": wanted.what.value,
-        "since": wanted.since,
-        "until": wanted.until,
-        "event_id": wanted.event_id,
-        "counted": counted.events,
-        "at_least": int(counted.at_least),
-    }
-
-
-def api_key(row: Row) -> ApiKey:
-    """Read a key's columns."""
-    return ApiKey(
-        id=row[0],
-        scope=KeyScope(row[1]),
-        project_id=row[2],
-        account_id=row[3],
-        name=row[4],
-        last4=row[5],
-        created_at=row[6],
-        used_at=row[7],
-        revoked_at=row[8],
-    )
-
-
-def person(row: Row) -> Person:
-    """Read a person's columns."""
-    return Person(
-        id=row[0],
-        name=row[1],
-        role=Role(row[2]),
-        project_id=row[3],
-        password=row[4],
-        created_at=row[5],
-        seen_at=row[6],
-    )
-
-
-def person_values(person: Person) -> dict[str, Any]:
-    """Return what ``change_person`` writes of somebody."""
-    return {
-        "id": person.id,
-        "name": person.name,
-        "folded": person.name.casefold(),
-        "role": person.role.value,
-        "project_id": person.project_id,
-        "password": person.password,
-    }
-
-
-def change(row: Row) -> Change:
-    """Read a change's columns."""
-    return Change(
-        id=row[0],
-        project_id=row[1],
-        account_id=row[2],
-        who=row[3],
-        what=row[4],
-        subject=row[5],
-        detail=row[6],
-    )
-
-
-def bin_(row: Row) -> Bin:
-    """Read a bin's columns."""
-    return Bin(
-        id=row[0],
-        token=row[1],
-        project_id=row[2],
-        account_id=row[3],
-        script=row[4],
-        created_at=row[5],
-        expires_at=row[6],
-    )
-
-
-def bin_request(row: Row) -> BinRequest:
-    """Read a kept request's columns."""
-    return BinRequest(
-        id=row[0],
-        bin_id=row[1],
-        method=row[2],
-        path=row[3],
-        headers=read_headers(row[4]),
-        body=row[5],
-        body_size=row[6],
-        answered=row[7],
-        received_at=row[8],
-        verdict=SignatureVerdict(row[9]),
-        reason=row[10],
-    )

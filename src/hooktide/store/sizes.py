@@ -1,10 +1,11 @@
 """Counting what is kept: long, so it is done once for all who ask meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from hooktide.background import start
 from hooktide.domain.errors import HooktideError
 from hooktide.store.base import ProjectSize
 
@@ -12,7 +13,7 @@ from hooktide.store.base import ProjectSize
 class Counting:
     """Counts by ``count``, one at a time."""
 
-    def __init__(self, count: Callable[[], Awaitable[Sequence[ProjectSize]]]) -> None:
+    def __init__(self, count: Callable[[], Coroutine[Any, Any, Sequence[ProjectSize]]]) -> None:
         self._count = count
         self._running: asyncio.Task[Sequence[ProjectSize]] | None = None
 
@@ -22,7 +23,7 @@ class Counting:
         :raises UnavailableError: the database did not answer.
         """
         if self._running is None or self._running.done():
-            self._running = asyncio.ensure_future(self._count())
+            self._running = start(self._count(), "count what is kept")
         return await asyncio.shield(self._running)
 
     async def close(self) -> None:

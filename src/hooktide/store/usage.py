@@ -1,7 +1,8 @@
 """How many deliveries an account has had within the hour, for plans that limit it.
 
 Counted by the minute, and the minute that is an hour old counts whole: never more than the limit
-leaves in any hour, and room comes back at most a minute late.
+leaves in any hour, and room comes back at most a minute late. What was counted by a clock that was
+ahead and was set back since counts as of now: an hour later it is over, as if it had left just now.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,6 +11,8 @@ from typing import TypeAlias
 from hooktide.domain.model import MINUTE, Micros
 
 WINDOW_MINUTES = 60
+SLACK_MINUTES = 1
+"""A batch's events may be handed in a moment before or after each other."""
 
 Minutes: TypeAlias = dict[int, int]
 """Deliveries by minute since 1970."""
@@ -47,7 +50,17 @@ class Usage:
             minutes = self._minutes[account_id] = self._read(account_id, since)
         for minute in [minute for minute in minutes if minute < since]:
             del minutes[minute]
+        self._bring_back(account_id, minutes, now // MINUTE)
         return sum(minutes.values())
+
+    def _bring_back(self, account_id: int, minutes: Minutes, this: int) -> None:
+        ahead = [minute for minute in minutes if minute > this + SLACK_MINUTES]
+        if not ahead:
+            return
+        for minute in ahead:
+            minutes[this] = minutes.get(this, 0) + minutes.pop(minute)
+            self._changed[account_id, minute] = 0
+        self._changed[account_id, this] = minutes[this]
 
     def count(self, account_id: int, deliveries: int, now: Micros) -> None:
         """Count deliveries that leave now."""

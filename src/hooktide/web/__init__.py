@@ -1,1 +1,1 @@
-"""The doors: whoever asks for something over HTTP comes in here."""
+"""What answers requests over HTTP."""

@@ -1,23 +1,28 @@
 """Who is asking: bearer keys, found by their SHA-256 and remembered.
 
 A key is ``htk_`` and 43 characters (32 random bytes). It comes in one ``Authorization`` header and
-nowhere else; only its digest is stored or kept in memory.
+nowhere else; only its digest is stored or kept in memory. A ``Hooktide-Project`` header narrows a
+request to one project, whatever it asks for.
 """
 
 import hashlib
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hooktide.actions.keys import PREFIX, new_key
-from hooktide.domain.errors import RefusedError
+from hooktide.cache import Cache
+from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, Micros, Scope
-from hooktide.store.base import Store
+from hooktide.store.batch import run_batch
+from hooktide.store.contract import Store
+from hooktide.store.directory import Directory
 
 __all__ = ["Authenticator", "Credential", "UnauthorizedError", "new_key"]
 
-LONGEST_KEY = 256
-MOST_KEPT = 10_000
+PROJECT_HEADER = "Hooktide-Project"
+MAX_KEY_LENGTH = 256
+MAX_CACHED_KEYS = 10_000
 
 
 class UnauthorizedError(RefusedError):
@@ -41,12 +46,12 @@ class Authenticator:
     Exact in one process: a key that was revoked is forgotten right after the commit.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
+    def __init__(self, store: Store, directory: Directory, clock: Callable[[], Micros]) -> None:
         self._store = store
+        self._directory = directory
         self._clock = clock
-        self._known: dict[bytes, Credential] = {}
+        self._known: Cache[bytes, Credential] = Cache(MAX_CACHED_KEYS, lambda known: known.key.id)
         self._used: dict[int, Micros] = {}
-        self._changes = 0
 
     def cached(self, header: bytes) -> Credential | None:
         """Return the credential of an ``Authorization`` header, if it is in memory."""
@@ -61,20 +66,33 @@ class Authenticator:
         """Return the credential of a request (its ASGI scope).
 
         :raises UnauthorizedError: it has none, or two, or it is in the wrong place.
+        :raises NotFoundError: it names a project that the key does not reach.
         """
         given = _key_of(scope)
-        return self.cached(b"Bearer " + given) or await self._find(given)
+        found = self.cached(b"Bearer " + given) or await self._find(given)
+        named = [value for name, value in scope["headers"] if name == _PROJECT]
+        return await self.within(found, named) if named else found
+
+    async def within(self, credential: Credential, named: Sequence[bytes]) -> Credential:
+        """Narrow a credential to the project that the values of a request's header name.
+
+        :raises InvalidError: it names several.
+        :raises NotFoundError: the key does not reach a project of this name.
+        """
+        if len(set(named)) > 1:
+            raise InvalidError("invalid_query", f"send one {PROJECT_HEADER} header, not two")
+        name = named[0].decode("utf-8", "replace")
+        row = await self._directory.project_by_name(credential.scope, name)
+        scope = Scope(project_id=row.id, account_id=credential.scope.account_id)
+        return Credential(credential.key, scope)
 
     async def _find(self, given: bytes) -> Credential:
-        digest, seen = hashlib.sha256(given).digest(), self._changes
+        digest, seen = hashlib.sha256(given).digest(), self._known.changes
         key = await self._store.find_key(digest)
         if key is None:
             raise UnauthorizedError("this key is unknown or revoked")
         found = Credential(key, Scope(project_id=key.project_id, account_id=key.account_id))
-        if seen == self._changes:
-            if len(self._known) >= MOST_KEPT:
-                self._known.clear()
-            self._known[digest] = found
+        self._known.keep(digest, found, seen)
         self._used[key.id] = self._clock()
         return found
 
@@ -85,23 +103,27 @@ class Authenticator:
 
     def forget(self, key_id: int) -> None:
         """Forget a key (0: all of them); the next request with it asks the store."""
-        self._changes += 1
-        self._known = {
-            digest: known
-            for digest, known in self._known.items()
-            if key_id not in (0, known.key.id)
-        }
+        if key_id:
+            self._known.drop_group(key_id)
+        else:
+            self._known.clear()
 
     async def flush(self) -> int:
         """Write down when keys were last used; how many were."""
         used, self._used = self._used, {}
-        if used:
-            try:
-                await self._store.touch_keys(used)
-            except BaseException:
-                self._used = used | self._used
-                raise
+
+        async def touch(key_ids: Sequence[int]) -> None:
+            await self._store.touch_keys({key_id: used[key_id] for key_id in key_ids})
+
+        try:
+            await run_batch(list(used), touch, "note the use of key {}".format)
+        except BaseException:
+            self._used = used | self._used
+            raise
         return len(used)
+
+
+_PROJECT = PROJECT_HEADER.lower().encode()
 
 
 def _key_of(scope: MutableMapping[str, Any]) -> bytes:
@@ -118,6 +140,6 @@ def _key_of(scope: MutableMapping[str, Any]) -> bytes:
             else "send Authorization: Bearer htk_..."
         )
     scheme, _, key = bytes(given[0]).partition(b" ")
-    if scheme.lower() != b"bearer" or not 0 < len(key) <= LONGEST_KEY:
+    if scheme.lower() != b"bearer" or not 0 < len(key) <= MAX_KEY_LENGTH:
         raise UnauthorizedError("send Authorization: Bearer htk_...")
     return key

@@ -1,4 +1,4 @@
-"""The request bin's doors: the API under ``/v1/bins``, the URL that receives, the page.
+"""The URL of a request bin, which receives; ``web.api.bins`` and ``web.pages.bins`` show it.
 
 What was sent is only ever given back as text: an answer of a bin is ``text/plain`` with
 ``nosniff``, a kept body is an attachment in a sandbox, and the page escapes all of it.
@@ -17,44 +17,26 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from hooktide.actions.bin_check import Arrival, BinCheck
-from hooktide.actions.bins import KEEP_BODY, Bins, Step
+from hooktide.actions.bins import MAX_KEPT_BODY, Bins
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros
-from hooktide.store.base import Store
-from hooktide.store.directory import Directory
-from hooktide.web.auth import Authenticator
-from hooktide.web.bin_answers import PLAIN, not_found
-from hooktide.web.bin_api import BinApi
-from hooktide.web.bin_page import BinPage
+from hooktide.web.bin_responses import PLAIN, not_found
+from hooktide.web.http.body_memory import CountedBody
+from hooktide.wire.bins import Step
 
 READ_AT_MOST = 1024 * 1024
 READ_WITHIN = 30.0
 WHOLE_AT_ONCE = 64
-MOST_HEADERS = 100
-MOST_HEADER_BYTES = 16 * 1024
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 16 * 1024
 
 
 def bin_routes(
-    *,
-    store: Store,
-    directory: Directory,
-    clock: Callable[[], Micros],
-    public_url: str,
-    auth: Authenticator,
-    stopping: asyncio.Event,
+    bins: Bins, check: BinCheck, clock: Callable[[], Micros], stopping: asyncio.Event
 ) -> list[Route]:
-    """Return every route of the request bins. Streams and delays end when ``stopping`` is set."""
-    bins = Bins(store, clock)
-    check = BinCheck(store, directory, public_url)
-    api = BinApi(bins, auth, public_url)
-    page = BinPage(bins, public_url, stopping)
+    """Return the routes of the URLs that receive; delays end when ``stopping`` is set."""
     receiver = Receiver(bins, check, clock, stopping)
-    return [
-        *api.routes(),
-        *page.routes(),
-        Route("/bin/{token}", receiver),
-        Route("/bin/{token}/{status:int}", receiver),
-    ]
+    return [Route("/bin/{token}", receiver), Route("/bin/{token}/{status:int}", receiver)]
 
 
 class Receiver:
@@ -76,14 +58,14 @@ class Receiver:
         """Answer one request."""
         request = Request(scope, receive)
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, receive)
         except NotFoundError:
             response = not_found()
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, receive: Receive) -> Response:
         found = await self._bins.open(request.path_params["token"])
         forced = _forced(request)
         with self._bins.room(found) as room:
@@ -91,6 +73,8 @@ class Receiver:
                 return Response("too many requests\n", 429, PLAIN | {"retry-after": "1"})
             with self._most() as most:
                 step = await self._keep(request, found, forced, most)
+            if isinstance(receive, CountedBody):
+                receive.release()  # the body is not kept while the answer waits
             await self._wait(step.delay_ms / 1000)
         return _step_response(step)
 
@@ -100,14 +84,14 @@ class Receiver:
         path, headers, now = _path(request), request.headers.items(), self._clock()
         whole = body.read if body.whole else None
         finding = await self._check.find(Arrival(path, headers, whole, now))
-        step = forced or self._bins.next_answer(found)
+        step = forced or await self._bins.next_answer(found)
         kept = BinRequest(
             id=0,
             bin_id=found.id,
             method=request.method,
             path=path,
             headers=kept_headers(headers),
-            body=body.read[:KEEP_BODY],
+            body=body.read[:MAX_KEPT_BODY],
             body_size=body.size,
             answered=step.status,
             received_at=now,
@@ -121,11 +105,11 @@ class Receiver:
     def _most(self) -> Iterator[int]:
         """Say how much of a body may be read: where many come at once, what is kept.
 
-        Else whoever knows a bin's URL could fill the memory.
+        Else anybody who knows a bin's URL could fill the memory.
         """
         self._reading += 1
         try:
-            yield READ_AT_MOST if self._reading <= WHOLE_AT_ONCE else KEEP_BODY
+            yield READ_AT_MOST if self._reading <= WHOLE_AT_ONCE else MAX_KEPT_BODY
         finally:
             self._reading -= 1
 
@@ -181,9 +165,9 @@ def _path(request: Request) -> str:
 def kept_headers(given: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return the headers that are kept: the first 100, and no more than 16 KB of them."""
     kept, size = [], 0
-    for name, value in given[:MOST_HEADERS]:
+    for name, value in given[:MAX_HEADERS]:
         size += len(name) + len(value)
-        if size > MOST_HEADER_BYTES:
+        if size > MAX_HEADER_BYTES:
             break
         kept.append((name, value))
     return tuple(kept)

@@ -2,26 +2,35 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.changes import Chronicle
+from hooktide.actions.audit_log import AuditLog
+from hooktide.actions.bins import Bins
+from hooktide.actions.delivery_log import DeliveryLog
 from hooktide.actions.endpoints import Endpoints, TryNow
 from hooktide.actions.keys import Keys
 from hooktide.actions.people import People
+from hooktide.actions.portal_links import PortalLinks, portal_links
 from hooktide.actions.projects import Projects
 from hooktide.actions.publish import Publisher
+from hooktide.actions.queue_counts import QueueCounts
+from hooktide.actions.rate_limits import RateLimits
+from hooktide.actions.refused_rows import RefusedRows
 from hooktide.actions.replays import Replays
+from hooktide.actions.storage_usage import StorageUsage
 from hooktide.domain.address import UrlPolicy
 from hooktide.domain.model import Micros
-from hooktide.store.base import Store
+from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
+from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator
-from hooktide.web.pages import Cursors
-from hooktide.web.portal.links import PortalLinks
+from hooktide.web.health import Readiness
+from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.http.client_address import Network
+from hooktide.web.pagination import Cursors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +38,9 @@ class Deps:
     """The parts that the composition root puts together.
 
     ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events,
-    ``publish_door`` those of ``POST /v1/events``; ``ready`` gives the reasons for not being ready;
-    ``metrics_page`` is what Prometheus reads; ``stopping`` ends open streams.
+    ``publish_door`` those of ``POST /v1/events``; ``body_memory`` bounds bodies; ``ready``
+    gives the reasons for not being ready; ``metrics_page`` is what Prometheus reads; ``stopping``
+    ends open streams.
     """
 
     store: Store
@@ -39,13 +49,14 @@ class Deps:
     url_policy: UrlPolicy
     clock: Callable[[], Micros]
     public_url: str
-    cursor_key: bytes = field(repr=False)
-    portal_key: bytes = field(repr=False)
+    trusted_proxies: Sequence[Network]
+    vault: Vault
     try_now: TryNow
     publisher: Publisher
     publish_door: ASGIApp
-    bin_routes: Sequence[Route]
-    ready: Callable[[], Awaitable[list[str]]]
+    body_memory: BodyMemory
+    limits: RateLimits
+    ready: Callable[[], Awaitable[Readiness]]
     metrics_page: Callable[[], Awaitable[bytes]]
     stopping: asyncio.Event
 
@@ -66,7 +77,14 @@ class Services:
     replays: Replays
     keys: Keys
     people: People
-    chronicle: Chronicle
+    audit_log: AuditLog
+    limits: RateLimits
+    publisher: Publisher
+    bins: Bins
+    delivery_log: DeliveryLog
+    queue: QueueCounts
+    sizes: StorageUsage
+    refused_rows: RefusedRows
 
 
 def make_services(deps: Deps) -> Services:
@@ -77,8 +95,8 @@ def make_services(deps: Deps) -> Services:
         directory=deps.directory,
         clock=deps.clock,
         public_url=deps.public_url,
-        cursors=Cursors(deps.cursor_key),
-        portal_links=PortalLinks(deps.portal_key),
+        cursors=Cursors(lambda: deps.vault.derived(b"hooktide cursors")),
+        portal_links=portal_links(deps.vault),
         accounts=accounts,
         projects=Projects(deps.store, deps.clock),
         endpoints=Endpoints(
@@ -88,9 +106,17 @@ def make_services(deps: Deps) -> Services:
             url_policy=deps.url_policy,
             clock=deps.clock,
             try_now=deps.try_now,
+            limits=deps.limits,
         ),
         replays=Replays(deps.store, deps.clock),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
         people=People(deps.store, accounts, deps.clock, deps.public_url),
-        chronicle=Chronicle(deps.store, deps.clock),
+        audit_log=AuditLog(deps.store, deps.clock),
+        limits=deps.limits,
+        publisher=deps.publisher,
+        bins=Bins(deps.store, deps.clock),
+        delivery_log=DeliveryLog(deps.store),
+        queue=QueueCounts(deps.store),
+        sizes=StorageUsage(deps.store),
+        refused_rows=RefusedRows(deps.store, deps.clock),
     )

@@ -4,6 +4,7 @@ Everything else goes through the routed, documented layer of ``web.api``; this o
 of what a server does, so nothing stands between it and ``actions.publish``.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -13,29 +14,52 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from hooktide.actions.publish import MOST_IN_BATCH, EventIn, Publisher, Result
+from hooktide.actions.publish import MAX_BATCH_SIZE, Checked, Publisher, Result, Unknown
+from hooktide.actions.yielding import Yielding
 from hooktide.domain.errors import HooktideError, InvalidError, RefusedError
+from hooktide.domain.http_text import content_length
 from hooktide.domain.model import KeyScope
+from hooktide.domain.payload import MAX_BYTES
 from hooktide.metrics import Metrics
 from hooktide.store.base import Accepted
-from hooktide.web.auth import Authenticator, Credential
+from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
+from hooktide.web.http.batch_turns import BatchTurns
+from hooktide.web.http.body_memory import MAX_BODY, SMALL_BODY, BodyMemory, CountedBody
 from hooktide.web.problems import describe, problem_bytes, problem_of
-from hooktide.web.reading import no_member_twice
+from hooktide.web.reading import no_member_twice, why_not_json
+from hooktide.wire.events import EventIn
 
-BODY_LIMIT = 10 * 1024 * 1024
+MAX_EVENT_SIZE = MAX_BYTES + 64 * 1024
+"""Bytes of one event, all in all."""
+
+MAX_BATCH_OPENINGS = 1_000_000
+"""``[`` and ``{`` in a batch: finding where its events end takes about 10 ns for each."""
 
 _decode_one = msgspec.json.Decoder(EventIn).decode
-_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_JSON_HEADERS = [(b"content-type", b"application/json")]
+# Decoding refuses the first event too many, and makes no list of the millions that may follow it.
+_decode_batch = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Batch",
+        [(f"event_{index}", msgspec.Raw, msgspec.UNSET) for index in range(MAX_BATCH_SIZE)],
+        array_like=True,
+        forbid_unknown_fields=True,
+    )
+).decode
+_WHO = {b"authorization", PROJECT_HEADER.lower().encode()}
+_JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
 class PublishDoor:
     """The ASGI application for ``POST /v1/events``."""
 
-    def __init__(self, publisher: Publisher, auth: Authenticator, metrics: Metrics) -> None:
+    def __init__(
+        self, publisher: Publisher, auth: Authenticator, metrics: Metrics, memory: BodyMemory
+    ) -> None:
         self._publisher = publisher
         self._auth = auth
         self._metrics = metrics
+        self._memory = memory
+        self._turns = BatchTurns()
         self._accepted = metrics.accepted.add
         self._seconds = metrics.accept_seconds.add
 
@@ -60,18 +84,43 @@ class PublishDoor:
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         credential = await self._credential(scope)
-        body = await _read(scope, receive)
+        declared = _check_headers(scope)
+        memory = self._memory
+        if declared is not None and declared <= SMALL_BODY and memory.held < memory.limit:
+            memory.take(declared)
+            try:
+                return await self._published(scope, credential, await _read(receive), receive)
+            finally:
+                memory.release(declared)
+        body = CountedBody(memory, receive, declared)
+        try:
+            return await self._published(scope, credential, await _read(body), receive)
+        finally:
+            body.release()
+
+    async def _published(
+        self, scope: Scope, credential: Credential, body: bytes, receive: Receive
+    ) -> tuple[int, bytes]:
         if body.lstrip(b" \t\r\n")[:1] == b"[":
             _check_no_key(scope)
-            return await self._batch(credential, body)
-        event = read_event(body, _header(scope, b"idempotency-key"))
+            async with self._turns.taken(receive):
+                events, results = await _read_batch(body)
+                del body  # its events are copies
+                checked = await self._publisher.check_batch(credential.scope, events)
+            return await self._batch(credential, events, checked, results)
+        event = read_event(body, _idempotency_key(scope))
         added = await self._publisher.publish(credential.scope, event)
+        if isinstance(added, Unknown):
+            return 202, b'{"deliveries":0,"account":"unknown"}'
         self._accepted()
         return 202, b'{"id":"evt_%016x","deliveries":%d}' % (added.event_id, added.deliveries)
 
     async def _credential(self, scope: Scope) -> Credential:
-        found = [value for name, value in scope["headers"] if name == b"authorization"]
-        credential = self._auth.cached(found[0]) if len(found) == 1 else None
+        # The usual way has one of these headers; all others are the authenticator's.
+        found = [(name, value) for name, value in scope["headers"] if name in _WHO]
+        credential = None
+        if len(found) == 1 and found[0][0] == b"authorization" and not scope["query_string"]:
+            credential = self._auth.cached(found[0][1])
         if credential is None:
             credential = await self._auth.authenticate(scope)
         if credential.key.scope is KeyScope.ACCOUNT:
@@ -80,22 +129,24 @@ class PublishDoor:
             )
         return credential
 
-    async def _batch(self, credential: Credential, body: bytes) -> tuple[int, bytes]:
-        items = _read_batch(body)
-        results: list[Result | None] = []
-        events: list[EventIn] = []
-        for item in items:
-            try:
-                events.append(read_event(bytes(item)))
-                results.append(None)
-            except InvalidError as error:
-                results.append(error)
-        published = iter(await self._publisher.publish_batch(credential.scope, events))
+    async def _batch(
+        self,
+        credential: Credential,
+        events: list[EventIn],
+        checked: list[Checked],
+        results: list[Result | None],
+    ) -> tuple[int, bytes]:
+        scope = credential.scope
+        published = iter(await self._publisher.publish_checked(scope, events, checked))
         answers = [next(published) if found is None else found for found in results]
-        good = sum(type(answer) is Accepted for answer in answers)
-        self._accepted(good)
-        text = b",".join([_answer_of(answer) for answer in answers])
-        return (202 if good == len(answers) else 207), b'{"results":[%b]}' % text
+        self._accepted(sum(type(answer) is Accepted for answer in answers))
+        texts, yielding = [], Yielding()
+        for answer in answers:
+            await yielding.turn()
+            texts.append(_answer_of(answer))
+        text = b",".join(texts)
+        refused = any(isinstance(answer, HooktideError) for answer in answers)
+        return (207 if refused else 202), b'{"results":[%b]}' % text
 
 
 def _answer_of(answer: Result) -> bytes:
@@ -104,6 +155,8 @@ def _answer_of(answer: Result) -> bytes:
             answer.event_id,
             answer.deliveries,
         )
+    if isinstance(answer, Unknown):
+        return b'{"status":202,"deliveries":0,"account":"unknown"}'
     problem = problem_of(answer)
     return msgspec.json.encode({"status": problem["status"], "problem": problem})
 
@@ -113,6 +166,12 @@ def read_event(body: bytes, key: str = "") -> EventIn:
 
     :raises InvalidError: it is not an event; says where and why.
     """
+    if len(body) > MAX_EVENT_SIZE:
+        raise InvalidError(
+            "body_too_large",
+            f"an event has {MAX_EVENT_SIZE} bytes at most, its payload {MAX_BYTES} of them",
+            status=413,
+        )
     event: EventIn = _decode(_decode_one, body)
     _check_duplicates(body, event)
     if key:
@@ -126,12 +185,49 @@ def read_event(body: bytes, key: str = "") -> EventIn:
     return event
 
 
-def _read_batch(body: bytes) -> list[msgspec.Raw]:
-    items: list[msgspec.Raw] = _decode(_decode_batch, body)
-    if not 1 <= len(items) <= MOST_IN_BATCH:
+async def _read_batch(body: bytes) -> tuple[list[EventIn], list[Result | None]]:
+    """Read a batch: its events, and for each item why it is none, or None."""
+    if len(body) > MAX_BATCH_OPENINGS:  # it may have as many
+        await asyncio.sleep(0)
+        _check_openings(body)
+        await asyncio.sleep(0)
+    yielding = Yielding()
+    results: list[Result | None] = []
+    events: list[EventIn] = []
+    for item in _items_of(body):
+        await yielding.turn()
+        try:
+            events.append(read_event(bytes(item)))
+            results.append(None)
+        except InvalidError as error:
+            results.append(error.as_value())
+    return events, results
+
+
+def _check_openings(body: bytes) -> None:
+    """Check that a batch is read in a short time.
+
+    :raises InvalidError: it has more than ``MAX_BATCH_OPENINGS``.
+    """
+    openings = body.count(b"[") + body.count(b"{")
+    if openings > MAX_BATCH_OPENINGS:
         raise InvalidError(
-            "invalid_batch", f"a batch has 1 to {MOST_IN_BATCH} events, not {len(items)}"
+            "invalid_batch",
+            f"the batch has {openings:,} opening brackets and braces; {MAX_BATCH_OPENINGS:,} at "
+            "most: send fewer events at once",
         )
+
+
+def _items_of(body: bytes) -> list[msgspec.Raw]:
+    wrong = InvalidError("invalid_batch", f"a batch has 1 to {MAX_BATCH_SIZE} events")
+    try:
+        batch = _decode(_decode_batch, body)
+    except InvalidError as error:
+        # It is an array: what breaks its type is its length.
+        raise wrong if error.code == "invalid_event" else error from None
+    items = [each for each in msgspec.structs.astuple(batch) if each is not msgspec.UNSET]
+    if not items:
+        raise wrong
     return items
 
 
@@ -146,7 +242,7 @@ def _decode(decode: Callable[[bytes], Any], body: bytes) -> Any:
             "too_deep", "the payload is nested too deeply; 64 levels at most"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidError("invalid_json", f"the body is not JSON: {error}", status=400) from None
+        raise InvalidError("invalid_json", why_not_json(error, body), status=400) from None
 
 
 def _pointer(path: str) -> str:
@@ -177,7 +273,7 @@ def _around(body: bytes, payload: bytes) -> bytes:
 
 
 def _check_no_key(scope: Scope) -> None:
-    if _header(scope, b"idempotency-key"):
+    if _idempotency_key(scope):
         raise InvalidError(
             "idempotency_key_of_batch",
             "the Idempotency-Key header is for one event; give each event of an array its own "
@@ -185,15 +281,21 @@ def _check_no_key(scope: Scope) -> None:
         )
 
 
-def _header(scope: Scope, wanted: bytes) -> str:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return str(value, "latin-1")
-    return ""
+def _idempotency_key(scope: Scope) -> str:
+    values = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not values:
+        return ""
+    if len(values) > 1:
+        raise InvalidError("invalid_idempotency_key", "send one Idempotency-Key header")
+    try:
+        return str(values[0], "utf-8")
+    except UnicodeDecodeError:
+        raise InvalidError(
+            "invalid_idempotency_key", "send the Idempotency-Key header in UTF-8"
+        ) from None
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes:
-    _check_headers(scope)
+async def _read(receive: Receive) -> bytes:
     message: Message = await receive()
     _check_connected(message)
     body: bytes = message.get("body", b"")
@@ -205,7 +307,7 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
         _check_connected(message)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > BODY_LIMIT:
+        if size > MAX_BODY:
             break
     return _within_limit(b"".join(parts))
 
@@ -217,18 +319,23 @@ def _check_connected(message: Message) -> None:
 
 
 def _within_limit(body: bytes) -> bytes:
-    if len(body) > BODY_LIMIT:
+    if len(body) > MAX_BODY:
         raise InvalidError(
-            "body_too_large", f"{BODY_LIMIT} bytes at most; send fewer events", status=413
+            "body_too_large", f"{MAX_BODY} bytes at most; send fewer events", status=413
         )
     return body
 
 
-def _check_headers(scope: Scope) -> None:
+def _check_headers(scope: Scope) -> int | None:
+    """Return the Content-Length.
+
+    :raises InvalidError: the body is of another kind (415) or too large (413).
+    """
+    declared = None
     for name, value in scope["headers"]:
         if name == b"content-type":
             kind, _, parameter = value.lower().partition(b";")
-            charset = parameter.strip()
+            charset = parameter.replace(b'"', b"").strip()
             if kind.strip() != b"application/json" or charset not in (b"", b"charset=utf-8"):
                 raise InvalidError(
                     "unsupported_media_type", "send application/json in UTF-8", status=415
@@ -237,7 +344,10 @@ def _check_headers(scope: Scope) -> None:
             raise InvalidError(
                 "unsupported_encoding", "send the body without a Content-Encoding", status=415
             )
-        elif name == b"content-length" and int(value) > BODY_LIMIT:
-            raise InvalidError(
-                "body_too_large", f"{BODY_LIMIT} bytes at most; send fewer events", status=413
-            )
+        elif name == b"content-length":
+            declared = content_length(value)
+            if declared > MAX_BODY:
+                raise InvalidError(
+                    "body_too_large", f"{MAX_BODY} bytes at most; send fewer events", status=413
+                )
+    return declared

@@ -8,29 +8,39 @@ The handler's parameters say what the request brings: ``body`` (a type that msgs
 ``toml``, the text of a project file), ``query`` (a struct), and the names in the path. What it
 returns is the answer; the docstring is what the OpenAPI document says. ``Documented`` is the
 declaration alone, for routes that are answered elsewhere.
-
-Whatever changes something writes a line into the log of changes once it has (``web.changing``).
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_type_hints
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope as AsgiScope
 
-from hooktide.actions.changes import key_name
+from hooktide.domain.audit_log import Actor, Source, key_name
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
 from hooktide.store.base import Page
 from hooktide.web.auth import Authenticator
-from hooktide.web.changing import changed_nothing, detail_of, subject_of, what_of
 from hooktide.web.deps import Services
-from hooktide.web.pages import Listed, PageQuery
-from hooktide.web.reading import is_empty, read_body, read_json, read_query, refuse_body
+from hooktide.web.http.client_address import address_of
+from hooktide.web.pagination import id_bounds
+from hooktide.web.reading import (
+    MAX_BODY,
+    is_empty,
+    read_body,
+    read_json,
+    read_query,
+    refuse_body,
+)
+from hooktide.web.response_values import to_json
+from hooktide.wire.fields import Listed, PageQuery, PeriodQuery
 
 T = TypeVar("T")
 
@@ -43,7 +53,7 @@ JSON = "application/json"
 TOML = "application/toml"
 
 
-class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
@@ -54,6 +64,7 @@ class Documented:
     ``body`` and the values of ``answers`` (by status) are types that msgspec knows, or tuples of
     them for "any of these"; None: no body. ``problems`` are codes of the table. ``limited``: it is
     answered 429 when the plan's hour is full. ``headers`` are request headers it understands.
+    ``max_body``: how many bytes the body may have.
     """
 
     method: str
@@ -66,6 +77,7 @@ class Documented:
     body: Any = None
     body_kind: str = JSON
     body_required: bool = True
+    max_body: int = MAX_BODY
     query: type[msgspec.Struct] = NoQuery
     answers: dict[int, Any] = field(default_factory=dict)
     answer_kind: str = JSON
@@ -82,6 +94,7 @@ class Call:
     key: ApiKey
     scope: Scope
     place: Any
+    actor: Actor
 
     @property
     def now(self) -> Micros:
@@ -91,6 +104,10 @@ class Call:
     def before(self, query: PageQuery) -> int | None:
         """Return the id that the wanted page begins below."""
         return self.services.cursors.read(self.place, query.cursor)
+
+    def bounds(self, query: PeriodQuery) -> tuple[int | None, int | None]:
+        """Return the ids between which the items of the wanted page lie."""
+        return id_bounds(query, self.before(query))
 
     def listed(self, page: Page, items: list[T]) -> Listed[T]:
         """Make the answer of a page, whose items are shown as ``items``."""
@@ -104,10 +121,11 @@ class Operation:
         self.document = document
         self.run = run
         self._decode = msgspec.json.Decoder(document.body or dict).decode
-        self._integers = _integers(document.query)
+        self._integers = _named(document.query, msgspec.inspect.IntType)
+        self._booleans = _named(document.query, msgspec.inspect.BoolType)
         self._takes_query = "query" in inspect.signature(run).parameters
-        [(self._status, _)] = document.answers.items()
-        self._what = what_of(document.method, document.name)
+        self._status = next(iter(document.answers))
+        self._others = {kind: status for status, kind in document.answers.items() if kind}
 
     def route(self, services: Services, auth: Authenticator) -> Route:
         """Return the route that answers this operation."""
@@ -116,7 +134,7 @@ class Operation:
             return await self._answer(request, services, auth)
 
         document = self.document
-        return Route(document.path, endpoint, methods=[document.method], name=document.name)
+        return RawRoute(document.path, endpoint, methods=[document.method], name=document.name)
 
     async def _answer(self, request: Request, services: Services, auth: Authenticator) -> Response:
         credential = await auth.authenticate(request.scope)
@@ -124,7 +142,11 @@ class Operation:
             raise RefusedError(
                 "forbidden", _who_may(credential.key.scope, self.document.who), status=403
             )
-        query = read_query(request.scope["query_string"], self.document.query, self._integers)
+        if self.document.method != "GET":
+            await services.limits.change(credential.scope)
+        query = read_query(
+            request.scope["query_string"], self.document.query, self._integers, self._booleans
+        )
         arguments: dict[str, Any] = dict(request.path_params)
         if self._takes_query:
             arguments["query"] = query
@@ -133,35 +155,16 @@ class Operation:
         elif not is_empty(request):
             await refuse_body(request)
         place = _place(self.document, credential.scope, request.path_params, query)
-        call = Call(services, credential.key, credential.scope, place)
-        if not self._what:
-            return self._response(await self.run(call, **arguments))
-        return self._response(await self._change(call, request.path_params, query, arguments))
-
-    async def _change(
-        self, call: Call, places: dict[str, Any], query: Any, arguments: dict[str, Any]
-    ) -> Any:
-        """Run the operation, and write what it changed into the log of changes."""
-        services, scope, document = call.services, call.scope, self.document
-        about = (services, scope, document.path, places, query)
-        removes = document.method == "DELETE"
-        subject = await subject_of(*about, None) if removes else None
-        answer = await self.run(call, **arguments)
-        if changed_nothing(answer):
-            return answer
-        if subject is None:  # what was removed is looked at before, what was made after
-            subject = await subject_of(*about, answer)
-        detail = detail_of(document.method, arguments.get("body"), answer)
-        who = key_name(call.key)
-        await services.chronicle.write(who, self._what, subject.text, detail, subject.scope)
-        return answer
+        actor = key_actor(credential.key, request)
+        call = Call(services, credential.key, credential.scope, place, actor)
+        return self._response(await self.run(call, **arguments))
 
     async def _body(self, request: Request) -> Any:
         if not self.document.body_required and is_empty(request):
             return self._decode(b"{}")
-        body = await read_body(request, self.document.body_kind)
+        body = await read_body(request, self.document.body_kind, self.document.max_body)
         if self.document.body_kind == JSON:
-            return read_json(body, self._decode)
+            return await read_json(body, self._decode)
         try:
             return body.decode()
         except UnicodeDecodeError as error:
@@ -170,8 +173,35 @@ class Operation:
     def _response(self, answer: Any) -> Response:
         if answer is None:
             return Response(status_code=self._status)
-        body = msgspec.json.encode(answer)
-        return Response(body, self._status, headers=ANSWER_HEADERS, media_type=JSON)
+        if isinstance(answer, Response):
+            return answer
+        body = to_json(answer)
+        status = self._others.get(type(answer), self._status)
+        return Response(body, status, headers=ANSWER_HEADERS, media_type=JSON)
+
+
+def key_actor(key: ApiKey, request: Request) -> Actor:
+    """Return who a request's key stands for in the audit log."""
+    webhooks = request.url.path.startswith("/webhooks")
+    source = Source.WEBHOOKS if webhooks else Source.API
+    return Actor(name=key_name(key), source=source, address=address_of(request))
+
+
+class RawRoute(Route):
+    """A route whose parameters may hold an escaped slash, as ``/v1/accounts/acme%2Feu`` does.
+
+    Servers unescape a path as a whole, after which that slash looks like any other. So the path as
+    it was sent (``raw_path``) is matched where it has one, and each parameter is unescaped alone.
+    """
+
+    def matches(self, scope: AsgiScope) -> tuple[Match, AsgiScope]:
+        """Match a request's method and path."""
+        raw: bytes = scope.get("raw_path") or b""
+        if b"%2f" not in raw.lower():
+            return super().matches(scope)
+        match, found = super().matches({**scope, "path": raw.decode("latin-1")})
+        escaped: dict[str, str] = found.get("path_params", {})
+        return match, {**found, "path_params": {k: unquote(v) for k, v in escaped.items()}}
 
 
 ANSWER_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -192,18 +222,18 @@ def _who_may(scope: KeyScope, who: frozenset[KeyScope]) -> str:
     return f"a key of scope {scope.value} does not open this; use an {others} key"
 
 
-def _integers(query: type[msgspec.Struct]) -> frozenset[str]:
+def _named(query: type[msgspec.Struct], wanted: type[msgspec.inspect.Type]) -> frozenset[str]:
+    """Return the names of the parameters of a type."""
     kind = msgspec.inspect.type_info(query)
     assert isinstance(kind, msgspec.inspect.StructType)  # noqa: S101  # a query is a struct
-    return frozenset(each.encode_name for each in kind.fields if _is_integer(each.type))
+    return frozenset(each.encode_name for each in kind.fields if _is(each.type, wanted))
 
 
-def _is_integer(kind: msgspec.inspect.Type) -> bool:
-    inner = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
-    return isinstance(inner, msgspec.inspect.IntType)
+def _is(kind: msgspec.inspect.Type, wanted: type[msgspec.inspect.Type]) -> bool:
+    return isinstance(kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind, wanted)
 
 
-def operation(
+def operation(  # noqa: PLR0913  # what an operation may have to say of itself
     method: str,
     path: str,
     *,
@@ -212,13 +242,22 @@ def operation(
     problems: tuple[str, ...] = (),
     limited: bool = False,
     body_kind: str = JSON,
+    max_body: int = MAX_BODY,
+    answer: Any = None,
+    answer_kind: str = JSON,
+    also: Mapping[int, type] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Awaitable[Any]]], Operation]:
-    """Declare the operation that a handler is; see the module's docstring."""
+    """Declare the operation that a handler is; see the module's docstring.
+
+    ``answer`` and ``answer_kind``: what the document says of the answer where the handler returns
+    a whole ``Response``. ``also`` are other statuses it may be answered with, by the type that the
+    handler returns then.
+    """
 
     def declare(run: Callable[..., Awaitable[Any]]) -> Operation:
         hints = get_type_hints(run, include_extras=True)
         summary, _, description = (inspect.getdoc(run) or "").partition("\n")
-        body, answer = hints.get("body"), hints["return"]
+        body, returned = hints.get("body"), answer or hints["return"]
         document = Documented(
             method=method,
             path=path,
@@ -229,15 +268,21 @@ def operation(
             who=who,
             body=body,
             body_kind=body_kind,
+            max_body=max_body,
             body_required=_is_required(body),
             query=hints.get("query", NoQuery),
-            answers={status: None if answer is type(None) else answer},
-            problems=problems,
+            answers={status: None if also or returned is type(None) else returned, **also},
+            answer_kind=answer_kind,
+            problems=problems if method == "GET" else (*problems, *_too_fast(who)),
             limited=limited,
         )
         return Operation(document, run)
 
     return declare
+
+
+def _too_fast(who: frozenset[KeyScope]) -> tuple[str, ...]:
+    return ("too_many_changes",) if KeyScope.ACCOUNT in who else ()
 
 
 def _is_required(body: Any) -> bool:

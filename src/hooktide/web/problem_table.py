@@ -16,7 +16,6 @@ class Problem:
 
 
 PROBLEMS: dict[str, Problem] = {
-    # -- the request itself --------------------------------------------------------------------
     "bad_request": Problem(
         400, "The request is malformed", "Compare it with the API's description, /openapi.json."
     ),
@@ -35,6 +34,12 @@ PROBLEMS: dict[str, Problem] = {
         403,
         "This key does not open that",
         "Use a key with a wider scope: a project's for managing, an operator's for projects.",
+    ),
+    "loop_detected": Problem(
+        508,
+        "A delivery came back to its sender",
+        "Change the endpoint's URL: it leads to this server, which takes its own deliveries in "
+        "request bins only.",
     ),
     "not_found": Problem(
         404,
@@ -59,20 +64,24 @@ PROBLEMS: dict[str, Problem] = {
     "head_too_large": Problem(
         431, "The head is too large", "Send a shorter URL, or fewer and shorter headers."
     ),
+    "http_version": Problem(
+        505, "This version of HTTP is not spoken here", "Use HTTP/1.1, or a proxy that speaks it."
+    ),
+    "transfer_coding": Problem(
+        501, "This transfer coding is not understood", "Send the body as it is, or only chunked."
+    ),
     "invalid_body": Problem(
         422, "The body breaks a rule", "See errors: each names the place and the rule."
     ),
     "invalid_query": Problem(
         422, "A query parameter breaks a rule", "See errors: each names the parameter and the rule."
     ),
-    "invalid_limit": Problem(422, "The limit is out of range", "Give a whole number from 1."),
     "invalid_cursor": Problem(
         422,
         "This cursor belongs to no such list",
         "Use next_cursor as it was given, with the same key and the same filters; or start again.",
     ),
     "too_deep": Problem(422, "The JSON is nested too deeply", "Nest at most 64 levels."),
-    # -- projects, accounts, keys ---------------------------------------------------------------
     "invalid_project": Problem(
         422,
         "The project file is wrong",
@@ -87,6 +96,36 @@ PROBLEMS: dict[str, Problem] = {
         "Accounts are on a plan that would go",
         "Move them to another plan first. Nothing was changed.",
     ),
+    "too_many_event_types": Problem(
+        409,
+        "The project has as many event types as it may",
+        "The detail says how many. Remove one that is not used any more. Nothing was changed.",
+    ),
+    "event_types_in_use": Problem(
+        409,
+        "Endpoints want event types that would be removed",
+        "The detail names them. Keep them in the project, or add ?remove_event_types=true. "
+        "Nothing was changed.",
+    ),
+    "project_exists": Problem(
+        422, "There is a project of this name", "Choose another name, or change that project."
+    ),
+    "plan_exists": Problem(
+        422, "There is a plan of this name", "Choose another name, or change that plan."
+    ),
+    "type_exists": Problem(
+        422, "There is an event type of this name", "Choose another name, or change that type."
+    ),
+    "default_plan": Problem(
+        422,
+        "The default plan cannot be removed",
+        "Make another plan the default one first. Nothing was changed.",
+    ),
+    "edit_conflict": Problem(
+        409,
+        "Somebody else changed this meanwhile",
+        "Nothing was changed. Read what is there now, and make your change to that.",
+    ),
     "project_missing": Problem(
         422, "The project is not named", "Name it: an operator's key reaches all of them."
     ),
@@ -99,9 +138,18 @@ PROBLEMS: dict[str, Problem] = {
     "delivery_held": Problem(
         409, "The delivery is held", "It is sent by itself when the plan's hour has room."
     ),
+    "last_operator_key": Problem(
+        409,
+        "This is the last operator's key",
+        "Make another one first, or add ?force=true. A new key is also made by starting the server "
+        "with HOOKTIDE_OPERATOR_KEY.",
+    ),
     "key_known": Problem(409, "This key was in use before", "Make another one."),
     "ambiguous_account": Problem(
-        409, "Several projects have this reference", "Give the account's acc_ id."
+        409,
+        "Several projects have this reference",
+        "Name the project, in the Hooktide-Project header or with --project; or give the account's "
+        "acc_ id.",
     ),
     "invalid_reference": Problem(
         422,
@@ -119,7 +167,6 @@ PROBLEMS: dict[str, Problem] = {
         "The scope and what it names do not fit",
         'Name a project for "project", an account for "account", and neither for "operator".',
     ),
-    # -- people ---------------------------------------------------------------------------------
     "person_exists": Problem(
         409, "Somebody has this name", "Choose another; capitals make no difference."
     ),
@@ -127,17 +174,18 @@ PROBLEMS: dict[str, Problem] = {
         409, "Nobody would be left who owns all projects", "Make somebody else an owner first."
     ),
     "invalid_password": Problem(
-        422, "This password cannot be used", "Use 12 to 200 characters, and not the name."
+        422,
+        "This password cannot be used",
+        "Use 12 to 200 characters, at least 5 different ones, and not the user name.",
     ),
     "login_failed": Problem(
         401, "Nobody is logged in with that", "Check the name and the password, or the key."
     ),
     "too_many_logins": Problem(
         429,
-        "Too many wrong passwords for this name",
-        "Wait a quarter of an hour, or log in with a link or a key.",
+        "Too many logins failed",
+        "Wait as long as Retry-After says, or log in with a link or a key.",
     ),
-    # -- event types and endpoints --------------------------------------------------------------
     "unknown_event_type": Problem(
         422, "The project has no such event type", "See GET /v1/event-types."
     ),
@@ -176,8 +224,17 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "too_many_tests": Problem(
         429,
-        "Too many tests are out",
-        "Tests wait for their receivers' answers. Wait for one to end, and send the next one then.",
+        "Too many tests",
+        "Wait as long as Retry-After says: for a test that is out to end, or for the plan's next.",
+    ),
+    "too_many_changes": Problem(
+        429,
+        "Too many changes at once",
+        "Wait as long as Retry-After says. An account's own key and portal are limited to the "
+        "plan's changes_per_second; a project's key is not.",
+    ),
+    "disabled_by_provider": Problem(
+        403, "The provider disabled the endpoint", "Ask the provider's support to enable it."
     ),
     "endpoint_disabled": Problem(
         409, "The endpoint is disabled", "Enable it first: POST /v1/endpoints/{id}/enable."
@@ -198,13 +255,11 @@ PROBLEMS: dict[str, Problem] = {
     "too_many_secrets": Problem(
         409, "Too many secrets sign at once", "Wait until the oldest has retired."
     ),
-    # -- bins -----------------------------------------------------------------------------------
     "too_many_bins": Problem(
         409,
         "This scope has 100 bins",
         "Use one of them again, or remove one; give new ones a shorter ttl_seconds.",
     ),
-    # -- events ---------------------------------------------------------------------------------
     "invalid_event": Problem(
         422, "The event breaks a rule", "See errors: each names the place and the rule."
     ),
@@ -227,7 +282,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "transition_too_long": Problem(422, "The transition is too long", "200 characters at most."),
     "invalid_idempotency_key": Problem(
-        422, "The idempotency key is too long", "255 characters at most."
+        422, "The idempotency key cannot be used", "Send 255 characters at most, without U+0000."
     ),
     "idempotency_key_of_batch": Problem(
         422,
@@ -247,11 +302,15 @@ PROBLEMS: dict[str, Problem] = {
         "The project is in test mode",
         'Publish with "test": true, or set mode = "live" in the project\'s file.',
     ),
-    # -- ours -----------------------------------------------------------------------------------
     "internal": Problem(
         500,
         "Something went wrong here",
         "It is our fault. Tell the operator the instance: the log has it too.",
+    ),
+    "storage_full": Problem(
+        507,
+        "No room for more events",
+        "Make the same request again after Retry-After seconds; the operator has to free storage.",
     ),
     "unavailable": Problem(
         503,

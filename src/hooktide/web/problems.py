@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Send
 
 from hooktide.actions.projects import ProjectFileError
 from hooktide.domain.errors import (
@@ -23,42 +24,26 @@ from hooktide.domain.errors import (
     UnavailableError,
 )
 from hooktide.web.problem_table import PROBLEMS
+from hooktide.wire.problems import Fault, Problem
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 MEDIA_TYPE = "application/problem+json"
 
 
-class FaultOut(msgspec.Struct, omit_defaults=True):
-    """One thing that is wrong: where (RFC 6901; in a project file, line and key), and why."""
-
-    code: str
-    detail: str
-    pointer: str = ""
-    line: int | None = None
-    key: str = ""
-
-
-class ProblemOut(msgspec.Struct, omit_defaults=True):
-    """What went wrong, and what to do about it (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str = ""
-    errors: list[FaultOut] = []
-    limit: int | None = None
-
-
 def problem_bytes(error: Exception) -> tuple[int, bytes, Headers]:
     """Return status, body and headers of the answer to a request that ended in ``error``."""
-    problem = describe(error)
-    problem.instance = f"urn:uuid:{uuid.uuid4()}"
-    return problem.status, msgspec.json.encode(problem), [_CONTENT_TYPE, *_more_headers(error)]
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    problem = msgspec.structs.replace(describe(error), instance=instance)
+    return (
+        problem.status,
+        msgspec.json.encode(problem),
+        [_CONTENT_TYPE, _NO_STORE, *_more_headers(error)],
+    )
 
 
 _CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode())
+_NO_STORE = (b"cache-control", b"no-store")
 
 
 def problem_of(error: Exception) -> dict[str, Any]:
@@ -67,7 +52,7 @@ def problem_of(error: Exception) -> dict[str, Any]:
     return made
 
 
-def describe(error: Exception) -> ProblemOut:
+def describe(error: Exception) -> Problem:
     """Say what an error means for the caller; what is not the caller's business is ``internal``."""
     match error:
         case ProjectFileError():
@@ -81,7 +66,7 @@ def describe(error: Exception) -> ProblemOut:
         case NotFoundError():
             return _problem("not_found", f"there is no such {_KINDS.get(error.what, error.what)}")
         case UnavailableError():
-            return _problem("unavailable", error.detail)
+            return _problem(error.code, error.detail)
         case HTTPException():
             return _of_status(error.status_code)
         case _:
@@ -105,11 +90,11 @@ def _problem(
     code: str,
     detail: str,
     status: int | None = None,
-    errors: list[FaultOut] | None = None,
+    errors: list[Fault] | None = None,
     limit: int | None = None,
-) -> ProblemOut:
+) -> Problem:
     known = PROBLEMS[code]
-    return ProblemOut(
+    return Problem(
         type=f"/problems/{code}",
         title=known.title,
         status=known.status if status is None else status,
@@ -119,19 +104,19 @@ def _problem(
     )
 
 
-def _invalid(error: InvalidError) -> ProblemOut:
+def _invalid(error: InvalidError) -> Problem:
     # A code that is not in the table is a rule of some field: its place and name are in errors.
     code = error.code if error.code in PROBLEMS else "invalid_body"
-    errors = [FaultOut(fault.code, fault.detail, fault.pointer) for fault in error.faults]
+    errors = [Fault(fault.code, fault.detail, fault.pointer) for fault in error.faults]
     return _problem(code, error.detail, error.status, errors)
 
 
-def _file(error: ProjectFileError) -> ProblemOut:
-    fault = FaultOut(error.code, error.reason, line=error.line, key=error.key)
-    return _problem(error.code, error.detail, errors=[fault])
+def _file(error: ProjectFileError) -> Problem:
+    faults = [Fault(error.code, each.reason, line=each.line, key=each.key) for each in error.errors]
+    return _problem(error.code, error.detail, errors=faults)
 
 
-def _of_status(status: int) -> ProblemOut:
+def _of_status(status: int) -> Problem:
     code = _CODES.get(status, "bad_request")
     return _problem(code, PROBLEMS[code].remedy, status)
 
@@ -148,6 +133,14 @@ def _more_headers(error: Exception) -> Headers:
     if isinstance(error, HTTPException) and error.headers:
         return [(k.lower().encode(), v.encode()) for k, v in error.headers.items()]
     return []
+
+
+async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Send an answer whose body is all here."""
+    length = (b"content-length", b"%d" % len(body))
+    start = {"type": "http.response.start", "status": status, "headers": [*headers, length]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 async def problem_response(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 What a proxy or another parser could understand differently from us is refused.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -13,27 +14,34 @@ import msgspec
 from starlette.requests import Request
 
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.http_text import content_length
+from hooktide.domain.json_pointer import escaped
 
-BODY_LIMIT = 1024 * 1024
-MOST_PARAMETERS = 50
+MAX_BODY = 64 * 1024
+"""Bytes of a body, where nothing says otherwise: what is larger holds the event loop too long."""
+MAX_LARGE_BODY = 1024 * 1024
+"""Bytes of a body of those kinds that may be large; they are read off the event loop."""
+MAX_PARAMETERS = 50
 
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,8}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-async def read_body(request: Request, kind: str) -> bytes:
+async def read_body(request: Request, kind: str, limit: int = MAX_BODY) -> bytes:
     """Return the body of a request, which has to be of this media type, in UTF-8.
+
+    ``limit``: how many bytes it may have.
 
     :raises InvalidError: it is of another kind (415) or too large (413).
     """
     _check_kind(request, kind)
-    if int(request.headers.get("content-length", "0")) > BODY_LIMIT:
-        raise _too_large()
+    if content_length(request.headers.get("content-length", "0").encode()) > limit:
+        raise _too_large(limit)
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > BODY_LIMIT:
-            raise _too_large()
+        if size > limit:
+            raise _too_large(limit)
         parts.append(part)
     return b"".join(parts)
 
@@ -49,8 +57,8 @@ def _check_kind(request: Request, kind: str) -> None:
         )
 
 
-def _too_large() -> InvalidError:
-    return InvalidError("body_too_large", f"{BODY_LIMIT} bytes at most", status=413)
+def _too_large(limit: int) -> InvalidError:
+    return InvalidError("body_too_large", f"{limit} bytes at most", status=413)
 
 
 def is_empty(request: Request) -> bool:
@@ -78,7 +86,17 @@ async def refuse_body(request: Request) -> None:
 _NOTHING = b"{}"
 
 
-def read_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+async def read_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+    """Decode a body; a large one off the event loop.
+
+    :raises InvalidError: as ``decode_json``.
+    """
+    if len(body) <= MAX_BODY:
+        return decode_json(body, decode)
+    return await asyncio.to_thread(decode_json, body, decode)
+
+
+def decode_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
     """Decode a body.
 
     :raises InvalidError: it is not JSON (400), has a member twice (400) or breaks its type (422).
@@ -91,8 +109,18 @@ def read_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
     except RecursionError:
         raise InvalidError("too_deep", "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InvalidError("invalid_json", f"the body is not JSON: {error}", status=400) from None
+        raise InvalidError("invalid_json", why_not_json(error, body), status=400) from None
     return value
+
+
+def why_not_json(error: Exception, body: bytes) -> str:
+    """Say why a body is not JSON; msgspec calls one with half a surrogate pair truncated."""
+    if "truncated" in str(error) and _SURROGATE.search(body):
+        return "the body has half of a surrogate pair, like \\ud800 alone, which is no character"
+    return f"the body is not JSON: {error}"
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
 def no_member_twice(pairs: list[tuple[str, Any]]) -> None:
@@ -100,6 +128,8 @@ def no_member_twice(pairs: list[tuple[str, Any]]) -> None:
 
     :raises InvalidError: one is there twice (400).
     """
+    if len({name for name, _ in pairs}) == len(pairs):
+        return
     seen = set()
     for name, _ in pairs:
         if name in seen:
@@ -109,8 +139,15 @@ def no_member_twice(pairs: list[tuple[str, Any]]) -> None:
         seen.add(name)
 
 
-def read_query(query_string: bytes, kind: type[Any], integers: Iterable[str]) -> Any:
-    """Read the query parameters into ``kind``; those named in ``integers`` are whole numbers.
+def read_query(
+    query_string: bytes,
+    kind: type[Any],
+    integers: Iterable[str],
+    booleans: Iterable[str] = (),
+) -> Any:
+    """Read the query parameters into ``kind``.
+
+    Those named in ``integers`` are whole numbers, those in ``booleans`` are ``true`` or ``false``.
 
     :raises InvalidError: one is unknown, there twice, or breaks its rule.
     """
@@ -120,7 +157,12 @@ def read_query(query_string: bytes, kind: type[Any], integers: Iterable[str]) ->
             raise _wrong_parameter(name, "give it once")
         if _CONTROL.search(text):
             raise _wrong_parameter(name, "control characters are not allowed")
-        values[name] = _read_integer(name, text) if name in integers else text
+        if name in integers:
+            values[name] = _read_integer(name, text)
+        elif name in booleans:
+            values[name] = {"true": True, "false": False}.get(text, text)
+        else:
+            values[name] = text
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
@@ -140,7 +182,7 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
             query_string.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=MOST_PARAMETERS,
+            max_num_fields=MAX_PARAMETERS,
         )
     except ValueError:
         raise InvalidError(
@@ -149,7 +191,9 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
 
 
 def _wrong_parameter(name: str, rule: str) -> InvalidError:
-    return InvalidError("invalid_query", f"{name[:100]!r}: {rule}", pointer=_escape(name[:100]))
+    return InvalidError(
+        "invalid_query", f"{name[:100]!r}: {rule}", pointer=f"/{escaped(name[:100])}"
+    )
 
 
 def broken_rule(error: msgspec.ValidationError, code: str) -> InvalidError:
@@ -159,11 +203,8 @@ def broken_rule(error: msgspec.ValidationError, code: str) -> InvalidError:
     named = _MEMBER.search(detail)
     if named:
         steps.append(named[1])
-    return InvalidError(code, detail[:300], pointer="".join(map(_escape, steps)))
+    pointer = "".join(f"/{escaped(step.rstrip('`'))}" for step in steps)
+    return InvalidError(code, detail[:300], pointer=pointer)
 
 
 _MEMBER = re.compile(r"(?:missing required|contains unknown) field `(.{1,100})")
-
-
-def _escape(step: str) -> str:
-    return "/" + step.rstrip("`").replace("~", "~0").replace("/", "~1")

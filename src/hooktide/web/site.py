@@ -6,7 +6,7 @@ bring their documents as ``documented`` on their handlers.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -16,9 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hooktide.domain.errors import HooktideError
+from hooktide.actions.bin_check import BinCheck
+from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.web.api import (
     accounts,
+    bins,
     changes,
     deliveries,
     endpoints,
@@ -32,15 +34,27 @@ from hooktide.web.api import (
     sizes,
     webhooks,
 )
-from hooktide.web.bin_api import DOCUMENTS as BIN_DOCUMENTS
-from hooktide.web.dashboard.routes import dashboard_routes
+from hooktide.web.bins import bin_routes
 from hooktide.web.deps import Deps, make_services
-from hooktide.web.docs.pages import docs_routes
-from hooktide.web.look import static_routes
+from hooktide.web.health import LIVE, Readiness
+from hooktide.web.http.body_memory import (
+    SMALL_BODY,
+    BodyMemory,
+    CountedBody,
+    declared_length,
+    has_body,
+)
+from hooktide.web.http.client_address import Network
 from hooktide.web.openapi import make_openapi
 from hooktide.web.operation import JSON, Documented, Operation
-from hooktide.web.portal.pages import portal_routes
-from hooktide.web.problems import explain_route, problem_bytes, problem_response
+from hooktide.web.pages.bins.routes import bin_page_routes
+from hooktide.web.pages.dashboard.routes import dashboard_routes
+from hooktide.web.pages.framework.live import Live
+from hooktide.web.pages.framework.rendering import static_routes
+from hooktide.web.pages.guide.routes import docs_routes
+from hooktide.web.pages.home import home_routes
+from hooktide.web.pages.portal.routes import portal_routes
+from hooktide.web.problems import explain_route, problem_bytes, problem_response, send_whole
 
 __all__ = ["Deps", "build_health_site", "build_site"]
 
@@ -60,29 +74,40 @@ OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS,
     *changes.OPERATIONS,
     *webhooks.OPERATIONS,
+    *bins.OPERATIONS,
 )
 
 
 def build_site(deps: Deps) -> ASGIApp:
     """Build the application that answers everything."""
-    return Site(_routes(deps), deps.publish_door)
+    return Site(_routes(deps), deps.publish_door, deps.body_memory, deps.trusted_proxies)
 
 
 def build_health_site(
-    ready: Callable[[], Awaitable[list[str]]], metrics_page: Callable[[], Awaitable[bytes]]
+    ready: Callable[[], Awaitable[Readiness]], metrics_page: Callable[[], Awaitable[bytes]]
 ) -> ASGIApp:
     """Build the application that answers only for the process's own health."""
-    return Site(_health_routes(ready, metrics_page), None)
+    return Site(_health_routes(ready, metrics_page), None, BodyMemory(SMALL_BODY))
 
 
 class Site:
     """Answers every request; what goes wrong, known or not, is a problem (RFC 9457).
 
-    ``publish`` answers ``POST /v1/events``; None: that is a path like any other.
+    ``publish`` answers ``POST /v1/events``, and counts its bodies itself; None: that is a path like
+    any other. ``memory`` bounds what bodies take. ``trusted_proxies`` are believed in what
+    ``address_of`` reads.
     """
 
-    def __init__(self, routes: list[Route], publish: ASGIApp | None) -> None:
+    def __init__(
+        self,
+        routes: list[Route],
+        publish: ASGIApp | None,
+        memory: BodyMemory,
+        trusted_proxies: Sequence[Network] = (),
+    ) -> None:
+        self.trusted_proxies = trusted_proxies
         self._publish = publish
+        self._memory = memory
         self._routes = routes
         router = Router(self._routes, redirect_slashes=False)
         handlers = {HTTPException: self._unrouted, HooktideError: problem_response}
@@ -90,19 +115,30 @@ class Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        answer = Answer(send)
+        answer = TrackedSend(send)
         try:
             publish = self._publish
             if scope["path"] == "/v1/events" and scope.get("method") == "POST" and publish:
                 await publish(scope, receive, answer)
+            elif has_body(scope):
+                body = CountedBody(self._memory, receive, declared_length(scope))
+                try:
+                    await self._route(scope, body, answer)
+                finally:
+                    body.release()
             else:
-                # Starlette raises what it cannot route only inside an application of its kind.
-                scope["app"] = self
-                await self._routed(scope, receive, answer)
+                await self._route(scope, receive, answer)
         except ClientDisconnect:
             return
+        except MemoryError:
+            await answer.refuse(UnavailableError("the server has no memory left for this"))
         except Exception as error:  # noqa: BLE001  # the last wall: whatever it is, no stack goes out
             await answer.fail(error)
+
+    async def _route(self, scope: Scope, receive: Receive, answer: "TrackedSend") -> None:
+        # Starlette raises what it cannot route only inside an application of its kind.
+        scope["app"] = self
+        await self._routed(scope, receive, answer)
 
     async def _unrouted(self, request: Request, error: Exception) -> Response:
         """Answer what has no route; Starlette's Allow knows only the path's first route."""
@@ -117,7 +153,7 @@ class Site:
         return own.union(*[each.methods or () for each in matching])
 
 
-class Answer:
+class TrackedSend:
     """``send``, knowing whether the answer has begun."""
 
     def __init__(self, send: Send) -> None:
@@ -131,35 +167,40 @@ class Answer:
 
     async def fail(self, error: Exception) -> None:
         """Log a bug of ours, and answer 500 if there is still time to."""
-        status, body, headers = problem_bytes(error)
-        instance = msgspec.json.decode(body)["instance"]
+        instance = await self.refuse(error)
         log.error("unexpected error, instance %s", instance, exc_info=error)
+
+    async def refuse(self, error: Exception) -> str:
+        """Answer with a problem if there is still time to; return its instance."""
+        status, body, headers = problem_bytes(error)
+        instance: str = msgspec.json.decode(body)["instance"]
         if not self._begun:
-            headers.append((b"content-length", b"%d" % len(body)))
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body})
+            await send_whole(self._send, status, body, headers)
+        return instance
 
 
 def _routes(deps: Deps) -> list[Route]:
     services = make_services(deps)
+    live = Live(deps.stopping)
     documents = [each.document for each in OPERATIONS] + [events.PUBLISH]
     return [
         *[each.route(services, deps.auth) for each in OPERATIONS],
-        *deps.bin_routes,
-        *dashboard_routes(deps, services),
-        *portal_routes(deps, services),
-        *docs_routes(deps.store, deps.public_url, deps.url_policy),
+        *bin_routes(
+            services.bins,
+            BinCheck(deps.store, deps.directory, deps.public_url),
+            deps.clock,
+            deps.stopping,
+        ),
+        *bin_page_routes(services, live, deps.stopping),
+        *dashboard_routes(services, live),
+        *portal_routes(services, live),
+        *home_routes(),
+        *docs_routes(services, deps.url_policy, live),
         *static_routes(),
         explain_route,
         *_health_routes(deps.ready, deps.metrics_page),
-        _openapi_route([*documents, *_brought(deps.bin_routes), *BIN_DOCUMENTS], deps.public_url),
+        _openapi_route(documents, deps.public_url),
     ]
-
-
-def _brought(routes: Iterable[Route]) -> list[Documented]:
-    """Return the documents that routes from elsewhere bring."""
-    found = [getattr(route.endpoint, "documented", None) for route in routes]
-    return [each for each in found if each is not None]
 
 
 def _openapi_route(documents: list[Documented], public_url: str) -> Route:
@@ -172,15 +213,14 @@ def _openapi_route(documents: list[Documented], public_url: str) -> Route:
 
 
 def _health_routes(
-    is_ready: Callable[[], Awaitable[list[str]]], metrics_page: Callable[[], Awaitable[bytes]]
+    is_ready: Callable[[], Awaitable[Readiness]], metrics_page: Callable[[], Awaitable[bytes]]
 ) -> list[Route]:
     async def live(_: Request) -> Response:
-        return Response(b'{"status":"ok"}', media_type=JSON)
+        return Response(LIVE, media_type=JSON)
 
     async def ready(_: Request) -> Response:
-        reasons = await is_ready()
-        answer = {"status": "not ready" if reasons else "ok", "reasons": reasons}
-        return Response(msgspec.json.encode(answer), 503 if reasons else 200, media_type=JSON)
+        found = await is_ready()
+        return Response(found.body(), 503 if found.reasons else 200, media_type=JSON)
 
     async def metrics(_: Request) -> Response:
         page = await metrics_page()

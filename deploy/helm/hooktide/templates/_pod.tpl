@@ -49,6 +49,10 @@ spec:
               name: {{ .Values.existingSecret }}
               key: database
         {{- end }}
+        {{- with .Values.trustedProxies }}
+        - name: HOOKTIDE_TRUSTED_PROXY
+          value: {{ join " " . | quote }}
+        {{- end }}
         {{- range $name, $value := .Values.settings }}
         - name: {{ $name }}
           value: {{ $value | quote }}

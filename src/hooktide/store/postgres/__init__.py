@@ -1,102 +1,146 @@
 """The store in PostgreSQL: many processes on many machines, one behaviour.
 
-``queries.sql`` and ``own.sql`` hold every statement. ``writer`` commits in groups, ``hot`` is an
-event's way through the database, ``queue`` its claims and upkeep, ``orphans`` the claims that
-nobody knows of, ``emitted`` takes over what applications have written; ``registry``, ``endpoints``,
-``log``, ``replays``, ``people``, ``numbers``, ``bins`` are the rest.
-``signals`` is what processes tell each other, ``nodes`` who they are, ``partitions`` the days of
-the log.
+``writer`` collects what is to be written, ``batch_writer`` writes it. ``queue`` has the claims and
+the maintenance that differs from SQLite's, ``uncertain_claims`` the claims whose commit was not
+confirmed, ``emitted`` takes over what applications have written. ``transactions`` is what all that
+is written once for both databases runs on. ``notifier`` has the notifications between processes,
+``nodes`` their numbers, ``dead_processes`` the claims of those that died, ``partitions`` the days
+of the log. ``queries.sql`` and ``own.sql`` hold the statements that are PostgreSQL's own.
 """
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 
-from hooktide.clock import FarClock, SteadyClock, monotonic
-from hooktide.domain.errors import ConfigError
+from hooktide.clock import RemoteClock, StoreClock, monotonic
+from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent
-from hooktide.store.postgres.bins import Bins
+from hooktide.store.batch import Refused
+from hooktide.store.contract import Store
+from hooktide.store.postgres.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.connection import (
-    UPKEEP_WITHIN,
-    WITHIN,
+    LISTENING,
     Database,
-    Link,
+    PgConnection,
+    connect,
     deadline,
     transaction,
 )
-from hooktide.store.postgres.emitted import TakesOver
-from hooktide.store.postgres.hot import HotPath
+from hooktide.store.postgres.dead_processes import DeadProcesses
+from hooktide.store.postgres.dialect import SCHEMA, statements
+from hooktide.store.postgres.emitted import EmittedQueue
 from hooktide.store.postgres.migrating import migrate
 from hooktide.store.postgres.nodes import Node, read_clock
-from hooktide.store.postgres.numbers import Numbers
-from hooktide.store.postgres.orphans import Orphans
+from hooktide.store.postgres.notifier import Notifier
 from hooktide.store.postgres.partitions import Partitions
-from hooktide.store.postgres.people import People
 from hooktide.store.postgres.queue import Queue
-from hooktide.store.postgres.replays import Replays
-from hooktide.store.postgres.signals import Signals
 from hooktide.store.postgres.sizes import Sizes, sizes_in_postgres
+from hooktide.store.postgres.uncertain_claims import UncertainClaims
 from hooktide.store.postgres.writer import Writer
-from hooktide.store.queries import load_queries
+from hooktide.store.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
+from hooktide.store.sealed import check_key
 from hooktide.store.sizes import Counting
 from hooktide.vault import Vault
 
 CONNECTIONS = 10
 
 
-class PostgresStore(TakesOver, Replays, Numbers, People, Queue, Bins, Sizes):
+class PostgresStore(EmittedQueue, Queue, Sizes, Store):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
-    def __init__(self, db: Database, direct: str, vault: Vault, far: FarClock) -> None:
-        me = secrets.token_hex(8)
+    def __init__(self, db: Database, direct: str, vault: Vault, far: RemoteClock) -> None:
+        me = self._me = secrets.token_hex(8)
+        self._refused = Refused()
         self._db = db
-        self._sql = load_queries(__package__)
+        self._sql = statements()
         self._vault = vault
-        self.clock = SteadyClock(far)
-        self._node = Node(db, self._sql, me, far)
+        self.clock = StoreClock(far)
+        self._node = Node(db, self._sql, me, far, self.clock, self._claims_released)
         self._ids = self._node.ids
-        self._signals = Signals(db, self._sql["notify"], direct, me, self.clock)
+        listen = partial(connect, direct, settings=LISTENING)
+        self._notifier = Notifier(db, self._sql["notify"], listen, me, self.clock, self._node.hold)
+        self._dead = DeadProcesses(db, self._sql, self._write, self._node, self.clock)
         self._partitions = Partitions(db, self._sql)
-        self._hot = HotPath(self._sql, self._ids, LEASE)
-        self._orphans = Orphans(db, self._sql, self._signals, self.clock)
-        self._writer = Writer(db, self._hot, self._signals, self._orphans)
+        self._batch_writer = PostgresBatchWriter(
+            self._sql, self._ids, lambda: LEASE + self.lease_shift()
+        )
+        self._uncertain_claims = UncertainClaims(db, self._sql, self._notifier, self.clock)
+        self._writer = Writer(db, self._batch_writer, self._notifier, self._uncertain_claims)
         self._sizes = Counting(lambda: sizes_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
-        """Check what has to be right, and begin to hear the other processes.
+        """Check what has to be right, and start to listen to the other processes.
 
         :raises ConfigError: the database or the key is not fit for use.
         :raises UnavailableError: the database did not answer.
         """
-        async with deadline(UPKEEP_WITHIN), self._db.connection() as link:
-            await _check_durable(link)
-            sealed = await link.value(self._sql["any_secret"])
-        if sealed is not None:
-            self._vault.open(sealed)  # with another key nothing could be sent: say so now
+        async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:
+            await _check_durable(conn)
+            for endpoint_id, *secret in await conn.rows(self._sql["any_secret"]):
+                check_key(endpoint_id, secret, self._vault)
         await self._partitions.make(now)
         await self._node.start()
-        await self._signals.start()
+        try:
+            await self._notifier.start()
+        except BaseException:
+            await self._node.stop()  # the next try takes another number
+            raise
+        self._dead.start()
+
+    def _claims_released(self) -> None:
+        self._notifier.tell_watchers("claims", 0)
 
     def listen(self, listener: Listener) -> None:
-        self._signals.listener = listener
+        self._notifier.listener = listener
 
     def watch(self, changed: Changed) -> None:
-        self._signals.watchers.append(changed)
+        self._notifier.watchers.append(changed)
 
     async def close(self) -> None:
         await self._writer.recorded()
-        await self._orphans.stop()
+        await self._uncertain_claims.stop()
         await self._sizes.close()
-        await self._signals.stop()
+        await self._dead.stop()
+        await self._notifier.stop()
         await self._node.stop()
-        self._db.close()
+        await self._db.close()
+
+    @property
+    def wal_bytes(self) -> int:
+        return 0
+
+    @property
+    def released_claims(self) -> int:
+        return self._dead.released
 
     async def check(self) -> None:
-        async with deadline(WITHIN), transaction(self._db) as link:
-            await link.rows(self._sql["durable"])
+        async with deadline(REQUEST_TIMEOUT), transaction(self._db) as conn:
+            await conn.script(self._sql["lock_as_publishing_does"])
+            await conn.rows(self._sql["read_as_publishing_does"])
+            if size := self._refused.bytes:  # a full disk has room for a little
+                await self._try_writing(conn, size)
+            await conn.rows(self._sql["durable"])
+        self._refused.written(size)
+        self._notifier.check()
 
     async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
-        return await self._writer.publish(events, now)
+        try:
+            return await self._writer.publish(events, now)
+        except UnavailableError:
+            self._refused.note(events)
+            raise
+
+    async def _try_writing(self, conn: PgConnection, size: int) -> None:
+        """Write so many bytes into a table that only this transaction sees.
+
+        It has no blocks yet, so it needs new ones, however much is free in the others.
+        """
+        table = f"{SCHEMA}.write_probe_{self._me}"
+        await conn.script(f"CREATE TABLE {table} (filler bytea NOT NULL)")
+        sql = self._sql["try_writing"].replace(f"{SCHEMA}.write_probe", table)
+        await conn.rows(sql, {"bytes": size})
+        await conn.script(f"DROP TABLE {table}")
 
     def record(self, done: Done) -> None:
         self._writer.record(done)
@@ -132,25 +176,25 @@ async def open_postgres(
     """
     await migrate(direct or url)
     db = Database(url, pooled=bool(direct), connections=connections)
-    clock = FarClock(0, monotonic())
-    async with deadline(UPKEEP_WITHIN), db.connection() as link:
-        await read_clock(link, load_queries(__package__)["clock"], clock)
+    clock = RemoteClock(0, monotonic())
+    async with deadline(MAINTENANCE_TIMEOUT), db.connection() as conn:
+        await read_clock(conn, statements()["clock"], clock)
     store = PostgresStore(db, direct or url, vault, clock)
     try:
         await store.start(clock() if now is None else now)
     except BaseException:
-        db.close()
+        await db.close()
         raise
     return store
 
 
-async def _check_durable(link: Link) -> None:
+async def _check_durable(conn: PgConnection) -> None:
     """Refuse a server that answers before it has written.
 
     :raises ConfigError: it does.
     """
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
-        if await link.value(f"SHOW {setting}") == "off":
+        if await conn.value(f"SHOW {setting}") == "off":
             raise ConfigError(
                 f"PostgreSQL runs with {setting} = off: what it has accepted would be lost when "
                 "it stops suddenly; set it to on",

@@ -8,32 +8,32 @@ its own.
 import asyncio
 import contextlib
 import functools
+import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import asyncpg
 
+from hooktide.background import start, start_in
 from hooktide.domain.errors import ConfigError, InvalidError, UnavailableError
 from hooktide.store.batch import Effects
 
 Values: TypeAlias = Mapping[str, Any]
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+AsyncpgConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_Made: TypeAlias = "AsyncpgConnection | Exception"
 
-CONNECT_WITHIN = 1.5
+CONNECT_TIMEOUT = 1.5
 HEAD_START = 0.3
-"""Seconds that a host is given before the next one is asked beside it."""
-WITHIN = 1.8
-"""Seconds that whoever asks for something waits for the database at most; then it is away."""
-UPKEEP_WITHIN = 60.0
-END_WITHIN = 2.0
+"""Seconds that a host is given before the next one is tried at the same time."""
+CLOSE_TIMEOUT = 2.0
 
 _PLANS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """A plan made while the queue was empty must not read all of it once it is full."""
 
 _IDLE = {"idle_in_transaction_session_timeout": "10000"}
-"""A process that stands still in a transaction, or whose machine is gone, gives up its locks."""
+"""A process that is suspended in a transaction, or whose machine is gone, loses its locks."""
 SERVING = {
     **_PLANS,
     **_IDLE,
@@ -44,6 +44,16 @@ SERVING = {
 }
 """What a server asks for. A machine that is gone is noticed within a minute, not in hours: until
 then its connections are among those that PostgreSQL takes at most."""
+LISTENING = SERVING | {
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "6000",
+    "synchronous_commit": "local",
+}
+"""What a process's one session asks for, which says that it is there: gone is gone after six
+seconds, from the first notification that is not received on. It writes nothing that may not be
+lost, so it waits for no standby."""
 
 _NAME = re.compile(r"(?<!:):(\w+)")
 
@@ -59,24 +69,24 @@ class Database:
             settings = (_PLANS | _IDLE).items()
             self.begin += "".join(f"; SET LOCAL {name} = {value}" for name, value in settings)
         self._room = asyncio.Semaphore(connections)
-        self._idle: list[Connection] = []
+        self._idle: list[AsyncpgConnection] = []
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator["Link"]:
-        """Lend a connection, outside of a transaction; one that met trouble is not used again.
+    async def connection(self) -> AsyncIterator["PgConnection"]:
+        """Lend a connection, outside of a transaction; one that had an error is not used again.
 
         :raises UnavailableError: the database did not answer, or refused.
         """
         async with self._room:
             connection = await self._take()
             try:
-                yield Link(connection)
+                yield PgConnection(connection)
             except BaseException as error:
                 trouble = translated(error)
                 if _is_sound(trouble) and not connection.is_in_transaction():
-                    self._give_back(connection)
+                    self._put_back(connection)
                 elif isinstance(error, asyncio.CancelledError):
                     self._abandon(connection)
                 else:
@@ -84,52 +94,54 @@ class Database:
                 if trouble is error:
                     raise
                 raise trouble from error
-            self._give_back(connection)
+            self._put_back(connection)
 
-    def _give_back(self, connection: Connection) -> None:
+    def _put_back(self, connection: AsyncpgConnection) -> None:
         if connection.is_closed() or self._closed:
             connection.terminate()
         else:
             self._idle.append(connection)
 
-    def _abandon(self, connection: Connection) -> None:
-        """End a connection whose statement nobody waits for any more, and the statement with it.
+    def _abandon(self, connection: AsyncpgConnection) -> None:
+        """Close a connection whose statement was cancelled, and cancel the statement on the server.
 
         Left alone, the server would notice only once it has got the lock that the statement waits
         for; until then each of them is one of its connections.
         """
-        task = asyncio.create_task(_end(connection))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        start_in(self._ending, end(connection), "end a connection")
 
-    async def _take(self) -> Connection:
+    async def _take(self) -> AsyncpgConnection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
         return await connect(self._url, pooled=self.pooled, settings=SERVING)
 
-    def close(self) -> None:
-        """Let go of every connection; those that are lent end when they come back."""
+    async def close(self) -> None:
+        """Close every connection; those that are lent are closed when they come back."""
         self._closed = True
         while self._idle:
             self._idle.pop().terminate()
-        for task in self._ending:
-            task.cancel()
+        await asyncio.gather(*self._ending)
 
 
-async def _end(connection: Connection) -> None:
+async def end(connection: AsyncpgConnection) -> None:
+    """Close a connection, and first cancel the statement that it runs, for two seconds at most.
+
+    A request to cancel has a socket of its own, which is the server's to close. PgBouncer 1.18
+    crashes when the client closes it first.
+    """
     with contextlib.suppress(Exception):
-        await connection.close(timeout=END_WITHIN)  # tells the server to stop first
+        await connection.close(timeout=CLOSE_TIMEOUT)
 
 
-class Link:
+class PgConnection:
     """A connection that runs statements with named values.
 
     ``effects``: what its transaction means for others, once it has committed.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: AsyncpgConnection) -> None:
         self._connection = connection
         self.effects = Effects()
 
@@ -178,27 +190,27 @@ class Link:
 
 
 @contextlib.asynccontextmanager
-async def transaction(db: Database) -> AsyncIterator[Link]:
+async def transaction(db: Database) -> AsyncIterator[PgConnection]:
     """Lend a connection within a transaction, which commits at the end.
 
     An exception rolls it back.
     """
-    async with db.connection() as link:
-        await link.script(db.begin)
+    async with db.connection() as conn:
+        await conn.script(db.begin)
         try:
-            yield link
+            yield conn
         except Exception as error:
             if _is_sound(translated(error)):
-                await link.roll_back()
+                await conn.roll_back()
             raise
-        await link.script("COMMIT")
+        await conn.script("COMMIT")
 
 
 @contextlib.asynccontextmanager
-async def single(db: Database) -> AsyncIterator[Link]:
+async def single(db: Database) -> AsyncIterator[PgConnection]:
     """Lend a connection for one statement, which is its own transaction."""
-    async with transaction(db) if db.pooled else db.connection() as link:
-        yield link
+    async with transaction(db) if db.pooled else db.connection() as conn:
+        yield conn
 
 
 @contextlib.asynccontextmanager
@@ -235,29 +247,34 @@ def compiled(sql: str) -> tuple[str, tuple[str, ...]]:
 
 async def connect(
     url: str, *, pooled: bool = False, settings: Mapping[str, str] = _PLANS
-) -> Connection:
+) -> AsyncpgConnection:
     """Open a connection; ``pooled``: through a pooler that keeps no session, or settings, for us.
 
     Of several hosts it is the first that will do. A machine that is gone may say nothing at all, so
     the next one does not wait for that.
 
-    :raises UnavailableError: nobody answers, or the server takes no more.
+    :raises UnavailableError: no host answers, or the server takes no more connections.
     :raises ConfigError: the URL, the user or the database is wrong.
     """
-    left, trying = hosts_of(url), set[asyncio.Task[Connection]]()
+    left, trying = hosts_of(url), set["asyncio.Task[_Made]"]()
+    failures: list[Exception] = []
     try:
         while True:
             if left:
                 asked = {} if pooled else settings
-                trying.add(asyncio.create_task(_connect(left.pop(0), pooled, asked)))
+                trying.add(start(_connect(left.pop(0), pooled, asked), "connect to PostgreSQL"))
             head_start = HEAD_START if left else None
-            done, _ = await asyncio.wait(
+            done, trying = await asyncio.wait(
                 trying, timeout=head_start, return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
-                trying.remove(task)
-                if task.exception() is None or not (left or trying):
-                    return task.result()
+                made = task.result()
+                if not isinstance(made, Exception):
+                    trying |= done - {task}  # another may have connected in the same turn
+                    return made
+                failures.append(made)
+            if not (left or trying):
+                raise _joined(failures)
     finally:
         for task in trying:
             task.add_done_callback(_let_go)
@@ -273,21 +290,45 @@ def hosts_of(url: str) -> list[str]:
     return [urlunsplit(parts._replace(netloc=user + at + host)) for host in hosts.split(",")]
 
 
-def _let_go(task: "asyncio.Task[Connection]") -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().terminate()
+def _let_go(task: "asyncio.Task[_Made]") -> None:
+    if not task.cancelled() and not isinstance(made := task.result(), Exception):
+        made.terminate()
 
 
-async def _connect(url: str, pooled: bool, settings: Mapping[str, str]) -> Connection:
+def _joined(failures: Sequence[Exception]) -> Exception:
+    """Return one error for all hosts: one that is away may be the right one."""
+    away = [each for each in failures if isinstance(each, UnavailableError)]
+    if not away:
+        return failures[-1]
+    reasons = [
+        each.reason if isinstance(each, UnavailableError) else str(each) for each in failures
+    ]
+    return UnavailableError(
+        away[-1].detail, retry_after=away[-1].retry_after, reason="; ".join(reasons)
+    )
+
+
+def _place_of(url: str) -> str:
+    """Return the host and port that a URL names, as they may be shown."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host")
+    return hosts or "the local socket"
+
+
+async def _connect(url: str, pooled: bool, settings: Mapping[str, str]) -> "_Made":
+    """Open a connection to one host; an error is returned, for another host may do."""
     try:
         return await asyncpg.connect(
             url,
-            timeout=CONNECT_WITHIN,
+            timeout=CONNECT_TIMEOUT,
             statement_cache_size=0 if pooled else 256,
             server_settings={"application_name": "hooktide", **settings},
         )
-    except Exception as error:
-        raise translated(error) from error
+    except Exception as error:  # noqa: BLE001 - raised to the caller, if no host will do
+        trouble = translated(error)
+        if isinstance(trouble, UnavailableError):
+            trouble.reason = f"cannot connect to PostgreSQL at {_place_of(url)}: {trouble.reason}"
+        return trouble if isinstance(trouble, Exception) else error
 
 
 _WRONG = (
@@ -303,6 +344,8 @@ _AWAY = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,  # its disk, say: no client's fault, and not to be skipped over
+    asyncpg.StatementCompletionUnknownError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # no host is a primary now; or one has said goodbye just now
     OSError,
@@ -312,7 +355,7 @@ COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 def _is_sound(trouble: BaseException) -> bool:
-    """Whether a connection can still be used that met this trouble.
+    """Whether a connection that had this error can still be used.
 
     One that the server is about to close takes no statement any more, and does not say so yet.
     """
@@ -320,13 +363,26 @@ def _is_sound(trouble: BaseException) -> bool:
 
 
 def translated(error: BaseException) -> BaseException:
-    """Turn a database's trouble into ours; anything else, a collision too, stays as it is."""
+    """Turn a database error into one of ours; anything else, also a collision, stays as it is."""
     if isinstance(error, _WRONG):
         return ConfigError(f"PostgreSQL refused: {error}", key="database")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError):
         return InvalidError("invalid_text", "text cannot hold the character U+0000")
     if isinstance(error, asyncpg.DiskFullError):
         return UnavailableError("the database's disk is full: free some space", retry_after=10)
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return error  # a value that cannot be sent: not the connection's trouble
     if isinstance(error, _AWAY):
-        return UnavailableError("the database did not answer; try again", retry_after=2)
+        reason = _cause(error)
+        return UnavailableError(
+            "the database did not answer; try again", retry_after=2, reason=reason
+        )
     return error
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT:g} s"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 """The schema brought up to date: a transaction for each migration, one process at a time.
 
-Servers of the version before go on meanwhile. Whoever waits for a table has all others wait behind
-it, also those who only read: so a migration waits for a moment, lets them go on, and tries again.
+Servers of the version before keep running meanwhile. A statement that waits for a table's lock
+blocks all later ones, even reads: so a migration waits only for a moment, then tries again later.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import logging
 import asyncpg
 
 from hooktide.store.migrate import Migration, load_migrations, missing
-from hooktide.store.postgres.alone import alone
-from hooktide.store.postgres.connection import Connection
+from hooktide.store.postgres.connection import AsyncpgConnection
+from hooktide.store.postgres.dedicated import dedicated
 
 log = logging.getLogger("hooktide.store")
 
 MIGRATE_LOCK = 0x686F6F6B74696465
-AGAIN_AFTER = 2.0
+RETRY_DELAY = 2.0
 _WAIT_FOR_A_MOMENT = "SET LOCAL lock_timeout = '1s'"
 
 _PREPARE = """
@@ -30,28 +30,30 @@ CREATE TABLE IF NOT EXISTS hooktide.migrations (
 
 
 async def migrate(url: str) -> None:
-    """Bring the schema up to date; whoever comes second waits, and finds it done.
+    """Bring the schema up to date; a second process waits, and finds it done.
 
     Killed at any step, it leaves the migrations before that one, whole.
 
     :raises ConfigError: the database belongs to a newer Hooktide, or may not be changed by us.
     :raises UnavailableError: it did not answer.
     """
-    async with alone(url) as connection:
+    async with dedicated(url) as connection:
         await _migrate(connection)
 
 
-async def _migrate(connection: Connection) -> None:
+async def _migrate(connection: AsyncpgConnection) -> None:
     while True:
         try:
             if await _done(connection):
                 return
         except asyncpg.LockNotAvailableError:
-            log.warning("a migration waits: somebody reads a table for long (a backup, an audit?)")
-            await asyncio.sleep(AGAIN_AFTER)
+            log.warning(
+                "a migration waits: a table is being read for long (by a backup, an audit?)"
+            )
+            await asyncio.sleep(RETRY_DELAY)
 
 
-async def _done(connection: Connection) -> bool:
+async def _done(connection: AsyncpgConnection) -> bool:
     """Apply the next migration; whether there was none."""
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")
@@ -69,7 +71,7 @@ async def _done(connection: Connection) -> bool:
     return False
 
 
-async def applied(connection: Connection) -> int:
+async def applied(connection: AsyncpgConnection) -> int:
     """Return the number of the last migration that was applied; 0: there is no schema yet."""
     if await connection.fetchval("SELECT to_regclass('hooktide.migrations')") is None:
         return 0
@@ -84,6 +86,6 @@ async def missing_in(url: str) -> tuple[int, list[Migration]]:
     :raises ConfigError: the database was made by a newer Hooktide, or may not be read by us.
     :raises UnavailableError: it did not answer.
     """
-    async with alone(url) as connection:
+    async with dedicated(url) as connection:
         number = await applied(connection)
     return number, missing(load_migrations(__package__), number)

@@ -6,24 +6,24 @@
 -- whether they were added.
 WITH current AS (
     SELECT count(*) FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[]) AS known (id, version, of_project)
-    JOIN hooktide.accounts AS a
+    JOIN {schema}accounts AS a
         ON a.id = known.id AND a.version = known.version AND a.removed_at IS NULL
-    JOIN hooktide.projects AS p ON p.id = a.project_id AND p.version = known.of_project),
+    JOIN {schema}projects AS p ON p.id = a.project_id AND p.version = known.of_project),
 used AS (
     SELECT 1 FROM unnest(:4::bigint[], :5::text[]) AS wanted (project_id, key)
-    JOIN hooktide.idempotency USING (project_id, key) LIMIT 1),
+    JOIN {schema}idempotency USING (project_id, key) LIMIT 1),
 good AS MATERIALIZED (
     SELECT 1 FROM current WHERE count = cardinality(:1::bigint[]) AND NOT EXISTS (SELECT 1 FROM used)),
 keys AS (
-    INSERT INTO hooktide.idempotency (project_id, key, digest, event_id, deliveries)
+    INSERT INTO {schema}idempotency (project_id, key, digest, event_id, deliveries)
     SELECT v.* FROM good, unnest(:4::bigint[], :5::text[], :6::bytea[], :7::bigint[], :8::integer[]) AS v),
 events AS (
-    INSERT INTO hooktide.events
+    INSERT INTO {schema}events
         (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
     SELECT v.* FROM good, unnest(:9::bigint[], :10::bigint[], :11::bigint[], :12::text[], :13::text[],
         :14::boolean[], :15::bigint[], :16::integer[], :17::bytea[]) AS v),
 deliveries AS (
-    INSERT INTO hooktide.queue (id, event_id, endpoint_id, account_id, project_id, origin, state,
+    INSERT INTO {schema}queue (id, event_id, endpoint_id, account_id, project_id, origin, state,
         attempts, due_at, claim, reason)
     SELECT v.id, v.event_id, v.endpoint_id, v.account_id, v.project_id, v.origin, v.state, 0, v.due_at,
         v.claim, v.reason
@@ -37,61 +37,50 @@ SELECT EXISTS (SELECT 1 FROM good)
 -- the disk and for a synchronous standby: and with it for all that it has read.
 SELECT pg_logical_emit_message(true, 'hooktide', '')
 
+-- name: lock_as_publishing_does
+LOCK TABLE ONLY {schema}events, ONLY {schema}queue, ONLY {schema}idempotency
+IN ROW EXCLUSIVE MODE
+
+-- name: read_as_publishing_does
+SELECT (SELECT id FROM {schema}accounts LIMIT 1), (SELECT id FROM {schema}endpoints LIMIT 1)
+
+-- name: try_writing
+INSERT INTO {schema}write_probe (filler)
+SELECT decode(repeat('00', 1900), 'hex') FROM generate_series(1, :bytes::integer / 1900 + 1)
+
 -- name: versions
 -- Whether what a process remembers of these accounts is still so.
 SELECT a.id, a.version, p.version
-FROM hooktide.accounts AS a JOIN hooktide.projects AS p ON p.id = a.project_id
+FROM {schema}accounts AS a JOIN {schema}projects AS p ON p.id = a.project_id
 WHERE a.id = ANY(:ids::bigint[]) AND a.removed_at IS NULL
 
 -- name: lock_hours
 -- The accounts with an hourly limit, one transaction at a time, so that the limit is exact.
-SELECT id FROM hooktide.accounts WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
+SELECT id FROM {schema}accounts WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
 
 -- name: holding
 -- Which of these accounts have something held back.
 SELECT wanted.id FROM unnest(:ids::bigint[]) AS wanted (id)
-WHERE EXISTS (SELECT 1 FROM hooktide.queue AS q WHERE q.account_id = wanted.id AND q.state = 'held')
-
--- name: claimable_endpoints
--- Locked until the claims are committed: a disable waits, and finds them claimed before it.
-SELECT id, stale_before FROM hooktide.endpoints
-WHERE id = ANY(:endpoints::bigint[]) AND disabled_reason = '' AND removed_at IS NULL
-ORDER BY id FOR SHARE
+WHERE EXISTS (SELECT 1 FROM {schema}queue AS q WHERE q.account_id = wanted.id AND q.state = 'held')
 
 -- name: account_changed
 -- Whoever changes an account's plan or endpoints does this first, and others wait for the commit.
-UPDATE hooktide.accounts SET version = version + 1 WHERE id = :id
+UPDATE {schema}accounts SET version = version + 1 WHERE id = :id
 
 -- name: lock
 SELECT pg_advisory_xact_lock(:space, :number)
 
--- name: hold_project
--- Accounts are added while a project is held, and it is removed while none is.
-SELECT id FROM hooktide.projects WHERE id = :id FOR SHARE
-
--- name: lock_project
-SELECT id FROM hooktide.projects WHERE id = :id FOR UPDATE
-
--- name: lock_event
--- Retention must wait, and finds what refers to the event.
-SELECT id FROM hooktide.events WHERE id = :id FOR KEY SHARE
-
--- name: lock_events
--- Those that are there still; retention waits.
-SELECT id FROM hooktide.events WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR KEY SHARE
-
--- name: lock_replay
--- One process at a time goes on with a replay; the others pass it over.
-SELECT id FROM hooktide.replays WHERE id = :id AND state = 'running' FOR NO KEY UPDATE SKIP LOCKED
-
 -- name: settled_stale
--- Marks of endpoints for which nothing is left to discard, and nothing can still be in flight.
-UPDATE hooktide.endpoints AS e SET stale_before = 0
-WHERE e.stale_before > 0 AND e.stale_before < :older AND NOT EXISTS (
-    SELECT 1 FROM hooktide.queue AS q WHERE q.endpoint_id = e.id AND q.state = 'pending'
+-- Marks of endpoints for which nothing is left to discard, and nothing can still be in flight. One
+-- that is ahead of the clock, which was set back since, goes as soon as nothing is left.
+UPDATE {schema}endpoints AS e SET stale_before = 0
+WHERE e.stale_before > 0 AND (e.stale_before < :older
+    OR e.stale_before > :ahead AND e.disabled_reason = '' AND e.removed_at IS NULL)
+AND NOT EXISTS (
+    SELECT 1 FROM {schema}queue AS q WHERE q.endpoint_id = e.id AND q.state = 'pending'
         AND q.id < e.stale_before)
 AND NOT EXISTS (
-    SELECT 1 FROM hooktide.queue AS q WHERE q.account_id = e.account_id AND q.state = 'held'
+    SELECT 1 FROM {schema}queue AS q WHERE q.account_id = e.account_id AND q.state = 'held'
         AND q.endpoint_id = e.id AND q.id < e.stale_before)
 
 -- name: notify
@@ -102,17 +91,76 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 
 -- name: take_node
 -- The number that has been free for longest, or the first that nobody ever had.
-INSERT INTO hooktide.nodes (node, holder, free_at)
-SELECT node, :holder, :free_at FROM (
+INSERT INTO {schema}nodes (node, holder, free_at, lease_shift)
+SELECT node, :holder, :free_at, :lease_shift FROM (
     SELECT n.node, coalesce(known.free_at, 0) AS free_at
-    FROM generate_series(0, :nodes - 1) AS n (node) LEFT JOIN hooktide.nodes AS known USING (node)
+    FROM generate_series(0, :nodes - 1) AS n (node) LEFT JOIN {schema}nodes AS known USING (node)
     WHERE coalesce(known.free_at, 0) <= :now
     ORDER BY (known.node IS NULL), known.free_at, n.node LIMIT 1) AS free
-ON CONFLICT (node) DO UPDATE SET holder = excluded.holder, free_at = excluded.free_at
-RETURNING node
+ON CONFLICT (node) DO UPDATE SET holder = excluded.holder, free_at = excluded.free_at,
+    lease_shift = excluded.lease_shift, held = false
+RETURNING node, generation
 
 -- name: keep_node
-UPDATE hooktide.nodes SET free_at = :free_at WHERE node = :node AND holder = :holder
+UPDATE {schema}nodes SET free_at = :free_at, lease_shift = :lease_shift
+WHERE node = :node AND holder = :holder RETURNING generation
+
+-- name: terminate_session
+-- A session of this process of which the server does not know yet that it is over.
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND classid::bigint = :lock AND objid::bigint = :node AND objsubid = 2
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND pid = :session AND granted
+
+-- name: lock_node
+SELECT pg_advisory_lock(:lock::integer, :node::integer)
+
+-- name: unlock_node
+SELECT pg_advisory_unlock(:lock::integer, :node::integer)
+
+-- name: try_lock_node
+-- Until the transaction ends: the process with this number takes it again after that, or has it already.
+SELECT pg_try_advisory_xact_lock(:lock::integer, :node::integer)
+
+-- name: hold_node
+-- Writes nothing where nobody has released the process's claims meanwhile.
+WITH held AS (
+    UPDATE {schema}nodes SET held = true WHERE node = :node AND holder = :holder AND NOT held)
+SELECT generation FROM {schema}nodes WHERE node = :node AND holder = :holder
+
+-- name: absent_nodes
+-- Processes that have taken their session lock and hold it no more, with their generations. None
+-- where the lock of the one that asks is not seen either: this may be another server than its own.
+WITH present AS MATERIALIZED (
+    SELECT objid::bigint AS node FROM pg_locks
+    WHERE locktype = 'advisory' AND classid::bigint = :lock AND objsubid = 2 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+SELECT node, generation FROM {schema}nodes
+WHERE held AND node NOT IN (SELECT node FROM present)
+    AND :own::bigint IN (SELECT node FROM present)
+
+-- name: raise_generation
+UPDATE {schema}nodes SET generation = generation + 1, held = false
+WHERE node = :node AND generation = :generation AND held
+
+-- name: release_claims_of_node
+-- The last bits of a claim are the number of the process that made it.
+UPDATE {schema}queue SET claim = 0, due_at = :now
+WHERE state = 'pending' AND claim <> 0 AND claim & :mask::bigint = :node::bigint
+RETURNING endpoint_id
+
+-- name: lease_shift
+-- How the process measured leases that was renewed last, of those that hold their session lock. Where
+-- no lock is seen, which may be another server than theirs, of those that were renewed lately. What
+-- was written before a clock was set back counts only where nothing has been written since.
+WITH present AS MATERIALIZED (
+    SELECT objid::bigint AS node FROM pg_locks
+    WHERE locktype = 'advisory' AND classid::bigint = :lock AND objsubid = 2 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+SELECT lease_shift, free_at FROM {schema}nodes
+WHERE node IN (SELECT node FROM present)
+    OR NOT EXISTS (SELECT 1 FROM present) AND free_at BETWEEN :since AND :until
+ORDER BY (free_at > :until), free_at DESC LIMIT 1
 
 -- name: partitions
 -- The days there are tables for, as (parent, name).
@@ -120,42 +168,68 @@ SELECT parent.relname, child.relname
 FROM pg_inherits JOIN pg_class AS parent ON parent.oid = inhparent
 JOIN pg_class AS child ON child.oid = inhrelid
 JOIN pg_namespace AS n ON n.oid = parent.relnamespace
-WHERE n.nspname = 'hooktide' AND parent.relkind = 'p' ORDER BY child.relname
+WHERE n.nspname = '{schema_name}' AND parent.relkind = 'p' ORDER BY child.relname
 
 -- name: waiting_for
 -- Whether something pending or held still needs an event of this range.
-SELECT EXISTS (SELECT 1 FROM hooktide.queue WHERE event_id >= :lower AND event_id < :upper)
+SELECT EXISTS (SELECT 1 FROM {schema}queue WHERE event_id >= :lower AND event_id < :upper)
 
 -- name: drop_later_attempts
 -- Of deliveries that were made on a later day, of events of this range.
-DELETE FROM hooktide.attempts WHERE delivery_id IN (
-    SELECT id FROM hooktide.ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper)
+DELETE FROM {schema}attempts WHERE delivery_id IN (
+    SELECT id FROM {schema}ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper)
 
 -- name: drop_later_deliveries
-DELETE FROM hooktide.ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper
+DELETE FROM {schema}ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper
 
 -- name: drop_keys_before
-DELETE FROM hooktide.idempotency WHERE (project_id, key) IN (
-    SELECT project_id, key FROM hooktide.idempotency WHERE event_id < :before LIMIT :limit)
+DELETE FROM {schema}idempotency WHERE (project_id, key) IN (
+    SELECT project_id, key FROM {schema}idempotency WHERE event_id < :before LIMIT :limit)
 
 -- name: emitted
 -- The first events that applications have written into this database themselves.
-SELECT id, project, key, account, type, payload, occurred_at, transition, test
-FROM hooktide.emitted WHERE refused = '' ORDER BY id LIMIT :limit
+-- One row at least, and no more bytes than may be in memory; a payload that is far too large is cut.
+WITH first AS (
+    SELECT id, project, key, account, type, payload, occurred_at, transition, test,
+        octet_length(payload) AS payload_bytes,
+        octet_length(project) + octet_length(key) + octet_length(account) + octet_length(type)
+            + octet_length(transition) AS other_bytes
+    FROM {schema}emitted WHERE refused = '' ORDER BY id LIMIT :limit
+), sized AS (
+    SELECT id, project, key, account, type, payload, occurred_at, transition, test, payload_bytes,
+        sum(other_bytes + least(payload_bytes, :longest)) OVER (ORDER BY id) AS bytes,
+        row_number() OVER (ORDER BY id) AS place
+    FROM first
+)
+SELECT id, project, key, account, type,
+    CASE WHEN payload_bytes > :longest THEN left(payload, :longest) ELSE payload END,
+    occurred_at, transition, test
+FROM sized WHERE place = 1 OR bytes <= :bytes ORDER BY id
 
 -- name: lock_emitted
 -- Whoever else takes over waits for the commit, so that their order stays; and goes on from there.
-SELECT at FROM hooktide.emitted_until FOR UPDATE
+SELECT at FROM {schema}emitted_until FOR UPDATE
 
 -- name: emitted_until
-UPDATE hooktide.emitted_until SET at = :at
+UPDATE {schema}emitted_until SET at = :at
 
 -- name: hold_emitted
 -- Which of these still wait.
-SELECT id FROM hooktide.emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id
+SELECT id FROM {schema}emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id
+
+-- name: refused_rows
+SELECT id, project, account, type, refused, octet_length(payload) FROM {schema}emitted
+
+-- name: retry_refused_row
+UPDATE {schema}emitted SET refused = '' WHERE id = :id AND refused <> ''
+RETURNING id, project, account, type, '', octet_length(payload)
+
+-- name: discard_refused_row
+DELETE FROM {schema}emitted WHERE id = :id AND refused <> ''
+RETURNING id, project, account, type, refused, octet_length(payload)
 
 -- name: drop_emitted
-DELETE FROM hooktide.emitted WHERE id = ANY(:ids::bigint[])
+DELETE FROM {schema}emitted WHERE id = ANY(:ids::bigint[])
 
 -- name: refuse_emitted
-UPDATE hooktide.emitted AS e SET refused = v.reason FROM unnest(:1::bigint[], :2::text[]) AS v (id, reason) WHERE e.id = v.id
+UPDATE {schema}emitted AS e SET refused = v.reason FROM unnest(:1::bigint[], :2::text[]) AS v (id, reason) WHERE e.id = v.id

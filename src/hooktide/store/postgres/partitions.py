@@ -7,16 +7,18 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import DAY, Micros
 from hooktide.domain.times import read_time, show_time
-from hooktide.store.postgres.connection import UPKEEP_WITHIN, Database, Link, deadline, transaction
+from hooktide.store.postgres.connection import Database, PgConnection, deadline, transaction
+from hooktide.store.postgres.dialect import SCHEMA
+from hooktide.store.repository import MAINTENANCE_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 
 PARENTS = ("events", "ended", "attempts")
 AHEAD = 3
 MAKE_LOCK = 0x686F6F6B64617973
-LOCK_WITHIN = "200ms"
+LOCK_TIMEOUT = "200ms"
 """How long deliveries may be made to wait for a day to be made or dropped; else it is tried again
-later. Whoever reads a table for long, like pg_dump, is in the way of both."""
+later. A long read of the table, as by pg_dump, delays both."""
 
 
 class Partitions:
@@ -34,9 +36,9 @@ class Partitions:
         if wanted <= self._made:
             return
         try:
-            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
-                await link.script(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
-                await make_days(link, self._sql["partitions"], wanted)
+            async with deadline(MAINTENANCE_TIMEOUT), transaction(self._db) as conn:
+                await conn.script(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                await make_days(conn, self._sql["partitions"], wanted)
         except UnavailableError as error:
             log.info("did not make the log's next days yet: %s", error)
         else:
@@ -54,40 +56,40 @@ class Partitions:
             if (day + 1) * DAY > before or await self._waiting(lower, upper):
                 break
             values = {"before": upper, "limit": limit}
-            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
-                dropped = await link.run(self._sql["drop_keys_before"], values)
+            async with deadline(MAINTENANCE_TIMEOUT), transaction(self._db) as conn:
+                dropped = await conn.run(self._sql["drop_keys_before"], values)
             if dropped >= limit or not await self._drop(day):
                 break
         return dropped
 
     async def _days(self) -> list[int]:
-        async with deadline(UPKEEP_WITHIN), self._db.connection() as link:
-            found = await link.rows(self._sql["partitions"])
+        async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:
+            found = await conn.rows(self._sql["partitions"])
         names = [name for parent, name in found if parent == PARENTS[0]]
         return sorted(_day_of(name) for name in names if name[-1].isdigit())
 
     async def _waiting(self, lower: int, upper: int) -> bool:
-        async with deadline(UPKEEP_WITHIN), self._db.connection() as link:
+        async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:
             return bool(
-                await link.value(self._sql["waiting_for"], {"lower": lower, "upper": upper})
+                await conn.value(self._sql["waiting_for"], {"lower": lower, "upper": upper})
             )
 
     async def _drop(self, day: int) -> bool:
         """Drop a day; False: others were at it just now, or something waits for it after all."""
         lower, upper = _ids_of(day)
         values = {"lower": lower, "upper": upper}
-        events, *others = (f"hooktide.{_name(parent, day)}" for parent in PARENTS)
+        events, *others = (f"{SCHEMA}.{_name(parent, day)}" for parent in PARENTS)
         try:
-            async with deadline(UPKEEP_WITHIN), transaction(self._db) as link:
-                await link.script(
-                    f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'; "
+            async with deadline(MAINTENANCE_TIMEOUT), transaction(self._db) as conn:
+                await conn.script(
+                    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; "
                     f"LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE"
                 )
-                if await link.value(self._sql["waiting_for"], values):
+                if await conn.value(self._sql["waiting_for"], values):
                     return False
-                await link.run(self._sql["drop_later_attempts"], values)
-                await link.run(self._sql["drop_later_deliveries"], values)
-                await link.script(f"DROP TABLE IF EXISTS {', '.join((events, *others))}")
+                await conn.run(self._sql["drop_later_attempts"], values)
+                await conn.run(self._sql["drop_later_deliveries"], values)
+                await conn.script(f"DROP TABLE IF EXISTS {', '.join((events, *others))}")
         except UnavailableError as error:
             log.info("did not drop %s yet: %s", events, error)
             return False
@@ -95,29 +97,29 @@ class Partitions:
         return True
 
 
-async def make_days(link: Link, partitions: str, wanted: Iterable[int]) -> None:
+async def make_days(conn: PgConnection, partitions: str, wanted: Iterable[int]) -> None:
     """Make these days (counted from 1970) where they are not there yet, within a transaction.
 
     ``partitions``: the statement that lists what is there.
     """
-    await link.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
-    there = {name for _, name in await link.rows(partitions)}
+    await conn.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
+    there = {name for _, name in await conn.rows(partitions)}
     for day in sorted(wanted):
         lower, upper = _ids_of(day)
         for parent in PARENTS:
             name = _name(parent, day)
-            if name not in there and not await _in_default(link, parent, lower, upper):
-                await link.script(
-                    f"CREATE TABLE hooktide.{name} PARTITION OF hooktide.{parent} "
+            if name not in there and not await _in_default(conn, parent, lower, upper):
+                await conn.script(
+                    f"CREATE TABLE {SCHEMA}.{name} PARTITION OF {SCHEMA}.{parent} "
                     f"FOR VALUES FROM ({lower}) TO ({upper})"
                 )
 
 
-async def _in_default(link: Link, parent: str, lower: int, upper: int) -> bool:
+async def _in_default(conn: PgConnection, parent: str, lower: int, upper: int) -> bool:
     """Whether rows of that day are in the default partition: then that is where it stays."""
     column = "delivery_id" if parent == "attempts" else "id"
-    found = await link.value(
-        f"SELECT EXISTS (SELECT 1 FROM hooktide.{parent}_default "  # noqa: S608 - our own names
+    found = await conn.value(
+        f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.{parent}_default "  # noqa: S608 - our own names
         f"WHERE {column} >= {lower} AND {column} < {upper})"
     )
     return bool(found)

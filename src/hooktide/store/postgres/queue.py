@@ -1,185 +1,126 @@
-"""Claims and upkeep in PostgreSQL: what is due, what was held, what is stale, what is old."""
+"""Claims in PostgreSQL, and the maintenance that differs: stale deliveries and the log's days."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
-from hooktide.domain.model import HOUR, MINUTE, Claim, Micros
+from hooktide.domain.model import Claim, Micros
 from hooktide.store import rows
-from hooktide.store.base import LEASE, Counts
-from hooktide.store.postgres.connection import UPKEEP_WITHIN, Link
-from hooktide.store.postgres.orphans import Orphans
-from hooktide.store.postgres.part import Part
+from hooktide.store.base import LEASE
+from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.postgres.partitions import Partitions
-from hooktide.store.tallies import drop_by_now
+from hooktide.store.postgres.repository import PostgresRepository
+from hooktide.store.postgres.uncertain_claims import UncertainClaims
+from hooktide.store.repository import MAINTENANCE_TIMEOUT
 
-EXPIRED_AT_ONCE = 1000
+EXPIRED_BATCH_SIZE = 1000
 
 
-class Queue(Part):
-    """The store's methods for claims and for upkeep."""
+class Queue(PostgresRepository):
+    """The store's methods for claims and for maintenance."""
 
+    parts_of_events: Sequence[str] = (
+        "drop_attempts_of_events",
+        "drop_keys_of_events",
+        "drop_deliveries_of_events",
+        "drop_events",
+    )
     _partitions: Partitions
-    _orphans: Orphans
+    _uncertain_claims: UncertainClaims
 
     async def claim_due(
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
         claims: list[Claim] = []
 
-        async def write(link: Link) -> list[Claim]:
-            await self._give_back_expired(link, now, EXPIRED_AT_ONCE)
+        async def write(conn: PgConnection) -> list[Claim]:
+            await self._release_expired_claims(conn, now, EXPIRED_BATCH_SIZE)
             wanted = {"endpoints": list(endpoint_ids)}
-            enabled = await link.rows(self._sql["claimable_endpoints"], wanted)
+            enabled = await conn.rows(self._sql["lock_enabled_endpoints"], wanted)
             values = {
-                "endpoints": [id_ for id_, _ in enabled],
-                "stale_before": [before for _, before in enabled],
+                "endpoints": [id_ for id_, _, _ in enabled],
+                "stale_before": [before for _, before, _ in enabled],
+                "resting": [rests_until > now for _, _, rests_until in enabled],
                 "now": now,
                 "each": each,
             }
-            found = await link.rows(self._sql["claimable"], values)
-            token, ends_at = self._ids(now), now + lease
+            found = await conn.rows(self._sql["claimable"], values)
+            token, ends_at = self._ids(now), now + lease + self.lease_shift()
             claims[:] = [rows.claim(row, token, ends_at) for row in found]
             if claims:
                 ids = [claim.delivery_id for claim in claims]
                 values = {"ids": ids, "token": token, "lease_ends_at": ends_at}
-                await link.run(self._sql["claim"], values)
-            for endpoint_id, due_at in await link.rows(self._sql["next_due"], wanted):
-                link.effects.due_at(endpoint_id, due_at)
+                await conn.run(self._sql["claim"], values)
+            for endpoint_id, due_at in await conn.rows(self._sql["next_due"], wanted):
+                conn.effects.due_at(endpoint_id, due_at)
             return claims
 
         try:
             return await self._write(write)
         except (UnavailableError, asyncio.CancelledError):
-            self._orphans.take(claims)
+            self._uncertain_claims.take(claims)
             raise
 
-    async def give_back_expired(self, now: Micros, limit: int) -> int:
+    async def release_expired_claims(self, now: Micros, limit: int) -> int:
         return await self._write(
-            lambda link: self._give_back_expired(link, now, limit), UPKEEP_WITHIN
+            lambda conn: self._release_expired_claims(conn, now, limit), MAINTENANCE_TIMEOUT
         )
 
-    async def _give_back_expired(self, link: Link, now: Micros, limit: int) -> int:
-        values = {"now": now, "ended": now, "limit": limit}
-        given_back = await link.rows(self._sql["give_back_expired"], values)
-        _all_due(link, given_back, now)
+    async def _release_expired_claims(self, conn: PgConnection, now: Micros, limit: int) -> int:
+        values = {"now": now, "ended": now + self.lease_shift(), "limit": limit}
+        given_back = await conn.rows(self._sql["release_expired_claims"], values)
+        _all_due(conn, given_back, now)
         return len(given_back)
 
-    async def release(self, claims: Sequence[Claim], now: Micros) -> None:
-        async def write(link: Link) -> None:
+    async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:
+        async def write(conn: PgConnection) -> None:
             values = {
                 "ids": [claim.delivery_id for claim in claims],
                 "tokens": [claim.token for claim in claims],
                 "now": now,
             }
-            await link.run(self._sql["give_back"], values)
-            _all_due(link, [(claim.endpoint_id,) for claim in claims], now)
+            await conn.run(self._sql["release_claims"], values)
+            _all_due(conn, [(claim.endpoint_id,) for claim in claims], now)
 
-        await self._write(write, UPKEEP_WITHIN)
+        await self._write(write, MAINTENANCE_TIMEOUT)
 
     async def due_heads(self) -> Mapping[int, Micros]:
-        found = await self._read(lambda link: link.rows(self._sql["due_heads"]), UPKEEP_WITHIN)
+        found = await self._read(
+            lambda conn: conn.rows(self._sql["due_heads"]), MAINTENANCE_TIMEOUT
+        )
         return dict(found)
 
-    async def counts(self) -> Counts:
-        heads = await self.due_heads()
-        found = await self._read(lambda link: link.row(self._sql["counts"]), UPKEEP_WITHIN)
-        pending, held = found
-        return Counts(pending=pending, held=held, oldest_due_at=min(heads.values(), default=None))
-
-    # -- upkeep --------------------------------------------------------------------------------
-
-    async def release_held(self, now: Micros, limit: int) -> int:
-        released = 0
-        held = await self._read(lambda link: link.rows(self._sql["held_accounts"]), UPKEEP_WITHIN)
-        for (account_id,) in held:
-            released += await self._release_account(account_id, now, limit - released)
-        return released
-
-    async def _release_account(self, account_id: int, now: Micros, limit: int) -> int:
-        async def write(link: Link) -> int:
-            most = limit
-            usage = await self._hot.usage(link, [account_id], now)
-            routes = (await self._hot.routes(link, {account_id})).get(account_id)
-            if routes is not None and routes.per_hour is not None:
-                most = min(limit, usage.room(account_id, routes.per_hour, now))
-            if most <= 0:
-                return 0
-            values = {"account_id": account_id, "limit": most}
-            found = await link.rows(self._sql["held_of_account"], values)
-            ids = [id_ for id_, _ in found]
-            await link.run(self._sql["let_go"], {"ids": ids, "now": now})
-            usage.count(account_id, len(found), now)
-            await self._hot.save_usage(link, usage)
-            _all_due(link, [(endpoint_id,) for _, endpoint_id in found], now)
-            return len(found)
-
-        return await self._write(write, UPKEEP_WITHIN)
-
     async def discard_stale(self, now: Micros, limit: int) -> int:
-        async def write(link: Link) -> int:
+        async def write(conn: PgConnection) -> int:
             values = {"limit": limit}
-            found = await link.rows(self._sql["stale"], values)
-            found += await link.rows(self._sql["stale_held"], values)
+            found = await conn.rows(self._sql["stale"], values)
+            found += await conn.rows(self._sql["stale_held"], values)
             if found:
                 ids, reasons = zip(*found, strict=True)
-                await link.run(self._sql["discard"], {"ids": ids, "reasons": reasons, "now": now})
+                await conn.run(self._sql["discard"], {"ids": ids, "reasons": reasons, "now": now})
             if len(found) < limit:
-                older = (now - 2 * LEASE) << NODE_BITS
-                await link.run(self._sql["settled_stale"], {"older": older})
+                values = {
+                    "older": (now - 2 * LEASE) << NODE_BITS,
+                    "ahead": (now + LEASE) << NODE_BITS,
+                }
+                await conn.run(self._sql["settled_stale"], values)
             return len(found)
 
-        return await self._write(write, UPKEEP_WITHIN)
+        return await self._write(write, MAINTENANCE_TIMEOUT)
 
     async def log_new(self, limit: int) -> int:
         """Do nothing: here the lists have indexes."""
         return 0
 
-    async def drop_old(self, now: Micros, limit: int) -> int:
+    async def drop_days(self, before: Micros, limit: int) -> int:
+        return await self._partitions.drop_before(before, limit)
+
+    async def prepare_log(self, now: Micros) -> int:
         await self._partitions.make(now)
-        projects = await self._read(
-            lambda link: link.rows(self._sql["all_projects"]), UPKEEP_WITHIN
-        )
-        kept = {id_: rows.read_project_json(config).retention for id_, config in projects}
-        dropped = await self._drop_small(now, limit)
-        if kept:
-            dropped += await self._partitions.drop_before(now - max(kept.values()), limit)
-        for project_id, keep in kept.items():
-            if dropped < limit:
-                before = (now - keep) << NODE_BITS
-                dropped += await self._drop_events(project_id, before, limit - dropped)
-        return dropped
-
-    async def _drop_small(self, now: Micros, limit: int) -> int:
-        async def write(link: Link) -> None:
-            await link.run(self._sql["drop_expired_bins"], {"now": now})
-            await link.run(self._sql["drop_usage"], {"before": (now - 2 * HOUR) // MINUTE})
-            for name, values in drop_by_now(now).items():
-                await link.run(self._sql[name], values)
-
-        await self._write(write, UPKEEP_WITHIN)
         return 0
 
-    async def _drop_events(self, project_id: int, before: int, limit: int) -> int:
-        values = {"project_id": project_id, "before": before, "limit": limit}
 
-        async def write(link: Link) -> int:
-            await link.run(self._sql["drop_replays"], values)
-            found = [id_ for (id_,) in await link.rows(self._sql["old_events"], values)]
-            if found:
-                for name in (
-                    "drop_attempts_of_events",
-                    "drop_keys_of_events",
-                    "drop_deliveries_of_events",
-                    "drop_events",
-                ):
-                    await link.run(self._sql[name], {"ids": found})
-            return len(found)
-
-        return await self._write(write, UPKEEP_WITHIN)
-
-
-def _all_due(link: Link, endpoints: Iterable[rows.Row], now: Micros) -> None:
+def _all_due(conn: PgConnection, endpoints: Iterable[rows.Row], now: Micros) -> None:
     for (endpoint_id,) in endpoints:
-        link.effects.due_at(endpoint_id, now)
+        conn.effects.due_at(endpoint_id, now)

@@ -1,10 +1,10 @@
-"""What is kept of each project, counted on a connection of its own."""
+"""What is kept of each project, counted on a dedicated connection."""
 
 from collections.abc import Sequence
 
 from hooktide.store.base import ProjectSize
+from hooktide.store.postgres.dialect import statements
 from hooktide.store.postgres.reading import reading
-from hooktide.store.queries import load_queries
 from hooktide.store.sizes import Counting, read_sizes
 
 
@@ -23,5 +23,5 @@ async def sizes_in_postgres(url: str) -> list[ProjectSize]:
     :raises ConfigError: it is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.
     """
-    async with reading(url) as link:
-        return read_sizes(await link.rows(load_queries(__package__)["sizes"]))
+    async with reading(url) as conn:
+        return read_sizes(await conn.rows(statements()["sizes"]))

@@ -1,4 +1,4 @@
-"""Group commit: whatever arrives while a commit runs is the next batch.
+"""Group commit: what arrives while a commit runs is the next batch.
 
 Two lanes, each with one transaction at a time: events coming in, and attempts recorded. No timer
 for events, so a lone one waits for nothing.
@@ -7,51 +7,42 @@ for events, so a lone one waits for nothing.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
-from hooktide.domain.errors import UnavailableError
+from hooktide.background import start
+from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
+from hooktide.store.attempt_buffer import AttemptBuffer
 from hooktide.store.base import AddResult, Done, NewEvent, Room
-from hooktide.store.batch import (
-    RECORD_WITHIN,
-    RECORDS_AT_ONCE,
-    RECORDS_KEPT,
-    RETRY_RECORDS_AFTER,
-    Effects,
-    Publish,
-    once_each,
-)
-from hooktide.store.failures import counted
+from hooktide.store.batch import RECORD_RETRY_DELAY, RECORD_RETRY_TIMEOUT, Effects, Publish, refuse
+from hooktide.store.postgres.batch_writer import PostgresBatchWriter, is_plain
 from hooktide.store.postgres.connection import (
-    UPKEEP_WITHIN,
-    WITHIN,
     Database,
-    Link,
+    PgConnection,
     deadline,
     single,
     transaction,
 )
-from hooktide.store.postgres.hot import HotPath
-from hooktide.store.postgres.orphans import Orphans
-from hooktide.store.postgres.part import again_after_collisions
-from hooktide.store.postgres.signals import Signals
+from hooktide.store.postgres.notifier import Notifier
+from hooktide.store.postgres.repository import (
+    Lend,
+    NotCommittedError,
+    again_after_collisions,
+    run_once,
+)
+from hooktide.store.postgres.uncertain_claims import UncertainClaims
+from hooktide.store.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 
-MOST_EVENTS = 2000
+MAX_BATCH_EVENTS = 2000
 """Events in one transaction; a request's stay together."""
-MOST_RECORDS = 1000
-AGAIN_AFTER = 0.1
+MAX_BATCH_RECORDS = 1000
+RETRY_DELAY = 0.1
 
 
 T = TypeVar("T")
-Lend: TypeAlias = Callable[[Database], AbstractAsyncContextManager[Link]]
-
-
-class NotCommittedError(UnavailableError):
-    """The database did not answer, and certainly committed nothing."""
 
 
 class ChangedError(Exception):
@@ -65,31 +56,33 @@ class Taking(Protocol):
     def now(self) -> Micros:
         """When they are accepted, once they were taken."""
 
-    async def events(self, link: Link) -> Sequence[NewEvent]:
+    async def events(self, conn: PgConnection) -> Sequence[NewEvent]:
         """Take them."""
 
-    async def settle(self, link: Link, results: Sequence[AddResult]) -> None:
+    async def settle(self, conn: PgConnection, results: Sequence[AddResult]) -> None:
         """Write down what became of them."""
 
 
 class Writer:
     """Collects what is to be written, and writes it."""
 
-    def __init__(self, db: Database, hot: HotPath, signals: Signals, orphans: Orphans) -> None:
+    def __init__(
+        self,
+        db: Database,
+        batch_writer: PostgresBatchWriter,
+        notifier: Notifier,
+        uncertain_claims: UncertainClaims,
+    ) -> None:
         self._db = db
-        self._hot = hot
-        self._signals = signals
-        self._orphans = orphans
+        self._batch_writer = batch_writer
+        self._notifier = notifier
+        self._uncertain_claims = uncertain_claims
         self._loop = asyncio.get_running_loop()
         self._publishes: list[Publish] = []
-        self._dones: list[Done] = []
-        self._ripe = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._attempts = AttemptBuffer(self._record_soon)
         self._adding: asyncio.Task[None] | None = None
         self._recording: asyncio.Task[None] | None = None
         self._lane = asyncio.Lock()
-
-    # -- events ----------------------------------------------------------------------------------
 
     async def publish(self, events: Sequence[NewEvent], now: Micros) -> list[AddResult]:
         """Write events with the next batch; return after its commit.
@@ -98,35 +91,50 @@ class Writer:
         """
         future: asyncio.Future[list[AddResult]] = self._loop.create_future()
         self._publishes.append(Publish(events, now, future))
-        if self._adding is None:
-            self._adding = asyncio.create_task(self._add_all())
+        if self._adding is None or self._adding.done():
+            self._adding = start(self._add_all(), "write events")
         return await future
 
     async def _add_all(self) -> None:
-        while self._publishes:
-            batch = self._take_publishes()
-            try:
-                async with deadline(WITHIN), self._lane:
-                    effects = await self._again_while_away(partial(self._add, batch))
-            except UnavailableError as error:
-                self._refuse(batch, error)
-            except Exception as error:
-                log.exception("a transaction failed")
-                self._refuse(batch, error)
-            else:
+        try:
+            while self._publishes:
+                await self._add_apart(self._take_publishes())
+        finally:
+            self._adding = None
+
+    async def _add_apart(self, batch: Sequence[Publish]) -> None:
+        """Add a batch and answer it; where one request cannot be written, the others without it.
+
+        An error that is not the database's absence was raised before the commit, so nothing is
+        stored twice.
+        """
+        try:
+            async with deadline(REQUEST_TIMEOUT), self._lane:
+                effects = await self._again_while_away(partial(self._add, batch))
+        except UnavailableError as error:
+            waiting, self._publishes = self._publishes, []
+            refuse([publish.future for publish in (*batch, *waiting)], error)
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, ConfigError):
                 for publish in batch:
-                    publish.answer()
-                self._signals.tell(effects)
-        self._adding = None
+                    await self._add_apart([publish])
+                return
+            if not isinstance(error, HooktideError):
+                log.exception("a transaction failed")
+            refuse([publish.future for publish in batch], error)
+        else:
+            for publish in batch:
+                publish.answer()
+            self._notifier.tell(effects)
 
     async def take(self, taking: Taking) -> None:
         """Write events that are in the database as something else; return after the commit.
 
         :raises UnavailableError: the database did not answer; all of it or nothing has happened.
         """
-        async with deadline(WITHIN), self._lane:
+        async with deadline(REQUEST_TIMEOUT), self._lane:
             effects = await self._again_while_away(partial(self._take, taking))
-        self._signals.tell(effects)
+        self._notifier.tell(effects)
 
     async def _take(self, taking: Taking) -> Effects:
         while True:
@@ -136,18 +144,20 @@ class Writer:
                 continue
             return effects
 
-    async def _take_once(self, taking: Taking, link: Link) -> None:
-        events = await taking.events(link)
+    async def _take_once(self, taking: Taking, conn: PgConnection) -> None:
+        events = await taking.events(conn)
         publish = Publish(events, taking.now, self._loop.create_future())
-        if publish.events and not await self._hot.add_carefully(link, [publish], self._room()):
+        if publish.events and not await self._batch_writer.add_carefully(
+            conn, [publish], self._room()
+        ):
             raise ChangedError
-        await taking.settle(link, publish.results)
+        await taking.settle(conn, publish.results)
 
     def _take_publishes(self) -> list[Publish]:
         size = 0
         for count, publish in enumerate(self._publishes, 1):
             size += len(publish.events)
-            if size >= MOST_EVENTS:
+            if size >= MAX_BATCH_EVENTS:
                 batch, self._publishes = self._publishes[:count], self._publishes[count:]
                 return batch
         batch, self._publishes = self._publishes, []
@@ -155,87 +165,72 @@ class Writer:
 
     async def _add(self, batch: Sequence[Publish]) -> Effects:
         """Add a batch: at once where that is possible, else in as many steps as it takes."""
-        add, lend = self._hot.add, single
+        add, lend = self._batch_writer.add, single
         while True:
             work = partial(add, publishes=batch, room=self._room())
             added, effects = await self._once(lend, work)
             if added:
                 return effects
-            add, lend = self._hot.add_carefully, transaction
+            add, lend = self._batch_writer.add_carefully, transaction
 
     def _room(self) -> Room:
-        listener = self._signals.listener
+        listener = self._notifier.listener
         return Room(0, 0) if listener is None else listener.room()
-
-    def _refuse(self, batch: Sequence[Publish], error: Exception) -> None:
-        """Answer a batch, and those that waited behind it for as long: the database is away."""
-        waiting, self._publishes = self._publishes, []
-        for publish in (*batch, *waiting):
-            if not publish.future.done():
-                publish.future.set_exception(error)
-
-    # -- attempts --------------------------------------------------------------------------------
 
     def record(self, done: Done) -> None:
         """Write an attempt with one of the next batches, within a moment."""
-        self._dones.append(done)
-        if len(self._dones) >= RECORDS_AT_ONCE:
-            self._ripen()
-        elif self._timer is None and not self._ripe:
-            self._timer = self._loop.call_later(RECORD_WITHIN, self._ripen)
+        self._attempts.add(done)
 
-    def _ripen(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._ripe = True
-        if self._recording is None:
-            self._recording = asyncio.create_task(self._record_all())
+    def _record_soon(self) -> None:
+        if self._recording is None or self._recording.done():
+            self._recording = start(self._record_all(), "record attempts")
 
     async def _record_all(self) -> None:
-        while self._dones and self._ripe:
-            batch, again = once_each(self._dones[:MOST_RECORDS])
-            self._dones = again + self._dones[MOST_RECORDS:]
-            self._ripe = bool(self._dones)
-            await self._record(batch)
-        self._ripe = False
-        self._recording = None
+        try:
+            while self._attempts and self._attempts.ripe:
+                await self._record(self._attempts.take(MAX_BATCH_RECORDS))
+        finally:
+            self._recording = None
 
     async def _record(self, batch: list[Done]) -> None:
         """Record a batch: again until the database takes it, but not for ever."""
         since = self._loop.time()
         while True:
             try:
-                async with deadline(UPKEEP_WITHIN / 10):
+                async with deadline(MAINTENANCE_TIMEOUT / 10):
                     await self._record_once(batch)
             except UnavailableError as error:
-                if self._loop.time() - since > RECORDS_KEPT:
+                if self._loop.time() - since > RECORD_RETRY_TIMEOUT:
                     log.error("dropped %d attempts the database did not take", len(batch))  # noqa: TRY400 - no bug
                     return
                 log.warning("could not record %d attempts: %s", len(batch), error)
-                await asyncio.sleep(RETRY_RECORDS_AFTER)
+                await asyncio.sleep(RECORD_RETRY_DELAY)
             except Exception:
-                log.exception("could not record %d attempts; they will be made again", len(batch))
+                if len(batch) > 1:  # a claim is recorded once, however often that is tried
+                    for done in batch:
+                        await self._record([done])
+                else:
+                    log.exception(
+                        "could not record an attempt of delivery %016x; it will be made again",
+                        batch[0].claim.delivery_id,
+                    )
                 return
             else:
                 return
 
     async def _record_once(self, batch: list[Done]) -> None:
-        _, failed = counted(batch)
-        lend = transaction if failed else single
-        lost, effects = await self._once(lend, lambda link: self._hot.record(link, batch))
-        self._signals.tell(effects)
+        lend = single if is_plain(batch) else transaction
+        lost, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
+        self._notifier.tell(effects)
         for done in lost:
-            await self._once(transaction, partial(self._hot.record_late, done=done))
+            await self._once(transaction, partial(self._batch_writer.record_late, done=done))
 
     async def recorded(self) -> None:
         """Return when everything handed to ``record`` so far is committed."""
-        while self._dones or self._recording is not None:
-            self._ripen()
+        while self._attempts or (self._recording is not None and not self._recording.done()):
+            self._attempts.ripen()
             if self._recording is not None:
                 await asyncio.wait([self._recording])
-
-    # -- both ------------------------------------------------------------------------------------
 
     async def _again_while_away(self, run: Callable[[], Awaitable[Effects]]) -> Effects:
         """Run a transaction, and again while it certainly changed nothing: until the deadline."""
@@ -243,24 +238,16 @@ class Writer:
             try:
                 return await run()
             except NotCommittedError:
-                await asyncio.sleep(AGAIN_AFTER)
+                await asyncio.sleep(RETRY_DELAY)
 
-    async def _once(self, lend: Lend, work: Callable[[Link], Awaitable[T]]) -> tuple[T, Effects]:
-        return await again_after_collisions(lambda: self._try(lend, work))
+    async def _once(
+        self, lend: Lend, work: Callable[[PgConnection], Awaitable[T]]
+    ) -> tuple[T, Effects]:
+        return await again_after_collisions(
+            lambda: run_once(lend, self._db, self._notifier, work, self._unconfirmed)
+        )
 
-    async def _try(self, lend: Lend, work: Callable[[Link], Awaitable[T]]) -> tuple[T, Effects]:
-        link = None
-        try:
-            async with lend(self._db) as link:
-                result = await work(link)
-                await self._signals.changed(link, link.effects.changed)
-        except UnavailableError as error:
-            if link is None:
-                raise NotCommittedError(error.detail) from error
-            self._orphans.take(link.effects.claims)
-            raise
-        except asyncio.CancelledError:
-            if link is not None:
-                self._orphans.take(link.effects.claims)
-            raise
-        return result, link.effects
+    def _unconfirmed(self, effects: Effects) -> None:
+        """Take care of what a transaction did that may have committed."""
+        self._uncertain_claims.take(effects.claims)
+        self._notifier.unconfirmed(effects.changed)

@@ -1,38 +1,38 @@
 """The embedded store: one SQLite file, one process, one writer thread, durable at each commit.
 
-``queries.sql`` holds every statement. ``writer`` commits, ``hot`` is an event's way through the
-file, ``queue`` its claims and upkeep; ``registry``, ``endpoints``, ``log``, ``replays``,
-``people``, ``numbers``, ``bins`` are the rest.
+``writer`` collects what is to be written and commits it on its thread, ``batch_writer`` writes
+events and attempts, ``queue`` has the claims and the maintenance that differs from PostgreSQL's,
+``transactions`` is what all that is written once for both databases runs on. ``queries.sql`` and
+``own.sql`` hold the statements that are SQLite's own.
 """
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from hooktide.clock import SteadyClock
-from hooktide.domain.errors import ConfigError
+import apsw
+
+from hooktide.clock import StoreClock
+from hooktide.domain.errors import ConfigError, StorageFullError, UnavailableError
 from hooktide.domain.ids import IdMaker
-from hooktide.domain.model import Micros
+from hooktide.domain.model import BinRequest, Micros
 from hooktide.store.base import (
     LEASE,
     AddResult,
     Changed,
     Done,
-    Emitted,
     Listener,
     NewEvent,
-    Why,
 )
-from hooktide.store.queries import load_queries
-from hooktide.store.sqlite.bins import Bins
-from hooktide.store.sqlite.checkpoint import Checkpointer
-from hooktide.store.sqlite.connection import lock, open_writer
-from hooktide.store.sqlite.hot import HotPath
-from hooktide.store.sqlite.numbers import Numbers
-from hooktide.store.sqlite.part import Readers
-from hooktide.store.sqlite.people import People
+from hooktide.store.batch import Refused
+from hooktide.store.contract import Store
+from hooktide.store.sealed import check_key
+from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
+from hooktide.store.sqlite.checkpoint import MAX_WAL_BYTES, Checkpointer
+from hooktide.store.sqlite.connection import cannot_open, lock, open_writer
+from hooktide.store.sqlite.dialect import statements
 from hooktide.store.sqlite.queue import Queue
-from hooktide.store.sqlite.replays import Replays
+from hooktide.store.sqlite.repository import Readers
 from hooktide.store.sqlite.sizes import SizeCounter, Sizes
 from hooktide.store.sqlite.writer import Writer
 from hooktide.vault import Vault
@@ -41,30 +41,48 @@ ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""
 
 
-class SqliteStore(Replays, Numbers, People, Queue, Bins, Sizes):
+class SqliteStore(Queue, Sizes, Store):
     """The Store (see ``store.base``) in one SQLite file."""
 
-    def __init__(self, path: str, vault: Vault, now: Micros) -> None:
+    def __init__(self, path: str, vault: Vault, now: Micros, max_wal_bytes: int) -> None:
         self._lock = lock(path)
-        self._sql = load_queries(__package__)
+        self._sql = statements()
         try:
-            db = open_writer(path)
-            for [sealed] in db.execute(self._sql["any_secret"]):
-                vault.open(sealed)  # with another key nothing could be sent: say so now
-        except ConfigError:
+            db, last = self._open(path, vault, now)
+        except BaseException:
             os.close(self._lock)
             raise
-        [[last]] = list(db.execute(self._sql["last_id"]))
-        # No other process has this database, so whatever is claimed was lost with the last one.
-        list(db.execute(self._sql["give_back_expired"], {"now": now, "ended": ENDED, "limit": -1}))
         self._vault = vault
-        self.clock = SteadyClock()
+        self._refused = Refused()
+        self.clock = StoreClock()
         self._ids = IdMaker(floor=last)
         self._readers = Readers(path)
         self._sizes = SizeCounter(path)
-        self._hot = HotPath(db, self._sql, self._ids, LEASE)
+        self._batch_writer = SqliteBatchWriter(
+            db, self._sql, self._ids, lambda: LEASE + self.lease_shift()
+        )
         self._checkpointer = Checkpointer(path, db)
-        self._writer = Writer(db, self._hot, self._checkpointer.after_commit)
+        self._max_wal_bytes = max_wal_bytes
+        self._writer = Writer(db, self._batch_writer, self._checkpointer.after_commit)
+
+    def _open(self, path: str, vault: Vault, now: Micros) -> tuple[apsw.Connection, int]:
+        """Open the connection that writes; return it, and the last id that was made."""
+        db = open_writer(path)
+        try:
+            for endpoint_id, *secret in db.execute(self._sql["any_secret"]):
+                check_key(endpoint_id, secret, vault)
+            [[last]] = list(db.execute(self._sql["last_id"]))
+            # No other process has this database: what is claimed was lost with the last one.
+            values = {"now": now, "ended": ENDED, "limit": -1}
+            released = list(db.execute(self._sql["release_expired_claims"], values))
+            self._released_claims = len(released)
+        except apsw.Error as error:
+            db.close()
+            raise cannot_open(path, error) from error
+        except ConfigError:
+            db.close()
+            raise
+        return db, last
 
     def listen(self, listener: Listener) -> None:
         self._writer.listen(listener)
@@ -77,23 +95,58 @@ class SqliteStore(Replays, Numbers, People, Queue, Bins, Sizes):
         await self._sizes.close()
         await asyncio.to_thread(self._checkpointer.close)
         self._readers.close()
-        self._hot.db.close()
+        self._batch_writer.db.close()
         os.close(self._lock)
+
+    @property
+    def wal_bytes(self) -> int:
+        """How much of the write-ahead log is not in the database yet."""
+        return self._checkpointer.wal_bytes
+
+    @property
+    def released_claims(self) -> int:
+        """How many claims the process before this one had left."""
+        return self._released_claims
+
+    def _check_wal(self) -> None:
+        """Refuse what others send while the log cannot be emptied: its disk needs room to recover.
+
+        :raises StorageFullError: a reader holds the log, which has grown to its limit.
+        """
+        held = self._checkpointer.held_bytes
+        if held >= self._max_wal_bytes:
+            raise StorageFullError(
+                "the database's log has grown to its limit; nothing more is accepted until it is "
+                "emptied",
+                retry_after=5,
+                reason=f"the write-ahead log has {held >> 20} MB: end the program that reads the "
+                "database for long (lsof shows it)",
+            )
 
     async def check(self) -> None:
         # Writing the version that is there commits a page: a read would not notice a full disk.
+        # A commit also has a long log copied, so that it is emptied without an event.
         await self._write(lambda db, _: db.pragma("user_version", db.pragma("user_version")))
+        self._check_wal()
+        if size := self._refused.bytes:  # a full disk has room for a little
+            await self._write(lambda db, _: list(db.execute(self._sql["try_writing"])))
+            await self._write(
+                lambda db, _: list(db.execute(self._sql["try_writing_bytes"], {"bytes": size}))
+            )
+            await self._write(lambda db, _: list(db.execute(self._sql["tried_writing"])))
+            self._refused.written(size)
 
     async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
-        return await self._writer.publish(events, now)
+        self._check_wal()
+        try:
+            return await self._writer.publish(events, now)
+        except UnavailableError:
+            self._refused.note(events)
+            raise
 
-    async def emitted(self, limit: int) -> Sequence[Emitted]:
-        return ()
-
-    async def accept_emitted(
-        self, events: Mapping[int, NewEvent], refused: Mapping[int, str], why: Why
-    ) -> Mapping[int, AddResult]:
-        return {}
+    async def add_bin_request(self, request: BinRequest, keep: int, keep_bytes: int) -> BinRequest:
+        self._check_wal()
+        return await super().add_bin_request(request, keep, keep_bytes)
 
     def record(self, done: Done) -> None:
         self._writer.record(done)
@@ -102,11 +155,15 @@ class SqliteStore(Replays, Numbers, People, Queue, Bins, Sizes):
         await self._writer.quiet()
 
 
-def open_sqlite(path: str, vault: Vault, now: Micros) -> SqliteStore:
+def open_sqlite(
+    path: str, vault: Vault, now: Micros, max_wal_bytes: int = MAX_WAL_BYTES
+) -> SqliteStore:
     """Open (or make) the database file at ``path``; call it on the event loop.
 
-    Whatever a process that died had claimed is due again.
+    New events are refused while the write-ahead log has ``max_wal_bytes`` or more. What a
+    process that died had claimed is due again.
 
     :raises ConfigError: another server uses the file, or it is no database of ours.
+    :raises UnavailableError: it cannot be opened now, as on a full disk.
     """
-    return SqliteStore(path, vault, now)
+    return SqliteStore(path, vault, now, max_wal_bytes)

@@ -1,4 +1,4 @@
-"""Copies a database beside the server that has it: all of one instant, checked, and on the disk.
+"""Copies a database while its server runs: all of one instant, checked, and on the disk.
 
 In small steps, each of them synced and followed by a rest: a copy that goes as fast as it can, or
 leaves the syncing to the end, makes every commit of the server wait for it
@@ -16,8 +16,8 @@ from typing import NamedTuple
 import apsw
 
 from hooktide.domain.errors import ConfigError
-from hooktide.store.queries import load_queries
-from hooktide.store.sqlite.beside import beside, schema
+from hooktide.store.sqlite.dialect import statements
+from hooktide.store.sqlite.read_only import read_only, schema
 
 STEP_PAGES = 256
 RESTS = 3
@@ -40,7 +40,7 @@ def back_up(path: str, target: str) -> Copied:
     """
     _refuse(Path(target))
     try:
-        with beside(path) as db, _unfinished(Path(target)) as unfinished:
+        with read_only(path) as db, _unfinished(Path(target)) as unfinished:
             there = _copy(db, unfinished)
             found = _check(unfinished)
             if found != there:
@@ -118,7 +118,7 @@ def _check(copy: Path) -> _Inside:
 
 
 def _inside(db: apsw.Connection) -> _Inside:
-    [[events, deliveries]] = db.execute(load_queries(__package__)["inside"])
+    [[events, deliveries]] = db.execute(statements()["inside"])
     return _Inside(schema(db), events, deliveries)
 
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from hooktide.store.migrate import Migration, load_migrations, missing
-from hooktide.store.sqlite.beside import beside, schema
 from hooktide.store.sqlite.connection import lock, open_writer
+from hooktide.store.sqlite.read_only import read_only, schema
 
 
 def missing_in_sqlite(path: str) -> tuple[int, list[Migration]]:
@@ -17,7 +17,7 @@ def missing_in_sqlite(path: str) -> tuple[int, list[Migration]]:
     """
     number = 0
     if Path(path).exists():
-        with beside(path) as db:
+        with read_only(path) as db:
             number = schema(db)
     return number, missing(load_migrations(__package__), number)
 

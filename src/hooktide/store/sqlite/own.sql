@@ -7,47 +7,22 @@ SELECT column1, column2, column3, column4, column5 FROM (VALUES :rows) WHERE col
 -- name: stale_endpoints
 SELECT id, account_id, stale_before, stale_reason FROM endpoints WHERE stale_before > 0
 
+-- name: stale_and_out
+SELECT EXISTS (
+    SELECT 1 FROM deliveries INDEXED BY deliveries_leased
+    WHERE state = 'pending' AND claim > 0 AND endpoint_id = :endpoint_id AND id < :before)
+
+-- name: rests
+-- What is remembered of endpoints' rests.
+SELECT id, rests_until, rest_reason, rest_began_at, rest_span, rest_lifted_at FROM endpoints
+WHERE rests_until > 0 OR rest_lifted_at > 0
+
 -- name: unsettled
 -- Of these (delivery, token) pairs, the ones whose claim was no longer theirs.
 SELECT json_group_array(wanted.value ->> 0)
 FROM json_each(:claims) AS wanted
 LEFT JOIN deliveries AS d ON d.id = wanted.value ->> 0 AND d.claim = -(wanted.value ->> 1)
 WHERE d.id IS NULL
-
--- name: deliveries_of_endpoint
--- Its newest in the log, and what is too new to be there.
-d.id IN (
-    SELECT id FROM (
-        SELECT n.id FROM endpoint_log AS l CROSS JOIN deliveries AS n ON n.id = l.delivery_id
-        WHERE l.endpoint_id = :endpoint_id AND l.delivery_id < :below
-            AND n.state = coalesce(:state, n.state)
-        ORDER BY l.delivery_id DESC LIMIT :limit)
-    UNION ALL
-    SELECT id FROM deliveries
-    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND endpoint_id = :endpoint_id)
-
--- name: deliveries_of_account
--- The newest few of each of its endpoints are where its newest are.
-d.id IN (
-    SELECT n.id FROM endpoints AS ep CROSS JOIN deliveries AS n ON n.id IN (
-        SELECT l.delivery_id FROM endpoint_log AS l CROSS JOIN deliveries AS x ON x.id = l.delivery_id
-        WHERE l.endpoint_id = ep.id AND l.delivery_id < :below AND x.state = coalesce(:state, x.state)
-        ORDER BY l.delivery_id DESC LIMIT :limit)
-    WHERE ep.account_id = :scope_account
-    UNION ALL
-    SELECT id FROM deliveries
-    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND account_id = :scope_account)
-
--- name: events_of_account
-id IN (
-    SELECT id FROM (
-        SELECT n.id FROM account_log AS l CROSS JOIN events AS n ON n.id = l.event_id
-        WHERE l.account_id = :scope_account AND l.event_id < :below
-            AND n.type = coalesce(:type, n.type)
-        ORDER BY l.event_id DESC LIMIT :limit)
-    UNION ALL
-    SELECT id FROM events
-    WHERE id > (SELECT upto FROM logged WHERE what = 'events') AND account_id = :scope_account)
 
 -- name: log_deliveries
 INSERT INTO endpoint_log (endpoint_id, delivery_id)
@@ -79,12 +54,22 @@ DELETE FROM account_log WHERE (account_id, event_id) IN (
 
 -- name: last_id
 SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM deliveries), 0),
-    coalesce((SELECT max(id) FROM endpoints), 0),
+    coalesce((SELECT max(id) FROM endpoints), 0), coalesce((SELECT max(stale_before) FROM endpoints), 0),
     coalesce((SELECT max(id) FROM accounts), 0), coalesce((SELECT max(id) FROM projects), 0),
     coalesce((SELECT max(id) FROM keys), 0), coalesce((SELECT max(id) FROM bins), 0),
     coalesce((SELECT max(id) FROM bin_requests), 0), coalesce((SELECT max(id) FROM replays), 0),
-    coalesce((SELECT max(id) FROM people), 0), coalesce((SELECT max(id) FROM changes), 0))
+    coalesce((SELECT max(id) FROM people), 0), coalesce((SELECT max(id) FROM audit_log), 0))
 
 -- name: inside
 -- What tells one instant of a database from another.
 SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries)
+
+-- name: try_writing
+-- A table that is there only while the disk is short of room: it is dropped again.
+CREATE TABLE IF NOT EXISTS write_probe (filler BLOB NOT NULL)
+
+-- name: try_writing_bytes
+INSERT INTO write_probe (filler) VALUES (zeroblob(:bytes))
+
+-- name: tried_writing
+DROP TABLE IF EXISTS write_probe

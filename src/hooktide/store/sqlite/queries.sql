@@ -21,17 +21,26 @@ FROM (VALUES :rows) WHERE column1 IS NOT NULL
 -- name: claimable
 -- The oldest due deliveries of each wanted endpoint, with their events, as one JSON value: each row
 -- that a statement returns costs a turn at the interpreter's lock. Reads only as far as it claims:
--- the index leads to an endpoint's first due delivery, however many there are.
+-- the index leads to an endpoint's first due delivery, however many there are. Of an endpoint that
+-- rests, only what ignores rests.
 SELECT json_group_array(json_array(
     d.id, d.endpoint_id, d.attempts, d.origin,
     e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, CAST(e.payload AS TEXT)))
 FROM json_each(:endpoints) AS wanted
 JOIN endpoints AS ep ON ep.id = wanted.value AND ep.disabled_reason = '' AND ep.removed_at IS NULL
 JOIN deliveries AS d ON d.id IN (
-    SELECT id FROM deliveries INDEXED BY deliveries_due
-    WHERE endpoint_id = wanted.value AND state = 'pending' AND claim <= 0 AND due_at <= :now
-        AND id >= ep.stale_before
-    ORDER BY due_at LIMIT :each)
+    SELECT id FROM (
+        SELECT id FROM deliveries INDEXED BY deliveries_due
+        WHERE endpoint_id = wanted.value AND state = 'pending' AND claim <= 0 AND due_at <= :now
+            AND id >= ep.stale_before AND ep.rests_until <= :now
+        ORDER BY due_at LIMIT :each)
+    UNION ALL
+    SELECT id FROM (
+        SELECT id FROM deliveries INDEXED BY deliveries_resent
+        WHERE endpoint_id = wanted.value AND state = 'pending' AND claim <= 0 AND due_at <= :now
+            AND origin = 'resend' AND attempts = 0
+            AND id >= ep.stale_before AND ep.rests_until > :now
+        ORDER BY due_at LIMIT :each))
 JOIN events AS e ON e.id = d.event_id
 
 -- name: claim
@@ -41,10 +50,15 @@ UPDATE deliveries SET claim = :token, due_at = :lease_ends_at
 WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: next_due
-SELECT json_group_array(json_array(ep.id, (
+-- The end of a rest is when the first may be claimed, but for what ignores rests.
+SELECT json_group_array(json_array(ep.id, max((
     SELECT due_at FROM deliveries INDEXED BY deliveries_due
     WHERE endpoint_id = ep.id AND state = 'pending' AND claim <= 0 AND id >= ep.stale_before
-    ORDER BY due_at LIMIT 1)))
+    ORDER BY due_at LIMIT 1), CASE WHEN EXISTS (
+        SELECT 1 FROM deliveries INDEXED BY deliveries_resent
+        WHERE endpoint_id = ep.id AND state = 'pending' AND claim <= 0 AND origin = 'resend'
+            AND attempts = 0 AND id >= ep.stale_before)
+    THEN 0 ELSE ep.rests_until END)))
 FROM json_each(:endpoints) AS wanted
 JOIN endpoints AS ep ON ep.id = wanted.value AND ep.disabled_reason = '' AND ep.removed_at IS NULL
 
@@ -57,21 +71,25 @@ WITH RECURSIVE heads (endpoint_id) AS (
     SELECT (SELECT min(d.endpoint_id) FROM deliveries AS d INDEXED BY deliveries_due
             WHERE d.state = 'pending' AND d.claim <= 0 AND d.endpoint_id > heads.endpoint_id)
     FROM heads WHERE heads.endpoint_id IS NOT NULL)
-SELECT json_group_array(json_array(endpoint_id, (
+SELECT json_group_array(json_array(endpoint_id, max((
     SELECT due_at FROM deliveries INDEXED BY deliveries_due
     WHERE endpoint_id = heads.endpoint_id AND state = 'pending' AND claim <= 0
-    ORDER BY due_at LIMIT 1)))
+    ORDER BY due_at LIMIT 1), CASE WHEN EXISTS (
+        SELECT 1 FROM deliveries INDEXED BY deliveries_resent
+        WHERE endpoint_id = heads.endpoint_id AND state = 'pending' AND claim <= 0
+            AND origin = 'resend' AND attempts = 0)
+    THEN 0 ELSE coalesce((SELECT rests_until FROM endpoints WHERE id = heads.endpoint_id), 0) END)))
 FROM heads WHERE endpoint_id IS NOT NULL
 
--- name: give_back_expired
--- Claims whose lease has ended: whoever held them is gone, or will find its token outdated.
+-- name: release_expired_claims
+-- Claims whose lease has ended: their holder is gone, or will find its token outdated.
 UPDATE deliveries SET claim = 0, due_at = :now
 WHERE id IN (
     SELECT id FROM deliveries INDEXED BY deliveries_leased
     WHERE state = 'pending' AND claim > 0 AND due_at <= :ended ORDER BY due_at LIMIT :limit)
 RETURNING endpoint_id
 
--- name: give_back
+-- name: release_claims
 UPDATE deliveries SET claim = 0, due_at = :now
 WHERE id IN (SELECT value ->> 0 FROM json_each(:claims)) AND state = 'pending'
     AND claim IN (SELECT value ->> 1 FROM json_each(:claims))
@@ -85,7 +103,7 @@ FROM (VALUES :rows) AS v
 WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
 
 -- name: settle_late
--- The lease was lost, but the receiver said 2xx: that is the truth, whoever holds the claim now.
+-- The lease was lost, but the receiver said 2xx: that is the truth, no matter which worker holds the claim now.
 UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
     reason = '', claim = 0
 WHERE id = :id AND state IN ('pending', 'failed')
@@ -100,13 +118,12 @@ FROM (VALUES :rows) WHERE column1 IS NOT NULL
 -- name: failing_endpoints
 SELECT id, failing FROM endpoints WHERE failing > 0
 
+-- name: resting
+SELECT id, rests_until FROM endpoints INDEXED BY endpoints_resting
+WHERE rests_until > :now AND rests_until > 0 AND disabled_reason = '' AND removed_at IS NULL
+
 -- name: set_failing
 UPDATE endpoints SET failing = :failing WHERE id = :id
-
--- name: disable_endpoint
-UPDATE endpoints SET disabled_reason = :reason, disabled_at = :now, changed_at = :now,
-    stale_before = :stale_before, stale_reason = :stale_reason
-WHERE id = :id AND disabled_reason = '' AND removed_at IS NULL
 
 -- name: enable_endpoint
 UPDATE endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0, changed_at = :now
@@ -135,9 +152,6 @@ INSERT INTO usage (account_id, minute, deliveries)
 SELECT column1, column2, column3 FROM (VALUES :rows) WHERE column1 IS NOT NULL
 ON CONFLICT (account_id, minute) DO UPDATE SET deliveries = excluded.deliveries
 
--- name: drop_usage
-DELETE FROM usage WHERE minute < :before
-
 -- name: held_accounts
 SELECT DISTINCT account_id FROM deliveries INDEXED BY deliveries_held WHERE state = 'held'
 
@@ -145,7 +159,7 @@ SELECT DISTINCT account_id FROM deliveries INDEXED BY deliveries_held WHERE stat
 SELECT id, endpoint_id FROM deliveries INDEXED BY deliveries_held
 WHERE account_id = :account_id AND state = 'held' ORDER BY id LIMIT :limit
 
--- name: let_go
+-- name: unhold
 UPDATE deliveries SET state = 'pending', due_at = :now, reason = ''
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
 
@@ -155,7 +169,8 @@ SELECT
         WHERE state = 'pending' AND claim <= 0)
     + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
         WHERE state = 'pending' AND claim > 0),
-    (SELECT count(*) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held')
+    (SELECT count(*) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held'),
+    0
 
 -- name: routes_of_account
 -- Everything fan-out needs to know of an account, in one value.
@@ -164,87 +179,20 @@ SELECT a.project_id, a.plan, p.config, (
     WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL)
 FROM accounts AS a JOIN projects AS p ON p.id = a.project_id WHERE a.id = :id AND a.removed_at IS NULL
 
--- name: projects
-SELECT id, config, created_at, changed_at FROM projects WHERE removed_at IS NULL
-
--- name: all_projects
-SELECT id, config FROM projects
-
--- name: put_project
-INSERT INTO projects (id, name, config, created_at, changed_at)
-VALUES (:id, :name, :config, :now, :now)
-ON CONFLICT (name) WHERE removed_at IS NULL DO UPDATE SET config = excluded.config, changed_at = excluded.changed_at
-RETURNING id
-
--- name: remove_project
--- The row stays until its log is past retention.
-UPDATE projects SET removed_at = :now WHERE id = :id
-
--- name: add_account
-INSERT INTO accounts (id, project_id, reference, name, plan, created_at)
-VALUES (:id, :project_id, :reference, :name, :plan, :now)
-
--- name: accounts
-SELECT id, project_id, reference, name, plan, created_at FROM accounts
+-- name: types_wanted
+SELECT wanted.value, count(DISTINCT endpoints.id)
+FROM endpoints, json_each(endpoints.event_types) AS wanted
+WHERE project_id = :project_id AND removed_at IS NULL
+  AND wanted.value IN (SELECT value FROM json_each(:types))
+GROUP BY wanted.value
 
 -- name: search_accounts
-SELECT id, project_id, reference, name, plan, created_at FROM accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation FROM accounts
 WHERE (reference >= :low COLLATE NOCASE AND reference < :high COLLATE NOCASE
         OR name >= :low COLLATE NOCASE AND name < :high COLLATE NOCASE)
     AND removed_at IS NULL AND project_id = coalesce(:project_id, project_id)
     AND id = coalesce(:account_id, id)
 ORDER BY reference, id LIMIT :limit
-
--- name: change_account
-UPDATE accounts SET name = :name, plan = :plan WHERE id = :id
-
--- name: remove_account
-UPDATE accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL
-
--- name: add_endpoint
-INSERT INTO endpoints (id, project_id, account_id, url, event_types, name, description, headers,
-    kind, sealed_url, created_at, changed_at)
-VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :kind,
-    :sealed_url, :now, :now)
-
--- name: endpoints
-SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
-    disabled_at, failing, created_at, changed_at, kind, sealed_url
-FROM endpoints
-
--- name: count_endpoints
-SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS NULL
-
--- name: change_endpoint
-UPDATE endpoints SET url = :url, event_types = :event_types, name = :name,
-    description = :description, headers = :headers, kind = :kind, sealed_url = :sealed_url,
-    changed_at = :now
-WHERE id = :id
-
--- name: remove_endpoint
--- The row stays, without what it held in confidence: the log's deliveries refer to it.
-UPDATE endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
-    sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint removed'
-WHERE id = :id AND removed_at IS NULL
-
--- name: add_secret
-INSERT INTO secrets (endpoint_id, created_at, sealed) VALUES (:endpoint_id, :created_at, :sealed)
-
--- name: secrets_of
-SELECT sealed, created_at, retires_at FROM secrets
-WHERE endpoint_id = :endpoint_id ORDER BY created_at DESC
-
--- name: retire_current
-UPDATE secrets SET retires_at = :retires_at WHERE endpoint_id = :endpoint_id AND retires_at IS NULL
-
--- name: forget_secrets
-DELETE FROM secrets WHERE endpoint_id = :endpoint_id
-
--- name: forget_retired
-DELETE FROM secrets WHERE retires_at <= :now RETURNING endpoint_id
-
--- name: events
-SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload FROM events
 
 -- name: events_of
 SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
@@ -252,11 +200,6 @@ SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurre
 FROM json_each(:ids) AS wanted JOIN events AS e ON e.id = wanted.value
 WHERE e.project_id = coalesce(:project_id, e.project_id)
     AND e.account_id = coalesce(:account_id, e.account_id)
-
--- name: deliveries
-SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
-    d.attempts, d.due_at, d.ended_at, d.reason
-FROM deliveries AS d JOIN events AS e ON e.id = d.event_id
 
 -- name: attempts
 SELECT id - :delivery_id, started_at, duration, status, error, detail, request_head, response_head,
@@ -278,6 +221,23 @@ SELECT id FROM events AS e WHERE project_id = :project_id AND id < :before AND N
     SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.state IN ('pending', 'held'))
 ORDER BY id LIMIT :limit
 
+-- name: waiting_after
+-- What nobody holds and is not due yet, with the last attempt of each: a part of it, in the order of
+-- the index.
+SELECT d.endpoint_id, d.due_at, d.id, d.account_id, d.attempts, coalesce(a.started_at, 0),
+    coalesce(a.response_head, x'')
+FROM deliveries AS d INDEXED BY deliveries_due
+LEFT JOIN attempts AS a ON a.id = d.id + d.attempts AND d.attempts > 0
+WHERE d.state = 'pending' AND d.claim <= 0 AND (d.endpoint_id, d.due_at, d.id) > (:endpoint_id, :due_at, :id)
+    AND d.due_at > :instant
+ORDER BY d.endpoint_id, d.due_at, d.id LIMIT :limit
+
+-- name: redate
+UPDATE deliveries SET due_at = v.value ->> 2
+FROM json_each(:due) AS v
+WHERE deliveries.id = v.value ->> 0 AND due_at = v.value ->> 1 AND state = 'pending' AND claim <= 0
+RETURNING endpoint_id, due_at
+
 -- name: drop_attempts_of_events
 DELETE FROM attempts WHERE id IN (
     SELECT a.id FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
@@ -285,12 +245,6 @@ DELETE FROM attempts WHERE id IN (
 
 -- name: drop_deliveries_of_events
 DELETE FROM deliveries WHERE event_id IN (SELECT value FROM json_each(:ids))
-
--- name: drop_keys_of_events
-DELETE FROM idempotency WHERE event_id IN (SELECT value FROM json_each(:ids))
-
--- name: drop_events
-DELETE FROM events WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: looked_failed
 -- The next deliveries of an endpoint, each with its event and whether a replay of what failed is to
@@ -337,120 +291,6 @@ SELECT count(*) FROM (
     WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim <= 0 AND due_at <= :now
     LIMIT :limit)
 
--- name: add_replay
-INSERT INTO replays (id, project_id, account_id, endpoint_id, what, since, until, event_id, state,
-    reason, counted, at_least, made, looked_to)
-VALUES (:id, :project_id, :account_id, :endpoint_id, :what, :since, :until, :event_id, 'running',
-    '', :counted, :at_least, 0, :looked_to)
-ON CONFLICT (endpoint_id) WHERE state = 'running' DO NOTHING
-RETURNING id
-
--- name: replays
-SELECT id, project_id, account_id, endpoint_id, what, since, until, event_id, state, reason,
-    counted, at_least, made, looked_to, ended_at
-FROM replays
-
--- name: running_replays
-SELECT id FROM replays WHERE state = 'running' ORDER BY id
-
--- name: move_replay
-UPDATE replays SET looked_to = :looked_to, made = made + :made, state = :state, reason = :reason,
-    ended_at = :ended_at
-WHERE id = :id
-
--- name: cancel_replay
-UPDATE replays SET state = 'cancelled', reason = :reason, ended_at = :now
-WHERE id = :id AND state = 'running'
-
--- name: cancel_replays
-UPDATE replays SET state = 'cancelled', reason = :reason, ended_at = :now
-WHERE endpoint_id = :endpoint_id AND state = 'running'
-
--- name: drop_replays
-DELETE FROM replays WHERE project_id = :project_id AND id < :before AND state <> 'running'
-
--- name: add_key
-INSERT INTO keys (id, digest, scope, project_id, account_id, name, last4, created_at)
-VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)
-
--- name: keys
-SELECT id, scope, project_id, account_id, name, last4, created_at, used_at, revoked_at FROM keys
-
--- name: revoke_key
-UPDATE keys SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id
-
--- name: revoke_keys_of_account
-UPDATE keys SET revoked_at = :now WHERE account_id = :account_id AND revoked_at IS NULL RETURNING id
-
--- name: revoke_keys_of_project
-UPDATE keys SET revoked_at = :now WHERE project_id = :id AND revoked_at IS NULL
-
--- name: touch_key
-UPDATE keys SET used_at = :used_at WHERE id = :id AND coalesce(used_at, 0) < :used_at
-
--- name: add_person
-INSERT INTO people (id, name, folded, role, project_id, password, created_at)
-VALUES (:id, :name, :folded, :role, :project_id, '', :now)
-
--- name: people
-SELECT id, name, role, project_id, password, created_at, seen_at FROM people WHERE removed_at IS NULL
-
--- name: count_owners
--- Those who own all projects.
-SELECT count(*) FROM people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
-
--- name: change_person
-UPDATE people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
-    password = :password
-WHERE id = :id
-
--- name: remove_person
-UPDATE people SET removed_at = :now, password = '' WHERE id = :id
-
--- name: remove_people_of_project
-UPDATE people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
-
--- name: touch_person
-UPDATE people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
-
--- name: add_login_link
-INSERT INTO login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
-
--- name: take_login_link
-DELETE FROM login_links WHERE digest = :digest AND expires_at > :now RETURNING person_id
-
--- name: forget_login_links
-DELETE FROM login_links WHERE person_id = :person_id
-
--- name: drop_login_links
-DELETE FROM login_links WHERE expires_at <= :now
-
--- name: add_session
-INSERT INTO sessions (digest, person_id, key_id, created_at, expires_at)
-VALUES (:digest, :person_id, :key_id, :now, :expires_at)
-
--- name: find_session
-SELECT person_id, key_id, expires_at FROM sessions WHERE digest = :digest AND expires_at > :now
-
--- name: end_session
-DELETE FROM sessions WHERE digest = :digest
-
--- name: end_sessions
-DELETE FROM sessions WHERE person_id = :person_id
-
--- name: drop_sessions
-DELETE FROM sessions WHERE expires_at <= :now
-
--- name: add_change
-INSERT INTO changes (id, project_id, account_id, who, what, subject, detail)
-VALUES (:id, :project_id, :account_id, :who, :what, :subject, :detail)
-
--- name: changes
-SELECT id, project_id, account_id, who, what, subject, detail FROM changes
-
--- name: drop_changes
-DELETE FROM changes WHERE id < :before
-
 -- name: add_minutes
 INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, attempts,
     failed_attempts)
@@ -489,52 +329,6 @@ ON CONFLICT (endpoint_id) DO UPDATE SET
             AND excluded.failing_since > coalesce(excluded.last_delivered_at, 0)
             THEN excluded.failing_since ELSE 9223372036854775807 END), 9223372036854775807)
 
--- name: health
-SELECT h.endpoint_id, coalesce(sum(n.attempts), 0), coalesce(sum(n.failed_attempts), 0),
-    coalesce(sum(n.delivered), 0), coalesce(sum(n.failed), 0), sum(n.duration), max(n.slowest),
-    h.last_delivered_at, h.failing_since
-FROM json_each(:ids) AS wanted JOIN endpoint_health AS h ON h.endpoint_id = wanted.value
-LEFT JOIN endpoint_hours AS n ON n.endpoint_id = h.endpoint_id AND n.hour >= :hour
-WHERE h.project_id = coalesce(:project_id, h.project_id)
-    AND h.account_id = coalesce(:account_id, h.account_id)
-GROUP BY h.endpoint_id
-
--- name: chart
-SELECT (minute - :first) / :step AS place, sum(accepted), sum(held), sum(delivered), sum(failed),
-    sum(attempts), sum(failed_attempts)
-FROM project_minutes
-WHERE minute >= :first AND minute < :end AND project_id = coalesce(:project_id, project_id)
-GROUP BY place
-
--- name: busiest
-SELECT n.account_id, n.project_id, sum(n.attempts) AS attempts, sum(n.failed_attempts),
-    sum(n.delivered), sum(n.failed)
-FROM endpoint_hours AS n JOIN accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
-WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id, n.project_id)
-    AND n.account_id = coalesce(:account_id, n.account_id)
-GROUP BY n.account_id, n.project_id ORDER BY 3 DESC, 1 LIMIT :limit
-
--- name: slowest
-SELECT n.endpoint_id, n.account_id, n.project_id, sum(n.attempts), sum(n.duration) / sum(n.attempts),
-    max(n.slowest)
-FROM endpoint_hours AS n JOIN endpoints AS e ON e.id = n.endpoint_id AND e.removed_at IS NULL
-WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id, n.project_id)
-    AND n.account_id = coalesce(:account_id, n.account_id)
-GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
-
--- name: troubled
--- Which of the endpoints are; those that fail come first.
-WHERE id IN (
-    SELECT id FROM endpoints WHERE failing > 0
-    UNION SELECT id FROM endpoints WHERE disabled_reason <> ''
-    UNION SELECT endpoint_id FROM endpoint_health WHERE failing_since IS NOT NULL)
-    AND disabled_reason <> :by_hand AND removed_at IS NULL
-    AND project_id = coalesce(:project_id, project_id)
-    AND account_id = coalesce(:account_id, account_id)
-ORDER BY disabled_reason <> '', CASE WHEN disabled_reason = '' THEN failing ELSE disabled_at END DESC,
-    coalesce((SELECT failing_since FROM endpoint_health WHERE endpoint_id = endpoints.id), 0), id
-LIMIT :limit
-
 -- name: account_usage
 SELECT (SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS NULL),
     (SELECT coalesce(sum(deliveries), 0) FROM usage
@@ -549,78 +343,65 @@ SELECT (SELECT count(*) FROM endpoints WHERE account_id = :account_id AND remove
     + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
         WHERE state = 'pending' AND claim > 0 AND account_id = :account_id)
 
--- name: drop_minutes
-DELETE FROM project_minutes WHERE minute < :before
+-- name: drop_key_reports
+-- One process at a time has the file: others' reports are of processes that were killed.
+DELETE FROM key_reports WHERE process <> :process
 
--- name: drop_hours
-DELETE FROM endpoint_hours WHERE hour < :before
+-- name: erase_emitted
+-- There is no outbox.
+SELECT NULL WHERE FALSE
 
--- name: add_bin
-INSERT INTO bins (id, token, project_id, account_id, script, created_at, expires_at)
-VALUES (:id, :token, :project_id, :account_id, :script, :created_at, :expires_at)
+-- name: events_to_erase
+SELECT event_id FROM account_log WHERE account_id = :account_id AND event_id > :after
+ORDER BY event_id LIMIT :limit
 
--- name: count_bins
-SELECT count(*) FROM bins
-WHERE project_id IS :project_id AND account_id IS :account_id AND expires_at > :now
+-- name: erase_attempts
+UPDATE attempts SET request_head = x'', response_head = x'', response_body = x'', detail = ''
+WHERE id IN (
+    SELECT a.id FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
+    WHERE d.event_id IN (SELECT value FROM json_each(:ids)))
+AND (request_head <> x'' OR response_head <> x'' OR response_body <> x'' OR detail <> '') RETURNING id
 
--- name: get_bin
-SELECT id, token, project_id, account_id, script, created_at, expires_at FROM bins
-WHERE token = :token AND expires_at > :now
+-- name: unsettled_erasure
+-- Whether something of the account may still be recorded, or is not in its log yet.
+SELECT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'pending' AND d.claim <= 0 AND d.endpoint_id IN (SELECT id FROM endpoints WHERE account_id = :account_id))
+    OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'pending' AND d.claim > 0 AND d.account_id = :account_id)
+    OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'held' AND d.account_id = :account_id)
+    OR EXISTS (SELECT 1 FROM events AS e WHERE e.account_id = :account_id
+        AND e.id > (SELECT upto FROM logged WHERE what = 'events'))
 
--- name: change_bin
-UPDATE bins SET script = :script WHERE token = :token
+-- name: deliveries_of_endpoint
+-- Its newest in the log, and what is too new to be there.
+d.id IN (
+    SELECT id FROM (
+        SELECT n.id FROM endpoint_log AS l CROSS JOIN deliveries AS n ON n.id = l.delivery_id
+        WHERE l.endpoint_id = :endpoint_id AND l.delivery_id > :above AND l.delivery_id < :below
+            AND n.state = coalesce(:state, n.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND endpoint_id = :endpoint_id)
 
--- name: drop_expired_bins
-DELETE FROM bins WHERE expires_at <= :now
+-- name: deliveries_of_account
+-- The newest few of each of its endpoints are where its newest are.
+d.id IN (
+    SELECT n.id FROM endpoints AS ep CROSS JOIN deliveries AS n ON n.id IN (
+        SELECT l.delivery_id FROM endpoint_log AS l CROSS JOIN deliveries AS x ON x.id = l.delivery_id
+        WHERE l.endpoint_id = ep.id AND l.delivery_id > :above AND l.delivery_id < :below
+            AND x.state = coalesce(:state, x.state)
+        ORDER BY l.delivery_id DESC LIMIT :limit)
+    WHERE ep.account_id = :scope_account
+    UNION ALL
+    SELECT id FROM deliveries
+    WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND account_id = :scope_account)
 
--- name: add_bin_request
-INSERT INTO bin_requests (id, bin_id, method, path, headers, body, body_size, answered, received_at,
-    verdict, reason)
-VALUES (:id, :bin_id, :method, :path, :headers, :body, :body_size, :answered, :received_at,
-    :verdict, :reason)
-
--- name: trim_bin
-DELETE FROM bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
-    SELECT id FROM bin_requests WHERE bin_id = :bin_id ORDER BY id DESC LIMIT 1 OFFSET :keep), 0)
-
--- name: bin_requests
-SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason
-FROM bin_requests
-
--- name: remove_bin
-DELETE FROM bins WHERE id = :id
-
--- name: clear_bin
-DELETE FROM bin_requests WHERE bin_id = :bin_id
-
--- name: add_happening
--- Only where the built-in project is, and nothing of that itself.
-INSERT INTO happenings (key, project_id, type, account_id, endpoint_id, at, about)
-SELECT :key, a.project_id, :type, a.id, :endpoint_id, :at, :about
-FROM accounts AS a
-JOIN projects AS p ON p.name = 'hooktide' AND p.removed_at IS NULL AND p.id <> a.project_id
-WHERE a.id = :account_id
-ON CONFLICT (key) DO NOTHING
-
--- name: happenings
-SELECT project_id, key, type, account_id, endpoint_id, at, about FROM happenings
-ORDER BY at LIMIT :limit
-
--- name: forget_happenings
-DELETE FROM happenings WHERE key IN (SELECT value FROM json_each(:keys))
-
--- name: any_secret
-SELECT sealed FROM secrets LIMIT 1
-
--- name: sizes
--- A delivery knows how many attempts it has, so the attempts themselves are not read.
-SELECT p.id, p.name, coalesce(e.events, 0), coalesce(d.deliveries, 0), coalesce(d.attempts, 0),
-    coalesce(e.payload_bytes, 0), e.oldest >> 11
-FROM projects AS p
-LEFT JOIN (
-    SELECT project_id, count(*) AS events, sum(length(payload)) AS payload_bytes, min(id) AS oldest
-    FROM events GROUP BY project_id) AS e ON e.project_id = p.id
-LEFT JOIN (
-    SELECT project_id, count(*) AS deliveries, sum(attempts) AS attempts
-    FROM deliveries GROUP BY project_id) AS d ON d.project_id = p.id
-WHERE p.removed_at IS NULL OR e.events > 0 ORDER BY p.name, p.id
+-- name: events_of_account
+id IN (
+    SELECT id FROM (
+        SELECT n.id FROM account_log AS l CROSS JOIN events AS n ON n.id = l.event_id
+        WHERE l.account_id = :scope_account AND l.event_id > :above AND l.event_id < :below
+            AND n.type = coalesce(:type, n.type)
+        ORDER BY l.event_id DESC LIMIT :limit)
+    UNION ALL
+    SELECT id FROM events
+    WHERE id > (SELECT upto FROM logged WHERE what = 'events') AND account_id = :scope_account)

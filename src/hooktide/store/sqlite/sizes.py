@@ -1,4 +1,4 @@
-"""What is kept of each project, counted on a connection and a thread of its own."""
+"""What is kept of each project, counted on its own connection and thread."""
 
 import asyncio
 import threading
@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.store.base import ProjectSize
-from hooktide.store.queries import load_queries
 from hooktide.store.sizes import Counting, read_sizes
-from hooktide.store.sqlite.beside import beside, check_schema
+from hooktide.store.sqlite.dialect import statements
+from hooktide.store.sqlite.read_only import check_schema, read_only
 
 
 class Sizes:
@@ -45,6 +45,6 @@ def sizes_in_sqlite(path: str, stop: Callable[[], bool] = lambda: False) -> list
 
     :raises ConfigError: the file is no database, or is on another schema; or ``stop`` said so.
     """
-    with beside(path, stop) as db:
+    with read_only(path, stop) as db:
         check_schema(db)
-        return read_sizes(db.execute(load_queries(__package__)["sizes"]))
+        return read_sizes(db.execute(statements()["sizes"]))

@@ -1,52 +1,13 @@
 """``/v1/accounts``: the customers of a project, by id or by the product's own reference."""
 
-from typing import Annotated
-
 import msgspec
 
-from hooktide.domain.ids import show
-from hooktide.domain.model import Account, Scope
-from hooktide.domain.times import show_time
-from hooktide.web.api.shapes import Instant
+from hooktide.domain.ids import read, show
+from hooktide.domain.model import Account, Erasure, Scope
 from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.pages import Listed, PageQuery
-
-Named = Annotated[str, msgspec.Meta(max_length=200)]
-
-
-class AccountIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A new account. `project` is needed with an operator's key."""
-
-    reference: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=200, description="The product's own id for it.")
-    ]
-    project: str | None = None
-    name: Named = ""
-    plan: Annotated[str, msgspec.Meta(description="Default: the project's.")] | None = None
-
-
-class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change of an account; what is absent stays."""
-
-    name: Named | msgspec.UnsetType = msgspec.UNSET
-    plan: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class AccountOut(msgspec.Struct):
-    """An account."""
-
-    id: str
-    project: str
-    reference: str
-    name: str
-    plan: str
-    created_at: Instant
-
-
-class AccountQuery(PageQuery):
-    """Which accounts."""
-
-    project: str | None = None
+from hooktide.web.response_values import instant
+from hooktide.wire import accounts as wire
+from hooktide.wire.fields import Listed
 
 
 @operation(
@@ -63,15 +24,17 @@ class AccountQuery(PageQuery):
         "unknown_plan",
     ),
 )
-async def add_account(call: Call, body: AccountIn) -> AccountOut:
+async def add_account(call: Call, body: wire.AccountIn) -> wire.Account:
     """Add an account."""
     accounts = call.services.accounts
-    made = await accounts.add(call.scope, body.project, body.reference, body.name, body.plan)
+    made = await accounts.add(
+        call.actor, call.scope, body.project, body.reference, body.name, body.plan
+    )
     return await _shown(call, made)
 
 
 @operation("GET", "/v1/accounts", who=MANAGERS, problems=("not_found",))
-async def list_accounts(call: Call, query: AccountQuery) -> Listed[AccountOut]:
+async def list_accounts(call: Call, query: wire.AccountQuery) -> Listed[wire.Account]:
     """List the accounts, newest first."""
     scope = call.scope
     if query.project is not None:
@@ -81,9 +44,34 @@ async def list_accounts(call: Call, query: AccountQuery) -> Listed[AccountOut]:
 
 
 @operation("GET", "/v1/accounts/{account}", who=MANAGERS, problems=("ambiguous_account",))
-async def get_account(call: Call, account: str) -> AccountOut:
+async def get_account(call: Call, account: str) -> wire.Account:
     """Get an account, by its id or its reference."""
     return await _shown(call, await call.services.accounts.find(call.scope, account))
+
+
+@operation(
+    "PUT",
+    "/v1/accounts/{account}",
+    who=MANAGERS,
+    problems=(
+        "not_found",
+        "ambiguous_account",
+        "project_missing",
+        "invalid_reference",
+        "invalid_text",
+        "unknown_plan",
+    ),
+)
+async def put_account(call: Call, account: str, body: wire.AccountPut) -> wire.Account:
+    """Create the account of a reference, or change it.
+
+    The same call again changes nothing, so a product may make it whenever it sees a customer.
+    """
+    accounts = call.services.accounts
+    found = await accounts.put(
+        call.actor, call.scope, body.project, account, name=body.name, plan=body.plan
+    )
+    return await _shown(call, found)
 
 
 @operation(
@@ -92,14 +80,16 @@ async def get_account(call: Call, account: str) -> AccountOut:
     who=MANAGERS,
     problems=("ambiguous_account", "invalid_text", "unknown_plan"),
 )
-async def change_account(call: Call, account: str, body: AccountChange) -> AccountOut:
+async def change_account(call: Call, account: str, body: wire.AccountChange) -> wire.Account:
     """Change an account's name or plan."""
     given = {
         name: getattr(body, name)
         for name in ("name", "plan")
         if getattr(body, name) is not msgspec.UNSET
     }
-    return await _shown(call, await call.services.accounts.change(call.scope, account, **given))
+    return await _shown(
+        call, await call.services.accounts.change(call.actor, call.scope, account, **given)
+    )
 
 
 @operation(
@@ -108,22 +98,61 @@ async def change_account(call: Call, account: str, body: AccountChange) -> Accou
     who=MANAGERS,
     status=204,
     problems=("ambiguous_account",),
+    also={202: wire.Erasure},
 )
-async def remove_account(call: Call, account: str) -> None:
-    """Remove an account with its endpoints and keys; nothing more is sent for it."""
-    await call.services.accounts.remove(call.scope, account)
+async def remove_account(
+    call: Call, account: str, query: wire.RemoveAccountQuery
+) -> wire.Erasure | None:
+    """Remove an account with its endpoints and keys; nothing more is sent for it.
+
+    With `erase=true` what is kept of it is erased too: its reference and names at once; payloads,
+    attempts' bodies and headers, URLs and bins in the background. 202 is answered with the
+    account's id, under which `GET /v1/accounts/{account}/erasure` says how far that is. An account
+    that was removed before can be erased as well. Ids, counts and instants stay.
+    """
+    accounts = call.services.accounts
+    if query.erase:
+        return _erasure(await accounts.erase(call.actor, call.scope, account))
+    await accounts.remove(call.actor, call.scope, account)
+    return None
 
 
-async def _shown(call: Call, account: Account) -> AccountOut:
+@operation("GET", "/v1/accounts/{account}/erasure", who=MANAGERS)
+async def get_erasure(call: Call, account: str) -> wire.Erasure:
+    """Get how far the erasure of an account is, by the account's id."""
+    return _erasure(await call.services.store.get_erasure(call.scope, read("acc", account)))
+
+
+def _erasure(found: Erasure) -> wire.Erasure:
+    return wire.Erasure(
+        account=show("acc", found.account_id),
+        state="running" if found.ended_at is None else "done",
+        events=found.events,
+        attempts=found.attempts,
+        erased_to=instant(found.erased_to),
+        started_at=instant(found.started_at),
+        ended_at=instant(found.ended_at),
+    )
+
+
+async def _shown(call: Call, account: Account) -> wire.Account:
     row = await call.services.directory.project(account.project_id)
-    return AccountOut(
+    return wire.Account(
         id=show("acc", account.id),
         project=row.project.name,
         reference=account.reference,
         name=account.name,
         plan=account.plan,
-        created_at=show_time(account.created_at),
+        created_at=instant(account.created_at),
     )
 
 
-OPERATIONS = (add_account, list_accounts, get_account, change_account, remove_account)
+OPERATIONS = (
+    add_account,
+    list_accounts,
+    get_account,
+    put_account,
+    change_account,
+    remove_account,
+    get_erasure,
+)

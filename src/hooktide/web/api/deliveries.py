@@ -1,99 +1,41 @@
 """``/v1/deliveries``: what became of each event at each endpoint, attempt by attempt."""
 
-from typing import Annotated
-
-import msgspec
-
+from hooktide.domain.body_text import text_or_base64
 from hooktide.domain.ids import made_at, read, show
-from hooktide.domain.model import Attempt, Delivery, DeliveryState, Origin
-from hooktide.domain.times import show_time
-from hooktide.web.api.heads import HeaderPairs, body_text, header_pairs
-from hooktide.web.api.shapes import AccountName, Instant, instant
+from hooktide.domain.model import Attempt, Delivery, DeliveryState
 from hooktide.web.operation import ANYONE, Call, operation
-from hooktide.web.pages import Listed, PageQuery
-
-
-class DeliveryOut(msgspec.Struct, kw_only=True):
-    """One event for one endpoint. `reason` says why it is held, failed or discarded.
-
-    While an attempt is out, `next_attempt_at` is when another one would be made if nothing more
-    were heard of this one.
-    """
-
-    id: str
-    account: str
-    endpoint: str
-    event: str
-    event_type: str
-    origin: Origin
-    state: DeliveryState
-    reason: str
-    attempts: int
-    next_attempt_at: Instant | None
-    created_at: Instant
-    ended_at: Instant | None
-
-
-class AttemptOut(msgspec.Struct, kw_only=True):
-    """One request and what came back.
-
-    `status` is null where there was no valid answer; then `error` is the error class. The values
-    of the endpoint's own headers are not shown. `response_body` is the first 4 KB.
-    """
-
-    number: int
-    started_at: Instant
-    duration_ms: float
-    status: int | None
-    error: str
-    detail: str
-    request_headers: HeaderPairs
-    response_headers: HeaderPairs
-    response_body: str
-    response_body_encoding: Annotated[str, msgspec.Meta(description="`utf-8` or `base64`.")]
-    response_truncated: bool
-
-
-class Attempts(msgspec.Struct):
-    """The attempts of a delivery, first to last."""
-
-    items: list[AttemptOut]
-
-
-class DeliveryQuery(PageQuery):
-    """Which deliveries."""
-
-    account: AccountName | None = None
-    endpoint: str | None = None
-    event: str | None = None
-    state: DeliveryState | None = None
+from hooktide.web.response_values import header_pairs, instant
+from hooktide.wire import events as wire
+from hooktide.wire.fields import Listed
 
 
 @operation("GET", "/v1/deliveries", who=ANYONE, problems=("not_found", "ambiguous_account"))
-async def list_deliveries(call: Call, query: DeliveryQuery) -> Listed[DeliveryOut]:
-    """List the deliveries, newest first."""
+async def list_deliveries(call: Call, query: wire.DeliveryQuery) -> Listed[wire.Delivery]:
+    """List the deliveries, newest first; `since` and `until` are of when they were created."""
+    after, before = call.bounds(query)
     page = await call.services.store.list_deliveries(
         await call.services.accounts.narrowed(call.scope, query.account),
-        call.before(query),
+        before,
         query.limit,
         endpoint_id=None if query.endpoint is None else read("ep", query.endpoint),
         event_id=None if query.event is None else read("evt", query.event),
-        state=query.state,
+        state=None if query.state is None else DeliveryState(query.state),
+        after=after,
     )
     return call.listed(page, [delivery_shown(each) for each in page.items])
 
 
 @operation("GET", "/v1/deliveries/{id}", who=ANYONE)
-async def get_delivery(call: Call, id: str) -> DeliveryOut:
+async def get_delivery(call: Call, id: str) -> wire.Delivery:
     """Get a delivery."""
     return delivery_shown(await call.services.store.get_delivery(call.scope, read("dlv", id)))
 
 
 @operation("GET", "/v1/deliveries/{id}/attempts", who=ANYONE)
-async def list_attempts(call: Call, id: str) -> Attempts:
+async def list_attempts(call: Call, id: str) -> wire.Attempts:
     """List the attempts of a delivery, first to last."""
     found = await call.services.store.list_attempts(call.scope, read("dlv", id))
-    return Attempts([_attempt_shown(each) for each in found])
+    return wire.Attempts([_attempt_shown(each) for each in found])
 
 
 @operation(
@@ -103,15 +45,15 @@ async def list_attempts(call: Call, id: str) -> Attempts:
     status=202,
     problems=("endpoint_disabled", "endpoint_removed", "delivery_held"),
 )
-async def resend_delivery(call: Call, id: str) -> DeliveryOut:
+async def resend_delivery(call: Call, id: str) -> wire.Delivery:
     """Send the same event to the same endpoint again, as a new delivery."""
-    made = await call.services.store.resend(call.scope, read("dlv", id), call.now)
+    made = await call.services.replays.resend(call.actor, call.scope, read("dlv", id))
     return delivery_shown(made)
 
 
-def delivery_shown(delivery: Delivery) -> DeliveryOut:
+def delivery_shown(delivery: Delivery) -> wire.Delivery:
     """Show a delivery."""
-    return DeliveryOut(
+    return wire.Delivery(
         id=show("dlv", delivery.id),
         account=show("acc", delivery.account_id),
         endpoint=show("ep", delivery.endpoint_id),
@@ -122,16 +64,16 @@ def delivery_shown(delivery: Delivery) -> DeliveryOut:
         reason=delivery.reason,
         attempts=delivery.attempts,
         next_attempt_at=instant(delivery.due_at),
-        created_at=show_time(made_at(delivery.id)),
+        created_at=instant(made_at(delivery.id)),
         ended_at=instant(delivery.ended_at),
     )
 
 
-def _attempt_shown(attempt: Attempt) -> AttemptOut:
-    body, encoding = body_text(attempt.response_body)
-    return AttemptOut(
+def _attempt_shown(attempt: Attempt) -> wire.Attempt:
+    body, encoding = text_or_base64(attempt.response_body, truncated=attempt.response_truncated)
+    return wire.Attempt(
         number=attempt.number,
-        started_at=show_time(attempt.started_at),
+        started_at=instant(attempt.started_at),
         duration_ms=attempt.duration / 1000,
         status=attempt.status,
         error=attempt.error,

@@ -1,128 +1,23 @@
 """``/v1/endpoints``: where an account's events go."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from hooktide.actions.endpoints import LONGEST_DESCRIPTION, LONGEST_NAME, MASK, Wanted
+from hooktide.actions.endpoints import EndpointSpec, Tested
+from hooktide.domain.body_text import text_or_base64
 from hooktide.domain.errors import RefusedError
+from hooktide.domain.headers import MASK
+from hooktide.domain.http_text import field_value
 from hooktide.domain.ids import read, show
-from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Secret
+from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
 from hooktide.domain.signing import read_secret, whsec
-from hooktide.domain.times import show_time
-from hooktide.web.api.deliveries import DeliveryOut, delivery_shown
-from hooktide.web.api.shapes import AccountName, Instant, instant
-from hooktide.web.api.trial import TestIn, TestOut, test_shown
-from hooktide.web.operation import ANYONE, Call, operation
-from hooktide.web.pages import Listed, PageQuery
-
-Url = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=2048, description="A public URL that takes POSTs."),
-]
-Types = Annotated[
-    list[str],
-    msgspec.Meta(min_length=1, max_length=100, description="`invoice.paid`, `invoice.*` or `*`."),
-]
-Kind = Annotated[
-    EndpointKind | None,
-    msgspec.Meta(
-        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which is "
-        "sent messages for people; `mail`: it is `mailto:` and an address, for operational events; "
-        "absent: what the URL looks like."
-    ),
-]
-Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
-Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
-Headers = Annotated[
-    dict[str, str], msgspec.Meta(description="Headers of its own; their values are not shown.")
-]
-GivenSecret = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=256,
-        description="The secret that the receiver has already, when it comes from another sender: "
-        "its text or `whsec_...`. Default: a new one. Not with an account's key.",
-    ),
-]
-
-
-class EndpointIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A new endpoint. `account` is needed, but with an account's key."""
-
-    url: Url
-    event_types: Types
-    account: AccountName | None = None
-    kind: Kind = None
-    name: Name = ""
-    description: Description = ""
-    headers: Headers = {}
-    secret: GivenSecret | None = None
-
-
-class EndpointChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change of an endpoint; what is absent stays, `headers` are replaced as a whole."""
-
-    url: Url | msgspec.UnsetType = msgspec.UNSET
-    event_types: Types | msgspec.UnsetType = msgspec.UNSET
-    kind: EndpointKind | msgspec.UnsetType = msgspec.UNSET
-    name: Name | msgspec.UnsetType = msgspec.UNSET
-    description: Description | msgspec.UnsetType = msgspec.UNSET
-    headers: Headers | msgspec.UnsetType = msgspec.UNSET
-
-
-class SecretOut(msgspec.Struct):
-    """A signing secret in both forms; shown this once.
-
-    `text` is the HMAC key of the provider's own signature, as it is written; `whsec` is what
-    libraries for Standard Webhooks take.
-    """
-
-    text: str
-    whsec: str
-
-
-class EndpointOut(msgspec.Struct, kw_only=True):
-    """An endpoint. `failing` counts the deliveries that failed in a row.
-
-    A chat's `url` is shown without what lets one post there.
-    """
-
-    id: str
-    account: str
-    url: str
-    kind: EndpointKind
-    event_types: list[str]
-    name: str
-    description: str
-    headers: dict[str, str]
-    enabled: bool
-    disabled_reason: str
-    disabled_at: Instant | None
-    failing: int
-    created_at: Instant
-    changed_at: Instant
-
-
-class EndpointMade(EndpointOut, kw_only=True):
-    """A new endpoint, with its secret."""
-
-    secret: SecretOut
-
-
-class RotatedOut(msgspec.Struct):
-    """The new secret; the old one signs along until `old_secret_stops_at`."""
-
-    id: str
-    secret: SecretOut
-    old_secret_stops_at: Instant
-
-
-class EndpointQuery(PageQuery):
-    """Which endpoints."""
-
-    account: AccountName | None = None
-
+from hooktide.web.api.deliveries import delivery_shown
+from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
+from hooktide.web.response_values import header_pairs, instant
+from hooktide.wire import endpoints as wire
+from hooktide.wire.events import Delivery
+from hooktide.wire.fields import Listed, PeriodQuery
 
 _FIELD_RULES = (
     "invalid_url",
@@ -148,75 +43,123 @@ _FIELD_RULES = (
         *_FIELD_RULES,
     ),
 )
-async def add_endpoint(call: Call, body: EndpointIn) -> EndpointMade:
+async def add_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointMade:
     """Add an endpoint; the answer shows its secret, this once."""
     if body.secret is not None and call.key.scope is KeyScope.ACCOUNT:
         raise RefusedError(
             "forbidden", "an account's key cannot choose a secret; leave it out", status=403
         )
-    wanted = Wanted(
-        url=body.url,
-        event_types=tuple(body.event_types),
-        kind=body.kind,
-        name=body.name,
-        description=body.description,
-        headers=body.headers,
-    )
+    asked = wanted(body, enabled=body.enabled)
     given = None if body.secret is None else read_secret(body.secret)
-    made, secret = await call.services.endpoints.add(call.scope, body.account, wanted, given)
-    return EndpointMade(**endpoint_fields(made), secret=secret_shown(secret))
+    made, secret = await call.services.endpoints.add(
+        call.actor, call.scope, body.account, asked, given
+    )
+    return wire.EndpointMade(
+        **endpoint_fields(made, call.services.clock()), secret=secret_shown(secret)
+    )
+
+
+@operation(
+    "POST",
+    "/v1/endpoint-checks",
+    who=MANAGERS,
+    problems=(
+        "not_found",
+        "project_missing",
+        "invalid_reference",
+        "unknown_plan",
+        "webhooks_not_offered",
+        "plan_limit_reached",
+        *_FIELD_RULES,
+    ),
+)
+async def check_endpoint(call: Call, body: wire.EndpointCheckIn) -> wire.EndpointChecked:
+    """Check whether an endpoint could be added, by the same rules; nothing is changed.
+
+    What could not be added is answered with the problem that adding it would be answered with.
+    """
+    if body.secret is not None:
+        read_secret(body.secret)
+    found = await call.services.endpoints.check(
+        call.scope, body.project, body.account, wanted(body), body.plan
+    )
+    account = None if found.account is None else show("acc", found.account.id)
+    return wire.EndpointChecked(account, found.url, found.kind, found.left)
 
 
 @operation("GET", "/v1/endpoints", who=ANYONE, problems=("not_found", "ambiguous_account"))
-async def list_endpoints(call: Call, query: EndpointQuery) -> Listed[EndpointOut]:
+async def list_endpoints(call: Call, query: wire.EndpointQuery) -> Listed[wire.Endpoint]:
     """List the endpoints, newest first."""
     scope = await call.services.accounts.narrowed(call.scope, query.account)
     page = await call.services.store.list_endpoints(scope, call.before(query), query.limit)
-    return call.listed(page, [_shown(each) for each in page.items])
+    return call.listed(page, [_shown(call, each) for each in page.items])
 
 
 @operation("GET", "/v1/endpoints/{id}", who=ANYONE)
-async def get_endpoint(call: Call, id: str) -> EndpointOut:
+async def get_endpoint(call: Call, id: str) -> wire.Endpoint:
     """Get an endpoint."""
-    return _shown(await call.services.store.get_endpoint(call.scope, read("ep", id)))
+    return _shown(call, await call.services.store.get_endpoint(call.scope, read("ep", id)))
 
 
 @operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=_FIELD_RULES)
-async def change_endpoint(call: Call, id: str, body: EndpointChange) -> EndpointOut:
-    """Change an endpoint."""
+async def change_endpoint(call: Call, id: str, body: wire.EndpointChange) -> wire.Endpoint:
+    """Change an endpoint. A new URL ends its rest, if it has one."""
     given = changes_of(body)
-    return _shown(await call.services.endpoints.change(call.scope, read("ep", id), given))
+    changed = await call.services.endpoints.change(call.actor, call.scope, read("ep", id), given)
+    return _shown(call, changed)
 
 
 @operation("DELETE", "/v1/endpoints/{id}", who=ANYONE, status=204)
 async def remove_endpoint(call: Call, id: str) -> None:
     """Remove an endpoint; what is pending for it is discarded."""
-    await call.services.endpoints.remove(call.scope, read("ep", id))
+    await call.services.endpoints.remove(call.actor, call.scope, read("ep", id))
 
 
-@operation("POST", "/v1/endpoints/{id}/enable", who=ANYONE)
-async def enable_endpoint(call: Call, id: str) -> EndpointOut:
-    """Send to an endpoint again, its count of failures at zero."""
-    return _shown(await call.services.endpoints.enable(call.scope, read("ep", id)))
+@operation("POST", "/v1/endpoints/{id}/enable", who=ANYONE, problems=("disabled_by_provider",))
+async def enable_endpoint(call: Call, id: str) -> wire.Endpoint:
+    """Send to an endpoint again, its count of failures at zero and its rest, if any, lifted.
+
+    With an account's key: unless an operator's or a project's key, or the dashboard, disabled it.
+    """
+    enabled = await call.services.endpoints.enable(call.actor, call.scope, read("ep", id))
+    return _shown(call, enabled)
+
+
+@operation("POST", "/v1/endpoints/{id}/resume", who=ANYONE)
+async def resume_endpoint(call: Call, id: str) -> wire.Endpoint:
+    """End an endpoint's rest before its time.
+
+    What only the rest delayed is due by its own schedule, or now. Nothing changes if the endpoint
+    does not rest.
+    """
+    resumed = await call.services.endpoints.resume(call.actor, call.scope, read("ep", id))
+    return _shown(call, resumed)
 
 
 @operation("POST", "/v1/endpoints/{id}/disable", who=ANYONE)
-async def disable_endpoint(call: Call, id: str) -> EndpointOut:
+async def disable_endpoint(call: Call, id: str, query: wire.DisableQuery) -> wire.Endpoint:
     """Send nothing more to an endpoint.
 
-    What happens meanwhile is not queued for it; what is pending is discarded.
+    What happens meanwhile is not queued for it; what is pending is discarded. With an operator's or
+    a project's key, only such a key enables it again, unless `account_may_enable=true`.
     """
-    return _shown(await call.services.endpoints.disable(call.scope, read("ep", id)))
+    disabled = await call.services.endpoints.disable(
+        call.actor,
+        call.scope,
+        read("ep", id),
+        account_may_enable=query.account_may_enable,
+    )
+    return _shown(call, disabled)
 
 
 @operation("POST", "/v1/endpoints/{id}/rotate", who=ANYONE, problems=("too_many_secrets",))
-async def rotate_secret(call: Call, id: str) -> RotatedOut:
+async def rotate_secret(call: Call, id: str) -> wire.Rotated:
     """Give an endpoint a new secret; the answer shows it, this once."""
-    rotated = await call.services.endpoints.rotate(call.scope, read("ep", id))
-    return RotatedOut(
+    rotated = await call.services.endpoints.rotate(call.actor, call.scope, read("ep", id))
+    return wire.Rotated(
         id=show("ep", rotated.endpoint.id),
         secret=secret_shown(rotated.secret),
-        old_secret_stops_at=show_time(rotated.old_stops_at),
+        old_secret_stops_at=instant(rotated.old_stops_at),
     )
 
 
@@ -227,26 +170,43 @@ async def rotate_secret(call: Call, id: str) -> RotatedOut:
     problems=("unknown_event_type", "endpoint_disabled", "too_many_tests"),
     limited=True,
 )
-async def test_endpoint(call: Call, id: str, body: TestIn) -> TestOut:
+async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
     """Send a test event at once, and answer with what came back.
 
     It goes the real way: signed, guarded, logged as a delivery, never retried. The payload is the
-    event type's example; without a type, the first one that the endpoint wants.
+    event type's example; without a type, the first one that the endpoint wants. It is sent although
+    the endpoint rests, and a 2xx ends that rest.
     """
-    return test_shown(
+    return _test_shown(
         await call.services.endpoints.test(call.scope, read("ep", id), body.event_type)
     )
 
 
 @operation("GET", "/v1/endpoints/{id}/deliveries", who=ANYONE)
-async def list_endpoint_deliveries(call: Call, id: str, query: PageQuery) -> Listed[DeliveryOut]:
+async def list_endpoint_deliveries(call: Call, id: str, query: PeriodQuery) -> Listed[Delivery]:
     """List the deliveries to an endpoint, newest first."""
     store = call.services.store
     endpoint = await store.get_endpoint(call.scope, read("ep", id))
+    after, before = call.bounds(query)
     page = await store.list_deliveries(
-        call.scope, call.before(query), query.limit, endpoint_id=endpoint.id
+        call.scope, before, query.limit, endpoint_id=endpoint.id, after=after
     )
     return call.listed(page, [delivery_shown(each) for each in page.items])
+
+
+def wanted(
+    body: wire.EndpointIn | wire.EndpointCheckIn | wire.WebhookIn, *, enabled: bool = True
+) -> EndpointSpec:
+    """Return the endpoint that a body asks for."""
+    return EndpointSpec(
+        url=body.url,
+        event_types=tuple(body.event_types),
+        kind=None if body.kind is None else EndpointKind(body.kind),
+        name=body.name,
+        description=body.description,
+        headers=body.headers,
+        enabled=enabled,
+    )
 
 
 def changes_of(body: msgspec.Struct) -> dict[str, Any]:
@@ -255,20 +215,23 @@ def changes_of(body: msgspec.Struct) -> dict[str, Any]:
     given = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     if "event_types" in given:
         given["event_types"] = tuple(given["event_types"])
+    if "kind" in given:
+        given["kind"] = EndpointKind(given["kind"])
     return given
 
 
-def secret_shown(secret: Secret) -> SecretOut:
+def secret_shown(secret: Secret) -> wire.Secret:
     """Show a secret in both forms."""
-    return SecretOut(secret.text, whsec(secret))
+    return wire.Secret(secret.text, whsec(secret))
 
 
-def _shown(endpoint: Endpoint) -> EndpointOut:
-    return EndpointOut(**endpoint_fields(endpoint))
+def _shown(call: Call, endpoint: Endpoint) -> wire.Endpoint:
+    return wire.Endpoint(**endpoint_fields(endpoint, call.services.clock()))
 
 
-def endpoint_fields(endpoint: Endpoint) -> dict[str, Any]:
+def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
     """Return the fields of an endpoint's answer; the values of its headers are masked."""
+    resting_until = endpoint.resting_until(now)
     return {
         "id": show("ep", endpoint.id),
         "account": show("acc", endpoint.account_id),
@@ -282,18 +245,46 @@ def endpoint_fields(endpoint: Endpoint) -> dict[str, Any]:
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),
         "failing": endpoint.failing,
-        "created_at": show_time(endpoint.created_at),
-        "changed_at": show_time(endpoint.changed_at),
+        "resting_until": instant(resting_until),
+        "resting_reason": endpoint.rest_reason if resting_until else "",
+        "created_at": instant(endpoint.created_at),
+        "changed_at": instant(endpoint.changed_at),
     }
+
+
+def _test_shown(tested: Tested) -> wire.Tested:
+    attempt, claim = tested.attempt, tested.claim
+    sent = header_pairs(attempt.request_head)
+    own = tested.project.dialect.signature
+    body, encoding = text_or_base64(attempt.response_body, truncated=attempt.response_truncated)
+    delivered = attempt.status is not None and 200 <= attempt.status < 300
+    return wire.Tested(
+        status="delivered" if delivered else "failed",
+        event=show("evt", claim.event.id),
+        event_type=claim.event.type,
+        delivery=show("dlv", claim.delivery_id),
+        response_status=attempt.status,
+        duration_ms=attempt.duration / 1000,
+        error=attempt.error,
+        detail=attempt.detail,
+        request_headers=sent,
+        signature=field_value(sent, own.header.lower()) if own else None,
+        webhook_signature=field_value(sent, "webhook-signature"),
+        response_headers=header_pairs(attempt.response_head),
+        response_body=body,
+        response_body_encoding=encoding,
+    )
 
 
 OPERATIONS = (
     add_endpoint,
+    check_endpoint,
     list_endpoints,
     get_endpoint,
     change_endpoint,
     remove_endpoint,
     enable_endpoint,
+    resume_endpoint,
     disable_endpoint,
     rotate_secret,
     test_endpoint,

@@ -1,89 +1,28 @@
 """``/v1/event-types``: what a project's events may be."""
 
 from collections.abc import Iterable
-from typing import Annotated
 
 import msgspec
 
 from hooktide.actions.projects import find_type
-from hooktide.actions.texts import check_text
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.message import Wording
 from hooktide.domain.project import EventType, offered
 from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
+from hooktide.web.reading import MAX_LARGE_BODY
+from hooktide.wire import projects as wire
 
 NULL = msgspec.Raw(b"null")
 
 
-class ProjectQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose event types."""
-
-    project: (
-        Annotated[str, msgspec.Meta(description="Its name; needed with an operator's key.")] | None
-    ) = None
-
-
-class WordingIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A chat's message in the project's own words, with slots like `{payload.customer.name}`.
-
-    `fields` are paths into the payload. What is empty is found by itself.
-    """
-
-    text: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-    link: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-    fields: Annotated[list[str], msgspec.Meta(max_length=10)] = []
-
-
-class EventTypeIn(msgspec.Struct, forbid_unknown_fields=True):
-    """An event type. `accounts` are the references it is limited to; none: all may use it."""
-
-    description: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-    example: Annotated[
-        msgspec.Raw | msgspec.UnsetType,
-        msgspec.Meta(description="A payload, as a test event has it."),
-    ] = msgspec.UNSET
-    schema: Annotated[
-        msgspec.Raw | msgspec.UnsetType,
-        msgspec.Meta(description="A JSON Schema 2020-12 for payloads, or null."),
-    ] = msgspec.UNSET
-    transition: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    accounts: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
-    message: WordingIn = WordingIn()
-
-
-class WordingOut(msgspec.Struct):
-    """A chat's message in the project's own words; what is empty is found by itself."""
-
-    text: str
-    link: str
-    fields: list[str]
-
-
-class EventTypeOut(msgspec.Struct):
-    """An event type."""
-
-    name: str
-    description: str
-    example: msgspec.Raw
-    schema: msgspec.Raw
-    transition: str
-    message: WordingOut
-
-
-class EventTypes(msgspec.Struct):
-    """Event types, in the project's order."""
-
-    items: list[EventTypeOut]
-
-
 @operation("GET", "/v1/event-types", who=ANYONE, problems=("not_found", "project_missing"))
-async def list_event_types(call: Call, query: ProjectQuery) -> EventTypes:
+async def list_event_types(call: Call, query: wire.ProjectQuery) -> wire.EventTypes:
     """List the event types; an account's key sees those that are offered to the account."""
-    return EventTypes([_shown(kind) for kind in await _types(call, query)])
+    return wire.EventTypes([_shown(kind) for kind in await _types(call, query)])
 
 
 @operation("GET", "/v1/event-types/{name}", who=ANYONE, problems=("project_missing",))
-async def get_event_type(call: Call, name: str, query: ProjectQuery) -> EventTypeOut:
+async def get_event_type(call: Call, name: str, query: wire.ProjectQuery) -> wire.EventType:
     """Get an event type."""
     return _shown(find_type(await _types(call, query), name))
 
@@ -92,11 +31,18 @@ async def get_event_type(call: Call, name: str, query: ProjectQuery) -> EventTyp
     "PUT",
     "/v1/event-types/{name}",
     who=MANAGERS,
-    problems=("project_missing", "invalid_event_type", "invalid_text"),
+    problems=(
+        "project_missing",
+        "invalid_event_type",
+        "too_many_event_types",
+        "invalid_text",
+        "edit_conflict",
+    ),
+    max_body=MAX_LARGE_BODY,
 )
 async def put_event_type(
-    call: Call, name: str, query: ProjectQuery, body: EventTypeIn
-) -> EventTypeOut:
+    call: Call, name: str, query: wire.ProjectQuery, body: wire.EventTypeIn
+) -> wire.EventType:
     """Add an event type, or replace it.
 
     Applying the project's file makes the event types what the file says again.
@@ -104,14 +50,15 @@ async def put_event_type(
     row = await call.services.accounts.project(call.scope, query.project)
     kind = EventType(
         name=name,
-        description=check_text(body.description, "/description", 1000, lines=True),
+        description=body.description,
         example="{}" if body.example is msgspec.UNSET else json_text(body.example),
         schema=_schema_text(body.schema),
-        transition=check_text(body.transition, "/transition", 200),
+        transition=body.transition,
         accounts=tuple(body.accounts),
         message=_wording(body.message),
     )
-    return _shown(await call.services.projects.put_type(row.id, kind))
+    await call.services.projects.put_type(call.actor, call.scope, row.project.name, kind)
+    return _shown(kind)
 
 
 @operation(
@@ -119,15 +66,24 @@ async def put_event_type(
     "/v1/event-types/{name}",
     who=MANAGERS,
     status=204,
-    problems=("project_missing",),
+    problems=("project_missing", "event_types_in_use", "edit_conflict"),
 )
-async def remove_event_type(call: Call, name: str, query: ProjectQuery) -> None:
-    """Remove an event type; what was published stays."""
+async def remove_event_type(call: Call, name: str, query: wire.RemoveEventTypeQuery) -> None:
+    """Remove an event type; what was published stays.
+
+    Where endpoints want it by name, this takes `remove_event_types=true`.
+    """
     row = await call.services.accounts.project(call.scope, query.project)
-    await call.services.projects.remove_type(row.id, name)
+    await call.services.projects.remove_type(
+        call.actor,
+        call.scope,
+        row.project.name,
+        name,
+        remove_event_types=query.remove_event_types,
+    )
 
 
-async def _types(call: Call, query: ProjectQuery) -> Iterable[EventType]:
+async def _types(call: Call, query: wire.ProjectQuery) -> Iterable[EventType]:
     row = await call.services.accounts.project(call.scope, query.project)
     if call.scope.account_id is None:
         return row.project.event_types
@@ -150,22 +106,18 @@ def _schema_text(value: msgspec.Raw | msgspec.UnsetType) -> str | None:
     return None if text == "null" else text
 
 
-def _wording(given: WordingIn) -> Wording:
-    return Wording(
-        text=check_text(given.text, "/message/text", 1000),
-        link=check_text(given.link, "/message/link", 1000),
-        fields=tuple(given.fields),
-    )
+def _wording(given: wire.WordingIn) -> Wording:
+    return Wording(text=given.text, link=given.link, fields=tuple(given.fields))
 
 
-def _shown(kind: EventType) -> EventTypeOut:
-    return EventTypeOut(
+def _shown(kind: EventType) -> wire.EventType:
+    return wire.EventType(
         name=kind.name,
         description=kind.description,
         example=msgspec.Raw(kind.example.encode()),
         schema=NULL if kind.schema is None else msgspec.Raw(kind.schema.encode()),
         transition=kind.transition,
-        message=WordingOut(kind.message.text, kind.message.link, list(kind.message.fields)),
+        message=wire.Wording(kind.message.text, kind.message.link, list(kind.message.fields)),
     )
 
 

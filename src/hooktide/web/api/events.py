@@ -4,63 +4,12 @@ from typing import Any
 
 import msgspec
 
-from hooktide.actions.publish import EventIn
 from hooktide.domain.ids import made_at, read, show
-from hooktide.domain.times import show_time
 from hooktide.store.base import EventRow
-from hooktide.web.api.shapes import AccountName, Instant
 from hooktide.web.operation import ANYONE, MANAGERS, Call, Documented, operation
-from hooktide.web.pages import Listed, PageQuery
-from hooktide.web.problems import ProblemOut
-
-
-class EventAccepted(msgspec.Struct):
-    """The event and its deliveries are durable."""
-
-    id: str
-    deliveries: int
-
-
-class EventResult(msgspec.Struct, omit_defaults=True):
-    """What became of one event of a batch: accepted (`status` 202), or its problem."""
-
-    status: int
-    id: str = ""
-    deliveries: int = 0
-    problem: ProblemOut | None = None
-
-
-class BatchResults(msgspec.Struct):
-    """What became of each event of a batch, in order."""
-
-    results: list[EventResult]
-
-
-class EventItem(msgspec.Struct, kw_only=True):
-    """An event. `deliveries` is how many endpoints it went to when it was accepted."""
-
-    id: str
-    account: str
-    type: str
-    transition: str
-    test: bool
-    occurred_at: Instant
-    accepted_at: Instant
-    deliveries: int
-
-
-class EventOut(EventItem, kw_only=True):
-    """An event with its payload, byte for byte as it was published."""
-
-    payload: msgspec.Raw
-
-
-class EventQuery(PageQuery):
-    """Which events."""
-
-    account: AccountName | None = None
-    type: str | None = None
-
+from hooktide.web.response_values import instant
+from hooktide.wire import events as wire
+from hooktide.wire.fields import Listed
 
 PUBLISH = Documented(
     method="POST",
@@ -71,14 +20,18 @@ PUBLISH = Documented(
     description="202 says that the event and its deliveries are durable. The payload (256 KB) "
     "reaches the receivers byte for byte. `account` is an `acc_` id or the product's own "
     "reference. The same idempotency key answers as before. A batch is answered with a result "
-    "for each event, in order: 202 when all were accepted, 207 when some were not.",
+    "for each event, in order: 202 when all were accepted, 207 when some were not. An event for "
+    "an account that does not exist creates the account where the project says so "
+    "(`accounts.create_on_publish`); otherwise it is stored nowhere, and answered 202 with "
+    '`"account": "unknown"`.',
     who=MANAGERS,
-    body=(EventIn, list[EventIn]),
-    answers={202: (EventAccepted, BatchResults), 207: BatchResults},
+    body=(wire.EventIn, list[wire.EventIn]),
+    answers={202: (wire.EventAccepted, wire.BatchResults), 207: wire.BatchResults},
     headers=("Idempotency-Key",),
     problems=(
-        "not_found",
         "ambiguous_account",
+        "project_missing",
+        "invalid_reference",
         "invalid_event",
         "invalid_batch",
         "invalid_time",
@@ -102,22 +55,27 @@ PUBLISH = Documented(
 
 
 @operation("GET", "/v1/events", who=ANYONE, problems=("not_found", "ambiguous_account"))
-async def list_events(call: Call, query: EventQuery) -> Listed[EventItem]:
-    """List the events, newest first, without their payloads."""
+async def list_events(call: Call, query: wire.EventQuery) -> Listed[wire.EventItem]:
+    """List the events, newest first, without their payloads.
+
+    `since` and `until` are of when they were accepted.
+    """
+    after, before = call.bounds(query)
     page = await call.services.store.list_events(
         await call.services.accounts.narrowed(call.scope, query.account),
-        call.before(query),
+        before,
         query.limit,
         query.type,
+        after=after,
     )
-    return call.listed(page, [EventItem(**_fields(each)) for each in page.items])
+    return call.listed(page, [wire.EventItem(**_fields(each)) for each in page.items])
 
 
 @operation("GET", "/v1/events/{id}", who=ANYONE)
-async def get_event(call: Call, id: str) -> EventOut:
+async def get_event(call: Call, id: str) -> wire.Event:
     """Get an event with its payload."""
     row = await call.services.store.get_event(call.scope, read("evt", id))
-    return EventOut(**_fields(row), payload=msgspec.Raw(row.event.payload))
+    return wire.Event(**_fields(row), payload=msgspec.Raw(row.event.payload))
 
 
 def _fields(row: EventRow) -> dict[str, Any]:
@@ -128,8 +86,8 @@ def _fields(row: EventRow) -> dict[str, Any]:
         "type": event.type,
         "transition": event.transition,
         "test": event.test,
-        "occurred_at": show_time(event.occurred_at),
-        "accepted_at": show_time(made_at(event.id)),
+        "occurred_at": instant(event.occurred_at),
+        "accepted_at": instant(made_at(event.id)),
         "deliveries": row.deliveries,
     }
 

@@ -1,44 +1,13 @@
 """``/v1/keys``: what opens this API, how far, and when it was last used."""
 
-from typing import Annotated, Any
-
-import msgspec
+from typing import Any
 
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import ApiKey, KeyScope
-from hooktide.domain.times import show_time
-from hooktide.web.api.shapes import AccountName, Instant, instant, maybe
 from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.pages import Listed, PageQuery
-
-
-class KeyIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A new key. `project` is a project's name, `account` an account's id or reference."""
-
-    scope: KeyScope
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    project: str | None = None
-    account: AccountName | None = None
-
-
-class KeyOut(msgspec.Struct, kw_only=True):
-    """A key; of its text only the last 4 characters are known."""
-
-    id: str
-    scope: KeyScope
-    name: str
-    project: str | None
-    account: str | None
-    last4: str
-    created_at: Instant
-    used_at: Instant | None
-    revoked_at: Instant | None
-
-
-class KeyMade(KeyOut, kw_only=True):
-    """A new key, with its text, which is shown this once."""
-
-    key: str
+from hooktide.web.response_values import instant, optional_id
+from hooktide.wire import access as wire
+from hooktide.wire.fields import Listed, PageQuery
 
 
 @operation(
@@ -54,28 +23,31 @@ class KeyMade(KeyOut, kw_only=True):
         "invalid_text",
     ),
 )
-async def add_key(call: Call, body: KeyIn) -> KeyMade:
+async def add_key(call: Call, body: wire.KeyIn) -> wire.KeyMade:
     """Make a key; the answer shows its text, this once.
 
     A project's key makes keys for its project and for its accounts.
     """
     text, key = await call.services.keys.add(
-        call.scope, body.scope, body.name, body.project, body.account
+        call.actor, call.scope, KeyScope(body.scope), body.name, body.project, body.account
     )
-    return KeyMade(**await _fields(call, key), key=text)
+    return wire.KeyMade(**await _fields(call, key), key=text)
 
 
 @operation("GET", "/v1/keys", who=MANAGERS)
-async def list_keys(call: Call, query: PageQuery) -> Listed[KeyOut]:
+async def list_keys(call: Call, query: PageQuery) -> Listed[wire.Key]:
     """List the keys, newest first, revoked ones included."""
     page = await call.services.store.list_keys(call.scope, call.before(query), query.limit)
-    return call.listed(page, [KeyOut(**await _fields(call, each)) for each in page.items])
+    return call.listed(page, [wire.Key(**await _fields(call, each)) for each in page.items])
 
 
-@operation("DELETE", "/v1/keys/{id}", who=MANAGERS, status=204)
-async def revoke_key(call: Call, id: str) -> None:
-    """Revoke a key, at once and for good."""
-    await call.services.store.revoke_key(call.scope, read("key", id), call.now)
+@operation("DELETE", "/v1/keys/{id}", who=MANAGERS, status=204, problems=("last_operator_key",))
+async def revoke_key(call: Call, id: str, query: wire.RevokeQuery) -> None:
+    """Revoke a key for good: at once in this process, and within seconds in all others.
+
+    The last operator's key is revoked only with `force=true`.
+    """
+    await call.services.keys.revoke(call.actor, call.scope, read("key", id), force=query.force)
 
 
 async def _fields(call: Call, key: ApiKey) -> dict[str, Any]:
@@ -84,9 +56,9 @@ async def _fields(call: Call, key: ApiKey) -> dict[str, Any]:
         "scope": key.scope,
         "name": key.name,
         "project": await call.services.accounts.project_name(key.project_id),
-        "account": maybe("acc", key.account_id),
+        "account": optional_id("acc", key.account_id),
         "last4": key.last4,
-        "created_at": show_time(key.created_at),
+        "created_at": instant(key.created_at),
         "used_at": instant(key.used_at),
         "revoked_at": instant(key.revoked_at),
     }

@@ -1,34 +1,10 @@
 """``/v1/accounts/{account}/portal-links``: a customer's way into their portal."""
 
-from typing import Annotated
-
-import msgspec
-
+from hooktide.actions import portal_links as action
 from hooktide.domain.model import SECOND
-from hooktide.domain.times import show_time
-from hooktide.web.api.shapes import Instant
 from hooktide.web.operation import MANAGERS, Call, operation
-
-ExpiresIn = Annotated[
-    int,
-    msgspec.Meta(ge=60, le=7 * 86_400, description="Seconds that the link opens the portal for."),
-]
-ReadOnly = Annotated[bool, msgspec.Meta(description="Who opens it can look, and change nothing.")]
-
-
-class PortalLinkIn(msgspec.Struct, forbid_unknown_fields=True):
-    """How long a link is good for, and for what."""
-
-    expires_in: ExpiresIn = 3600
-    read_only: ReadOnly = False
-
-
-class PortalLinkOut(msgspec.Struct):
-    """A link into an account's portal. Whoever has `url` is let in, until `expires_at`."""
-
-    url: str
-    expires_at: Instant
-    read_only: bool
+from hooktide.web.response_values import instant
+from hooktide.wire import accounts as wire
 
 
 @operation(
@@ -38,17 +14,32 @@ class PortalLinkOut(msgspec.Struct):
     status=201,
     problems=("ambiguous_account",),
 )
-async def add_portal_link(call: Call, account: str, body: PortalLinkIn) -> PortalLinkOut:
+async def add_portal_link(call: Call, account: str, body: wire.PortalLinkIn) -> wire.PortalLink:
     """Make a link into an account's portal.
 
     Send your customer there, or show it in a frame. Make one each time that somebody opens the
-    page: a link cannot be taken back, it ends.
+    page: a link ends at `expires_at`, and can be revoked only with all others of its account.
     """
     found = await call.services.accounts.find(call.scope, account)
     expires_at = call.now + body.expires_in * SECOND
-    link = call.services.portal_links.make(found.id, expires_at, body.read_only)
-    url = f"{call.services.public_url}/portal/{link.token}"
-    return PortalLinkOut(url, show_time(link.expires_at), link.read_only)
+    links, audit_log = call.services.portal_links, call.services.audit_log
+    link = await action.add_portal_link(
+        links, audit_log, call.actor, found, expires_at, body.read_only
+    )
+    url = link.url(call.services.public_url)
+    return wire.PortalLink(url, instant(link.expires_at), link.read_only)
 
 
-OPERATIONS = (add_portal_link,)
+@operation(
+    "DELETE",
+    "/v1/accounts/{account}/portal-links",
+    who=MANAGERS,
+    status=204,
+    problems=("ambiguous_account",),
+)
+async def revoke_portal_links(call: Call, account: str) -> None:
+    """Revoke all portal links of an account made so far. Links made from now on work."""
+    await call.services.accounts.revoke_portal_links(call.actor, call.scope, account)
+
+
+OPERATIONS = (add_portal_link, revoke_portal_links)

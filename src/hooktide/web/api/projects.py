@@ -1,89 +1,59 @@
 """``/v1/projects``: a project is what its file says."""
 
-from typing import Annotated
-
-import msgspec
-
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.project import Plan
-from hooktide.domain.times import show_time
 from hooktide.store.base import ProjectRow
-from hooktide.web.api.shapes import Instant
-from hooktide.web.docs.pages import docs_url
 from hooktide.web.operation import MANAGERS, OPERATOR, TOML, Call, operation
-
-
-class ProjectApplied(msgspec.Struct):
-    """A project, and what applying its file changed, in lines; none: nothing."""
-
-    name: str
-    id: str
-    mode: str
-    changes: list[str]
-
-
-class PlanOut(msgspec.Struct):
-    """What an account on this plan may use; null: as much as it likes."""
-
-    name: str
-    endpoints: int | None
-    deliveries_per_hour: int | None
-    retries: int
-    timeout_seconds: float
-
-
-class ProjectOut(msgspec.Struct):
-    """A project."""
-
-    name: str
-    id: str
-    title: str
-    mode: Annotated[str, msgspec.Meta(description="`live`, or `test`: only test events.")]
-    plans: list[PlanOut]
-    default_plan: str
-    event_types: list[str]
-    docs_url: Annotated[
-        str | None,
-        msgspec.Meta(description="Where its customers read how it works; null: nowhere."),
-    ]
-    created_at: Instant
-    changed_at: Instant
-
-
-class Projects(msgspec.Struct):
-    """All projects that the key reaches, by name."""
-
-    items: list[ProjectOut]
+from hooktide.web.reading import MAX_LARGE_BODY
+from hooktide.web.response_values import instant
+from hooktide.web.urls import docs_url
+from hooktide.wire import projects as wire
 
 
 @operation(
     "PUT",
     "/v1/projects/{name}",
     who=MANAGERS,
-    problems=("project_name_differs", "plan_in_use"),
+    problems=("project_name_differs", "plan_in_use", "event_types_in_use", "edit_conflict"),
     body_kind=TOML,
+    max_body=MAX_LARGE_BODY,
 )
-async def put_project(call: Call, name: str, body: str) -> ProjectApplied:
+async def put_project(
+    call: Call, name: str, query: wire.ApplyQuery, body: str
+) -> wire.ProjectApplied:
     """Make a project as its file says.
 
     The body is the project file (TOML). The same file again changes nothing; a wrong one changes
     nothing either. A project's key may change its own project, only an operator's adds one.
+
+    Event types that the file leaves out are removed. Where endpoints want them by name, that takes
+    `remove_event_types=true`; a pattern like `invoice.*` does not count.
+
+    With `dry_run=true` the answer is the same, refusals included, and nothing is changed.
     """
-    applied = await call.services.projects.apply(call.scope, name, body)
+    applied = await call.services.projects.apply(
+        call.actor,
+        call.scope,
+        name,
+        body,
+        remove_event_types=query.remove_event_types,
+        dry_run=query.dry_run,
+    )
     row = applied.row
-    return ProjectApplied(name, show("prj", row.id), row.project.mode.value, applied.changes)
+    id = show("prj", row.id) if row.id else None
+    return wire.ProjectApplied(name, id, row.project.mode.value, applied.changes)
 
 
 @operation("GET", "/v1/projects", who=MANAGERS)
-async def list_projects(call: Call) -> Projects:
+async def list_projects(call: Call) -> wire.Projects:
     """List the projects."""
     rows = await call.services.store.list_projects(call.scope)
-    return Projects([_shown(row, call.services.public_url) for row in rows])
+    return wire.Projects([_shown(row, call.services.public_url) for row in rows])
 
 
 @operation("GET", "/v1/projects/{name}", who=MANAGERS)
-async def get_project(call: Call, name: str) -> ProjectOut:
+async def get_project(call: Call, name: str) -> wire.Project:
     """Get a project."""
     row = await call.services.store.get_project(call.scope, name)
     return _shown(row, call.services.public_url)
@@ -92,12 +62,12 @@ async def get_project(call: Call, name: str) -> ProjectOut:
 @operation("DELETE", "/v1/projects/{name}", who=OPERATOR, status=204, problems=("project_in_use",))
 async def remove_project(call: Call, name: str) -> None:
     """Remove a project that has no accounts."""
-    await call.services.projects.remove(call.scope, name)
+    await call.services.projects.remove(call.actor, call.scope, name)
 
 
-def _shown(row: ProjectRow, public_url: str) -> ProjectOut:
+def _shown(row: ProjectRow, public_url: str) -> wire.Project:
     project = row.project
-    return ProjectOut(
+    return wire.Project(
         name=project.name,
         id=show("prj", row.id),
         title=project.title,
@@ -106,18 +76,20 @@ def _shown(row: ProjectRow, public_url: str) -> ProjectOut:
         default_plan=project.default_plan,
         event_types=[kind.name for kind in project.event_types],
         docs_url=docs_url(project, public_url),
-        created_at=show_time(row.created_at),
-        changed_at=show_time(row.changed_at),
+        created_at=instant(row.created_at),
+        changed_at=instant(row.changed_at),
     )
 
 
-def _plan(plan: Plan) -> PlanOut:
-    return PlanOut(
+def _plan(plan: Plan) -> wire.Plan:
+    return wire.Plan(
         name=plan.name,
         endpoints=plan.endpoints,
         deliveries_per_hour=plan.deliveries_per_hour,
         retries=plan.retries,
         timeout_seconds=plan.timeout / SECOND,
+        changes_per_second=plan.changes_per_second,
+        tests_per_second=plan.tests_per_second,
     )
 
 

@@ -1,43 +1,24 @@
 """``/v1/sizes``: how much is kept of each project, for the operator."""
 
-import msgspec
-
 from hooktide.domain.ids import show
 from hooktide.store.base import ProjectSize
-from hooktide.web.api.shapes import Instant, instant
 from hooktide.web.operation import OPERATOR, Call, operation
-
-
-class SizeOut(msgspec.Struct):
-    """What is kept of a project. A removed project is here until its log is past retention."""
-
-    project: str
-    id: str
-    events: int
-    deliveries: int
-    attempts: int
-    payload_bytes: int
-    oldest_event_at: Instant | None
-
-
-class Sizes(msgspec.Struct):
-    """What is kept of all projects, by name."""
-
-    items: list[SizeOut]
+from hooktide.web.response_values import instant
+from hooktide.wire import projects as wire
 
 
 @operation("GET", "/v1/sizes", who=OPERATOR)
-async def list_sizes(call: Call) -> Sizes:
+async def list_sizes(call: Call) -> wire.Sizes:
     """Say how much is kept of each project.
 
     Reads the whole log, which takes a while on a large database and holds nothing up.
     """
-    return Sizes([shown(size) for size in await call.services.store.sizes()])
+    return wire.Sizes([_shown(size) for size in await call.services.store.sizes()])
 
 
-def shown(size: ProjectSize) -> SizeOut:
+def _shown(size: ProjectSize) -> wire.Size:
     """Return what the API shows of a project's size."""
-    return SizeOut(
+    return wire.Size(
         project=size.name,
         id=show("prj", size.project_id),
         events=size.events,

@@ -10,26 +10,19 @@ from typing import Any
 
 import msgspec
 
-from hooktide.actions.endpoints import MASK, Wanted
 from hooktide.domain.errors import Fault, InvalidError
+from hooktide.domain.headers import MASK
 from hooktide.domain.ids import read, show
-from hooktide.domain.model import Endpoint
+from hooktide.domain.json_pointer import escaped
+from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project import Fields
 from hooktide.domain.signing import whsec
-from hooktide.domain.times import show_time
-from hooktide.web.api.endpoints import (
-    Description,
-    EndpointChange,
-    Headers,
-    Kind,
-    Name,
-    Types,
-    Url,
-    changes_of,
-)
+from hooktide.web.api.endpoints import changes_of, wanted
 from hooktide.web.operation import CUSTOMERS, Call, operation
-from hooktide.web.pages import Listed, PageQuery
 from hooktide.web.reading import broken_rule
+from hooktide.web.response_values import instant
+from hooktide.wire import endpoints as wire
+from hooktide.wire.fields import PageQuery
 
 _FIELD_RULES = (
     "invalid_url",
@@ -38,23 +31,6 @@ _FIELD_RULES = (
     "invalid_headers",
     "invalid_text",
 )
-
-
-class WebhookIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A new endpoint, under our names."""
-
-    url: Url
-    event_types: Types
-    kind: Kind = None
-    name: Name = ""
-    description: Description = ""
-    headers: Headers = {}
-
-
-class WebhookChange(EndpointChange, forbid_unknown_fields=True):
-    """What to change of an endpoint, under our names."""
-
-    enabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 @operation(
@@ -71,63 +47,64 @@ async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     `description`, `headers`); the answer shows the secret, this once.
     """
     fields = await _fields(call)
-    ours = _in_our_words(body, WebhookIn, fields)
+    ours = _in_our_words(body, wire.WebhookIn, fields)
     try:
-        given = _read(ours, WebhookIn)
-        wanted = Wanted(
-            url=given.url,
-            event_types=tuple(given.event_types),
-            kind=given.kind,
-            name=given.name,
-            description=given.description,
-            headers=given.headers,
-        )
-        made, secret = await call.services.endpoints.add(call.scope, None, wanted)
+        asked = wanted(_read(ours, wire.WebhookIn))
+        made, secret = await call.services.endpoints.add(call.actor, call.scope, None, asked)
         row = await call.services.accounts.project(call.scope, None)
     except InvalidError as error:
         raise _in_their_words(error, fields) from None
     # Without a signature of its own the project's receivers verify the Standard Webhooks headers.
     shown = secret.text if row.project.dialect.signature else whsec(secret)
-    return {**_shown(made, fields), fields.secret: shown}
+    return {**_shown(made, fields, call.services.clock()), fields.secret: shown}
 
 
 @operation("GET", "/webhooks", who=CUSTOMERS)
-async def list_webhooks(call: Call, query: PageQuery) -> Listed[dict[str, Any]]:
+async def list_webhooks(call: Call, query: PageQuery) -> wire.WebhookList:
     """List the webhooks, newest first."""
     fields = await _fields(call)
     page = await call.services.store.list_endpoints(call.scope, call.before(query), query.limit)
-    return call.listed(page, [_shown(each, fields) for each in page.items])
+    now = call.services.clock()
+    listed = call.listed(page, [_shown(each, fields, now) for each in page.items])
+    return wire.WebhookList(listed.items, listed.next_cursor)
 
 
 @operation("GET", "/webhooks/{id}", who=CUSTOMERS)
 async def get_webhook(call: Call, id: str) -> dict[str, Any]:
     """Get a webhook."""
     endpoint = await call.services.store.get_endpoint(call.scope, read("ep", id))
-    return _shown(endpoint, await _fields(call))
+    return _shown(endpoint, await _fields(call), call.services.clock())
 
 
-@operation("PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=_FIELD_RULES)
+@operation(
+    "PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=("disabled_by_provider", *_FIELD_RULES)
+)
 async def change_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Change a webhook; what is absent stays. `enabled` switches it off and on."""
+    """Change a webhook; what is absent stays. `enabled` switches it off and on.
+
+    A new URL, and `enabled: true`, end the rest of a webhook whose receiver asked for it.
+    """
     fields, number = await _fields(call), read("ep", id)
     endpoints = call.services.endpoints
-    ours = _in_our_words(body, WebhookChange, fields)
+    ours = _in_our_words(body, wire.WebhookChange, fields)
     try:
-        given = changes_of(_read(ours, WebhookChange))
+        given = changes_of(_read(ours, wire.WebhookChange))
         enabled = given.pop("enabled", None)
-        endpoint = await endpoints.change(call.scope, number, given)
+        if enabled:
+            await endpoints.check_enable(call.scope, number)
+        endpoint = await endpoints.change(call.actor, call.scope, number, given)
     except InvalidError as error:
         raise _in_their_words(error, fields) from None
     if enabled is not None:
         switch = endpoints.enable if enabled else endpoints.disable
-        endpoint = await switch(call.scope, number)
-    return _shown(endpoint, fields)
+        endpoint = await switch(call.actor, call.scope, number)
+    return _shown(endpoint, fields, call.services.clock())
 
 
 @operation("DELETE", "/webhooks/{id}", who=CUSTOMERS, status=204)
 async def remove_webhook(call: Call, id: str) -> None:
     """Remove a webhook; what is pending for it is discarded."""
-    await call.services.endpoints.remove(call.scope, read("ep", id))
+    await call.services.endpoints.remove(call.actor, call.scope, read("ep", id))
 
 
 async def _fields(call: Call) -> Fields:
@@ -149,7 +126,7 @@ def _in_our_words(
             raise InvalidError(
                 "invalid_body",
                 f"there is no field {name[:100]!r}; there are {known}",
-                pointer="/" + name[:100].replace("~", "~0").replace("/", "~1"),
+                pointer=f"/{escaped(name[:100])}",
             )
     return {ours[name]: value for name, value in body.items()}
 
@@ -186,7 +163,8 @@ def _their_pointer(pointer: str, fields: Fields) -> str:
     return f"/{getattr(fields, name)}{slash}{rest}" if name in Fields.__slots__ else pointer
 
 
-def _shown(endpoint: Endpoint, fields: Fields) -> dict[str, Any]:
+def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
+    resting_until = endpoint.resting_until(now)
     return {
         fields.id: show("ep", endpoint.id),
         fields.url: endpoint.url,
@@ -196,7 +174,9 @@ def _shown(endpoint: Endpoint, fields: Fields) -> dict[str, Any]:
         fields.headers: {name: MASK for name, _ in endpoint.headers},
         fields.kind: endpoint.kind,
         fields.enabled: endpoint.enabled,
-        fields.created_at: show_time(endpoint.created_at),
+        fields.resting_until: instant(resting_until),
+        fields.resting_reason: endpoint.rest_reason if resting_until else "",
+        fields.created_at: instant(endpoint.created_at),
     }
 
 

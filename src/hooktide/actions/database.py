@@ -1,0 +1,185 @@
+"""What is done to a whole database of either kind, mostly from outside its servers.
+
+The modules of PostgreSQL are imported when they are needed: their driver need not be installed.
+"""
+
+import shlex
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hooktide.actions.projects import Projects
+from hooktide.clock import wall_clock
+from hooktide.domain.audit_log import Action, Actor
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import Micros, Scope
+from hooktide.domain.project import Project, changes
+from hooktide.domain.times import show_time
+from hooktide.extras import import_postgres
+from hooktide.settings import Settings, without_password
+from hooktide.store.base import ProjectSize
+from hooktide.store.contract import Store
+from hooktide.store.invariants import Finding
+from hooktide.store.migrate import Migration
+from hooktide.store.sealed import SealedRows
+from hooktide.store.sqlite import open_sqlite
+from hooktide.store.sqlite.accept_clock import accept_clock_in_sqlite
+from hooktide.store.sqlite.backup import Copied, back_up
+from hooktide.store.sqlite.invariants import audit_sqlite
+from hooktide.store.sqlite.migrating import migrate_sqlite, missing_in_sqlite
+from hooktide.store.sqlite.sealed import SqliteSealedRows
+from hooktide.store.sqlite.sizes import sizes_in_sqlite
+from hooktide.vault import Vault, load_vault
+
+
+async def open_store(settings: Settings, vault: Vault) -> Store:
+    """Open the database that the settings name, its schema brought up to date.
+
+    :raises ConfigError: it is not fit for use, or what it needs is not installed.
+    :raises UnavailableError: it did not answer.
+    """
+    if not settings.on_postgres:
+        return open_sqlite(settings.database, vault, wall_clock(), settings.max_wal << 20)
+    postgres = import_postgres("hooktide.store.postgres", "--database")
+    store: Store = await postgres.open_postgres(
+        settings.database,
+        vault,
+        direct=settings.database_direct,
+        connections=settings.database_connections,
+    )
+    return store
+
+
+async def apply_project(
+    settings: Settings, project: Project, actor: Actor, *, remove_event_types: bool, dry_run: bool
+) -> list[str]:
+    """Make a project in a database as its file says; return what changed.
+
+    A dry run changes nothing: it makes no database, and brings no schema up to date.
+
+    :raises ConfigError: a dry run would have to; else as ``open_store``.
+    :raises RefusedError: as ``Projects.put``.
+    """
+    if dry_run:
+        number, missing = await schema_of(settings)
+        if not number:
+            return changes(None, project)
+        if missing:
+            raise ConfigError(
+                "its schema is older than this program, and a dry run changes nothing: run "
+                "hooktide migrate first",
+                key="database",
+            )
+    store = await open_store(settings, load_vault(settings.key_path))
+    try:
+        applied = await Projects(store, store.clock).put(
+            actor, Scope(), project, remove_event_types=remove_event_types, dry_run=dry_run
+        )
+        return applied.changes
+    finally:
+        await store.close()
+
+
+async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what the check of each invariant finds, in order; nothing is changed.
+
+    :raises ConfigError: it is no database of ours, or on another schema.
+    """
+    if not settings.on_postgres:
+        for finding in audit_sqlite(settings.database, wall_clock()):
+            yield finding
+        return
+    async for finding in _postgres("invariants").audit_postgres(settings.database):
+        yield finding
+
+
+async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
+    """Return the schema that a database is on (0: none yet), and the migrations it has not had.
+
+    :raises ConfigError: the database was made by a newer Hooktide, or is none.
+    """
+    if not settings.on_postgres:
+        return missing_in_sqlite(settings.database)
+    url = settings.database_direct or settings.database
+    found: tuple[int, list[Migration]] = await _postgres("migrating").missing_in(url)
+    return found
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring a database's schema up to date."""
+    if settings.on_postgres:
+        await _postgres("migrating").migrate(settings.database)
+    else:
+        migrate_sqlite(settings.database)
+
+
+async def sizes_in(settings: Settings) -> Sequence[ProjectSize]:
+    """Return how much a database keeps of each project."""
+    if not settings.on_postgres:
+        return sizes_in_sqlite(settings.database)
+    found: Sequence[ProjectSize] = await _postgres("sizes").sizes_in_postgres(settings.database)
+    return found
+
+
+async def accept_clock(settings: Settings, actor: Actor) -> Micros:
+    """Let retention delete by the clock; return what it says: PostgreSQL's own, else ours."""
+
+    def accepted(now: Micros) -> Action:
+        return actor.does("clock.accept", detail=f"it is {show_time(now)}")
+
+    if settings.on_postgres:
+        module = _postgres("accept_clock")
+        shown: Micros = await module.accept_clock_in_postgres(settings.database, accepted)
+        return shown
+    now = wall_clock()
+    accept_clock_in_sqlite(settings.database, now, accepted(now))
+    return now
+
+
+async def move(source: Settings, target: Settings) -> Mapping[str, int]:
+    """Take everything from a SQLite file to an empty PostgreSQL database; return rows by table.
+
+    :raises ConfigError: they are not that, or the target is not empty.
+    """
+    if source.on_postgres or not target.on_postgres:
+        raise ConfigError("give a SQLite file and a postgresql:// URL", key="to")
+    moving = import_postgres("hooktide.store.moving", "database")
+    moved: Mapping[str, int] = await moving.move(source.database, target.database)
+    return moved
+
+
+def backup(settings: Settings, target: str) -> Copied:
+    """Copy a SQLite database to a new file; its server may run meanwhile.
+
+    :raises ConfigError: it is a PostgreSQL database (says how to copy that), or as ``back_up``.
+    """
+    if settings.on_postgres:
+        dump = ["pg_dump", "--format=custom", "--schema=hooktide", f"--file={target}"]
+        raise ConfigError(
+            "PostgreSQL has tools of its own for this, which work while servers run:\n"
+            f"  {shlex.join([*dump, without_password(settings.database)])}\n"
+            "and pg_restore to restore; keep the key file too, in another place",
+            key="database",
+        )
+    return back_up(settings.database, target)
+
+
+@asynccontextmanager
+async def sealed_rows(settings: Settings) -> AsyncIterator[SealedRows]:
+    """Open what is sealed in a database."""
+    if settings.on_postgres:
+        rows: SealedRows = _postgres("sealed").PostgresSealedRows(settings.database)
+    else:
+        rows = SqliteSealedRows(settings.database)
+    try:
+        yield rows
+    finally:
+        await rows.close()
+
+
+def _postgres(module: str) -> Any:
+    """Import a module of the PostgreSQL store.
+
+    :raises ConfigError: its driver is not installed.
+    """
+    return import_postgres(f"hooktide.store.postgres.{module}", "database")

@@ -1,0 +1,95 @@
+"""Portal links: whom they let in, until when, and whether to change anything. All is in the link.
+
+A token is what it says and an HMAC-SHA256 of that, so nothing is stored and nothing can be guessed.
+It says its account's link generation as well: raising that revokes every link made before.
+"""
+
+import base64
+import hashlib
+import hmac
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hooktide.actions.audit_log import AuditLog
+from hooktide.domain.audit_log import Actor, snapshot
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.model import SECOND, Account, Micros
+from hooktide.vault import Vault
+
+_FORM = struct.Struct(">BQII")
+_TAG_BYTES = 32
+_WHOLE = 3
+_READ_ONLY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PortalLink:
+    """What a token says."""
+
+    account_id: int
+    expires_at: Micros
+    read_only: bool
+    generation: int
+    token: str = field(repr=False)
+
+    def url(self, public_url: str) -> str:
+        """Return the address that the link leads to."""
+        return f"{public_url}/portal/{self.token}"
+
+
+class PortalLinks:
+    """Makes and reads links. ``keys`` are the installation's own: the first signs, all verify."""
+
+    def __init__(self, keys: Callable[[], Sequence[bytes]]) -> None:
+        self._keys = keys
+
+    def make(self, account: Account, expires_at: Micros, read_only: bool) -> PortalLink:
+        """Make a link; it ends on the whole second."""
+        seconds = expires_at // SECOND
+        kind = _READ_ONLY if read_only else _WHOLE
+        said = _FORM.pack(kind, account.id, seconds, account.link_generation)
+        token = base64.urlsafe_b64encode(said + _tag(self._keys()[0], said)).decode()
+        return PortalLink(account.id, seconds * SECOND, read_only, account.link_generation, token)
+
+    def read(self, token: str) -> PortalLink:
+        """Read a token; whether it has ended or is revoked is for the caller to say.
+
+        :raises NotFoundError: it was not made here.
+        """
+        try:
+            whole = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
+        except ValueError:  # it is not ASCII, or not base64
+            whole = b""
+        said, tag = whole[: _FORM.size], whole[_FORM.size :]
+        genuine = any(hmac.compare_digest(tag, _tag(key, said)) for key in self._keys())
+        if len(said) < _FORM.size or not genuine:
+            raise NotFoundError("portal link")
+        kind, account_id, seconds, generation = _FORM.unpack(said)
+        return PortalLink(account_id, seconds * SECOND, kind != _WHOLE, generation, token)
+
+
+async def add_portal_link(
+    links: PortalLinks,
+    audit_log: AuditLog,
+    actor: Actor,
+    account: Account,
+    expires_at: Micros,
+    read_only: bool,
+) -> PortalLink:
+    """Make a link into an account's portal, which the audit log tells of.
+
+    :raises UnavailableError: the entry could not be written; there is no link then.
+    """
+    detail = "read-only" if read_only else "read and write"
+    await audit_log.note(actor.does("portal_link.add", detail=detail), snapshot(account))
+    return links.make(account, expires_at, read_only)
+
+
+def portal_links(vault: Vault) -> PortalLinks:
+    """Return the links of an installation, signed with keys that are derived from its own."""
+    return PortalLinks(lambda: vault.derived(b"hooktide portal links"))
+
+
+def _tag(key: bytes, said: bytes) -> bytes:
+    return hmac.digest(key, said, hashlib.sha256)[:_TAG_BYTES]

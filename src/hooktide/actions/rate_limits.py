@@ -1,0 +1,68 @@
+"""How often an account may ask for something: a token bucket an account, in each process.
+
+They are for accounts' keys and portals, which are in customers' hands; what a project's or an
+operator's key asks for is not limited. The rates are the plan's.
+"""
+
+import math
+from collections.abc import Callable
+
+from hooktide.cache import Cache
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import BusyError, NotFoundError
+from hooktide.domain.model import Micros, Scope
+from hooktide.domain.project import Plan, plan_of
+from hooktide.domain.token_bucket import TokenBucket
+from hooktide.store.directory import Directory
+
+MAX_CACHED_BUCKETS = 20_000
+"""The one that was used the longest ago is forgotten first: it is full again, or nearly so."""
+
+
+class RateLimits:
+    """Counts what accounts ask for."""
+
+    def __init__(self, directory: Directory, clock: Callable[[], Micros]) -> None:
+        self._directory = directory
+        self.clock = clock
+        self._buckets: Cache[tuple[str, int], TokenBucket] = Cache(MAX_CACHED_BUCKETS)
+
+    async def change(self, scope: Scope) -> None:
+        """Count a change.
+
+        :raises BusyError: the account has made as many as its plan allows.
+        """
+        if scope.account_id is not None:
+            rate = (await self._plan(scope.account_id)).changes_per_second
+            self._take("change", scope.account_id, rate)
+
+    async def test(self, scope: Scope) -> None:
+        """Count a test.
+
+        :raises BusyError: the account has made as many as its plan allows.
+        """
+        if scope.account_id is not None:
+            rate = (await self._plan(scope.account_id)).tests_per_second
+            self._take("test", scope.account_id, rate)
+
+    async def _plan(self, account_id: int) -> Plan:
+        try:
+            account = await self._directory.account(account_id)
+            project = (await self._directory.project(account.project_id)).project
+        except NotFoundError:
+            return Plan(name="")  # removed meanwhile: what it asks for says so
+        return plan_of(project, account.plan)
+
+    def _take(self, what: str, account_id: int, rate: int) -> None:
+        now, place = self.clock(), (what, account_id)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = TokenBucket.full(rate, now)
+            self._buckets.keep(place, bucket)
+        if wait := bucket.take(rate, now):
+            raise BusyError(
+                f"too_many_{what}s",
+                f"this account's plan allows {count_of(rate, what)} a second; "
+                "make this request again after Retry-After seconds",
+                retry_after=math.ceil(wait),
+            )

@@ -1,0 +1,38 @@
+"""How much is kept of each project, counted for the pages: it takes long, so not often."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hooktide.background import start
+from hooktide.domain.model import MINUTE, Micros
+from hooktide.store.base import ProjectSize
+from hooktide.store.contract import Store
+
+WAITS = 2.0
+"""Seconds that a page waits for the count, which may take minutes."""
+KEPT: Micros = MINUTE
+
+
+class StorageUsage:
+    """The last count of what is kept; a new one runs while pages show it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._count: asyncio.Task[Sequence[ProjectSize]] | None = None
+        self._last: tuple[Micros, Sequence[ProjectSize]] | None = None
+
+    async def sizes(self, now: Micros) -> tuple[Micros, Sequence[ProjectSize]] | None:
+        """Return when it was counted, and what; None: the first count still runs.
+
+        :raises UnavailableError: the database did not answer.
+        """
+        if self._last is None or now - self._last[0] > KEPT:
+            if self._count is None:
+                self._count = start(self._store.sizes(), "count what is kept")
+            count = self._count
+            done, _ = await asyncio.wait({count}, timeout=WAITS)
+            if done:
+                if self._count is count:  # not that of a page that waited, too
+                    self._count = None
+                self._last = (now, count.result())
+        return self._last

@@ -1,0 +1,69 @@
+"""What a process does again and again, and how often."""
+
+from collections.abc import Callable
+
+from hooktide.actions.emitted import TakeOver
+from hooktide.app.parts import App
+from hooktide.domain.model import SECOND
+from hooktide.engine.clock_skew import ClockSkew
+from hooktide.engine.maintenance import PeriodicTask, store_tasks
+from hooktide.engine.operational_events import OperationalEventPublisher
+from hooktide.engine.redating import Redating
+from hooktide.engine.retention import Retention
+from hooktide.metrics import CLOCK_SKEW, RETENTION_PAUSED
+from hooktide.store.base import Emitted
+from hooktide.vault import KEY_FILE_INTERVAL
+
+TAKE_OVER_INTERVAL = 0.1
+"""Seconds between two looks for emitted events: an empty table costs next to nothing, and a NOTIFY
+would have the application's commits wait for each other."""
+
+
+def periodic_tasks(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
+    """Return what a process of this role does; ``refused`` hears of emitted events, and why."""
+    tasks = _of_every_process(app)
+    if app.delivers:
+        tasks = [*_of_workers(app, refused), *tasks]
+    return tasks
+
+
+def _of_every_process(app: App) -> list[PeriodicTask]:
+    skew = ClockSkew(app.clock)
+    app.metrics.watch(
+        CLOCK_SKEW,
+        "How far this machine's clock is ahead of the database's.",
+        lambda: skew.skew / SECOND,
+    )
+
+    async def add_up() -> int:
+        await app.tally.flush()
+        return 0  # what is counted meanwhile waits for its turn
+
+    return [
+        PeriodicTask("compare the clocks", 10.0, skew.check),
+        PeriodicTask("read the key file again", KEY_FILE_INTERVAL, app.key_file.check),
+        PeriodicTask("write down when keys were used", 60.0, app.auth.flush),
+        PeriodicTask("add up what was counted", 2.0, add_up),
+        PeriodicTask("read this machine's own addresses", 30.0, app.own_host.refresh),
+    ]
+
+
+def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
+    store, clock, metrics = app.store, app.clock, app.metrics
+    take_over = TakeOver(
+        store, app.publisher, clock, accepted=metrics.accepted.add, refused=refused
+    )
+    retention = Retention(store, clock)
+    metrics.watch(
+        RETENTION_PAUSED,
+        "1 while nothing is deleted because the clock is not trusted.",
+        lambda: retention.paused,
+    )
+    operational_events = OperationalEventPublisher(store, app.directory, clock)
+    redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add)
+    return [
+        *store_tasks(store, clock, retention),
+        PeriodicTask("take over what applications emitted", TAKE_OVER_INTERVAL, take_over.run),
+        PeriodicTask("date again what is due too far ahead", 1.0, redating.run),
+        PeriodicTask("publish operational events", 1.0, operational_events.publish),
+    ]

@@ -1,0 +1,233 @@
+"""Which part of a process gets which others: ``build``."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
+
+from hooktide.actions.accounts import Accounts
+from hooktide.actions.publish import Publisher
+from hooktide.actions.rate_limits import RateLimits
+from hooktide.app.first_start import OperatorKey
+from hooktide.app.metrics_page import AddUp, MetricsPage, alone
+from hooktide.app.parts import App, sender_ids
+from hooktide.app.periodic_tasks import periodic_tasks
+from hooktide.app.readiness import ReadinessCheck
+from hooktide.app.reporting import Reporting
+from hooktide.domain.address import UrlPolicy
+from hooktide.domain.model import Micros
+from hooktide.engine.deliver import Deliverer
+from hooktide.engine.destinations import Destinations
+from hooktide.engine.key_file import KeyFile
+from hooktide.engine.maintenance import Maintenance
+from hooktide.engine.scheduler import Limits
+from hooktide.engine.tally import Tally
+from hooktide.engine.worker import Worker
+from hooktide.engine.write_probe import WriteProbe
+from hooktide.extras import import_tracing
+from hooktide.logs import AttemptLog
+from hooktide.metrics import Metrics
+from hooktide.outbound import Mailer, OwnHost, Resolver, Sender
+from hooktide.settings import Settings
+from hooktide.store.contract import Store
+from hooktide.store.directory import Directory
+from hooktide.vault import Vault
+from hooktide.web.auth import Authenticator
+from hooktide.web.deps import Deps
+from hooktide.web.events import PublishDoor
+from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.middleware.loop_guard import LoopGuard, sender_line
+from hooktide.web.middleware.mount import mounted
+from hooktide.web.site import build_health_site, build_site
+
+
+def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: AddUp = alone) -> App:
+    """Put the parts of one process together; nothing runs until its ``Lifecycle`` starts.
+
+    ``vault`` seals secrets; ``port`` is what the doors listen on; ``add_up`` adds to this process's
+    metrics those of the others behind the same address.
+    """
+    clock, public_url = store.clock, settings.url(port)
+    policy, resolver = _policy(settings, public_url), Resolver()
+    metrics, tally, attempt_log = Metrics(), Tally(store.add_tallies), AttemptLog()
+    reporting = Reporting(metrics, tally, attempt_log if settings.log_attempts else None)
+    tracing = _tracing(settings, vault, clock)
+
+    directory = Directory(store)
+    destinations = Destinations(directory, policy, sender_line(sender_ids(vault)[0]))
+    sender = Sender(
+        policy,
+        resolver=resolver,
+        proxy=settings.proxy,
+        max_idle=2 * settings.slots,
+        max_idle_per_key=settings.slots,
+    )
+    deliverer = Deliverer(
+        store=store,
+        sender=sender,
+        destinations=destinations,
+        clock=clock,
+        rand=random.random,
+        on_attempt=reporting.attempt,
+        mailer=Mailer(relay, settings.mail_from) if (relay := settings.relay) else None,
+    )
+    deliverer.hook = tracing
+
+    accounts = Accounts(store, directory, clock)
+    publisher = Publisher(
+        store,
+        directory,
+        accounts,
+        clock,
+        warned=reporting.schema_warning,
+        told=tally.accepted if tracing is None else tracing.accepted(tally.accepted),
+        unknown=reporting.unknown_account,
+    )
+
+    stopping, write_probe = asyncio.Event(), WriteProbe(store.check)
+    operator_key = OperatorKey(store, clock)
+    new_keys = _NewKeys(vault, destinations)
+    app = App(
+        settings=settings,
+        store=store,
+        vault=vault,
+        clock=clock,
+        public_url=public_url,
+        policy=policy,
+        directory=directory,
+        destinations=destinations,
+        own_host=OwnHost(policy.own_host, urlsplit(public_url).hostname or "", resolver),
+        sender=sender,
+        worker=Worker(store, deliverer, clock, _limits(settings)),
+        accounts=accounts,
+        publisher=publisher,
+        auth=Authenticator(store, directory, clock),
+        limits=RateLimits(directory, clock),
+        body_memory=BodyMemory(settings.max_body_memory << 20),
+        operator_key=operator_key,
+        key_file=KeyFile(settings.key_path, vault, store, clock, new_keys.use),
+        metrics=metrics,
+        metrics_page=MetricsPage(store, clock, metrics, add_up),
+        tally=tally,
+        attempt_log=attempt_log,
+        tracing=tracing,
+        write_probe=write_probe,
+        readiness=ReadinessCheck(stopping, write_probe, operator_key, destinations),
+        stopping=stopping,
+    )
+    app.maintenance = Maintenance(periodic_tasks(app, reporting.refused_row))
+    app.site = _site(app, new_keys)
+    _listen(app)
+    _watch(app)
+    return app
+
+
+class _NewKeys:
+    """What follows from the vault's keys, made again where they were replaced."""
+
+    def __init__(self, vault: Vault, destinations: Destinations) -> None:
+        self.loop_guard: LoopGuard | None = None
+        self._vault = vault
+        self._destinations = destinations
+
+    def use(self) -> None:
+        """Name this installation by the keys that the vault has now."""
+        senders = sender_ids(self._vault)
+        if self.loop_guard is not None:
+            self.loop_guard.use(senders)
+        self._destinations.sender = sender_line(senders[0])
+        self._destinations.changed("everything", 0)
+
+
+def _policy(settings: Settings, public_url: str) -> UrlPolicy:
+    return UrlPolicy(
+        allow_http=settings.allow_http,
+        strict_ports=settings.only_port_443,
+        allow_networks=settings.allow_network,
+        deny_networks=settings.deny_network,
+        chat_hosts=tuple(host.lower() for host in settings.chat_host),
+        mail=settings.relay is not None,
+        nat64=settings.nat64,
+        own_bins=f"{public_url}/bin/",
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        slots=settings.slots,
+        per_endpoint=settings.slots_per_endpoint,
+        per_account=settings.slots_per_account,
+    )
+
+
+def _tracing(settings: Settings, vault: Vault, clock: Callable[[], Micros]) -> Any:
+    if not settings.traces:
+        return None
+    return import_tracing().Tracing(vault.derived(b"hooktide traces")[0], clock)
+
+
+def _site(app: App, new_keys: _NewKeys) -> ASGIApp:
+    if app.settings.role == "worker":
+        return build_health_site(app.readiness.check, app.metrics_page.page)
+    new_keys.loop_guard = LoopGuard(build_site(_deps(app)), app.sender_ids)
+    return mounted(new_keys.loop_guard, app.public_url)
+
+
+def _deps(app: App) -> Deps:
+    door: ASGIApp = PublishDoor(app.publisher, app.auth, app.metrics, app.body_memory)
+    if app.tracing is not None:
+        door = app.tracing.door(door)
+    return Deps(
+        store=app.store,
+        directory=app.directory,
+        auth=app.auth,
+        url_policy=app.policy,
+        clock=app.clock,
+        public_url=app.public_url,
+        trusted_proxies=[ip_network(each) for each in app.settings.trusted_proxy],
+        vault=app.vault,
+        try_now=app.worker.try_now,
+        publisher=app.publisher,
+        publish_door=door,
+        body_memory=app.body_memory,
+        limits=app.limits,
+        ready=app.readiness.check,
+        metrics_page=app.metrics_page.page,
+        stopping=app.stopping,
+    )
+
+
+def _listen(app: App) -> None:
+    """Have each part hear of the changes that concern it."""
+    for part in (app.directory, app.destinations, app.auth, app.operator_key):
+        app.store.watch(part.changed)
+    if app.delivers:
+        app.store.listen(app.worker)
+        app.store.watch(app.worker.changed)
+
+
+def _watch(app: App) -> None:
+    """Have the metrics read what the parts hold."""
+    watch, worker = app.metrics.watch, app.worker
+    watch("in_flight", "Requests out.", lambda: worker.in_flight)
+    watch(
+        "unsealed_endpoints",
+        "Endpoints that wait because their secrets are missing or no key opens them.",
+        lambda: len(app.destinations.unsealed),
+    )
+    watch("waiting_in_memory", "Claimed deliveries waiting.", lambda: worker.waiting)
+    watch(
+        "wal_bytes",
+        "SQLite's write-ahead log, as far as it is not in the database yet.",
+        lambda: app.store.wal_bytes,
+    )
+    app.metrics.watch_count(
+        "released_claims",
+        "Claims that were released because the process that held them died.",
+        lambda: app.store.released_claims,
+    )
+    watch("body_memory_bytes", "Request bodies in memory.", lambda: app.body_memory.held)

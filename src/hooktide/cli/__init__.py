@@ -1,0 +1,113 @@
+"""The command line: a file for each command, or for a few that belong together.
+
+``options`` has what commands that ask a server have in common, ``output`` how things look. A
+command's module is imported when that command runs: ``hooktide send`` starts without the server.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, ArgumentCollection
+from cyclopts.config import Env
+
+from hooktide import __version__
+from hooktide.domain.errors import ConfigError, HooktideError
+
+
+def _prefer_typed(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Of --server and --database, drop the one from the environment where the other was typed.
+
+    They exclude each other: which one a command works on is what was said last, and nearest.
+    """
+    given = [each for each in arguments if each.name in ("--server", "--database") and each.tokens]
+    if len(given) > 1:
+        typed = [each for each in given if each.tokens[0].source == "cli"]
+        for each in given if len(typed) == 1 else ():
+            if each not in typed:
+                each.tokens.clear()
+
+
+app = App(
+    name="hooktide",
+    help="Send webhooks: durably accepted, signed in your own format, retried until they arrive.",
+    version=__version__,
+    config=(Env("HOOKTIDE_", command=False), _prefer_typed),
+)
+
+for _path in (
+    "serve:serve",
+    "projects:apply",
+    "projects:providers",
+    "demo:demo",
+    "completions:completions",
+    "database:audit",
+    "database:backup",
+    "database:migrate",
+    "database:move",
+    "database:retention",
+    "database:sizes",
+    "outbox:relay",
+    "outbox:outbox",
+    "keys:keys",
+    "accounts:accounts",
+):
+    app.command(f"hooktide.cli.{_path}", name=_path.partition(":")[2])
+
+for _path, _name in (
+    ("send:send", "send"),
+    ("log:events", "events"),
+    ("log:deliveries", "deliveries"),
+    ("tail:tail", "tail"),
+    ("replay:replay", "replay"),
+    ("verify:verify", "verify"),
+    ("listen:listen", "listen"),
+    ("importing:import_endpoints", "import"),
+):
+    # Without config: the environment names a server, not an event.
+    app.command(f"hooktide.cli.{_path}", name=_name, config=())
+
+
+def main() -> None:
+    """Run the command line; an error is one line that says what to do."""
+    words = sys.argv[1:]
+    try:
+        _check_utf8(words)
+        if words[:1] in ([], ["--help"], ["-h"]):
+            app.resolved_commands()  # the list of commands says what each does
+        app(words)
+    except HooktideError as error:
+        from hooktide.cli.options import error_text  # imports the server's problem table
+
+        print(f"hooktide: {error_text(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read it has enough, like head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _check_utf8(words: Sequence[str]) -> None:
+    """Refuse text that is not UTF-8: neither a request nor a file could be made of it.
+
+    Python reads such bytes as lone surrogates, which fail wherever they are encoded.
+    """
+    settings = {name: value for name, value in os.environ.items() if name.startswith("HOOKTIDE_")}
+    given = [*((f"argument {n}", word) for n, word in enumerate(words, 1)), *settings.items()]
+    for name, text in given:
+        if not _is_utf8(text):
+            shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise ConfigError(
+                f"{shown!r} is not UTF-8; check the terminal's encoding, or give the value in a "
+                "file where the command takes one",
+                key=name,
+            )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

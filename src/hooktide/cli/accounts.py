@@ -1,0 +1,86 @@
+"""``hooktide accounts``: erase what is kept of a customer, and see how far that is."""
+
+import sys
+import time
+
+from cyclopts import App
+
+from hooktide.cli.options import DEFAULTS, Flag, Options
+from hooktide.cli.output import print_json, print_line
+from hooktide.cli.output import time as shown_time
+from hooktide.client import Client
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import ConfigError
+from hooktide.wire.accounts import Erasure
+
+POLL_INTERVAL = 2.0
+
+accounts = App(name="accounts", help="Erase what is kept of an account.", config=())
+
+
+@accounts.command
+def erase(
+    account: str, *, yes: Flag = False, wait: Flag = False, asking: Options = DEFAULTS
+) -> None:
+    """Remove an account and erase what is kept of it; this cannot be undone.
+
+    Payloads, attempts' bodies and headers, URLs, the reference, names and bins are erased; ids,
+    counts and times stay. It goes on in the server, which takes two minutes at least.
+
+    Parameters
+    ----------
+    account
+        An acc_ id, or your own reference. An account that was removed before can be erased too.
+    yes
+        Do not ask whether you are sure.
+    wait
+        Show how far it is until it is done.
+    """
+    if not yes:
+        _ask(account)
+    with asking.client() as client:
+        _show(client, client.accounts.erase(account), asking.json, wait)
+
+
+@accounts.command
+def erasure(account: str, *, wait: Flag = False, asking: Options = DEFAULTS) -> None:
+    """Show how far the erasure of an account is.
+
+    Parameters
+    ----------
+    account
+        Its acc_ id, which `accounts erase` printed: the reference is erased.
+    wait
+        Go on until it is done.
+    """
+    with asking.client() as client:
+        _show(client, client.accounts.erasure(account), asking.json, wait)
+
+
+def _ask(account: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError("this erases for good; say that you are sure with --yes", key="erase")
+    print_line(
+        f"Everything that is kept of {account} is erased for good. Write it again: ", error=True
+    )
+    if sys.stdin.readline().strip() != account:
+        raise ConfigError("that is another one; nothing was erased", key="erase")
+
+
+def _show(client: Client, found: Erasure, as_json: bool, wait: bool) -> None:
+    _print(found, as_json)
+    while wait and found.state == "running":
+        time.sleep(POLL_INTERVAL)
+        before, found = found, client.accounts.erasure(found.account)
+        if found != before:
+            _print(found, as_json)
+
+
+def _print(found: Erasure, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    done = f"{count_of(found.events, 'event')} and {count_of(found.attempts, 'attempt')} erased"
+    if found.state == "running" and found.erased_to is not None:
+        done += f", up to {shown_time(found.erased_to)}"
+    print_line(found.account, found.state, done)

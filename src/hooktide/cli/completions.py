@@ -1,0 +1,10 @@
+"""``hooktide completions``: the commands and options, for a shell."""
+
+from typing import Literal
+
+from hooktide.cli import app
+
+
+def completions(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print the completions of a shell: eval "$(hooktide completions bash)"."""
+    print(app.generate_completion(shell=shell))

@@ -1,0 +1,224 @@
+"""Commands that work on a database: audit, backup, migrate, move, retention, sizes."""
+
+import asyncio
+import getpass
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktide.actions import database as databases
+from hooktide.cli.options import operator_client
+from hooktide.cli.output import print_rows
+from hooktide.domain.audit_log import Actor, Source
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import Micros
+from hooktide.domain.times import show_time
+from hooktide.settings import Settings
+from hooktide.store.base import ProjectSize
+from hooktide.store.invariants import NOT_CHECKED, Finding
+from hooktide.store.migrate import Migration
+from hooktide.wire.projects import Size
+
+_DEFAULTS = Settings()
+
+
+def current_user() -> Actor:
+    """Return who runs this command, for the audit log; a container's user need not have a name."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = f"user {os.getuid()}"
+    return Actor(name=name, source=Source.COMMAND_LINE)
+
+
+def audit(*, database: str = _DEFAULTS.database) -> None:
+    """Check that in a database all holds that always has to; the server may run meanwhile.
+
+    Prints a line for each invariant: its number (ARCHITECTURE.md), what it says, how many were
+    looked at, and which break it. "not checked": there was nothing to look at, as in the first
+    minutes after a project's configuration changed. Exits with 1 when one is broken.
+
+    Parameters
+    ----------
+    database
+        The SQLite file, or postgresql://user:password@host/name. Nothing in it is changed.
+    """
+    broken = asyncio.run(_print_findings(Settings(database=database)))
+    for invariant, words in NOT_CHECKED:
+        print(_line(invariant, words, "not kept in a database"))
+    if broken:
+        print(f"{broken} of these {'is' if broken == 1 else 'are'} broken")
+        sys.exit(1)
+
+
+async def _print_findings(settings: Settings) -> int:
+    findings = databases.check_invariants(settings)
+    return sum([_print_finding(finding) async for finding in findings])
+
+
+def _print_finding(finding: Finding) -> bool:
+    """Print a line; return whether something is broken."""
+    print(_line(finding.check.invariant, finding.check.words, _told(finding)), flush=True)
+    return finding.broken > 0
+
+
+def _line(invariant: int, words: str, told: str) -> str:
+    return f"{invariant:>2}  {words:<66}  {told}"
+
+
+def _told(finding: Finding) -> str:
+    if not finding.looked_at:
+        return f"{0:>13}  not checked: nothing to look at yet"
+    if not finding.broken:
+        return f"{finding.looked_at:>13,}  ok"
+    more = ", ..." if finding.broken > len(finding.examples) else ""
+    named = ", ".join(finding.examples)
+    return f"{finding.looked_at:>13,}  {finding.broken:,} BROKEN: {named}{more}"
+
+
+def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "") -> None:
+    """Copy a SQLite database to a new file; the server may run meanwhile.
+
+    The copy is all of one instant, checked, and on the disk when this ends.
+
+    Parameters
+    ----------
+    target
+        The file to make.
+    database
+        The SQLite file.
+    key_file
+        The key of the secrets in it, of which this only reminds. By default the database's name
+        and .key.
+    """
+    settings = Settings(database=database, key_file=key_file)
+    began = time.monotonic()
+    made = databases.backup(settings, target)
+    print(
+        f"{target}: {count_of(made.events, 'event')} and "
+        f"{count_of(made.deliveries, 'delivery')}, "
+        f"{made.size / 1e6:,.1f} MB, in {time.monotonic() - began:.1f} s, checked"
+    )
+    print(
+        f"Keep {settings.key_path} too, in another place: without it the secrets in the backup "
+        "cannot be opened, and with it whoever has the backup has the secrets."
+    )
+
+
+def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
+    """Bring a database's schema up to date, as a server does when it starts.
+
+    Parameters
+    ----------
+    database
+        The SQLite file, or postgresql://user:password@host/name: directly, not through a pooler.
+    check
+        Change nothing; say which schema the database is on, and what is missing. Exits with 0
+        when nothing is, 1 when something is, 2 when it is newer than this program.
+    """
+    settings = Settings(database=database)
+    number, left = asyncio.run(databases.schema_of(settings))
+    print(f"schema {number}, " + (_listed(left) if left else "up to date"))
+    if left and check:
+        sys.exit(1)
+    if left:
+        asyncio.run(databases.migrate(settings))
+        print(f"schema {left[-1].number}, up to date")
+
+
+def _listed(left: Sequence[Migration]) -> str:
+    return "missing: " + ", ".join(f"{each.number} {each.name}" for each in left)
+
+
+def sizes(
+    *,
+    server: str | None = None,
+    key: Annotated[str | None, Parameter(show=True)] = None,
+    database: str | None = None,
+) -> None:
+    """Show how much is kept of each project.
+
+    Reads the whole log, which takes a while on a large database and holds nothing up.
+
+    Parameters
+    ----------
+    server
+        The running server to ask. [HOOKTIDE_SERVER, or http://127.0.0.1:8080]
+    key
+        Its operator key. [HOOKTIDE_OPERATOR_KEY]
+    database
+        Instead of asking a server: its database, which it may be using. With --server it is not
+        looked at.
+    """
+    if database is not None and server is None:
+        found = asyncio.run(databases.sizes_in(Settings(database=database)))
+        rows = [_size_row(each.name, each, _shown(each.oldest_at)) for each in found]
+    else:
+        with operator_client(server, key, timeout=SIZES_TIMEOUT) as client:
+            asked = client.sizes()
+        rows = [_size_row(each.project, each, _shown(each.oldest_event_at)) for each in asked]
+    print_rows(SIZE_TITLES, rows, numbers=SIZE_TITLES[1:-1])
+
+
+SIZES_TIMEOUT = 1800.0
+SIZE_TITLES = ("project", "events", "deliveries", "attempts", "payload MB", "oldest event")
+
+
+def _size_row(project: str, size: ProjectSize | Size, oldest: str) -> tuple[str, ...]:
+    counts = (f"{each:,}" for each in (size.events, size.deliveries, size.attempts))
+    return (project, *counts, f"{size.payload_bytes / 1e6:,.1f}", oldest)
+
+
+def _shown(at: Micros | datetime | None) -> str:
+    """Return an instant as the store or an answer has it, which may be missing."""
+    if at is None:
+        return "-"
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(at, datetime) else show_time(at)
+
+
+def retention(*, accept_clock: bool = False, database: str = _DEFAULTS.database) -> None:
+    """Confirm that the clock is right, so that retention deletes by it; servers may run meanwhile.
+
+    Retention pauses while the clock is more than 24 hours past the newest instant in the database:
+    deleting by a wrong clock could not be undone.
+
+    Parameters
+    ----------
+    accept_clock
+        The clock is right. For SQLite this machine's, for PostgreSQL the database's.
+    database
+        The SQLite file, or postgresql://user:password@host/name.
+    """
+    if not accept_clock:
+        raise ConfigError(
+            "nothing to do: check the clock (date, or SELECT now() in PostgreSQL), then give "
+            "--accept-clock if it is right",
+            key="--accept-clock",
+        )
+    now = asyncio.run(databases.accept_clock(Settings(database=database), current_user()))
+    print(f"accepted: it is {show_time(now)}; retention goes by this clock within a minute")
+
+
+def move(to: str, *, database: str = _DEFAULTS.database) -> None:
+    """Take everything from a SQLite file to an empty PostgreSQL database.
+
+    Ids, secrets, keys, the log and what is pending stay what they are. The server has to be
+    stopped; start it afterwards with --database set to the URL, and --key-file to the file that it
+    had (by default the database's name and .key). The SQLite file is left as it was.
+
+    Parameters
+    ----------
+    to
+        The PostgreSQL database, like postgresql://user:password@host/name.
+    database
+        The SQLite file.
+    """
+    moved = asyncio.run(databases.move(Settings(database=database), Settings(database=to)))
+    for table, count in moved.items():
+        print(f"{count:>13,}  {table}")

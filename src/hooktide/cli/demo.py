@@ -1,0 +1,18 @@
+"""``hooktide demo``: see it work."""
+
+import sys
+
+from hooktide.demo import run
+
+
+def demo(*, once: bool = False, port: int = 8080) -> None:
+    """Deliver five providers' events to consumers written from their guides, and show it.
+
+    Parameters
+    ----------
+    once
+        End afterwards, with a non-zero exit if anything was not as promised.
+    port
+        Where the demo's server listens; 0 for any free port.
+    """
+    sys.exit(run(once=once, port=port))

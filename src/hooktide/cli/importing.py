@@ -1,0 +1,275 @@
+"""``hooktide import``: endpoints from another sender, with their secrets, so that nobody notices.
+
+First everything is read and checked, then, unless it is a dry run, added one by one. What is there
+already, by account and URL, is left as it is: so it may be run again, after an error or every day
+until the last customer has moved.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from hooktide.cli.foreign import (
+    CONVOY,
+    SVIX,
+    Found,
+    Source,
+    from_convoy,
+    from_csv,
+    from_svix,
+)
+from hooktide.cli.options import DEFAULTS, Flag, Options
+from hooktide.cli.output import line_of, note, print_json, print_rows
+from hooktide.client import Client, NotFoundError, ProblemError
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.project import wants
+from hooktide.domain.signing import read_secret
+
+Words: TypeAlias = Annotated[str, Parameter(show_default=False)]
+
+
+def import_endpoints(  # a parameter an option
+    source: Literal["svix", "convoy", "csv"],
+    file: Words = "",
+    *,
+    source_url: Words = "",
+    source_token: Annotated[
+        str, Parameter(env_var="HOOKTIDE_SOURCE_TOKEN", show_default=False)
+    ] = "",
+    source_project: Words = "",
+    account: Words = "",
+    plan: str | None = None,
+    dry_run: Flag = False,
+    asking: Options = DEFAULTS,
+) -> None:
+    """Add endpoints that another sender has, with their secrets.
+
+    They go to --project; accounts that it has not are added.
+    What is there already, by account and URL, stays as it is, so this may be run again. Exits with
+    1 when something could not be added; the rest is.
+
+    Parameters
+    ----------
+    source
+        Where from.
+    file
+        For csv: the file. Its first line names the columns: account, url, secret, and as you like
+        account_name, event_types (with spaces between), name, description, enabled.
+    source_url
+        The other sender's API. [https://api.svix.com, or https://us.getconvoy.cloud]
+    source_token
+        A token for it. Better in the environment: HOOKTIDE_SOURCE_TOKEN.
+    source_project
+        For convoy: the id of the project there.
+    account
+        Whose endpoints those are that name no account.
+    plan
+        The plan of accounts that are added. Default: the project's.
+    dry_run
+        Only say what would be done; the server checks each endpoint as if it were added.
+    """
+    project = asking.project
+    if project is None:
+        raise ConfigError("say which project they go to, with --project", key="project")
+    found = list(_read(source, file, source_url, source_token, source_project))
+    with asking.client() as client:
+        adding = Adding(client, project, plan, account, dry_run)
+        results = [adding.add(each) for each in found]
+    _print(results, asking.json)
+    note(_summary(results, dry_run))
+    if any(result.what == "refused" for result in results):
+        sys.exit(1)
+
+
+def _read(source: str, file: str, url: str, token: str, project: str) -> Iterator[Found]:
+    if source == "csv":
+        if not file:
+            raise ConfigError("give the file: hooktide import csv endpoints.csv", key="file")
+        yield from from_csv(file)
+        return
+    if not token:
+        raise ConfigError(f"give a token of {source}: HOOKTIDE_SOURCE_TOKEN", key="source-token")
+    if source == "convoy" and not project:
+        raise ConfigError("give the id of the project at Convoy", key="source-project")
+    with closing(Source(url or (SVIX if source == "svix" else CONVOY), token)) as there:
+        yield from from_svix(there) if source == "svix" else from_convoy(there, project)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one endpoint, one of ``_STYLES``, and why."""
+
+    found: Found
+    account: str
+    what: str
+    endpoint: str = ""
+    why: str = ""
+
+
+class Adding:
+    """Adds endpoints to accounts of a project, and remembers what is there."""
+
+    def __init__(
+        self, client: Client, project: str, plan: str | None, account: str, dry_run: bool
+    ) -> None:
+        self._client = client
+        self._project = project
+        self._plan = plan
+        self._account = account
+        self._dry_run = dry_run
+        self._types = [each.name for each in client.event_types.list(project=project)]
+        self._urls: dict[str, dict[str, str]] = {}
+        self._checked: Counter[str] = Counter()
+
+    def add(self, found: Found) -> Result:
+        """Add an endpoint, unless it is there."""
+        account = found.account or self._account
+        try:
+            if wrong := self._wrong(found, account):
+                return Result(found, account, "refused", why=wrong)
+            there = self._there(account, found.account_name)
+            if found.url in there:
+                return Result(found, account, "there already", there[found.url])
+            made = "" if self._dry_run else self._added(found, account)
+            if self._dry_run and (wrong := self._checked_by_server(found, account)):
+                return Result(found, account, "refused", why=wrong)
+        except ProblemError as error:
+            return Result(found, account, "refused", why=str(error))
+        there[found.url] = made
+        return Result(found, account, "would be added" if self._dry_run else "added", made)
+
+    def _wrong(self, found: Found, account: str) -> str:
+        if found.wrong:
+            return found.wrong
+        if not account:
+            return "it names no account: say whose these are with --account"
+        if not found.url:
+            return "it has no URL"
+        if not found.secret:
+            return "its secret is missing, and a new one would not be its receiver's"
+        try:
+            read_secret(found.secret)
+        except InvalidError as error:
+            return error.detail
+        unknown = [each for each in found.event_types if not self._is_known(each)]
+        return f"{self._project} has no event type {', '.join(unknown)}" if unknown else ""
+
+    def _is_known(self, pattern: str) -> bool:
+        return any(wants((pattern,), name) for name in self._types)
+
+    def _there(self, account: str, name: str) -> dict[str, str]:
+        """Return an account's endpoints by their URLs; one that is not there is added."""
+        if account not in self._urls:
+            self._urls[account] = self._known(account, name)
+        return self._urls[account]
+
+    def _known(self, account: str, name: str) -> dict[str, str]:
+        try:
+            known = self._client.accounts.get(account)
+        except NotFoundError:
+            if not self._dry_run:
+                self._client.accounts.add(
+                    account, project=self._project, name=name[:200], plan=self._plan
+                )
+            return {}
+        if known.project != self._project:
+            raise ConfigError(
+                f"{account} is an account of {known.project}, not of {self._project}", key="project"
+            )
+        return {each.url: each.id for each in self._client.endpoints.list(account=account)}
+
+    def _added(self, found: Found, account: str) -> str:
+        made = self._client.endpoints.add(
+            found.url, found.event_types, account=account, enabled=found.enabled, **_fields(found)
+        )
+        return made.id
+
+    def _checked_by_server(self, found: Found, account: str) -> str:
+        """Return why the endpoint would be refused after those before it; empty: it would not.
+
+        :raises ProblemError: the server would refuse it in any case.
+        """
+        checked = self._client.endpoints.check(
+            found.url,
+            found.event_types,
+            account=account,
+            project=self._project,
+            plan=self._plan,
+            **_fields(found),
+        )
+        if checked.endpoints_left is not None and self._checked[account] >= checked.endpoints_left:
+            return "the account's plan allows no more endpoints"
+        self._checked[account] += 1
+        return ""
+
+
+def _fields(found: Found) -> dict[str, Any]:
+    """Return what adding an endpoint and checking it have in common."""
+    return {
+        "kind": "webhook",
+        "name": found.name,
+        "description": found.description[:1000],
+        "headers": dict(found.headers),
+        "secret": found.secret,
+    }
+
+
+def _print(results: Iterable[Result], as_json: bool) -> None:
+    if as_json:
+        for each in results:
+            print_json(_json(each))
+        return
+    rows = [
+        (
+            each.found.where,
+            line_of(each.account),
+            line_of(each.found.url),
+            Text(_what(each), style=_STYLES[each.what]),
+            line_of("; ".join(filter(None, [each.why, *each.found.notes]))),
+        )
+        for each in results
+    ]
+    print_rows(("from", "account", "url", "what", "notes"), rows)
+
+
+_STYLES = {
+    "added": "green",
+    "would be added": "green",
+    "there already": "dim",
+    "refused": "red",
+}
+
+
+def _what(result: Result) -> str:
+    added = result.what in {"added", "would be added"}
+    return f"{result.what}, disabled" if added and not result.found.enabled else result.what
+
+
+def _json(result: Result) -> dict[str, object]:
+    """Return what is known of a result; never a secret."""
+    return {
+        "from": result.found.where,
+        "account": result.account,
+        "url": result.found.url,
+        "event_types": result.found.event_types,
+        "enabled": result.found.enabled,
+        "what": result.what,
+        "endpoint": result.endpoint or None,
+        "why": result.why,
+        "notes": result.found.notes,
+    }
+
+
+def _summary(results: list[Result], dry_run: bool) -> str:
+    whats = ("would be added" if dry_run else "added", "there already", "refused")
+    counts = [f"{sum(r.what == what for r in results)} {what}" for what in whats]
+    return f"{count_of(len(results), 'endpoint')}: {', '.join(counts)}" + (
+        ". Nothing was changed: it was a dry run." if dry_run else ""
+    )

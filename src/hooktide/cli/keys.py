@@ -1,0 +1,158 @@
+"""``hooktide keys``: rotate the key that seals secrets, step by step or in one go."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from cyclopts import App, Parameter
+
+from hooktide.actions.database import sealed_rows
+from hooktide.actions.key_rotation import KeyRotation, KeyStep, list_keys, rotating
+from hooktide.cli.database import current_user
+from hooktide.settings import Settings, check_key_file
+from hooktide.store.sealed import SealedRows
+
+keys = App(
+    name="keys",
+    help="Rotate the key that seals secrets in the database. Servers may run meanwhile.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Options of each of the commands.
+
+    Parameters
+    ----------
+    database
+        The SQLite file, or postgresql://user:password@host/name.
+    key_file
+        The key file. By default the database's name and .key.
+    """
+
+    database: str = Settings().database
+    key_file: str = ""
+
+    def settings(self) -> Settings:
+        """Return them as a server's settings.
+
+        :raises ConfigError: with PostgreSQL, the key file is not given.
+        """
+        settings = Settings(database=self.database, key_file=self.key_file)
+        check_key_file(settings)
+        return settings
+
+    def rows(self) -> AbstractAsyncContextManager[SealedRows]:
+        """Open what is sealed in the database."""
+        return sealed_rows(self.settings())
+
+    def change(self, work: Callable[[KeyRotation], Coroutine[Any, Any, object]]) -> None:
+        """Change the key file, and print each step."""
+        path = self.settings().key_path
+
+        def show(step: KeyStep) -> None:
+            _print(step, path)
+
+        with rotating(path, self.rows, current_user(), show) as rotation:
+            asyncio.run(work(rotation))
+
+
+Options: TypeAlias = Annotated[Where, Parameter(name="*")]
+DEFAULTS = Where()
+Id: TypeAlias = Annotated[str, Parameter(name="--key-id")]
+"""Not ``--key``: that would be read from HOOKTIDE_KEY, which holds an API key."""
+
+
+@keys.command(name="list")
+def list_(*, options: Options = DEFAULTS) -> None:
+    """List the keys of the key file, what each has sealed, and the servers that have read it."""
+    found, other = asyncio.run(list_keys(options.settings().key_path, options.rows))
+    for each in found:
+        use = "seals and opens" if each.seals else "opens"
+        readers = ", ".join(each.processes) or "no server"
+        print(f"{each.id}  {use:<16}{each.sealed:>9,} sealed  read by: {readers}")
+    if other:
+        print(f"other keys, or without an id {other:>6,} sealed")
+
+
+@keys.command
+def add(*, options: Options = DEFAULTS) -> None:
+    """Add a new key to the key file: it opens, and seals nothing yet.
+
+    Servers read the file again within seconds. Servers on other machines have a key file of their
+    own: copy the file to them.
+    """
+    options.change(lambda rotation: rotation.add())
+
+
+@keys.command
+def use(key: Id, *, options: Options = DEFAULTS) -> None:
+    """Seal with a key of the key file from now on; the others still open.
+
+    Refused until every server that runs has read the key.
+
+    Parameters
+    ----------
+    key
+        The id of the key, as ``hooktide keys list`` shows it.
+    """
+    options.change(lambda rotation: rotation.use(key))
+
+
+@keys.command
+def reseal(*, options: Options = DEFAULTS) -> None:
+    """Seal everything in the database with the key that seals now; resumes where it stopped."""
+    options.change(lambda rotation: rotation.reseal())
+
+
+@keys.command
+def drop(key: Id, *, options: Options = DEFAULTS) -> None:
+    """Remove a key from the key file; refused while something in the database needs it.
+
+    What it signed ends with it: portal links made before the rotation, and cursors of lists.
+
+    Parameters
+    ----------
+    key
+        The id of the key, as ``hooktide keys list`` shows it.
+    """
+    options.change(lambda rotation: rotation.drop(key))
+
+
+@keys.command
+def rotate(*, options: Options = DEFAULTS, wait: float = 120.0) -> None:
+    """Add a new key, let it seal, seal everything again with it, and drop the others.
+
+    Each step waits for the servers that run. Stopped in between, it is begun again with the same
+    command.
+
+    Parameters
+    ----------
+    wait
+        Seconds to wait for servers to read the key file, in each step.
+    """
+    options.change(lambda rotation: rotation.rotate(wait))
+
+
+def _print(step: KeyStep, path: Path) -> None:
+    match step.verb:
+        case "add":
+            print(f"{step.key} added to {path}: it opens, and seals nothing yet. Back the file up")
+        case "use":
+            print(f"{step.key} seals from now on; the other keys open what they sealed")
+        case "reseal" if not step.done:
+            print(f"\r{step.count:,} sealed again", end="", flush=True)
+        case "reseal" if not step.count:
+            print("all is sealed with it already")
+        case "reseal":
+            print(f"\r{step.count:,} sealed again with {step.key}")
+        case "drop":
+            print(
+                f"{step.key} dropped: backups from before the rotation need it, keep it with them"
+            )
+    if step.unlogged:
+        print(f"this is not in the audit log: {step.unlogged}", file=sys.stderr)

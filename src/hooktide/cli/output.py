@@ -1,0 +1,115 @@
+"""How things look: lines with columns, colours only on a terminal, JSON where it is asked for.
+
+What comes from outside (reasons, bodies) is shown with its control characters written out, so that
+nothing that was received can drive the terminal.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Container, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+Cell: TypeAlias = str | Text
+
+STATE_STYLES = {
+    "delivered": "green",
+    "failed": "red",
+    "held": "yellow",
+    "pending": "cyan",
+    "discarded": "dim",
+    "valid": "green",
+    "invalid": "red",
+    "running": "cyan",
+    "done": "green",
+    "cancelled": "yellow",
+}
+
+
+def console(*, error: bool = False) -> Console:
+    """Return a console that never breaks a line, and has colours only on a terminal."""
+    return Console(stderr=error, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as a line of JSON."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_line(*cells: Cell, error: bool = False) -> None:
+    """Print cells, with two spaces between."""
+    line = Text("  ").join(cell if isinstance(cell, Text) else Text(cell) for cell in cells)
+    line.rstrip()
+    console(error=error).print(line)
+
+
+def print_rows(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    numbers: Container[str] = (),
+    error: bool = False,
+) -> None:
+    """Print rows below their titles, each column as wide as it has to be.
+
+    ``numbers`` are the titles of columns that are aligned at their right.
+    """
+    cells = [[Text(title, style="dim") for title in titles]]
+    cells += [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [max(row[n].cell_len for row in cells) for n in range(len(titles))]
+    for row in cells:
+        for title, cell, width in zip(titles, row, widths, strict=True):
+            pad = cell.pad_left if title in numbers else cell.pad_right
+            pad(width - cell.cell_len)
+        print_line(*row, error=error)
+
+
+def note(text: str) -> None:
+    """Say something that is not the answer: on standard error."""
+    print_line(text, error=True)
+
+
+def state(name: str) -> Text:
+    """Show the state of something, in its colour."""
+    return Text(name, style=STATE_STYLES.get(name, ""))
+
+
+def time(at: datetime | None) -> str:
+    """Show an instant in the zone of this machine."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def visible(text: str) -> str:
+    """Write out what would drive a terminal or turn text around; line ends stay."""
+    return "".join(char if _is_harmless(char) else _written(char) for char in text)
+
+
+def line_of(text: str) -> str:
+    """Show a text on one line."""
+    return visible(text.strip()).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _is_harmless(char: str) -> bool:
+    return char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def _written(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode()
+
+
+def block(text: str) -> str:
+    """Show a text of several lines, set in."""
+    return "\n".join(f"    {line}" for line in visible(text).split("\n"))
+
+
+def pretty(body: str) -> str:
+    """Show a body: JSON in lines with its numbers as they are, anything else as it is."""
+    try:
+        return msgspec.json.format(body, indent=2)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return body

@@ -1,0 +1,76 @@
+"""``hooktide apply`` and ``hooktide providers``: project files."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktide.actions.database import apply_project
+from hooktide.cli.database import current_user
+from hooktide.cli.options import operator_client
+from hooktide.dialects import load, read, shipped
+from hooktide.domain.operational_events import PROJECT as BUILT_IN
+from hooktide.settings import Settings, check_database
+
+
+def apply(
+    file: str,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    remove_event_types: Annotated[bool, Parameter(negative="")] = False,
+    server: str | None = None,
+    key: Annotated[str | None, Parameter(show=True)] = None,
+    database: str | None = None,
+    database_direct: str = "",
+    key_file: str = "",
+) -> None:
+    """Make a project as its file says, and say what changed.
+
+    Parameters
+    ----------
+    file
+        A project file, or the name of a shipped one (see ``hooktide providers``).
+    dry_run
+        Say what would change, and change nothing.
+    remove_event_types
+        Remove event types that the file leaves out even if endpoints want them by name.
+    server
+        The running server to ask. [HOOKTIDE_SERVER, or http://127.0.0.1:8080]
+    key
+        Its operator key. [HOOKTIDE_OPERATOR_KEY]
+    database
+        Instead of asking a server: its database (a SQLite file's server must not be running). With
+        --server it is not looked at.
+    database_direct
+        The same, not through a pooler (see ``hooktide serve``).
+    key_file
+        The key that seals secrets; with PostgreSQL it has to be given.
+    """
+    text = read(file)
+    project = load(file)
+    if database is not None and server is None:
+        settings = Settings(database=database, database_direct=database_direct, key_file=key_file)
+        check_database(settings)
+        done = asyncio.run(
+            apply_project(
+                settings,
+                project,
+                current_user(),
+                remove_event_types=remove_event_types,
+                dry_run=dry_run,
+            )
+        )
+    else:
+        with operator_client(server, key) as client:
+            applied = client.projects.apply(
+                project.name, text, remove_event_types=remove_event_types, dry_run=dry_run
+            )
+        done = applied.changes
+    for line in done or ["nothing to change"]:
+        print(f"{project.name}: {line}")
+
+
+def providers() -> None:
+    """List the project files that ship with Hooktide, the ones that ``apply`` takes by name."""
+    for name in (*shipped(), BUILT_IN):
+        print(f"{name:20} {load(name).title}")

@@ -1,0 +1,188 @@
+"""``hooktide send``: an event from the catalogue, with what you change of it."""
+
+import re
+import sys
+import time
+from datetime import datetime
+from decimal import Decimal
+from json import loads
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import Parameter
+
+from hooktide.cli.log import delivery_row
+from hooktide.cli.names import Names
+from hooktide.cli.options import DEFAULTS, Flag, Options, instant
+from hooktide.cli.output import print_json, print_line
+from hooktide.client import Client, NewEvent, NotFoundError
+from hooktide.client.publishing import payload_json
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.toml_table import nearest
+from hooktide.wire.accounts import Account
+from hooktide.wire.events import Delivery, EventAccepted
+from hooktide.wire.projects import EventType
+
+WAIT_TIMEOUT = 60.0
+
+
+def send(  # noqa: PLR0913  # a parameter an option
+    type: str,
+    *,
+    account: str,
+    data: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    change: Annotated[list[str], Parameter(name=["--set"], negative=(), show_default=False)] = [],  # noqa: B006
+    transition: str | None = None,
+    occurred_at: str | None = None,
+    idempotency_key: str | None = None,
+    test: Flag = False,
+    wait: Flag = False,
+    asking: Options = DEFAULTS,
+) -> None:
+    """Publish an event: its type's example, or what you give.
+
+    Parameters
+    ----------
+    type
+        An event type of the account's project, like invoice.paid.
+    account
+        Whose event: an acc_ id, or your own reference.
+    data
+        The payload as JSON; @FILE for a file's, - for standard input's. Default: the example.
+    change
+        A member to change: total=99.50, customer.name=Ann, lines.0.price=1.10. May be repeated.
+        A value that is no JSON is text.
+    transition
+        What happened, where the project's envelope tells it. Default: the example's.
+    occurred_at
+        When it happened: an instant, or how long ago, like 2h. Default: now.
+    idempotency_key
+        The same key again is the same event.
+    test
+        Mark it as a test: a project in test mode takes only these.
+    wait
+        Wait up to a minute for what becomes of it; exit with 1 unless all is delivered.
+    """
+    with asking.client() as client:
+        owner = client.accounts.get(account)
+        kind = _kind(client, owner, type)
+        event = NewEvent(
+            account=owner.id,
+            type=type,
+            payload=changed(_payload(data, kind), change),
+            occurred_at=_occurred(occurred_at),
+            transition=kind.transition if transition is None else transition,
+            test=test,
+            **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
+        )
+        accepted = client.events.publish(event)
+        _print_accepted(accepted, asking.json)
+        if wait:
+            _wait(client, accepted, asking.json)
+
+
+def _kind(client: Client, owner: Account, name: str) -> EventType:
+    try:
+        return client.event_types.get(name, project=owner.project)
+    except NotFoundError:
+        known = [each.name for each in client.event_types.list(project=owner.project)]
+        raise ConfigError(
+            f"{owner.project} has no event type {name!r}{nearest(name, known)}; there are "
+            f"{', '.join(known) or 'none'}",
+            key="type",
+        ) from None
+
+
+def _payload(data: str | None, kind: EventType) -> bytes:
+    if data is None:
+        return bytes(kind.example)
+    if data == "-":
+        return sys.stdin.buffer.read()
+    if not data.startswith("@"):
+        return data.encode()
+    try:
+        return Path(data[1:]).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {data[1:]} ({error.strerror})", key="--data") from None
+
+
+def _occurred(text: str | None) -> datetime | None:
+    return None if text is None else instant(text, "--occurred-at")
+
+
+def changed(payload: bytes, changes: list[str]) -> bytes:
+    """Return a payload with some members changed; without changes, the bytes that it was.
+
+    Numbers stay as they are written: 1210.00 does not become 1210.0.
+
+    :raises ConfigError: it is no JSON, or a change does not fit it.
+    """
+    try:
+        value = _read(payload)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the payload is not JSON: {error}", key="--data") from None
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"{change!r} is not like total=99.50", key="--set")
+        value = _put(value, path.split("."), _value(text), change)
+    return payload_json(value) if changes else payload
+
+
+def _read(text: str | bytes) -> Any:
+    return loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _value(text: str) -> Any:
+    try:
+        return _read(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _put(inside: Any, path: list[str], value: Any, change: str) -> Any:
+    if not path:
+        return value
+    name, rest = path[0], path[1:]
+    if isinstance(inside, list) and _INDEX.fullmatch(name) and int(name) < len(inside):
+        inside[int(name)] = _put(inside[int(name)], rest, value, change)
+    elif isinstance(inside, dict):
+        inside[name] = _put(inside.get(name, {}), rest, value, change)
+    else:
+        raise ConfigError(f"there is no {name!r} to change for {change!r}", key="--set")
+    return inside
+
+
+_INDEX = re.compile(r"[0-9]{1,6}")
+
+
+def _print_accepted(accepted: EventAccepted, as_json: bool) -> None:
+    if as_json:
+        print_json(accepted)
+        return
+    goes = "to no endpoint: none of the account's wants it"
+    if accepted.deliveries:
+        goes = f"to {count_of(accepted.deliveries, 'endpoint')}"
+    print_line(accepted.id, f"accepted, {goes}")
+
+
+def _wait(client: Client, accepted: EventAccepted, as_json: bool) -> None:
+    left = time.monotonic() + WAIT_TIMEOUT
+    found = _deliveries(client, accepted)
+    while any(each.state == "pending" for each in found) and time.monotonic() < left:
+        time.sleep(0.2)
+        found = _deliveries(client, accepted)
+    names = Names(client)
+    for each in found:
+        print_json(each) if as_json else print_line(*delivery_row(each, names))
+    if any(each.state != "delivered" for each in found):
+        sys.exit(1)
+
+
+def _deliveries(client: Client, accepted: EventAccepted) -> list[Delivery]:
+    return list(client.deliveries.list(event=accepted.id))

@@ -1,0 +1,189 @@
+"""The whole API: ``Client`` for programs that wait, ``AsyncClient`` for asyncio.
+
+with Client("https://hooks.example.com", "htk_...") as hooktide:
+    hooktide.publish("customer-1", "invoice.paid", {"id": "inv_1"})
+
+async with AsyncClient("https://hooks.example.com", "htk_...") as hooktide:
+    await hooktide.publish("customer-1", "invoice.paid", {"id": "inv_1"})
+"""
+
+from copy import copy
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, cast
+
+from hooktide.client import publishing
+from hooktide.client.areas.accounts import AccountsArea, KeysArea, PeopleArea
+from hooktide.client.areas.bins import BinsArea
+from hooktide.client.areas.endpoints import EndpointsArea, WebhooksArea
+from hooktide.client.areas.events import DeliveriesArea, EventsArea, ReplaysArea
+from hooktide.client.areas.projects import EventTypesArea, ProjectsArea
+from hooktide.client.publishing import NewEvent
+from hooktide.client.requests import Request, Steps, call, instant, pages
+from hooktide.client.retries import RetryPolicy
+from hooktide.client.server import find_server
+from hooktide.client.transport import Area, AsyncTransport, Transport, X, listing, operation
+from hooktide.wire.access import Change, ChangeQuery
+from hooktide.wire.events import EventAccepted
+from hooktide.wire.projects import Size, Sizes
+
+_DEFAULT_POLICY = RetryPolicy()
+
+
+class Api(Area[X]):
+    """The API of one server. Its parts are attributes: ``accounts``, ``endpoints`` and so on."""
+
+    def __init__(self, transport: X) -> None:
+        super().__init__(transport)
+        self.url = transport.server.url
+        self._connect(transport)
+
+    def _connect(self, transport: X) -> None:
+        self._transport = transport
+        self.accounts: AccountsArea[X] = AccountsArea(transport)
+        self.bins: BinsArea[X] = BinsArea(transport)
+        self.deliveries: DeliveriesArea[X] = DeliveriesArea(transport)
+        self.endpoints: EndpointsArea[X] = EndpointsArea(transport)
+        self.event_types: EventTypesArea[X] = EventTypesArea(transport)
+        self.events: EventsArea[X] = EventsArea(transport)
+        self.keys: KeysArea[X] = KeysArea(transport)
+        self.people: PeopleArea[X] = PeopleArea(transport)
+        self.projects: ProjectsArea[X] = ProjectsArea(transport)
+        self.replays: ReplaysArea[X] = ReplaysArea(transport)
+        self.webhooks: WebhooksArea[X] = WebhooksArea(transport)
+
+    def within(self, project: str) -> Self:
+        """Return this client narrowed to one project; it uses, and closes, the same connections."""
+        narrowed = copy(self)
+        narrowed._connect(cast("X", self._transport.within(project)))
+        return narrowed
+
+    @operation
+    def publish(
+        self,
+        account: str,
+        type: str,
+        payload: Any,
+        *,
+        occurred_at: datetime | None = None,
+        transition: str = "",
+        test: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Request[EventAccepted]:
+        """Publish an event; it is durable when this returns.
+
+        See ``NewEvent`` for what these are. A payload that cannot be written as JSON (NaN, say)
+        raises InvalidError before anything is sent. Repeated until it is answered, under one
+        idempotency key, so it never becomes two events. Should it end in UnreachableError all the
+        same, the error has that key: publish it again with it.
+        """
+        key = {} if idempotency_key is None else {"idempotency_key": idempotency_key}
+        return publishing.publish(
+            NewEvent(
+                account=account,
+                type=type,
+                payload=payload,
+                occurred_at=occurred_at,
+                transition=transition,
+                test=test,
+                **key,
+            )
+        )
+
+    @listing
+    def changes(
+        self,
+        *,
+        subject: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Steps[Change]:
+        """List who changed what, newest first; ``subject``: only of this id or name.
+
+        From ``since`` on and before ``until``.
+        """
+        query = ChangeQuery(subject=subject, since=instant(since), until=instant(until))
+        return pages("/v1/changes", Change, query, limit)
+
+    @operation
+    def sizes(self) -> Request[list[Size]]:
+        """Say how much is kept of each project, for an operator; this may take a while."""
+        return call("GET", "/v1/sizes", Sizes).then(lambda found: found.items)
+
+
+class Client(Api[Transport]):
+    """A server, and the key that it is asked with.
+
+    Without them: HOOKTIDE_SERVER (else http://127.0.0.1:8080) and HOOKTIDE_KEY. ``timeout`` is in
+    seconds, for each try; ``retry_policy`` says how often a call is repeated that may be: all but
+    those that make something new, and publishing, which carries idempotency keys. The areas of the
+    API are attributes: ``accounts``, ``endpoints``, ``events``, ``deliveries`` and so on.
+    ``project`` narrows all calls to one project, as an operator's key needs it where several
+    projects have an account of the same reference.
+
+    May be used by many threads at once. Close it, or use ``with``.
+
+    :raises ConfigError: there is no key.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        project: str | None = None,
+        timeout: float = 10.0,
+        retry_policy: RetryPolicy = _DEFAULT_POLICY,
+    ) -> None:
+        super().__init__(Transport(find_server(url, key, project), timeout, retry_policy))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+class AsyncClient(Api[AsyncTransport]):
+    """The same for asyncio: operations are awaited, lists read with ``async for``.
+
+    May be used by many tasks at once. Close it, or use ``async with``.
+
+    :raises ConfigError: there is no key.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        project: str | None = None,
+        timeout: float = 10.0,
+        retry_policy: RetryPolicy = _DEFAULT_POLICY,
+    ) -> None:
+        super().__init__(AsyncTransport(find_server(url, key, project), timeout, retry_policy))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()

@@ -1,0 +1,203 @@
+"""Endpoints; and the same endpoints as a project's customers have them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from msgspec import UNSET, UnsetType
+
+from hooktide.client.requests import Request, Steps, call, command, pages
+from hooktide.client.transport import Area, X, listing, operation
+from hooktide.wire.endpoints import (
+    DisableQuery,
+    Endpoint,
+    EndpointChange,
+    EndpointChecked,
+    EndpointCheckIn,
+    EndpointIn,
+    EndpointMade,
+    EndpointQuery,
+    Rotated,
+    Tested,
+    TestIn,
+)
+from hooktide.wire.events import Delivery
+from hooktide.wire.fields import EndpointKind, PageQuery, PeriodQuery
+
+
+class EndpointsArea(Area[X]):
+    """Where an account's events go."""
+
+    @operation
+    def add(
+        self,
+        url: str,
+        event_types: Sequence[str],
+        *,
+        account: str | None = None,
+        kind: EndpointKind | None = None,
+        name: str = "",
+        description: str = "",
+        headers: Mapping[str, str] | None = None,
+        secret: str | None = None,
+        enabled: bool = True,
+    ) -> Request[EndpointMade]:
+        """Add an endpoint; its secret is in the answer, this once.
+
+        ``account`` is needed, but with an account's key. ``kind`` is by default what the URL looks
+        like. ``secret`` is the one that its receiver has already, when it comes from another
+        sender; not with an account's key. One that is not ``enabled`` is sent nothing until it is.
+        """
+        body = EndpointIn(
+            url=url,
+            event_types=cast("list[str]", event_types),
+            account=account,
+            kind=kind,
+            name=name,
+            description=description,
+            headers=dict(headers or {}),
+            secret=secret,
+            enabled=enabled,
+        )
+        return call("POST", "/v1/endpoints", EndpointMade, body=body)
+
+    @operation
+    def check(  # noqa: PLR0913  # as many as the endpoint and its account have
+        self,
+        url: str,
+        event_types: Sequence[str],
+        *,
+        account: str,
+        project: str | None = None,
+        plan: str | None = None,
+        kind: EndpointKind | None = None,
+        name: str = "",
+        description: str = "",
+        headers: Mapping[str, str] | None = None,
+        secret: str | None = None,
+    ) -> Request[EndpointChecked]:
+        """Check whether an endpoint could be added; raises what ``add`` would. Changes nothing.
+
+        ``account`` may be a reference that does not exist yet, whose account would be on ``plan``.
+        ``project`` is needed with an operator's key.
+        """
+        body = EndpointCheckIn(
+            url=url,
+            event_types=cast("list[str]", event_types),
+            account=account,
+            project=project,
+            plan=plan,
+            kind=kind,
+            name=name,
+            description=description,
+            headers=dict(headers or {}),
+            secret=secret,
+        )
+        path = "/v1/endpoint-checks"
+        return call("POST", path, EndpointChecked, body=body, repeatable=True)
+
+    @listing
+    def list(self, *, account: str | None = None, limit: int | None = None) -> Steps[Endpoint]:
+        """List the endpoints, newest first."""
+        return pages("/v1/endpoints", Endpoint, EndpointQuery(account=account), limit)
+
+    @operation
+    def get(self, id: str) -> Request[Endpoint]:
+        """Get an endpoint."""
+        return call("GET", "/v1/endpoints/{id}", Endpoint, id=id)
+
+    @operation
+    def change(
+        self,
+        id: str,
+        *,
+        url: str | UnsetType = UNSET,
+        event_types: Sequence[str] | UnsetType = UNSET,
+        kind: EndpointKind | UnsetType = UNSET,
+        name: str | UnsetType = UNSET,
+        description: str | UnsetType = UNSET,
+        headers: Mapping[str, str] | UnsetType = UNSET,
+    ) -> Request[Endpoint]:
+        """Change what is given of an endpoint; ``headers`` are replaced as a whole."""
+        body = EndpointChange(
+            url=url,
+            event_types=cast("list[str] | UnsetType", event_types),
+            kind=kind,
+            name=name,
+            description=description,
+            headers=cast("dict[str, str] | UnsetType", headers),
+        )
+        return call("PATCH", "/v1/endpoints/{id}", Endpoint, body=body, id=id)
+
+    @operation
+    def remove(self, id: str) -> Request[None]:
+        """Remove an endpoint; what is pending for it is discarded."""
+        return command("DELETE", "/v1/endpoints/{id}", id=id)
+
+    @operation
+    def enable(self, id: str) -> Request[Endpoint]:
+        """Send to an endpoint again."""
+        return call("POST", "/v1/endpoints/{id}/enable", Endpoint, repeatable=True, id=id)
+
+    @operation
+    def resume(self, id: str) -> Request[Endpoint]:
+        """End an endpoint's rest before its time; what only the rest delayed is sent."""
+        return call("POST", "/v1/endpoints/{id}/resume", Endpoint, repeatable=True, id=id)
+
+    @operation
+    def disable(self, id: str, *, account_may_enable: bool = False) -> Request[Endpoint]:
+        """Send nothing more to an endpoint; what is pending is discarded.
+
+        ``account_may_enable``: with an operator's or a project's key, the account may enable it
+        again, as if it had disabled it itself.
+        """
+        query = DisableQuery(account_may_enable=account_may_enable)
+        path = "/v1/endpoints/{id}/disable"
+        return call("POST", path, Endpoint, query=query, repeatable=True, id=id)
+
+    @operation
+    def rotate(self, id: str) -> Request[Rotated]:
+        """Give an endpoint a new secret; it is in the answer, this once."""
+        return call("POST", "/v1/endpoints/{id}/rotate", Rotated, id=id)
+
+    @operation
+    def test(self, id: str, *, event_type: str | None = None) -> Request[Tested]:
+        """Send a test event at once, and return what came back."""
+        body = TestIn(event_type=event_type)
+        return call("POST", "/v1/endpoints/{id}/test", Tested, body=body, id=id)
+
+    @listing
+    def deliveries(self, id: str, *, limit: int | None = None) -> Steps[Delivery]:
+        """List the deliveries to an endpoint, newest first."""
+        return pages("/v1/endpoints/{id}/deliveries", Delivery, PeriodQuery(), limit, id=id)
+
+
+class WebhooksArea(Area[X]):
+    """The customers' API, for an account's key: endpoints in the words of the project's guide.
+
+    What the fields are called is the project's own, so they are dictionaries.
+    """
+
+    @operation
+    def add(self, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
+        """Add a webhook; the secret is in the answer, this once."""
+        return call("POST", "/webhooks", dict[str, Any], body=fields)
+
+    @listing
+    def list(self, *, limit: int | None = None) -> Steps[dict[str, Any]]:
+        """List the webhooks, newest first."""
+        return pages("/webhooks", dict[str, Any], PageQuery(), limit)
+
+    @operation
+    def get(self, id: str) -> Request[dict[str, Any]]:
+        """Get a webhook."""
+        return call("GET", "/webhooks/{id}", dict[str, Any], id=id)
+
+    @operation
+    def change(self, id: str, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
+        """Change a webhook; what is absent stays."""
+        return call("PATCH", "/webhooks/{id}", dict[str, Any], body=fields, id=id)
+
+    @operation
+    def remove(self, id: str) -> Request[None]:
+        """Remove a webhook; what is pending for it is discarded."""
+        return command("DELETE", "/webhooks/{id}", id=id)

@@ -1,0 +1,169 @@
+"""Events, their deliveries, and replays."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from hooktide.client import publishing
+from hooktide.client.errors import UnexpectedAnswerError
+from hooktide.client.publishing import NewEvent, Published
+from hooktide.client.requests import Request, Steps, call, instant, pages
+from hooktide.client.transport import Area, X, listing, operation
+from hooktide.wire.events import (
+    Attempt,
+    Attempts,
+    Count,
+    Delivery,
+    DeliveryQuery,
+    Event,
+    EventAccepted,
+    EventItem,
+    EventQuery,
+    Replay,
+    ReplayIn,
+    ReplayStarted,
+)
+from hooktide.wire.fields import DeliveryState, PageQuery, ReplayWhat
+
+
+class EventsArea(Area[X]):
+    """What happened, and publishing it."""
+
+    @operation
+    def publish(self, event: NewEvent) -> Request[EventAccepted]:
+        """Publish an event; it is durable when this returns. The same again is the same event."""
+        return publishing.publish(event)
+
+    @listing
+    def publish_many(self, events: Iterable[NewEvent]) -> Steps[Published]:
+        """Publish events, up to 1,000 at once, and say what became of each, in their order.
+
+        Those that the server could not take just now are sent again, some times. A call that fails
+        as a whole raises: what was given before is durable, and the rest may be published again.
+        """
+        return publishing.publish_many(events)
+
+    @listing
+    def list(
+        self,
+        *,
+        account: str | None = None,
+        type: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Steps[EventItem]:
+        """List the events, newest first, without their payloads.
+
+        Those that were accepted from ``since`` on and before ``until``.
+        """
+        query = EventQuery(account=account, type=type, since=instant(since), until=instant(until))
+        return pages("/v1/events", EventItem, query, limit)
+
+    @operation
+    def get(self, id: str) -> Request[Event]:
+        """Get an event with its payload."""
+        return call("GET", "/v1/events/{id}", Event, id=id)
+
+
+class DeliveriesArea(Area[X]):
+    """What became of each event at each endpoint."""
+
+    @listing
+    def list(
+        self,
+        *,
+        account: str | None = None,
+        endpoint: str | None = None,
+        event: str | None = None,
+        state: DeliveryState | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Steps[Delivery]:
+        """List the deliveries, newest first: created from ``since`` on and before ``until``."""
+        query = DeliveryQuery(
+            account=account,
+            endpoint=endpoint,
+            event=event,
+            state=state,
+            since=instant(since),
+            until=instant(until),
+        )
+        return pages("/v1/deliveries", Delivery, query, limit)
+
+    @operation
+    def get(self, id: str) -> Request[Delivery]:
+        """Get a delivery."""
+        return call("GET", "/v1/deliveries/{id}", Delivery, id=id)
+
+    @operation
+    def attempts(self, id: str) -> Request[Sequence[Attempt]]:
+        """List the attempts of a delivery, first to last."""
+        path = "/v1/deliveries/{id}/attempts"
+        return call("GET", path, Attempts, id=id).then(lambda found: found.items)
+
+    @operation
+    def resend(self, id: str) -> Request[Delivery]:
+        """Send the same event to the same endpoint again, as a new delivery."""
+        return call("POST", "/v1/deliveries/{id}/resend", Delivery, id=id)
+
+
+class ReplaysArea(Area[X]):
+    """An endpoint is sent old events again."""
+
+    @operation
+    def count(
+        self,
+        endpoint: str,
+        what: ReplayWhat,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        event: str | None = None,
+    ) -> Request[Count]:
+        """Only count what a replay would send; see ``start``."""
+        body = ReplayIn(
+            what=what, since=instant(since), until=instant(until), event=event, dry_run=True
+        )
+        path = "/v1/endpoints/{id}/replays"
+        asked = call("POST", path, ReplayStarted, body=body, repeatable=True, id=endpoint)
+        return asked.then(lambda started: started.count)
+
+    @operation
+    def start(
+        self,
+        endpoint: str,
+        what: ReplayWhat,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        event: str | None = None,
+    ) -> Request[Replay]:
+        """Send an endpoint old events again: those that failed or were missed since, or one.
+
+        The server goes on with it by itself; ``get`` says how far it is.
+        """
+        body = ReplayIn(what=what, since=instant(since), until=instant(until), event=event)
+        path = "/v1/endpoints/{id}/replays"
+        return call("POST", path, ReplayStarted, body=body, id=endpoint).then(_started)
+
+    @listing
+    def list(self, endpoint: str, *, limit: int | None = None) -> Steps[Replay]:
+        """List the replays of an endpoint, newest first."""
+        return pages("/v1/endpoints/{id}/replays", Replay, PageQuery(), limit, id=endpoint)
+
+    @operation
+    def get(self, id: str) -> Request[Replay]:
+        """Get a replay, and how far it is."""
+        return call("GET", "/v1/replays/{id}", Replay, id=id)
+
+    @operation
+    def cancel(self, id: str) -> Request[Replay]:
+        """Have a replay make no more deliveries; those that it made stay."""
+        return call("POST", "/v1/replays/{id}/cancel", Replay, repeatable=True, id=id)
+
+
+def _started(found: ReplayStarted) -> Replay:
+    if found.replay is None:
+        raise UnexpectedAnswerError("the server only counted; it was asked to start a replay")
+    return found.replay

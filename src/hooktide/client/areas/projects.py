@@ -1,0 +1,107 @@
+"""Projects, and their event types."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from msgspec import UNSET, UnsetType
+
+from hooktide.client.publishing import raw_json
+from hooktide.client.requests import Request, call, command
+from hooktide.client.transport import Area, X, operation
+from hooktide.wire.projects import (
+    ApplyQuery,
+    EventType,
+    EventTypeIn,
+    EventTypes,
+    Project,
+    ProjectApplied,
+    ProjectQuery,
+    Projects,
+    RemoveEventTypeQuery,
+    Wording,
+    WordingIn,
+)
+
+
+class ProjectsArea(Area[X]):
+    """Projects: a project is what its file says."""
+
+    @operation
+    def apply(
+        self, name: str, file: str, *, remove_event_types: bool = False, dry_run: bool = False
+    ) -> Request[ProjectApplied]:
+        """Make a project as its file (its text, TOML) says; the same again changes nothing.
+
+        ``remove_event_types``: event types that the file leaves out are removed even where
+        endpoints want them by name. ``dry_run``: only say what would change.
+        """
+        query = ApplyQuery(remove_event_types=remove_event_types, dry_run=dry_run)
+        path = "/v1/projects/{name}"
+        return call("PUT", path, ProjectApplied, query=query, body=file, name=name)
+
+    @operation
+    def list(self) -> Request[Sequence[Project]]:
+        """List the projects."""
+        return call("GET", "/v1/projects", Projects).then(lambda found: found.items)
+
+    @operation
+    def get(self, name: str) -> Request[Project]:
+        """Get a project."""
+        return call("GET", "/v1/projects/{name}", Project, name=name)
+
+    @operation
+    def remove(self, name: str) -> Request[None]:
+        """Remove a project that has no accounts."""
+        return command("DELETE", "/v1/projects/{name}", name=name)
+
+
+class EventTypesArea(Area[X]):
+    """What a project's events may be. ``project`` is needed with an operator's key."""
+
+    @operation
+    def list(self, *, project: str | None = None) -> Request[Sequence[EventType]]:
+        """List the event types; an account's key sees those that are offered to the account."""
+        query = ProjectQuery(project=project)
+        return call("GET", "/v1/event-types", EventTypes, query=query).then(lambda them: them.items)
+
+    @operation
+    def get(self, name: str, *, project: str | None = None) -> Request[EventType]:
+        """Get an event type."""
+        query = ProjectQuery(project=project)
+        return call("GET", "/v1/event-types/{name}", EventType, query=query, name=name)
+
+    @operation
+    def put(
+        self,
+        name: str,
+        *,
+        project: str | None = None,
+        description: str = "",
+        example: Any = UNSET,
+        schema: Any = UNSET,
+        transition: str = "",
+        accounts: Sequence[str] = (),
+        message: WordingIn | Wording | UnsetType = UNSET,
+    ) -> Request[EventType]:
+        """Add an event type, or replace it. ``message`` is what a chat is told, in your words."""
+        body = EventTypeIn(
+            description=description,
+            example=raw_json(example, "/example"),
+            schema=raw_json(schema, "/schema"),
+            transition=transition,
+            accounts=cast("list[str]", accounts),
+            message=cast("WordingIn", WordingIn() if message is UNSET else message),
+        )
+        query = ProjectQuery(project=project)
+        return call("PUT", "/v1/event-types/{name}", EventType, query=query, body=body, name=name)
+
+    @operation
+    def remove(
+        self, name: str, *, project: str | None = None, remove_event_types: bool = False
+    ) -> Request[None]:
+        """Remove an event type; with ``remove_event_types`` even if endpoints want it by name.
+
+        What was published stays.
+        """
+        query = RemoveEventTypeQuery(project=project, remove_event_types=remove_event_types)
+        return command("DELETE", "/v1/event-types/{name}", query=query, name=name)

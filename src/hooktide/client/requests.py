@@ -1,0 +1,233 @@
+"""What a request says, and how its response is read. Nothing is sent here.
+
+    call("GET", "/v1/accounts/{account}", Account, account="acme")
+
+is the request that is answered with an ``Account``; ``pages`` are the steps to a whole list.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from hooktide import __version__
+from hooktide.client.errors import (
+    ClientError,
+    UnexpectedAnswerError,
+    problem_error,
+    read_problem,
+)
+from hooktide.domain.http_text import read_http_date
+from hooktide.wire.fields import Listed, PageQuery
+
+T = TypeVar("T")
+U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
+
+JSON = "application/json"
+TOML = "application/toml"
+PAGE_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T_co]):
+    """One call of the API; ``decode`` makes its answer of the response's body.
+
+    ``repeatable``: it may be sent again although it may have been done already.
+    """
+
+    method: str
+    path: str
+    decode: Callable[[bytes], T_co]
+    body: bytes = b""
+    content_type: str = JSON
+    repeatable: bool = False
+    idempotency_key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that this request adds."""
+        return {"content-type": self.content_type} if self.body else {}
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether it removes something and is answered with nothing, so gone is as good as removed.
+
+        The erasure of an account is none, for its answer says how far it is.
+        """
+        return self.method == "DELETE" and self.decode is _nothing
+
+    def then(self, use: Callable[[T_co], U]) -> "Request[U]":
+        """Return the same request, whose answer is what ``use`` makes of this one's."""
+        decode = self.decode
+        return Request(
+            self.method,
+            self.path,
+            lambda body: use(decode(body)),
+            self.body,
+            self.content_type,
+            self.repeatable,
+            self.idempotency_key,
+        )
+
+
+Query: TypeAlias = msgspec.Struct | Mapping[str, Any] | None
+
+
+def call(
+    method: str,
+    path: str,
+    answer: type[T],
+    *,
+    query: Query = None,
+    body: Any = None,
+    repeatable: bool | None = None,
+    **names: str,
+) -> Request[T]:
+    """Make the request of an operation that is answered with JSON.
+
+    ``names`` are put into a path like ``/v1/accounts/{account}``. ``body`` is sent as JSON; one
+    that is text is a project file. A POST is not ``repeatable`` unless it says so.
+    """
+    content, content_type = b"", JSON
+    if isinstance(body, str):
+        content, content_type = body.encode(), TOML
+    elif body is not None:
+        content = encode(body)
+    return Request(
+        method,
+        _path(path, names, query),
+        msgspec.json.Decoder(answer).decode,
+        content,
+        content_type,
+        method != "POST" if repeatable is None else repeatable,
+    )
+
+
+def command(method: str, path: str, *, query: Query = None, **names: str) -> Request[None]:
+    """Make the request of an operation that is answered with nothing."""
+    return Request(method, _path(path, names, query), _nothing, repeatable=method != "POST")
+
+
+def raw(path: str, **names: str) -> Request[bytes]:
+    """Make the request for the bytes that are at a path."""
+    return Request("GET", _path(path, names, None), bytes, repeatable=True)
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""Write the JSON of a request, a Decimal as a number; payloads: ``publishing.payload_json``."""
+
+
+def _path(template: str, names: Mapping[str, str], query: Query) -> str:
+    place = template.format_map({name: _segment(each) for name, each in names.items()})
+    given = msgspec.to_builtins(query or {})
+    pairs = [f"{name}={_parameter(each)}" for name, each in given.items() if each is not None]
+    return place + ("?" + "&".join(pairs) if pairs else "")
+
+
+def _segment(text: str) -> str:
+    quoted = quote(text, safe="")
+    return quoted.replace(".", "%2E") if quoted in {"", ".", ".."} else quoted
+
+
+def _parameter(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else quote(str(value), safe="")
+
+
+def instant(at: datetime | str | None) -> str | None:
+    """Write an instant as the API reads it.
+
+    :raises ValueError: it does not say its offset, so nobody knows when it is.
+    """
+    if at is None or isinstance(at, str):
+        return at
+    if at.tzinfo is None:
+        raise ValueError("give a datetime with a time zone, as datetime.now(UTC) has one")
+    return at.astimezone(UTC).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A wait after ``made`` tries, as the retry policy has it."""
+
+    made: int
+
+
+Steps: TypeAlias = Generator[Request[Any] | Backoff | Sequence[T], Any, None]
+"""What it takes to give many things of a kind, to be carried out by a transport.
+
+It sends back a request's answer, and whether there is another try after a ``Backoff``. What is in
+a sequence is given to the caller.
+"""
+
+
+def pages(path: str, kind: type[T], query: PageQuery, limit: int | None, **names: str) -> Steps[T]:
+    """Get a list page by page, newest first, ``limit`` items of it at most."""
+    left = limit
+    while left is None or left > 0:
+        size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
+        query = msgspec.structs.replace(query, limit=size)
+        page: Listed[T] = yield call("GET", path, Listed[kind], query=query, **names)  # type: ignore[valid-type, arg-type]
+        yield page.items
+        if page.next_cursor is None:
+            return
+        left = None if left is None else left - len(page.items)
+        query = msgspec.structs.replace(query, cursor=page.next_cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def read(request: Request[T], response: Response) -> T:
+    """Return what a request is answered with.
+
+    :raises ProblemError: the server refused.
+    :raises UnexpectedAnswerError: it is not what a Hooktide server answers.
+    """
+    if not 200 <= response.status < 300:
+        raise error_of(request, response)
+    try:
+        return request.decode(response.body or b"null")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnexpectedAnswerError(
+            f"{request.method} {request.path} was answered {response.status} with something else "
+            f"than a Hooktide server of version {__version__} does ({error}); check the URL",
+            response.status,
+        ) from None
+
+
+def error_of(request: Request[Any], response: Response) -> ClientError:
+    """Return the error that a response is."""
+    problem = read_problem(response.body, response.status)
+    if problem is not None:
+        return problem_error(problem, retry_after(response))
+    where = response.headers.get("location", "")
+    return UnexpectedAnswerError(
+        f"{request.method} {request.path} was answered {response.status}, and not by a Hooktide "
+        "server: "
+        + (f"use the URL that it leads to, {where}" if where else "check the URL, and any proxy"),
+        response.status,
+    )
+
+
+def retry_after(response: Response) -> float | None:
+    """Return how many seconds a response asks to wait."""
+    text = response.headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    at = read_http_date(text)
+    return None if at is None else max(0.0, at - time.time())

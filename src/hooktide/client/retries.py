@@ -1,0 +1,111 @@
+"""When a request is sent again."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from hooktide.client.errors import UnreachableError
+from hooktide.client.requests import Request, Response, read, retry_after
+from hooktide.client.server import Server
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a request is repeated, and how long is waited for that.
+
+    Waits double, from ``first`` to ``longest`` seconds, less up to a half by chance. A Retry-After
+    is kept to; one beyond ``longest`` is the caller's to wait for.
+    """
+
+    retries: int = 4
+    first: float = 0.25
+    longest: float = 10.0
+    chance: Callable[[], float] = random.random
+
+    def after_response(self, request: Request[Any], response: Response, made: int) -> float | None:
+        """Return how long to wait before the next try after ``made`` of them; None: there is none.
+
+        A 429 was not done. Any other request that may not be repeated is not: a 503 and a proxy's
+        502 may come after it was.
+        """
+        if response.status not in _TEMPORARY:
+            return None
+        if not request.repeatable and response.status != 429:
+            return None
+        told = retry_after(response)
+        if told is not None and told > self.longest:
+            return None
+        wait = self.wait(made)
+        return None if wait is None else max(wait, told or 0.0)
+
+    def after_silence(self, request: Request[Any], made: int, *, sent: bool) -> float | None:
+        """Return the same for a request that no response came to."""
+        return self.wait(made) if request.repeatable or not sent else None
+
+    def wait(self, made: int) -> float | None:
+        """Return how long to wait after so many tries; None: they were enough."""
+        if made > self.retries:
+            return None
+        return float(min(self.longest, self.first * 2 ** (made - 1)) * (1 - self.chance() / 2))
+
+
+_TEMPORARY = frozenset({429, 502, 503, 504, 507})
+
+
+class Exchange(Generic[T]):
+    """A request on its way, from try to try.
+
+    After each try, ``wait`` is how many seconds pass before the next one; None: there is none.
+    """
+
+    def __init__(self, server: Server, policy: RetryPolicy, request: Request[T]) -> None:
+        self.wait: float | None = None
+        self._server = server
+        self._policy = policy
+        self._request = request
+        self._made = 0
+        self._may_be_done = False
+        self._response = Response(0, {}, b"")
+
+    def answered(self, response: Response) -> None:
+        """Take the response to a try."""
+        self._made += 1
+        self._response = response
+        self.wait = self._policy.after_response(self._request, response, self._made)
+        if self.wait is not None and response.status != 429:
+            self._may_be_done = True
+
+    def unanswered(self, error: Exception, *, sent: bool) -> None:
+        """Take that no response came to a try.
+
+        :raises UnreachableError: it was the last one.
+        """
+        self._made += 1
+        self._may_be_done |= sent
+        self.wait = self._policy.after_silence(self._request, self._made, sent=sent)
+        if self.wait is None:
+            raise silence(self._server, self._request, str(error), sent=sent) from error
+
+    def answer(self) -> T:
+        """Return what the request is answered with.
+
+        :raises ClientError: the server refuses.
+        """
+        request, response = self._request, self._response
+        if self._may_be_done and response.status == 404 and request.is_removal:
+            response = Response(204, {}, b"")  # an earlier try removed it
+        return read(request, response)
+
+
+def silence(server: Server, request: Request[Any], reason: str, *, sent: bool) -> UnreachableError:
+    """Return the error of a request that no response came to."""
+    told = reason or "it did not answer in time"
+    if sent:
+        detail = f"{server.url} was asked, and no answer came ({told})"
+        detail += "" if request.method == "GET" else "; it may have been done"
+    else:
+        detail = f"cannot reach {server.url} ({told}); is the server running?"
+    return UnreachableError(detail, sent=sent, idempotency_key=request.idempotency_key)

@@ -1,0 +1,229 @@
+"""How requests are sent: ``Transport`` waits, ``AsyncTransport`` is for asyncio.
+
+This is all that differs between the two clients. What an operation asks is written once, as a
+method that returns its ``Request``; ``operation`` makes it one that sends it, and ``listing`` one
+that gives what there is to list, with either transport:
+
+    class Accounts(Area[X]):
+        @operation
+        def get(self, account: str) -> Request[Account]:
+            return call("GET", "/v1/accounts/{account}", Account, account=account)
+
+``Accounts[Transport].get`` returns an ``Account``, that of ``Accounts[AsyncTransport]`` a coroutine
+of one. For type checkers and editors both have the method's arguments.
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from copy import copy
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
+
+import httpx
+
+from hooktide.client.requests import Backoff, Request, Response, Steps
+from hooktide.client.retries import Exchange, RetryPolicy
+from hooktide.client.server import Server, within_project
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+LOOPBACK: Mapping[str, None] = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
+"""No proxy of the environment is asked for this machine."""
+
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+class _Transport:
+    """What is asked, and how often."""
+
+    def __init__(self, server: Server, retry_policy: RetryPolicy) -> None:
+        self.server = server
+        self._retry_policy = retry_policy
+
+    def within(self, project: str) -> Self:
+        """Return one for the calls of a project, over the same connections."""
+        narrowed = copy(self)
+        narrowed.server = within_project(self.server, project)
+        return narrowed
+
+    def _exchange(self, request: Request[T]) -> Exchange[T]:
+        return Exchange(self.server, self._retry_policy, request)
+
+    def _arguments(self, request: Request[Any]) -> dict[str, Any]:
+        """Return what httpx is called with."""
+        return {
+            "method": request.method,
+            "url": self.server.url + request.path,
+            "headers": self.server.headers | request.headers,
+            "content": request.body or None,
+        }
+
+
+class Transport(_Transport):
+    """Sends requests, and repeats them where that is safe."""
+
+    def __init__(self, server: Server, timeout: float, retry_policy: RetryPolicy) -> None:
+        super().__init__(server, retry_policy)
+        self._http = httpx.Client(timeout=timeout, mounts=LOOPBACK)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, request: Request[T]) -> T:
+        """Return what a request is answered with.
+
+        :raises ClientError: nothing is, or the server refuses.
+        """
+        exchange, arguments = self._exchange(request), self._arguments(request)
+        while True:
+            try:
+                exchange.answered(_response(self._http.request(**arguments)))
+            except httpx.HTTPError as error:
+                exchange.unanswered(error, sent=not isinstance(error, NOT_SENT))
+            if exchange.wait is None:
+                return exchange.answer()
+            time.sleep(exchange.wait)
+
+    def perform(self, describe: Callable[[], Request[T]]) -> T:
+        """Carry out an operation."""
+        return self.send(describe())
+
+    def each(self, steps: Steps[T]) -> Iterator[T]:
+        """Carry out steps, and give what they give."""
+        step = next(steps, None)
+        while step is not None:
+            told: Any = None
+            if isinstance(step, Request):
+                told = self.send(step)
+            elif isinstance(step, Backoff):
+                told = (wait := self._retry_policy.wait(step.made)) is not None
+                time.sleep(wait or 0)
+            else:
+                yield from step
+            step = _next(steps, told)
+
+
+class AsyncTransport(_Transport):
+    """Sends requests, and repeats them where that is safe; for asyncio."""
+
+    def __init__(self, server: Server, timeout: float, retry_policy: RetryPolicy) -> None:
+        super().__init__(server, retry_policy)
+        self._http = httpx.AsyncClient(timeout=timeout, mounts=LOOPBACK)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, request: Request[T]) -> T:
+        """Return what a request is answered with.
+
+        :raises ClientError: nothing is, or the server refuses.
+        """
+        exchange, arguments = self._exchange(request), self._arguments(request)
+        while True:
+            try:
+                exchange.answered(_response(await self._http.request(**arguments)))
+            except httpx.HTTPError as error:
+                exchange.unanswered(error, sent=not isinstance(error, NOT_SENT))
+            if exchange.wait is None:
+                return exchange.answer()
+            await asyncio.sleep(exchange.wait)
+
+    async def perform(self, describe: Callable[[], Request[T]]) -> T:
+        """Carry out an operation."""
+        return await self.send(describe())
+
+    async def each(self, steps: Steps[T]) -> AsyncIterator[T]:
+        """Carry out steps, and give what they give."""
+        step = next(steps, None)
+        while step is not None:
+            told: Any = None
+            if isinstance(step, Request):
+                told = await self.send(step)
+            elif isinstance(step, Backoff):
+                told = (wait := self._retry_policy.wait(step.made)) is not None
+                await asyncio.sleep(wait or 0)
+            else:
+                for each in step:
+                    yield each
+            step = _next(steps, told)
+
+
+def _response(got: httpx.Response) -> Response:
+    return Response(got.status_code, got.headers, got.content)
+
+
+def _next(steps: Steps[T], told: Any) -> Any:
+    try:
+        return steps.send(told)
+    except StopIteration:
+        return None
+
+
+X = TypeVar("X", bound=Transport | AsyncTransport)
+
+
+class Area(Generic[X]):
+    """A part of the API, asked through a transport."""
+
+    def __init__(self, transport: X) -> None:
+        self._transport = transport
+
+
+class Operation(Generic[P, T_co]):
+    """An operation of the API, as type checkers see it."""
+
+    @overload
+    def __get__(self, area: Area[Transport], owner: Any = ...) -> Callable[P, T_co]: ...
+    @overload
+    def __get__(
+        self, area: Area[AsyncTransport], owner: Any = ...
+    ) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    def __get__(self, area: Any, owner: Any = None) -> Any:
+        """Return the operation of an area."""
+        raise NotImplementedError
+
+
+class Listing(Generic[P, T_co]):
+    """A list of the API, as type checkers see it."""
+
+    @overload
+    def __get__(self, area: Area[Transport], owner: Any = ...) -> Callable[P, Iterator[T_co]]: ...
+    @overload
+    def __get__(
+        self, area: Area[AsyncTransport], owner: Any = ...
+    ) -> Callable[P, AsyncIterator[T_co]]: ...
+    def __get__(self, area: Any, owner: Any = None) -> Any:
+        """Return the list of an area."""
+        raise NotImplementedError
+
+
+def operation(describe: Callable[Concatenate[Any, P], Request[T]]) -> Operation[P, T]:
+    """Make a method send the request that it describes, and return what that is answered with."""
+
+    @functools.wraps(describe)
+    def run(area: Area[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        return area._transport.perform(lambda: describe(area, *args, **kwargs))
+
+    # A function is a descriptor itself: it binds its area as any method does.
+    return cast("Operation[P, T]", run)
+
+
+def listing(describe: Callable[Concatenate[Any, P], Steps[T]]) -> Listing[P, T]:
+    """Make a method carry out the steps that it describes, and give what they give."""
+
+    @functools.wraps(describe)
+    def run(area: Area[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        return area._transport.each(describe(area, *args, **kwargs))
+
+    return cast("Listing[P, T]", run)

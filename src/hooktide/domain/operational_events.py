@@ -1,0 +1,173 @@
+"""Operational events, which tell the operator and the product what the server did by itself.
+
+They are events of the project ``hooktide``, which ships like a provider's; there are none until it
+is applied. It has an account for each other project, and one for all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from hooktide.domain.ids import show
+from hooktide.domain.model import HOUR, Account, Endpoint, Micros
+from hooktide.domain.times import show_time
+
+PROJECT = "hooktide"
+"""The built-in project's name. It has no operational events of its own: they would never end."""
+EVERYTHING = "all_projects"
+"""The reference of the account that gets those of every project."""
+
+FAILING_THRESHOLD = 5
+
+
+class Type(StrEnum):
+    """The event types."""
+
+    ENDPOINT_DISABLED = "endpoint.disabled"
+    ENDPOINT_FAILING = "endpoint.failing"
+    DELIVERY_FAILED = "delivery.failed"
+    PLAN_LIMIT_REACHED = "plan.limit_reached"
+    SECRET_ROTATED = "secret.rotated"  # noqa: S105  # an event's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationalEvent:
+    """Something to publish, once per ``key``. ``about`` are members of its payload."""
+
+    key: str
+    type: Type
+    account_id: int
+    endpoint_id: int | None
+    at: Micros
+    about: Mapping[str, Any]
+
+
+def listener_of(project: str) -> str:
+    """Return the reference of the account that gets a project's operational events.
+
+    Not its bare name: a product may use that for a customer, and then a request with an operator's
+    key that names the account would be ambiguous.
+    """
+    return f"project:{project}"
+
+
+def failing_after(disable_after: int) -> int:
+    """Return after how many failed deliveries in a row ``endpoint.failing`` is published.
+
+    ``disable_after`` is when the endpoint is disabled (0: never); this is earlier.
+    """
+    if not disable_after:
+        return FAILING_THRESHOLD
+    return max(1, min(FAILING_THRESHOLD, disable_after - 1))
+
+
+def disabled(account_id: int, endpoint_id: int, reason: str, at: Micros) -> OperationalEvent:
+    """An endpoint was disabled."""
+    return _of_endpoint(Type.ENDPOINT_DISABLED, account_id, endpoint_id, at, {"reason": reason})
+
+
+def failing(
+    account_id: int,
+    endpoint_id: int,
+    delivery_id: int,
+    failed: int,
+    disable_after: int,
+    at: Micros,
+) -> OperationalEvent:
+    """An endpoint has begun to fail, with this delivery as the last so far."""
+    return OperationalEvent(
+        key=f"{Type.ENDPOINT_FAILING}:{delivery_id:x}",
+        type=Type.ENDPOINT_FAILING,
+        account_id=account_id,
+        endpoint_id=endpoint_id,
+        at=at,
+        about={"failed_in_a_row": failed, "disabled_after": disable_after or None},
+    )
+
+
+def rotated(
+    account_id: int, endpoint_id: int, old_stops_at: Micros, at: Micros
+) -> OperationalEvent:
+    """An endpoint has a new secret."""
+    about = {"old_secret_stops_at": show_time(old_stops_at)}
+    return _of_endpoint(Type.SECRET_ROTATED, account_id, endpoint_id, at, about)
+
+
+def _of_endpoint(
+    type_: Type, account_id: int, endpoint_id: int, at: Micros, about: Mapping[str, Any]
+) -> OperationalEvent:
+    return OperationalEvent(
+        key=f"{type_}:{endpoint_id:x}:{at}",
+        type=type_,
+        account_id=account_id,
+        endpoint_id=endpoint_id,
+        at=at,
+        about=about,
+    )
+
+
+def delivery_failed(
+    account_id: int,
+    endpoint_id: int,
+    delivery_id: int,
+    event_id: int,
+    event_type: str,
+    attempts: int,
+    reason: str,
+    at: Micros,
+) -> OperationalEvent:
+    """A delivery has failed for good."""
+    return OperationalEvent(
+        key=f"{Type.DELIVERY_FAILED}:{delivery_id:x}",
+        type=Type.DELIVERY_FAILED,
+        account_id=account_id,
+        endpoint_id=endpoint_id,
+        at=at,
+        about={
+            "delivery": show("dlv", delivery_id),
+            "event": show("evt", event_id),
+            "event_type": event_type,
+            "attempts": attempts,
+            "reason": reason,
+        },
+    )
+
+
+def limit_reached(account_id: int, limit: str, allowed: int, at: Micros) -> OperationalEvent:
+    """A plan's limit is reached; published once an hour for each limit."""
+    return OperationalEvent(
+        key=f"{Type.PLAN_LIMIT_REACHED}:{account_id:x}:{limit}:{at // HOUR}",
+        type=Type.PLAN_LIMIT_REACHED,
+        account_id=account_id,
+        endpoint_id=None,
+        at=at,
+        about={"limit": limit, "allowed": allowed},
+    )
+
+
+def payload(
+    event: OperationalEvent, project: str, account: Account | None, endpoint: Endpoint | None
+) -> bytes:
+    """Return the payload; ``account`` or ``endpoint`` is None if it was removed meanwhile.
+
+    The URL's query is left out: it may hold the customer's credentials.
+    """
+    told: dict[str, Any] = {
+        "project": project,
+        "account": {
+            "id": show("acc", event.account_id),
+            "reference": account.reference if account else None,
+            "name": account.name if account else None,
+        },
+    }
+    if event.endpoint_id is not None:
+        told["endpoint"] = {
+            "id": show("ep", event.endpoint_id),
+            "url": endpoint.url.partition("?")[0] if endpoint else None,
+            "name": endpoint.name if endpoint else None,
+            "kind": endpoint.kind if endpoint else None,
+        }
+    return msgspec.json.encode({**told, **event.about})

@@ -1,0 +1,100 @@
+"""How long an endpoint rests because its receiver asked for it (429, or 503 with Retry-After).
+
+A rest is state of the endpoint: nothing but tests and manual resends is sent to it until the rest
+ends or is lifted. It costs no attempt and counts as no failure.
+"""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from hooktide.domain.model import MINUTE, SECOND, Claim, Micros, Origin
+from hooktide.domain.verdict import RESTING_STATUSES, RETRY_AFTER_CAP, Outcome
+
+MIN_REST = SECOND
+MAX_REST = MINUTE
+"""A 429 that does not say for how long rests the endpoint for ``MIN_REST``; each one that follows
+such a rest doubles it, up to ``MAX_REST``."""
+
+
+class RestRequest(msgspec.Struct, frozen=True, gc=False):
+    """A receiver's request for rest; ``span`` is 0 where it did not say for how long."""
+
+    status: int
+    span: Micros = 0
+
+
+def rest_request(outcome: Outcome) -> RestRequest | None:
+    """Return the rest that an answer asks for, or None.
+
+    A 503 asks for one only with a Retry-After. A Retry-After of nothing, or one that is over
+    already, says no more than none.
+    """
+    span = min(outcome.retry_after or 0, RETRY_AFTER_CAP)
+    if outcome.status in RESTING_STATUSES and (span or outcome.status == 429):
+        return RestRequest(outcome.status, span)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """An endpoint's rest as it is stored; all zero where it never rested.
+
+    ``began_at`` is when it was asked for last, ``span`` the last rest whose length was ours to
+    choose while 429s go on. Attempts that began before ``lifted_at`` ask for nothing any more.
+    """
+
+    until: Micros = 0
+    reason: str = ""
+    began_at: Micros = 0
+    span: Micros = 0
+    lifted_at: Micros = 0
+
+
+NO_REST = Rest()
+
+
+def asked(rest: Rest, request: RestRequest, started_at: Micros, ended_at: Micros) -> Rest:
+    """Return an endpoint's rest after an attempt whose answer asked for one. The later end wins.
+
+    An attempt that was made before the last rest was over doubles nothing: ten requests that were
+    out together are one burst.
+    """
+    if started_at < rest.lifted_at:
+        return rest
+    span, reason = request.span, f"the receiver answered {request.status} with Retry-After"
+    own = rest.span
+    if not span:
+        doubles = own and started_at >= rest.until
+        span = own = min(own * (2 if doubles else 1) or MIN_REST, MAX_REST)
+        reason = f"the receiver answered {request.status}"
+    until = ended_at + span
+    if until <= rest.until:
+        return replace(rest, span=own)
+    return replace(rest, until=until, reason=reason, began_at=ended_at, span=own)
+
+
+def succeeded(rest: Rest, origin: Origin, started_at: Micros, ended_at: Micros) -> Rest:
+    """Return an endpoint's rest after an attempt that was answered 2xx.
+
+    A test lifts it, unless the test began before the rest did. Any other attempt ends only the
+    doubling, and only if it was made after the rest.
+    """
+    if started_at >= rest.until:
+        return Rest(lifted_at=rest.lifted_at)
+    if origin is Origin.TEST and started_at >= rest.began_at:
+        return lifted(ended_at)
+    return rest
+
+
+def lifted(now: Micros) -> Rest:
+    """Return an endpoint's rest after it was lifted."""
+    return Rest(lifted_at=now)
+
+
+def ignores_rest(claim: Claim) -> bool:
+    """Whether an attempt is made although its endpoint rests: the first of a manual resend, a test.
+
+    The conditions of ``claimable`` in both stores' ``queries.sql`` say the same.
+    """
+    return claim.origin is Origin.TEST or (claim.origin is Origin.RESEND and claim.attempt == 1)

@@ -1,0 +1,48 @@
+"""Compares this machine's clock with the database's: signatures carry it, all else the other."""
+
+import logging
+from collections.abc import Callable
+
+from hooktide.clock import monotonic, wall_clock
+from hooktide.domain.model import HOUR, SECOND, Micros
+
+log = logging.getLogger("hooktide.engine")
+
+MAX_SKEW: Micros = 30 * SECOND
+"""More is warned about. Receivers mostly accept a timestamp that is five minutes off."""
+WARNING_INTERVAL: Micros = HOUR
+
+
+class ClockSkew:
+    """Knows how far this machine's clock is ahead of the store's (SQLite has none of its own)."""
+
+    def __init__(
+        self,
+        clock: Callable[[], Micros],
+        wall: Callable[[], Micros] = wall_clock,
+        monotonic: Callable[[], Micros] = monotonic,
+    ) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._monotonic = monotonic
+        self._warn_at: Micros = 0
+
+    @property
+    def skew(self) -> Micros:
+        """How far this machine's clock is ahead; negative: behind."""
+        return self._wall() - self._clock()
+
+    async def check(self) -> int:
+        """Warn, once an hour, where the clocks disagree; return 0."""
+        skew, now = self.skew, self._monotonic()
+        if abs(skew) <= MAX_SKEW:
+            self._warn_at = 0
+        elif now >= self._warn_at:
+            self._warn_at = now + WARNING_INTERVAL
+            log.warning(
+                "this machine's clock is %.0f s %s the database's: receivers may refuse signatures "
+                "whose timestamps are off; correct whichever is wrong (NTP)",
+                abs(skew) / SECOND,
+                "ahead of" if skew > 0 else "behind",
+            )
+        return 0

@@ -1,0 +1,182 @@
+"""A lane: the deliveries of one endpoint that wait in this process, and the order they leave in.
+
+A kind of lane (``LaneKind``) says how: a webhook's endpoint takes several requests at a time, each
+for one delivery; a chat takes one at a time, for as many deliveries as fit in a message, and then
+a pause. Nothing here knows a clock; ``engine.scheduler`` decides which lane is next.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from hooktide.domain.model import SECOND, Claim, Micros, Origin
+from hooktide.domain.rest import ignores_rest
+from hooktide.domain.verdict import Again, Delivered
+from hooktide.store.base import Done
+
+LEASE_MARGIN: Micros = 35 * SECOND
+"""A claim with less than this left of its lease is not started: the longest timeout is 30 seconds,
+and the lease must outlive the attempt."""
+
+FAILING_THRESHOLD = 10
+"""After this many failed attempts in a row an endpoint's slots are paced (``Limits.failing_pace``).
+Otherwise one that refuses at once, with a million deliveries before it, would cost as much as all
+the others together. The next success ends the pacing."""
+
+FIRSTS_PER_RETRY = 4
+"""First attempts that go out for each retry while both wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKind:
+    """How deliveries leave a lane: requests at a time, and deliveries in each.
+
+    A batch is full with ``max_batch`` deliveries, or once their payloads reach ``max_batch_bytes``.
+    ``pause`` is the least time between the start of a request and the next one, and between its
+    end and the next one.
+    """
+
+    slots: int
+    max_batch: int = 1
+    max_batch_bytes: int = 0
+    pause: Micros = 0
+
+
+class Lane:
+    """One endpoint's deliveries in this process.
+
+    ``active``: the slots that are taken. ``waiting``: the deliveries that wait. ``queued``: the
+    scheduler has the lane in one of its queues. ``wants_more``: the store has more that is due, to
+    be asked for once this has room. ``rests``: only ``urgent`` deliveries, which ignore rests, may
+    start. ``paused_until`` is 0 when the lane is not paused.
+    """
+
+    __slots__ = (
+        "account_id",
+        "active",
+        "endpoint_id",
+        "failures",
+        "firsts",
+        "kind",
+        "paused_until",
+        "queued",
+        "rests",
+        "retries",
+        "turn",
+        "urgent",
+        "waiting",
+        "wants_more",
+    )
+
+    def __init__(self, endpoint_id: int, account_id: int, kind: LaneKind) -> None:
+        self.endpoint_id = endpoint_id
+        self.account_id = account_id
+        self.kind = kind
+        self.active = 0
+        self.waiting = 0
+        self.failures = 0
+        self.rests = False
+        self.urgent: deque[Claim] = deque()
+        self.firsts: deque[Claim] = deque()
+        self.retries: deque[Claim] = deque()
+        self.turn = 0
+        self.queued = False
+        self.wants_more = False
+        self.paused_until: Micros = 0
+
+    @property
+    def startable(self) -> bool:
+        """Whether a delivery waits that rests do not hold back."""
+        return bool(self.urgent or (not self.rests and (self.firsts or self.retries)))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost by forgetting this lane."""
+        busy = self.active or self.waiting or self.queued
+        return not (busy or self.wants_more or self.paused_until)
+
+    def put(self, claim: Claim) -> None:
+        """Add a claimed delivery. Old events that are sent again wait among the retries."""
+        self.waiting += 1
+        if claim.origin is Origin.EVENT:  # nearly all are
+            (self.firsts if claim.attempt == 1 else self.retries).append(claim)
+        elif ignores_rest(claim):
+            self.urgent.append(claim)
+        elif claim.attempt == 1 and claim.origin is not Origin.REPLAY:
+            self.firsts.append(claim)
+        else:
+            self.retries.append(claim)
+
+    def put_back(self, claim: Claim) -> None:
+        """Add a delivery that was taken and not sent, before the others."""
+        self.waiting += 1
+        (self.urgent if ignores_rest(claim) else self.firsts).appendleft(claim)
+
+    def take(self) -> Claim:
+        """Take the next: urgent ones, then first attempts, with a retry after every few of them."""
+        self.waiting -= 1
+        if self.urgent:
+            return self.urgent.popleft()
+        self.turn += 1
+        if self.retries and (not self.firsts or self.turn % (FIRSTS_PER_RETRY + 1) == 0):
+            return self.retries.popleft()
+        return self.firsts.popleft()
+
+    def drain(self) -> list[Claim]:
+        """Take everything that waits."""
+        claims = [*self.urgent, *self.firsts, *self.retries]
+        for waiting in (self.urgent, self.firsts, self.retries):
+            waiting.clear()
+        self.waiting = 0
+        return claims
+
+    def take_overdue(self, until: Micros) -> list[Claim]:
+        """Take what would have too little of its lease left after a rest until then."""
+        taken: list[Claim] = []
+        for waiting in (self.firsts, self.retries):
+            kept = [claim for claim in waiting if claim.lease_ends_at - until >= LEASE_MARGIN]
+            if len(kept) < len(waiting):
+                taken += [claim for claim in waiting if claim.lease_ends_at - until < LEASE_MARGIN]
+                waiting.clear()
+                waiting.extend(kept)
+        self.waiting -= len(taken)
+        return taken
+
+    def cool_down(self, done: Done, failing_pace: Micros) -> Micros:
+        """Note how an attempt ended, and return how much longer its slot stays taken.
+
+        An endpoint that fails, and fails fast, gets its slots back late.
+        """
+        if isinstance(done.verdict, Again):
+            return 0
+        if isinstance(done.verdict, Delivered):
+            self.failures = 0
+            return 0
+        self.failures += 1
+        if self.failures <= FAILING_THRESHOLD:
+            return 0
+        return max(0, failing_pace - done.attempt.duration)
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """The deliveries of one request, and the kind of lane that they left.
+
+    There is one, unless the kind allows more: then the request is a message to a chat.
+    """
+
+    lane: Lane
+    kind: LaneKind
+    claims: list[Claim]
+
+
+class NotSent(Enum):
+    """Why nothing was sent for a claim, and no attempt is recorded."""
+
+    RELEASED = "released"
+    """The endpoint was disabled or removed, or a chat became a webhook: the claims are released."""
+    CHAT = "chat"
+    """The endpoint is a chat's, so its deliveries go out in batches."""
+    GIVEN_UP = "given up"
+    """No message could be made of any of them: a bug, and each is tried again later."""

@@ -1,0 +1,109 @@
+"""Reads from the store what the scheduler asks for, when it is time (``engine.polling``)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hooktide.background import cancel, keep
+from hooktide.domain.errors import UnavailableError
+from hooktide.domain.model import SECOND
+from hooktide.engine.polling import ClaimDue, Now, Query, ReadRests
+from hooktide.engine.scheduler import Scheduler
+from hooktide.store.base import LEASE
+from hooktide.store.contract import Store
+
+POLL_RETRY_DELAY = 1.0
+CLAIM_TIMEOUT = 2.0
+"""Seconds that a claim under way has to come in when the poller stops."""
+
+log = logging.getLogger("hooktide.engine")
+
+
+class Poller:
+    """Asks one query after the other, and waits until there is one to ask.
+
+    ``now`` reads the clocks. ``answered`` is called after each answer, when the scheduler may have
+    something to start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        now: Callable[[], Now],
+        answered: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._now = now
+        self._answered = answered
+        self._stopping = False
+        self._running: asyncio.Task[None] | None = None
+        self.wake = asyncio.Event()
+        """Set when the scheduler has to be asked at once."""
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._running = keep(self._run, "claim what is due", retry_delay=POLL_RETRY_DELAY)
+
+    async def stop(self) -> None:
+        """Wait for a claim that is under way: its deliveries would wait for their lease's end."""
+        self._stopping = True
+        self.wake.set()
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=CLAIM_TIMEOUT)
+            await cancel(self._running)
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                while await self.ask():
+                    pass
+            except UnavailableError as error:
+                log.warning("could not claim: %s", error)
+                await asyncio.sleep(POLL_RETRY_DELAY)
+            except Exception:
+                log.exception("could not claim; trying again")
+                await asyncio.sleep(POLL_RETRY_DELAY)
+            await self._until_wanted()
+
+    async def ask(self) -> bool:
+        """Read one thing that the scheduler asks for; return whether there was one.
+
+        :raises UnavailableError: the database did not answer; it will be asked again.
+        """
+        query = None if self._stopping else self._scheduler.query(self._now())
+        if query is not None:
+            try:
+                await self._read(query)
+            except BaseException:
+                self._scheduler.polling.failed(query)
+                raise
+        self._answered()
+        return query is not None
+
+    async def _read(self, query: Query) -> None:
+        scheduler, store, clock = self._scheduler, self._store, self._now().clock
+        if isinstance(query, ClaimDue):
+            claims = await store.claim_due(query.endpoint_ids, clock, LEASE, query.each)
+            scheduler.offer(claims)
+        elif isinstance(query, ReadRests):
+            ids = None if query.endpoint_ids is None else sorted(query.endpoint_ids)
+            scheduler.rests_read(query, await store.resting(clock, ids))
+        else:
+            due_times = await store.due_heads()
+            scheduler.polling.due_times_read(due_times, self._now())
+
+    async def _until_wanted(self) -> None:
+        self.wake.clear()
+        wait = self._scheduler.polling.wait(self._now())
+        if self._stopping:
+            return
+        if wait <= 0:
+            await asyncio.sleep(0)
+            return
+        timer = asyncio.get_running_loop().call_later(wait / SECOND, self.wake.set)
+        try:
+            await self.wake.wait()
+        finally:
+            timer.cancel()

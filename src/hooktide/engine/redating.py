@@ -1,0 +1,98 @@
+"""Follows a clock that was set: no retry waits for longer than its own delay.
+
+A retry's due time is an instant of the clock that it was dated by. Where that was ahead, the retry
+would wait until real time has caught up. So all that waits is looked through at the start, and
+whenever the clock was set back.
+"""
+
+import logging
+from collections.abc import Callable
+
+from hooktide.clock import StepDetector, monotonic
+from hooktide.domain.backoff import delays
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.verdict import MAX_LOCAL_REST, corrected_due
+from hooktide.outbound.answer import retry_after
+from hooktide.store.base import LEASE, Waiting
+from hooktide.store.contract import Store
+from hooktide.store.directory import Directory
+
+log = logging.getLogger("hooktide.engine")
+
+PAGE = 500
+START = (0, 0, 0)
+
+
+class Redating:
+    """Looks for due times too far ahead; ``on_redated`` is called with how many there were."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        clock: Callable[[], Micros],
+        monotonic: Callable[[], Micros] = monotonic,
+        on_redated: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._monotonic = monotonic
+        self._steps = StepDetector(clock, monotonic)
+        self._after: tuple[int, Micros, int] | None = START
+        self._look_again_at: Micros | None = None
+        self._set_back_from: Micros = 0
+        self._on_redated = on_redated
+
+    async def run(self) -> int:
+        """Look through the next page of what waits, if there is a reason to; return how much."""
+        self._notice_step()
+        if self._after is None:
+            return 0
+        now = self._clock()
+        if self._after == START:
+            await self._store.redate_rests(now, MAX_LOCAL_REST, self._set_back_from)
+        page = await self._store.waiting_after(now + MAX_LOCAL_REST, self._after, PAGE)
+        due: dict[tuple[int, Micros], Micros] = {}
+        for each in page:
+            corrected = await self._corrected(each, now)
+            if corrected is not None:
+                due[each.delivery_id, each.due_at] = corrected
+        if due:
+            redated = await self._store.redate(due)
+            self._on_redated(redated)
+            log.warning("%d deliveries were due too far ahead of the clock; dated again", redated)
+        self._after = page[-1].place if len(page) == PAGE else None
+        return len(page)
+
+    def _notice_step(self) -> None:
+        step = self._steps.step()
+        if step:
+            log.warning("the clock was set %s by %.1f s", _where(step), abs(step) / SECOND)
+        if step < 0:
+            self._after = START
+            self._set_back_from = self._clock() - step
+            self._look_again_at = self._monotonic() + 2 * LEASE  # what is out now has ended by then
+        elif self._look_again_at is not None and self._monotonic() >= self._look_again_at:
+            self._after, self._look_again_at = START, None
+
+    async def _corrected(self, waiting: Waiting, now: Micros) -> Micros | None:
+        try:
+            account = await self._directory.account(waiting.account_id)
+            project = (await self._directory.project(account.project_id)).project
+        except NotFoundError:
+            return None
+        ended_at = waiting.attempted_at / SECOND
+        return corrected_due(
+            waiting.due_at,
+            attempts=waiting.attempts,
+            # As many as it has had: its account may be on a plan with fewer by now.
+            delays=delays(project.retry, waiting.attempts),
+            retry_after=retry_after(waiting.response_head, ended_at),
+            now=now,
+        )
+
+
+def _where(step: Micros) -> str:
+    return "forward" if step > 0 else "back"

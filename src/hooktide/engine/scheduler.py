@@ -1,0 +1,395 @@
+"""Which delivery goes out next, so that no account waits for another one's receivers.
+
+A value machine: it never awaits, starts nothing and reads no clock. Deliveries are offered to it,
+``next`` returns what to send now, ``finished`` takes what came of that; ``engine.worker`` carries
+it out. Each endpoint has a lane (``engine.lanes``). A delivery starts when the process, its account
+and its endpoint each have a free slot; lanes take turns.
+
+New deliveries are offered by the transaction that accepted them. The store is asked only for what
+is due and not here: retries, what did not fit, and what a dead process left behind
+(``engine.polling``). An endpoint whose receiver asked for rest gets nothing but manual resends
+until the rest ends (``domain.rest``, ``engine.known_rests``).
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hooktide.domain.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
+from hooktide.domain.model import SECOND, Claim, Micros
+from hooktide.domain.rest import MIN_REST
+from hooktide.engine.known_rests import KnownRests
+from hooktide.engine.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
+from hooktide.engine.polling import Now, Polling, Query, ReadRests
+from hooktide.store.base import Done, Room
+
+MAX_IDLE_LANES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may be out at once, and how much may wait in memory.
+
+    ``slots``: requests in flight in this process; ``per_endpoint`` and ``per_account``: of those,
+    for one endpoint and for one account. ``waiting`` and ``waiting_bytes`` bound what waits in
+    memory, ``waiting_per_endpoint`` one endpoint's part of it; the rest waits in the database.
+    A failing endpoint's slots take one attempt in ``failing_pace`` seconds each, at most.
+    A chat rests for ``chat_pace`` seconds after a message.
+    """
+
+    slots: int = 1000
+    per_endpoint: int = 10
+    per_account: int = 250
+    waiting: int = 20_000
+    waiting_bytes: int = 32 * 1024 * 1024
+    waiting_per_endpoint: int = 500
+    failing_pace: float = 0.1
+    chat_pace: float = PACE / SECOND
+
+
+class Scheduler:
+    """Decides what is sent next, and what is read from the store next.
+
+    ``active``: requests that are out. ``waiting``: deliveries that wait here. ``polling``: what to
+    read from the store. ``released``: claims to release in the store, for the caller to take.
+    ``next_at``: when to call ``next`` although nothing else happened, by the monotonic clock.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._webhook = LaneKind(slots=limits.per_endpoint)
+        self._chat = LaneKind(
+            slots=1,
+            max_batch=MAX_BATCH,
+            max_batch_bytes=MAX_BATCH_BYTES,
+            pause=round(limits.chat_pace * SECOND),
+        )
+        self._failing_pace: Micros = round(limits.failing_pace * SECOND)
+        self._lanes: dict[int, Lane] = {}
+        self._max_lanes = MAX_IDLE_LANES
+        self._ready: deque[Lane] = deque()
+        self._account_slots: dict[int, int] = {}
+        self._blocked: dict[int, deque[Lane]] = {}
+        self._full: set[int] = set()
+        self._waiting_bytes = 0
+        self._timers: list[tuple[Micros, int, Callable[[Lane, Micros], None], Lane]] = []
+        self._timers_set = 0
+        self._stopping = False
+        self.known_rests = KnownRests()
+        self.polling = Polling(self.known_rests, limits.waiting_per_endpoint)
+        self.active = 0
+        self.waiting = 0
+        self.released: list[Claim] = []
+        self.next_at: Micros | None = None
+
+    def room(self) -> Room:
+        """Return how many new deliveries may be offered now."""
+        if self._stopping or not self.polling.rests_known:
+            return Room(0, 0)
+        return Room(
+            self._limits.waiting - self.waiting,
+            self._limits.waiting_bytes - self._waiting_bytes,
+            self.known_rests.endpoints | self._full,
+        )
+
+    def offer(self, claims: Iterable[Claim]) -> None:
+        """Take claimed deliveries, to be sent when it is their turn."""
+        resting: dict[int, Lane] = {}
+        for claim in claims:
+            lane = self._lane_of(claim)
+            lane.put(claim)
+            self._count_in(lane, claim)
+            if lane.rests:
+                resting[lane.endpoint_id] = lane
+            self._queue(lane)
+        for lane in resting.values():
+            self._release_overdue(lane)
+
+    @property
+    def may_start(self) -> bool:
+        """Whether ``next`` may return something before ``next_at``."""
+        return bool(self._ready) and self.active < self._limits.slots
+
+    def next(self, now: Now) -> Batch | None:
+        """Return what to send now; ``finished`` has to be called for it. None: nothing for now."""
+        if self._timers:
+            self._run_timers(now.monotonic)
+        limits = self._limits
+        while self._ready and self.active < limits.slots and not self._stopping:
+            lane = self._ready.popleft()
+            lane.queued = False
+            if not lane.startable:
+                self._unblock(lane.account_id)
+                continue
+            if self._account_slots.get(lane.account_id, 0) >= limits.per_account:
+                lane.queued = True
+                self._blocked.setdefault(lane.account_id, deque()).append(lane)
+                continue
+            claims = self._take(lane, now)
+            if claims:
+                return self._begin(lane, claims, now)
+            self._unblock(lane.account_id)
+        return None
+
+    def _take(self, lane: Lane, now: Now) -> list[Claim]:
+        """Take as much of what waits as one request has room for; something does."""
+        kind = lane.kind
+        claims: list[Claim] = []
+        size = 0
+        while True:
+            claim = lane.take()
+            self._count_out(lane, claim)
+            lease_left = claim.lease_ends_at - now.lease
+            if lease_left >= LEASE_MARGIN:
+                claims.append(claim)
+                size += len(claim.event.payload)
+                if size >= kind.max_batch_bytes or len(claims) >= kind.max_batch:
+                    return claims
+            else:  # it is due in the store when its lease ends
+                self.polling.due({lane.endpoint_id: now.clock + lease_left})
+            if not lane.startable:
+                return claims
+
+    def _begin(self, lane: Lane, claims: list[Claim], now: Now) -> Batch:
+        kind = lane.kind
+        lane.active += 1
+        self.active += 1
+        slots = self._account_slots
+        slots[lane.account_id] = slots.get(lane.account_id, 0) + 1
+        if kind.pause:
+            self._pause(lane, now.monotonic + kind.pause)
+        self._queue(lane)
+        return Batch(lane, kind, claims)
+
+    def finished(self, batch: Batch, result: Done | NotSent | None, now: Micros) -> None:
+        """Note that a batch is not out any more, and what came of it.
+
+        ``result`` is one of the attempts that were made; None: an internal error stopped them.
+        ``now`` is by the monotonic clock: this is called for each attempt, and needs no other.
+        """
+        lane = batch.lane
+        cool_down = 0
+        if batch.kind.pause:
+            self._pause(lane, now + batch.kind.pause)
+        if isinstance(result, Done):
+            if result.rest is not None:
+                self.asked_for_rest(result)
+            cool_down = lane.cool_down(result, self._failing_pace)
+        elif result is NotSent.CHAT:
+            self._requeue(batch)
+        elif result is NotSent.RELEASED:
+            lane.kind = self._webhook
+        if cool_down and not self._stopping:
+            self._at(now + cool_down, self._free_slot, lane)
+        else:
+            self._free_slot(lane, now)
+
+    def _requeue(self, batch: Batch) -> None:
+        """Learn that an endpoint is a chat's: what waits for it goes out in batches."""
+        lane = batch.lane
+        lane.kind = self._chat
+        if self._stopping:
+            self.released += batch.claims
+            return
+        for claim in reversed(batch.claims):
+            lane.put_back(claim)
+            self._count_in(lane, claim)
+
+    def _free_slot(self, lane: Lane, _: Micros) -> None:
+        lane.active -= 1
+        self.active -= 1
+        left = self._account_slots[lane.account_id] - 1
+        if left:
+            self._account_slots[lane.account_id] = left
+        else:
+            del self._account_slots[lane.account_id]
+        if self._blocked:
+            self._unblock(lane.account_id)
+        self._queue(lane)
+        if lane.wants_more and not lane.paused_until and lane.waiting < self._limits.per_endpoint:
+            lane.wants_more = False
+            self.polling.ask_now(lane.endpoint_id)
+
+    def _unblock(self, account_id: int) -> None:
+        """Queue the next lane that waits for its account to have a free slot."""
+        blocked = self._blocked.get(account_id)
+        if blocked is None:
+            return
+        while blocked:
+            lane = blocked.popleft()
+            lane.queued = False
+            self._queue(lane)
+            if lane.queued:
+                break
+        if not blocked:
+            del self._blocked[account_id]
+
+    def stop(self) -> None:
+        """Start nothing more, and release what waits; ``next`` returns None from now on."""
+        self._stopping = True
+        self._release_waiting()
+
+    def _release_waiting(self) -> None:
+        for lane in self._lanes.values():
+            claims = lane.drain()
+            for claim in claims:
+                self._count_out(lane, claim)
+            self.released += claims
+
+    def _lane_of(self, claim: Claim) -> Lane:
+        lane = self._lanes.get(claim.endpoint_id)
+        if lane is None:
+            if len(self._lanes) >= self._max_lanes:
+                self._drop_idle_lanes()
+            lane = Lane(claim.endpoint_id, claim.event.account_id, self._webhook)
+            lane.rests = bool(self.known_rests.until(claim.endpoint_id))
+            self._lanes[claim.endpoint_id] = lane
+        return lane
+
+    def _drop_idle_lanes(self) -> None:
+        self._lanes = {id_: lane for id_, lane in self._lanes.items() if not lane.idle}
+        # Twice what is busy: each lane is looked at a bounded number of times, however many come.
+        self._max_lanes = max(MAX_IDLE_LANES, 2 * len(self._lanes))
+
+    def _count_in(self, lane: Lane, claim: Claim) -> None:
+        self.waiting += 1
+        self._waiting_bytes += len(claim.event.payload)
+        if lane.waiting >= self._limits.waiting_per_endpoint:
+            self._full.add(lane.endpoint_id)
+
+    def _count_out(self, lane: Lane, claim: Claim) -> None:
+        self.waiting -= 1
+        self._waiting_bytes -= len(claim.event.payload)
+        if self._full and lane.waiting < self._limits.waiting_per_endpoint // 2:
+            self._full.discard(lane.endpoint_id)
+
+    def _queue(self, lane: Lane) -> None:
+        """Put a lane where ``next`` finds it, if it could start something."""
+        if lane.queued or lane.paused_until or lane.active >= lane.kind.slots:
+            return
+        if lane.startable:
+            lane.queued = True
+            self._ready.append(lane)
+
+    def has_room(self, endpoint_id: int) -> bool:
+        """Return whether to claim more for an endpoint; if not, that is noted for later."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is None:
+            return True
+        if lane.paused_until or lane.waiting >= self._limits.per_endpoint:
+            lane.wants_more = True
+            return False
+        return True
+
+    def _at(self, at: Micros, what: Callable[[Lane, Micros], None], lane: Lane) -> None:
+        self._timers_set += 1  # keeps heapq from comparing lanes
+        heapq.heappush(self._timers, (at, self._timers_set, what, lane))
+        self.next_at = self._timers[0][0]
+
+    def _run_timers(self, now: Micros) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            _, _, what, lane = heapq.heappop(self._timers)
+            what(lane, now)
+        self.next_at = self._timers[0][0] if self._timers else None
+
+    def _pause(self, lane: Lane, until: Micros) -> None:
+        if until > lane.paused_until:
+            lane.paused_until = until
+            self._at(until, self._unpause, lane)
+
+    def _unpause(self, lane: Lane, now: Micros) -> None:
+        if lane.paused_until > now:  # it was paused for longer meanwhile
+            return
+        lane.paused_until = 0
+        self._queue(lane)
+        if lane.wants_more:
+            lane.wants_more = False
+            self.polling.ask_now(lane.endpoint_id)
+
+    def reserve(self, claim: Claim, now: Micros) -> Micros:
+        """Return how long to wait before a message to a chat that does not wait in its lane.
+
+        Meanwhile the lane starts nothing; call ``reserved_sent`` when the message was sent.
+        """
+        lane = self._lane_of(claim)
+        pace = self._chat.pause
+        wait = min(max(0, lane.paused_until - now), 2 * pace)
+        self._pause(lane, now + wait + pace)
+        return wait
+
+    def reserved_sent(self, claim: Claim, now: Micros) -> None:
+        """Let the chat's lane go on, after a pause."""
+        self._pause(self._lane_of(claim), now + self._chat.pause)
+
+    def asked_for_rest(self, done: Done) -> None:
+        """Start nothing more for an endpoint; the store will say for how long."""
+        if done.rest is not None:
+            until = done.attempt.ended_at + (done.rest.span or MIN_REST)
+            self.known_rests.heard(done.claim.endpoint_id, until)
+            self._begin_rests([done.claim.endpoint_id])
+            self.polling.wanted = True
+
+    def _begin_rests(self, endpoint_ids: Iterable[int]) -> None:
+        for endpoint_id in endpoint_ids:
+            lane = self._lanes.get(endpoint_id)
+            if lane is not None:
+                lane.rests = True
+                self._release_overdue(lane)
+
+    def _release_overdue(self, lane: Lane) -> None:
+        """Release what waits for a resting endpoint and could not start after the rest.
+
+        What has lease enough stays, so that a second's rest costs the database nothing.
+        """
+        claims = lane.take_overdue(self.known_rests.until(lane.endpoint_id))
+        for claim in claims:
+            self._count_out(lane, claim)
+        self.released += claims
+
+    def _end_rests(self, endpoint_ids: Iterable[int]) -> None:
+        """Resume endpoints whose rest is over or was lifted."""
+        for endpoint_id in endpoint_ids:
+            lane = self._lanes.get(endpoint_id)
+            if lane is not None:
+                lane.rests = False
+                self._queue(lane)
+            self.polling.ask_now(endpoint_id)
+
+    def query(self, now: Now) -> Query | None:
+        """Return what to read from the store now; None: nothing for now."""
+        self._run_timers(now.monotonic)
+        stale = self.polling.next_rests(now)
+        if stale is not None:
+            return stale
+        self._end_rests(self.known_rests.ended(now.clock))
+        return self.polling.next_due(now, self.has_room)
+
+    def rests_read(self, query: ReadRests, ends: Mapping[int, Micros]) -> None:
+        """Take the answer to ``ReadRests``: when the rests end of those endpoints that rest."""
+        if query.endpoint_ids is None:
+            over: Sequence[int] = self.known_rests.all_stored(ends)
+            self.polling.rests_known = True
+        else:
+            for endpoint_id in query.endpoint_ids:
+                self.known_rests.stored(endpoint_id, ends.get(endpoint_id, 0))
+            gone = sorted(query.endpoint_ids - ends.keys())
+            over = [id_ for id_ in gone if not self.known_rests.until(id_)]
+        self._begin_rests(ends)
+        self._end_rests(over)
+
+    def changed(self, kind: str, number: int) -> None:
+        """Look at an endpoint again (``store.base.Changed``): what is due, its rest, its kind.
+
+        Or at all that waits: it is released where others have done so already.
+        """
+        if kind in {"rest", "everything"}:
+            self.polling.rest_changed(number)
+        elif kind == "claims":  # this process was taken for dead
+            self._release_waiting()
+        elif kind == "resend":
+            self.polling.resent(number)
+        elif kind == "endpoint":
+            self.polling.ask_now(number)
+            if (lane := self._lanes.get(number)) is not None:
+                lane.kind = self._webhook  # the next attempt says if it is a chat's

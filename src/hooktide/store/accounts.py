@@ -1,0 +1,161 @@
+"""Accounts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.model import Account, Micros, Scope
+from hooktide.domain.project import check_plan
+from hooktide.store import refusals
+from hooktide.store.audit_log import record_action, record_change
+from hooktide.store.base import Page
+from hooktide.store.lists import LIVE, accounts_in, beginning, conditions, newest, within
+from hooktide.store.projects import hold_project
+from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.rows import Row
+from hooktide.store.transaction import Transaction, UniqueError
+
+
+class Accounts(Repository):
+    """The store's methods for accounts, but for their end (``store.erasures``)."""
+
+    @writes
+    async def add_account(
+        self,
+        tx: Transaction,
+        project_id: int,
+        reference: str,
+        name: str,
+        plan: str,
+        now: Micros,
+        action: Action | None = None,
+    ) -> Account:
+        """Add an account.
+
+        :raises RefusedError: the project has an account with this reference.
+        """
+        check_plan((await hold_project(tx, project_id)).project, plan)
+        id_ = tx.ids(now)
+        values = _account_values(id_, project_id, reference, name, plan, now)
+        try:
+            await tx.run("add_account", values)
+        except UniqueError:
+            raise refusals.account_exists() from None
+        tx.effects.changed.append(("account", id_))
+        made = await read_account(tx, Scope(), id_)
+        await record_change(tx, action, None, snapshot(made), now)
+        return made
+
+    @reads
+    async def get_account(self, tx: Transaction, scope: Scope, account_id: int) -> Account:
+        """Find an account by id."""
+        return await read_account(tx, scope, account_id)
+
+    @reads
+    async def find_account(self, tx: Transaction, scope: Scope, reference: str) -> Account:
+        """Find an account by the product's own id for it.
+
+        :raises RefusedError: the scope spans projects, and several have this reference.
+        """
+        wanted = [("reference = :reference", "reference", reference), *accounts_in(scope), LIVE]
+        where, values = conditions(wanted)
+        found = await tx.rows("accounts", values, where + " LIMIT 2")
+        if not found:
+            raise NotFoundError("account")
+        if len(found) > 1:
+            raise refusals.ambiguous_account()
+        return _account(found[0])
+
+    @reads
+    async def search_accounts(
+        self, tx: Transaction, scope: Scope, text: str, limit: int
+    ) -> Sequence[Account]:
+        """Return accounts whose reference or name begins with a text, by reference.
+
+        Small and capital letters are the same, at least those of ASCII.
+        """
+        values = {**beginning(text), **within(scope), "limit": limit}
+        return [_account(row) for row in await tx.rows("search_accounts", values)]
+
+    @reads
+    async def list_accounts(
+        self, tx: Transaction, scope: Scope, before: int | None, limit: int
+    ) -> Page:
+        """Return accounts, newest first."""
+        wanted = [("id < :before", "before", before), *accounts_in(scope), LIVE]
+        return await newest(tx, "accounts", wanted, limit, _account)
+
+    @writes
+    async def change_account(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        account_id: int,
+        changes: Mapping[str, Any],
+        now: Micros,
+        action: Action | None = None,
+    ) -> Account:
+        """Change an account's ``name`` or ``plan``."""
+        await tx.writer.lock_account(tx, account_id)
+        old = await read_account(tx, scope, account_id)
+        if "plan" in changes:
+            check_plan((await hold_project(tx, old.project_id)).project, changes["plan"])
+        await tx.run(
+            "change_account", {"id": old.id, "name": old.name, "plan": old.plan, **changes}
+        )
+        tx.effects.changed.append(("account", account_id))
+        new = await read_account(tx, scope, account_id)
+        await record_change(tx, action, snapshot(old), snapshot(new), now)
+        return new
+
+    @writes
+    async def revoke_portal_links(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        account_id: int,
+        now: Micros,
+        action: Action | None = None,
+    ) -> None:
+        """Raise an account's link generation: links made before open nothing any more."""
+        old = await read_account(tx, scope, account_id)
+        await tx.run("revoke_portal_links", {"id": account_id})
+        tx.effects.changed.append(("account", account_id))
+        await record_action(tx, action, snapshot(old), now)
+
+
+async def read_account(tx: Transaction, scope: Scope, account_id: int) -> Account:
+    """Find an account by id.
+
+    :raises NotFoundError: there is none in the scope, or it was removed.
+    """
+    where, values = conditions([("id = :id", "id", account_id), *accounts_in(scope), LIVE])
+    return _account(await tx.one("account", "accounts", values, where))
+
+
+def _account(row: Row) -> Account:
+    """Read an account's columns."""
+    return Account(
+        id=row[0],
+        project_id=row[1],
+        reference=row[2],
+        name=row[3],
+        plan=row[4],
+        created_at=row[5],
+        link_generation=row[6],
+    )
+
+
+def _account_values(
+    id_: int, project_id: int, reference: str, name: str, plan: str, now: Micros
+) -> dict[str, Any]:
+    """Return what ``add_account`` writes of an account."""
+    return {
+        "id": id_,
+        "project_id": project_id,
+        "reference": reference,
+        "name": name,
+        "plan": plan,
+        "now": now,
+    }

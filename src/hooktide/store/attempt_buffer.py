@@ -1,0 +1,52 @@
+"""Attempts to be recorded, collected for a moment: no request waits for a record."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from hooktide.store.base import Done
+from hooktide.store.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
+
+
+class AttemptBuffer:
+    """Collects attempts until some are old enough, or many; then they are ripe.
+
+    ``on_ripe`` is called whenever some may be taken.
+    """
+
+    def __init__(self, on_ripe: Callable[[], None]) -> None:
+        self._on_ripe = on_ripe
+        self._loop = asyncio.get_running_loop()
+        self._dones: list[Done] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.ripe = False
+
+    def __bool__(self) -> bool:
+        return bool(self._dones)
+
+    def add(self, done: Done) -> None:
+        """Add an attempt; it is to be recorded within a moment."""
+        self._dones.append(done)
+        if len(self._dones) >= RECORD_BATCH_SIZE:
+            self.ripen()
+        elif self._timer is None and not self.ripe:
+            self._timer = self._loop.call_later(RECORD_DELAY, self.ripen)
+
+    def ripen(self) -> None:
+        """Let what waits be taken now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.ripe = bool(self._dones)
+        self._on_ripe()
+
+    def take(self, most: int | None = None) -> list[Done]:
+        """Take a batch that has no delivery twice; what is left stays ripe."""
+        batch, again = once_each(self._dones[:most])
+        self._dones = again + (self._dones[most:] if most is not None else [])
+        self.ripe = bool(self._dones)
+        return batch
+
+    def put_back(self, dones: Sequence[Done]) -> None:
+        """Have attempts taken again, before all others."""
+        self._dones[:0] = dones
+        self.ripen()

@@ -1,0 +1,13 @@
+-- Events.
+
+-- name: events
+SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload
+FROM {schema}events
+
+-- name: lock_event
+-- Retention must wait, and finds what refers to the event.
+SELECT id FROM {schema}events WHERE id = :id FOR KEY SHARE
+
+-- name: lock_events
+-- Those that are there still; retention waits.
+SELECT id FROM {schema}events WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR KEY SHARE

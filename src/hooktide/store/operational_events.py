@@ -1,0 +1,109 @@
+"""Operational events, kept until they are published as events of the built-in project."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from hooktide.domain import operational_events as domain_events
+from hooktide.domain.model import Origin
+from hooktide.domain.operational_events import OperationalEvent, Type
+from hooktide.domain.verdict import Failed, Gone
+from hooktide.store.base import Done
+from hooktide.store.failures import Failures
+from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.rows import Row, json_text, settle_columns
+from hooktide.store.transaction import Transaction
+
+
+class OperationalEvents(Repository):
+    """The store's methods for operational events."""
+
+    @writes
+    async def add_operational_event(self, tx: Transaction, event: OperationalEvent) -> None:
+        """Keep an operational event to be published, once per key.
+
+        The store keeps those of its own transactions itself: endpoints disabled or failing,
+        deliveries failed, hours used up, secrets rotated. Without the built-in project
+        (``domain_events.PROJECT``) none are kept; those of that project never are.
+        """
+        await add_operational_events(tx, [event])
+
+    @reads
+    async def operational_events(
+        self, tx: Transaction, limit: int
+    ) -> Sequence[tuple[int, OperationalEvent]]:
+        """Return those to publish, the oldest first, each with its project's id."""
+        return [_read(row) for row in await tx.rows("operational_events", {"limit": limit})]
+
+    async def delete_operational_events(self, keys: Sequence[str]) -> None:
+        """Delete those that were published."""
+        if keys:
+            await self._delete_operational_events(keys)
+
+    @writes
+    async def _delete_operational_events(self, tx: Transaction, keys: Sequence[str]) -> None:
+        await tx.run("delete_operational_events", {"keys": list(keys)})
+
+
+async def add_operational_events(tx: Transaction, events: Iterable[OperationalEvent]) -> None:
+    """Keep operational events to be published."""
+    for event in events:
+        await tx.run("add_operational_event", _values(event))
+
+
+def _values(event: OperationalEvent) -> dict[str, Any]:
+    """Return a event's values for ``add_operational_event``."""
+    return {
+        "key": event.key,
+        "type": event.type.value,
+        "account_id": event.account_id,
+        "endpoint_id": event.endpoint_id,
+        "at": event.at,
+        "about": json_text(event.about),
+    }
+
+
+def _read(row: Row) -> tuple[int, OperationalEvent]:
+    """Read its columns: its project's id, and itself."""
+    project_id, key, type_, account_id, endpoint_id, at, about = row
+    return project_id, OperationalEvent(
+        key=key,
+        type=Type(type_),
+        account_id=account_id,
+        endpoint_id=endpoint_id,
+        at=at,
+        about=msgspec.json.decode(about, type=dict[str, Any]),
+    )
+
+
+def events_of_attempts(
+    dones: Iterable[Done], failures: Failures, disable_after: Callable[[int], int]
+) -> list[OperationalEvent]:
+    """Return the operational events of attempts that ``failures`` has counted."""
+    found = []
+    for done in dones:
+        if isinstance(done.verdict, Failed | Gone) and done.claim.origin is not Origin.TEST:
+            found.append(_failed(done))
+    for done, failed in failures.began:
+        claim = done.claim
+        account_id, endpoint_id = claim.event.account_id, claim.endpoint_id
+        enough, at = disable_after(account_id), done.attempt.ended_at
+        found.append(
+            domain_events.failing(account_id, endpoint_id, claim.delivery_id, failed, enough, at)
+        )
+    return found
+
+
+def _failed(done: Done) -> OperationalEvent:
+    claim = done.claim
+    return domain_events.delivery_failed(
+        account_id=claim.event.account_id,
+        endpoint_id=claim.endpoint_id,
+        delivery_id=claim.delivery_id,
+        event_id=claim.event.id,
+        event_type=claim.event.type,
+        attempts=claim.attempt,
+        reason=settle_columns(done, "")[-1],
+        at=done.attempt.ended_at,
+    )

@@ -1,0 +1,17 @@
+-- Operational events to be published; the table has an earlier name for them.
+
+-- name: add_operational_event
+-- Only where the built-in project is, and nothing of that itself.
+INSERT INTO {schema}happenings (key, project_id, type, account_id, endpoint_id, at, about)
+SELECT :key::text, a.project_id, :type::text, a.id, :endpoint_id::bigint, :at::bigint, :about::text
+FROM {schema}accounts AS a
+JOIN {schema}projects AS p ON p.name = 'hooktide' AND p.removed_at IS NULL AND p.id <> a.project_id
+WHERE a.id = :account_id::bigint
+ON CONFLICT (key) DO NOTHING
+
+-- name: operational_events
+SELECT project_id, key, type, account_id, endpoint_id, at, about FROM {schema}happenings
+ORDER BY at LIMIT :limit
+
+-- name: delete_operational_events
+DELETE FROM {schema}happenings WHERE key = ANY(:keys::text[])

@@ -1,0 +1,41 @@
+-- Who may log in to the dashboard.
+
+-- name: add_person
+INSERT INTO {schema}people (id, name, folded, role, project_id, password, created_at)
+VALUES (:id, :name, :folded, :role, :project_id, '', :now)
+
+-- name: people
+SELECT id, name, role, project_id, password, created_at, seen_at FROM {schema}people WHERE removed_at IS NULL
+
+-- name: count_owners
+-- Those who own all projects.
+SELECT count(*) FROM {schema}people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
+
+-- name: change_person
+UPDATE {schema}people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
+    password = :password
+WHERE id = :id
+
+-- name: replace_password_hash
+UPDATE {schema}people SET password = :new WHERE id = :id AND password = :old
+
+-- name: remove_person
+UPDATE {schema}people SET removed_at = :now, password = '' WHERE id = :id
+
+-- name: remove_people_of_project
+UPDATE {schema}people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
+
+-- name: touch_person
+UPDATE {schema}people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
+
+-- name: add_login_link
+INSERT INTO {schema}login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
+
+-- name: take_login_link
+DELETE FROM {schema}login_links WHERE digest = :digest AND expires_at > :now RETURNING person_id
+
+-- name: forget_login_links
+DELETE FROM {schema}login_links WHERE person_id = :person_id
+
+-- name: drop_login_links
+DELETE FROM {schema}login_links WHERE expires_at <= :now

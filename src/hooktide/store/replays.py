@@ -1,0 +1,388 @@
+"""Replays: jobs that make new deliveries of old events, a window of ids, a piece at a time.
+
+A transaction looks at a piece and makes its deliveries: each event once, even if a process dies. It
+locks in the order that all do: account, endpoint, replay.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from hooktide.clock import monotonic
+from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.ids import NODE_BITS, made_at
+from hooktide.domain.model import (
+    SECOND,
+    Endpoint,
+    Micros,
+    Origin,
+    Replay,
+    ReplayState,
+    ReplayWhat,
+    Scope,
+)
+from hooktide.domain.project import wants
+from hooktide.store import refusals
+from hooktide.store.audit_log import record_change
+from hooktide.store.base import NewReplay, Page, ReplayCount
+from hooktide.store.batch import run_apart
+from hooktide.store.endpoints import hold_enabled, read_endpoint
+from hooktide.store.events import read_event
+from hooktide.store.fanout import again_row
+from hooktide.store.lists import conditions, in_scope, newest
+from hooktide.store.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.rows import Row
+from hooktide.store.transaction import Transaction
+from hooktide.store.usage import Usage
+from hooktide.vault import Vault
+
+LOOK = 1000
+"""How much is looked at in one transaction."""
+
+MAX_COUNTED = 100_000
+COUNT_TIMEOUT: Micros = 2 * SECOND
+"""How much is looked at to count, and for how long; more is "at least"."""
+
+COMMIT_LAG: Micros = 3 * SECOND
+"""An event's id is made before its commit, and other processes make ids too. What is older than
+this is there, or never will be: nothing accepted takes longer to commit."""
+
+EVENT_GONE = "the event is not kept any more"
+
+
+class Window(NamedTuple):
+    """The ids that are still to be looked at: those after ``after``, up to ``upto``."""
+
+    after: int
+    upto: int
+
+
+class Piece(NamedTuple):
+    """What was found in a piece: the events to send, and how far that leads.
+
+    ``whole``: there was nothing more in the window.
+    """
+
+    event_ids: list[int]
+    looked_to: int
+    whole: bool
+
+
+class Replays(Repository):
+    """The store's methods for replays."""
+
+    async def count_replay(self, scope: Scope, wanted: NewReplay, now: Micros) -> ReplayCount:
+        """Count the events that a replay would send, as far as that is soon done.
+
+        Of what the endpoint wants now. ``failed``: the event was sent to it in that time, failed,
+        and nothing of it was delivered or still waits. ``missed``: the event was accepted in that
+        time and never sent to it, or discarded. A test is neither.
+
+        :raises NotFoundError: there is no such endpoint, or its account has no such event.
+        """
+        endpoint = await self._endpoint_of_replay(scope, wanted)
+        if wanted.what is ReplayWhat.EVENT:
+            return ReplayCount(1)
+        id_ = self._ids(now)
+        after, upto = _window(wanted, id_)
+
+        async def look(after: int) -> Sequence[Row]:
+            return await self._look_at(wanted.what, endpoint, Window(after, upto), id_)
+
+        return await _count(look, endpoint.event_types, after)
+
+    @reads
+    async def _endpoint_of_replay(
+        self, tx: Transaction, scope: Scope, wanted: NewReplay
+    ) -> Endpoint:
+        endpoint = await read_endpoint(tx, scope, wanted.endpoint_id, self._vault)
+        await _check_event(tx, endpoint, wanted)
+        return endpoint
+
+    @surveys
+    async def _look_at(
+        self, tx: Transaction, what: ReplayWhat, endpoint: Endpoint, piece: Window, id_: int
+    ) -> Sequence[Row]:
+        return await _look(tx, what, endpoint, piece, id_)
+
+    @writes
+    async def add_replay(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        wanted: NewReplay,
+        counted: ReplayCount,
+        now: Micros,
+        action: Action | None = None,
+    ) -> Replay:
+        """Begin a replay; ``run_replays`` makes its deliveries.
+
+        :raises NotFoundError: there is no such endpoint, or its account has no such event.
+        :raises RefusedError: the endpoint is disabled, or a replay of it is running.
+        """
+        endpoint = await hold_enabled(tx, scope, wanted.endpoint_id, self._vault)
+        await _check_event(tx, endpoint, wanted)
+        id_ = tx.ids(now)
+        values = _replay_values(id_, endpoint, wanted, counted)
+        values["looked_to"] = _window(wanted, id_).after
+        if not await tx.rows("add_replay", values):
+            raise refusals.replay_running(await _running(tx, endpoint.id))
+        made = await _read(tx, Scope(), id_)
+        await record_change(tx, action, None, snapshot(made), now)
+        return made
+
+    @reads
+    async def get_replay(self, tx: Transaction, scope: Scope, replay_id: int) -> Replay:
+        """Find a replay."""
+        return await _read(tx, scope, replay_id)
+
+    @reads
+    async def list_replays(
+        self, tx: Transaction, scope: Scope, endpoint_id: int, before: int | None, limit: int
+    ) -> Page:
+        """Return an endpoint's replays, newest first."""
+        wanted = [
+            ("endpoint_id = :endpoint_id", "endpoint_id", endpoint_id),
+            ("id < :before", "before", before),
+            *in_scope(scope),
+        ]
+        return await newest(tx, "replays", wanted, limit, _replay)
+
+    @writes
+    async def cancel_replay(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        replay_id: int,
+        reason: str,
+        now: Micros,
+        action: Action | None = None,
+    ) -> Replay:
+        """Stop a replay, if it is running; the deliveries that it made stay."""
+        found = await _read(tx, scope, replay_id)
+        await tx.run("cancel_replay", {"id": found.id, "reason": reason, "now": now})
+        new = await _read(tx, Scope(), found.id)
+        await record_change(tx, action, snapshot(found), snapshot(new), now)
+        return new
+
+    async def run_replays(self, now: Micros, limit: int) -> int:
+        """Make up to ``limit`` deliveries of each replay that is running.
+
+        Deliveries and how far it has looked are one transaction: no event twice, none left out,
+        even if a process dies. Nothing is made for an endpoint that has ``limit`` deliveries due
+        and not sent, nor while its account's plan holds something back. Returns how many events
+        were looked at for the busiest.
+        """
+        looked = [0]
+
+        async def go_on(replay_id: int) -> None:
+            looked.append(await self._run_piece(replay_id, now, limit))
+
+        await run_apart(await self._running_replays(), go_on, "continue replay")
+        return max(looked)
+
+    @surveys
+    async def _running_replays(self, tx: Transaction) -> Sequence[int]:
+        return [id_ for (id_,) in await tx.rows("running_replays")]
+
+    @maintains
+    async def _run_piece(self, tx: Transaction, replay_id: int, now: Micros, limit: int) -> int:
+        """Make the next deliveries of a replay; how many events were looked at."""
+        replay = await _read(tx, Scope(), replay_id)
+        hour = await tx.writer.hour(tx, replay.account_id, now)
+        endpoint = await _hold(tx, replay, self._vault)
+        if endpoint is None:
+            return 0
+        replay = await _read(tx, Scope(), replay_id)  # as it is now that it is locked
+        if replay.what is ReplayWhat.EVENT:
+            piece = Piece([replay.event_id or 0], 0, whole=True)
+            made = await _make(tx, replay, endpoint, piece, hour, now)
+            await _move(tx, replay, piece, made, now, reason="" if made else EVENT_GONE)
+            return 1
+        if await _has_enough(tx, endpoint, hour[1], now, limit):
+            return 0
+        left, settled = _left(replay, now, None if self.one_writer else COMMIT_LAG)
+        looked = await _look(tx, replay.what, endpoint, left, replay.id)
+        piece = _choose(looked, endpoint.event_types, replay.looked_to, limit)
+        made = await _make(tx, replay, endpoint, piece, hour, now)
+        await _move(tx, replay, piece._replace(whole=piece.whole and settled), made, now)
+        return len(looked)
+
+
+async def _check_event(tx: Transaction, endpoint: Endpoint, wanted: NewReplay) -> None:
+    """Check that the event of a replay, if it is for one, is the endpoint's account's."""
+    if wanted.event_id is not None:
+        await read_event(tx, Scope(account_id=endpoint.account_id), wanted.event_id)
+
+
+async def _hold(tx: Transaction, replay: Replay, vault: Vault) -> Endpoint | None:
+    """Lock a replay and its endpoint; None: another process has it, or it has ended."""
+    if not await tx.rows("lock_enabled_endpoints", {"endpoints": [replay.endpoint_id]}):
+        return None
+    if not await tx.rows("lock_replay", {"id": replay.id}):
+        return None
+    return await read_endpoint(tx, Scope(), replay.endpoint_id, vault)
+
+
+async def _read(tx: Transaction, scope: Scope, replay_id: int) -> Replay:
+    where, values = conditions([("id = :id", "id", replay_id), *in_scope(scope)])
+    return _replay(await tx.one("replay", "replays", values, where))
+
+
+async def _running(tx: Transaction, endpoint_id: int) -> int:
+    where = " WHERE endpoint_id = :endpoint_id ORDER BY id DESC LIMIT 1"
+    return int(await tx.value("replays", {"endpoint_id": endpoint_id}, where))
+
+
+async def _look(
+    tx: Transaction, what: ReplayWhat, endpoint: Endpoint, piece: Window, id_: int
+) -> Sequence[Row]:
+    values = {
+        "endpoint_id": endpoint.id,
+        "account_id": endpoint.account_id,
+        "after": piece.after,
+        "upto": piece.upto,
+        "replay_id": id_,
+        "look": LOOK,
+    }
+    return await tx.rows(f"looked_{what.value}", values)
+
+
+async def _has_enough(
+    tx: Transaction, endpoint: Endpoint, usage: Usage, now: Micros, limit: int
+) -> bool:
+    """Whether enough waits for an endpoint, or is held, so that a replay must not add more."""
+    if endpoint.account_id in usage.holding:
+        return True
+    values = {"endpoint_id": endpoint.id, "now": now, "limit": limit}
+    return int(await tx.value("replay_backlog", values)) >= limit
+
+
+async def _make(
+    tx: Transaction,
+    replay: Replay,
+    endpoint: Endpoint,
+    piece: Piece,
+    hour: tuple[int | None, Usage],
+    now: Micros,
+) -> int:
+    """Make deliveries of those of these events that retention has left; how many."""
+    there = {id_ for (id_,) in await tx.rows("lock_events", {"ids": piece.event_ids})}
+    per_hour, usage = hour
+    made: list[Row] = []
+    for event_id in piece.event_ids:
+        if event_id not in there:
+            continue
+        taken = per_hour is None or usage.take(endpoint.account_id, per_hour, now)
+        # Larger than the replay's id, whichever process made that, and so than the stale mark.
+        id_ = tx.ids(max(now, made_at(replay.id) + 1))
+        held_by = None if taken else per_hour
+        made.append(again_row(id_, event_id, endpoint, held_by, now, Origin.REPLAY))
+        if held_by is None:
+            tx.effects.due_at(endpoint.id, now)
+        else:
+            usage.holding.add(endpoint.account_id)
+    if made:
+        await tx.writer.insert(tx, [], made)
+        await tx.writer.save_hour(tx, usage)
+    return len(made)
+
+
+async def _move(
+    tx: Transaction, replay: Replay, piece: Piece, made: int, now: Micros, reason: str = ""
+) -> None:
+    state = ReplayState.DONE if piece.whole else ReplayState.RUNNING
+    values = {
+        "id": replay.id,
+        "state": state.value,
+        "reason": reason,
+        "ended_at": now if piece.whole else None,
+        "looked_to": piece.looked_to,
+        "made": made,
+    }
+    await tx.run("move_replay", values)
+
+
+def _left(replay: Replay, now: Micros, lag: Micros | None) -> tuple[Window, bool]:
+    """Return what a replay may look at now, and whether that is all that it ever will."""
+    upto = _window(replay, replay.id).upto
+    if lag is None:
+        return Window(replay.looked_to, upto), True
+    settled = ((now - lag) << NODE_BITS) - 1
+    return Window(replay.looked_to, min(upto, settled)), upto <= settled
+
+
+def _window(wanted: NewReplay | Replay, before: int) -> Window:
+    """Return the ids that a replay looks at, all of them smaller than ``before``."""
+    since, until = wanted.since or 0, wanted.until
+    upto = before if until is None else min(before, until << NODE_BITS)
+    return Window((since << NODE_BITS) - 1, upto - 1)
+
+
+def _choose(looked: Sequence[Row], types: tuple[str, ...], after: int, most: int) -> Piece:
+    """Return the events that an endpoint wants (``types``) of those looked at, ``most`` at most.
+
+    Each row is (the id it is found by, its event, the event's type, whether it is to be sent).
+    """
+    chosen: dict[int, None] = {}
+    for id_, event_id, type_, open_ in looked:
+        if open_ and event_id not in chosen and wants(types, type_):
+            if len(chosen) == most:
+                return Piece(list(chosen), after, whole=False)
+            chosen[event_id] = None
+        after = id_
+    return Piece(list(chosen), after, whole=len(looked) < LOOK)
+
+
+async def _count(
+    look: Callable[[int], Awaitable[Sequence[Row]]], types: tuple[str, ...], after: int
+) -> ReplayCount:
+    """Count what a replay would send; ``look`` returns the piece after an id."""
+    events: set[int] = set()
+    looked, began = 0, monotonic()
+    while looked < MAX_COUNTED and monotonic() - began < COUNT_TIMEOUT:
+        found = await look(after)
+        piece = _choose(found, types, after, LOOK)
+        events.update(piece.event_ids)
+        after, looked = piece.looked_to, looked + len(found)
+        if piece.whole:
+            return ReplayCount(len(events))
+    return ReplayCount(len(events), at_least=True)
+
+
+def _replay(row: Row) -> Replay:
+    """Read a replay's columns."""
+    return Replay(
+        id=row[0],
+        project_id=row[1],
+        account_id=row[2],
+        endpoint_id=row[3],
+        what=ReplayWhat(row[4]),
+        since=row[5],
+        until=row[6],
+        event_id=row[7],
+        state=ReplayState(row[8]),
+        reason=row[9],
+        counted=row[10],
+        at_least=bool(row[11]),
+        made=row[12],
+        looked_to=row[13],
+        ended_at=row[14],
+    )
+
+
+def _replay_values(
+    id_: int, endpoint: Endpoint, wanted: NewReplay, counted: ReplayCount
+) -> dict[str, Any]:
+    """Return the values of a new replay for ``add_replay``, but where it begins to look."""
+    return {
+        "id": id_,
+        "project_id": endpoint.project_id,
+        "account_id": endpoint.account_id,
+        "endpoint_id": endpoint.id,
+        "what": wanted.what.value,
+        "since": wanted.since,
+        "until": wanted.until,
+        "event_id": wanted.event_id,
+        "counted": counted.events,
+        "at_least": int(counted.at_least),
+    }

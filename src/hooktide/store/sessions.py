@@ -1,0 +1,107 @@
+"""Sessions: who is logged in, and what is recorded of failed logins."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.login_throttle import LoginPlace, LoginRecord
+from hooktide.domain.model import MINUTE, Micros, Scope, Session
+from hooktide.store.audit_log import record_action
+from hooktide.store.base import LoginEdit
+from hooktide.store.keys import read_key
+from hooktide.store.people import PEOPLE_SPACE, read_person
+from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.transaction import Transaction
+
+
+class Sessions(Repository):
+    """The store's methods for logging in and out."""
+
+    @writes
+    async def add_session(
+        self,
+        tx: Transaction,
+        digest: bytes,
+        person_id: int | None,
+        key_id: int | None,
+        now: Micros,
+        expires_at: Micros,
+        action: Action | None = None,
+        password: str = "",
+    ) -> None:
+        """Log a person or a key in, by the SHA-256 of the session's token.
+
+        ``password`` is the hash of the person's password when they were let in.
+
+        :raises NotFoundError: there is no such person, or their password was changed since.
+        """
+        if person_id is not None:
+            await tx.lock(PEOPLE_SPACE, 0)  # as a change of the password does
+            person = await read_person(tx, person_id)
+            if password != person.password:
+                raise NotFoundError("person with this password")
+            await record_action(tx, action, snapshot(person), now)
+        if key_id is not None:
+            await record_action(tx, action, snapshot(await read_key(tx, Scope(), key_id)), now)
+        values = {
+            "digest": digest,
+            "person_id": person_id,
+            "key_id": key_id,
+            "now": now,
+            "expires_at": expires_at,
+        }
+        await tx.run("add_session", values)
+
+    async def find_session(self, digest: bytes, now: Micros) -> Session | None:
+        """Find a session; None once it has expired, its person is removed or its key revoked.
+
+        Writes down when the person was seen, to the minute.
+        """
+        found = await self._session(digest, now)
+        if found is None or found.person is None or now - (found.person.seen_at or 0) < MINUTE:
+            return found
+        await self._touch_person(found.person.id, now)
+        return replace(found, person=replace(found.person, seen_at=now))
+
+    @reads
+    async def _session(self, tx: Transaction, digest: bytes, now: Micros) -> Session | None:
+        found = await tx.row("find_session", {"digest": digest, "now": now})
+        if found is None:
+            return None
+        person_id, key_id, expires_at = found
+        try:
+            if person_id is not None:
+                person = await read_person(tx, person_id)
+                return Session(person=person, key=None, expires_at=expires_at)
+            key = await read_key(tx, Scope(), key_id)
+        except NotFoundError:
+            return None
+        if key.revoked_at is not None:
+            return None
+        return Session(person=None, key=key, expires_at=expires_at)
+
+    @writes
+    async def _touch_person(self, tx: Transaction, person_id: int, now: Micros) -> None:
+        await tx.run("touch_person", {"id": person_id, "now": now})
+
+    @writes
+    async def edit_login_records(
+        self, tx: Transaction, places: Sequence[LoginPlace], edit: LoginEdit
+    ) -> None:
+        """Replace what is recorded of places by what ``edit`` returns, in the order of ``places``.
+
+        What ``edit`` raises is raised here, and nothing is changed.
+        """
+        found: dict[bytes, LoginRecord] = {}
+        for digest in sorted({place.digest for place in places}):  # in one order: no deadlock
+            await tx.run("hold_login_record", {"place": digest})
+            found[digest] = LoginRecord(*(await tx.one("place", "login_record", {"place": digest})))
+        new = edit([found[place.digest] for place in places])
+        for place, record in zip(places, new, strict=True):
+            await tx.run("set_login_record", {"place": place.digest, **asdict(record)})
+
+    @writes
+    async def end_session(self, tx: Transaction, digest: bytes) -> None:
+        """Log out."""
+        await tx.run("end_session", {"digest": digest})

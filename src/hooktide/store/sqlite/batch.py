@@ -1,0 +1,57 @@
+"""What one transaction of the SQLite writer consists of."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.store.base import Done, Room
+from hooktide.store.batch import Effects, Publish
+
+
+class Call:
+    """A single write, run inside the batch's transaction, and who waits for it."""
+
+    __slots__ = ("error", "future", "result", "run")
+
+    def __init__(self, run: Callable[[Effects], Any], future: "asyncio.Future[Any]") -> None:
+        self.run = run
+        self.future = future
+        self.result: Any = None
+        self.error: HooktideError | None = None
+
+
+class Batch:
+    """What one transaction writes, and what came of it.
+
+    ``at_fault``: it is what was to be written that failed, and would fail again. ``waited``: it
+    failed after waiting for another program that has locked the database.
+    """
+
+    __slots__ = ("at_fault", "calls", "dones", "effects", "error", "publishes", "room", "waited")
+
+    def __init__(
+        self,
+        publishes: Sequence[Publish] = (),
+        dones: Sequence[Done] = (),
+        calls: Sequence[Call] = (),
+    ) -> None:
+        self.publishes = list(publishes)
+        self.dones = list(dones)
+        self.calls = list(calls)
+        self.room = Room(0, 0)
+        self.effects = Effects()
+        self.error: UnavailableError | None = None
+        self.at_fault = False
+        self.waited = False
+
+    def __bool__(self) -> bool:
+        return bool(self.publishes or self.dones or self.calls)
+
+    def split(self) -> list["Batch"]:
+        """Return a batch for each of its parts, in the order they are written."""
+        return [
+            *[Batch(dones=[done]) for done in self.dones],
+            *[Batch(publishes=[publish]) for publish in self.publishes],
+            *[Batch(calls=[call]) for call in self.calls],
+        ]

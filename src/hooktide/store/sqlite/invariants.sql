@@ -1,0 +1,257 @@
+-- What has to hold (store/invariants.py), as statements of the same names in the same order for each
+-- database. Each yields what it looks at: its kind, its id, and whether it is broken. ":projects" is
+-- what each project promises, as JSON; what it does not say is NULL and breaks nothing.
+
+-- name: project_facts
+SELECT id, config, changed_at FROM projects
+
+-- name: clock_facts
+SELECT set_back_from FROM clock_mark
+
+-- name: fan_out
+-- Retention drops an event with all its deliveries, so the count holds as long as the event is there.
+SELECT 'evt' AS kind, e.id, (e.deliveries, e.deliveries) <> (
+    SELECT count(*), count(DISTINCT d.endpoint_id) FROM deliveries AS d
+    WHERE d.event_id = e.id AND d.origin NOT IN ('resend', 'replay')) AS broken
+FROM events AS e
+
+-- name: missed
+-- What an endpoint wants is known since it changed last: only what came later is looked at. A test
+-- event is for one endpoint alone.
+WITH wanting AS MATERIALIZED (
+    SELECT id, account_id, event_types, max(id, stale_before, (changed_at + :slack) << 11, :ordered_since << 11) AS since
+    FROM endpoints WHERE disabled_reason = '' AND removed_at IS NULL)
+SELECT 'evt' AS kind, e.id, NOT EXISTS (
+    SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.endpoint_id = w.id
+        AND d.origin NOT IN ('resend', 'replay')) AS broken
+FROM wanting AS w JOIN events AS e ON e.account_id = w.account_id AND e.id > w.since
+WHERE EXISTS (
+    SELECT 1 FROM json_each(w.event_types) AS wanted
+    WHERE e.type = wanted.value OR substr(wanted.value, -1) = '*'
+        AND substr(e.type, 1, length(wanted.value) - 1) = substr(wanted.value, 1, length(wanted.value) - 1))
+AND (NOT e.test OR NOT EXISTS (
+    SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.origin = 'test'))
+
+-- name: unwanted
+-- Known of what was accepted since the endpoint changed last.
+SELECT 'dlv' AS kind, d.id, NOT EXISTS (
+    SELECT 1 FROM json_each(ep.event_types) AS wanted
+    WHERE e.type = wanted.value OR substr(wanted.value, -1) = '*'
+        AND substr(e.type, 1, length(wanted.value) - 1) = substr(wanted.value, 1, length(wanted.value) - 1)) AS broken
+FROM deliveries AS d JOIN events AS e ON e.id = d.event_id JOIN endpoints AS ep ON ep.id = d.endpoint_id
+WHERE d.origin = 'event' AND e.id > max(ep.id, (ep.changed_at + :slack) << 11, :ordered_since << 11)
+
+-- name: states
+SELECT 'dlv' AS kind, id, NOT CASE
+    WHEN state = 'pending' THEN due_at IS NOT NULL AND ended_at IS NULL
+    WHEN state = 'held' THEN due_at IS NULL AND ended_at IS NULL AND claim <= 0
+    WHEN state IN ('delivered', 'failed', 'discarded')
+        THEN due_at IS NULL AND ended_at IS NOT NULL AND claim <= 0
+    ELSE FALSE END AS broken
+FROM deliveries
+
+-- name: orphans
+SELECT 'dlv' AS kind, d.id, NOT EXISTS (SELECT 1 FROM events AS e WHERE e.id = d.event_id) AS broken
+FROM deliveries AS d
+UNION ALL
+SELECT 'dlv', a.id >> 11 << 11, NOT EXISTS (
+    SELECT 1 FROM deliveries AS d WHERE d.id = a.id >> 11 << 11)
+FROM attempts AS a
+
+-- name: attempt_numbers
+SELECT 'dlv' AS kind, d.id, (d.attempts, d.attempts) <> (
+    SELECT count(*), coalesce(max(a.id) - d.id, 0) FROM attempts AS a
+    WHERE a.id > d.id AND a.id <= d.id + 2047) AS broken
+FROM deliveries AS d
+
+-- name: retries
+-- One more may be the 2xx of an attempt that had lost its lease, which is believed all the same.
+WITH rules AS MATERIALIZED (
+    SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value ->> 'retries' AS retries
+    FROM json_each(:projects))
+SELECT 'dlv' AS kind, d.id, d.attempts > (d.state = 'delivered') + 1 + CASE
+    WHEN d.origin = 'test' THEN 0
+    WHEN d.id >> 11 > r.since THEN r.retries
+    ELSE :max_retries END AS broken
+FROM deliveries AS d JOIN rules AS r USING (project_id)
+
+-- name: delivered
+SELECT 'dlv' AS kind, d.id, (
+    SELECT CASE WHEN d.state = 'delivered'
+        THEN count(*) FILTER (WHERE a.status BETWEEN 200 AND 299) <> 1
+            OR max(a.id) FILTER (WHERE a.status BETWEEN 200 AND 299) <> max(a.id)
+        ELSE count(*) FILTER (WHERE a.status BETWEEN 200 AND 299) <> 0 END
+    FROM attempts AS a WHERE a.id > d.id AND a.id <= d.id + 2047) AS broken
+FROM deliveries AS d
+
+-- name: claims
+-- A claim's token is an id, made when it was claimed; "stale_before" one made when it was off.
+SELECT 'dlv' AS kind, d.id,
+    (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL) AND d.claim > ep.stale_before AS broken
+FROM deliveries AS d INDEXED BY deliveries_leased JOIN endpoints AS ep ON ep.id = d.endpoint_id
+WHERE d.state = 'pending' AND d.claim > 0
+
+-- name: leases
+SELECT 'dlv' AS kind, id, coalesce(due_at, 0) > (claim >> 11) + :lease + :slack AS broken
+FROM deliveries INDEXED BY deliveries_leased WHERE state = 'pending' AND claim > 0
+    AND claim >> 11 > :ordered_since
+UNION ALL
+SELECT 'dlv', d.id, coalesce(d.due_at, 0) > max(:now + (r.value ->> 'furthest') + :slack,
+    (r.value ->> 'since') + :max_rest)
+FROM deliveries AS d INDEXED BY deliveries_due
+JOIN json_each(:projects) AS r ON r.value ->> 'id' = d.project_id
+WHERE d.state = 'pending' AND d.claim <= 0
+
+-- name: sent_after
+SELECT 'dlv' AS kind, d.id, d.id > ep.stale_before
+    OR coalesce(ep.disabled_at, ep.removed_at) > :ordered_since AND EXISTS (
+    SELECT 1 FROM attempts AS a WHERE a.id > d.id AND a.id <= d.id + 2047
+        AND a.started_at > coalesce(ep.disabled_at, ep.removed_at) + :slack) AS broken
+FROM deliveries AS d JOIN endpoints AS ep ON ep.id = d.endpoint_id
+WHERE ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL
+
+-- name: failing
+-- What ended within the slack of something else may have been counted before it or after it. A 410,
+-- or a chat's word for one, disables and does not count; enabling starts the count again. There may be more in the count than in the log
+-- where the log does not go back to the endpoint's first delivery, or to what began its run.
+WITH ended AS MATERIALIZED (
+    SELECT endpoint_id, max(ended_at) AS delivered_at FROM deliveries
+    WHERE state = 'delivered' AND origin <> 'test' GROUP BY endpoint_id),
+known AS MATERIALIZED (
+    SELECT ep.id, ep.failing, coalesce(ended.delivered_at, 0) - :slack AS earliest,
+        max(coalesce(ended.delivered_at, 0), ep.changed_at, :ordered_since) + :slack AS latest,
+        (ep.created_at >= r.value ->> 'whole_since'
+            OR coalesce(ended.delivered_at >= r.value ->> 'run_since', FALSE))
+            AND coalesce(ended.delivered_at, ep.created_at) >= :ordered_since AS whole
+    FROM endpoints AS ep JOIN json_each(:projects) AS r ON r.value ->> 'id' = ep.project_id
+    LEFT JOIN ended ON ended.endpoint_id = ep.id
+    WHERE ep.removed_at IS NULL),
+run AS MATERIALIZED (
+    SELECT known.id, count(*) FILTER (WHERE d.ended_at > known.latest) AS least, count(*) AS most
+    FROM known JOIN deliveries AS d ON d.endpoint_id = known.id
+    WHERE d.state = 'failed' AND d.origin <> 'test' AND d.reason <> 'status 410'
+        AND d.reason NOT LIKE 'gone: %'
+        AND d.ended_at >= known.earliest
+    GROUP BY known.id)
+SELECT 'ep' AS kind, known.id, known.failing < coalesce(run.least, 0)
+    OR known.whole AND known.failing > coalesce(run.most, 0) AS broken
+FROM known LEFT JOIN run ON run.id = known.id
+
+-- name: auto_disable
+WITH failed AS MATERIALIZED (
+    SELECT endpoint_id, max(ended_at) AS failed_at FROM deliveries
+    WHERE state = 'failed' AND origin <> 'test' GROUP BY endpoint_id)
+SELECT 'ep' AS kind, ep.id, r.value ->> 'disable_after' > 0
+    AND ep.failing >= r.value ->> 'disable_after'
+    AND coalesce(failed.failed_at > r.value ->> 'since', FALSE) AS broken
+FROM endpoints AS ep JOIN json_each(:projects) AS r ON r.value ->> 'id' = ep.project_id
+LEFT JOIN failed ON failed.endpoint_id = ep.id
+WHERE ep.disabled_reason = '' AND ep.removed_at IS NULL
+
+-- name: enabled
+SELECT 'ep' AS kind, id, (disabled_reason <> '') <> (disabled_at IS NOT NULL) AS broken
+FROM endpoints WHERE removed_at IS NULL
+
+-- name: gaps
+-- One that began before the last one ended is the 2xx of an attempt that had lost its lease. One
+-- that began long before: the clock was set back between them.
+WITH rules AS MATERIALIZED (
+    SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value -> 'gaps' AS gaps
+    FROM json_each(:projects))
+SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
+        < r.gaps ->> min((a.id & 2047) - 1, :max_retries)
+    AND NOT (b.started_at < a.started_at + a.duration AND b.status BETWEEN 200 AND 299)
+    AND b.started_at >= a.started_at - :slack AS broken
+FROM attempts AS b JOIN attempts AS a ON a.id = b.id - 1
+JOIN deliveries AS d ON d.id = b.id >> 11 << 11 JOIN rules AS r USING (project_id)
+WHERE b.id & 2047 >= 2 AND a.started_at > r.since
+
+-- name: rests
+-- What another process had claimed before it heard of the rest may have been sent within the slack.
+SELECT 'ep' AS kind, ep.id, ep.rest_reason = '' OR ep.rests_until > ep.rest_began_at + :rest_cap
+    OR ep.rest_began_at > :ordered_since AND EXISTS (
+        SELECT 1 FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
+        WHERE d.endpoint_id = ep.id AND d.origin <> 'test'
+            AND NOT (d.origin = 'resend' AND a.id = d.id + 1)
+            AND a.started_at > ep.rest_began_at + :slack AND a.started_at < ep.rests_until) AS broken
+FROM endpoints AS ep WHERE ep.rests_until > 0 AND ep.removed_at IS NULL
+
+-- name: endpoint_limits
+-- Those that are there now and were added before one were there when it was added.
+WITH ranked AS (
+    SELECT id, project_id, created_at, row_number() OVER (PARTITION BY account_id ORDER BY id) AS place
+    FROM endpoints WHERE removed_at IS NULL)
+SELECT 'ep' AS kind, ep.id, ep.place > r.value ->> 'endpoints' AS broken
+FROM ranked AS ep JOIN json_each(:projects) AS r ON r.value ->> 'id' = ep.project_id
+WHERE ep.created_at > r.value ->> 'since' AND r.value ->> 'endpoints' IS NOT NULL
+
+-- name: hourly_limits
+SELECT 'acc' AS kind, u.account_id AS id, r.value ->> 'per_hour' < (
+    SELECT sum(w.deliveries) FROM usage AS w
+    WHERE w.account_id = u.account_id AND w.minute BETWEEN u.minute - 60 AND u.minute) AS broken
+FROM usage AS u JOIN accounts AS acc ON acc.id = u.account_id
+JOIN json_each(:projects) AS r ON r.value ->> 'id' = acc.project_id
+WHERE (u.minute - 60) * 60000000 > r.value ->> 'since' AND r.value ->> 'per_hour' IS NOT NULL
+
+-- name: usage
+-- Known where every plan has a limit, of the last hour. What was held back counts when it is let go.
+WITH rules AS MATERIALIZED (
+    SELECT value ->> 'id' AS project_id, value ->> 'hour_since' AS since FROM json_each(:projects)
+    WHERE value ->> 'per_hour' IS NOT NULL AND value ->> 'hour_since' < :now - :slack),
+counted AS MATERIALIZED (
+    SELECT u.account_id, sum(u.deliveries) AS deliveries
+    FROM usage AS u JOIN accounts AS acc ON acc.id = u.account_id JOIN rules AS r USING (project_id)
+    WHERE u.minute * 60000000 >= r.since GROUP BY u.account_id),
+sent AS MATERIALIZED (
+    SELECT acc.id AS account_id, count(*) AS most,
+        count(*) FILTER (WHERE (d.id >> 11) BETWEEN r.since + :slack AND :now
+            AND (d.attempts > 0 OR d.state = 'pending') AND d.account_id = ep.account_id) AS least
+    FROM deliveries AS d JOIN endpoints AS ep ON ep.id = d.endpoint_id
+    JOIN accounts AS acc ON acc.id IN (d.account_id, ep.account_id)
+    JOIN rules AS r ON r.project_id = acc.project_id
+    WHERE d.state <> 'held' AND (d.state = 'pending' OR d.ended_at >= r.since - :slack
+        OR (d.id >> 11) >= r.since - :slack)
+    GROUP BY acc.id)
+SELECT 'acc' AS kind, acc.id, coalesce(counted.deliveries, 0)
+    NOT BETWEEN coalesce(sent.least, 0) AND coalesce(sent.most, 0) AS broken
+FROM accounts AS acc JOIN rules USING (project_id)
+LEFT JOIN counted ON counted.account_id = acc.id LEFT JOIN sent ON sent.account_id = acc.id
+
+-- name: secrets
+SELECT 'ep' AS kind, id, NOT EXISTS (
+    SELECT 1 FROM secrets WHERE endpoint_id = endpoints.id AND retires_at IS NULL) AS broken
+FROM endpoints WHERE removed_at IS NULL
+
+-- name: idempotency
+SELECT 'evt' AS kind, i.event_id AS id,
+    (e.project_id, e.deliveries) IS NOT (i.project_id, i.deliveries) OR EXISTS (
+        SELECT 1 FROM idempotency AS other WHERE other.event_id = i.event_id
+            AND (other.project_id, other.key) <> (i.project_id, i.key)) AS broken
+FROM idempotency AS i LEFT JOIN events AS e ON e.id = i.event_id
+
+-- name: ownership
+SELECT 'evt' AS kind, e.id, acc.project_id IS NOT e.project_id AS broken
+FROM events AS e LEFT JOIN accounts AS acc ON acc.id = e.account_id
+UNION ALL
+SELECT 'dlv', d.id, (d.account_id, d.account_id, d.project_id, d.project_id)
+    IS NOT (e.account_id, ep.account_id, e.project_id, ep.project_id)
+FROM deliveries AS d JOIN events AS e ON e.id = d.event_id
+LEFT JOIN endpoints AS ep ON ep.id = d.endpoint_id
+UNION ALL
+SELECT 'ep', ep.id, acc.project_id IS NOT ep.project_id
+FROM endpoints AS ep LEFT JOIN accounts AS acc ON acc.id = ep.account_id
+UNION ALL
+SELECT 'key', k.id, acc.project_id IS NOT k.project_id
+FROM keys AS k LEFT JOIN accounts AS acc ON acc.id = k.account_id WHERE k.account_id IS NOT NULL
+UNION ALL
+SELECT 'bin', b.id, acc.project_id IS NOT b.project_id
+FROM bins AS b LEFT JOIN accounts AS acc ON acc.id = b.account_id WHERE b.account_id IS NOT NULL
+UNION ALL
+SELECT 'rpl', r.id, (ep.account_id, ep.project_id) IS NOT (r.account_id, r.project_id)
+FROM replays AS r LEFT JOIN endpoints AS ep ON ep.id = r.endpoint_id
+
+-- name: known_keys
+-- Keys are revoked and never deleted.
+SELECT 'chg' AS kind, c.id, NOT EXISTS (
+    SELECT 1 FROM keys AS k WHERE 'key_' || printf('%016x', k.id) = c.target) AS broken
+FROM audit_log AS c WHERE substr(c.target, 1, 4) = 'key_'

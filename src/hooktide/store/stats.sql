@@ -1,0 +1,57 @@
+-- What is counted, for health and for charts.
+
+-- name: chart
+SELECT (minute - :first::bigint) / :step::bigint AS place, sum(accepted)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
+    sum(attempts)::bigint, sum(failed_attempts)::bigint
+FROM {schema}project_minutes
+WHERE minute >= :first AND minute < :end::bigint AND project_id = coalesce(:project_id::bigint, project_id)
+GROUP BY place
+
+-- name: busiest
+SELECT n.account_id, n.project_id, sum(n.attempts)::bigint AS attempts, sum(n.failed_attempts)::bigint,
+    sum(n.delivered)::bigint, sum(n.failed)::bigint
+FROM {schema}endpoint_hours AS n JOIN {schema}accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
+WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id::bigint, n.project_id)
+    AND n.account_id = coalesce(:account_id::bigint, n.account_id)
+GROUP BY n.account_id, n.project_id ORDER BY 3 DESC, 1 LIMIT :limit
+
+-- name: slowest
+SELECT n.endpoint_id, n.account_id, n.project_id, sum(n.attempts)::bigint, (sum(n.duration) / sum(n.attempts))::bigint,
+    max(n.slowest)
+FROM {schema}endpoint_hours AS n JOIN {schema}endpoints AS e ON e.id = n.endpoint_id AND e.removed_at IS NULL
+WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id::bigint, n.project_id)
+    AND n.account_id = coalesce(:account_id::bigint, n.account_id)
+GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
+
+-- name: troubled
+-- Those that fail come first.
+SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
+    disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason
+FROM {schema}endpoints
+WHERE id IN (
+    SELECT id FROM {schema}endpoints WHERE failing > 0
+    UNION SELECT id FROM {schema}endpoints WHERE disabled_reason <> ''
+    UNION SELECT endpoint_id FROM {schema}endpoint_health WHERE failing_since IS NOT NULL)
+    AND disabled_reason <> :by_hand AND disabled_reason <> :by_provider AND removed_at IS NULL
+    AND project_id = coalesce(:project_id::bigint, project_id)
+    AND account_id = coalesce(:account_id::bigint, account_id)
+ORDER BY disabled_reason <> '', CASE WHEN disabled_reason = '' THEN failing ELSE disabled_at END DESC,
+    coalesce((SELECT failing_since FROM {schema}endpoint_health WHERE endpoint_id = endpoints.id), 0), id
+LIMIT :limit
+
+-- name: health
+SELECT h.endpoint_id, coalesce(sum(n.attempts)::bigint, 0), coalesce(sum(n.failed_attempts)::bigint, 0),
+    coalesce(sum(n.delivered)::bigint, 0), coalesce(sum(n.failed)::bigint, 0), sum(n.duration)::bigint, max(n.slowest),
+    h.last_delivered_at, h.failing_since
+FROM {schema}endpoint_health AS h
+LEFT JOIN {schema}endpoint_hours AS n ON n.endpoint_id = h.endpoint_id AND n.hour >= :hour
+WHERE h.endpoint_id = ANY(:ids::bigint[])
+    AND h.project_id = coalesce(:project_id::bigint, h.project_id)
+    AND h.account_id = coalesce(:account_id::bigint, h.account_id)
+GROUP BY h.endpoint_id
+
+-- name: drop_minutes
+DELETE FROM {schema}project_minutes WHERE minute < :before
+
+-- name: drop_hours
+DELETE FROM {schema}endpoint_hours WHERE hour < :before

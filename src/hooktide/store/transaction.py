@@ -1,0 +1,153 @@
+"""One transaction of either database, as everything sees it that is written once for both.
+
+A statement goes by its name and its values by theirs. On PostgreSQL each one is waited for. On
+SQLite it is answered at once, on the thread that has the connection: so the same coroutine runs
+there from its beginning to its end without an event loop (``sqlite.transactions.finish``), and must
+wait for nothing but its statements.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.ids import IdMaker
+from hooktide.domain.model import Micros
+from hooktide.domain.rest import Rest
+from hooktide.store.batch import Effects
+from hooktide.store.rows import Row
+from hooktide.store.usage import Usage
+
+Values: TypeAlias = Mapping[str, Any]
+
+NO_VALUES: Values = MappingProxyType({})
+
+
+class UniqueError(Exception):
+    """A row has the value already that has to be unique."""
+
+
+class ForeignKeyError(Exception):
+    """The row that another one refers to is not there."""
+
+
+class Statements(ABC):
+    """Runs statements by name, and returns their rows.
+
+    What only reads sees what is committed when each of its statements begins.
+    """
+
+    @abstractmethod
+    def sql(self, name: str) -> str:
+        """Return a statement, or a part of one, to be part of another."""
+
+    @abstractmethod
+    async def rows(self, name: str, values: Values = NO_VALUES, then: str = "") -> Sequence[Row]:
+        """Return all rows of a statement; ``then`` is SQL to add at its end.
+
+        A list or tuple among the values is an array: the statement says ``= ANY(:name::type[])``.
+        """
+
+    @abstractmethod
+    async def run(self, name: str, values: Values = NO_VALUES) -> int:
+        """Run a statement; return how many rows it wrote.
+
+        :raises UniqueError: it would write a value twice that has to be unique.
+        :raises ForeignKeyError: it would refer to a row that is not there.
+        """
+
+    @abstractmethod
+    async def many(self, name: str, items: Sequence[Row]) -> None:
+        """Run a statement once for many rows, whose columns it knows by their places."""
+
+    async def row(self, name: str, values: Values = NO_VALUES, then: str = "") -> Row | None:
+        """Return the first row, or None."""
+        found = await self.rows(name, values, then)
+        return found[0] if found else None
+
+    async def one(self, what: str, name: str, values: Values = NO_VALUES, then: str = "") -> Row:
+        """Return the first row.
+
+        :raises NotFoundError: there is none; ``what`` says of which kind.
+        """
+        found = await self.row(name, values, then)
+        if found is None:
+            raise NotFoundError(what)
+        return found
+
+    async def value(self, name: str, values: Values = NO_VALUES, then: str = "") -> Any:
+        """Return the first column of the first row, or None."""
+        found = await self.row(name, values, then)
+        return None if found is None else found[0]
+
+
+class BatchWriter(ABC):
+    """What each database does in its own way to keep publishing fast.
+
+    It caches where events go, so each change of that is announced to it: each method is called
+    within the transaction that makes the change.
+    """
+
+    @abstractmethod
+    async def lock_account(self, tx: "Transaction", account_id: int) -> None:
+        """Lock an account whose endpoints or plan are about to change.
+
+        Other processes that change them, or add events, wait for the commit.
+        """
+
+    @abstractmethod
+    def project_changed(self) -> None:
+        """Note that a project was changed."""
+
+    @abstractmethod
+    def rest_changed(self, endpoint_id: int, rest: Rest) -> None:
+        """Note that an endpoint rests, or rests no more."""
+
+    @abstractmethod
+    def enabled(self, endpoint_id: int) -> None:
+        """Note that an endpoint was enabled again: its count of failures is zero."""
+
+    @abstractmethod
+    def went_stale(self, endpoint_id: int, account_id: int, before: int, reason: str) -> None:
+        """Note that an endpoint's deliveries with ids below ``before`` are to be discarded."""
+
+    @abstractmethod
+    async def hour(
+        self, tx: "Transaction", account_id: int, now: Micros
+    ) -> tuple[int | None, Usage]:
+        """Return the limit of an account's hour (None: it has none), and the hour.
+
+        No other transaction counts in it until the commit.
+        """
+
+    @abstractmethod
+    async def held_accounts(self, tx: "Transaction") -> Sequence[int]:
+        """Return the accounts that have something held back."""
+
+    @abstractmethod
+    async def save_hour(self, tx: "Transaction", usage: Usage) -> None:
+        """Write what was counted."""
+
+    @abstractmethod
+    async def insert(
+        self, tx: "Transaction", events: Sequence[Row], deliveries: Sequence[Row]
+    ) -> None:
+        """Insert events and deliveries, by the columns of ``add_events`` and ``add_deliveries``."""
+
+
+class Transaction(Statements):
+    """Statements that are committed together; ``effects`` is what follows from them then."""
+
+    effects: Effects
+    ids: IdMaker
+    writer: BatchWriter
+
+    @abstractmethod
+    async def lock(self, space: int, number: int) -> None:
+        """Have other transactions that ask for this lock wait for the end of this one."""
+
+    def erasing(self) -> AbstractContextManager[None]:
+        """Have the database keep nothing of what is removed meanwhile, as far as it is up to us."""
+        return nullcontext()

@@ -1,0 +1,117 @@
+"""Deliveries that wait: held ones released, due times corrected, all of them counted."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+from hooktide.domain.model import Micros
+from hooktide.store import rows
+from hooktide.store.base import Counts, Waiting
+from hooktide.store.batch import run_batch
+from hooktide.store.repository import Repository, maintains, surveys
+from hooktide.store.transaction import Transaction
+
+
+class WaitingDeliveries(Repository):
+    """The store's methods for deliveries that wait."""
+
+    @abstractmethod
+    async def due_heads(self) -> Mapping[int, Micros]:
+        """Return, per endpoint that has pending deliveries, when the first may be claimed."""
+
+    async def counts(self) -> Counts:
+        """Count what waits."""
+        heads = await self.due_heads()
+        pending, held, refused = await self._counts()
+        oldest = min(heads.values(), default=None)
+        return Counts(pending=pending, held=held, oldest_due_at=oldest, refused_emitted=refused)
+
+    @surveys
+    async def _counts(self, tx: Transaction) -> rows.Row:
+        return await tx.one("count", "counts")
+
+    async def unhold(self, now: Micros, limit: int) -> int:
+        """Make held deliveries pending as far as their plans' hours have room; how many."""
+        unheld = 0
+
+        async def unhold(account_ids: Sequence[int]) -> None:
+            nonlocal unheld
+            unheld += await self._unhold_accounts(account_ids, now, limit - unheld)
+
+        held = await self._held_accounts()
+        # Where all writes take turns, nobody waits for a lock, and each commit costs as much.
+        batches = [held] if self.one_writer else [[account_id] for account_id in held]
+        for batch in batches:
+            await run_batch(batch, unhold, "send held deliveries of account {}".format)
+        return unheld
+
+    @surveys
+    async def _held_accounts(self, tx: Transaction) -> Sequence[int]:
+        return await tx.writer.held_accounts(tx)
+
+    @maintains
+    async def _unhold_accounts(
+        self, tx: Transaction, account_ids: Sequence[int], now: Micros, limit: int
+    ) -> int:
+        unheld = 0
+        for account_id in account_ids:
+            unheld += await _unhold_account(tx, account_id, now, limit - unheld)
+        return unheld
+
+    @surveys
+    async def waiting_after(
+        self, tx: Transaction, instant: Micros, after: tuple[int, Micros, int], limit: int
+    ) -> Sequence[Waiting]:
+        """Return unclaimed deliveries that are due after ``instant``.
+
+        The first ``limit`` behind the place ``after``, by endpoint, due time and id.
+        """
+        values = _waiting_values(instant, after, limit)
+        return [Waiting(*row) for row in await tx.rows("waiting_after", values)]
+
+    @maintains
+    async def redate(self, tx: Transaction, due: Mapping[tuple[int, Micros], Micros]) -> int:
+        """Set when deliveries are due, by (id, when each is due now); return how many.
+
+        One that was claimed or dated meanwhile stays as it is.
+        """
+        new = [(id_, old, at) for (id_, old), at in due.items()]
+        values = {
+            "due": new,
+            "ids": [id_ for id_, _, _ in new],
+            "old": [old for _, old, _ in new],
+            "new": [at for _, _, at in new],
+        }
+        moved = await tx.rows("redate", values)
+        for endpoint_id, due_at in moved:
+            tx.effects.due_at(endpoint_id, due_at)
+        return len(moved)
+
+
+def _waiting_values(instant: Micros, after: tuple[int, Micros, int], limit: int) -> dict[str, int]:
+    """Return what ``waiting_after`` is asked with."""
+    endpoint_id, due_at, id_ = after
+    return {
+        "endpoint_id": endpoint_id,
+        "due_at": due_at,
+        "id": id_,
+        "instant": instant,
+        "limit": limit,
+    }
+
+
+async def _unhold_account(tx: Transaction, account_id: int, now: Micros, limit: int) -> int:
+    per_hour, usage = await tx.writer.hour(tx, account_id, now)
+    most = limit if per_hour is None else min(limit, usage.room(account_id, per_hour, now))
+    if most <= 0:
+        await tx.writer.save_hour(tx, usage)
+        return 0
+    found = await tx.rows("held_of_account", {"account_id": account_id, "limit": most})
+    await tx.run("unhold", {"ids": [id_ for id_, _ in found], "now": now})
+    if per_hour is not None:
+        usage.count(account_id, len(found), now)
+    if len(found) < most:
+        usage.holding.discard(account_id)
+    await tx.writer.save_hour(tx, usage)
+    for _, endpoint_id in found:
+        tx.effects.due_at(endpoint_id, now)
+    return len(found)

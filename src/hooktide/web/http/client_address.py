@@ -1,0 +1,43 @@
+"""Where a request comes from, also where proxies stand between.
+
+Each proxy adds to ``X-Forwarded-For``, last, the address that its own request came from. So the
+field is read from its end, for as long as what wrote it is a trusted proxy: what stands before
+that, anybody may have written.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TypeAlias
+
+from starlette.requests import Request
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from.
+
+    Empty where it comes from this machine and no proxy says more: it may be anybody's.
+    """
+    trusted: Sequence[Network] = request.app.trusted_proxies
+    address = _read(request.client.host if request.client else "")
+    told = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    while address is not None and _is_in(address, trusted):
+        further = _read(told.pop()) if told else None
+        if further is None:
+            break
+        address = further
+    return "" if address is None or address.is_loopback else str(address)
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _read(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

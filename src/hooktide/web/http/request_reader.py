@@ -1,0 +1,219 @@
+"""Reads requests from the bytes of a connection, and refuses what is not HTTP.
+
+It has no socket and no clock and writes nothing: it calls a ``Listener`` with what it finds.
+"""
+
+from enum import Enum
+from typing import Any, Protocol
+
+import httptools
+
+from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.web.http.request_head import (
+    MAX_HEAD_BYTES,
+    HeadRefusedError,
+    bad_request,
+    check_head,
+    head_too_large,
+    trailers_too_large,
+)
+from hooktide.web.problems import Headers
+
+MAX_PIECE = 16 * 1024
+"""Bytes that are parsed at once, before ``held`` is checked: a few hundred requests at most."""
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
+
+class Listener(Protocol):
+    """Receives the requests that are found."""
+
+    def request_begun(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        """Handle a request's head.
+
+        :raises ValueError: the target is no URL.
+        """
+
+    def body_received(self, part: bytes) -> None:
+        """Handle a part of the body of the request that began last."""
+
+    def request_ended(self, *, unwanted: bool) -> None:
+        """Handle the end of the request that began last; ``unwanted``: its body was skipped."""
+
+
+class Reading(Enum):
+    """What a connection is reading."""
+
+    IDLE = "nothing: no request has begun"
+    HEAD = "a request's head"
+    BODY = "the body of the request that began last"
+    UNWANTED_BODY = "the rest of a request that has already been answered"
+    ENDED = "nothing any more: further bytes are dropped"
+
+
+_IDLE, _HEAD, _BODY, _UNWANTED_BODY, _ENDED = Reading
+_IN_BODY = (_BODY, _UNWANTED_BODY)
+
+
+class RequestReader:
+    """Reads the requests of a connection, over httptools' parser.
+
+    ``received`` counts the bytes of the current request, without those that arrived together with
+    the end of the previous one; ``_received_at_most`` is an upper bound that includes both.
+    ``_beside_body`` counts the bytes since the last part of a body: of trailers and chunk
+    extensions, which the parser collects. While ``held`` is set, bytes are kept and not parsed.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.state = _IDLE
+        self.received = 0
+        self.held = False
+        self._received_at_most = 0
+        self._beside_body = 0
+        self._listener = listener
+        self._parser = self._make_parser()
+        self._unparsed: list[bytes | memoryview] = []
+        self._url = b""
+        self._headers: Headers = []
+        self._upgrade_framing = b""
+
+    def _make_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # Bytes behind a request with "Connection: close" must not invalidate that request.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def feed(self, data: bytes) -> HooktideError | None:
+        """Parse bytes; return why they are refused, or None."""
+        self.received += len(data)
+        self._received_at_most += len(data)
+        self._unparsed.insert(0, data)
+        return self.parse_held()
+
+    def parse_held(self) -> HooktideError | None:
+        """Parse the bytes that are kept; return why they are refused, or None."""
+        unparsed = self._unparsed
+        while unparsed and not self.held:
+            piece = unparsed.pop()
+            if len(piece) > MAX_PIECE:
+                unparsed.append(memoryview(piece)[MAX_PIECE:])
+                piece = memoryview(piece)[:MAX_PIECE]
+            self._beside_body += len(piece)
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                unparsed.append(memoryview(piece)[upgrade.args[0] :])
+                unparsed.append(self._ignore_upgrade())
+            except httptools.HttpParserError as error:
+                return self._reason(error)
+            if self._beside_body > MAX_HEAD_BYTES and self.state in _IN_BODY:
+                return trailers_too_large()
+        if self.state is _IDLE:
+            self._received_at_most = 0
+        elif self.state is _HEAD and self.received > MAX_HEAD_BYTES:
+            return head_too_large()
+        return None
+
+    def drop_body(self) -> None:
+        """Skip the rest of the request that began last."""
+        self.state = _UNWANTED_BODY
+
+    def stop(self) -> None:
+        """Drop all further bytes."""
+        self.state = _ENDED
+        self.held = False
+        self._unparsed.clear()
+
+    def _ignore_upgrade(self) -> bytes:
+        """Continue as if no upgrade had been requested (RFC 9110, 7.8); return what to parse next.
+
+        The parser takes the request's head for its end. A new parser that is given a head with the
+        same framing finds the end of the body.
+        """
+        self._parser = self._make_parser()
+        framing, self._upgrade_framing = self._upgrade_framing, b""
+        return b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n" % framing if framing else b""
+
+    def _reason(self, error: Exception) -> HooktideError:
+        """Return why the parser stopped."""
+        cause = error.__context__
+        if isinstance(cause, HeadRefusedError):
+            return cause.problem
+        if isinstance(cause, MemoryError):
+            return UnavailableError("the server has no memory left for this")
+        if self.received > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
+            return head_too_large()
+        return bad_request("this is not HTTP/1.1")
+
+    def _head_size(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+
+    def on_message_begin(self) -> None:
+        """Start collecting a request's head."""
+        if self.state is _IDLE:
+            self.state = _HEAD
+            self._url = b""
+            self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        """Collect a part of the request's target."""
+        if self.state is _HEAD:
+            self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header. After the body it is a trailer, which is ignored (RFC 9110, 6.5.1)."""
+        if self.state is _HEAD:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Pass on the request's head.
+
+        :raises HeadRefusedError: it is too large, or two servers could read it differently.
+        """
+        if self.state is not _HEAD:
+            return
+        if self._received_at_most > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
+            raise HeadRefusedError(head_too_large())
+        parser, headers = self._parser, self._headers
+        version = parser.get_http_version()
+        method = parser.get_method().decode("ascii")
+        expects_continue = check_head(version, headers)
+        keep_alive = version == "1.1" and parser.should_keep_alive()
+        if parser.should_upgrade():
+            self._upgrade_framing = b"".join(
+                b"%b: %b\r\n" % header for header in headers if header[0] in _FRAMING
+            )
+            keep_alive = keep_alive and method != "CONNECT"
+        self._listener.request_begun(
+            method,
+            self._url,
+            version,
+            headers,
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
+        )
+        self.state = _BODY
+        self._beside_body = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of the request's body."""
+        self._beside_body = 0
+        if self.state is _BODY:
+            self._listener.body_received(body)
+
+    def on_message_complete(self) -> None:
+        """Pass on that the request is complete."""
+        if self._upgrade_framing or self.state is _ENDED:
+            return
+        unwanted = self.state is _UNWANTED_BODY
+        self.state = _IDLE
+        self.received = 0
+        self._listener.request_ended(unwanted=unwanted)

@@ -1,0 +1,185 @@
+"""A bin's page: what came in on the left, one request on the right, and it updates live.
+
+Rendered on the server and whole without JavaScript (it then reloads itself every few seconds); with
+it, a stream of server-sent events says when there is something new. Text from outside is escaped,
+and characters that would hide or turn it around are written out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from hooktide.actions.bins import Bins, read_script
+from hooktide.background import start
+from hooktide.domain.body_text import body_text
+from hooktide.domain.ids import show
+from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
+from hooktide.domain.times import show_time
+from hooktide.web.bin_responses import raw_headers, request_id
+from hooktide.web.pages.bins import script as bin_script
+from hooktide.web.pages.bins.session import session_of
+from hooktide.web.pages.framework.forms import sentence
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import Events, File, View
+from hooktide.web.pages.framework.visible_text import indented, visible
+from hooktide.web.reading import MAX_LARGE_BODY
+
+SHOWN_REQUESTS = 200
+HEARTBEAT = 15.0
+
+
+@page("")
+async def bin_page(request: PageRequest) -> View:
+    """``GET /bins/{page_token}``; ``?request=req_...`` opens that one, else the newest."""
+    session = session_of(request)
+    found, bins = session.bin, session.bins
+    kept = (await bins.requests(found, None, SHOWN_REQUESTS)).items
+    script = read_script(found.script)
+    wanted = request.query.text("request")
+    chosen = await bins.request(found, request_id(wanted)) if wanted else next(iter(kept), None)
+    wrong = request.wrong
+    return request.show(
+        "page.html",
+        url=f"{request.services.public_url}/bin/{found.token}",
+        expires=show_time(found.expires_at)[:16].replace("T", " "),
+        rows=[_row(item) for item in kept],
+        opened=None if chosen is None else _opened(chosen),
+        following=not wanted and wrong is None,
+        answers=bin_script.said(script),
+        script=bin_script.rows_of(script)
+        if wrong is None
+        else [*bin_script.typed_rows(request.form), bin_script.Row()],
+        fault="" if wrong is None else sentence(wrong.detail),
+    )
+
+
+@page("/requests/{id}/raw")
+async def raw(request: PageRequest) -> View:
+    """``GET /bins/{page_token}/requests/{id}/raw``: the body as a file."""
+    session = session_of(request)
+    kept = await session.bins.request(session.bin, request_id(request.path()))
+    return File(kept.body, "text/plain", headers=raw_headers(kept))
+
+
+@act("/clear", back=bin_page)
+async def clear(request: PageRequest) -> View:
+    """``POST /bins/{page_token}/clear``: forget what came in, and show the empty page."""
+    session = session_of(request)
+    await session.bins.clear(request.actor, session.bin)
+    return request.go("")
+
+
+@act("/answers", back=bin_page, max_body=MAX_LARGE_BODY)
+async def answers(request: PageRequest) -> View:
+    """``POST /bins/{page_token}/answers``: answer like this, from the first one on."""
+    session = session_of(request)
+    change = bin_script.read_rows(bin_script.typed_rows(request.form))
+    await session.bins.script(request.actor, session.bin, change)
+    return request.go("")
+
+
+@page("/events")
+async def events(request: PageRequest) -> View:
+    """``GET /bins/{page_token}/events``: one server-sent event for each request."""
+    session = session_of(request)
+    return Events(_events(session.bins, session.bin, session.stopping))
+
+
+async def _events(bins: Bins, found: Bin, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Say what is new until the server stops, which no open stream may hold up."""
+    with bins.watch(found) as news:
+        if news is None:
+            yield b"retry: 60000\n\n"
+            return
+        yield b"retry: 2000\n\n"
+        stop: asyncio.Task[Any] = start(stopping.wait(), "wait for the stop")
+        try:
+            while not stop.done():
+                yield await _next_event(news, stop)
+        finally:
+            stop.cancel()
+
+
+async def _next_event(news: asyncio.Queue[int], stop: asyncio.Task[Any]) -> bytes:
+    new: asyncio.Task[Any] = start(news.get(), "wait for a request to the bin")
+    try:
+        await asyncio.wait({new, stop}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+        return b"event: new\ndata: %d\n\n" % new.result() if new.done() else b": still here\n\n"
+    finally:
+        new.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the list."""
+
+    id: str
+    title: str
+    method: str
+    at: str
+    size: str
+    answered: int
+    verdict: SignatureVerdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The request on the right; ``pretty`` is None for a body that is no JSON."""
+
+    row: Row
+    path: str
+    headers: Sequence[tuple[str, str]]
+    pretty: str | None
+    raw: str
+    truncated: bool
+
+
+def _row(kept: BinRequest) -> Row:
+    return Row(
+        id=show("req", kept.id),
+        title=visible(_type_of(kept.body) or kept.path.partition("/bin/")[2][25:] or "request"),
+        method=kept.method,
+        at=show_time(kept.received_at),
+        size=_size(kept.body_size),
+        answered=kept.answered,
+        verdict=kept.verdict,
+        reason=kept.reason,
+    )
+
+
+def _opened(kept: BinRequest) -> Opened:
+    return Opened(
+        row=_row(kept),
+        path=visible(kept.path),
+        headers=[(name, visible(value)) for name, value in kept.headers],
+        pretty=indented(kept.body),
+        raw=visible(body_text(kept.body, truncated=kept.body_truncated, errors="backslashreplace")),
+        truncated=kept.body_truncated,
+    )
+
+
+class _Typed(msgspec.Struct):
+    """Where webhooks say what they are."""
+
+    type: str = ""
+    event_type: str = ""
+
+
+def _type_of(body: bytes) -> str:
+    try:
+        typed = msgspec.json.decode(body, type=_Typed)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ""
+    return (typed.type or typed.event_type)[:80]
+
+
+def _size(size: int) -> str:
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
+
+
+PAGES = (bin_page, raw, clear, answers, events)

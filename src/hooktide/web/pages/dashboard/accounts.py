@@ -1,0 +1,182 @@
+"""Accounts: found, added, moved to another plan; what they use, and the way into their portal."""
+
+from dataclasses import dataclass
+
+from hooktide.actions.portal_links import add_portal_link
+from hooktide.domain.ids import show
+from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
+from hooktide.domain.project import plan_of
+from hooktide.store.base import Page as Listed
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+
+PAGE_SIZE = 50
+
+
+@page("/accounts")
+async def accounts(request: PageRequest) -> View:
+    """``GET /dashboard/accounts``; ``?q=`` the beginning of a reference or a name."""
+    scope, text, store = await request.within(), request.query.text("q"), request.services.store
+    if text:
+        listed = Listed(await store.search_accounts(scope, text, PAGE_SIZE), None)
+    else:
+        listed = await store.list_accounts(scope, request.before("acc"), PAGE_SIZE)
+    return request.show(
+        "accounts.html",
+        projects=await request.projects(),
+        rows=listed.items,
+        more=listed.next_before,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to add. ``project`` empty: the session's own; ``plan`` empty: the project's."""
+
+    project: str
+    reference: str
+    name: str
+    plan: str
+
+
+@act("/accounts", back=accounts)
+async def add_account(request: PageRequest, form: NewAccount) -> View:
+    """``POST /dashboard/accounts``."""
+    made = await request.services.accounts.add(
+        request.actor,
+        request.scope,
+        form.project or None,
+        form.reference,
+        form.name,
+        form.plan or None,
+    )
+    return request.go(f"/accounts/{show('acc', made.id)}", "account.added")
+
+
+def scope_of(account: Account) -> Scope:
+    """Return whose things are an account's."""
+    return Scope(project_id=account.project_id, account_id=account.id)
+
+
+async def find(request: PageRequest) -> Account:
+    """Find the account in the path."""
+    return await request.services.store.get_account(request.scope, request.id("acc"))
+
+
+@page("/accounts/{id}")
+async def account(request: PageRequest) -> View:
+    """``GET /dashboard/accounts/{id}``."""
+    return await show_account(request)
+
+
+async def show_account(request: PageRequest, link: str = "") -> View:
+    """Show an account; ``link``: the way into its portal that was just made."""
+    found, store = await find(request), request.services.store
+    row = await request.project(found.project_id)
+    listed = await store.list_endpoints(scope_of(found), request.before("ep"), PAGE_SIZE)
+    return request.show(
+        "account.html",
+        account=found,
+        project=row.project,
+        plan=plan_of(row.project, found.plan),
+        usage=await store.account_usage(request.scope, found.id, request.now),
+        endpoints=listed.items,
+        more=listed.next_before,
+        health=await store.health(request.scope, [e.id for e in listed.items], request.now - DAY),
+        keys=[key for key in await _keys(request, found) if key.revoked_at is None],
+        link=link,
+    )
+
+
+async def _keys(request: PageRequest, found: Account) -> list[ApiKey]:
+    page = await request.services.store.list_keys(scope_of(found), None, PAGE_SIZE)
+    return list(page.items)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What an account is called, and its plan."""
+
+    name: str
+    plan: str
+
+
+@act("/accounts/{id}/change", back=account)
+async def change_account(request: PageRequest, form: AccountChange) -> View:
+    """``POST /dashboard/accounts/{id}/change``."""
+    text = show("acc", (await find(request)).id)
+    await request.services.accounts.change(
+        request.actor, request.scope, text, name=form.name, plan=form.plan
+    )
+    return request.go(f"/accounts/{text}", "account.changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """``erase``: nothing that is kept of the account stays."""
+
+    erase: bool
+
+
+@act("/accounts/{id}/remove", back=account)
+async def remove_account(request: PageRequest, form: Removal) -> View:
+    """``POST /dashboard/accounts/{id}/remove``: with all that it has."""
+    found = await find(request)
+    request.check_confirmed(found.reference)
+    text = show("acc", found.id)
+    if form.erase:
+        await request.services.accounts.erase(request.actor, request.scope, text)
+        return request.go(f"/erasures/{text}", "account.removed")
+    await request.services.accounts.remove(request.actor, request.scope, text)
+    return request.go("/accounts", "account.removed")
+
+
+@page("/erasures/{id}")
+async def erasure(request: PageRequest) -> View:
+    """``GET /dashboard/erasures/{id}``: how far it is to erase an account."""
+    found = await request.services.store.get_erasure(request.scope, request.id("acc"))
+    return request.show("erasure.html", erasure=found)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPortalLink:
+    """``read_only``: a link that changes nothing."""
+
+    read_only: bool
+
+
+@act("/accounts/{id}/portal-link", back=account)
+async def make_portal_link(request: PageRequest, form: NewPortalLink) -> View:
+    """``POST /dashboard/accounts/{id}/portal-link``: good for an hour."""
+    services, found = request.services, await find(request)
+    link = await add_portal_link(
+        services.portal_links,
+        services.audit_log,
+        request.actor,
+        found,
+        request.now + HOUR,
+        form.read_only,
+    )
+    return await show_account(request, link.url(services.public_url))
+
+
+@act("/accounts/{id}/portal-links/revoke", back=account)
+async def revoke_portal_links(request: PageRequest) -> View:
+    """``POST /dashboard/accounts/{id}/portal-links/revoke``: of all that were made so far."""
+    found = await find(request)
+    text = show("acc", found.id)
+    await request.services.accounts.revoke_portal_links(request.actor, request.scope, text)
+    return request.go(f"/accounts/{text}", "portal_links.revoked")
+
+
+PAGES = (
+    accounts,
+    add_account,
+    account,
+    change_account,
+    remove_account,
+    erasure,
+    make_portal_link,
+    revoke_portal_links,
+)

@@ -1,0 +1,132 @@
+"""Events: what was published, and publishing one by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from hooktide.actions.publish_by_hand import publish_by_hand
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.ids import show
+from hooktide.domain.model import Account, Endpoint, Role, Scope
+from hooktide.domain.project import EventType, offered
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.guide.example import indented
+from hooktide.web.pages.views import replays
+from hooktide.web.pages.views.deliveries import opens, with_attempts
+from hooktide.web.reading import MAX_LARGE_BODY
+from hooktide.wire.events import EventIn
+
+PAGE_SIZE = 50
+
+
+@page("/events")
+async def events(request: PageRequest) -> View:
+    """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``."""
+    scope = await request.within()
+    account = request.query.text("account")
+    if account:
+        scope = await request.services.accounts.narrowed(scope, account)
+    kind = request.query.text("type") or None
+    listed = await request.services.store.list_events(scope, request.before("evt"), PAGE_SIZE, kind)
+    return request.show(
+        "events.html",
+        projects=await request.projects(),
+        rows=listed.items,
+        more=listed.next_before,
+        accounts=await request.accounts(each.event.account_id for each in listed.items),
+    )
+
+
+@page("/events/{id}")
+async def event(request: PageRequest) -> View:
+    """``GET /dashboard/events/{id}``: its payload, and what became of it."""
+    store = request.services.store
+    row = await store.get_event(request.scope, request.id("evt"))
+    listed = await store.list_deliveries(
+        request.scope, request.before("dlv"), PAGE_SIZE, event_id=row.event.id
+    )
+    return request.show(
+        "event.html",
+        row=row,
+        event=row.event,
+        payload=indented(row.event.payload.decode("utf-8", "backslashreplace")),
+        accounts=await request.accounts([row.event.account_id]),
+        deliveries=await with_attempts(request, listed.items),
+        opens=opens(request),
+        more=listed.next_before,
+        endpoints=await _endpoints(request, row.event.account_id),
+    )
+
+
+async def _endpoints(request: PageRequest, account_id: int) -> Sequence[Endpoint]:
+    """Return the account's endpoints that it can be sent to again."""
+    if not request.may(Role.MEMBER):
+        return ()
+    scope = Scope(project_id=request.scope.project_id, account_id=account_id)
+    listed = await request.services.store.list_endpoints(scope, None, PAGE_SIZE)
+    return [each for each in listed.items if each.enabled]
+
+
+@page("/publish", who=Role.MEMBER)
+async def new_event(request: PageRequest) -> View:
+    """``GET /dashboard/publish``: ``?account=``, then ``?type=``, whose example is filled in."""
+    account = await _account(request)
+    types: tuple[EventType, ...] = ()
+    project = None
+    if account is not None:
+        project = (await request.project(account.project_id)).project
+        types = offered(project, account.reference)
+    wanted = request.query.text("type")
+    kind = next((each for each in types if each.name == wanted), None)
+    recent = await request.services.store.list_accounts(request.scope, None, 20)
+    return request.show(
+        "publish.html",
+        account=account,
+        project=project,
+        types=types,
+        kind=kind,
+        payload="" if kind is None else indented(kind.example),
+        recent=recent.items,
+    )
+
+
+async def _account(request: PageRequest) -> Account | None:
+    text = request.query.text("account")
+    return await request.services.accounts.find(request.scope, text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to publish; the query says of which account and type."""
+
+    payload: str
+    transition: str
+    test: bool
+
+
+@act("/publish", back=new_event, max_body=MAX_LARGE_BODY)
+async def publish_event(request: PageRequest, form: NewEvent) -> View:
+    """``POST /dashboard/publish``: accepted when this answers, like any other."""
+    account = await _account(request)
+    if account is None:
+        raise InvalidError("account_missing", "choose an account", pointer="/account")
+    wanted = EventIn(
+        account=show("acc", account.id),
+        type=request.query.text("type"),
+        payload=msgspec.Raw(form.payload.encode()),
+        transition=form.transition,
+        test=form.test,
+    )
+    services = request.services
+    accepted = await publish_by_hand(
+        services.publisher, services.audit_log, request.actor, account, wanted
+    )
+    return request.go(f"/events/{show('evt', accepted.event_id)}", "event.published")
+
+
+replay_event = act("/events/{id}/replay", back=event)(replays.replay_event)
+
+PAGES = (events, event, replay_event, new_event, publish_event)

@@ -1,0 +1,156 @@
+"""Logging in: by a link that works once, by name and password, or with an API key; and out again.
+
+A link is opened by a form's POST, for programs that look at links in mails must not use it up.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+from hooktide.domain.errors import (
+    HooktideError,
+    InvalidError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from hooktide.domain.model import Role
+from hooktide.web.http.client_address import address_of
+from hooktide.web.pages.dashboard.session import BASE, HEADERS, DashboardSkin, person_of
+from hooktide.web.pages.framework.fields import Raw
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.session import PublicSession, Session
+from hooktide.web.pages.framework.view import Redirect, View
+
+log = logging.getLogger("hooktide.web")
+
+
+class LoginSkin(DashboardSkin):
+    """The pages of those who are not logged in yet."""
+
+    base = f"{BASE}/login"
+
+    async def enter(self, request: Request) -> Session:
+        """Let everybody in."""
+        return PublicSession(address_of(request))
+
+    def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
+        """Return the headers of these pages.
+
+        A link is in the page's address: what the page loads, and a proxy logs, must not tell it.
+        """
+        return {**HEADERS, "referrer-policy": "strict-origin"}
+
+
+@page("")
+async def login(request: PageRequest) -> View:
+    """``GET /dashboard/login``; ``?next=`` is where to go on."""
+    wanted = request.form.text("next")
+    return request.show(
+        "login.html",
+        next=wanted if _safe(wanted) == wanted else "",
+        name=request.value("name"),
+        with_key=bool(request.value("key")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name and a password, or a key; ``next``: where to go on."""
+
+    name: str
+    password: Raw
+    key: str
+    next: str
+
+
+@act("", back=login, who=Role.VIEWER)
+async def log_in(request: PageRequest, form: Login) -> View:
+    """``POST /dashboard/login``: by name and password, or with a key."""
+    people, address = request.services.people, request.actor.address
+    try:
+        if form.key:
+            token, _ = await people.login_by_key(form.key, address)
+        else:
+            token, _ = await people.login(form.name, form.password, address)
+    except (RefusedError, UnavailableError) as error:
+        log.warning("a login from %s failed: %s", address or "this machine", error)
+        raise
+    return Redirect(_safe(form.next), session=token)
+
+
+@page("/{token}")
+async def login_link(request: PageRequest) -> View:
+    """``GET /dashboard/login/{token}``: a button; the link is still good afterwards."""
+    return request.show("login_link.html")
+
+
+@act("/{token}", who=Role.VIEWER)
+async def use_login_link(request: PageRequest) -> View:
+    """``POST /dashboard/login/{token}``: log in, once."""
+    try:
+        token, _ = await request.services.people.login_by_link(
+            request.path("token"), request.actor.address
+        )
+    except NotFoundError:
+        raise RefusedError(
+            "not_found",
+            "this link was used already, or is too old; an owner makes new ones, on the page "
+            "People",
+            status=410,
+        ) from None
+    return Redirect(f"{BASE}/you", session=token)
+
+
+def _safe(path: str) -> str:
+    """Return where to go on: a page of the dashboard, and nowhere else."""
+    ours = path == BASE or path.startswith((f"{BASE}/", f"{BASE}?"))
+    plain = path.isascii() and path.isprintable() and "\\" not in path and "/login" not in path
+    segments = unquote(path.partition("?")[0]).split("/")[1:]
+    return path if ours and plain and not {"", ".", ".."} & set(segments) else BASE
+
+
+LOGIN_PAGES = (login, log_in, login_link, use_login_link)
+
+
+@act("/logout", who=Role.VIEWER)
+async def log_out(request: PageRequest) -> View:
+    """``POST /dashboard/logout``."""
+    await request.services.people.logout(person_of(request))
+    return Redirect("/login", session="")
+
+
+@page("/you")
+async def you(request: PageRequest) -> View:
+    """``GET /dashboard/you``: who is logged in, and the form for a password."""
+    number = person_of(request).person_id
+    person = None if number is None else await request.services.store.get_person(number)
+    return request.show("you.html", projects=await request.projects(), person=person)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password, written twice."""
+
+    password: Raw
+    again: Raw
+
+
+@act("/you/password", back=you, who=Role.VIEWER)
+async def set_password(request: PageRequest, form: NewPassword) -> View:
+    """``POST /dashboard/you/password``: other sessions end, this one goes on as a new one."""
+    number, people = person_of(request).person_id, request.services.people
+    if number is None:
+        raise RefusedError("forbidden", "a key has no password", status=403)
+    if form.password != form.again:
+        raise InvalidError("differs", "the two are not the same", pointer="/again")
+    await people.set_password(request.actor, number, form.password)
+    token, _ = await people.begin(await request.services.store.get_person(number))
+    return Redirect("", {"did": "password.set"}, session=token)
+
+
+PAGES = (log_out, you, set_password)

@@ -1,0 +1,1 @@
+"""Projects: all that they are, their event types and their plans."""

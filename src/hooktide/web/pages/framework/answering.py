@@ -1,0 +1,203 @@
+"""Answers requests with pages: checks the session, its role and the form, and reports errors.
+
+The only place where pages meet HTTP.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from hooktide.domain.errors import HooktideError, NotFoundError
+from hooktide.web.deps import Services
+from hooktide.web.pages.framework.fields import read_fields
+from hooktide.web.pages.framework.forms import read_form, read_query
+from hooktide.web.pages.framework.live import Live, event_stream
+from hooktide.web.pages.framework.origin import check_origin, refused
+from hooktide.web.pages.framework.page import Page
+from hooktide.web.pages.framework.rendering import render_page
+from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.session import Session
+from hooktide.web.pages.framework.skin import Skin
+from hooktide.web.pages.framework.view import Events, File, Redirect, Stream, Template, View
+
+
+def page_routes(pages: Iterable[Page], skin: Skin, services: Services, live: Live) -> list[Route]:
+    """Return the routes of a skin's pages, and one for all paths below that have none."""
+    pages = tuple(pages)
+    looked_at = {each.path for each in pages if each.method == "GET"}
+    answering = Answering(skin, services, live)
+    routes = [
+        *(answering.route(each) for each in pages),
+        *(
+            answering.lead(each.path, each.leads_to)
+            for each in pages
+            if each.leads_to is not None and each.path not in looked_at
+        ),
+    ]
+    return [*routes, answering.missing(routes)]
+
+
+Viewer: TypeAlias = Callable[[Request, Session], Awaitable[View]]
+"""What answers a request of a session that was let in."""
+
+
+class Answering:
+    """Answers with the pages of a skin."""
+
+    def __init__(self, skin: Skin, services: Services, live: Live) -> None:
+        self._skin = skin
+        self._services = services
+        self._live = live
+
+    def route(self, page: Page) -> Route:
+        """Return the route of a page."""
+        return self._route(page.path, partial(self._run, page), [page.method])
+
+    def lead(self, path: str, leads_to: str) -> Route:
+        """Return the route that redirects a GET of an act's path to the page it belongs to."""
+
+        async def target(request: Request, session: Session) -> View:
+            return Redirect(leads_to.format(**request.path_params))
+
+        return self._route(path, target, ["GET"])
+
+    def missing(self, pages: Sequence[Route]) -> Route:
+        """Return the route of what has no page among these."""
+
+        async def refuse(request: Request, session: Session) -> View:
+            raise NotFoundError("page")
+
+        path, methods = f"{self._skin.base}/{{rest:path}}", ["GET", "POST"]
+        return _Missing(pages, path, self._endpoint(refuse), methods=methods)
+
+    def _route(self, path: str, view: Viewer, methods: list[str]) -> Route:
+        return Route(self._skin.base + path, self._endpoint(view), methods=methods)
+
+    def _endpoint(self, view: Viewer) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(view, request)
+
+        return endpoint
+
+    async def _answer(self, view: Viewer, request: Request) -> Response:
+        session: Session | None = None
+        try:
+            entered = await self._skin.enter(request)
+            if isinstance(entered, Response):
+                return entered
+            session = entered
+            return self._response(await view(request, session), session, request)
+        except HooktideError as error:
+            return self._refuse(error, session)
+
+    async def _run(self, page: Page, request: Request, session: Session) -> View:
+        if not session.may(page.who):
+            raise session.missing_role(page.who)
+        query = read_query(request)
+        asked = PageRequest(
+            services=self._services,
+            session=session,
+            place=request.url.path,
+            params=request.path_params,
+            query_string=request.scope["query_string"],
+            query=query,
+            form=query,
+        )
+        if page.method == "GET":
+            return await page.run(asked)
+        check_origin(request, self._services.public_url)
+        await self._services.limits.change(session.scope)
+        asked.form = await read_form(request, page.max_body)
+        token = asked.form.raw("csrf")
+        if session.csrf and not hmac.compare_digest(token.encode(), session.csrf.encode()):
+            raise refused()
+        try:
+            if page.form is None:
+                return await page.run(asked)
+            return await page.run(asked, read_fields(page.form, asked.form))
+        except NotFoundError:
+            raise
+        except HooktideError as error:
+            if page.back is None:
+                raise
+            asked.wrong = wrong_of(error)
+            asked.place = session.base + page.back.path.format(**request.path_params)
+            shown = await page.back.run(asked)
+            return replace(shown, error=error) if isinstance(shown, Template) else shown
+
+    def _refuse(self, error: HooktideError, session: Session | None) -> Response:
+        shown, headers = self._skin.explain(error, session), self._skin.headers(session, error)
+        if isinstance(shown, File):
+            response = _file(shown, headers)
+        else:
+            response = self._page(shown, session, headers)
+        return _with_wait(response, error)
+
+    def _response(self, view: View, session: Session, request: Request) -> Response:
+        headers = self._skin.headers(session, None)
+        match view:
+            case Template():
+                return _with_wait(self._page(view, session, headers), view.error)
+            case Redirect():
+                target = session.base + view.path
+                target += f"?{urlencode(view.query)}" if view.query else ""
+                target += f"#{view.fragment}" if view.fragment else ""
+                response: Response = RedirectResponse(target, 303, headers=dict(headers))
+                if view.session is not None:
+                    self._skin.keep_session(response, view.session)
+                return response
+            case Stream():
+                return self._live.stream(
+                    (self._skin.templates, view.place), view.look, session.is_open, session.watches
+                )
+            case Events():
+                return event_stream(view.events)
+            case File():
+                return _file(view, headers, request.headers.get("if-none-match", ""))
+
+    def _page(
+        self, shown: Template, session: Session | None, headers: Mapping[str, str]
+    ) -> Response:
+        frame = session.frame if session is not None else {}
+        facts = {"request": None, **frame, **shown.facts}
+        html = render_page(self._skin.templates, shown.name, **facts)
+        return Response(html, shown.status, headers, "text/html")
+
+
+class _Missing(Route):
+    """Matches no path of a page, so that a method which a page does not take is answered 405."""
+
+    def __init__(self, pages: Sequence[Route], *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._pages = pages
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match what no page does."""
+        if any(each.matches(scope)[0] is not Match.NONE for each in self._pages):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def _file(view: File, headers: Mapping[str, str], known: str = "") -> Response:
+    """Answer with a file; ``known`` are the tags of those that the browser has."""
+    headers = {**headers, **view.headers}
+    if view.tag:
+        headers["etag"] = view.tag
+        if view.tag in known:
+            return Response(status_code=304, headers={**headers, "content-type": view.media_type})
+    return Response(view.content, view.status, headers, view.media_type)
+
+
+def _with_wait(response: Response, error: HooktideError | None) -> Response:
+    """Say when to ask again, where the error knows."""
+    if (wait := getattr(error, "retry_after", None)) is not None:
+        response.headers["retry-after"] = str(wait)
+    return response

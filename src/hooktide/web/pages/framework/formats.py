@@ -1,0 +1,126 @@
+"""How pages write numbers, instants and spans: ``3 hours 36 minutes``, ``5,000``, ``no limit``."""
+
+from markupsafe import Markup
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
+from hooktide.domain.project import Project
+from hooktide.domain.times import show_time
+
+NONE = "\N{EN DASH}"
+
+_STEPS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+
+
+def when(at: Micros | None, now: Micros) -> Markup:
+    """Write an instant as how long ago it was, with the whole of it beside."""
+    if at is None:
+        return Markup('<span class="small">never</span>')
+    whole = show_time(at)
+    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+        whole, whole[:19].replace("T", " "), ago(at, now)
+    )
+
+
+def instant(at: Micros, now: Micros) -> Markup:
+    """Write an instant to the second, and how soon or how long ago it is."""
+    whole = show_time(at)
+    return Markup('<time datetime="{}">{} UTC</time> ({})').format(
+        whole, whole[:19].replace("T", " "), ago(at, now)
+    )
+
+
+def ago(at: Micros, now: Micros) -> str:
+    """Say how long ago an instant was, or how soon it is."""
+    span = abs(now - at)
+    if span < 2 * SECOND:
+        return "now"
+    if span >= 30 * DAY:
+        return show_time(at)[:10]
+    text = roughly(span)
+    return f"in {text}" if at > now else f"{text} ago"
+
+
+def roughly(span: Micros) -> str:
+    """Say a span in its largest unit: ``3 h``."""
+    for unit, name in _STEPS:
+        if span >= unit:
+            return f"{span // unit} {name}"
+    return f"{max(span, 0) / 1000:.0f} ms"
+
+
+def duration(span: Micros | None) -> str:
+    """Say how long a request took."""
+    if span is None:
+        return NONE
+    if span < SECOND:
+        return f"{span / 1000:.0f} ms"
+    return f"{span / SECOND:.1f} s"
+
+
+def number(value: float) -> str:
+    """Write a number with its thousands apart: ``1,714``."""
+    return f"{value:,}"
+
+
+def short(value: int) -> str:
+    """Write a number in little room: ``12.3k``."""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= 10 * size:
+            return f"{value / size:.0f}{letter}"
+        if value >= size:
+            return f"{value / size:.1f}{letter}".replace(".0", "")
+    return str(value)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TB"
+
+
+def share(part: int, whole: int) -> str:
+    """Write a part of a whole: ``99.4 %``; never 100 % where something is missing."""
+    if not whole:
+        return NONE
+    per_mille = part * 1000 // whole
+    return f"{per_mille // 10} %" if per_mille % 10 == 0 else f"{per_mille / 10:.1f} %"
+
+
+def pair(project: Project) -> tuple[str, str]:
+    """Return a project as something to choose: its name, and what people read."""
+    return project.name, project.title
+
+
+_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
+
+
+def span(length: Micros) -> str:
+    """Write a span in at most two units, to the second."""
+    left = round(length / SECOND) * SECOND
+    said: list[str] = []
+    for unit, name in _UNITS:
+        if left >= unit and len(said) < 2:
+            said.append(count_of(left // unit, name))
+            left %= unit
+    return " ".join(said) or "0 seconds"
+
+
+def at_most(limit: int | None) -> str:
+    """Write a limit."""
+    return "no limit" if limit is None else f"{limit:,}"
+
+
+def one_line(text: str) -> str:
+    """Put a text into one line."""
+    return " ".join(text.split())
+
+
+def paragraphs(text: str) -> list[str]:
+    """Return the paragraphs of a text, each in one line."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [one_line(part) for part in "\n".join(lines).split("\n\n") if part.strip()]

@@ -1,0 +1,97 @@
+"""Forms and queries as browsers send them."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+
+from hooktide.domain.errors import InvalidError
+from hooktide.web.reading import MAX_BODY, is_empty, read_body
+
+KIND = "application/x-www-form-urlencoded"
+MAX_FIELDS = 1000
+PIECE = 8192
+
+
+class Form:
+    """What was filled in: the first value of a name, or all of them."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = [(name, text.replace("\r\n", "\n")) for name, text in pairs]
+        self._first = dict(reversed(self._pairs))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return what was filled in, without the spaces around it."""
+        return self.raw(name, default).strip()
+
+    def raw(self, name: str, default: str = "") -> str:
+        """Return what was filled in, as it is."""
+        return self._first.get(name, default)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return all that was chosen under a name."""
+        return tuple(text for each, text in self._pairs if each == name and text)
+
+
+async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
+    """Read the form that a request brings, of ``limit`` bytes at most; a large one off the loop.
+
+    A request without a body brings an empty one.
+
+    :raises InvalidError: it is none, or too large.
+    """
+    if is_empty(request):
+        return Form()
+    body = await read_body(request, KIND, limit)
+    if len(body) <= MAX_BODY:
+        return Form(parse(body))
+    return await asyncio.to_thread(lambda: Form(parse(body)))
+
+
+def read_query(request: Request) -> Form:
+    """Read what stands behind a URL's question mark.
+
+    :raises InvalidError: it is not UTF-8, or too much.
+    """
+    return Form(parse(request.scope["query_string"]))
+
+
+def parse(content: bytes) -> list[tuple[str, str]]:
+    """Read pairs as a browser writes them.
+
+    :raises InvalidError: they are not UTF-8, or too many.
+    """
+    try:
+        fields = content.decode("ascii").split("&")
+        if len(fields) <= MAX_FIELDS:
+            pairs = [field.partition("=") for field in fields if field]
+            return [(_unescaped(name), _unescaped(text)) for name, _, text in pairs]
+    except UnicodeError:
+        pass
+    raise InvalidError("bad_request", "this is no form of ours", status=400)
+
+
+def _unescaped(text: str) -> str:
+    """Unescape a name or value piece by piece: of a large one, each escape takes twice as long."""
+    text = text.replace("+", " ")
+    parts, start = [], 0
+    while start < len(text):
+        end = start + PIECE
+        if end < len(text) and (escape := text.find("%", end - 2, end)) >= 0:
+            end = escape
+        parts.append(unquote_to_bytes(text[start:end]))
+        start = end
+    return b"".join(parts).decode()
+
+
+def sentence(text: str) -> str:
+    """Write a problem's detail as a sentence."""
+    whole = text[:1].upper() + text[1:]
+    return whole if not whole or whole.endswith((".", "?", "!")) else f"{whole}."

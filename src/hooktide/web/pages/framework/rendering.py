@@ -1,0 +1,123 @@
+"""What every page has in common: its policy, its templates, its style sheet and scripts.
+
+``static/hooktide.css`` is the design system: tokens (type, space, colour, light and dark) and the
+few parts that all pages are built of. A page's own sheet only arranges them.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.ids import made_at, show
+from hooktide.domain.spans import show_span
+from hooktide.domain.times import show_time
+from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.forms import sentence
+from hooktide.web.pages.framework.visible_text import shown
+
+POLICY: Mapping[str, str] = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+"""The headers of every page: nothing runs, loads or frames it but what is served here."""
+
+_KINDS = {
+    "hooktide.css": "text/css",
+    "copy.js": "text/javascript",
+    "bin.css": "text/css",
+    "bin.js": "text/javascript",
+    "parts.css": "text/css",
+    "portal.css": "text/css",
+    "live.js": "text/javascript",
+    "dashboard.css": "text/css",
+    "docs.css": "text/css",
+    "docs.js": "text/javascript",
+}
+
+
+def static_routes() -> list[Route]:
+    """Return the routes of all that pages are made of."""
+    return [Route(f"/static/{name}", _static(name, kind)) for name, kind in _KINDS.items()]
+
+
+def asset(name: str) -> str:
+    """Return the path of a style sheet or script; it changes with its content."""
+    return f"/static/{name}?v={_version(name)}"
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (files("hooktide.web") / "static" / name).read_bytes()
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256(_content(name)).hexdigest()[:12]
+
+
+def _static(name: str, kind: str) -> Callable[[Request], Response]:
+    def serve(request: Request) -> Response:
+        # Another version's path may be asked for while servers are being replaced: not to be kept.
+        known = request.query_params.get("v") == _version(name)
+        keep = "public, max-age=31536000, immutable" if known else "no-cache"
+        headers = {"x-content-type-options": "nosniff", "cache-control": keep}
+        return Response(_content(name), headers=headers, media_type=kind)
+
+    return serve
+
+
+def render(template: str, **facts: Any) -> str:
+    """Fill a template."""
+    return _templates.get_template(template).render(**facts)
+
+
+def render_page(skin: str, template: str, **facts: Any) -> str:
+    """Fill a skin's own template, or the one that skins share, on the skin's base template."""
+    found = _templates.select_template([f"{skin}/{template}", f"views/{template}"])
+    return found.render(base_template=f"{skin}/base.html", **facts)
+
+
+def _written(value: Any) -> Any:
+    """Write out what would not be seen, in every text that a page shows."""
+    return shown(value) if type(value) is str else value
+
+
+_templates = Environment(
+    loader=PackageLoader("hooktide.web"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_written,
+)
+_templates.globals |= {"asset": asset, "id": show}
+_templates.filters |= {
+    "ago": formats.ago,
+    "at": show_time,
+    "counted": count_of,
+    "duration": formats.duration,
+    "instant": formats.instant,
+    "made_at": made_at,
+    "number": formats.number,
+    "pair": formats.pair,
+    "roughly": formats.roughly,
+    "sentence": sentence,
+    "share": formats.share,
+    "short": formats.short,
+    "shown": shown,
+    "size": formats.size,
+    "span": show_span,
+    "twice": lambda text: (text, text),
+    "when": formats.when,
+}

@@ -1,0 +1,101 @@
+"""Who may see pages: what each kind of session has in common, whatever opened it."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
+
+from hooktide.domain.audit_log import Actor, Source
+from hooktide.domain.errors import NotFoundError, RefusedError
+from hooktide.domain.model import Role, Scope
+
+
+class Session(Protocol):
+    """Somebody who came in."""
+
+    @property
+    def scope(self) -> Scope:
+        """Whose things they reach."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who they are in the audit log."""
+
+    @property
+    def base(self) -> str:
+        """What the paths of their pages begin with."""
+
+    @property
+    def csrf(self) -> str:
+        """What their forms bring along; empty: their paths are secret already."""
+
+    @property
+    def watches(self) -> Hashable:
+        """Under which name their streams are counted."""
+
+    @property
+    def frame(self) -> Mapping[str, Any]:
+        """What the base template shows on each page."""
+
+    def may(self, role: Role) -> bool:
+        """Whether they have at least this role."""
+
+    def missing_role(self, role: Role) -> RefusedError:
+        """Return the error that says which role is needed."""
+
+    def path_of_account(self, account_id: int) -> str:
+        """Return the path, below the base, of the page that shows an account's endpoints."""
+
+    async def is_open(self) -> bool:
+        """Whether the session is still what it was when the page was opened."""
+
+
+class PublicSession:
+    """What is so of a session without a login: it reaches nothing of a project, and only looks."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    @property
+    def scope(self) -> Scope:
+        """No project's things in particular."""
+        return Scope()
+
+    @property
+    def actor(self) -> Actor:
+        """Nobody yet."""
+        return Actor(name="", source=Source.DASHBOARD, address=self.address)
+
+    @property
+    def base(self) -> str:
+        """Paths are written whole."""
+        return ""
+
+    @property
+    def csrf(self) -> str:
+        """No cookie says who they are, so no form needs a token."""
+        return ""
+
+    @property
+    def watches(self) -> Hashable:
+        """They have no streams."""
+        return None
+
+    @property
+    def frame(self) -> Mapping[str, Any]:
+        """Nothing is on each page."""
+        return {}
+
+    def may(self, role: Role) -> bool:
+        """Whether looking is enough."""
+        return role is Role.VIEWER
+
+    def missing_role(self, role: Role) -> RefusedError:
+        """Say what to do first."""
+        return RefusedError("forbidden", f"log in as a {role} first", status=403)
+
+    def path_of_account(self, account_id: int) -> str:
+        """Return the page of an account: there is none that they see."""
+        raise NotFoundError("account")
+
+    async def is_open(self) -> bool:
+        """Whether they may still be here."""
+        return True

@@ -1,0 +1,41 @@
+"""A skin: one set of pages with its own base path, templates and kind of session."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktide.domain.errors import HooktideError
+from hooktide.web.pages.framework.session import Session
+from hooktide.web.pages.framework.view import File, Template
+
+
+class Skin(ABC):
+    """What tells one set of pages from the others.
+
+    ``base``: the path that all its pages are below. ``templates``: the folder of its templates.
+    """
+
+    base: ClassVar[str]
+    templates: ClassVar[str]
+
+    @abstractmethod
+    async def enter(self, request: Request) -> Session | Response:
+        """Return the session that a request belongs to; or the answer to one that has none.
+
+        :raises HooktideError: it cannot be told, or has ended.
+        """
+
+    @abstractmethod
+    def explain(self, error: HooktideError, session: Session | None) -> Template | File:
+        """Return the page that says what went wrong; ``session``: None where there is none."""
+
+    @abstractmethod
+    def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
+        """Return the headers of a page."""
+
+    def keep_session(self, response: Response, token: str) -> None:
+        """Have the browser keep a session's token; empty: forget the one it has."""
+        raise NotImplementedError

@@ -1,0 +1,69 @@
+"""What a page returns: a template to fill, another page to go on to, a stream, or a file."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from hooktide.domain.errors import HooktideError
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A page to show: the template's name within its skin, and what it shows.
+
+    ``error``: why an act was refused, where this is the page that it came from.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    status: int = 200
+    error: HooktideError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another page to go on to; ``path`` is below its skin's base, ``query`` goes behind the ``?``,
+    ``fragment`` behind the ``#``.
+
+    ``session``: a token that the browser keeps from now on; empty: it forgets the one it has.
+    """
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    fragment: str = ""
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that says when a page has changed.
+
+    ``look`` returns what the page is made of; pages of the same ``place`` share one look.
+    """
+
+    place: Hashable
+    look: Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A stream of server-sent events that the page writes itself."""
+
+    events: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Something that is no page, such as a style sheet; ``headers`` come before the skin's.
+
+    ``tag``: its ETag, so that a browser which has this version is not sent it again.
+    """
+
+    content: str | bytes
+    media_type: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tag: str = ""
+
+
+View: TypeAlias = Template | Redirect | Stream | Events | File

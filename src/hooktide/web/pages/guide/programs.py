@@ -1,0 +1,221 @@
+"""How a receiver verifies, in six languages: programs written from the project's own scheme.
+
+Each program is a template in ``snippets/``, named for the scheme and the language: ``own`` is the
+project's own signature, ``standard`` the Standard Webhooks headers. The tests run all of them.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hooktide.domain.dialect import Dialect, Encoding, Signature
+from hooktide.domain.model import SECOND
+from hooktide.domain.signing import TOLERANCE, slot_form
+from hooktide.domain.template import Part, Slot, parts
+from hooktide.web.pages.guide.blocks import Text, Tongue, code, say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """A language that programs are written in.
+
+    ``quote`` writes a text as its literal, ``plus`` joins two texts, ``sigil`` begins a variable.
+    ``bring`` says where the headers and the raw body come from.
+    """
+
+    tongue: Tongue
+    file: str
+    needs: str
+    lexer: str
+    quote: Callable[[str], str]
+    bring: Text
+    plus: str = " + "
+    sigil: str = ""
+
+
+def _quoted(mark: str, text: str) -> str:
+    """Write printable ASCII as a literal."""
+    return mark + text.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
+
+
+_single, _double = partial(_quoted, "'"), partial(_quoted, '"')
+
+LANGUAGES = (
+    Language(
+        tongue=Tongue("javascript", "JavaScript"),
+        file="verify.mjs",
+        needs="JavaScript, Node 18 or newer",
+        lexer="javascript",
+        quote=_single,
+        bring=say(
+            "In Express, {} before the route makes {} the raw bytes; {} has the headers.",
+            code("express.raw({ type: 'application/json' })"),
+            code("req.body"),
+            code("req.headers"),
+        ),
+    ),
+    Language(
+        tongue=Tongue("php", "PHP"),
+        file="verify.php",
+        needs="PHP 8 or newer",
+        lexer="php",
+        quote=_single,
+        plus=" . ",
+        sigil="$",
+        bring=say(
+            "The raw body is {}, the headers are {}.",
+            code("file_get_contents('php://input')"),
+            code("array_change_key_case(getallheaders())"),
+        ),
+    ),
+    Language(
+        tongue=Tongue("python", "Python"),
+        file="verify.py",
+        needs="Python 3.9 or newer",
+        lexer="python",
+        quote=_double,
+        bring=say(
+            "The raw body is {} in Flask, {} in Django, {} in FastAPI; {} has the headers in all.",
+            code("request.get_data()"),
+            code("request.body"),
+            code("await request.body()"),
+            code("request.headers"),
+        ),
+    ),
+    Language(
+        tongue=Tongue("ruby", "Ruby"),
+        file="verify.rb",
+        needs="Ruby 3.0 or newer",
+        lexer="ruby",
+        quote=_single,
+        bring=say(
+            "In Rails, the raw body is {}, and {} has the headers.",
+            code("request.raw_post"),
+            code("request.headers"),
+        ),
+    ),
+    Language(
+        tongue=Tongue("go", "Go"),
+        file="verify.go",
+        needs="Go 1.19 or newer",
+        lexer="go",
+        quote=_double,
+        bring=say(
+            "The raw body is what {} returns; {} finds a header.",
+            code("io.ReadAll(r.Body)"),
+            code("r.Header.Get"),
+        ),
+    ),
+    Language(
+        tongue=Tongue("java", "Java"),
+        file="Verify.java",
+        needs="Java 17 or newer",
+        lexer="java",
+        quote=_double,
+        bring=say(
+            "In Spring, take the raw body as {}; {} finds a header.",
+            code("@RequestBody byte[] body"),
+            code("request::getHeader"),
+        ),
+    ),
+)
+"""In the order in which they are offered."""
+
+
+def own_program(language: Language, dialect: Dialect, signature: Signature) -> str:
+    """Write the program that checks a project's own signature."""
+    return _render("own", language, **_recipe(language, dialect, signature))
+
+
+def standard_program(language: Language, dialect: Dialect) -> str:
+    """Write the program that checks the Standard Webhooks headers.
+
+    It takes the secret in the form in which the project's customers see it.
+    """
+    return _render("standard", language, shown_as_hex=dialect.signature is not None)
+
+
+def _render(scheme: str, language: Language, **facts: Any) -> str:
+    template = _programs.get_template(f"{scheme}.{language.tongue.key}.j2")
+    tolerance = TOLERANCE // SECOND
+    return template.render(facts, q=language.quote, tolerance=tolerance)
+
+
+# These are programs, not pages: they are escaped where they are shown.
+_programs = Environment(
+    loader=PackageLoader("hooktide.web.pages.guide", "snippets"),
+    autoescape=False,  # noqa: S701
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=StrictUndefined,
+)
+
+
+def is_timed(signature: Signature) -> bool:
+    """Say whether a signature covers a timestamp, which receivers compare with their clock."""
+    return "timestamp" in _slots(signature.content)
+
+
+def _slots(text: str) -> list[str]:
+    return [part.name for part in parts(text, "") if isinstance(part, Slot)]
+
+
+def _recipe(language: Language, dialect: Dialect, signature: Signature) -> dict[str, Any]:
+    """Say what a program has to do, in words of its language.
+
+    ``before`` and ``after`` are what is signed around the body, as expressions (empty: nothing).
+    ``pattern`` is the form of a header that tells more than the signature, as a regular expression,
+    and ``takes`` are its groups that are signed; without it the header is ``prefix``, signature
+    and ``suffix``. ``timestamp`` and ``id`` are the headers of what is signed and not told there.
+    """
+    told, signed = _slots(signature.value), _slots(signature.content)
+    plain = told == ["signature"]
+    before, after = _around(signature.content, "body")
+    prefix, suffix = _around(signature.value, "signature")
+    elsewhere = [name for name in signed if name not in told]
+    stamp_header = (signature.timestamp_header or "webhook-timestamp").lower()
+    return {
+        "header": signature.header.lower(),
+        "hash": signature.algorithm.removeprefix("hmac-"),
+        "base64": signature.encoding is Encoding.BASE64,
+        "before": _joined(language, before),
+        "after": _joined(language, after),
+        "prefix": "".join(map(str, prefix)) if plain else "",
+        "suffix": "".join(map(str, suffix)) if plain else "",
+        "pattern": "" if plain else _pattern(signature, language),
+        "takes": [name for name in told if name in signed],
+        "timed": is_timed(signature),
+        "timestamp": stamp_header if "timestamp" in elsewhere else "",
+        "id": "webhook-id" if "id" in elsewhere else "",
+    }
+
+
+def _around(text: str, middle: str) -> tuple[list[Part], list[Part]]:
+    """Return what is before and after a slot."""
+    found = list(parts(text, ""))
+    at = found.index(Slot(middle))
+    return found[:at], found[at + 1 :]
+
+
+def _joined(language: Language, found: list[Part]) -> str:
+    """Write texts and variables as one expression; empty: there are none."""
+    return language.plus.join(
+        language.sigil + part.name if isinstance(part, Slot) else language.quote(part)
+        for part in found
+    )
+
+
+def _pattern(signature: Signature, language: Language) -> str:
+    """Write the form of the header's value as a regular expression that the languages share."""
+    named = "?P" if language.tongue.key in {"go", "python"} else "?"
+    return "".join(
+        f"({named}<{part.name}>{slot_form(part.name, signature)})"
+        if isinstance(part, Slot)
+        else re.sub(r"[\\^$.|?*+()\[\]{}/#]", r"\\\g<0>", part)
+        for part in parts(signature.value, "")
+    )

@@ -1,0 +1,85 @@
+"""The confirmation page before what cannot be undone, or has a cost."""
+
+from typing import Any
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.ids import show
+from hooktide.domain.model import DeliveryState
+from hooktide.domain.project import Project
+from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.page import page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.delivery import endpoint_name
+
+MAX_COUNTED = 100
+
+
+@page("/endpoints/{id}/rotate")
+async def ask_rotate(request: PageRequest) -> View:
+    """Say what rotating means."""
+    return await _ask(request, "rotate.html")
+
+
+@page("/endpoints/{id}/disable")
+async def ask_disable(request: PageRequest) -> View:
+    """Say what disabling means."""
+    return await _ask(request, "disable.html", pending=await _pending(request))
+
+
+@page("/endpoints/{id}/remove")
+async def ask_remove(request: PageRequest) -> View:
+    """Say what removing means."""
+    return await _ask(request, "remove.html", pending=await _pending(request))
+
+
+async def _ask(request: PageRequest, template: str, **facts: Any) -> View:
+    endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
+    project = (await request.project(endpoint.project_id)).project
+    return request.show(
+        template,
+        endpoint=show("ep", endpoint.id),
+        called=endpoint_name(endpoint),
+        kept=formats.span(project.retention),
+        rotation=rotation_facts(project),
+        **facts,
+    )
+
+
+async def _pending(request: PageRequest) -> str:
+    """Say how much waits for an endpoint; empty: nothing."""
+    found = 0
+    for state in (DeliveryState.PENDING, DeliveryState.HELD):
+        listed = await request.services.store.list_deliveries(
+            request.scope, None, MAX_COUNTED, endpoint_id=request.id("ep"), state=state
+        )
+        found += len(listed.items)
+        if listed.next_before is not None:
+            return f"More than {MAX_COUNTED} deliveries"
+    return count_of(found, "delivery") if found else ""
+
+
+def rotation_facts(project: Project) -> list[str]:
+    """Say what a rotation does to requests, by the project's rule and its headers."""
+    dialect, overlap = project.dialect, project.rotation_overlap
+    own = dialect.signature.header if dialect.signature else ""
+    facts = []
+    if overlap and dialect.standard_headers:
+        facts.append(
+            f"For {formats.span(overlap)} both secrets sign: webhook-signature carries a signature "
+            "of each, and receivers that check it take either."
+        )
+        if own:
+            facts.append(
+                f"{own} has room for one signature: from now on it is made with the new secret."
+            )
+    elif own or dialect.standard_headers:
+        facts.append(
+            "The old secret stops at once: requests are signed with the new one from now on. Until "
+            "your receiver has it, it will refuse them; they are tried again later."
+        )
+    facts.append("The new secret is shown once.")
+    return facts
+
+
+PAGES = (ask_rotate, ask_disable, ask_remove)

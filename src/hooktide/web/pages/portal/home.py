@@ -1,0 +1,89 @@
+"""The portal's first page: the endpoints and how they do, and what the plan has left."""
+
+from dataclasses import dataclass
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.model import DAY
+from hooktide.domain.numbers import MAX_COUNTED, AccountUsage
+from hooktide.domain.project import Plan, plan_of
+from hooktide.web.pages.framework.page import page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import File, View
+from hooktide.web.pages.portal.theme import style_sheet
+from hooktide.web.pages.views.delivery import hour_words
+from hooktide.web.pages.views.endpoint_card import card_of
+from hooktide.web.pages.views.endpoint_form import account_of
+
+MAX_ENDPOINTS = 200
+"""Endpoints that the page lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How much of something the plan allows is used. ``limit``: None where it limits none."""
+
+    label: str
+    used: int
+    limit: int | None
+
+    @property
+    def tone(self) -> str:
+        """How near the limit is."""
+        if self.limit is None or self.used < 0.8 * self.limit:
+            return ""
+        return "bad" if self.used >= self.limit else "heed"
+
+
+@page("")
+async def home(request: PageRequest) -> View:
+    """Show the endpoints."""
+    store, now = request.services.store, request.now
+    account = await account_of(request)
+    project = (await request.project(account.project_id)).project
+    plan = plan_of(project, account.plan)
+    endpoints = (await store.list_endpoints(request.scope, None, MAX_ENDPOINTS)).items
+    health = await store.health(request.scope, [each.id for each in endpoints], now - DAY)
+    usage = await store.account_usage(request.scope, account.id, now)
+    return request.show(
+        "home.html",
+        cards=[card_of(each, health.get(each.id), project, now) for each in endpoints],
+        meters=meters(plan, usage),
+        held=_held(plan, usage),
+        full=plan.endpoints is not None and len(endpoints) >= plan.endpoints,
+        limit=plan.endpoints,
+    )
+
+
+home_with_slash = page("/")(home.run)
+
+
+@page("/theme.css")
+async def theme(request: PageRequest) -> View:
+    """Return the product's colours."""
+    account = await account_of(request)
+    project = (await request.project(account.project_id)).project
+    return File(style_sheet(project.portal), "text/css")
+
+
+def meters(plan: Plan, usage: AccountUsage) -> list[Meter]:
+    """Say how much of a plan is used."""
+    return [
+        Meter("Endpoints", usage.endpoints, plan.endpoints),
+        Meter("Deliveries within the hour", usage.deliveries, plan.deliveries_per_hour),
+    ]
+
+
+def _held(plan: Plan, usage: AccountUsage) -> str:
+    """Say why something waits, and until when; empty: nothing does."""
+    if not usage.held:
+        return ""
+    more = " or more" if usage.held >= MAX_COUNTED else ""
+    held = f"{count_of(usage.held, 'delivery')}{more}"
+    return (
+        f"{held} held back: your plan allows {hour_words(plan)} an hour, and they are used up. "
+        "Nothing is lost: what is held goes out by itself, oldest first, as soon as the hour has "
+        "room."
+    )
+
+
+PAGES = (home, home_with_slash, theme)

@@ -1,0 +1,41 @@
+"""All pages of the portal, and the routes that answer them."""
+
+from starlette.routing import Route
+
+from hooktide.web.deps import Services
+from hooktide.web.pages.framework.answering import page_routes
+from hooktide.web.pages.framework.live import Live
+from hooktide.web.pages.framework.page import Page, act, page
+from hooktide.web.pages.portal import asking, home, streams
+from hooktide.web.pages.portal.session import PortalSkin
+from hooktide.web.pages.views import (
+    deliveries,
+    endpoint,
+    endpoint_actions,
+    endpoint_form,
+    replays,
+)
+
+new_endpoint = page("/endpoints/new")(endpoint_form.new_endpoint)
+add_endpoint = act("/endpoints/new", back=new_endpoint)(endpoint_form.add_endpoint)
+edit_endpoint = page("/endpoints/{id}/edit")(endpoint_form.edit_endpoint)
+change_endpoint = act("/endpoints/{id}/edit", back=edit_endpoint)(endpoint_form.change_endpoint)
+
+PAGES: tuple[Page, ...] = (
+    *home.PAGES,
+    *streams.PAGES,
+    new_endpoint,
+    add_endpoint,
+    *endpoint.PAGES,
+    edit_endpoint,
+    change_endpoint,
+    *asking.PAGES,
+    *endpoint_actions.PAGES,
+    *replays.PAGES,
+    *deliveries.PAGES,
+)
+
+
+def portal_routes(services: Services, live: Live) -> list[Route]:
+    """Return the routes of the customer portal."""
+    return page_routes(PAGES, PortalSkin(services), services, live)

@@ -1,0 +1,169 @@
+"""The portal's skin: a link lets its account's customers in, and a project gives it its face.
+
+A link reaches one account and nothing else. It is secret, so the forms need no token of their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from starlette.requests import Request
+
+from hooktide.actions.portal_links import PortalLink
+from hooktide.domain.audit_log import Actor, Source
+from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
+from hooktide.domain.model import Account, Role, Scope
+from hooktide.domain.portal import Portal
+from hooktide.domain.project import Project
+from hooktide.web.deps import Services
+from hooktide.web.http.client_address import address_of
+from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.forms import sentence
+from hooktide.web.pages.framework.request import wrong_of
+from hooktide.web.pages.framework.session import Session
+from hooktide.web.pages.framework.skin import Skin
+from hooktide.web.pages.framework.view import Template
+from hooktide.web.pages.portal.theme import page_headers
+from hooktide.web.urls import docs_url
+
+
+@dataclass(frozen=True, slots=True)
+class PortalSession:
+    """Somebody who came by a link: whose portal it is, and what they may do."""
+
+    csrf: ClassVar[str] = ""
+
+    link: PortalLink
+    account: Account
+    project: Project
+    address: str
+    services: Services
+
+    @property
+    def scope(self) -> Scope:
+        """All that the link reaches."""
+        return Scope(project_id=self.account.project_id, account_id=self.account.id)
+
+    @property
+    def actor(self) -> Actor:
+        """Who this is in the audit log: a link says whose portal it is, not who opened it."""
+        name = f"portal of {self.account.reference}"
+        return Actor(name=name, source=Source.PORTAL, address=self.address)
+
+    @property
+    def base(self) -> str:
+        """What the paths of this portal begin with."""
+        return f"/portal/{self.link.token}"
+
+    @property
+    def watches(self) -> int:
+        """The streams of an account are counted together."""
+        return self.account.id
+
+    @property
+    def frame(self) -> Mapping[str, Any]:
+        """What each page shows of the product and its customer."""
+        portal, title = self.project.portal, product_of(self.project)
+        return {
+            "base": self.base,
+            "live_url": f"{self.base}/events",
+            "endpoints_url": self.base,
+            "face": portal,
+            "name": portal.name or title,
+            "product": title,
+            "customer": self.account.name or self.account.reference,
+            "guide": docs_url(self.project, self.services.public_url),
+            "can_change": not self.link.read_only,
+        }
+
+    def may(self, role: Role) -> bool:
+        """Whether the link lets change things, or only look."""
+        return role is Role.VIEWER or not self.link.read_only
+
+    def missing_role(self, role: Role) -> RefusedError:
+        """Say how to make changes."""
+        return RefusedError(
+            "forbidden",
+            "this link is read-only; open the page from your account to make changes",
+            status=403,
+        )
+
+    def path_of_account(self, account_id: int) -> str:
+        """Return the path of the portal's first page."""
+        return ""
+
+    async def is_open(self) -> bool:
+        """Whether the link still opens the portal."""
+        try:
+            await open_portal(self.services, self.link.token, self.address)
+        except (NotFoundError, ExpiredError):
+            return False
+        return True
+
+
+def product_of(project: Project) -> str:
+    """Return the product's name, as its customers know it."""
+    return formats.one_line(project.title) or project.name
+
+
+class ExpiredError(RefusedError):
+    """A link's time is over, or it was revoked."""
+
+    def __init__(self, project: Project) -> None:
+        super().__init__("link_expired", "this link is no longer valid", status=410)
+        self.project = project
+
+
+async def open_portal(services: Services, token: str, address: str) -> PortalSession:
+    """Let somebody in.
+
+    :raises NotFoundError: the link was not made here, or its account was removed.
+    :raises ExpiredError: its time is over, or it was revoked.
+    """
+    link = services.portal_links.read(token)
+    account = await services.directory.account(link.account_id)
+    project = (await services.directory.project(account.project_id)).project
+    if link.expires_at <= services.clock() or link.generation != account.link_generation:
+        raise ExpiredError(project)
+    return PortalSession(link, account, project, address, services)
+
+
+class PortalSkin(Skin):
+    """The pages for everyone who has a portal link."""
+
+    base = "/portal/{token}"
+    templates = "portal"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def enter(self, request: Request) -> Session:
+        """Return the session of the link in the path."""
+        token = request.path_params["token"]
+        return await open_portal(self._services, token, address_of(request))
+
+    def explain(self, error: HooktideError, session: Session | None) -> Template:
+        """Return a page that says what went wrong; without a session, with no face of its own."""
+        if session is None:
+            return _closed(error)
+        wrong = wrong_of(error)
+        if isinstance(error, NotFoundError):
+            return Template("missing.html", {}, 404)
+        return Template("refused.html", {"reason": sentence(wrong.detail)}, wrong.status)
+
+    def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
+        """Return the headers of every page of a portal; its own sites may frame it."""
+        if isinstance(session, PortalSession):
+            return page_headers(session.project.portal)
+        return page_headers(error.project.portal if isinstance(error, ExpiredError) else Portal())
+
+
+def _closed(error: HooktideError) -> Template:
+    """Say that the portal cannot be opened."""
+    match error:
+        case ExpiredError():
+            return Template("closed.html", {"product": product_of(error.project)}, 410)
+        case NotFoundError():
+            return Template("closed.html", {}, 404)
+        case _:
+            return Template("closed.html", {"reason": sentence(str(error))}, 503)

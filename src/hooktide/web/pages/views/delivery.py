@@ -1,0 +1,390 @@
+"""The log of deliveries as pages show it: a line each, filters, and one of them opened.
+
+``templates/views/delivery.html`` has the macros that put these on a page, and ``static/parts.css``
+their looks."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from hooktide.actions.delivery_log import DeliveryFilter, Line
+from hooktide.domain.chat import SERVICES
+from hooktide.domain.compose import compile_dialect
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
+from hooktide.domain.hints import Hint, curl, hint
+from hooktide.domain.http_text import field_value, first_line
+from hooktide.domain.ids import made_at, read, show
+from hooktide.domain.mail import is_mailto
+from hooktide.domain.message import Wording, compose_message
+from hooktide.domain.model import (
+    SECOND,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Event,
+    Micros,
+    Origin,
+)
+from hooktide.domain.project import Plan, Project
+from hooktide.domain.times import read_time, show_time
+from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.visible_text import MAX_SHOWN, beginning, indented, shown
+from hooktide.web.response_values import header_pairs
+
+MAX_TEXT_LENGTH = 200
+
+STATES = {
+    DeliveryState.PENDING: ("Pending", "quiet"),
+    DeliveryState.HELD: ("Held", "heed"),
+    DeliveryState.DELIVERED: ("Delivered", "good"),
+    DeliveryState.FAILED: ("Failed", "bad"),
+    DeliveryState.DISCARDED: ("Discarded", "quiet"),
+}
+"""The word for a state, and its tone."""
+
+ANSWERS = {"2": "2xx", "3": "3xx", "4": "4xx", "5": "5xx", "0": "no answer"}
+
+ORIGINS = {Origin.TEST: "test", Origin.RESEND: "resent", Origin.REPLAY: "replay"}
+
+ERROR_WORDS = {
+    "timeout": "timeout",
+    "dns_error": "no such name",
+    "connect_error": "no connection",
+    "tls_error": "TLS",
+    "connection_lost": "cut off",
+    "invalid_response": "no HTTP",
+    "destination_forbidden": "not allowed",
+    "local_error": "our trouble",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """A delivery as a line of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``."""
+
+    id: str
+    word: str
+    tone: str
+    event_type: str
+    origin: str
+    endpoint: str
+    endpoint_name: str
+    at: str
+    code: str
+    code_tone: str
+    duration: str
+    tries: str
+    next_at: str
+    next_in: str
+    reason: str
+
+
+def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> DeliveryRow:
+    """Show a delivery; ``names`` are those of endpoints, by id."""
+    delivery, attempt = line.delivery, line.attempt
+    word, tone = state_words(delivery)
+    code, code_tone = answer_words(attempt)
+    due_at = delivery.due_at if delivery.state is DeliveryState.PENDING else None
+    return DeliveryRow(
+        id=show("dlv", delivery.id),
+        word=word,
+        tone=tone,
+        event_type=delivery.event_type,
+        origin=ORIGINS.get(delivery.origin, ""),
+        endpoint=show("ep", delivery.endpoint_id),
+        endpoint_name=names.get(delivery.endpoint_id, "a removed endpoint"),
+        at=show_time(made_at(delivery.id)),
+        code=code,
+        code_tone=code_tone,
+        duration=formats.duration(attempt.duration) if attempt else "",
+        tries=_tries(delivery, plan),
+        next_at="" if due_at is None else show_time(due_at),
+        next_in="" if due_at is None else in_words(due_at - now),
+        reason=shown(delivery.reason),
+    )
+
+
+def state_words(delivery: Delivery) -> tuple[str, str]:
+    """Return the word for where a delivery stands, and its tone."""
+    if delivery.state is DeliveryState.PENDING and delivery.attempts:
+        return "Retrying", "heed"
+    return STATES[delivery.state]
+
+
+def answer_words(attempt: Attempt | None) -> tuple[str, str]:
+    """Return what came back in a word, and its tone."""
+    if attempt is None:
+        return "", ""
+    if attempt.status is None:
+        return ERROR_WORDS.get(attempt.error, attempt.error), "bad"
+    return str(attempt.status), "good" if 200 <= attempt.status < 300 else "bad"
+
+
+def in_words(left: Micros) -> str:
+    """Write when something comes."""
+    return f"in {formats.span(left)}" if left >= SECOND else "now"
+
+
+def _tries(delivery: Delivery, plan: Plan) -> str:
+    if delivery.origin is Origin.TEST:
+        return ""
+    return f"{delivery.attempts} of {max(delivery.attempts, 1 + plan.retries)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a page's query asks for, as it was typed; ``faults`` are sentences, by field."""
+
+    typed: Mapping[str, str]
+    wanted: DeliveryFilter
+    faults: Mapping[str, str]
+    before: int | None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is filtered."""
+        return any(self.typed.values())
+
+    def query(self, **more: str) -> str:
+        """Write the filters as a query string, with more in it; empty: none."""
+        pairs = {**{name: text for name, text in self.typed.items() if text}, **more}
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+
+FIELDS = ("state", "answered", "type", "endpoint", "event", "since", "until", "text")
+
+
+def read_filters(query_string: bytes) -> Filters:
+    """Read the filters of a query string; what cannot be read is left out and said so."""
+    try:
+        pairs = dict(parse_qsl(query_string.decode("ascii"), errors="strict", max_num_fields=50))
+    except ValueError:
+        pairs = {}
+    typed = {name: pairs.get(name, "").strip()[:MAX_TEXT_LENGTH] for name in FIELDS}
+    faults: dict[str, str] = {}
+    read_by = {
+        "state": DeliveryState,
+        "answered": _read_answered,
+        "endpoint": lambda text: read("ep", text),
+        "event": lambda text: read("evt", text),
+        "since": read_moment,
+        "until": read_moment,
+    }
+    values: dict[str, Any] = {}
+    for name, reader in read_by.items():
+        try:
+            values[name] = reader(typed[name]) if typed[name] else None
+        except (ValueError, HooktideError) as error:
+            values[name] = None
+            faults[name] = error.detail if isinstance(error, InvalidError) else "there is no such"
+    since, until = values["since"], values["until"]
+    if since is not None and until is not None and until <= since:
+        values["until"], faults["until"] = None, "has to be later than the other one"
+    wanted = DeliveryFilter(
+        state=values["state"],
+        answered=values["answered"],
+        event_type=typed["type"],
+        since=values["since"],
+        until=values["until"],
+        text=typed["text"],
+        endpoint_id=values["endpoint"],
+        event_id=values["event"],
+    )
+    return Filters(typed=typed, wanted=wanted, faults=faults, before=_read_before(pairs))
+
+
+def _read_answered(text: str) -> int:
+    if text not in ANSWERS:
+        raise ValueError(text)
+    return int(text)
+
+
+def _read_before(pairs: Mapping[str, str]) -> int | None:
+    try:
+        return read("dlv", pairs.get("before", ""))
+    except NotFoundError:
+        return None
+
+
+def read_moment(text: str) -> Micros:
+    """Read an instant; one that says no offset (as a browser's field writes it) is UTC.
+
+    :raises InvalidError: it is none.
+    """
+    bare = text.replace(" ", "T")
+    if len(bare) == _TO_THE_DAY:
+        bare += "T00:00"
+    if len(bare) == _TO_THE_MINUTE:
+        bare += ":00"
+    return read_time(bare if _OFFSET.search(bare) else f"{bare}Z", "/since")
+
+
+_OFFSET = re.compile(r"[Zz]$|[+-]\d\d:\d\d$")
+_TO_THE_DAY = len("2026-01-31")
+_TO_THE_MINUTE = len("2026-01-31T12:00")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A body as a page shows it; ``pretty`` is None where it is no JSON, or all the same."""
+
+    text: str
+    pretty: str | None
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedAttempt:
+    """An attempt, opened."""
+
+    number: int
+    at: str
+    code: str
+    code_tone: str
+    duration: str
+    detail: str
+    hint: Hint | None
+    request_line: str
+    request_headers: Sequence[tuple[str, str]]
+    status_line: str
+    response_headers: Sequence[tuple[str, str]]
+    response: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedDelivery:
+    """A delivery with all that is known of it. ``tries`` are its attempts, the newest first.
+
+    ``changed``: the project's wire format is another one than when it was sent. ``why`` says in a
+    sentence why it stands where it does; ``curl`` is empty where nothing was sent.
+    """
+
+    row: DeliveryRow
+    event: str
+    url: str
+    why: str
+    body: Body
+    changed: bool
+    tries: Sequence[OpenedAttempt]
+    curl: str
+
+
+def open_delivery(
+    delivery: Delivery,
+    attempts: Sequence[Attempt],
+    event: Event,
+    endpoint: Endpoint | None,
+    project: Project,
+    plan: Plan,
+    now: Micros,
+) -> OpenedDelivery:
+    """Show all of a delivery; ``endpoint``: None where it was removed."""
+    sent = _sent(event, endpoint, project)
+    names = {} if endpoint is None else {endpoint.id: endpoint_name(endpoint)}
+    last = attempts[-1] if attempts else None
+    url = endpoint.url if endpoint else ""
+    return OpenedDelivery(
+        row=row_of(Line(delivery, last), plan, names, now),
+        event=show("evt", event.id),
+        url=url,
+        why=_why(delivery, plan),
+        body=_body(sent),
+        changed=last is not None
+        and _length(last) not in ("", str(len(sent)))
+        and _is_webhook(endpoint),
+        tries=[_try(each, plan.timeout) for each in reversed(attempts)],
+        curl=_curl(last, url, sent) if last and url and not is_mailto(url) else "",
+    )
+
+
+def _is_webhook(endpoint: Endpoint | None) -> bool:
+    return endpoint is None or endpoint.kind not in SERVICES
+
+
+def _sent(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
+    """Return the body that was sent; of a message of many events, what it says of this one."""
+    if endpoint is None or endpoint.kind not in SERVICES:
+        return compile_dialect(project.dialect).body(event)
+    wordings = {kind.name: kind.message for kind in project.event_types}
+    message = compose_message(event, wordings.get(event.type, Wording()))
+    return SERVICES[endpoint.kind].compose([message])
+
+
+def endpoint_name(endpoint: Endpoint) -> str:
+    """Return what people call an endpoint: its name, or its URL."""
+    return shown(endpoint.name or endpoint.url.partition("://")[2])
+
+
+def _length(attempt: Attempt) -> str:
+    return field_value(header_pairs(attempt.request_head), "content-length") or ""
+
+
+def _why(delivery: Delivery, plan: Plan) -> str:
+    """Say why a delivery stands where it does, where its state alone does not."""
+    if delivery.state is DeliveryState.HELD:
+        return (
+            f"The plan allows {hour_words(plan)} an hour, and they are used up. This one waits, "
+            "and goes out by itself as soon as the hour has room."
+        )
+    if delivery.state is DeliveryState.DISCARDED:
+        return f"It was not sent any more: {shown(delivery.reason)}."
+    if delivery.state is DeliveryState.FAILED and delivery.origin is not Origin.TEST:
+        return "No attempt was answered with a 2xx, and there are no more. You can send it again."
+    return ""
+
+
+def hour_words(plan: Plan) -> str:
+    """Say how many deliveries a plan's hour has."""
+    hour = plan.deliveries_per_hour
+    return "any number of deliveries" if hour is None else count_of(hour, "delivery")
+
+
+def _try(attempt: Attempt, timeout: Micros) -> OpenedAttempt:
+    code, tone = answer_words(attempt)
+    sent = _first_line(attempt.request_head)
+    came = _first_line(attempt.response_head)
+    return OpenedAttempt(
+        number=attempt.number,
+        at=show_time(attempt.started_at),
+        code=code,
+        code_tone=tone,
+        duration=formats.duration(attempt.duration),
+        detail=shown(attempt.detail),
+        hint=hint(attempt, timeout),
+        request_line=sent,
+        request_headers=_pairs(attempt.request_head),
+        status_line=came,
+        response_headers=_pairs(attempt.response_head),
+        response=_body(attempt.response_body, cut=attempt.response_truncated),
+    )
+
+
+def _first_line(head: bytes) -> str:
+    return shown(first_line(head))[:300]
+
+
+def _pairs(head: bytes) -> list[tuple[str, str]]:
+    return [(shown(name), shown(value)) for name, value in header_pairs(head)]
+
+
+def _body(body: bytes, *, cut: bool = False) -> Body:
+    text = shown(beginning(body, truncated=cut))
+    pretty = indented(body, shown)
+    return Body(
+        text=text,
+        pretty=None if pretty == text else pretty,
+        cut=cut or len(body) > MAX_SHOWN,
+    )
+
+
+_NOT_COPIED = {"host", "content-length", "accept", "accept-encoding", "connection"}
+
+
+def _curl(attempt: Attempt, url: str, sent: bytes) -> str:
+    pairs = header_pairs(attempt.request_head)
+    headers = [(name, value) for name, value in pairs if name not in _NOT_COPIED]
+    return curl(url, headers, sent.decode("utf-8", "backslashreplace"))

@@ -1,0 +1,121 @@
+"""One endpoint: how it does, what came last, how it is set up, and what can be done about it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from hooktide.actions.delivery_log import DeliveryFilter, Line
+from hooktide.domain import ids
+from hooktide.domain.errors import NotFoundError
+from hooktide.domain.hints import Hint, hint
+from hooktide.domain.ids import show
+from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind
+from hooktide.domain.project import EventType, Project, offered, plan_of, wants
+from hooktide.domain.times import show_time
+from hooktide.web.pages.framework.page import page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.framework.visible_text import beginning
+from hooktide.web.pages.views.deliveries import opens, rows_of
+from hooktide.web.pages.views.delivery import DeliveryRow, row_of
+from hooktide.web.pages.views.endpoint_card import card_of
+from hooktide.web.pages.views.endpoint_form import edit_facts
+from hooktide.web.pages.views.secret import programs
+from hooktide.web.pages.views.test_urls import bin_of, page_of_bin, received_by
+
+RECENT = 10
+MAX_BODY_CHARACTERS = 500
+CHATS = {
+    EndpointKind.SLACK: "Slack",
+    EndpointKind.DISCORD: "Discord",
+    EndpointKind.TEAMS: "Teams",
+    EndpointKind.MAIL: "Mail",
+}
+"""The kinds of endpoint that are a chat's: they get a readable message, and nothing is signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a test brought back."""
+
+    row: DeliveryRow
+    detail: str
+    hint: Hint | None
+    body: str
+
+
+@page("/endpoints/{id}")
+async def endpoint(request: PageRequest) -> View:
+    """Show an endpoint; ``?tested=`` is a test event's delivery to show the result of."""
+    store, now = request.services.store, request.now
+    found = await store.get_endpoint(request.scope, request.id("ep"))
+    account = await request.services.directory.account(found.account_id)
+    project = (await request.project(found.project_id)).project
+    health = (await store.health(request.scope, [found.id], now - DAY)).get(found.id)
+    log = request.services.delivery_log
+    recent = await log.search(request.scope, DeliveryFilter(endpoint_id=found.id), None, RECENT)
+    replays = await store.list_replays(request.scope, found.id, None, RECENT)
+    kinds = offered(project, account.reference)
+    bin = await bin_of(request, found)
+    return request.show(
+        "endpoint.html",
+        account=account,
+        project=project,
+        card=card_of(found, health, project, now),
+        health=health,
+        recent=await rows_of(request, recent.lines),
+        more=recent.next_before is not None,
+        opens=opens(request, show("ep", found.id)),
+        replays=replays.items,
+        tested=await _tested(request, found, account, project),
+        missed_since=_missed_since(request),
+        testable=_testable(kinds, found),
+        header_names=[name for name, _ in found.headers],
+        retiring=[show_time(each.retires_at) for each in found.secrets if each.retires_at],
+        secret_since=show_time(found.secrets[0].created_at) if found.secrets else "",
+        received=await received_by(request, bin),
+        bin_page=await page_of_bin(request, found),
+        is_bin=bin is not None,
+        chat=CHATS.get(found.kind, ""),
+        signed=found.kind not in CHATS and bool(programs(project.dialect)),
+        form=await edit_facts(request, found),
+        endpoint=found,
+    )
+
+
+def _missed_since(request: PageRequest) -> str:
+    """Return since when an endpoint that was enabled just now had been disabled."""
+    enabled = request.query.text("did") == "endpoint.enabled"
+    return request.query.text("since")[:40] if enabled else ""
+
+
+async def _tested(
+    request: PageRequest, endpoint: Endpoint, account: Account, project: Project
+) -> TestResult | None:
+    text, store = request.query.text("tested"), request.services.store
+    if not text:
+        return None
+    with suppress(NotFoundError):
+        delivery = await store.get_delivery(request.scope, ids.read("dlv", text))
+        attempts = await store.list_attempts(request.scope, delivery.id)
+        if delivery.endpoint_id == endpoint.id and attempts:
+            last, plan = attempts[-1], plan_of(project, account.plan)
+            body = beginning(last.response_body, truncated=last.response_truncated)
+            return TestResult(
+                row=row_of(Line(delivery, last), plan, {}, request.now),
+                detail=last.detail,
+                hint=hint(last, plan.timeout),
+                body=body[:MAX_BODY_CHARACTERS],
+            )
+    return None
+
+
+def _testable(kinds: Sequence[EventType], endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Return the types to test with, those first that the endpoint wants."""
+    names = [kind.name for kind in kinds]
+    wanted = [name for name in names if wants(endpoint.event_types, name)]
+    others = [name for name in names if name not in wanted]
+    return [(name, name) for name in (*wanted, *others)]
+
+
+PAGES = (endpoint,)

@@ -1,0 +1,83 @@
+"""What is done to one endpoint: tested, rotated, disabled, enabled, resumed, removed."""
+
+from dataclasses import dataclass
+
+from hooktide.domain.ids import show
+from hooktide.domain.times import show_time
+from hooktide.web.pages.framework.page import act
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import Redirect, View
+from hooktide.web.pages.views.endpoint import endpoint
+from hooktide.web.pages.views.secret import show_secret
+
+
+@dataclass(frozen=True, slots=True)
+class TestForm:
+    """Which event type to test with; empty: the first that the endpoint wants."""
+
+    type: str
+
+
+@act("/endpoints/{id}/test", back=endpoint)
+async def test_endpoint(request: PageRequest, form: TestForm) -> View:
+    """Send a test event at once, and show on the endpoint's page what came back."""
+    number = request.id("ep")
+    made = await request.services.endpoints.test(request.scope, number, form.type or None)
+    tested = show("dlv", made.claim.delivery_id)
+    return Redirect(_path(number), {"tested": tested}, fragment="tested")
+
+
+@act("/endpoints/{id}/rotate", back=endpoint)
+async def rotate_secret(request: PageRequest) -> View:
+    """Make a new secret, and show it this once."""
+    made = await request.services.endpoints.rotate(request.actor, request.scope, request.id("ep"))
+    return await show_secret(request, made.endpoint, made.secret, made.old_stops_at)
+
+
+@act("/endpoints/{id}/disable", back=endpoint)
+async def disable_endpoint(request: PageRequest) -> View:
+    """Send nothing more."""
+    number = request.id("ep")
+    await request.services.endpoints.disable(request.actor, request.scope, number)
+    return request.go(_path(number), "endpoint.disabled")
+
+
+@act("/endpoints/{id}/enable", back=endpoint)
+async def enable_endpoint(request: PageRequest) -> View:
+    """Send again, and offer what was missed."""
+    number = request.id("ep")
+    before = await request.services.store.get_endpoint(request.scope, number)
+    await request.services.endpoints.enable(request.actor, request.scope, number)
+    since = {} if before.disabled_at is None else {"since": show_time(before.disabled_at)}
+    return request.go(_path(number), "endpoint.enabled", **since)
+
+
+@act("/endpoints/{id}/resume", back=endpoint)
+async def resume_endpoint(request: PageRequest) -> View:
+    """End the rest that its receiver asked for."""
+    number = request.id("ep")
+    await request.services.endpoints.resume(request.actor, request.scope, number)
+    return request.go(_path(number), "endpoint.resumed")
+
+
+@act("/endpoints/{id}/remove", back=endpoint)
+async def remove_endpoint(request: PageRequest) -> View:
+    """Remove it, once that is confirmed."""
+    found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
+    request.check_confirmed("remove")
+    await request.services.endpoints.remove(request.actor, request.scope, found.id)
+    return request.go(request.session.path_of_account(found.account_id), "endpoint.removed")
+
+
+def _path(number: int) -> str:
+    return f"/endpoints/{show('ep', number)}"
+
+
+PAGES = (
+    test_endpoint,
+    rotate_secret,
+    disable_endpoint,
+    enable_endpoint,
+    resume_endpoint,
+    remove_endpoint,
+)

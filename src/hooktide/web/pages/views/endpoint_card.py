@@ -1,0 +1,107 @@
+"""Endpoints as the portal's pages show them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.ids import show
+from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros
+from hooktide.domain.numbers import Health
+from hooktide.domain.project import Project
+from hooktide.domain.times import show_time
+from hooktide.web.pages.framework import formats
+from hooktide.web.pages.views.delivery import endpoint_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An endpoint and how it does. ``rate`` is its share of attempts that were answered 2xx.
+
+    ``strike`` says when it will be disabled by itself, where that is near.
+    """
+
+    id: str
+    name: str
+    url: str
+    description: str
+    types: Sequence[str]
+    word: str
+    tone: str
+    disabled_reason: str
+    disabled_at: str
+    may_enable: bool
+    attempts: int
+    rate: int | None
+    rate_tone: str
+    last_delivered_at: str
+    failing_since: str
+    mean: str
+    strike: str
+    resting_until: str
+    resting_reason: str
+    created_at: str
+
+
+def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Micros) -> Card:
+    """Show an endpoint; ``health`` is that of the last 24 hours."""
+    rate = _rate(health)
+    word, tone = _state(endpoint, health, now)
+    resting_until = endpoint.resting_until(now)
+    last = health.last_delivered_at if health else None
+    since = health.failing_since if health else None
+    return Card(
+        id=show("ep", endpoint.id),
+        name=endpoint_name(endpoint),
+        url=endpoint.url,
+        description=endpoint.description,
+        types=endpoint.event_types,
+        word=word,
+        tone=tone,
+        disabled_reason=endpoint.disabled_reason,
+        disabled_at=show_time(endpoint.disabled_at) if endpoint.disabled_at else "",
+        may_enable=endpoint.disabled_reason != BY_PROVIDER,
+        attempts=health.attempts if health else 0,
+        rate=rate,
+        rate_tone=_rate_tone(rate),
+        last_delivered_at=show_time(last) if last else "",
+        failing_since=show_time(since) if since else "",
+        mean=formats.duration(health.mean) if health and health.mean is not None else "",
+        strike=_strike(endpoint, project.disable_after),
+        resting_until=show_time(resting_until) if resting_until else "",
+        resting_reason=endpoint.rest_reason,
+        created_at=show_time(endpoint.created_at),
+    )
+
+
+def _rate(health: Health | None) -> int | None:
+    if health is None or not health.attempts:
+        return None
+    good = health.attempts - health.failed_attempts
+    # 100 is for all of them: one that failed has to show.
+    return min(round(100 * good / health.attempts), 99 if health.failed_attempts else 100)
+
+
+def _rate_tone(rate: int | None) -> str:
+    if rate is None:
+        return ""
+    return "good" if rate >= 99 else "heed" if rate >= 80 else "bad"
+
+
+def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str, str]:
+    if not endpoint.enabled:
+        return "Disabled", "quiet"
+    if endpoint.resting_until(now):
+        return "Resting", "heed"
+    if endpoint.failing or (health and health.failing_since):
+        return "Failing", "bad"
+    return "Active", "good"
+
+
+def _strike(endpoint: Endpoint, disable_after: int) -> str:
+    """Say when an endpoint will be disabled by itself; empty: it is not failing, or never."""
+    left = disable_after - endpoint.failing
+    if not endpoint.enabled or not endpoint.failing or left <= 0 or not disable_after:
+        return ""
+    failed = count_of(endpoint.failing, "delivery")
+    more = "one more fails" if left == 1 else f"{left:,} more fail"
+    return f"{failed} failed in a row. If {more}, this endpoint is disabled automatically."

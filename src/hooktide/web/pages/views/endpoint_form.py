@@ -1,0 +1,155 @@
+"""An endpoint's form: added with it, changed with it, and what of it cannot be taken."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_types
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.headers import MASK, MAX_HEADERS
+from hooktide.domain.ids import show
+from hooktide.domain.model import Account, Endpoint, EndpointKind, Scope
+from hooktide.domain.project import Project, offered
+from hooktide.web.pages.framework.fields import OptionalText, Words
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, simplest
+from hooktide.web.pages.views.secret import show_secret
+from hooktide.wire.bins import NewBin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointForm:
+    """An endpoint as somebody filled it in.
+
+    ``patterns`` are written, ``event_types`` ticked. ``headers`` are lines like ``Name: value``.
+    ``do``: ``bin`` where a test URL is asked for.
+    """
+
+    url: str
+    event_types: tuple[str, ...]
+    patterns: Words
+    name: str
+    description: str
+    headers: OptionalText
+    do: str
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields of ``EndpointSpec`` that the form has.
+
+        :raises InvalidError: too much is ticked, or a line is no header.
+        """
+        types = (*self.event_types, *self.patterns)
+        if len(types) > MAX_PATTERNS:
+            raise too_many_types()
+        given = {
+            "url": self.url,
+            "event_types": simplest(types),
+            "name": self.name,
+            "description": self.description,
+        }
+        return given if self.headers is None else {**given, "headers": _read_headers(self.headers)}
+
+
+def _read_headers(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not (name or colon):
+            continue
+        if not colon or not name:
+            raise _wrong(f"write each as Name: value, not {line.strip()[:60]!r}")
+        if len(found) == MAX_HEADERS:
+            raise _wrong(f"{MAX_HEADERS} headers at most")
+        if name in found:
+            raise _wrong(f"{name[:60]} is there twice")
+        found[name] = value
+    return found
+
+
+def _wrong(detail: str) -> InvalidError:
+    return InvalidError("invalid_headers", detail, pointer="/headers")
+
+
+async def account_of(request: PageRequest) -> Account:
+    """Return the account that an endpoint is added to: the session's, or the one in the path."""
+    if request.scope.account_id is not None:
+        return await request.services.directory.account(request.scope.account_id)
+    return await request.services.store.get_account(request.scope, request.id("acc"))
+
+
+async def new_endpoint(request: PageRequest) -> View:
+    """Show the empty form."""
+    return await _show_new(request, request.value("url"))
+
+
+async def _show_new(request: PageRequest, url: str) -> View:
+    account = await account_of(request)
+    project = (await request.project(account.project_id)).project
+    return request.show(
+        "endpoint_new.html",
+        account=account,
+        url=url,
+        headers="",
+        is_bin=url.startswith(f"{request.services.public_url}/bin/"),
+        **_types_facts(request, project, account, (ALL,)),
+    )
+
+
+def _types_facts(
+    request: PageRequest, project: Project, account: Account, types: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the event types that can be picked, with those that are."""
+    kinds = offered(project, account.reference)
+    tree = event_type_tree(kinds, request.values("event_types", types))
+    return {"tree": tree, "any_types": bool(kinds)}
+
+
+async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
+    """Add what was filled in, and show the secret, this once; or put a test URL into the form."""
+    account = await account_of(request)
+    if form.do == "bin":
+        return await _fill_in_test_url(request, account)
+    made, secret = await request.services.endpoints.add(
+        request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values())
+    )
+    if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
+        return request.go(f"/endpoints/{show('ep', made.id)}", "endpoint.added")
+    return await show_secret(request, made, secret)
+
+
+async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
+    scope = Scope(project_id=account.project_id, account_id=account.id)
+    made = await request.services.bins.add(request.actor, scope, NewBin())
+    request.keeps = True
+    return await _show_new(request, f"{request.services.public_url}/bin/{made.token}")
+
+
+async def edit_endpoint(request: PageRequest) -> View:
+    """Show the endpoint in its form."""
+    endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
+    return request.show("endpoint_edit.html", **await edit_facts(request, endpoint))
+
+
+async def edit_facts(request: PageRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """Return what the form of an endpoint that is there shows."""
+    account = await request.services.directory.account(endpoint.account_id)
+    project = (await request.project(endpoint.project_id)).project
+    return {
+        "endpoint": endpoint,
+        "url": request.value("url", endpoint.url),
+        "is_bin": False,
+        "headers": "\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
+        **_types_facts(request, project, account, endpoint.event_types),
+    }
+
+
+async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
+    """Change what was filled in."""
+    store, number = request.services.store, request.id("ep")
+    before = await store.get_endpoint(request.scope, number)
+    changed = await request.services.endpoints.change(
+        request.actor, request.scope, number, form.values()
+    )
+    dropped = form.headers is None and len(changed.headers) < len(before.headers)
+    did = "endpoint.moved" if dropped else "endpoint.changed"
+    return request.go(f"/endpoints/{show('ep', number)}", did)

@@ -1,0 +1,216 @@
+"""Replays: what is to be sent again, how many that is, how far it has come, and an end to it."""
+
+from dataclasses import dataclass
+
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
+from hooktide.domain.ids import made_at, read, show
+from hooktide.domain.model import DAY, Endpoint, Micros, Replay, ReplayState, ReplayWhat
+from hooktide.domain.times import show_time
+from hooktide.store.base import NewReplay, ReplayCount
+from hooktide.web.pages.framework.fields import read_fields
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.delivery import endpoint_name, read_moment
+
+SHOWN = 10
+WHAT = {
+    ReplayWhat.FAILED: "What failed",
+    ReplayWhat.MISSED: "What was missed",
+    ReplayWhat.EVENT: "One event",
+}
+STATES = {
+    ReplayState.RUNNING: ("Running", "heed"),
+    ReplayState.DONE: ("Done", "good"),
+    ReplayState.CANCELLED: ("Cancelled", "quiet"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayForm:
+    """What is to be sent again: one ``event``, or what is between two instants."""
+
+    what: ReplayWhat
+    since: str
+    until: str
+    event: str
+
+    def wanted(self, endpoint_id: int) -> NewReplay:
+        """Return the replay that is asked for.
+
+        :raises InvalidError: it does not say.
+        """
+        if self.what is ReplayWhat.EVENT:
+            event_id = _event(self.event)
+            return NewReplay(endpoint_id=endpoint_id, what=self.what, event_id=event_id)
+        return NewReplay(
+            endpoint_id=endpoint_id,
+            what=self.what,
+            since=_moment(self.since, "since"),
+            until=_moment(self.until, "until") if self.until else None,
+        )
+
+
+def _event(text: str) -> int:
+    try:
+        return read("evt", text)
+    except NotFoundError:
+        raise InvalidError(
+            "invalid_replay", "give the event's id, like evt_0c8f1e5a3b2d4800", pointer="/event"
+        ) from None
+
+
+def _moment(text: str, name: str) -> Micros:
+    try:
+        return read_moment(text)
+    except InvalidError:
+        raise InvalidError(
+            "invalid_time", "write a time in UTC, like 2026-01-31 12:00", pointer=f"/{name}"
+        ) from None
+
+
+@page("/endpoints/{id}/replay")
+async def replay(request: PageRequest) -> View:
+    """Ask what is to be sent again; once that is said, say how many events it is."""
+    found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
+    counted = await _count(request, found)
+    listed = await request.services.store.list_replays(request.scope, found.id, None, SHOWN)
+    request.keeps = True
+    return request.show(
+        "replay.html",
+        endpoint=show("ep", found.id),
+        called=endpoint_name(found),
+        enabled=found.enabled,
+        what=request.value("what", ReplayWhat.FAILED.value),
+        yesterday=show_time(request.now - DAY)[:16].replace("T", " "),
+        counted=None if counted is None else count_words(counted),
+        nothing=counted is not None and not counted.events,
+        jobs=[job_of(each) for each in listed.items],
+    )
+
+
+async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None:
+    """Count what is asked for; None: nothing is yet, or it cannot be."""
+    if "what" not in request.form or request.wrong is not None:
+        return None
+    try:
+        wanted = read_fields(ReplayForm, request.form).wanted(endpoint.id)
+        counted, _ = await request.services.replays.start(
+            request.actor, request.scope, wanted, only_count=True
+        )
+    except (InvalidError, RefusedError) as error:
+        request.wrong = wrong_of(error)
+        return None
+    except NotFoundError:
+        missing = InvalidError("invalid_replay", "there is no such event", pointer="/event")
+        request.wrong = wrong_of(missing)
+        return None
+    return counted
+
+
+@act("/endpoints/{id}/replay", back=replay)
+async def start_replay(request: PageRequest, form: ReplayForm) -> View:
+    """Begin it, and show how far it is."""
+    return await _start(request, form.wanted(request.id("ep")))
+
+
+async def _start(request: PageRequest, wanted: NewReplay) -> View:
+    _, made = await request.services.replays.start(
+        request.actor, request.scope, wanted, only_count=False
+    )
+    if made is None:  # it was asked to begin
+        raise NotFoundError("replay")
+    return request.go(f"/replays/{show('rpl', made.id)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayEventForm:
+    """The endpoint that an event is sent to again."""
+
+    endpoint: str
+
+
+async def replay_event(request: PageRequest, form: ReplayEventForm) -> View:
+    """Send one event to an endpoint of its account."""
+    row = await request.services.store.get_event(request.scope, request.id("evt"))
+    endpoint_id = read("ep", form.endpoint)
+    found = await request.services.store.get_endpoint(request.scope, endpoint_id)
+    wanted = NewReplay(endpoint_id=found.id, what=ReplayWhat.EVENT, event_id=row.event.id)
+    return await _start(request, wanted)
+
+
+@page("/replays/{id}")
+async def replay_job(request: PageRequest) -> View:
+    """Show how far a replay is."""
+    found = await request.services.store.get_replay(request.scope, request.id("rpl"))
+    endpoint = await request.services.store.get_endpoint(request.scope, found.endpoint_id)
+    return request.show(
+        "replay_job.html",
+        job=job_of(found),
+        endpoint=show("ep", endpoint.id),
+        called=endpoint_name(endpoint),
+    )
+
+
+@act("/replays/{id}/cancel", back=replay_job)
+async def cancel_replay(request: PageRequest) -> View:
+    """Have it send nothing more."""
+    number = request.id("rpl")
+    await request.services.replays.cancel(request.actor, request.scope, number)
+    return request.go(f"/replays/{show('rpl', number)}", "replay.cancelled")
+
+
+def count_words(counted: ReplayCount) -> str:
+    """Say how many events a replay sends."""
+    more = "at least " if counted.at_least else ""
+    return more + count_of(counted.events, "event")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayJob:
+    """A replay as its page shows it. ``share`` is how far it is, 0 to 100."""
+
+    id: str
+    title: str
+    word: str
+    tone: str
+    running: bool
+    made: int
+    count: str
+    share: int
+    span: str
+    reason: str
+    created_at: str
+    ended_at: str
+
+
+def job_of(replay: Replay) -> ReplayJob:
+    """Show a replay."""
+    word, tone = STATES[replay.state]
+    done = replay.state is ReplayState.DONE
+    return ReplayJob(
+        id=show("rpl", replay.id),
+        title=WHAT[replay.what],
+        word=word,
+        tone=tone,
+        running=replay.state is ReplayState.RUNNING,
+        made=replay.made,
+        count=count_words(ReplayCount(replay.counted, replay.at_least)),
+        share=100 if done else min(99, 100 * replay.made // max(1, replay.counted)),
+        span=_span(replay),
+        reason=replay.reason,
+        created_at=show_time(made_at(replay.id)),
+        ended_at=show_time(replay.ended_at) if replay.ended_at else "",
+    )
+
+
+def _span(replay: Replay) -> str:
+    if replay.event_id is not None:
+        return show("evt", replay.event_id)
+    since = show_time(replay.since or 0)[:16].replace("T", " ")
+    until = show_time(replay.until or made_at(replay.id))[:16].replace("T", " ")
+    return f"{since} to {until} UTC"
+
+
+PAGES = (replay, start_replay, replay_job, cancel_replay)

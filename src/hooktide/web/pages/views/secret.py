@@ -1,0 +1,83 @@
+"""A signing secret, shown once, and how to verify with it in the customer's language."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from markupsafe import Markup
+
+from hooktide.domain.dialect import Dialect
+from hooktide.domain.ids import show
+from hooktide.domain.model import Endpoint, Micros, Secret
+from hooktide.domain.signing import whsec
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.guide.blocks import Listing, Text, Tongue
+from hooktide.web.pages.guide.programs import LANGUAGES, own_program, standard_program
+from hooktide.web.pages.guide.render import coloured
+from hooktide.web.pages.views.test_urls import page_of_bin
+
+
+async def show_secret(
+    request: PageRequest, endpoint: Endpoint, secret: Secret, old_stops_at: Micros | None = None
+) -> View:
+    """Show a new secret, this once; ``old_stops_at``: it took the place of another."""
+    dialect = (await request.project(endpoint.project_id)).project.dialect
+    overlaps = dialect.standard_headers and (old_stops_at or 0) > request.now
+    return request.show(
+        "secret.html",
+        endpoint=show("ep", endpoint.id),
+        url=endpoint.url,
+        called=endpoint.name or endpoint.url,
+        rotated=old_stops_at is not None,
+        old_stops_at=old_stops_at if overlaps else None,
+        bin_page=await page_of_bin(request, endpoint),
+        secret=_shown_secret(secret, dialect),
+        whsec=whsec(secret),
+        programs=programs(dialect),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that verifies, and where it gets the headers and the body from."""
+
+    tongue: Tongue
+    needs: str
+    code: Markup
+    bring: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSecret:
+    """A secret, shown once: as the project's signature takes it, and as libraries do.
+
+    ``library`` is empty where the two are the same, or there are no Standard Webhooks headers.
+    """
+
+    text: str
+    library: str
+
+
+def _shown_secret(secret: Secret, dialect: Dialect) -> ShownSecret:
+    """Show a secret as a project's customers use it."""
+    if dialect.signature is None:
+        return ShownSecret(whsec(secret), "")
+    return ShownSecret(secret.text, whsec(secret) if dialect.standard_headers else "")
+
+
+@lru_cache(maxsize=64)
+def programs(dialect: Dialect) -> Sequence[Program]:
+    """Write the programs for a wire format, in the order of the languages; none if unsigned."""
+    if dialect.signature is None and not dialect.standard_headers:
+        return ()
+    found = []
+    for language in LANGUAGES:
+        text = (
+            standard_program(language, dialect)
+            if dialect.signature is None
+            else own_program(language, dialect, dialect.signature)
+        )
+        listing = Listing("", language.needs, language.lexer, text.rstrip("\n"))
+        found.append(Program(language.tongue, language.needs, coloured(listing), language.bring))
+    return tuple(found)

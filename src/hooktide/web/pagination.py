@@ -1,0 +1,74 @@
+"""Lists a page at a time, newest first: the cursor says where to go on, and fits only that list."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.ids import between
+from hooktide.domain.times import read_time
+from hooktide.wire.fields import PeriodQuery
+
+_TAG_BYTES = 16
+_ID_BYTES = 8
+
+
+def id_bounds(query: PeriodQuery, before: int | None) -> tuple[int | None, int | None]:
+    """Return the ids between which a list's items lie, ``before`` being where its page begins.
+
+    :raises InvalidError: ``since`` or ``until`` is no instant, or ``until`` is not the later one.
+    """
+    since = None if query.since is None else read_time(query.since, "/since")
+    until = None if query.until is None else read_time(query.until, "/until")
+    if since is not None and until is not None and until <= since:
+        raise InvalidError("invalid_time", "until has to be later than since", pointer="/until")
+    return between(since, until, before)
+
+
+class Cursors:
+    """Makes and reads cursors: an id and a tag that binds it to the list it came from.
+
+    ``keys`` are the installation's own: the first signs, all verify. ``place`` is all that the list
+    depends on: the route, the caller's scope, the filters.
+    """
+
+    def __init__(self, keys: Callable[[], Sequence[bytes]]) -> None:
+        self._keys = keys
+
+    def make(self, place: Any, before: int | None) -> str | None:
+        """Return the cursor of the page below the id ``before``; None: there is none."""
+        if before is None:
+            return None
+        number = before.to_bytes(_ID_BYTES, "big")
+        return base64.urlsafe_b64encode(number + _tag(self._keys()[0], place, number)).decode()
+
+    def read(self, place: Any, text: str | None) -> int | None:
+        """Return the id to go on below; None: from the start.
+
+        :raises InvalidError: the cursor is not one of this list's.
+        """
+        if text is None:
+            return None
+        try:
+            whole = base64.b64decode(text.encode("ascii"), b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError, ValueError):
+            whole = b""
+        number, tag = whole[:_ID_BYTES], whole[_ID_BYTES:]
+        tags = (_tag(key, place, number) for key in self._keys())
+        if not any(hmac.compare_digest(tag, each) for each in tags):
+            raise InvalidError(
+                "invalid_cursor",
+                "use next_cursor as it was given, with the same key and filters",
+                pointer="/cursor",
+            )
+        return int.from_bytes(number, "big")
+
+
+def _tag(key: bytes, place: Any, number: bytes) -> bytes:
+    content = msgspec.json.encode(place) + number
+    return hmac.digest(key, content, hashlib.sha256)[:_TAG_BYTES]

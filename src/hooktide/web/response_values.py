@@ -1,0 +1,47 @@
+"""How the API writes what it answers: instants, ids, raw HTTP heads, and all of it as JSON."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, overload
+
+import msgspec
+
+from hooktide.domain.http_text import read_fields
+from hooktide.domain.ids import show
+from hooktide.domain.model import Micros
+from hooktide.wire.fields import HeaderPairs
+
+
+class _Instant(datetime):
+    """An instant whose JSON always has microseconds; msgspec leaves out those of a whole second."""
+
+
+_EPOCH = _Instant(1970, 1, 1, tzinfo=UTC)
+
+
+@overload
+def instant(at: Micros) -> datetime: ...
+@overload
+def instant(at: Micros | None) -> datetime | None: ...
+def instant(at: Micros | None) -> datetime | None:
+    """Return an instant, which may be missing, as answers have it."""
+    return None if at is None else _EPOCH + timedelta(microseconds=at)
+
+
+def optional_id(prefix: str, number: int | None) -> str | None:
+    """Write an id that may be missing."""
+    return None if number is None else show(prefix, number)
+
+
+def header_pairs(head: bytes) -> HeaderPairs:
+    """Read the headers of a raw head, in order; what is no header line is left out."""
+    return list(read_fields(head))
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, _Instant):
+        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    raise NotImplementedError
+
+
+to_json = msgspec.json.Encoder(enc_hook=_write).encode
+"""Write an answer."""

@@ -1,0 +1,150 @@
+"""Who may do what, and who did: API keys, the dashboard's users, the log of changes."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from hooktide.wire.fields import (
+    AccountName,
+    Instant,
+    KeyScope,
+    PeriodQuery,
+    RequestModel,
+    ResponseModel,
+    Role,
+    one_of,
+)
+
+
+class KeyIn(RequestModel, frozen=True):
+    """A new key. `project` is a project's name, `account` an account's id or reference."""
+
+    scope: Annotated[KeyScope, one_of("KeyScope")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    project: str | None = None
+    account: AccountName | None = None
+
+
+class RevokeQuery(RequestModel, frozen=True):
+    """How to revoke it."""
+
+    force: Annotated[bool, msgspec.Meta(description="Revoke the last operator's key too.")] = False
+
+
+class Key(ResponseModel, frozen=True, kw_only=True):
+    """A key; of its text only the last 4 characters are known."""
+
+    id: str
+    scope: Annotated[str, one_of("KeyScope")]
+    name: str
+    project: str | None
+    account: str | None
+    last4: str
+    created_at: Instant
+    used_at: Instant | None
+    revoked_at: Instant | None
+
+
+class KeyMade(Key, frozen=True, kw_only=True):
+    """A new key, with its text, which is shown this once."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return f"KeyMade(id={self.id!r}, key=...)"
+
+
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=100,
+        description="What they log in with; unique, however it is capitalised.",
+    ),
+]
+AnyRole = Annotated[
+    Role,
+    msgspec.Meta(
+        description="`viewer` looks, `member` works, `owner` also manages people and what cannot "
+        "be undone."
+    ),
+    one_of("Role"),
+]
+
+
+class PersonIn(RequestModel, frozen=True):
+    """Somebody new. `project` is a project's name; without it all projects are theirs."""
+
+    name: Name
+    role: AnyRole
+    project: str | None = None
+
+
+class PersonChange(RequestModel, frozen=True):
+    """What to change of somebody; what is absent stays. `project` null: all projects."""
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    role: AnyRole | msgspec.UnsetType = msgspec.UNSET
+    project: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Person(ResponseModel, frozen=True, kw_only=True):
+    """Somebody who may log in to the dashboard."""
+
+    id: str
+    name: str
+    role: Annotated[str, one_of("Role")]
+    project: str | None
+    has_password: bool
+    created_at: Instant
+    seen_at: Instant | None
+
+
+class People(ResponseModel, frozen=True):
+    """Everybody, by name."""
+
+    items: list[Person]
+
+
+class LoginLink(ResponseModel, frozen=True):
+    """A URL that logs somebody in once, until `expires_at`; shown this once."""
+
+    url: str
+    expires_at: Instant
+
+    def __repr__(self) -> str:
+        return f"LoginLink(expires_at={self.expires_at})"
+
+
+class ChangeQuery(PeriodQuery, frozen=True):
+    """Which changes."""
+
+    subject: (
+        Annotated[str, msgspec.Meta(description="Only those made to this id or name.")] | None
+    ) = None
+
+
+class Change(ResponseModel, frozen=True, kw_only=True):
+    """Somebody changed something. `subject` is the id or name of what was changed."""
+
+    id: str
+    at: Instant
+    who: Annotated[str, msgspec.Meta(description="A person's name, or which key it was.")]
+    what: Annotated[str, msgspec.Meta(description="Noun and verb, like `endpoint.disable`.")]
+    subject: str
+    detail: str
+    source: Annotated[
+        str,
+        msgspec.Meta(
+            description="Which way it came in: `api`, `webhooks`, `portal`, `dashboard`, "
+            "`bin_page`, `library`, `command_line`, or `server` for what Hooktide does by a rule. "
+            "Empty: it was written before this was kept."
+        ),
+    ]
+    address: Annotated[str, msgspec.Meta(description="The IP address; empty: it is not known.")]
+    before: Annotated[
+        dict[str, Any], msgspec.Meta(description="What differs, as it was. Secrets are `****`.")
+    ]
+    after: Annotated[dict[str, Any], msgspec.Meta(description="What differs, as it became.")]
+    project: str | None
+    account: str | None

@@ -1,0 +1,105 @@
+"""Accounts, their erasure, and links into their portals."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from hooktide.wire.fields import Instant, PageQuery, RequestModel, ResponseModel
+
+Named = Annotated[str, msgspec.Meta(max_length=200)]
+DefaultPlan = Annotated[str, msgspec.Meta(description="Default: the project's.")]
+
+
+class AccountIn(RequestModel, frozen=True):
+    """A new account. `project` is needed with an operator's key."""
+
+    reference: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=200, description="The product's own id for it.")
+    ]
+    project: str | None = None
+    name: Named = ""
+    plan: DefaultPlan | None = None
+
+
+class AccountPut(RequestModel, frozen=True):
+    """An account as it should be; what is absent stays, or is the default of a new one."""
+
+    project: Annotated[str, msgspec.Meta(description="Needed with an operator's key.")] | None = (
+        None
+    )
+    name: Named | None = None
+    plan: DefaultPlan | None = None
+
+
+class AccountChange(RequestModel, frozen=True):
+    """What to change of an account; what is absent stays."""
+
+    name: Named | msgspec.UnsetType = msgspec.UNSET
+    plan: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AccountQuery(PageQuery, frozen=True):
+    """Which accounts."""
+
+    project: str | None = None
+
+
+class RemoveAccountQuery(RequestModel, frozen=True):
+    """How to remove it."""
+
+    erase: Annotated[
+        bool,
+        msgspec.Meta(description="Also erase what is kept of it: payloads, bodies, URLs, names."),
+    ] = False
+
+
+class Account(ResponseModel, frozen=True):
+    """An account."""
+
+    id: str
+    project: str
+    reference: str
+    name: str
+    plan: str
+    created_at: Instant
+
+
+class Erasure(ResponseModel, frozen=True):
+    """How far it is to erase what is kept of an account.
+
+    `events` and `attempts` count what is erased so far, up to the event of `erased_to`. It is done
+    when `state` is `done`.
+    """
+
+    account: str
+    state: Literal["running", "done"]
+    events: int
+    attempts: int
+    erased_to: Instant | None
+    started_at: Instant
+    ended_at: Instant | None
+
+
+class PortalLinkIn(RequestModel, frozen=True):
+    """How long a link is good for, and for what."""
+
+    expires_in: Annotated[
+        int,
+        msgspec.Meta(
+            ge=60, le=7 * 86_400, description="Seconds that the link opens the portal for."
+        ),
+    ] = 3600
+    read_only: Annotated[
+        bool, msgspec.Meta(description="Who opens it can look, and change nothing.")
+    ] = False
+
+
+class PortalLink(ResponseModel, frozen=True):
+    """A link into an account's portal. Whoever has `url` is let in, until `expires_at`."""
+
+    url: str
+    expires_at: Instant
+    read_only: bool
+
+    def __repr__(self) -> str:
+        return f"PortalLink(expires_at={self.expires_at}, read_only={self.read_only})"

@@ -1,0 +1,96 @@
+"""Request bins: their scripts, and what they were sent."""
+
+from typing import Annotated
+
+import msgspec
+
+from hooktide.wire.fields import HeaderPairs, Instant, RequestModel, ResponseModel, one_of
+
+
+class AnswerHeaders(RequestModel, frozen=True, rename={"retry_after": "Retry-After"}):
+    """The headers an answer may set.
+
+    There is but one: a `Location` would make the bin an open redirector, a content type a place
+    for phishing, and proxies obey some `X-` headers.
+    """
+
+    retry_after: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,200}$")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a line end, in front of which Python's ``$`` matches, too."""
+        if self.retry_after is not msgspec.UNSET and self.retry_after.endswith("\n"):
+            raise ValueError("a header's value has no line end")
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One answer of a bin: a status, after `delay_ms`, with a plain text body."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
+    delay_ms: Annotated[int, msgspec.Meta(ge=0, le=30_000)] = 0
+    body: Annotated[str, msgspec.Meta(max_length=4096)] = "ok\n"
+    headers: AnswerHeaders = AnswerHeaders()
+
+
+Script = Annotated[list[Step], msgspec.Meta(max_length=100)]
+
+
+class NewBin(RequestModel, frozen=True):
+    """A bin as it is asked for: its answers in turn (none: always 200) and how long it lives."""
+
+    script: Script = []
+    ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
+
+
+class BinChange(RequestModel, frozen=True):
+    """New answers for a bin, given from the first one on."""
+
+    script: Script
+
+
+class ScriptStep(ResponseModel, frozen=True):
+    """One answer of a bin's script, as the bin has it."""
+
+    status: int
+    delay_ms: int
+    body: str
+    headers: dict[str, str]
+
+
+class Bin(ResponseModel, frozen=True):
+    """A request bin. `url` receives; `page_url`, a secret, is where it is read and scripted."""
+
+    id: str
+    url: str
+    page_url: str
+    script: list[ScriptStep]
+    created_at: Instant
+    expires_at: Instant
+
+
+class Signature(ResponseModel, frozen=True):
+    """Whether a request was signed as its receiver would want it, and why not."""
+
+    verdict: Annotated[str, one_of("SignatureVerdict")]
+    reason: str
+
+
+class BinRequest(ResponseModel, frozen=True, kw_only=True):
+    """What a bin was sent once. A body that is not UTF-8 comes as `body_base64` instead.
+
+    `body` is its first 64 KB, without a character that the cut went through; `body_size` counts
+    on, to 1 MB.
+    """
+
+    id: str
+    method: str
+    path: str
+    headers: HeaderPairs
+    body: str | None
+    body_base64: str | None
+    body_size: int
+    body_truncated: bool
+    answered: int
+    received_at: Instant
+    signature: Signature

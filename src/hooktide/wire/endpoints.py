@@ -1,0 +1,241 @@
+"""Endpoints, their secrets and tests; and the same endpoints as a project's customers have them."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from hooktide.wire.fields import (
+    AccountName,
+    EndpointKind,
+    HeaderPairs,
+    Instant,
+    PageQuery,
+    RequestModel,
+    ResponseModel,
+    one_of,
+)
+
+MAX_NAME_LENGTH = 100
+MAX_DESCRIPTION_LENGTH = 1000
+
+Url = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=2048, description="A public URL that takes POSTs."),
+]
+Types = Annotated[
+    list[str],
+    msgspec.Meta(min_length=1, max_length=100, description="`invoice.paid`, `invoice.*` or `*`."),
+]
+AnyKind = Annotated[EndpointKind, one_of("EndpointKind")]
+Kind = Annotated[
+    AnyKind | None,
+    msgspec.Meta(
+        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which is "
+        "sent messages for people; `mail`: it is `mailto:` and an address, for operational events; "
+        "absent: what the URL looks like."
+    ),
+]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
+Description = Annotated[str, msgspec.Meta(max_length=MAX_DESCRIPTION_LENGTH)]
+Headers = Annotated[
+    dict[str, str], msgspec.Meta(description="Headers of its own; their values are not shown.")
+]
+GivenSecret = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=256,
+        description="The secret that the receiver has already, when it comes from another sender: "
+        "its text or `whsec_...`. Default: a new one. Not with an account's key.",
+    ),
+]
+
+
+class EndpointIn(RequestModel, frozen=True):
+    """A new endpoint. `account` is needed, but with an account's key.
+
+    With `enabled` false it is sent nothing until it is enabled.
+    """
+
+    url: Url
+    event_types: Types
+    account: AccountName | None = None
+    kind: Kind = None
+    name: Name = ""
+    description: Description = ""
+    headers: Headers = {}
+    secret: GivenSecret | None = None
+    enabled: bool = True
+
+
+class EndpointCheckIn(RequestModel, frozen=True):
+    """An endpoint to check. The `account` may be one that does not exist yet.
+
+    `project` is needed with an operator's key. `plan` is that of the account if it does not exist
+    yet; default: the project's.
+    """
+
+    url: Url
+    event_types: Types
+    account: AccountName
+    project: str | None = None
+    plan: str | None = None
+    kind: Kind = None
+    name: Name = ""
+    description: Description = ""
+    headers: Headers = {}
+    secret: GivenSecret | None = None
+
+
+class EndpointChange(RequestModel, frozen=True):
+    """What to change of an endpoint; what is absent stays, `headers` are replaced as a whole.
+
+    `****` as a header's value keeps the stored value. Where the URL's scheme, host or port changes,
+    stored values are not carried over: give `headers` again, or they are removed. Changing the
+    `kind` of a chat needs its whole `url` again.
+    """
+
+    url: Url | msgspec.UnsetType = msgspec.UNSET
+    event_types: Types | msgspec.UnsetType = msgspec.UNSET
+    kind: AnyKind | msgspec.UnsetType = msgspec.UNSET
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    description: Description | msgspec.UnsetType = msgspec.UNSET
+    headers: Headers | msgspec.UnsetType = msgspec.UNSET
+
+
+class EndpointQuery(PageQuery, frozen=True):
+    """Which endpoints."""
+
+    account: AccountName | None = None
+
+
+class DisableQuery(RequestModel, frozen=True):
+    """How to disable it."""
+
+    account_may_enable: Annotated[
+        bool,
+        msgspec.Meta(
+            description="The account may enable the endpoint again, as if it had disabled it."
+        ),
+    ] = False
+
+
+class Endpoint(ResponseModel, frozen=True, kw_only=True):
+    """An endpoint. `failing` counts the deliveries that failed in a row.
+
+    `resting_until` is set while the endpoint rests because its receiver asked for it, with 429 or
+    with 503 and `Retry-After`. Until then only tests and manual resends are sent to it.
+    A chat's `url` is shown without what lets one post there.
+    """
+
+    id: str
+    account: str
+    url: str
+    kind: Annotated[str, one_of("EndpointKind")]
+    event_types: list[str]
+    name: str
+    description: str
+    headers: dict[str, str]
+    enabled: bool
+    disabled_reason: str
+    disabled_at: Instant | None
+    failing: int
+    resting_until: Instant | None
+    resting_reason: str
+    created_at: Instant
+    changed_at: Instant
+
+
+class Secret(ResponseModel, frozen=True):
+    """A signing secret in both forms; shown this once.
+
+    `text` is the HMAC key of the provider's own signature, as it is written; `whsec` is what
+    libraries for Standard Webhooks take.
+    """
+
+    text: str
+    whsec: str
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+class EndpointMade(Endpoint, frozen=True, kw_only=True):
+    """A new endpoint, with its secret."""
+
+    secret: Secret
+
+
+class EndpointChecked(ResponseModel, frozen=True):
+    """The endpoint could be added, and would be this.
+
+    `account` is null where the account does not exist yet. `endpoints_left` is how many more
+    endpoints its plan allows now, this one included; null: there is no limit.
+    """
+
+    account: str | None
+    url: str
+    kind: Annotated[str, one_of("EndpointKind")]
+    endpoints_left: int | None
+
+
+class Rotated(ResponseModel, frozen=True):
+    """The new secret; the old one remains valid until `old_secret_stops_at`."""
+
+    id: str
+    secret: Secret
+    old_secret_stops_at: Instant
+
+
+class TestIn(RequestModel, frozen=True):
+    """Which event to test with; absent: the first one that the endpoint wants."""
+
+    event_type: str | None = None
+
+
+class Tested(ResponseModel, frozen=True, kw_only=True):
+    """A test that was made. `signature` is the provider's own, `webhook_signature` the standard's.
+
+    `status` is `delivered` for a 2xx; `error` is the error class where there was no valid answer.
+    """
+
+    status: str
+    event: str
+    event_type: str
+    delivery: str
+    response_status: int | None
+    duration_ms: float
+    error: str
+    detail: str
+    request_headers: HeaderPairs
+    signature: str | None
+    webhook_signature: str | None
+    response_headers: HeaderPairs
+    response_body: str
+    response_body_encoding: str
+
+
+class WebhookIn(RequestModel, frozen=True):
+    """A new endpoint of the customers' API, under our names; the project has names of its own."""
+
+    url: Url
+    event_types: Types
+    kind: Kind = None
+    name: Name = ""
+    description: Description = ""
+    headers: Headers = {}
+
+
+class WebhookChange(EndpointChange, frozen=True):
+    """What to change of an endpoint of the customers' API, under our names."""
+
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class WebhookList(ResponseModel, frozen=True):
+    """One page of the webhooks, newest first; `next_cursor` is null on the last.
+
+    Each has the fields that the project's guide names.
+    """
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None

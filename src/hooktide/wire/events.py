@@ -1,0 +1,219 @@
+"""Events, their deliveries and attempts, and replays."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from hooktide.wire.fields import (
+    DATE_TIME,
+    AccountName,
+    DeliveryState,
+    HeaderPairs,
+    Instant,
+    PeriodQuery,
+    ReplayWhat,
+    RequestModel,
+    ResponseModel,
+    one_of,
+)
+from hooktide.wire.problems import Problem
+
+OccurredAt: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        description="An instant, RFC 3339. Default: when the event was accepted.",
+        extra_json_schema=DATE_TIME,
+    ),
+]
+
+
+class EventIn(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
+    """An event as it is published. `account` is an `acc_` id or the product's own reference."""
+
+    account: str
+    type: str
+    payload: msgspec.Raw
+    occurred_at: OccurredAt | None = None
+    transition: str = ""
+    idempotency_key: str = ""
+    test: bool = False
+
+
+class EventAccepted(ResponseModel, frozen=True, omit_defaults=True):
+    """The event and its deliveries are durable.
+
+    With `account` "unknown" instead of an `id`, the event is for an account that does not exist,
+    and was stored nowhere.
+    """
+
+    deliveries: int
+    id: str = ""
+    account: Literal["", "unknown"] = ""
+
+
+class EventResult(ResponseModel, frozen=True, omit_defaults=True):
+    """What became of one event of a batch: accepted (`status` 202), or its problem."""
+
+    status: int
+    id: str = ""
+    deliveries: int = 0
+    account: Literal["", "unknown"] = ""
+    problem: Problem | None = None
+
+
+class BatchResults(ResponseModel, frozen=True):
+    """What became of each event of a batch, in order."""
+
+    results: list[EventResult]
+
+
+class EventQuery(PeriodQuery, frozen=True):
+    """Which events."""
+
+    account: AccountName | None = None
+    type: str | None = None
+
+
+class EventItem(ResponseModel, frozen=True, kw_only=True):
+    """An event. `deliveries` is how many endpoints it went to when it was accepted."""
+
+    id: str
+    account: str
+    type: str
+    transition: str
+    test: bool
+    occurred_at: Instant
+    accepted_at: Instant
+    deliveries: int
+
+
+class Event(EventItem, frozen=True, kw_only=True):
+    """An event with its payload, byte for byte as it was published."""
+
+    payload: msgspec.Raw
+
+
+class DeliveryQuery(PeriodQuery, frozen=True):
+    """Which deliveries."""
+
+    account: AccountName | None = None
+    endpoint: str | None = None
+    event: str | None = None
+    state: Annotated[DeliveryState, one_of("DeliveryState")] | None = None
+
+
+class Delivery(ResponseModel, frozen=True, kw_only=True):
+    """One event for one endpoint. `reason` says why it is held, failed or discarded.
+
+    While an attempt is out, `next_attempt_at` is when another one would be made if nothing more
+    were heard of this one.
+    """
+
+    id: str
+    account: str
+    endpoint: str
+    event: str
+    event_type: str
+    origin: Annotated[str, one_of("Origin")]
+    state: Annotated[str, one_of("DeliveryState")]
+    reason: str
+    attempts: int
+    next_attempt_at: Instant | None
+    created_at: Instant
+    ended_at: Instant | None
+
+
+class Attempt(ResponseModel, frozen=True, kw_only=True):
+    """One request and what came back.
+
+    `status` is null where there was no valid answer; then `error` is the error class. The values
+    of the endpoint's own headers are not shown. `response_body` is the first 4 KB; where
+    `response_truncated`, a character that the cut went through is left out.
+    """
+
+    number: int
+    started_at: Instant
+    duration_ms: float
+    status: int | None
+    error: str
+    detail: str
+    request_headers: HeaderPairs
+    response_headers: HeaderPairs
+    response_body: str
+    response_body_encoding: Annotated[str, msgspec.Meta(description="`utf-8` or `base64`.")]
+    response_truncated: bool
+
+
+class Attempts(ResponseModel, frozen=True):
+    """The attempts of a delivery, first to last."""
+
+    items: list[Attempt]
+
+
+class ReplayIn(RequestModel, frozen=True):
+    """Which events to send again: those that failed or were missed `since`, or one."""
+
+    what: Annotated[ReplayWhat, one_of("ReplayWhat")]
+    since: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="An instant, RFC 3339: this and later. Not for `event`.",
+                extra_json_schema=DATE_TIME,
+            ),
+        ]
+        | None
+    ) = None
+    until: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="An instant, RFC 3339: earlier than this. Default: now.",
+                extra_json_schema=DATE_TIME,
+            ),
+        ]
+        | None
+    ) = None
+    event: Annotated[str, msgspec.Meta(description="An `evt_` id, for `event` alone.")] | None = (
+        None
+    )
+    dry_run: Annotated[bool, msgspec.Meta(description="Only count.")] = False
+
+
+class Count(ResponseModel, frozen=True):
+    """How many events a replay sends; `at_least`: there may be more, it was not all looked at."""
+
+    events: int
+    at_least: bool
+
+
+class Replay(ResponseModel, frozen=True, kw_only=True):
+    """A replay. `made` is how many deliveries it has made, of `count`, when it was asked for.
+
+    It goes through what there was in the order of time, and has `looked_until`. `reason` says why
+    it was cancelled, or why it made nothing of one event.
+    """
+
+    id: str
+    account: str
+    endpoint: str
+    what: Annotated[str, one_of("ReplayWhat")]
+    since: Instant | None
+    until: Instant | None
+    event: str | None
+    state: Annotated[str, one_of("ReplayState")]
+    reason: str
+    count: Count
+    made: int
+    looked_until: Instant | None
+    created_at: Instant
+    ended_at: Instant | None
+
+
+class ReplayStarted(ResponseModel, frozen=True):
+    """How many events there are to send, and the replay that sends them (null: only counted)."""
+
+    count: Count
+    replay: Replay | None

@@ -1,0 +1,152 @@
+"""Projects, their event types, and how much is stored of each."""
+
+from typing import Annotated
+
+import msgspec
+
+from hooktide.wire.fields import Instant, RequestModel, ResponseModel
+
+
+class ApplyQuery(RequestModel, frozen=True):
+    """How to apply a project file."""
+
+    remove_event_types: Annotated[
+        bool, msgspec.Meta(description="Also remove event types that endpoints want by name.")
+    ] = False
+    dry_run: Annotated[
+        bool, msgspec.Meta(description="Say what would change, and change nothing.")
+    ] = False
+
+
+class ProjectApplied(ResponseModel, frozen=True):
+    """A project, and what applying its file changed, in lines; none: nothing."""
+
+    name: str
+    id: Annotated[
+        str | None, msgspec.Meta(description="null: a dry run of a project that would be new.")
+    ]
+    mode: str
+    changes: list[str]
+
+
+class Plan(ResponseModel, frozen=True):
+    """What an account on this plan may use; null: as much as it likes."""
+
+    name: str
+    endpoints: int | None
+    deliveries_per_hour: int | None
+    retries: int
+    timeout_seconds: float
+    changes_per_second: int
+    tests_per_second: int
+
+
+class Project(ResponseModel, frozen=True):
+    """A project."""
+
+    name: str
+    id: str
+    title: str
+    mode: Annotated[str, msgspec.Meta(description="`live`, or `test`: only test events.")]
+    plans: list[Plan]
+    default_plan: str
+    event_types: list[str]
+    docs_url: Annotated[
+        str | None,
+        msgspec.Meta(description="Where its customers read how it works; null: nowhere."),
+    ]
+    created_at: Instant
+    changed_at: Instant
+
+
+class Projects(ResponseModel, frozen=True):
+    """All projects that the key reaches, by name."""
+
+    items: list[Project]
+
+
+class ProjectQuery(RequestModel, frozen=True):
+    """Whose event types."""
+
+    project: (
+        Annotated[str, msgspec.Meta(description="Its name; needed with an operator's key.")] | None
+    ) = None
+
+
+class RemoveEventTypeQuery(ProjectQuery, frozen=True):
+    """How to remove it, and from which project."""
+
+    remove_event_types: Annotated[
+        bool, msgspec.Meta(description="Even if endpoints want it by name.")
+    ] = False
+
+
+class WordingIn(RequestModel, frozen=True):
+    """A chat's message in the project's own words, with slots like `{payload.customer.name}`.
+
+    `fields` are paths into the payload. What is empty is found by itself.
+    """
+
+    text: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    link: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    fields: Annotated[list[str], msgspec.Meta(max_length=10)] = []
+
+
+class EventTypeIn(RequestModel, frozen=True):
+    """An event type. `accounts` are the references it is limited to; none: all may use it."""
+
+    description: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    example: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        msgspec.Meta(description="A payload, as a test event has it."),
+    ] = msgspec.UNSET
+    schema: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        msgspec.Meta(description="A JSON Schema 2020-12 for payloads, or null."),
+    ] = msgspec.UNSET
+    transition: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    accounts: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
+    message: WordingIn = WordingIn()
+
+
+class Wording(ResponseModel, frozen=True):
+    """A chat's message in the project's own words; what is empty is found by itself."""
+
+    text: str
+    link: str
+    fields: list[str]
+
+
+class EventType(ResponseModel, frozen=True):
+    """An event type."""
+
+    name: str
+    description: str
+    example: msgspec.Raw
+    schema: msgspec.Raw
+    transition: str
+    message: Wording
+
+
+class EventTypes(ResponseModel, frozen=True):
+    """Event types, in the project's order."""
+
+    items: list[EventType]
+
+
+class Size(ResponseModel, frozen=True):
+    """What is kept of a project. A removed project is here until its log is past retention."""
+
+    project: str
+    id: str
+    events: int
+    deliveries: int
+    attempts: int
+    payload_bytes: int
+    oldest_event_at: Instant | None
+
+
+class Sizes(ResponseModel, frozen=True):
+    """What is kept of all projects, by name."""
+
+    items: list[Size]

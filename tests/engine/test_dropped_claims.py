@@ -1,0 +1,29 @@
+"""A worker whose process was taken for dead drops what it has not started, and loses nothing."""
+
+import pytest
+from enginekit import Engine
+
+from hooktide.engine.scheduler import Limits
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(per_endpoint=1)
+
+
+async def test_what_waits_is_dropped_and_what_is_out_goes_on(engine: Engine) -> None:
+    url = engine.given.endpoint.url
+    engine.receivers.hanging = {url}
+    await engine.given.publish(*[engine.given.event() for _ in range(5)])
+    await engine.receivers.until(1)
+    assert engine.worker.waiting == 4
+    engine.worker.changed("claims", 0)
+    assert (engine.worker.waiting, engine.worker.in_flight) == (0, 1)
+    room = engine.worker.room()
+    assert (room.deliveries, room.payload_bytes) == (Limits().waiting, Limits().waiting_bytes)
+    engine.receivers.hanging.clear()
+    engine.receivers.hold.set()
+    await engine.receivers.until(5)
+    await engine.settled()
+    assert await engine.states() == ["delivered"] * 5
+    assert len(engine.receivers.sent) == 5

@@ -1,0 +1,155 @@
+"""A scheduler on virtual time: nothing waits, and an hour takes no longer than a millisecond."""
+
+from dataclasses import dataclass, field
+
+from storekit import NOON
+
+from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros, Origin
+from hooktide.domain.rest import RestRequest
+from hooktide.domain.verdict import Again, Delivered, RetryAt, Verdict
+from hooktide.engine.lanes import Batch, NotSent
+from hooktide.engine.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
+from hooktide.engine.scheduler import Limits, Scheduler
+from hooktide.store.base import Done
+
+MILLISECOND: Micros = 1000
+FAILED = RetryAt(NOON + MINUTE)
+
+
+@dataclass
+class Schedule:
+    """A scheduler, its clocks, and a store in which nothing is due unless a test says so.
+
+    ``shift``: how far leases' clock is ahead of the other.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    monotonic: Micros = 0
+    clock: Micros = NOON
+    shift: Micros = 0
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(self.limits)
+        self.read_all()
+
+    @property
+    def now(self) -> Now:
+        return Now(self.monotonic, self.clock, self.clock + self.shift)
+
+    def pass_time(self, span: Micros) -> None:
+        self.monotonic += span
+        self.clock += span
+
+    def claim(
+        self,
+        endpoint_id: int = 1,
+        *,
+        account_id: int = 1,
+        attempt: int = 1,
+        origin: Origin = Origin.EVENT,
+        payload: bytes = b"{}",
+        lease: Micros = MINUTE,
+    ) -> Claim:
+        self.made += 1
+        event = Event(
+            id=self.made,
+            account_id=account_id,
+            type="invoice.paid",
+            payload=payload,
+            occurred_at=self.clock,
+        )
+        return Claim(
+            delivery_id=self.made,
+            endpoint_id=endpoint_id,
+            event=event,
+            attempt=attempt,
+            token=self.made,
+            lease_ends_at=self.clock + self.shift + lease,
+            origin=origin,
+        )
+
+    def offer(self, endpoint_id: int = 1, count: int = 1, *, account_id: int = 1) -> list[Claim]:
+        claims = [self.claim(endpoint_id, account_id=account_id) for _ in range(count)]
+        self.scheduler.offer(claims)
+        return claims
+
+    def start(self) -> list[Batch]:
+        """Start all that may start now."""
+        started = []
+        while (batch := self.scheduler.next(self.now)) is not None:
+            started.append(batch)
+        return started
+
+    def end(
+        self,
+        *batches: Batch,
+        verdict: Verdict | None = None,
+        rest: Micros | None = None,
+        took: Micros = 0,
+    ) -> None:
+        """Have attempts answered; ``rest``: the receiver asks for so much rest."""
+        for batch in batches:
+            claim = batch.claims[0]
+            asks = None if rest is None else RestRequest(429, rest)
+            done = Done(
+                claim, attempt(claim, self.clock - took, took), verdict or Delivered(), asks
+            )
+            self.scheduler.finished(batch, done, self.monotonic)
+
+    def run_dry(self) -> int:
+        """Start and end everything that may go out now; return how many deliveries did."""
+        count = 0
+        while started := self.start():
+            count += sum(len(batch.claims) for batch in started)
+            self.end(*started)
+        return count
+
+    def is_chat(self, endpoint_id: int = 1) -> None:
+        """Have the scheduler learn that an endpoint is a chat's; nothing is left out or waiting."""
+        self.offer(endpoint_id)
+        [batch] = self.start()
+        self.scheduler.finished(batch, NotSent.CHAT, self.monotonic)
+        [batch] = self.start()
+        self.end(batch)
+        self.pass_time(self.pace)
+
+    @property
+    def pace(self) -> Micros:
+        return round(self.limits.chat_pace * SECOND)
+
+    def read_all(
+        self, rests: dict[int, Micros] | None = None, due: dict[int, Micros] | None = None
+    ) -> list[Query]:
+        """Answer all that the scheduler asks the store; nothing is claimed. Return what it was."""
+        asked: list[Query] = []
+        while (query := self.scheduler.query(self.now)) is not None:
+            asked.append(query)
+            if isinstance(query, ReadRests):
+                self.scheduler.rests_read(query, rests or {})
+            elif isinstance(query, ReadDueTimes):
+                self.scheduler.polling.due_times_read(due or {}, self.now)
+        return asked
+
+    def claimed_for(self) -> list[ClaimDue]:
+        """Return the claims among what the scheduler asks the store."""
+        return [query for query in self.read_all() if isinstance(query, ClaimDue)]
+
+
+def attempt(claim: Claim, started_at: Micros, duration: Micros) -> Attempt:
+    return Attempt(
+        delivery_id=claim.delivery_id,
+        number=claim.attempt,
+        started_at=started_at,
+        duration=duration,
+        status=None,
+        error="",
+        detail="",
+        request_head=b"",
+        response_head=b"",
+        response_body=b"",
+        response_truncated=False,
+    )
+
+
+REQUEUED = Again(NOON)

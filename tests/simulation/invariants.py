@@ -1,0 +1,89 @@
+"""The invariants of ARCHITECTURE.md ("What always holds"), looked at while it happens.
+
+The ``Watch`` sees every commit (``commits``), every request that leaves and every answer that is
+judged (``attempts``), and what clients are answered. Where an invariant excepts something (a lost
+lease, a lifted rest, a clock that was set), so does the check, and no further. At the end
+everything that ``hooktide audit`` asks of a live database is asked too (``life``).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from simulation.attempts import AttemptChecks
+from simulation.commits import CommitChecks
+from simulation.ledger import Flight
+from simulation.truth import Truth
+
+from hooktide.domain.model import MINUTE, Claim, Micros
+from hooktide.domain.verdict import Delivered
+from hooktide.store.sqlite.batch import Batch
+
+RECORDED_WITHIN: Micros = 2 * MINUTE
+"""No database of the simulation refuses a record for so long."""
+
+
+class Watch:
+    """Checks while it happens."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._ledger = truth.ledger
+        self._keys: dict[str, int] = {}
+        self.commits = CommitChecks(truth)
+        self.attempts = AttemptChecks(truth)
+
+    def committed(self, process: Any, batches: Sequence[Batch]) -> None:
+        """A process has committed something."""
+        self.commits.committed(process, batches)
+
+    def refused(self, process: Any, why: str) -> None:
+        """The database refused a process something."""
+        self._ledger.note(str(process), why)
+
+    def unheard(self, claims: Sequence[Claim]) -> None:
+        """Claims were committed, and nobody heard of it."""
+        for claim in claims:
+            tracked = self._ledger.deliveries[claim.delivery_id]
+            tracked.unheard[claim.token] = self._truth.now()
+
+    def accepted(self, key: str, event_id: int) -> None:
+        """An event was accepted; what is accepted is there."""
+        found = list(self._truth.db.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)))
+        if not found:
+            self._ledger.broken(1, f"event {event_id:x} was accepted and is not there")
+        if key and self._keys.setdefault(key, event_id) != event_id:
+            words = f"event {event_id:x} and before {self._keys[key]:x}"
+            self._ledger.broken(9, f"the idempotency key {key} was answered with {words}")
+
+    def forget_unrecorded(self, process: Any) -> None:
+        """A process has died, with what it had not recorded yet."""
+        for key, flight in list(self._truth.unrecorded.items()):
+            if flight.process is process:
+                del self._truth.unrecorded[key]
+                self._check_forgotten(flight)
+
+    def _check_forgotten(self, flight: Flight) -> None:
+        """An attempt that nothing kept from being recorded is recorded, if it still counts."""
+        ended = flight.ended or 0
+        in_time = ended - flight.claimed < MINUTE // 2 and flight.process.woke < ended
+        if in_time and self._truth.now() - ended > RECORDED_WITHIN:
+            self._ledger.broken(2, "an attempt was never recorded", flight.claim.delivery_id)
+
+    def check_end(self) -> None:
+        """All is quiet: nothing is pending, and all that was made is recorded."""
+        for tracked in self._ledger.deliveries.values():
+            if tracked.state in {"pending", "held"}:
+                words = f"is still {tracked.state} after everything has had its time"
+                self._ledger.broken(1, words, tracked.id)
+            if (tracked.state == "delivered") != (tracked.good > 0):
+                words = f"is {tracked.state} with {tracked.good} attempts that got a 2xx"
+                self._ledger.broken(3, words, tracked.id)
+            if tracked.attempts != tracked.recorded:
+                words = f"counts {tracked.attempts} attempts of {tracked.recorded}"
+                self._ledger.broken(2, words, tracked.id)
+        for (delivery_id, _), flight in self._truth.unrecorded.items():
+            tracked = self._ledger.deliveries[delivery_id]
+            good = flight.done is not None and isinstance(flight.done.verdict, Delivered)
+            if good and tracked.state not in {"delivered", "discarded"}:
+                self._ledger.broken(3, "a 2xx of it was forgotten", tracked.id)
+            self._check_forgotten(flight)

@@ -1,0 +1,160 @@
+"""The life of one world: some hours of traffic and trouble, then everything comes to its end."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from simulation.clients import Clients
+from simulation.ledger import BrokenError, Failure, Ledger
+from simulation.loop import OWNER, StuckError
+from simulation.trouble import Trouble
+from simulation.world import World
+
+from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
+from hooktide.engine import polling
+from hooktide.store.invariants import CHECKS
+from hooktide.store.postgres import notifier
+from hooktide.store.queries import load_queries
+from hooktide.store.sqlite.invariants import run_check
+
+SELDOM = (
+    (polling, "RESCAN_INTERVAL", 30 * SECOND),
+    (notifier, "ECHO_INTERVAL", 15.0),
+)
+"""What is done less often than in production: days are long."""
+QUIET_WITHIN: Micros = 4 * DAY
+LATE: Micros = 5 * MINUTE
+"""Nothing due waits for longer once all is well: a lease's end, and a look for leftovers."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a seed."""
+
+    seed: int
+    deliveries: int
+    attempts: int
+    span: Micros
+    digest: str
+    failure: Failure | None
+    lines: int
+
+
+def simulate(seed: int) -> Report:
+    """Live the life of one world."""
+    world = World(seed)
+    with _logged(world.ledger), _looking_seldom():
+        try:
+            world.loop.run(_live(world))
+        except BrokenError:
+            pass
+        except StuckError as error:
+            world.ledger.broken(1, str(error))
+    ledger = world.ledger
+    return Report(
+        seed=seed,
+        deliveries=len(ledger.deliveries),
+        attempts=ledger.attempts,
+        span=world.loop.now,
+        digest=ledger.digest(),
+        failure=ledger.failure,
+        lines=len(ledger.lines),
+    )
+
+
+async def _live(world: World) -> None:
+    """Live from the first start until all is quiet."""
+    for number in range(1, world.chance.of("processes").whole(1, 3) + 1):
+        await world.start(number)
+    clients, trouble = Clients(world), Trouble(world)
+    await clients.settle_in()
+    busy = [world.loop.create_task(each) for each in (*clients.busy(), *trouble.busy())]
+    await asyncio.sleep(world.span / SECOND)
+    for task in busy:
+        task.cancel()
+    await asyncio.wait(busy)
+    await trouble.end()
+    await clients.finish()
+    await _until_quiet(world)
+    _check_end(world)
+
+
+async def _until_quiet(world: World) -> None:
+    began = world.loop.now
+    while _busy(world) and world.loop.now - began < QUIET_WITHIN:
+        await asyncio.sleep(20)
+        if world.loop.now - began > LATE:
+            _check_late(world)
+    await asyncio.sleep(180)  # what was recorded last has its consequences
+
+
+def _busy(world: World) -> bool:
+    if any(each.state in {"pending", "held"} for each in world.ledger.deliveries.values()):
+        return True
+    [[running]] = world.database.db.execute("SELECT count(*) FROM replays WHERE ended_at IS NULL")
+    return bool(running)
+
+
+def _check_late(world: World) -> None:
+    now = world.wall()
+    for each in world.ledger.deliveries.values():
+        if each.state != "pending" or each.due_at is None or each.due_at > now - LATE:
+            continue
+        receiver = world.ledger.receivers[each.endpoint_id]
+        held = each.claim > 0 and world.loop.now - each.claimed < LATE
+        if receiver.on and receiver.rests_until < now - LATE and not held:
+            world.ledger.broken(1, "is due and nobody takes it", each.id)
+
+
+def _check_end(world: World) -> None:
+    world.watch.check_end()
+    statements = load_queries("hooktide.store.sqlite", "invariants.sql")
+    for check in CHECKS:
+        found = run_check(world.database.db, check, statements, world.wall())
+        if found.broken:
+            examples = ", ".join(found.examples)
+            first = next((each for each in found.examples if each.startswith("dlv_")), "")
+            delivery_id = int(first[4:], 16) if first else None
+            words = f"hooktide audit: not so: {check.words} ({examples})"
+            world.ledger.broken(check.invariant, words, delivery_id)
+    world.ledger.check()
+
+
+@contextmanager
+def _looking_seldom() -> Iterator[None]:
+    with ExitStack() as stack:
+        for module, name, interval in SELDOM:
+            stack.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, interval)
+        yield
+
+
+@contextmanager
+def _logged(ledger: Ledger) -> Iterator[None]:
+    """Have what is logged in the trace; what is logged as a bug is one."""
+    log = logging.getLogger("hooktide")
+    handler = _Lines(ledger)
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level, log.propagate = before
+
+
+class _Lines(logging.Handler):
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        owner = OWNER.get()
+        self._ledger.note(str(owner or ""), f"logs: {record.getMessage()}")
+        if record.exc_info:
+            text = logging.Formatter().formatException(record.exc_info)
+            self._ledger.broken(0, f"a bug: {record.getMessage()}\n{text}")

@@ -1,0 +1,197 @@
+"""An event loop on virtual time: when nothing is ready it leaps to the next timer.
+
+No selector, no thread, no clock. Every callback belongs to a simulated process (``OWNER`` in the
+context that it runs in) or to the world outside of them. A process that has died runs nothing any
+more; one that stalls runs what it has to later, in the same order.
+"""
+
+import asyncio
+import contextvars
+import heapq
+import math
+import warnings
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from hooktide.domain.model import SECOND, Micros
+
+MAX_CALLBACKS_AT_ONCE = 200_000
+"""So many callbacks at one instant are a loop that waits for nothing."""
+
+
+class Owner(Protocol):
+    """Who runs callbacks."""
+
+    dead: bool
+    stalled_until: Micros
+
+    def step(self) -> None:
+        """Hear that the next callback is about to run; it may die or stall right there."""
+
+
+OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
+WORLD = contextvars.Context()
+"""The context of what belongs to no process."""
+
+
+class StuckError(Exception):
+    """Callbacks ran for ever at one instant, or nothing is left that could end what is awaited."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """``now``: microseconds since it was made; ``check`` is called after each callback."""
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.now: Micros = 0
+        self.check = check
+        self._soon: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[Micros, int, asyncio.Handle]] = []
+        self._sequence = 0
+        self._at_once = 0
+        self._held: list[asyncio.Task[Any]] = []
+        self._hold = 1000
+        self._over = False
+
+    def time(self) -> float:
+        return self.now / SECOND
+
+    def call_soon(  # type: ignore[override]
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self._over:
+            self._soon.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        at = math.ceil(when * SECOND)
+        self._add(at if at / SECOND >= when else at + 1, handle)  # never before it is "when"
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def after(
+        self,
+        span: Micros,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        """Call something after a span, to the microsecond."""
+        self._add(self.now + span, asyncio.Handle(callback, args, self, context))
+
+    def _add(self, at: Micros, handle: asyncio.Handle) -> None:
+        if not self._over:
+            self._sequence += 1
+            heapq.heappush(self._timers, (max(at, self.now), self._sequence, handle))
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Start a task, and hold it: collected as garbage, it would run its ``finally``."""
+        task: asyncio.Task[Any] = super().create_task(coro, **options)
+        if self._over:
+            _end(task)
+            return task
+        self._held.append(task)
+        if len(self._held) > self._hold:
+            self._held = [task for task in self._held if not task.done()]
+            self._hold = 2 * len(self._held) + 1000
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Raise what nobody else hears of; but dead processes retrieve no results."""
+        if "never retrieved" not in context["message"] and not self._over:
+            raise StuckError(str(context))
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it among the timers, where it is passed over."""
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Let a generator of a process that died run nothing more."""
+
+    def _write_to_self(self) -> None:
+        raise RuntimeError("something in the simulation uses a thread")
+
+    def _run_once(self) -> None:
+        if not self._soon:
+            self._leap()
+        while self._timers and self._timers[0][0] <= self.now:
+            self._soon.append(heapq.heappop(self._timers)[2])
+        for _ in range(len(self._soon)):
+            self._run(self._soon.popleft())
+
+    def _leap(self) -> None:
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        if not self._timers:
+            raise StuckError("nothing is left to happen")
+        if self._timers[0][0] > self.now:
+            self._at_once = 0
+        self.now = max(self.now, self._timers[0][0])
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        if handle.cancelled():
+            return
+        context: contextvars.Context = handle._context  # type: ignore[attr-defined]
+        owner = context.get(OWNER)
+        if owner is not None:
+            if not owner.dead and owner.stalled_until <= self.now:
+                owner.step()
+            if owner.dead:
+                return
+            if owner.stalled_until > self.now:
+                self._add(owner.stalled_until, handle)
+                return
+        self._at_once += 1
+        if self._at_once > MAX_CALLBACKS_AT_ONCE:
+            raise StuckError(f"a loop that waits for nothing, at {self.time():.6f} s: {handle}")
+        context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+        self.check()
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run something to its end; what is left then is over."""
+        try:
+            self.run_until_complete(main)
+        finally:
+            self._over = True
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # what never began never will
+                for task in self._held:
+                    _end(task)
+            self._soon.clear()
+            self._timers.clear()
+            self.close()
+
+
+def _end(task: asyncio.Task[Any]) -> None:
+    """Close what a task runs, so that it does not go on when it is collected."""
+    if task.done():
+        return
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = task.get_coro()
+    for _ in range(10):  # it may go on to await something else in its "finally"
+        try:
+            coroutine.close()
+        except RuntimeError:
+            continue
+        except Exception:  # noqa: BLE001 - whatever it says, its process is gone
+            pass
+        return

@@ -1,0 +1,77 @@
+"""What a store does when the clock is set: leases last, plans' hours end, order is kept."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from storekit import LEASE, NOON, Given
+
+from hooktide.clock import StoreClock
+from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, DeliveryState, Micros, Scope
+
+pytestmark = pytest.mark.pooled
+
+
+@dataclass
+class Machine:
+    """A machine's two clocks; its wall clock is set as a test says."""
+
+    wall: Micros = NOON
+    up: Micros = HOUR
+
+    def live(self, span: Micros) -> None:
+        self.wall += span
+        self.up += span
+
+
+@pytest.fixture
+def machine(given: Given) -> Machine:
+    """Return the machine by whose clocks the store goes."""
+    made = Machine()
+    store: Any = given.store
+    store.clock = StoreClock(lambda: made.wall, lambda: made.up)
+    return made
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+async def test_setting_the_clock_ends_no_lease(
+    given: Given, machine: Machine, leap: Micros
+) -> None:
+    await given.publish()
+    assert len(await given.claim()) == 1
+    machine.wall += leap
+    machine.live(30 * SECOND)
+    assert await given.claim(machine.wall) == []
+    assert await given.store.release_expired_claims(machine.wall, 10) == 0
+    machine.live(LEASE)
+    assert len(await given.claim(machine.wall)) == 1
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+async def test_a_claim_made_after_the_clock_was_set_lasts_as_long(
+    given: Given, machine: Machine, leap: Micros
+) -> None:
+    given.hand.takes = 1
+    machine.wall += leap
+    await given.publish(now=machine.wall)
+    given.hand.takes = 0
+    await given.publish(now=machine.wall)
+    assert len(await given.claim(machine.wall)) == 1
+    assert len(given.hand.claims) == 1
+    machine.live(LEASE - MINUTE // 5)
+    assert await given.claim(machine.wall) == []
+    machine.live(MINUTE)
+    assert len(await given.claim(machine.wall)) == 2
+
+
+async def test_an_hour_used_up_by_a_clock_that_was_ahead_ends_an_hour_after_the_correction(
+    given: Given,
+) -> None:
+    await given.set_plan(endpoints=None, deliveries_per_hour=2)
+    ahead = NOON + 3 * HOUR
+    await given.publish(given.event(), given.event(), given.event(), now=ahead)
+    [held] = (await given.store.list_deliveries(Scope(), None, 10, state=DeliveryState.HELD)).items
+    assert await given.store.unhold(NOON, 10) == 0
+    assert await given.store.unhold(NOON + HOUR, 10) == 0
+    assert await given.store.unhold(NOON + HOUR + 2 * MINUTE, 10) == 1
+    assert (await given.store.get_delivery(Scope(), held.id)).state is DeliveryState.PENDING

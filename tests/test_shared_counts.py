@@ -1,0 +1,71 @@
+"""What is counted once for all who ask meanwhile: one who stops waiting ends it for nobody."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from hooktide.actions.queue_counts import QueueCounts
+from hooktide.domain.model import Scope
+from hooktide.store.base import Counts, Page, ProjectSize
+from hooktide.store.sizes import Counting
+
+SIZES: Sequence[ProjectSize] = ()
+COUNTS = Counts(pending=3, held=0, oldest_due_at=None)
+
+
+class Slow:
+    """A store that counts once it is let; ``counted``: how often it was asked."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.counted = 0
+
+    async def sizes(self) -> Sequence[ProjectSize]:
+        await self._count()
+        return SIZES
+
+    async def counts(self) -> Counts:
+        await self._count()
+        return COUNTS
+
+    async def _count(self) -> None:
+        self.counted += 1
+        await self.go.wait()
+
+    async def list_deliveries(self, *_: Any, **__: Any) -> Page:
+        return Page([], None)
+
+
+def sizes(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
+    return Counting(slow.sizes).result
+
+
+def queue(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
+    found = QueueCounts(slow)  # type: ignore[arg-type]  # what it asks of a store
+    return lambda: found.waiting(Scope())
+
+
+@pytest.mark.parametrize("made", [sizes, queue])
+async def test_who_stops_waiting_for_a_count_ends_it_for_nobody(
+    made: Callable[[Slow], Callable[[], Coroutine[Any, Any, Any]]],
+) -> None:
+    slow = Slow()
+    ask = made(slow)
+    asking = [asyncio.create_task(ask()) for _ in range(3)]
+    while not slow.counted:
+        await asyncio.sleep(0)
+    asking[0].cancel()
+    await asyncio.sleep(0)
+    slow.go.set()
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1] == found[2] == await made_of(made)
+    assert slow.counted == 1
+
+
+async def made_of(made: Callable[[Slow], Callable[[], Coroutine[Any, Any, Any]]]) -> object:
+    slow = Slow()
+    slow.go.set()
+    return await made(slow)()

@@ -1,0 +1,27 @@
+"""One server process whose database is away as it starts."""
+
+import asyncio
+
+import pytest
+
+from hooktide.app import FirstStart, Lifecycle
+from hooktide.domain.errors import ConfigError, UnavailableError
+from hooktide.processes import single
+from hooktide.settings import Settings
+
+
+@pytest.mark.parametrize("error", [ConfigError("not this one", key="database"), KeyError("a bug")])
+async def test_what_will_not_open_the_database_at_last_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(single, "BEGIN_RETRY_DELAY", 0.0)
+    coming = iter([UnavailableError("away"), UnavailableError("away"), error])
+
+    async def begin() -> tuple[Lifecycle, FirstStart]:
+        raise next(coming)
+
+    settings = Settings(listen="127.0.0.1:0")
+    process = single.Process(settings, single.listen(settings), begin, begun=lambda app, made: None)
+    async with asyncio.timeout(30):
+        with pytest.raises(type(error)):
+            await process.run()
