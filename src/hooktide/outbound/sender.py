@@ -19,7 +19,7 @@ from hooktide.outbound.guard import Guard
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy
 from hooktide.outbound.resolver import Resolver
-from hooktide.outbound.tls import default_tls
+from hooktide.outbound.tls import shared_tls
 
 
 class Sender:
@@ -47,7 +47,7 @@ class Sender:
             max_idle=max_idle, max_idle_per_key=max_idle_per_key, idle_seconds=idle_seconds
         )
         self._dialer = Dialer(
-            self._pool, tls or default_tls(), Proxy(proxy, resolver) if proxy else None
+            self._pool, tls or shared_tls(), Proxy(proxy, resolver) if proxy else None
         )
 
     async def post(

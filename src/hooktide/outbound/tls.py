@@ -1,6 +1,13 @@
 """TLS to a receiver: how it is done, and why it failed, explained to the endpoint's owner."""
 
+import functools
 import ssl
+
+
+@functools.cache
+def shared_tls() -> ssl.SSLContext:
+    """Return the context that a process's senders share: reading the system's roots takes long."""
+    return default_tls()
 
 
 def default_tls() -> ssl.SSLContext:

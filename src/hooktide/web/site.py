@@ -5,6 +5,8 @@ delivers. Each area of ``web.api`` lists its operations in ``OPERATIONS``; route
 bring their documents as ``documented`` on their handlers.
 """
 
+import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -46,7 +48,7 @@ from hooktide.web.http.body_memory import (
 )
 from hooktide.web.http.client_address import Network
 from hooktide.web.openapi import make_openapi
-from hooktide.web.operation import JSON, Documented, Operation
+from hooktide.web.operation import JSON, Operation
 from hooktide.web.pages.bins.routes import bin_page_routes
 from hooktide.web.pages.dashboard.routes import dashboard_routes
 from hooktide.web.pages.framework.live import Live
@@ -182,7 +184,6 @@ class TrackedSend:
 def _routes(deps: Deps) -> list[Route]:
     services = make_services(deps)
     live = Live(deps.stopping)
-    documents = [each.document for each in OPERATIONS] + [events.PUBLISH]
     return [
         *[each.route(services, deps.auth) for each in OPERATIONS],
         *bin_routes(
@@ -199,17 +200,23 @@ def _routes(deps: Deps) -> list[Route]:
         *static_routes(),
         explain_route,
         *_health_routes(deps.ready, deps.metrics_page),
-        _openapi_route(documents, deps.public_url),
+        _openapi_route(deps.public_url),
     ]
 
 
-def _openapi_route(documents: list[Documented], public_url: str) -> Route:
-    text = msgspec.json.encode(make_openapi(documents, public_url))
-
+def _openapi_route(public_url: str) -> Route:
     async def document(_: Request) -> Response:
+        text = await asyncio.to_thread(_openapi_text, public_url)
         return Response(text, media_type=JSON)
 
     return Route("/openapi.json", document)
+
+
+@functools.cache
+def _openapi_text(public_url: str) -> bytes:
+    """Return the OpenAPI document. Making it takes long, so it is made at the first request."""
+    documents = [*(each.document for each in OPERATIONS), events.PUBLISH]
+    return msgspec.json.encode(make_openapi(documents, public_url))
 
 
 def _health_routes(
