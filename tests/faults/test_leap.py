@@ -21,6 +21,7 @@ from standardwebhooks import Webhook
 
 from hooktide import AsyncClient
 from hooktide.domain.model import SECOND
+from hooktide.store.base import LEASE
 from hooktide.store.postgres import nodes
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs libfaketime")
@@ -30,7 +31,8 @@ TIMEOUT = 3.0
 EARLIEST = DELAY / 2
 """Seconds between an answer and the retry at least, as this process sees it. Less than what is
 promised, because it may be slow to see; a retry that the leap makes due comes at once."""
-WITHIN = 40.0
+WITHIN = 40.0 + 2 * LEASE / SECOND
+"""The last look for what a clock of before the leap dated is two leases after it."""
 SIGNED_WITHIN = 600.0
 EVENTS = 20
 PROJECT = f"""

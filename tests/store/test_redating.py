@@ -1,6 +1,7 @@
 """After a clock was set back, no retry waits for longer than its own delay or its Retry-After."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -133,9 +134,42 @@ async def test_what_was_out_when_the_clock_was_set_back_is_looked_at_afterwards(
     id_ = await waiting(given, NOON + DELAY)  # judged by the clock before it was set
     await run(started)
     assert await due(given, id_) == NOON + DELAY
-    machine.live(2 * LEASE)
+    machine.live(SECOND)
     await run(started)
     assert await due(given, id_) == machine.wall + DELAY
+
+
+@pytest.mark.parametrize("after", [*redating.AGAIN, 2 * LEASE])
+async def test_what_is_recorded_later_still_is_dated_again_at_the_next_look(
+    given: Given, machine: Machine, after: Micros
+) -> None:
+    started = machine.start(given)
+    machine.wall -= 3 * DAY
+    await run(started)
+    machine.live(after - 1)
+    await run(started)
+    id_ = await waiting(given, NOON + DELAY)
+    await run(started)
+    assert await due(given, id_) == NOON + DELAY
+    machine.live(1)
+    await run(started)
+    assert await due(given, id_) == machine.wall + DELAY
+
+
+async def test_only_the_last_look_reads_what_no_clock_of_before_the_step_has_dated(
+    given: Given, machine: Machine
+) -> None:
+    started = machine.start(given)
+    await waiting(given, NOON - 3 * DAY + DELAY, at=NOON - 3 * DAY)
+    machine.wall -= 3 * DAY
+    assert await started.run() == 1
+    for earlier, later in itertools.pairwise((0, *redating.AGAIN)):
+        machine.live(later - earlier)
+        assert await started.run() == 0
+    machine.live(2 * LEASE - redating.AGAIN[-1])
+    assert await started.run() == 1
+    machine.live(2 * LEASE)
+    assert await started.run() == 0
 
 
 async def test_a_retry_keeps_its_time_when_its_plan_has_fewer_retries_by_now(

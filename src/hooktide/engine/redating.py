@@ -3,6 +3,9 @@
 A retry's due time is an instant of the clock that it was dated by. Where that was ahead, the retry
 would wait until real time has caught up. So all that waits is looked through at the start, and
 whenever the clock was set back.
+
+What was dated before the step may be stored after that look: an outcome that was on its way to the
+database, an event that another process accepted. So it looks again, at growing intervals.
 """
 
 import logging
@@ -22,6 +25,10 @@ log = logging.getLogger("hooktide.engine")
 
 PAGE = 500
 START = (0, 0, 0)
+AGAIN = tuple(seconds * SECOND for seconds in (1, 2, 4, 8, 16, 32, 64))
+"""When it looks again after the clock was set back: only for what was dated before that, which is
+little. Two leases after it, when all claims of then have ended, it looks through everything again.
+"""
 
 
 class Redating:
@@ -41,7 +48,8 @@ class Redating:
         self._monotonic = monotonic
         self._steps = StepDetector(clock, monotonic)
         self._after: tuple[int, Micros, int] | None = START
-        self._look_again_at: Micros | None = None
+        self._looks: tuple[Micros, ...] = ()
+        self._earliest: Micros = 0
         self._set_back_from: Micros = 0
         self._on_redated = on_redated
 
@@ -53,7 +61,8 @@ class Redating:
         now = self._clock()
         if self._after == START:
             await self._store.redate_rests(now, MAX_LOCAL_REST, self._set_back_from)
-        page = await self._store.waiting_after(now + MAX_LOCAL_REST, self._after, PAGE)
+        earliest = max(now + MAX_LOCAL_REST, self._earliest)
+        page = await self._store.waiting_after(earliest, self._after, PAGE)
         due: dict[tuple[int, Micros], Micros] = {}
         for each in page:
             corrected = await self._corrected(each, now)
@@ -70,12 +79,16 @@ class Redating:
         step = self._steps.step()
         if step:
             log.warning("the clock was set %s by %.1f s", _where(step), abs(step) / SECOND)
+        now = self._monotonic()
         if step < 0:
-            self._after = START
+            self._after, self._earliest = START, 0
             self._set_back_from = self._clock() - step
-            self._look_again_at = self._monotonic() + 2 * LEASE  # what is out now has ended by then
-        elif self._look_again_at is not None and self._monotonic() >= self._look_again_at:
-            self._after, self._look_again_at = START, None
+            again = AGAIN if -step >= MAX_LOCAL_REST else ()  # a small step delays little
+            self._looks = (*(now + each for each in again), now + 2 * LEASE)
+        elif self._after is None and self._looks and now >= self._looks[0]:
+            self._looks = tuple(each for each in self._looks if each > now)
+            self._after = START
+            self._earliest = self._set_back_from - LEASE if self._looks else 0
 
     async def _corrected(self, waiting: Waiting, now: Micros) -> Micros | None:
         try:
