@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from processkit import kill, send
+
 from hooktide.cli import main
 
 WITHIN = 60
@@ -90,7 +92,7 @@ class Running:
 
     async def interrupt(self) -> int:
         """Press Ctrl-C; return its exit code."""
-        self._process.send_signal(signal.SIGINT)
+        send(self._process, signal.SIGINT)
         async with asyncio.timeout(WITHIN):
             return await self._process.wait()
 
@@ -100,9 +102,7 @@ class Running:
             return await self._process.wait()
 
     async def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+        await kill(self._process)
 
 
 @asynccontextmanager

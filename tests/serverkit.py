@@ -16,6 +16,7 @@ import msgspec
 from accounting import PROJECT, Ledger, Receiver
 from apikit import Api, ApiError
 from ports import free_port
+from processkit import kill, send
 
 KEY = "htk_" + "k" * 43
 READY_WITHIN = 60
@@ -75,15 +76,14 @@ class Server:
 
     async def kill(self) -> None:
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
+        await kill(self.process)
 
     def terminate(self) -> None:
         self.signal(signal.SIGTERM)
 
     def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        assert self.process is not None
+        send(self.process, number)
 
     @property
     def children(self) -> list[int]:

@@ -18,6 +18,7 @@ import pytest
 from apikit import Api, ApiError
 from ports import free_port
 from postgreskit import database
+from processkit import send
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KEY = "htk_" + "e" * 43
@@ -46,7 +47,7 @@ async def invoicing(
         await until(lambda: answers(Api(url, KEY)), folder / "log")
         yield Api(url, KEY)
     finally:
-        process.send_signal(ends_with)
+        send(process, ends_with)
         async with asyncio.timeout(60):
             assert await process.wait() in (0, -ends_with), (folder / "log").read_text()[-3000:]
 

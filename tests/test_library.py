@@ -19,6 +19,7 @@ from apikit import Api
 from fastapi import FastAPI
 from outboxkit import engine_on, first_answer, kept
 from ports import free_port
+from processkit import send
 from serverkit import receiving
 from sqlalchemy.orm import Session
 from starlette.applications import Starlette
@@ -406,7 +407,7 @@ async def test_a_page_that_keeps_itself_current_holds_up_no_end(tmp_path: Path) 
         path = made["page_url"].removeprefix(f"http://127.0.0.1:{port}")
         writer.write(f"GET {path}/events HTTP/1.1\r\nhost: x\r\n\r\n".encode())
         assert b"200" in await reader.readline()
-        process.send_signal(signal.SIGTERM)
+        send(process, signal.SIGTERM)
         told, _ = await process.communicate()
     writer.close()
     assert b"Application shutdown complete" in told

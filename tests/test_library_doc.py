@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from apikit import Api
 from outboxkit import engine_on, first_answer, kept
 from ports import free_port
+from processkit import send
 from sqlalchemy.orm import Session
 from storekit import until
 from webkit import Client
@@ -99,6 +101,6 @@ async def test_the_program_for_django_serves_both(folder: Path) -> None:
         ready = await first_answer(lambda: api.get("/hooktide/health/ready"))
         assert ready == OK
         assert await api.get("/") == "django"
-        process.terminate()
+        send(process, signal.SIGTERM)
         told, _ = await process.communicate()
     assert b"Application shutdown complete" in told

@@ -12,6 +12,7 @@ import pytest
 from accounting import Ledger
 from certs import chain
 from ports import free_port
+from processkit import kill
 from serverkit import READY_WITHIN, event, receiving, request, serving, set_up
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/hooktide.conf"
@@ -54,9 +55,7 @@ async def proxied(folder: Path, behind: int) -> AsyncIterator[int]:
                 await asyncio.sleep(0.02)
         yield port
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await kill(process)
 
 
 async def answers(port: int) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ import pytest
 from apikit import Api, ApiError
 from packaging.requirements import Requirement
 from ports import free_port
+from processkit import send
 from readme_renderer import markdown
 from serverkit import KEY, READY_WITHIN
 
@@ -181,8 +183,7 @@ async def test_a_server_starts_with_nothing_but_what_is_declared(
         for path in ("/openapi.json", "/v1/projects/invoice-ahoy"):
             assert await api.get(path)
     finally:
-        if process.returncode is None:
-            process.kill()
+        send(process, signal.SIGKILL)
         await process.communicate()
 
 

@@ -7,6 +7,8 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from pathlib import Path
 
+from processkit import send
+
 
 async def demo(*arguments: str, path: str | None = None) -> Process:
     """Start the demo; ``path`` is where it finds programs."""
@@ -63,7 +65,7 @@ async def test_an_interrupted_demo_leaves_no_process_behind() -> None:
     assert b"/portal/" in shown
     children = children_of(process.pid)
     assert len(children) == 6  # the server and five consumers
-    process.send_signal(signal.SIGINT)
+    send(process, signal.SIGINT)
     code, output = await ended(process)
     assert code == 0, output
     assert [child for child in children if is_running(child)] == []

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 from livedkit import live
 from postgreskit import cluster, database
+from processkit import send
 from releases import Release, known, later
 from serverkit import serving
 from storekit import KEY, Place
@@ -95,7 +96,7 @@ async def test_those_that_are_killed_leave_it_whole_and_the_others_go_on(
         started = [await release.start("migrate", "--database", url) for _ in range(AT_ONCE)]
         await asyncio.sleep(chance.uniform(0.5, 2.5))
         for process in started:
-            process.kill()
+            send(process, signal.SIGKILL)
         for process in started:
             await process.communicate()
         reached.add(await whole(url))

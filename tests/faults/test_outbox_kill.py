@@ -17,6 +17,7 @@ import pytest
 from accounting import PROJECT
 from outboxkit import Invoice, accepted, engine_on, kept, start, start_relay
 from postgreskit import database
+from processkit import send
 from serverkit import KEY, Server, serving
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -128,13 +129,11 @@ async def kill_at_random(
     for _ in range(KILLS):
         process = await begin()
         await asyncio.sleep(chance.uniform(0.3, 1.5))
-        if process.returncode is None:
-            process.kill()
+        send(process, signal.SIGKILL)
         await ended(process)
     process = await begin()
     await stop.wait()
-    if process.returncode is None:
-        process.terminate()
+    send(process, signal.SIGTERM)
     await ended(process)
 
 

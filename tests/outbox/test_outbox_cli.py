@@ -1,6 +1,7 @@
 """``hooktide relay`` and ``hooktide outbox``, against a real server."""
 
 import asyncio
+import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from accounting import PROJECT
 from outboxkit import accepted, engine_on, kept, start_relay, sync_url
 from postgreskit import database
+from processkit import send
 from serverkit import Server, serving
 from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
@@ -97,7 +99,7 @@ async def test_a_relay_that_is_told_to_stop_stops(tmp_path: Path) -> None:
             assert process.stdout is not None
             async with asyncio.timeout(60):
                 assert b"moving events" in await process.stdout.readline()
-                process.terminate()
+                send(process, signal.SIGTERM)
                 assert await process.wait() == 0
 
 
