@@ -6,20 +6,29 @@ BIN := $(VENV)/bin
 PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 : n > 4 ? 4 : n)))
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test simulate faults check format bench pictures clean
+.PHONY: help demo test simulate faults check lock format bench pictures clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/run.stamp: pyproject.toml
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCKED := $(PIP) --require-hashes
+# Of the project itself, which adds nothing to what is locked.
+EDITABLE := $(PIP) --no-index --no-deps --no-build-isolation --editable .
+
+$(VENV)/run.stamp: pyproject.toml requirements/build.txt requirements/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hooktide needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	$(LOCKED) -r requirements/build.txt -r requirements/run.txt
+	$(EDITABLE)
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/tools.stamp: $(VENV)/dev.stamp requirements/tools.txt
+	$(LOCKED) -r requirements/tools.txt
 	@touch $@
 
 demo: $(VENV)/run.stamp ## Start a server, deliver five providers' events, show what happened (ONCE=1: then stop)
@@ -48,6 +57,18 @@ check: $(VENV)/dev.stamp ## Check format, lint, types and import contracts
 	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Without UPGRADE=1 only what pyproject.toml asks for changes. All files have the versions of dev.txt.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+SAME = --constraint requirements/dev.txt
+lock: $(VENV)/tools.stamp ## Bring requirements/ in line with pyproject.toml (UPGRADE=1: and renew it)
+	$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
+	$(COMPILE) $(SAME) pyproject.toml --output-file requirements/run.txt
+	$(COMPILE) $(SAME) --extra postgres --extra otel pyproject.toml --output-file requirements/server.txt
+	$(COMPILE) $(SAME) --group tools --output-file requirements/tools.txt
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) $(SAME) - --output-file requirements/build.txt
 
 format: $(VENV)/dev.stamp ## Put the code in its format
 	$(BIN)/ruff format src tests bench examples

@@ -37,9 +37,17 @@ def health_check() -> list[str]:
 def test_all_that_is_copied_is_there_and_not_ignored() -> None:
     copied = [line.split()[:-1] for line in instructions("COPY") if "--from" not in line]
     names = {Path(name).name for line in copied for name in line}
-    assert names == {"pyproject.toml", "README.md", "LICENSE", "src"}
+    assert names == {"pyproject.toml", "README.md", "LICENSE", "src", "requirements"}
     assert all((ROOT / name).exists() for name in names)
     assert {line.removeprefix("!") for line in IGNORED if line.startswith("!")} == names
+
+
+def test_the_image_is_built_of_what_is_locked_with_hashes() -> None:
+    installs = re.findall(r"pip install ([^&\n]*)", DOCKERFILE)
+    assert len(installs) == 3
+    for each in installs:
+        assert "--require-hashes" in each or "--no-index --no-deps" in each
+        assert all((ROOT / name).exists() for name in re.findall(r"-r (\S+)", each))
 
 
 def test_what_the_image_runs_is_nobody_and_writes_only_where_it_may() -> None:
