@@ -15,8 +15,8 @@ import msgspec
 import uvloop
 
 from hooktide.clock import StoreClock
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import HOUR, Attempt, Claim, Event, Micros
-from hooktide.domain.verdict import Delivered
 from hooktide.engine import worker as worker_module
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.worker import Worker

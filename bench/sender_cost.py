@@ -23,7 +23,7 @@ import msgspec
 import uvloop
 
 from bench.receiver import free_ports, nginx_program
-from hooktide.domain.address import UrlPolicy, check_url
+from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.outbound import Resolver, Sender
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"

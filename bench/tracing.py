@@ -16,10 +16,10 @@ from typing import Any, cast
 
 from hooktide.clock import wall_clock
 from hooktide.dialects import load
-from hooktide.domain.address import UrlPolicy, check_url
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.domain.model import Claim, Endpoint, Event, Secret
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.store.contract import Store

@@ -19,7 +19,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.project import EventType, Project
+from hooktide.domain.project.project import EventType, Project
 from hooktide.store.base import NewReplay, ReplayCount
 
 ANN = Actor(name="ann", source=Source.API, address="192.0.2.7")

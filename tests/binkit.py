@@ -16,10 +16,10 @@ from uvicorn.server import ServerState
 from hooktide.actions.bin_check import BinCheck
 from hooktide.actions.bins import Bins
 from hooktide.actions.rate_limits import RateLimits
-from hooktide.domain.dialect import Dialect, Signature
+from hooktide.domain.dialect.dialect import Dialect, Signature
+from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.model import SECOND, ApiKey, Endpoint, Event, KeyScope, Micros, Secret
-from hooktide.domain.project import EventType, Project
-from hooktide.domain.signing import new_secret
+from hooktide.domain.project.project import EventType, Project
 from hooktide.store.directory import Directory
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault

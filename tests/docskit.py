@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from hooktide.domain.dialect import Dialect
-from hooktide.domain.project import EventType, Project, parse_project
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.project.project import EventType, Project, parse_project
 from hooktide.web.pages.guide.subject import Served, Subject, make_subject
 
 SERVED = Served(public_url="https://hooks.example.com", allow_http=False, only_port_443=False)

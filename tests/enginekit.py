@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from storekit import NOON, Given
 
-from hooktide.domain.address import Target, UrlPolicy
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target, UrlPolicy
 from hooktide.domain.model import Micros, Scope
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.scheduler import Limits

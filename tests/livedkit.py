@@ -7,7 +7,9 @@ from typing import Any
 from storekit import LEASE, NOON
 
 from hooktide.domain.audit_log import Actor, AuditEntry, Source
-from hooktide.domain.backoff import Retry
+from hooktide.domain.delivery.backoff import Retry
+from hooktide.domain.delivery.rest import rest_request
+from hooktide.domain.delivery.verdict import Outcome, judge
 from hooktide.domain.model import (
     DAY,
     HOUR,
@@ -27,9 +29,7 @@ from hooktide.domain.model import (
     Secret,
 )
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.domain.project import EventType, Plan, Project
-from hooktide.domain.rest import rest_request
-from hooktide.domain.verdict import Outcome, judge
+from hooktide.domain.project.project import EventType, Plan, Project
 from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount
 from hooktide.store.contract import Store
 

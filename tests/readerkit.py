@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.outbound.response_reader import ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"

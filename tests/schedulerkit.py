@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from storekit import NOON
 
+from hooktide.domain.delivery.rest import RestRequest
+from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt, Verdict
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros, Origin
-from hooktide.domain.rest import RestRequest
-from hooktide.domain.verdict import Again, Delivered, RetryAt, Verdict
 from hooktide.engine.lanes import Batch, NotSent
 from hooktide.engine.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
 from hooktide.engine.scheduler import Limits, Scheduler

@@ -12,6 +12,8 @@ import apsw
 import asyncpg
 
 from hooktide.dialects import load
+from hooktide.domain.delivery.rest import RestRequest
+from hooktide.domain.delivery.verdict import Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import (
     MINUTE,
@@ -24,9 +26,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.project import EventType
-from hooktide.domain.rest import RestRequest
-from hooktide.domain.verdict import Verdict
+from hooktide.domain.project.project import EventType
 from hooktide.store.base import Accepted, Done, NewEvent, Room
 from hooktide.store.contract import Store
 from hooktide.store.postgres import open_postgres

@@ -26,7 +26,7 @@ from postgreskit import database
 from standardwebhooks import Webhook
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.project import parse_project
+from hooktide.domain.project.project import parse_project
 
 ELSEWHERE = {
     ("docs/command-line.md", ""): "commands/test_doc.py",

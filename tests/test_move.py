@@ -8,10 +8,10 @@ from postgreskit import database
 from storekit import KEY, NOON, Given, Place
 
 from hooktide.domain.audit_log import AuditEntry
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import HOUR, MINUTE, ReplayWhat, Role, Scope
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.moving import move
 

@@ -13,11 +13,11 @@ import pytest
 import standardwebhooks
 
 from hooktide.dialects import load, read_shipped, shipped
-from hooktide.domain.compose import compile_dialect
-from hooktide.domain.dialect import Dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.signing import new_secret, read_secret, whsec
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.signing import new_secret, read_secret, whsec
 from hooktide.verify import STANDARD_WEBHOOKS, VerificationError, Verified, Verifier
 
 SECRET, OLD, OTHER = (new_secret(bytes([n]) * 32) for n in (1, 2, 3))
@@ -204,6 +204,6 @@ def test_importing_it_imports_no_server() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     ).stdout.split()
-    assert "hooktide.domain.signing" in loaded
+    assert "hooktide.domain.dialect.signing" in loaded
     for name in ("starlette", "uvicorn", "apsw", "asyncio", "hooktide.web", "hooktide.store"):
         assert name not in loaded

@@ -14,10 +14,10 @@ from starlette.types import Message
 
 from hooktide.app import App, Lifecycle, build, open_store
 from hooktide.dialects import read_shipped
+from hooktide.domain.delivery.rest import RestRequest
+from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.ids import read
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Scope
-from hooktide.domain.rest import RestRequest
-from hooktide.domain.verdict import Failed
 from hooktide.settings import Settings
 from hooktide.store.base import Done, NewEvent
 from hooktide.vault import load_vault

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from hooktide.domain.address import UrlPolicy, check_url
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.outbound import Sender
 
 LOOPBACK = UrlPolicy(allow_http=True, allow_networks=("127.0.0.0/8", "::1/128"))

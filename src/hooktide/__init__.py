@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "AsyncClient": "hooktide.client",
     "Client": "hooktide.client",
-    "RawJSON": "hooktide.domain.json_encoding",
+    "RawJSON": "hooktide.domain.json.encoding",
 }
 
 

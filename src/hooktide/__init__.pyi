@@ -1,5 +1,5 @@
 from hooktide.client import AsyncClient as AsyncClient
 from hooktide.client import Client as Client
-from hooktide.domain.json_encoding import RawJSON as RawJSON
+from hooktide.domain.json.encoding import RawJSON as RawJSON
 
 __version__: str

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hooktide.domain.address import Target, check_proxy
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.mail import Relay, check_mailto, read_relay
+from hooktide.domain.http.address import Target, check_proxy
+from hooktide.domain.messages.mail import Relay, check_mailto, read_relay
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ROLES = ("all", "api", "worker")

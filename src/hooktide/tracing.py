@@ -36,8 +36,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hooktide import __version__
 from hooktide.domain import ids
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import Micros
-from hooktide.domain.verdict import Delivered
 from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
 from hooktide.store.base import Accepted, Done

@@ -5,8 +5,8 @@
     verifier = Verifier("invoice-ahoy", secret)
     verifier.verify(body, headers)       # raises VerificationError, whose text is the reason
 
-It checks as Hooktide signs (``domain.signing``), by the same configuration: there is no other
-implementation. Importing it imports no server.
+It checks as Hooktide signs (``domain.dialect.signing``), by the same configuration: there is no
+other implementation. Importing it imports no server.
 """
 
 import time
@@ -17,12 +17,12 @@ from email.message import Message
 from typing import TypeAlias
 
 from hooktide.dialects import load
-from hooktide.domain.dialect import Dialect
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.signing import Check, Verification, read_secret
+from hooktide.domain.dialect.signing import verify as check_signatures
 from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.project import Project
-from hooktide.domain.signing import Check, Verification, read_secret
-from hooktide.domain.signing import verify as check_signatures
+from hooktide.domain.project.project import Project
 
 __all__ = ["STANDARD_WEBHOOKS", "Check", "Dialect", "Verification", "VerificationError", "Verifier"]
 

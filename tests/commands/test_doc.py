@@ -14,8 +14,8 @@ from foreignkit import TOKEN, convoy, standing_in, svix
 
 from hooktide import Client
 from hooktide.cli.foreign import from_csv
-from hooktide.domain.project import parse_project
-from hooktide.domain.signing import read_secret
+from hooktide.domain.dialect.signing import read_secret
+from hooktide.domain.project.project import parse_project
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

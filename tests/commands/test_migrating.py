@@ -16,10 +16,10 @@ from standardwebhooks import Webhook
 
 from hooktide import Client
 from hooktide.cli.foreign import from_csv
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.project import Project, parse_project
-from hooktide.domain.signing import read_secret
+from hooktide.domain.project.project import Project, parse_project
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,9 +7,9 @@ import pytest
 from commandkit import Said, hooktide
 
 from hooktide.dialects import load
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.signing import new_secret, whsec
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.signing import new_secret, whsec
 
 SECRET, OTHER = new_secret(b"1" * 32), new_secret(b"2" * 32)
 SENT_AT = 1_700_000_000

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from webkit import running
 
-from hooktide.domain.verdict import ERRORS
+from hooktide.domain.delivery.verdict import ERRORS
 from hooktide.web.problem_table import PROBLEMS
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktide import __version__
-from hooktide.domain.address import (
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.http.address import (
     Target,
     UrlPolicy,
     check_address,
@@ -18,7 +19,6 @@ from hooktide.domain.address import (
     check_url,
     read_address,
 )
-from hooktide.domain.errors import InvalidError
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "data" / "ssrf.json").read_text()

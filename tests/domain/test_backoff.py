@@ -2,9 +2,9 @@
 
 import pytest
 
-from hooktide.domain.backoff import Retry, delays
+from hooktide.domain.delivery.backoff import Retry, delays
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND
-from hooktide.domain.spans import read_span, show_span
+from hooktide.domain.time.spans import read_span, show_span
 
 
 def test_each_delay_is_a_factor_longer_up_to_the_longest() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooktide.domain.body_text import body_text, text_or_base64
+from hooktide.domain.delivery.body_text import body_text, text_or_base64
 
 WHOLE = "é€𝄞"
 """Two, three and four bytes."""

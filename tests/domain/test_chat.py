@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooktide.domain.address import UrlPolicy, check_url
-from hooktide.domain.chat import MAX_BATCH, SERVICES, kind_of, shown_url
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.message import Wording, compose_message
+from hooktide.domain.http.address import UrlPolicy, check_url
+from hooktide.domain.messages.chat import MAX_BATCH, SERVICES, kind_of, shown_url
+from hooktide.domain.messages.message import Wording, compose_message
 from hooktide.domain.model import SECOND, EndpointKind, Event
-from hooktide.domain.verdict import Outcome
 
 SLACK, DISCORD, TEAMS = EndpointKind.SLACK, EndpointKind.DISCORD, EndpointKind.TEAMS
 RULES = {SLACK: chatkit.slack, DISCORD: chatkit.discord, TEAMS: chatkit.teams}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktide.domain.colour import (
+from hooktide.domain.project.colour import (
     READABLE,
     Rgb,
     Tones,

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain import ids
-from hooktide.domain.compose import check_event
-from hooktide.domain.dialect import Dialect
-from hooktide.domain.envelope import Envelope
+from hooktide.domain.delivery.compose import check_event
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.envelope import Envelope
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import Event
-from hooktide.domain.project import parse_project
+from hooktide.domain.project.project import parse_project
 
 AT = 1_644_578_819_000_042
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.headers import header_lines
+from hooktide.domain.http.headers import header_lines
 
 
 def test_headers_become_lines_in_order() -> None:

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from hooktide.domain.hints import curl, hint
+from hooktide.domain.delivery.hints import curl, hint
+from hooktide.domain.delivery.verdict import ERRORS
 from hooktide.domain.model import SECOND, Attempt
-from hooktide.domain.verdict import ERRORS
 
 
 def attempt(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktide.domain.http_text import (
+from hooktide.domain.http.head import (
     content_length,
     field_value,
     first_line,

@@ -11,7 +11,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field, field_serializer
 
 from hooktide import RawJSON
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.json_encoding import encode_payload
+from hooktide.domain.json.encoding import encode_payload
 
 
 class Line(BaseModel):

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import pytest
 
 from hooktide.domain.errors import BusyError
-from hooktide.domain.login_throttle import (
+from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.throttling.login_throttle import (
     FAILURE_RETENTION,
     SUCCESS_RETENTION,
     LoginPlace,
@@ -16,7 +17,6 @@ from hooktide.domain.login_throttle import (
     finish_login,
     login_places,
 )
-from hooktide.domain.model import SECOND, Micros
 
 Edit: TypeAlias = Callable[
     [Sequence[LoginPlace], Sequence[LoginRecord], Micros], Sequence[LoginRecord]

@@ -5,11 +5,11 @@ from email.policy import SMTP
 
 import pytest
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.mail import check_mailto, gone, read_relay, write_mail
-from hooktide.domain.message import Wording, compose_message
+from hooktide.domain.messages.mail import check_mailto, gone, read_relay, write_mail
+from hooktide.domain.messages.message import Wording, compose_message
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.verdict import Outcome
 
 NOON = 1_767_268_800 * SECOND
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.message import Wording, compose_message, title_of
+from hooktide.domain.messages.message import Wording, compose_message, title_of
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.project import parse_project
+from hooktide.domain.project.project import parse_project
 
 
 def event(payload: str, type_: str = "invoice.paid") -> Event:

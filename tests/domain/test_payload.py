@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.payload import MAX_BYTES, check_payload, check_schema, compile_schema
-from hooktide.domain.project import EventType
+from hooktide.domain.json.payload import MAX_BYTES, check_payload, check_schema, compile_schema
+from hooktide.domain.project.project import EventType
 
 
 def nested(depth: int, left: bytes = b"[", right: bytes = b"]") -> bytes:

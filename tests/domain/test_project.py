@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooktide.dialects import load, read_shipped, shipped
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND
-from hooktide.domain.project import (
+from hooktide.domain.project.project import (
     EventType,
     Plan,
     Project,

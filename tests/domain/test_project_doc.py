@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.model import Event
-from hooktide.domain.project import Project, parse_project
+from hooktide.domain.project.project import Project, parse_project
 
 TEXT = (Path(__file__).parents[2] / "docs" / "project-file.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

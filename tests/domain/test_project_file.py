@@ -7,8 +7,8 @@ import pytest
 from docskit import HOSTILE, hostile_file
 
 from hooktide.dialects import read_shipped, shipped
-from hooktide.domain.project import EventType, NewAccounts, Plan, Project, parse_project
-from hooktide.domain.project_file import write_project
+from hooktide.domain.project.project import EventType, NewAccounts, Plan, Project, parse_project
+from hooktide.domain.project.project_file import write_project
 
 FULL = """
 name = "full"

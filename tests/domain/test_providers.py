@@ -7,11 +7,11 @@ import hmac
 import pytest
 
 from hooktide.dialects import load, read_shipped, shipped
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.model import Event
-from hooktide.domain.project import Project, check_patterns, plan_of, type_of
-from hooktide.domain.signing import new_secret
+from hooktide.domain.project.project import Project, check_patterns, plan_of, type_of
 
 AT = 1_644_578_819_631_326  # 2022-02-11T11:26:59.631326+00:00
 SECRET = new_secret(bytes(range(32)))

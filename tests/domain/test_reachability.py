@@ -1,7 +1,7 @@
 """Whose trouble a missing route is: ours while nothing else is reached, and not for ever."""
 
+from hooktide.domain.delivery.reachability import MAX_ADDRESSES, Reachability
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
-from hooktide.domain.reachability import MAX_ADDRESSES, Reachability
 
 NOW: Micros = 5 * DAY
 LOST, OTHER, THIRD = "192.0.2.1", "198.51.100.1", "203.0.113.1"

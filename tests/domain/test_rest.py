@@ -2,8 +2,7 @@
 
 import pytest
 
-from hooktide.domain.model import DAY, HOUR, SECOND, Claim, Event, Micros, Origin
-from hooktide.domain.rest import (
+from hooktide.domain.delivery.rest import (
     MAX_REST,
     MIN_REST,
     NO_REST,
@@ -15,7 +14,8 @@ from hooktide.domain.rest import (
     rest_request,
     succeeded,
 )
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.model import DAY, HOUR, SECOND, Claim, Event, Micros, Origin
 
 NOW: Micros = 1_000_000 * SECOND
 TOOK: Micros = 100

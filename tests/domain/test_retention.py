@@ -3,7 +3,7 @@
 import pytest
 
 from hooktide.domain.model import DAY, HOUR, SECOND, Micros
-from hooktide.domain.retention import (
+from hooktide.domain.time.retention import (
     FIRST_DELETE_DELAY,
     HOLD_TIMEOUT,
     MAX_CLOCK_LEAD,

@@ -10,11 +10,9 @@ import standardwebhooks
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktide.domain.compose import Composer, compile_dialect
-from hooktide.domain.dialect import Algorithm, Dialect, Encoding, Signature
-from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import SECOND, Event, Secret
-from hooktide.domain.signing import (
+from hooktide.domain.delivery.compose import Composer, compile_dialect
+from hooktide.domain.dialect.dialect import Algorithm, Dialect, Encoding, Signature
+from hooktide.domain.dialect.signing import (
     TOLERANCE,
     Verification,
     new_secret,
@@ -22,6 +20,8 @@ from hooktide.domain.signing import (
     verify,
     whsec,
 )
+from hooktide.domain.errors import ConfigError
+from hooktide.domain.model import SECOND, Event, Secret
 
 NEW, OLD, OTHER = (new_secret(bytes([n]) * 32) for n in (1, 2, 3))
 NOW = 1_700_000_000 * SECOND

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.times import read_time, show_time
+from hooktide.domain.time.times import read_time, show_time
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A token bucket: its rate, its burst, and how long to wait."""
 
 from hooktide.domain.model import SECOND
-from hooktide.domain.token_bucket import TokenBucket
+from hooktide.domain.throttling.token_bucket import TokenBucket
 
 
 def test_twice_the_rate_is_there_at_once_and_not_one_more() -> None:

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktide.domain.model import DAY, HOUR, SECOND
-from hooktide.domain.verdict import (
+from hooktide.domain.delivery.verdict import (
     Again,
     Delivered,
     Failed,
@@ -15,6 +14,7 @@ from hooktide.domain.verdict import (
     Verdict,
     judge,
 )
+from hooktide.domain.model import DAY, HOUR, SECOND
 
 NOW = 1_767_268_800 * SECOND
 DELAYS = (10 * SECOND, 60 * SECOND)

@@ -12,9 +12,9 @@ from hooktide.demo.consumers import GUIDES, Consumer
 from hooktide.demo.server import DemoServer
 from hooktide.demo.story import TWISTS, Story
 from hooktide.dialects import load
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.signing import new_secret, whsec
 from hooktide.domain.model import Event, Micros, Secret
-from hooktide.domain.signing import new_secret, whsec
 
 RIGHT, WRONG = new_secret(bytes(range(32))), new_secret(bytes(range(1, 33)))
 

@@ -9,8 +9,8 @@ import pytest
 from enginekit import OK, Engine
 from storekit import NOON, until
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import HOUR, SECOND, Endpoint, EndpointKind, Scope, Secret
-from hooktide.domain.verdict import Outcome
 from hooktide.engine import polling
 from hooktide.engine.lanes import NotSent
 from hooktide.engine.scheduler import Limits

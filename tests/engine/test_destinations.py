@@ -7,9 +7,9 @@ from pathlib import Path
 from enginekit import Engine
 from storekit import NOON, Given, Place
 
-from hooktide.domain.address import UrlPolicy
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Account, Scope
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.store.directory import Directory
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from enginekit import Engine
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import HOUR, SECOND, Claim, Event, Origin
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, Lane, LaneKind
 from hooktide.engine.scheduler import Limits
 

@@ -10,9 +10,9 @@ from enginekit import OK, Clock, Engine, Receivers, running
 from postgreskit import database
 from storekit import NOON, Given, Place, until
 
+from hooktide.domain.delivery.rest import MIN_REST
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros, Scope
-from hooktide.domain.rest import MIN_REST
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.known_rests import KnownRests
 from hooktide.engine.scheduler import Limits
 

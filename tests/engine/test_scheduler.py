@@ -3,7 +3,7 @@
 import pytest
 from schedulerkit import FAILED, MILLISECOND, REQUEUED, Schedule
 
-from hooktide.domain.chat import MAX_BATCH, MAX_BATCH_BYTES
+from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Claim, Origin
 from hooktide.engine import scheduler as scheduler_module
 from hooktide.engine.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, LEASE_MARGIN, Batch, NotSent

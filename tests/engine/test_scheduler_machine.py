@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from schedulerkit import FAILED, MILLISECOND, Schedule
 
+from hooktide.domain.delivery.rest import ignores_rest
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Claim, Micros, Origin
-from hooktide.domain.rest import ignores_rest
-from hooktide.domain.verdict import Delivered
 from hooktide.engine.lanes import LEASE_MARGIN, Batch, NotSent
 from hooktide.engine.polling import ClaimDue, ReadRests
 from hooktide.engine.scheduler import Limits

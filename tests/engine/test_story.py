@@ -8,9 +8,9 @@ import pytest
 from enginekit import OK, Engine, running
 from storekit import NOON, Given, Place
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
-from hooktide.domain.verdict import Outcome
 from hooktide.engine.scheduler import Limits
 
 BUSY = Outcome(status=503, duration=1000)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from storekit import NOON
 
+from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 from hooktide.engine.tally import BATCH_SIZE, Tally
 from hooktide.store.base import Accepted, Done
 

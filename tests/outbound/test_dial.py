@@ -15,7 +15,7 @@ import pytest
 from certs import make_root, server_context
 from wire import LOOPBACK, NO_CONTENT, Behaviour, Peer, keeping, post, receiving
 
-from hooktide.domain.address import UrlPolicy, check_proxy
+from hooktide.domain.http.address import UrlPolicy, check_proxy
 from hooktide.outbound import Resolver, Sender
 from hooktide.outbound.tls import default_tls
 
@@ -295,7 +295,7 @@ async def test_an_address_without_a_route_closes_no_idle_connection_to_another(
 
 ROUTES = """
 import asyncio, sys
-from hooktide.domain.address import UrlPolicy, check_url
+from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.outbound import Resolver, Sender
 
 async def answer(reader, writer):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from wire import LOOPBACK, NO_CONTENT, keeping, post, receiving
 
-from hooktide.domain.address import OwnAddresses, Target, UrlPolicy, check_url, read_address
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.http.address import OwnAddresses, Target, UrlPolicy, check_url, read_address
 from hooktide.outbound import OwnHost, Resolver, Sender
 from hooktide.outbound.guard import MAX_ROUTE_AGE, Guard, Route
 from hooktide.outbound.own_host import interface_addresses

@@ -10,8 +10,8 @@ from smtpkit import Relay as StandIn
 from smtpkit import relaying
 from wire import Behaviour, Peer, receiving
 
-from hooktide.domain.mail import Relay
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.messages.mail import Relay
 from hooktide.outbound import Mailer
 
 MAIL = b"Subject: test\r\n\r\n.\r\n..two\r\nthe end\r\n"

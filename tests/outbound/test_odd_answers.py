@@ -6,7 +6,7 @@ Each is read as a whole, cut at each byte, and a byte at a time.
 import pytest
 from readerkit import OK, TWO, cuts, read
 
-from hooktide.domain.http_text import read_fields
+from hooktide.domain.http.head import read_fields
 
 ODD = {
     "folded": (OK + b"X-A: a\r\n b\r\n" + TWO + b"\r\nok", {"x-a": "a b"}),

@@ -14,7 +14,7 @@ import dns.rrset
 import pytest
 from wire import LOOPBACK, NO_CONTENT, keeping, post, receiving
 
-from hooktide.domain.address import OwnAddresses, UrlPolicy
+from hooktide.domain.http.address import OwnAddresses, UrlPolicy
 from hooktide.outbound import OwnHost, Resolver, Sender
 from hooktide.outbound.resolver import DnsAnswer
 

@@ -9,7 +9,7 @@ import pytest
 from certs import DAY, NOW, Root, make_root, server_context
 from wire import LOOPBACK, NO_CONTENT, Behaviour, Peer, Receiver, keeping, post, receiving
 
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.outbound import Resolver, Sender
 from hooktide.outbound.tls import default_tls
 

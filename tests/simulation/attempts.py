@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from simulation.ledger import Flight, Tracked
 from simulation.truth import LEASE_AT_LEAST, MARKER, SKEW, Truth
 
+from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, MINUTE, SECOND, Claim, Micros, Origin
-from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.engine.destinations import Destination
 from hooktide.store.base import LEASE, Done
 

@@ -18,8 +18,8 @@ from simulation.moves import (
 )
 from simulation.truth import LEASE_AT_LEAST, SKEW, Truth
 
+from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.model import HOUR, SECOND, Micros, Origin
-from hooktide.domain.verdict import Delivered, Failed
 from hooktide.store import rows
 from hooktide.store.base import Done
 from hooktide.store.sqlite.batch import Batch

@@ -14,8 +14,8 @@ from simulation.commits import CommitChecks
 from simulation.ledger import Flight
 from simulation.truth import Truth
 
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import MINUTE, Claim, Micros
-from hooktide.domain.verdict import Delivered
 from hooktide.store.sqlite.batch import Batch
 
 RECORDED_WITHIN: Micros = 2 * MINUTE

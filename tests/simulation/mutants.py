@@ -13,7 +13,7 @@ from typing import Any
 from simulation import database
 
 from hooktide.actions import publish
-from hooktide.domain import verdict
+from hooktide.domain.delivery import verdict
 from hooktide.domain.model import MINUTE, SECOND, Scope
 from hooktide.engine import scheduler
 from hooktide.engine.deliver import Deliverer

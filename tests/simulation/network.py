@@ -11,9 +11,9 @@ from simulation.invariants import Watch
 from simulation.ledger import Flight
 from simulation.loop import VirtualLoop
 
-from hooktide.domain.address import Target
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
-from hooktide.domain.verdict import Outcome
 from hooktide.outbound.answer import retry_after
 
 MS: Micros = SECOND // 1000

@@ -20,8 +20,8 @@ from hooktide.actions.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.replays import Replays
 from hooktide.clock import StoreClock
-from hooktide.domain.address import UrlPolicy
 from hooktide.domain.errors import UnavailableError
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations

@@ -9,7 +9,7 @@ import apsw
 from simulation.ledger import Flight, Ledger
 
 from hooktide.domain.model import DAY, SECOND, Micros
-from hooktide.domain.project import Plan
+from hooktide.domain.project.project import Plan
 from hooktide.store.base import LEASE
 from hooktide.vault import Vault
 

@@ -15,10 +15,10 @@ from simulation.process import Process
 from simulation.truth import Truth
 
 from hooktide.dialects import load
-from hooktide.domain.backoff import Retry
-from hooktide.domain.message import Wording
+from hooktide.domain.delivery.backoff import Retry
+from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Micros
-from hooktide.domain.project import EventType, Plan, Project
+from hooktide.domain.project.project import EventType, Plan, Project
 from hooktide.store.postgres.dead_processes import GRACE_PERIOD, LOOK_INTERVAL
 from hooktide.vault import Vault
 

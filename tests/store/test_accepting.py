@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import HOUR, MINUTE, Scope
-from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Accepted, AccountGone, KeyReused
 
 pytestmark = pytest.mark.pooled

@@ -14,6 +14,7 @@ from storekit import NOON, Given, Hand, until
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.publish import Publisher
 from hooktide.dialects import load
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.domain.model import (
     HOUR,
@@ -27,7 +28,6 @@ from hooktide.domain.model import (
     Scope,
 )
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, limit_reached, listener_of
-from hooktide.domain.verdict import Delivered
 from hooktide.engine.operational_events import OperationalEventPublisher
 from hooktide.engine.tally import Tally
 from hooktide.store.base import Accepted, AddResult, Done, NewEvent, NewReplay, ReplayCount

@@ -11,11 +11,11 @@ from auditkit import Lived
 from livedkit import ENDED, PROJECT, Life, live, made
 from storekit import Place
 
-from hooktide.domain.backoff import Retry
+from hooktide.domain.delivery.backoff import Retry
+from hooktide.domain.delivery.verdict import Gone
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import DAY, HOUR, MINUTE, Endpoint, Micros, Scope
-from hooktide.domain.project import Plan
-from hooktide.domain.verdict import Gone
+from hooktide.domain.project.project import Plan
 from hooktide.engine.redating import Redating
 from hooktide.store.directory import Directory
 from hooktide.store.invariants import CHECKS

@@ -9,11 +9,11 @@ import pytest
 from auditlogkit import ALONE, ANN, CANARY, CHANGES, Change, entries, stored
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.errors import LimitError, RefusedError, UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_HAND, Scope, Secret
-from hooktide.domain.project import Plan, Project
-from hooktide.domain.verdict import Failed
+from hooktide.domain.project.project import Plan, Project
 
 
 @pytest.mark.pooled

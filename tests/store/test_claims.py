@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from storekit import LEASE, NOON, Given
 
+from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 from hooktide.domain.model import SECOND, Claim, Scope
-from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 
 
 @pytest.mark.pooled

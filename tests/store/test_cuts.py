@@ -20,9 +20,9 @@ from auditlogkit import (
 from chaos import Message, Proxy, Where, proxied
 from storekit import LEASE, NOON, Given, Place, at_last, until
 
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
-from hooktide.domain.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.store.postgres import PostgresStore
 from hooktide.store.postgres.notifier import CHANGED
 

@@ -12,8 +12,8 @@ import pytest
 from postgreskit import cluster, database
 from storekit import TERMINATE_SESSIONS, Given, Place, until
 
+from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.model import SECOND, Scope
-from hooktide.domain.verdict import Delivered, Failed
 from hooktide.store.postgres import PostgresStore
 from hooktide.store.postgres.dead_processes import GRACE_PERIOD, LOOK_INTERVAL, Looks
 

@@ -15,7 +15,7 @@ from hooktide.actions.emitted import TakeOver
 from hooktide.actions.publish import Publisher, Unknown
 from hooktide.clock import StoreClock
 from hooktide.domain.model import MINUTE, Micros, Scope
-from hooktide.domain.project import parse_project
+from hooktide.domain.project.project import parse_project
 from hooktide.outbox.opening import open_outbox
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.directory import Directory

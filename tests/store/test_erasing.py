@@ -8,6 +8,7 @@ import pytest
 from storekit import LEASE, NOON, Given
 
 from hooktide.domain.audit_log import Actor, AuditEntry, Source
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import (
@@ -22,7 +23,6 @@ from hooktide.domain.model import (
     Scope,
     SignatureVerdict,
 )
-from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Done
 
 CANARY = "canary4711"

@@ -17,9 +17,9 @@ import pytest
 from postgreskit import database, tablespace_in, temporary_folder
 from storekit import NOON, Given, Place, at_last, until
 
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
-from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Done
 from hooktide.web.problem_table import PROBLEMS
 

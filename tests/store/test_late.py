@@ -4,8 +4,8 @@ import pytest
 from livedkit import made
 from storekit import LEASE, NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.model import SECOND, Claim, Scope
-from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import Done
 
 LATER = NOON + 2 * LEASE

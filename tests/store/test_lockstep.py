@@ -18,6 +18,7 @@ from postgreskit import database
 from storekit import LEASE, NOON, Given, Place
 
 from hooktide.domain.audit_log import SERVER
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import (
     MINUTE,
@@ -30,7 +31,6 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import Done, NewReplay
 
 T = TypeVar("T")

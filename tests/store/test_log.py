@@ -6,9 +6,9 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.dialects import load
+from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import HOUR, MINUTE, DeliveryState, Scope
-from hooktide.domain.verdict import Delivered, Failed
 
 
 async def listed(given: Given, scope: Scope, limit: int = 7, **wanted: object) -> list[int]:

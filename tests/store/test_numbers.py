@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, Micros, Scope
 from hooktide.domain.numbers import ChartPoint, EndpointHour, Health, ProjectMinute
-from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import NUMBERS_RETENTION
 
 STRANGER = Scope(account_id=1)

@@ -4,10 +4,10 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.dialects import load
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, RetryAt
 from hooktide.domain.model import HOUR, Scope, Secret
 from hooktide.domain.operational_events import PROJECT, Type, limit_reached
-from hooktide.domain.project import Project
-from hooktide.domain.verdict import Delivered, Failed, Gone, RetryAt
+from hooktide.domain.project.project import Project
 from hooktide.store.base import NewEvent
 
 SECRET = Secret("cd" * 32, b"\xcd" * 32)

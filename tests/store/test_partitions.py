@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from storekit import KEY, NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import DAY
-from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Accepted
 from hooktide.store.postgres import open_postgres
 from hooktide.vault import Vault

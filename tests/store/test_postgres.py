@@ -15,7 +15,7 @@ from storekit import KEY, NOON, Given, Place, at_last, until
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.domain.ids import NODES
 from hooktide.domain.model import Scope
-from hooktide.domain.project import Project
+from hooktide.domain.project.project import Project
 from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.postgres import connection as postgres_connection
 from hooktide.store.postgres import open_postgres

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 from storekit import LEASE, NOON, Given
 
-from hooktide.domain.backoff import Retry
+from hooktide.domain.delivery.backoff import Retry
+from hooktide.domain.delivery.rest import RestRequest
+from hooktide.domain.delivery.verdict import RetryAt
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Delivery, Micros, Scope
-from hooktide.domain.rest import RestRequest
-from hooktide.domain.verdict import RetryAt
 from hooktide.engine import redating
 from hooktide.engine.redating import Redating
 from hooktide.store.directory import Directory

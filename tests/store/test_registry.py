@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from storekit import LEASE, NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.errors import (
     ConfigError,
     InvalidError,
@@ -25,8 +26,7 @@ from hooktide.domain.model import (
     Secret,
     SignatureVerdict,
 )
-from hooktide.domain.project import EventType, Plan, Project
-from hooktide.domain.verdict import Delivered, Failed
+from hooktide.domain.project.project import EventType, Plan, Project
 from hooktide.store.base import ProjectEdit
 from hooktide.store.projects import MAX_TRIES
 

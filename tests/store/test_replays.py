@@ -3,6 +3,7 @@
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.errors import NotFoundError, RefusedError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import (
@@ -15,7 +16,6 @@ from hooktide.domain.model import (
     ReplayWhat,
     Scope,
 )
-from hooktide.domain.verdict import Delivered, Failed
 from hooktide.store.base import NewReplay, ReplayCount
 
 RUNNING = ReplayState.RUNNING

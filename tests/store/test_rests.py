@@ -3,9 +3,9 @@
 import pytest
 from storekit import LEASE, NOON, Given
 
+from hooktide.domain.delivery.rest import MIN_REST, RestRequest
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.domain.model import DAY, HOUR, SECOND, Claim, Endpoint, Micros, Origin, Scope
-from hooktide.domain.rest import MIN_REST, RestRequest
-from hooktide.domain.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.store.base import Done
 
 TOOK: Micros = 5000

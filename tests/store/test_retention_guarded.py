@@ -9,7 +9,7 @@ from hooktide.domain.audit_log import Action, Actor, Source
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros, Scope
-from hooktide.domain.retention import HOLD_TIMEOUT
+from hooktide.domain.time.retention import HOLD_TIMEOUT
 from hooktide.engine.retention import Retention
 from hooktide.store.postgres.accept_clock import accept_clock_in_postgres
 from hooktide.store.sqlite.accept_clock import accept_clock_in_sqlite

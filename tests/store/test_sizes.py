@@ -7,7 +7,7 @@ from livedkit import ENDED, live
 from storekit import Place
 
 from hooktide.domain.model import DAY, Scope
-from hooktide.domain.project import Project
+from hooktide.domain.project.project import Project
 from hooktide.store.contract import Store
 
 

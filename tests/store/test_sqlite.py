@@ -7,9 +7,9 @@ import apsw
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import DAY
-from hooktide.domain.verdict import Delivered
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.store.sqlite.checkpoint import WAL_BYTES
 from hooktide.store.sqlite.sealed import SqliteSealedRows

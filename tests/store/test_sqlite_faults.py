@@ -15,9 +15,9 @@ import apsw
 import pytest
 from storekit import NOON, Given
 
+from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.domain.model import Scope
-from hooktide.domain.verdict import Failed
 from hooktide.store.base import Room
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 from storekit import LEASE, NOON, Given, Place, until
 
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import (
@@ -26,7 +27,6 @@ from hooktide.domain.model import (
     ReplayWhat,
     Scope,
 )
-from hooktide.domain.verdict import Delivered, Failed, RetryAt
 from hooktide.store.base import Accepted, KeyReused, NewReplay, ReplayCount
 
 pytestmark = pytest.mark.pooled

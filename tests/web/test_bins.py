@@ -9,11 +9,11 @@ from apikit import ApiError
 from binkit import NOON, PROJECT, SECRET, BinSite, bin_site, event
 
 from hooktide.actions.bins import Bins
-from hooktide.domain.compose import compile_dialect
-from hooktide.domain.dialect import Dialect, Signature
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.dialect import Dialect, Signature
+from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.model import DAY, HOUR, SECOND, KeyScope, Scope
-from hooktide.domain.project import Project
-from hooktide.domain.signing import new_secret
+from hooktide.domain.project.project import Project
 
 
 @pytest.fixture

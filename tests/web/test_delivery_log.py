@@ -15,7 +15,7 @@ from hooktide.actions import delivery_log
 from hooktide.actions.delivery_log import DeliveryFilter, DeliveryLog, Found, Line
 from hooktide.domain import ids
 from hooktide.domain.model import DAY, HOUR, SECOND, DeliveryState, Origin, Scope
-from hooktide.domain.project import Plan
+from hooktide.domain.project.project import Plan
 from hooktide.web.pages.views.delivery import OpenedDelivery, open_delivery, read_filters, row_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from webkit import RECEIVER, Client, Site
 
 from hooktide.dialects import load, read_shipped, shipped
-from hooktide.domain.payload import MAX_BYTES
-from hooktide.domain.project import EventType, Project, parse_project
-from hooktide.domain.signing import verify
+from hooktide.domain.dialect.signing import verify
+from hooktide.domain.json.payload import MAX_BYTES
+from hooktide.domain.project.project import EventType, Project, parse_project
 from hooktide.web.pages.guide.example import AT, SECRET, make_example
 from hooktide.web.pages.guide.guide import make_guide
 from hooktide.web.pages.guide.render import html, markdown

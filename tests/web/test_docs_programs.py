@@ -15,11 +15,11 @@ from webkit import Site, running
 from wire import NO_CONTENT, keeping, receiving
 
 from hooktide.dialects import load, read_shipped, shipped
-from hooktide.domain.compose import compile_dialect
-from hooktide.domain.dialect import Dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.signing import new_secret, whsec
 from hooktide.domain.model import MINUTE, Event, Micros, Secret
-from hooktide.domain.project import Project
-from hooktide.domain.signing import new_secret, whsec
+from hooktide.domain.project.project import Project
 from hooktide.web.pages.guide.programs import (
     LANGUAGES,
     Language,

@@ -16,7 +16,7 @@ from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain.ids import read
 from hooktide.domain.model import DAY, HOUR, MINUTE, Scope
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 
 ANSWER = b"HTTP/1.1 200 OK\r\nx-seen: yes\r\ncontent-length: 4\r\n\r\n\xff\xfeok"
 

@@ -16,9 +16,9 @@ from webkit import RECEIVER, Site, running
 
 from hooktide.dialects import load
 from hooktide.domain.ids import read
+from hooktide.domain.json.payload import check_schema
 from hooktide.domain.model import Scope
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, Type, limit_reached, listener_of
-from hooktide.domain.payload import check_schema
 from hooktide.engine.operational_events import OperationalEventPublisher
 
 NAME = "invoice-maker"

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import pytest
 from webkit import Client, Site
 
-from hooktide.domain.project import EventType
+from hooktide.domain.project.project import EventType
 from hooktide.web.pages.views.event_type_tree import event_type_tree, simplest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

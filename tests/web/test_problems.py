@@ -14,7 +14,7 @@ from hooktide.web.problems import problem_bytes, problem_of
 SOURCE = Path(hooktide.__file__).parent
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FIELD_RULES = {SOURCE / "domain" / "address.py", SOURCE / "domain" / "headers.py"}
+FIELD_RULES = {SOURCE / "domain/http/address.py", SOURCE / "domain/http/headers.py"}
 FORMS = SOURCE / "web" / "pages"
 """Pages: what is wrong with a field they say beside it, and it is no problem of the API."""
 

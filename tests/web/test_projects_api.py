@@ -12,10 +12,10 @@ from wire import NO_CONTENT, Peer, receiving
 from hooktide.actions.projects import ProjectFileError, Projects
 from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.audit_log import SERVER
-from hooktide.domain.dialect import Dialect
+from hooktide.domain.dialect.dialect import Dialect
 from hooktide.domain.model import Scope
-from hooktide.domain.project import EventType, Plan, Project, SchemaPolicy
-from hooktide.domain.project_file import write_project
+from hooktide.domain.project.project import EventType, Plan, Project, SchemaPolicy
+from hooktide.domain.project.project_file import write_project
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -8,7 +8,7 @@ from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
 from hooktide.domain.model import Account, Erasure, Micros, Scope
-from hooktide.domain.project import check_plan
+from hooktide.domain.project.project import check_plan
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hooktide.domain.dialect.signing import verify
 from hooktide.domain.model import Endpoint, Micros, SignatureVerdict
-from hooktide.domain.signing import verify
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 

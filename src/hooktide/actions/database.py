@@ -13,8 +13,8 @@ from hooktide.clock import wall_clock
 from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros, Scope
-from hooktide.domain.project import Project, changes
-from hooktide.domain.times import show_time
+from hooktide.domain.project.project import Project, changes
+from hooktide.domain.time.times import show_time
 from hooktide.extras import import_postgres
 from hooktide.settings import Settings, without_password
 from hooktide.store.base import ProjectSize

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.ids import between, made_at, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Scope
-from hooktide.domain.project import wants
+from hooktide.domain.project.project import wants
 from hooktide.store.base import EventRow, Page
 from hooktide.store.contract import Store
 

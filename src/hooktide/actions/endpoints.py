@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from hooktide.actions.accounts import Accounts, check_reference, is_like_an_id
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.texts import check_text
-from hooktide.domain.address import Target, UrlPolicy, check_url
 from hooktide.domain.audit_log import Actor
-from hooktide.domain.chat import kind_of, shown_url
+from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.errors import (
     BusyError,
     Fault,
@@ -22,8 +21,10 @@ from hooktide.domain.errors import (
     NotFoundError,
     RefusedError,
 )
-from hooktide.domain.headers import MASK, header_lines, refused_header
-from hooktide.domain.mail import check_mailto, is_mailto
+from hooktide.domain.http.address import Target, UrlPolicy, check_url
+from hooktide.domain.http.headers import MASK, header_lines, refused_header
+from hooktide.domain.messages.chat import kind_of, shown_url
+from hooktide.domain.messages.mail import check_mailto, is_mailto
 from hooktide.domain.model import (
     BY_HAND,
     BY_PROVIDER,
@@ -39,7 +40,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.operational_events import limit_reached
-from hooktide.domain.project import (
+from hooktide.domain.project.project import (
     EventType,
     Project,
     check_offered,
@@ -49,7 +50,6 @@ from hooktide.domain.project import (
     plan_of,
     wants,
 )
-from hooktide.domain.signing import new_secret
 from hooktide.store.base import NewEvent
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

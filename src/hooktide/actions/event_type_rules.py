@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from hooktide.actions.texts import check_text
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.message import check_wording
-from hooktide.domain.payload import check_payload, compile_schema
-from hooktide.domain.project import EVENT_TYPE_NAME, EventType, Project, check_example
+from hooktide.domain.json.payload import check_payload, compile_schema
+from hooktide.domain.messages.message import check_wording
+from hooktide.domain.project.project import EVENT_TYPE_NAME, EventType, Project, check_example
 
 MAX_TEXT_LENGTH = 1000
 """Characters of a description, and of a message's text and its link."""

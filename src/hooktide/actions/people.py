@@ -13,7 +13,6 @@ from hooktide.actions.passwords import Passwords
 from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import SERVER, Action, Actor, Source, key_name
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
-from hooktide.domain.login_throttle import begin_login, finish_login, login_places
 from hooktide.domain.model import (
     DAY,
     ApiKey,
@@ -24,6 +23,7 @@ from hooktide.domain.model import (
     Scope,
     Session,
 )
+from hooktide.domain.throttling.login_throttle import begin_login, finish_login, login_places
 from hooktide.store.contract import Store
 
 PREFIX = "htks_"

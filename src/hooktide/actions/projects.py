@@ -10,7 +10,7 @@ from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.errors import ConfigError, InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project import (
+from hooktide.domain.project.project import (
     MAX_EVENT_TYPES,
     MAX_PLANS,
     EventType,
@@ -20,7 +20,7 @@ from hooktide.domain.project import (
     fingerprint,
     parse_project,
 )
-from hooktide.domain.project_file import write_project
+from hooktide.domain.project.project_file import write_project
 from hooktide.store.base import ProjectEdit, ProjectRow
 from hooktide.store.contract import Store
 
@@ -53,8 +53,8 @@ class Projects:
     """Changes projects. An edit is made on the project as it is when it is stored.
 
     So edits of different things are all kept, in whichever process they were made. ``seen`` is the
-    fingerprint (``domain.project``) of what an editor showed: where that thing was changed since,
-    the edit is refused; None: it is made on whatever there is.
+    fingerprint (``domain.project.project``) of what an editor showed: where that thing was changed
+    since, the edit is refused; None: it is made on whatever there is.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:

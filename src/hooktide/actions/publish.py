@@ -13,8 +13,8 @@ from hooktide.actions.yielding import Yielding
 from hooktide.cache import Cache
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor, Source
-from hooktide.domain.compose import compile_dialect
-from hooktide.domain.envelope import Envelope
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.envelope import Envelope
 from hooktide.domain.errors import (
     HooktideError,
     InvalidError,
@@ -23,11 +23,11 @@ from hooktide.domain.errors import (
     UnavailableError,
     is_lasting,
 )
+from hooktide.domain.json.payload import UnusableSchemaError, check_size, check_value, read_payload
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.payload import UnusableSchemaError, check_size, check_value, read_payload
-from hooktide.domain.project import EventType, Project, type_of
-from hooktide.domain.times import read_time
+from hooktide.domain.project.project import EventType, Project, type_of
+from hooktide.domain.time.times import read_time
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, ProjectRow
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

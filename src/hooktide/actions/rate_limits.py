@@ -11,8 +11,8 @@ from hooktide.cache import Cache
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import BusyError, NotFoundError
 from hooktide.domain.model import Micros, Scope
-from hooktide.domain.project import Plan, plan_of
-from hooktide.domain.token_bucket import TokenBucket
+from hooktide.domain.project.project import Plan, plan_of
+from hooktide.domain.throttling.token_bucket import TokenBucket
 from hooktide.store.directory import Directory
 
 MAX_CACHED_BUCKETS = 20_000

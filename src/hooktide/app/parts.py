@@ -13,7 +13,7 @@ from hooktide.actions.rate_limits import RateLimits
 from hooktide.app.first_start import OperatorKey
 from hooktide.app.metrics_page import MetricsPage
 from hooktide.app.readiness import ReadinessCheck
-from hooktide.domain.address import UrlPolicy
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.engine.destinations import Destinations
 from hooktide.engine.key_file import KeyFile

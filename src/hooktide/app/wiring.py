@@ -18,7 +18,7 @@ from hooktide.app.parts import App, sender_ids
 from hooktide.app.periodic_tasks import periodic_tasks
 from hooktide.app.readiness import ReadinessCheck
 from hooktide.app.reporting import Reporting
-from hooktide.domain.address import UrlPolicy
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destinations

@@ -18,7 +18,7 @@ from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.settings import Settings
 from hooktide.store.base import ProjectSize
 from hooktide.store.invariants import NOT_CHECKED, Finding

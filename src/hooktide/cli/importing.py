@@ -28,9 +28,9 @@ from hooktide.cli.options import DEFAULTS, Flag, Options
 from hooktide.cli.output import line_of, note, print_json, print_rows
 from hooktide.client import Client, NotFoundError, ProblemError
 from hooktide.domain.counting import count_of
+from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.project import wants
-from hooktide.domain.signing import read_secret
+from hooktide.domain.project.project import wants
 
 Words: TypeAlias = Annotated[str, Parameter(show_default=False)]
 

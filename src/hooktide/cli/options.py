@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from hooktide.client import Client, ClientError, ProblemError, RetryPolicy
 from hooktide.client.server import find_server
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.times import read_time
+from hooktide.domain.time.times import read_time
 from hooktide.web.problem_table import PROBLEMS
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]

@@ -16,7 +16,7 @@ from hooktide.client.errors import (
 )
 from hooktide.client.requests import Backoff, Request, Steps, call, encode, instant
 from hooktide.domain import errors
-from hooktide.domain.json_encoding import encode_payload
+from hooktide.domain.json.encoding import encode_payload
 from hooktide.wire.events import BatchResults, EventAccepted, EventIn, EventResult
 from hooktide.wire.problems import Fault, Problem
 
@@ -103,7 +103,7 @@ def event_body(event: NewEvent) -> bytes:
 
 
 def payload_json(payload: Any, at: str = "/payload") -> bytes:
-    """Return a payload as JSON text (see ``domain.json_encoding``); ``at`` is its pointer.
+    """Return a payload as JSON text (see ``domain.json.encoding``); ``at`` is its pointer.
 
     :raises InvalidError: it cannot be; nothing was sent.
     """

@@ -21,7 +21,7 @@ from hooktide.client.errors import (
     problem_error,
     read_problem,
 )
-from hooktide.domain.http_text import read_http_date
+from hooktide.domain.http.head import read_http_date
 from hooktide.wire.fields import Listed, PageQuery
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from hooktide.demo.screen import Line, Promise
 from hooktide.dialects import load, read_shipped
 from hooktide.domain.ids import made_at, read
 from hooktide.domain.model import SECOND
-from hooktide.domain.project import EventType, Project
+from hooktide.domain.project.project import EventType, Project
 from hooktide.wire.bins import Step
 from hooktide.wire.endpoints import EndpointMade
 from hooktide.wire.events import Delivery, EventAccepted

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hooktide.domain.headers import MASK
+from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import show
 from hooktide.domain.model import (
     Account,
@@ -24,8 +24,8 @@ from hooktide.domain.model import (
     Person,
     Replay,
 )
-from hooktide.domain.project import Project, changes
-from hooktide.domain.times import show_time
+from hooktide.domain.project.project import Project, changes
+from hooktide.domain.time.times import show_time
 
 MAX_ACTOR_LENGTH = 200
 MAX_DETAIL_LENGTH = 500

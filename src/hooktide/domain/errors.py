@@ -9,7 +9,7 @@ HooktideError
 ├── ConfigError             a project file or setting is wrong; carries line, key and reason
 └── UnavailableError        our own trouble (database, overload); the caller should try again
 
-A failed delivery is not here: it is a value (``domain.verdict``), not an error.
+A failed delivery is not here: it is a value (``domain.delivery.verdict``), not an error.
 """
 
 from dataclasses import dataclass

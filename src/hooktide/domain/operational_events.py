@@ -13,7 +13,7 @@ import msgspec
 
 from hooktide.domain.ids import show
 from hooktide.domain.model import HOUR, Account, Endpoint, Micros
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 
 PROJECT = "hooktide"
 """The built-in project's name. It has no operational events of its own: they would never end."""

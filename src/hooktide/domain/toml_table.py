@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
-from hooktide.domain.spans import read_span, show_span
+from hooktide.domain.time.spans import read_span, show_span
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")

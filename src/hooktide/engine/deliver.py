@@ -11,12 +11,14 @@ from typing import Protocol
 import msgspec
 
 from hooktide.clock import wall_clock
-from hooktide.domain.address import Target
-from hooktide.domain.chat import PACE
-from hooktide.domain.compose import unsigned
+from hooktide.domain.delivery.compose import unsigned
+from hooktide.domain.delivery.rest import rest_request
+from hooktide.domain.delivery.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.mail import SCHEME, write_mail
-from hooktide.domain.message import Message
+from hooktide.domain.http.address import Target
+from hooktide.domain.messages.chat import PACE
+from hooktide.domain.messages.mail import SCHEME, write_mail
+from hooktide.domain.messages.message import Message
 from hooktide.domain.model import (
     MINUTE,
     SECOND,
@@ -27,8 +29,6 @@ from hooktide.domain.model import (
     Micros,
     Origin,
 )
-from hooktide.domain.rest import rest_request
-from hooktide.domain.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
 from hooktide.engine.destinations import Chat, Destination, Destinations
 from hooktide.engine.lanes import NotSent
 from hooktide.store.base import Done

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from hooktide.cache import Cache
-from hooktide.domain.address import Target, UrlPolicy, check_url
-from hooktide.domain.backoff import delays
-from hooktide.domain.chat import SERVICES, Service
-from hooktide.domain.compose import Composer, compile_dialect
+from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.compose import Composer, compile_dialect
 from hooktide.domain.errors import InvalidError, UnsealError
-from hooktide.domain.headers import MASK, header_lines
+from hooktide.domain.http.address import Target, UrlPolicy, check_url
+from hooktide.domain.http.headers import MASK, header_lines
 from hooktide.domain.ids import show
-from hooktide.domain.message import Message, Wording, compose_message
+from hooktide.domain.messages.chat import SERVICES, Service
+from hooktide.domain.messages.message import Message, Wording, compose_message
 from hooktide.domain.model import SECOND, Endpoint, EndpointKind, Event, Micros, Secret
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project import plan_of
+from hooktide.domain.project.project import plan_of
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
 

@@ -11,9 +11,9 @@ from enum import Enum
 
 import msgspec
 
+from hooktide.domain.delivery.rest import ignores_rest
+from hooktide.domain.delivery.verdict import Again, Delivered
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
-from hooktide.domain.rest import ignores_rest
-from hooktide.domain.verdict import Again, Delivered
 from hooktide.store.base import Done
 
 LEASE_MARGIN: Micros = 35 * SECOND

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable
 
 from hooktide.clock import StepDetector, monotonic
-from hooktide.domain.backoff import delays
+from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.verdict import MAX_LOCAL_REST, corrected_due
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.verdict import MAX_LOCAL_REST, corrected_due
 from hooktide.outbound.answer import retry_after
 from hooktide.store.base import LEASE, Waiting
 from hooktide.store.contract import Store

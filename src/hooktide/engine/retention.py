@@ -1,12 +1,12 @@
-"""Deletes what is past its time, as long as the clock can be trusted (``domain.retention``)."""
+"""Deletes what is past its time, while the clock can be trusted (``domain.time.retention``)."""
 
 import logging
 from collections.abc import Callable
 
 from hooktide.clock import monotonic
 from hooktide.domain.model import DAY, HOUR, Micros
-from hooktide.domain.retention import RetentionGuard
-from hooktide.domain.times import show_time
+from hooktide.domain.time.retention import RetentionGuard
+from hooktide.domain.time.times import show_time
 from hooktide.store.contract import Store
 
 log = logging.getLogger("hooktide.engine")

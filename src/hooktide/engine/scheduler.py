@@ -8,7 +8,7 @@ and its endpoint each have a free slot; lanes take turns.
 New deliveries are offered by the transaction that accepted them. The store is asked only for what
 is due and not here: retries, what did not fit, and what a dead process left behind
 (``engine.polling``). An endpoint whose receiver asked for rest gets nothing but manual resends
-until the rest ends (``domain.rest``, ``engine.known_rests``).
+until the rest ends (``domain.delivery.rest``, ``engine.known_rests``).
 """
 
 import heapq
@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
+from hooktide.domain.delivery.rest import MIN_REST
+from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
 from hooktide.domain.model import SECOND, Claim, Micros
-from hooktide.domain.rest import MIN_REST
 from hooktide.engine.known_rests import KnownRests
 from hooktide.engine.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
 from hooktide.engine.polling import Now, Polling, Query, ReadRests

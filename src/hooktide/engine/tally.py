@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone
 from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.domain.verdict import Again, Delivered, Failed, Gone
 from hooktide.store.base import Accepted, Done
 from hooktide.store.batch import run_batch
 

@@ -7,9 +7,9 @@ the body ends.
 
 import re
 
-from hooktide.domain.http_text import field_value, read_fields, read_http_date
+from hooktide.domain.delivery.verdict import RETRY_AFTER_CAP
+from hooktide.domain.http.head import field_value, read_fields, read_http_date
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.verdict import RETRY_AFTER_CAP
 
 HEAD_KEPT = 16 * 1024
 BODY_KEPT = 4 * 1024

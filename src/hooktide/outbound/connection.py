@@ -11,7 +11,7 @@ import ssl
 import time
 from typing import Protocol, TypeAlias, cast
 
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.outbound.response_reader import ResponseReader
 from hooktide.outbound.tls import tls_reason
 from hooktide.write_coalescer import WriteCoalescer

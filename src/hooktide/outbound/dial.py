@@ -10,10 +10,10 @@ import time
 from ipaddress import ip_address
 
 from hooktide.background import start
-from hooktide.domain.address import Target
+from hooktide.domain.delivery.reachability import Reachability
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.reachability import Reachability
-from hooktide.domain.verdict import Outcome
 from hooktide.outbound.connection import Connection, Key
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy

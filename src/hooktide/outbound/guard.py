@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 
 from hooktide.cache import Cache
-from hooktide.domain.address import (
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import (
     Address,
     Origin,
     Target,
@@ -19,7 +20,6 @@ from hooktide.domain.address import (
     is_own,
     read_address,
 )
-from hooktide.domain.verdict import Outcome
 from hooktide.outbound.connection import NEVER, Key
 from hooktide.outbound.resolver import DnsAnswer, Resolver
 

@@ -23,8 +23,8 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
-from hooktide.domain.mail import AT_RECIPIENT, Relay
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.messages.mail import AT_RECIPIENT, Relay
 
 LOCAL_HOSTNAME = "hooktide.invalid"
 MAX_DETAIL = 500

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import ifaddr
 
-from hooktide.domain.address import Address, OwnAddresses
+from hooktide.domain.http.address import Address, OwnAddresses
 from hooktide.outbound.resolver import Resolver
 
 log = logging.getLogger("hooktide.outbound")

@@ -9,8 +9,8 @@ import asyncio
 import re
 import time
 
-from hooktide.domain.address import Target
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
 from hooktide.outbound.connection import Connection
 from hooktide.outbound.resolver import Resolver
 

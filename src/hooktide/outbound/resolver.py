@@ -17,7 +17,7 @@ import pycares
 
 from hooktide.background import start
 from hooktide.cache import Cache
-from hooktide.domain.address import Address, read_address
+from hooktide.domain.http.address import Address, read_address
 
 NEVER = float("inf")
 MAX_TTL, NEGATIVE_TTL = 60.0, 5.0

@@ -6,8 +6,8 @@ body that is cut, endless or late changes anything but ``body_truncated``. See d
 
 import httptools
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import Micros
-from hooktide.domain.verdict import Outcome
 from hooktide.outbound.answer import (
     BODY_KEPT,
     BODY_LIMIT,

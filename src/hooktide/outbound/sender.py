@@ -11,8 +11,8 @@ import time
 
 import msgspec
 
-from hooktide.domain.address import Target, UrlPolicy
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target, UrlPolicy
 from hooktide.outbound.connection import Connection
 from hooktide.outbound.dial import Dialer
 from hooktide.outbound.guard import Guard

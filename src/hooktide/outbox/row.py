@@ -6,9 +6,9 @@ from typing import Any, TypedDict
 
 from hooktide.clock import wall_clock
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.json_encoding import encode_payload
-from hooktide.domain.payload import check_payload
-from hooktide.domain.times import read_time, show_time
+from hooktide.domain.json.encoding import encode_payload
+from hooktide.domain.json.payload import check_payload
+from hooktide.domain.time.times import read_time, show_time
 
 TABLE = "hooktide_outbox"
 MAX_KEY_LENGTH = 255
@@ -53,7 +53,7 @@ def make_row(
 ) -> Row:
     """Make the row of an event.
 
-    ``payload`` as ``domain.json_encoding`` takes it. ``keyed``: it gets a key where none was given.
+    ``payload`` as ``domain.json.encoding`` takes it. ``keyed``: it gets a key where none was given.
 
     :raises InvalidError: it could never be accepted; says why.
     """

@@ -6,7 +6,7 @@ from typing import Any
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, Micros, Scope
-from hooktide.domain.project import check_plan
+from hooktide.domain.project.project import check_plan
 from hooktide.store import refusals
 from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import Page

@@ -14,8 +14,9 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from hooktide.domain.audit_log import Action
+from hooktide.domain.delivery.rest import RestRequest
+from hooktide.domain.delivery.verdict import Verdict
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.login_throttle import LoginRecord
 from hooktide.domain.model import (
     DAY,
     MINUTE,
@@ -26,9 +27,8 @@ from hooktide.domain.model import (
     Micros,
     ReplayWhat,
 )
-from hooktide.domain.project import Project
-from hooktide.domain.rest import RestRequest
-from hooktide.domain.verdict import Verdict
+from hooktide.domain.project.project import Project
+from hooktide.domain.throttling.login_throttle import LoginRecord
 
 AUDIT_LOG_RETENTION: Micros = 400 * DAY
 """How long the audit log goes back."""
@@ -362,7 +362,7 @@ class OwnStore(Protocol):
     ) -> Sequence[Claim]:
         """Claim up to ``each`` due deliveries of each endpoint, oldest due first.
 
-        Of an endpoint that rests, only what ignores rests (``domain.rest.ignores_rest``).
+        Of an endpoint that rests, only what ignores rests (``domain.delivery.rest.ignores_rest``).
         """
 
     async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from hooktide.clock import MIN_STEP
 from hooktide.domain.audit_log import SERVER, Action, disabled_snapshots, snapshot
+from hooktide.domain.delivery.rest import Rest, lifted
 from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros, Scope, Secret
 from hooktide.domain.operational_events import disabled, rotated
-from hooktide.domain.project import check_named
-from hooktide.domain.rest import Rest, lifted
+from hooktide.domain.project.project import check_named
 from hooktide.store import refusals, rows
 from hooktide.store.accounts import read_account
 from hooktide.store.audit_log import record_action, record_change

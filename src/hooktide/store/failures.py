@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from hooktide.domain.counting import count_of
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone
 from hooktide.domain.model import Origin
 from hooktide.domain.operational_events import failing_after
-from hooktide.domain.verdict import Delivered, Failed, Gone
 from hooktide.store.base import Done
 
 GONE = "the receiver answered 410 Gone"

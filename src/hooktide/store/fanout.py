@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
-from hooktide.domain.project import Project, plan_of, wants
+from hooktide.domain.project.project import Project, plan_of, wants
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
 from hooktide.store.batch import Effects, Publish

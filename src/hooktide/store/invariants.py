@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from hooktide.domain.backoff import delays
+from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros
-from hooktide.domain.project import Project
-from hooktide.domain.verdict import JITTER, RETRY_AFTER_CAP
+from hooktide.domain.project.project import Project
 from hooktide.store.base import LEASE
 
 SLACK: Micros = 3 * MINUTE
@@ -27,7 +27,8 @@ when the database does not take them, a claim lasts for another, and machines' c
 
 MAX_RETRIES = 20
 MAX_REST: Micros = 9 * DAY
-"""No plan has more retries, and no retry is later (``domain.project``, ``domain.backoff``)."""
+"""No plan has more retries, and no retry is later (``domain.project.project``,
+``domain.delivery.backoff``)."""
 
 EXAMPLES = 5
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from hooktide.domain import operational_events as domain_events
+from hooktide.domain.delivery.verdict import Failed, Gone
 from hooktide.domain.model import Origin
 from hooktide.domain.operational_events import OperationalEvent, Type
-from hooktide.domain.verdict import Failed, Gone
 from hooktide.store.base import Done
 from hooktide.store.failures import Failures
 from hooktide.store.repository import Repository, reads, writes

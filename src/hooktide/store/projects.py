@@ -10,7 +10,7 @@ import msgspec
 from hooktide.domain.audit_log import Action, project_detail, project_snapshot
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.model import Micros, Scope
-from hooktide.domain.project import Project
+from hooktide.domain.project.project import Project
 from hooktide.store import refusals, rows
 from hooktide.store.audit_log import record_change
 from hooktide.store.base import EditedProject, ProjectEdit, ProjectRow

@@ -20,7 +20,7 @@ from hooktide.domain.model import (
     ReplayWhat,
     Scope,
 )
-from hooktide.domain.project import wants
+from hooktide.domain.project.project import wants
 from hooktide.store import refusals
 from hooktide.store.audit_log import record_change
 from hooktide.store.base import NewReplay, Page, ReplayCount

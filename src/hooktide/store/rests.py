@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from hooktide.domain.delivery.rest import NO_REST, Rest, asked, succeeded
+from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import Origin
-from hooktide.domain.rest import NO_REST, Rest, asked, succeeded
-from hooktide.domain.verdict import Delivered
 from hooktide.store.base import Done
 
 

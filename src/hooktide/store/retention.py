@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 from hooktide.domain.ids import NODE_BITS
-from hooktide.domain.login_throttle import FAILURE_RETENTION, SUCCESS_RETENTION
 from hooktide.domain.model import HOUR, MINUTE, Micros
-from hooktide.domain.retention import ClockMark
+from hooktide.domain.throttling.login_throttle import FAILURE_RETENTION, SUCCESS_RETENTION
+from hooktide.domain.time.retention import ClockMark
 from hooktide.store import rows
 from hooktide.store.base import AUDIT_LOG_RETENTION, NUMBERS_RETENTION
 from hooktide.store.repository import Repository, maintains, surveys

@@ -4,6 +4,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from hooktide.domain.delivery.rest import Rest
+from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
 from hooktide.domain.model import (
     ActiveSecret,
     Attempt,
@@ -17,9 +19,7 @@ from hooktide.domain.model import (
     Origin,
     Secret,
 )
-from hooktide.domain.project import Project
-from hooktide.domain.rest import Rest
-from hooktide.domain.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.domain.project.project import Project
 from hooktide.store.base import Done, EventRow
 from hooktide.vault import Vault
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.login_throttle import LoginPlace, LoginRecord
 from hooktide.domain.model import MINUTE, Micros, Scope, Session
+from hooktide.domain.throttling.login_throttle import LoginPlace, LoginRecord
 from hooktide.store.audit_log import record_action
 from hooktide.store.base import LoginEdit
 from hooktide.store.keys import read_key

@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from hooktide.domain.delivery.rest import Rest
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
-from hooktide.domain.rest import Rest
 from hooktide.store.batch import Effects
 from hooktide.store.rows import Row
 from hooktide.store.usage import Usage

@@ -21,7 +21,7 @@ from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.refused_rows import RefusedRows
 from hooktide.actions.replays import Replays
 from hooktide.actions.storage_usage import StorageUsage
-from hooktide.domain.address import UrlPolicy
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

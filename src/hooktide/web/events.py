@@ -17,9 +17,9 @@ from starlette.types import Message, Receive, Scope, Send
 from hooktide.actions.publish import MAX_BATCH_SIZE, Checked, Publisher, Result, Unknown
 from hooktide.actions.yielding import Yielding
 from hooktide.domain.errors import HooktideError, InvalidError, RefusedError
-from hooktide.domain.http_text import content_length
+from hooktide.domain.http.head import content_length
+from hooktide.domain.json.payload import MAX_BYTES
 from hooktide.domain.model import KeyScope
-from hooktide.domain.payload import MAX_BYTES
 from hooktide.metrics import Metrics
 from hooktide.store.base import Accepted
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential

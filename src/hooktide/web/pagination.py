@@ -11,7 +11,7 @@ import msgspec
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import between
-from hooktide.domain.times import read_time
+from hooktide.domain.time.times import read_time
 from hooktide.wire.fields import PeriodQuery
 
 _TAG_BYTES = 16

@@ -14,8 +14,8 @@ import msgspec
 from starlette.requests import Request
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.http_text import content_length
-from hooktide.domain.json_pointer import escaped
+from hooktide.domain.http.head import content_length
+from hooktide.domain.json.pointer import escaped
 
 MAX_BODY = 64 * 1024
 """Bytes of a body, where nothing says otherwise: what is larger holds the event loop too long."""

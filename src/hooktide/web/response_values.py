@@ -5,7 +5,7 @@ from typing import Any, overload
 
 import msgspec
 
-from hooktide.domain.http_text import read_fields
+from hooktide.domain.http.head import read_fields
 from hooktide.domain.ids import show
 from hooktide.domain.model import Micros
 from hooktide.wire.fields import HeaderPairs

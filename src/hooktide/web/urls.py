@@ -1,7 +1,7 @@
 """Addresses of pages that the API and other pages show."""
 
 from hooktide.domain.model import Bin
-from hooktide.domain.project import Project
+from hooktide.domain.project.project import Project
 
 
 def docs_url(project: Project, public_url: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import DAY, Micros
-from hooktide.domain.times import read_time, show_time
+from hooktide.domain.time.times import read_time, show_time
 from hooktide.store.postgres.connection import Database, PgConnection, deadline, transaction
 from hooktide.store.postgres.dialect import SCHEMA
 from hooktide.store.repository import MAINTENANCE_TIMEOUT

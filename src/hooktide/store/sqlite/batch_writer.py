@@ -14,10 +14,10 @@ import apsw
 import msgspec
 
 from hooktide.cache import Cache
+from hooktide.domain.delivery.rest import Rest
+from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
-from hooktide.domain.rest import Rest
-from hooktide.domain.verdict import Again, Delivered, RetryAt
 from hooktide.store import rows
 from hooktide.store.base import Done
 from hooktide.store.batch import Effects

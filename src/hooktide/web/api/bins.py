@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
-from hooktide.domain.body_text import text_or_base64
+from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest
 from hooktide.web.bin_responses import raw_response, request_id

@@ -1,6 +1,6 @@
 """``/v1/deliveries``: what became of each event at each endpoint, attempt by attempt."""
 
-from hooktide.domain.body_text import text_or_base64
+from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState
 from hooktide.web.operation import ANYONE, Call, operation

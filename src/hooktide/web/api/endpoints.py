@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 
 from hooktide.actions.endpoints import EndpointSpec, Tested
-from hooktide.domain.body_text import text_or_base64
+from hooktide.domain.delivery.body_text import text_or_base64
+from hooktide.domain.dialect.signing import read_secret, whsec
 from hooktide.domain.errors import RefusedError
-from hooktide.domain.headers import MASK
-from hooktide.domain.http_text import field_value
+from hooktide.domain.http.head import field_value
+from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
-from hooktide.domain.signing import read_secret, whsec
 from hooktide.web.api.deliveries import delivery_shown
 from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.response_values import header_pairs, instant

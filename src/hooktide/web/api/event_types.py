@@ -6,8 +6,8 @@ import msgspec
 
 from hooktide.actions.projects import find_type
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.message import Wording
-from hooktide.domain.project import EventType, offered
+from hooktide.domain.messages.message import Wording
+from hooktide.domain.project.project import EventType, offered
 from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.wire import projects as wire

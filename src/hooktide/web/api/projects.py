@@ -2,7 +2,7 @@
 
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
-from hooktide.domain.project import Plan
+from hooktide.domain.project.project import Plan
 from hooktide.store.base import ProjectRow
 from hooktide.web.operation import MANAGERS, OPERATOR, TOML, Call, operation
 from hooktide.web.reading import MAX_LARGE_BODY

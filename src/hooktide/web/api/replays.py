@@ -4,7 +4,7 @@ from datetime import datetime
 
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import Replay, ReplayState, ReplayWhat
-from hooktide.domain.times import read_time
+from hooktide.domain.time.times import read_time
 from hooktide.store.base import NewReplay
 from hooktide.web.operation import ANYONE, Call, operation
 from hooktide.web.response_values import instant, optional_id

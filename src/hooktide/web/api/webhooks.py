@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
+from hooktide.domain.dialect.signing import whsec
 from hooktide.domain.errors import Fault, InvalidError
-from hooktide.domain.headers import MASK
+from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
-from hooktide.domain.json_pointer import escaped
+from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import Endpoint, Micros
-from hooktide.domain.project import Fields
-from hooktide.domain.signing import whsec
+from hooktide.domain.project.project import Fields
 from hooktide.web.api.endpoints import changes_of, wanted
 from hooktide.web.operation import CUSTOMERS, Call, operation
 from hooktide.web.reading import broken_rule

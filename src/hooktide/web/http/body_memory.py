@@ -12,7 +12,7 @@ from typing import TypeAlias
 from starlette.types import Message, Receive, Scope
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.domain.http_text import content_length
+from hooktide.domain.http.head import content_length
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of the largest body that any operation takes."""

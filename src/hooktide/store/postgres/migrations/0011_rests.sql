@@ -1,4 +1,4 @@
--- Until when an endpoint rests because its receiver asked for it, and why (domain/rest.py).
+-- Until when an endpoint rests because its receiver asked for it, and why (domain/delivery/rest.py).
 ALTER TABLE hooktide.endpoints ADD COLUMN rests_until bigint NOT NULL DEFAULT 0;
 ALTER TABLE hooktide.endpoints ADD COLUMN rest_reason text NOT NULL DEFAULT '';
 ALTER TABLE hooktide.endpoints ADD COLUMN rest_began_at bigint NOT NULL DEFAULT 0;

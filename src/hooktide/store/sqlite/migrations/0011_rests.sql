@@ -1,4 +1,4 @@
--- Until when an endpoint rests because its receiver asked for it, and why (domain/rest.py).
+-- Until when an endpoint rests because its receiver asked for it, and why (domain/delivery/rest.py).
 ALTER TABLE endpoints ADD COLUMN rests_until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE endpoints ADD COLUMN rest_reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE endpoints ADD COLUMN rest_began_at INTEGER NOT NULL DEFAULT 0;

@@ -14,10 +14,10 @@ import msgspec
 
 from hooktide.actions.bins import Bins, read_script
 from hooktide.background import start
-from hooktide.domain.body_text import body_text
+from hooktide.domain.delivery.body_text import body_text
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.web.bin_responses import raw_headers, request_id
 from hooktide.web.pages.bins import script as bin_script
 from hooktide.web.pages.bins.session import session_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hooktide.actions.portal_links import add_portal_link
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
-from hooktide.domain.project import plan_of
+from hooktide.domain.project.project import plan_of
 from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros
 from hooktide.domain.numbers import ChartPoint
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import number, short
 
 GAP = 0.22

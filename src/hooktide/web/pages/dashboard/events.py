@@ -9,7 +9,7 @@ from hooktide.actions.publish_by_hand import publish_by_hand
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Endpoint, Role, Scope
-from hooktide.domain.project import EventType, offered
+from hooktide.domain.project.project import EventType, offered
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View

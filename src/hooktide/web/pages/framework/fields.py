@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import Micros
-from hooktide.domain.spans import read_span
+from hooktide.domain.time.spans import read_span
 from hooktide.web.pages.framework.forms import Form
 
 T = TypeVar("T")

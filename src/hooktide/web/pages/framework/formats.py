@@ -4,8 +4,8 @@ from markupsafe import Markup
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
-from hooktide.domain.project import Project
-from hooktide.domain.times import show_time
+from hooktide.domain.project.project import Project
+from hooktide.domain.time.times import show_time
 
 NONE = "\N{EN DASH}"
 

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import made_at, show
-from hooktide.domain.spans import show_span
-from hooktide.domain.times import show_time
+from hooktide.domain.time.spans import show_span
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.forms import sentence
 from hooktide.web.pages.framework.visible_text import shown

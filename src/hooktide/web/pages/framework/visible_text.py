@@ -6,7 +6,7 @@ from functools import cache
 
 import msgspec
 
-from hooktide.domain.body_text import body_text
+from hooktide.domain.delivery.body_text import body_text
 
 # C0 and C1 controls but tab and newline, and what turns the direction of text around or hides.
 _HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

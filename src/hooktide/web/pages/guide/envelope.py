@@ -1,7 +1,7 @@
 """What stands around a payload, told to people (a table) and to machines (a JSON Schema).
 
-Both walk the envelope's template as ``domain.envelope`` compiles it: a tree of JSON whose strings
-and keys may hold slots.
+Both walk the envelope's template as ``domain.dialect.envelope`` compiles it: a tree of JSON whose
+strings and keys may hold slots.
 """
 
 import json
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from hooktide.domain.dialect import BARE_PAYLOAD, Dialect
-from hooktide.domain.json_pointer import escaped
-from hooktide.domain.project import EventType
-from hooktide.domain.template import Part, Slot, parts
+from hooktide.domain.dialect.dialect import BARE_PAYLOAD, Dialect
+from hooktide.domain.dialect.template import Part, Slot, parts
+from hooktide.domain.json.pointer import escaped
+from hooktide.domain.project.project import EventType
 from hooktide.web.pages.guide.blocks import Text, code, listed, say
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktide.domain.address import UrlPolicy, check_url
-from hooktide.domain.compose import compile_dialect
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.dialect.signing import new_secret
+from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Event, Micros
-from hooktide.domain.project import EventType, Project
-from hooktide.domain.signing import new_secret
+from hooktide.domain.project.project import EventType, Project
 from hooktide.web.pages.framework.visible_text import MAX_SHOWN
 
 AT: Micros = 1_773_307_800 * SECOND + 631_326

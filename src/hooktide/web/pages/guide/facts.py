@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from hooktide.domain.dialect import Signature
-from hooktide.domain.project import Mode
+from hooktide.domain.dialect.dialect import Signature
+from hooktide.domain.project.project import Mode
 from hooktide.web.pages.guide.envelope import EVENT_ID
 from hooktide.web.pages.guide.example import Example
 from hooktide.web.pages.guide.subject import Subject

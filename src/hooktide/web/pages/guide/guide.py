@@ -1,6 +1,6 @@
 """The guide of a project, in the order in which a receiver's engineer needs it."""
 
-from hooktide.domain.project import Mode
+from hooktide.domain.project.project import Mode
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.blocks import (
     Guide,

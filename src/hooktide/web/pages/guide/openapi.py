@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hooktide.domain.project import EventType
+from hooktide.domain.project.project import EventType
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.envelope import body_schema, pointed
 from hooktide.web.pages.guide.example import make_example

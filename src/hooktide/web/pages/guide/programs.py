@@ -12,10 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hooktide.domain.dialect import Dialect, Encoding, Signature
+from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature
+from hooktide.domain.dialect.signing import TOLERANCE, slot_form
+from hooktide.domain.dialect.template import Part, Slot, parts
 from hooktide.domain.model import SECOND
-from hooktide.domain.signing import TOLERANCE, slot_form
-from hooktide.domain.template import Part, Slot, parts
 from hooktide.web.pages.guide.blocks import Text, Tongue, code, say
 
 

@@ -2,14 +2,14 @@
 
 from itertools import accumulate
 
-from hooktide.domain.backoff import delays
 from hooktide.domain.counting import count_of
+from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
 from hooktide.domain.ids import show
+from hooktide.domain.json.payload import MAX_BYTES
 from hooktide.domain.model import Micros
-from hooktide.domain.payload import MAX_BYTES
-from hooktide.domain.project import Plan, Project
-from hooktide.domain.times import show_time
-from hooktide.domain.verdict import JITTER, RETRY_AFTER_CAP
+from hooktide.domain.project.project import Plan, Project
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.blocks import (
     Block,

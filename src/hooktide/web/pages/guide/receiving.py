@@ -1,6 +1,6 @@
 """How an app receives events, and which there are."""
 
-from hooktide.domain.project import EventType, Project
+from hooktide.domain.project.project import EventType, Project
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.blocks import (
     Block,

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from hooktide.domain.dialect.signing import whsec
 from hooktide.domain.ids import show
-from hooktide.domain.signing import whsec
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.guide.blocks import (
     Block,
     Listing,

@@ -1,6 +1,6 @@
 """The request on the wire: its headers, what stands around the payload, and a whole one."""
 
-from hooktide.domain.signing import whsec
+from hooktide.domain.dialect.signing import whsec
 from hooktide.web.pages.guide.blocks import (
     Block,
     Listing,

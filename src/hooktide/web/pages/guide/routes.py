@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from hooktide.cache import Cache
-from hooktide.domain.address import UrlPolicy
 from hooktide.domain.errors import HooktideError, NotFoundError
+from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Scope
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
 from hooktide.web.deps import Services

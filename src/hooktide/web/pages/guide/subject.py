@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hooktide.domain.dialect import Dialect
-from hooktide.domain.project import EventType, Project
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.project.project import EventType, Project
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.envelope import Member, find, members
 

@@ -1,7 +1,7 @@
 """How a receiver verifies: what is signed and how, and programs that check it."""
 
-from hooktide.domain.dialect import Signature
-from hooktide.domain.signing import TOLERANCE
+from hooktide.domain.dialect.dialect import Signature
+from hooktide.domain.dialect.signing import TOLERANCE
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.blocks import (
     Block,

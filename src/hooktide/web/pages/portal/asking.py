@@ -5,7 +5,7 @@ from typing import Any
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
 from hooktide.domain.model import DeliveryState
-from hooktide.domain.project import Project
+from hooktide.domain.project.project import Project
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest

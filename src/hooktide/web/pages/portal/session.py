@@ -13,8 +13,8 @@ from hooktide.actions.portal_links import PortalLink
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Role, Scope
-from hooktide.domain.portal import Portal
-from hooktide.domain.project import Project
+from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.project import Project
 from hooktide.web.deps import Services
 from hooktide.web.http.client_address import address_of
 from hooktide.web.pages.framework import formats

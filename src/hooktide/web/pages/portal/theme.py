@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from hooktide.domain.colour import Tones, on_dark, on_light
-from hooktide.domain.portal import Portal
+from hooktide.domain.project.colour import Tones, on_dark, on_light
+from hooktide.domain.project.portal import Portal
 from hooktide.web.pages.framework.rendering import POLICY
 
 

@@ -9,7 +9,7 @@ from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Delivery, Endpoint, Scope
-from hooktide.domain.project import offered, plan_of
+from hooktide.domain.project.project import offered, plan_of
 from hooktide.store.base import ProjectRow
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest

@@ -10,15 +10,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from hooktide.actions.delivery_log import DeliveryFilter, Line
-from hooktide.domain.chat import SERVICES
-from hooktide.domain.compose import compile_dialect
 from hooktide.domain.counting import count_of
+from hooktide.domain.delivery.compose import compile_dialect
+from hooktide.domain.delivery.hints import Hint, curl, hint
 from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
-from hooktide.domain.hints import Hint, curl, hint
-from hooktide.domain.http_text import field_value, first_line
+from hooktide.domain.http.head import field_value, first_line
 from hooktide.domain.ids import made_at, read, show
-from hooktide.domain.mail import is_mailto
-from hooktide.domain.message import Wording, compose_message
+from hooktide.domain.messages.chat import SERVICES
+from hooktide.domain.messages.mail import is_mailto
+from hooktide.domain.messages.message import Wording, compose_message
 from hooktide.domain.model import (
     SECOND,
     Attempt,
@@ -29,8 +29,8 @@ from hooktide.domain.model import (
     Micros,
     Origin,
 )
-from hooktide.domain.project import Plan, Project
-from hooktide.domain.times import read_time, show_time
+from hooktide.domain.project.project import Plan, Project
+from hooktide.domain.time.times import read_time, show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.visible_text import MAX_SHOWN, beginning, indented, shown
 from hooktide.web.response_values import header_pairs

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from hooktide.actions.delivery_log import DeliveryFilter, Line
 from hooktide.domain import ids
+from hooktide.domain.delivery.hints import Hint, hint
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.hints import Hint, hint
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind
-from hooktide.domain.project import EventType, Project, offered, plan_of, wants
-from hooktide.domain.times import show_time
+from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View

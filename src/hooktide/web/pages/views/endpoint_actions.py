@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hooktide.domain.ids import show
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.page import act
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View

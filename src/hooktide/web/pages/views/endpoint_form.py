@@ -5,10 +5,10 @@ from typing import Any
 
 from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_types
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.headers import MASK, MAX_HEADERS
+from hooktide.domain.http.headers import MASK, MAX_HEADERS
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Endpoint, EndpointKind, Scope
-from hooktide.domain.project import Project, offered
+from hooktide.domain.project.project import Project, offered
 from hooktide.web.pages.framework.fields import OptionalText, Words
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain.project import MAX_PATTERN_LENGTH, EventType
+from hooktide.domain.project.project import MAX_PATTERN_LENGTH, EventType
 
 ALL = "*"
 

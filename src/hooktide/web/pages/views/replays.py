@@ -6,7 +6,7 @@ from hooktide.domain.counting import count_of
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import DAY, Endpoint, Micros, Replay, ReplayState, ReplayWhat
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.page import act, page

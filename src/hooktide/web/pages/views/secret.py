@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from markupsafe import Markup
 
-from hooktide.domain.dialect import Dialect
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.signing import whsec
 from hooktide.domain.ids import show
 from hooktide.domain.model import Endpoint, Micros, Secret
-from hooktide.domain.signing import whsec
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.guide.blocks import Listing, Text, Tongue

@@ -7,8 +7,8 @@ import msgspec
 
 from hooktide.actions.projects import find_type
 from hooktide.domain.errors import HooktideError, InvalidError
-from hooktide.domain.message import Wording
-from hooktide.domain.project import EventType, Project, fingerprint
+from hooktide.domain.messages.message import Wording
+from hooktide.domain.project.project import EventType, Project, fingerprint
 from hooktide.web.pages.framework.fields import Lines, Words
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from hooktide.actions.projects import Applied, find_plan
-from hooktide.domain.project import Plan, fingerprint
+from hooktide.domain.project.project import Plan, fingerprint
 from hooktide.web.pages.framework.fields import Limit, Number, TimeSpan
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest

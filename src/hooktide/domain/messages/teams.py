@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from hooktide.domain.address import Target
-from hooktide.domain.message import Message, escaped, summary
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
+from hooktide.domain.messages.message import Message, escaped, summary
 
 DOMAINS = (".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com")
 

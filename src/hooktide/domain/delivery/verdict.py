@@ -58,7 +58,8 @@ class Delivered:
 class RetryAt:
     """The attempt failed and the delivery has another one, not before ``due_at``.
 
-    Where the receiver asked for rest, the endpoint's rest (``domain.rest``) may delay it further.
+    Where the receiver asked for rest, the endpoint's rest (``domain.delivery.rest``) may delay it
+    further.
     """
 
     due_at: Micros
@@ -97,7 +98,8 @@ def judge(
     ``delays`` are the spans after attempt 1, 2, ...; there are as many retries as delays.
     ``rand`` (0..1) spreads the retry over plus or minus 10 % of its delay. A Retry-After moves
     the retry later, at most by ``RETRY_AFTER_CAP``, and never earlier; but that of a 429 or a 503
-    is a rest of the whole endpoint (``domain.rest``), and the delivery keeps its own schedule.
+    is a rest of the whole endpoint (``domain.delivery.rest``), and the delivery keeps its own
+    schedule.
     """
     if outcome.local:
         return Again(now + LOCAL_PAUSE)

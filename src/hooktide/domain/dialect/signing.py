@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from hooktide.domain.dialect import Dialect, Encoding, Signature
+from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature
+from hooktide.domain.dialect.template import Slot, parts
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import MINUTE, SECOND, Micros, Secret
-from hooktide.domain.template import Slot, parts
 
 TOLERANCE = 5 * MINUTE
 """How far a timestamp may be from now (Standard Webhooks 1.0)."""

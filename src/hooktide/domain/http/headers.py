@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.json_pointer import escaped
+from hooktide.domain.json.pointer import escaped
 
 MAX_HEADERS = 20
 MAX_HEADERS_SIZE = 4096

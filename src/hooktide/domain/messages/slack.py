@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from hooktide.domain.address import Target
-from hooktide.domain.message import Message, escaped, summary
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
+from hooktide.domain.messages.message import Message, escaped, summary
 
 HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
 

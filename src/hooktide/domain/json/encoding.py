@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.json_pointer import escaped
+from hooktide.domain.json.pointer import escaped
 
 
 class RawJSON:

@@ -7,12 +7,12 @@ what they have in common, and which is whose. A chat's URL is a secret: whoever 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain import discord, mail, slack, teams
-from hooktide.domain.address import Target, UrlPolicy
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.message import Message
+from hooktide.domain.http.address import Target, UrlPolicy
+from hooktide.domain.messages import discord, mail, slack, teams
+from hooktide.domain.messages.message import Message
 from hooktide.domain.model import SECOND, EndpointKind, Micros
-from hooktide.domain.verdict import Outcome
 
 MAX_BATCH = 25
 """Events in one message at most: as many as every service's limits have room for."""

@@ -1,7 +1,8 @@
 """A dialect: a provider's wire format as data.
 
 It says how requests are signed, which fixed headers they carry and what stands around the payload.
-``domain.signing``, ``domain.envelope`` and ``domain.compose`` turn it into bytes.
+``domain.dialect.signing``, ``domain.dialect.envelope`` and ``domain.delivery.compose`` turn it into
+bytes.
 """
 
 import json
@@ -10,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.headers import MAX_HEADERS, check_header, header_lines
-from hooktide.domain.payload import check_payload
+from hooktide.domain.http.headers import MAX_HEADERS, check_header, header_lines
+from hooktide.domain.json.payload import check_payload
 from hooktide.domain.toml_table import Table
 
 STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})

@@ -6,7 +6,7 @@ A hint is a guess, worded as one where it is; what is known is in the attempt it
 import re
 from dataclasses import dataclass
 
-from hooktide.domain.http_text import field_value, read_fields
+from hooktide.domain.http.head import field_value, read_fields
 from hooktide.domain.model import SECOND, Attempt, Micros
 
 SLOW = 0.8

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hooktide.domain.backoff import Retry, read_retry
-from hooktide.domain.compose import check_event, compile_dialect
-from hooktide.domain.dialect import Dialect, read_dialect
+from hooktide.domain.delivery.backoff import Retry, read_retry
+from hooktide.domain.delivery.compose import check_event, compile_dialect
+from hooktide.domain.dialect.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
-from hooktide.domain.message import Wording, check_wording
+from hooktide.domain.json.payload import check_payload, check_schema, compile_schema
+from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
-from hooktide.domain.payload import check_payload, check_schema, compile_schema
-from hooktide.domain.portal import Portal, read_portal
-from hooktide.domain.spans import show_span
+from hooktide.domain.project.portal import Portal, read_portal
+from hooktide.domain.time.spans import show_span
 from hooktide.domain.toml_table import Table, nearest, read_toml
 
 MAX_PATTERN_LENGTH = 128

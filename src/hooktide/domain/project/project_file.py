@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from hooktide.domain.backoff import Retry
-from hooktide.domain.dialect import BARE_PAYLOAD, Dialect, Signature
-from hooktide.domain.message import Wording
+from hooktide.domain.delivery.backoff import Retry
+from hooktide.domain.dialect.dialect import BARE_PAYLOAD, Dialect, Signature
+from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import Micros
-from hooktide.domain.portal import Portal
-from hooktide.domain.project import EventType, Fields, NewAccounts, Plan, Project
-from hooktide.domain.spans import show_span
+from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
+from hooktide.domain.time.spans import show_span
 
 
 def write_project(project: Project) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.json_pointer import unescaped
+from hooktide.domain.json.pointer import unescaped
 
 MAX_CHECKS = 1000
 """How often one value may be checked."""

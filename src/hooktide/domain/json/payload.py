@@ -15,8 +15,8 @@ import jsonschema_rs
 import orjson
 
 from hooktide.domain.errors import ConfigError, Fault, InvalidError
-from hooktide.domain.json_pointer import escaped
-from hooktide.domain.schema_cost import cost_of
+from hooktide.domain.json.pointer import escaped
+from hooktide.domain.json.schema_cost import cost_of
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 64

@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from hooktide.domain.dialect import BARE_PAYLOAD
+from hooktide.domain.dialect.dialect import BARE_PAYLOAD
+from hooktide.domain.dialect.template import Slot, parts
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.json_pointer import escaped
+from hooktide.domain.json.payload import MAX_BYTES
+from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import SECOND, Event, Micros
-from hooktide.domain.payload import MAX_BYTES
-from hooktide.domain.template import Slot, parts
 
 Getter: TypeAlias = Callable[[Event], int | bytes]
 Filler: TypeAlias = tuple[bytes, Getter]

@@ -8,11 +8,11 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from urllib.parse import unquote, urlsplit
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import ConfigError, InvalidError
-from hooktide.domain.message import Message, clip, summary
+from hooktide.domain.messages.message import Message, clip, summary
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.times import show_time
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.time.times import show_time
 
 SCHEME = "mailto:"
 MAX_ADDRESS_LENGTH = 254

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from hooktide.domain.delivery.verdict import RESTING_STATUSES, RETRY_AFTER_CAP, Outcome
 from hooktide.domain.model import MINUTE, SECOND, Claim, Micros, Origin
-from hooktide.domain.verdict import RESTING_STATUSES, RETRY_AFTER_CAP, Outcome
 
 MIN_REST = SECOND
 MAX_REST = MINUTE

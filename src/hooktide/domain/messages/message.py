@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from hooktide.domain.dialect.template import Part, Slot, parts
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Event, Micros
-from hooktide.domain.template import Part, Slot, parts
-from hooktide.domain.times import show_time
+from hooktide.domain.time.times import show_time
 
 MAX_FIELDS = 6
 MAX_OWN_FIELDS = 10

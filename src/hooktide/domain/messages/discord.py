@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from hooktide.domain.address import Target
-from hooktide.domain.message import Message, escaped, length, summary
-from hooktide.domain.times import show_time
-from hooktide.domain.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.http.address import Target
+from hooktide.domain.messages.message import Message, escaped, length, summary
+from hooktide.domain.time.times import show_time
 
 HOSTS = {"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"}
 

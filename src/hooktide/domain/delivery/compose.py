@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from hooktide.domain.dialect import Dialect
-from hooktide.domain.envelope import Envelope
+from hooktide.domain.dialect.dialect import Dialect
+from hooktide.domain.dialect.envelope import Envelope
+from hooktide.domain.dialect.signing import Signer, standard_lines
 from hooktide.domain.model import SECOND, Event, Micros, Secret
-from hooktide.domain.signing import Signer, standard_lines
 
 TYPE_HEADER = b"hooktide-event-type"
 """Says an event's type where the body does not: Standard Webhooks has no header for it."""

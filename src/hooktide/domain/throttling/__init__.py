@@ -1,0 +1,1 @@
+"""What may be done only so often: logins that fail, and requests by token bucket."""
