@@ -253,7 +253,7 @@ class SimulatedWriter(Writer):
         self._store = store
         self._database = database
         remembers = database.remembers
-        super().__init__(database.db, database.batch_writer, lambda: None)
+        super().__init__(database.db, database.batch_writer, Refused(), lambda: None)
         database.remembers = remembers
 
     def _start(self) -> None:

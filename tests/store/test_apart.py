@@ -355,10 +355,10 @@ async def test_an_event_of_a_batch_that_meets_a_bug_is_refused_alone(
     publisher = publisher_on(given, lambda *_: None)
     check = publisher._check_event
 
-    async def fail_once(*args: Any) -> bytes:
+    def fail_once(*args: Any) -> bytes:
         if args[2].transition == "bug":
             raise LookupError
-        return await check(*args)
+        return check(*args)
 
     monkeypatch.setattr(publisher, "_check_event", fail_once)
     batch = [

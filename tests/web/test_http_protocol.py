@@ -10,7 +10,7 @@ from httpcorpus import CLOSE, get, post
 from httpkit import Server, Wire, shown
 from simulation.loop import VirtualLoop
 
-from hooktide.web.http.exchange import Exchange
+from hooktide.web.http.exchange import Exchange, Handler
 from hooktide.web.http.protocol import (
     KEEP_ALIVE_TIMEOUT,
     LINGER,
@@ -257,7 +257,7 @@ async def test_an_application_waits_for_a_client_that_does_not_keep_up(server: S
 async def test_nothing_more_is_answered_at_once_to_a_client_that_does_not_read(
     server: Server,
 ) -> None:
-    server.state.handlers = {("GET", "/now"): answer_now}
+    server.state.handlers = {("GET", "/now"): Handler(answer_now)}
     wire = server.connect()
     wire.receive(get(b"/now"))
     await server.settle([wire])
@@ -355,7 +355,10 @@ def answer_now(exchange: Exchange) -> bool:
 async def test_a_handler_answers_what_has_come_whole_and_the_application_the_rest(
     server: Server,
 ) -> None:
-    server.state.handlers = {("POST", "/handled"): answer_now, ("HEAD", "/handled"): answer_now}
+    server.state.handlers = {
+        ("POST", "/handled"): Handler(answer_now),
+        ("HEAD", "/handled"): Handler(answer_now),
+    }
     request = post(b"/handled", b"abc")
     whole, in_two, head = [server.connect() for _ in range(3)]
     whole.receive(request)
@@ -378,7 +381,10 @@ async def test_a_handler_that_answers_later_keeps_the_order_and_answers_nobody_w
         taken.append(exchange)
         return True
 
-    server.state.handlers = {("GET", "/later"): later, ("GET", "/now"): answer_now}
+    server.state.handlers = {
+        ("GET", "/later"): Handler(later),
+        ("GET", "/now"): Handler(answer_now),
+    }
     wire, gone = server.connect(), server.connect()
     wire.receive(get(b"/later") + get(b"/now") * 3000 + get(b"/later") + get(b"/204"))
     gone.receive(get(b"/later"))
@@ -408,7 +414,7 @@ async def test_nothing_is_begun_behind_an_answer_that_ends_the_connection(server
         begun.append(exchange)
         return False
 
-    server.state.handlers = {("GET", "/now"): answer_now, ("GET", "/2"): note}
+    server.state.handlers = {("GET", "/now"): Handler(answer_now), ("GET", "/2"): Handler(note)}
     wire = server.connect()
     wire.receive(post(b"/late", b"a") + get(b"/now", CLOSE) + get(b"/2"))
     server.release()
@@ -422,7 +428,7 @@ async def test_a_handler_that_raises_is_our_fault_and_ends_the_connection(server
     def wrong(exchange: Exchange) -> bool:
         raise ValueError(exchange.path)
 
-    server.state.handlers = {("GET", "/wrong"): wrong}
+    server.state.handlers = {("GET", "/wrong"): Handler(wrong)}
     wire = server.connect()
     wire.receive(get(b"/wrong") + get(b"/2"))
     await server.settle([wire])
@@ -533,7 +539,7 @@ async def test_what_is_not_finished_when_a_server_has_to_end_is_answered_503(
         taken.append(exchange)
         return True
 
-    server.state.handlers = {("GET", "/later"): later}
+    server.state.handlers = {("GET", "/later"): Handler(later)}
     waits, two, handled, streams = wires = [server.connect() for _ in range(4)]
     waits.receive(post(b"/late", b"abc"))
     two.receive(get(b"/204") + post(b"/late", b"abc") + get(b"/204"))

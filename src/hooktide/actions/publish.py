@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -28,7 +29,15 @@ from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import EventType, Project, type_of
 from hooktide.domain.time.times import read_time
-from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, ProjectRow
+from hooktide.store.base import (
+    Accepted,
+    AccountGone,
+    AddResult,
+    KeyReused,
+    NewEvent,
+    ProjectRow,
+    Waiter,
+)
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.wire.events import EventIn
@@ -52,7 +61,7 @@ NOT_OFFERED = 403
 MAX_KEY_LENGTH = 255
 MAX_TRANSITION_LENGTH = 200
 LARGE_PAYLOAD = 64 * 1024
-"""Bytes of a payload from which on it is checked in several turns of the event loop."""
+"""Bytes of a payload from which on it is checked in a turn of the event loop of its own."""
 
 
 ON_PUBLISH = Actor(name="publish", source=Source.SERVER)
@@ -217,8 +226,48 @@ class Publisher:
         if account is None:
             return await self._check_unknown(scope, event)
         project = (await self._directory.project(account.project_id)).project
-        payload = await self._check_event(account.project_id, project, event, account.reference)
-        return self._new(account, event, payload)
+        await _yield_before(event)
+        return self._checked(account, project, event)
+
+    def check_now(self, scope: Scope, event: EventIn) -> NewEvent | None:
+        """Return an event as it is stored, without waiting; None: ``check`` has to do that.
+
+        That is where something has to be read from the database, or takes long to check.
+
+        :raises HooktideError: as ``publish``; nothing was stored.
+        """
+        account = self._known_account(scope, event.account)
+        if account is None or scope.project_id not in (None, account.project_id):
+            return None
+        row = self._directory.known_project(account.project_id)
+        if row is None or _takes_long(event):
+            return None
+        return self._checked(account, row.project, event)
+
+    def submit(self, checked: NewEvent, now: Micros, waiter: Waiter[list[AddResult]]) -> None:
+        """Store an event that ``check_now`` returned; ``waiter`` gets the result, for ``stored``.
+
+        :raises UnavailableError: the database takes nothing now.
+        """
+        self._store.submit_events([checked], now, waiter)
+
+    def stored(self, checked: NewEvent, result: AddResult, now: Micros) -> Accepted | None:
+        """Return how an event was accepted; None: it was not, and ``publish`` says why."""
+        if isinstance(result, Accepted):
+            self.tell(checked.project_id, result, now)
+            return result
+        if isinstance(result, AccountGone):
+            self._forget_account(checked)
+        return None
+
+    def _known_account(self, scope: Scope, text: str) -> Account | None:
+        found = None
+        if text.startswith("acc_"):
+            with suppress(NotFoundError):  # a reference may look like an id
+                found = self._directory.known_account(ids.read("acc", text))
+        if found is None and scope.project_id is not None and not text.startswith("acc_"):
+            found = self._directory.known_account_by_reference(scope.project_id, text)
+        return found
 
     async def _check_unknown(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
         """Check an event whose account does not exist, and create the account if it should be."""
@@ -230,7 +279,8 @@ class Publisher:
             return self._nobody("", event)
         new = row.project.new_accounts
         try:
-            payload = await self._check_event(row.id, row.project, event, event.account)
+            await _yield_before(event)
+            payload = self._check_event(row.id, row.project, event, event.account)
         except RefusedError as error:
             if error.status == NOT_OFFERED:
                 return self._nobody(row.project.name, event)
@@ -265,20 +315,19 @@ class Publisher:
         self._tell_unknown(project, event)
         return Unknown()
 
-    async def _check_event(
+    def _checked(self, account: Account, project: Project, event: EventIn) -> NewEvent:
+        payload = self._check_event(account.project_id, project, event, account.reference)
+        return self._new(account, event, payload)
+
+    def _check_event(
         self, project_id: int, project: Project, event: EventIn, reference: str
     ) -> bytes:
         """Check all that does not depend on there being an account; return the payload."""
         kind = type_of(project, event.type, reference)
         payload = bytes(event.payload)
-        large = len(payload) > LARGE_PAYLOAD
         check_size(payload)
-        if large:
-            await asyncio.sleep(0)
         value = read_payload(payload)
         if kind.schema is not None:
-            if large:
-                await asyncio.sleep(0)
             self._check_schema(project, kind, payload, value)
         if not event.test and project.mode == "test":
             raise RefusedError(
@@ -360,6 +409,16 @@ class Publisher:
             idempotency_key=event.idempotency_key,
             digest=_digest(event, account, payload) if event.idempotency_key else b"",
         )
+
+
+def _takes_long(event: EventIn) -> bool:
+    return len(memoryview(event.payload)) > LARGE_PAYLOAD
+
+
+async def _yield_before(event: EventIn) -> None:
+    """Let others go first where an event takes long to check."""
+    if _takes_long(event):
+        await asyncio.sleep(0)
 
 
 async def _or_error(call: Awaitable[T]) -> T | HooktideError:

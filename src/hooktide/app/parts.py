@@ -30,14 +30,15 @@ from hooktide.store.directory import Directory
 from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator
 from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.http.state import Handlers
 
 
 @dataclass(slots=True, kw_only=True)
 class App:
     """What one process is made of, put together by ``build``; ``Lifecycle`` starts and stops it.
 
-    ``site`` answers requests. ``stopping`` is set once the process begins to stop. ``tracing`` is
-    None where no traces are made.
+    ``site`` answers requests, but for those that one of ``handlers`` takes. ``stopping`` is set
+    once the process begins to stop. ``tracing`` is None where no traces are made.
     """
 
     settings: Settings
@@ -68,6 +69,7 @@ class App:
     stopping: asyncio.Event
     maintenance: Maintenance = field(init=False)
     site: ASGIApp = field(init=False)
+    handlers: Handlers = field(default_factory=dict)
 
     @property
     def delivers(self) -> bool:

@@ -40,8 +40,11 @@ from hooktide.web.auth import Authenticator
 from hooktide.web.deps import Deps
 from hooktide.web.events import PublishDoor
 from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.http.exchange import Handler
+from hooktide.web.http.state import Handlers
 from hooktide.web.middleware.loop_guard import LoopGuard, sender_line
-from hooktide.web.middleware.mount import mounted
+from hooktide.web.middleware.mount import mounted, prefix_of
+from hooktide.web.publish_handler import PublishHandler
 from hooktide.web.site import build_health_site, build_site
 
 
@@ -121,6 +124,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
     )
     app.maintenance = Maintenance(periodic_tasks(app, reporting.refused_row))
     app.site = _site(app, new_keys)
+    app.handlers = _handlers(app)
     _listen(app)
     _watch(app)
     return app
@@ -175,6 +179,15 @@ def _site(app: App, new_keys: _NewKeys) -> ASGIApp:
         return build_health_site(app.readiness.check, app.metrics_page.page)
     new_keys.loop_guard = LoopGuard(build_site(_deps(app)), app.sender_ids)
     return mounted(new_keys.loop_guard, app.public_url)
+
+
+def _handlers(app: App) -> Handlers:
+    """Return what answers without a task; a trace's spans are the ASGI application's."""
+    if app.settings.role == "worker" or app.tracing is not None:
+        return {}
+    publish = PublishHandler(app.publisher, app.auth, app.metrics, app.body_memory, app.clock)
+    handler = Handler(publish.handle, publish.waits_for)
+    return {("POST", f"{prefix_of(app.public_url)}/v1/events"): handler}
 
 
 def _deps(app: App) -> Deps:

@@ -26,6 +26,7 @@ from hooktide.settings import Settings
 from hooktide.vault import load_vault
 from hooktide.web.health import live_handlers
 from hooktide.web.http.server import HttpServer
+from hooktide.web.http.state import Handlers
 from hooktide.web.middleware.mount import prefix_of
 from hooktide.web.starting import StartingSite
 
@@ -109,7 +110,7 @@ class Process:
             opened=self._opened,
             finish=self._finish,
             within=self._settings.stop_within,
-            handlers=live_handlers(prefix_of(self._settings.public_url)),
+            handlers=self._handlers(),
             shared=self._shared,
         )
         beginning = None
@@ -144,8 +145,12 @@ class Process:
             self.stop()
             return
         if self.app is not None:
-            server.use(self.app.site)
+            server.use(self.app.site, self._handlers())
         self._announce()
+
+    def _handlers(self) -> Handlers:
+        live = live_handlers(prefix_of(self._settings.public_url))
+        return live if self.app is None else {**live, **self.app.handlers}
 
     async def _try_again(self) -> str:
         await asyncio.sleep(BEGIN_RETRY_DELAY)

@@ -9,7 +9,7 @@ Database trouble raises ``UnavailableError``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -113,6 +113,22 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     attempt: Attempt
     verdict: Verdict
     rest: RestRequest | None = None
+
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Waiter(Protocol[T_contra]):
+    """Gets the result of a write after its commit: a future, or what does without a task."""
+
+    def done(self) -> bool:
+        """Return whether the result is not waited for any more."""
+
+    def set_result(self, result: T_contra, /) -> None:
+        """Take the result."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take the reason why there is no result."""
 
 
 class Room(msgspec.Struct, frozen=True, gc=False):
@@ -297,13 +313,6 @@ class OwnStore(Protocol):
         hear of what other processes change.
 
         :raises UnavailableError: it would not work; ``reason`` says why.
-        """
-
-    async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
-        """Store events, and a delivery for each enabled endpoint that wants the type.
-
-        Deliveries within the account's plan are pending, claimed for this process as far as its
-        listener has room; those over the plan's hour are held.
         """
 
     async def emitted(self, limit: int) -> Sequence[Emitted]:

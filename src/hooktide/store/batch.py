@@ -1,6 +1,5 @@
 """What a writer collects: events and attempts on their way in, and what follows from them."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError, is_lasting
 from hooktide.domain.model import Claim, Micros
-from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent
+from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent, Waiter
 
 log = logging.getLogger("hooktide.store")
 T = TypeVar("T")
@@ -38,34 +37,6 @@ def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
         (rest if done.claim.delivery_id in seen else first).append(done)
         seen.add(done.claim.delivery_id)
     return first, rest
-
-
-MAX_TRIED_BYTES = 1024 * 1024
-
-
-class Refused:
-    """How much was to be written when the database last refused events; 0: it takes them again.
-
-    A full disk still has room for a little. So what tries whether it takes writes has to try as
-    much as was refused.
-    """
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def note(self, events: Sequence[NewEvent]) -> None:
-        """Note that these were refused."""
-        size = sum(_ROW_BYTES + len(event.payload) for event in events)
-        self.bytes = min(max(size, self.bytes), MAX_TRIED_BYTES)
-
-    def written(self, size: int) -> None:
-        """Note that so much could be written, unless more was refused meanwhile."""
-        if self.bytes <= size:
-            self.bytes = 0
-
-
-_ROW_BYTES = 1024
-"""What an event and its deliveries take besides the payload, more or less."""
 
 
 class Effects:
@@ -154,33 +125,64 @@ async def run_batch(
 
 
 class Publish:
-    """Events of one request, and who waits for them."""
+    """Events of one request, and who waits for what becomes of them."""
 
-    __slots__ = ("events", "future", "now", "results")
+    __slots__ = ("events", "now", "results", "waiter")
 
     def __init__(
-        self, events: Sequence[NewEvent], now: Micros, future: "asyncio.Future[list[AddResult]]"
+        self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
     ) -> None:
         self.events = events
         self.now = now
-        self.future = future
+        self.waiter = waiter
         self.results: list[AddResult] = []
 
     def answer(self) -> None:
-        """Set the results, if they are still waited for."""
-        if not self.future.done():
-            self.future.set_result(self.results)
+        """Pass on the results, if they are still waited for."""
+        if not self.waiter.done():
+            tell(self.waiter.set_result, self.results)
 
 
-def refuse(waiting: Iterable["asyncio.Future[Any]"], error: Exception) -> None:
-    """Make each of these futures raise its own error.
+def refuse(waiting: Iterable[Waiter[Any]], error: Exception) -> None:
+    """Pass on to each of these waiters an error of its own.
 
     One exception raised in many tasks would gather the traceback of each, and with them what every
     caller holds.
     """
-    for future in waiting:
-        if not future.done():
-            future.set_exception(_own(error))
+    for waiter in waiting:
+        if not waiter.done():
+            tell(waiter.set_exception, _own(error))
+
+
+MAX_TRIED_BYTES = 1024 * 1024
+
+
+class Refused:
+    """How much was to be written when the database last refused events; 0: it takes them again.
+
+    A full disk still has room for a little. So what tries whether it takes writes has to try as
+    much as was refused.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def refuse(self, publishes: Sequence[Publish], error: Exception) -> None:
+        """Answer publishes with an error; note how much it was if the database did not take it."""
+        if isinstance(_own(error), UnavailableError):
+            for publish in publishes:
+                size = sum(_ROW_BYTES + len(event.payload) for event in publish.events)
+                self.bytes = min(max(size, self.bytes), MAX_TRIED_BYTES)
+        refuse([publish.waiter for publish in publishes], error)
+
+    def written(self, size: int) -> None:
+        """Note that so much could be written, unless more was refused meanwhile."""
+        if self.bytes <= size:
+            self.bytes = 0
+
+
+_ROW_BYTES = 1024
+"""What an event and its deliveries take besides the payload, more or less."""
 
 
 def _own(error: Exception) -> Exception:

@@ -43,6 +43,18 @@ class Directory:
         elif kind == "endpoint":
             self._endpoints.drop(number)
 
+    def known_project(self, project_id: int) -> ProjectRow | None:
+        """Return a project by id, if it is in memory."""
+        return self._projects.get(project_id)
+
+    def known_account(self, account_id: int) -> Account | None:
+        """Return an account by id, if it is in memory."""
+        return self._accounts.get(account_id)
+
+    def known_account_by_reference(self, project_id: int, reference: str) -> Account | None:
+        """Return an account of a project by the product's own id for it, if it is in memory."""
+        return self._references.get((project_id, reference))
+
     async def project(self, project_id: int) -> ProjectRow:
         """Find a project by id.
 

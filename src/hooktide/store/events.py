@@ -1,18 +1,39 @@
-"""Events, as they are read."""
+"""Events, as they are added and read."""
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hooktide.domain.model import Scope
+from hooktide.domain.model import Micros, Scope
 from hooktide.store import rows
-from hooktide.store.base import EventRow, Page
+from hooktide.store.base import AddResult, EventRow, NewEvent, Page, Waiter
 from hooktide.store.lists import ABOVE_ALL, conditions, in_scope, newest, within
 from hooktide.store.repository import Repository, reads
 from hooktide.store.transaction import Transaction
 
 
 class Events(Repository):
-    """The store's methods for reading events."""
+    """The store's methods for events."""
+
+    async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
+        """Store events, and a delivery for each enabled endpoint that wants the type.
+
+        Deliveries within the account's plan are pending, claimed for this process as far as its
+        listener has room; those over the plan's hour are held.
+        """
+        future: asyncio.Future[list[AddResult]] = asyncio.get_running_loop().create_future()
+        self.submit_events(events, now, future)
+        return await future
+
+    @abstractmethod
+    def submit_events(
+        self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
+    ) -> None:
+        """Store events as ``add_events`` does; ``waiter`` gets the results after the commit.
+
+        :raises UnavailableError: the database takes nothing now.
+        """
 
     @reads
     async def get_event(self, tx: Transaction, scope: Scope, event_id: int) -> EventRow:

@@ -113,7 +113,7 @@ class PublishDoor:
         if isinstance(added, Unknown):
             return 202, b'{"deliveries":0,"account":"unknown"}'
         self._accepted()
-        return 202, b'{"id":"evt_%016x","deliveries":%d}' % (added.event_id, added.deliveries)
+        return 202, accepted_body(added)
 
     async def _credential(self, scope: Scope) -> Credential:
         # The usual way has one of these headers; all others are the authenticator's.
@@ -123,7 +123,7 @@ class PublishDoor:
             credential = self._auth.cached(found[0][1])
         if credential is None:
             credential = await self._auth.authenticate(scope)
-        if credential.key.scope is KeyScope.ACCOUNT:
+        if not may_publish(credential):
             raise RefusedError(
                 "forbidden", "an account's key cannot publish events; use a project's", status=403
             )
@@ -147,6 +147,16 @@ class PublishDoor:
         text = b",".join(texts)
         refused = any(isinstance(answer, HooktideError) for answer in answers)
         return (207 if refused else 202), b'{"results":[%b]}' % text
+
+
+def may_publish(credential: Credential) -> bool:
+    """Return whether a key may publish events."""
+    return credential.key.scope is not KeyScope.ACCOUNT
+
+
+def accepted_body(accepted: Accepted) -> bytes:
+    """Return the body of the response to an event that was accepted."""
+    return b'{"id":"evt_%016x","deliveries":%d}' % (accepted.event_id, accepted.deliveries)
 
 
 def _answer_of(answer: Result) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktide.web.http.exchange import Exchange
+from hooktide.web.http.exchange import Exchange, Handler
 from hooktide.web.http.state import Handlers
 
 LIVE = b'{"status":"ok"}'
@@ -32,7 +32,7 @@ class Readiness:
 
 def live_handlers(prefix: str) -> Handlers:
     """Return the handlers for the liveness probe, which needs no task; ``prefix``: of the site."""
-    return {("GET", path): _live for path in ("/health/live", f"{prefix}/health/live")}
+    return {("GET", path): Handler(_live) for path in ("/health/live", f"{prefix}/health/live")}
 
 
 def _live(exchange: Exchange) -> bool:

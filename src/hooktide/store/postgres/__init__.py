@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from hooktide.clock import RemoteClock, StoreClock, monotonic
-from hooktide.domain.errors import ConfigError, UnavailableError
+from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
-from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent
-from hooktide.store.batch import Refused
+from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent, Waiter
+from hooktide.store.batch import Publish, Refused
 from hooktide.store.contract import Store
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.connection import (
@@ -66,7 +66,9 @@ class PostgresStore(EmittedQueue, Queue, Sizes, Store):
             self._sql, self._ids, lambda: LEASE + self.lease_shift()
         )
         self._uncertain_claims = UncertainClaims(db, self._sql, self._notifier, self.clock)
-        self._writer = Writer(db, self._batch_writer, self._notifier, self._uncertain_claims)
+        self._writer = Writer(
+            db, self._batch_writer, self._refused, self._notifier, self._uncertain_claims
+        )
         self._sizes = Counting(lambda: sizes_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
@@ -124,12 +126,10 @@ class PostgresStore(EmittedQueue, Queue, Sizes, Store):
         self._refused.written(size)
         self._notifier.check()
 
-    async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
-        try:
-            return await self._writer.publish(events, now)
-        except UnavailableError:
-            self._refused.note(events)
-            raise
+    def submit_events(
+        self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
+    ) -> None:
+        self._writer.publish(Publish(events, now, waiter))
 
     async def _try_writing(self, conn: PgConnection, size: int) -> None:
         """Write so many bytes into a table that only this transaction sees.

@@ -15,7 +15,13 @@ from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.store.attempt_buffer import AttemptBuffer
 from hooktide.store.base import AddResult, Done, NewEvent, Room
-from hooktide.store.batch import RECORD_RETRY_DELAY, RECORD_RETRY_TIMEOUT, Effects, Publish, refuse
+from hooktide.store.batch import (
+    RECORD_RETRY_DELAY,
+    RECORD_RETRY_TIMEOUT,
+    Effects,
+    Publish,
+    Refused,
+)
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter, is_plain
 from hooktide.store.postgres.connection import (
     Database,
@@ -70,11 +76,13 @@ class Writer:
         self,
         db: Database,
         batch_writer: PostgresBatchWriter,
+        refused: Refused,
         notifier: Notifier,
         uncertain_claims: UncertainClaims,
     ) -> None:
         self._db = db
         self._batch_writer = batch_writer
+        self._refused = refused
         self._notifier = notifier
         self._uncertain_claims = uncertain_claims
         self._loop = asyncio.get_running_loop()
@@ -84,16 +92,14 @@ class Writer:
         self._recording: asyncio.Task[None] | None = None
         self._lane = asyncio.Lock()
 
-    async def publish(self, events: Sequence[NewEvent], now: Micros) -> list[AddResult]:
-        """Write events with the next batch; return after its commit.
+    def publish(self, publish: Publish) -> None:
+        """Write events with the next batch; they are answered after its commit.
 
-        :raises UnavailableError: the database did not answer; the events may have been stored.
+        Where the database did not answer (``UnavailableError``), they may have been stored.
         """
-        future: asyncio.Future[list[AddResult]] = self._loop.create_future()
-        self._publishes.append(Publish(events, now, future))
+        self._publishes.append(publish)
         if self._adding is None or self._adding.done():
             self._adding = start(self._add_all(), "write events")
-        return await future
 
     async def _add_all(self) -> None:
         try:
@@ -113,7 +119,7 @@ class Writer:
                 effects = await self._again_while_away(partial(self._add, batch))
         except UnavailableError as error:
             waiting, self._publishes = self._publishes, []
-            refuse([publish.future for publish in (*batch, *waiting)], error)
+            self._refused.refuse([*batch, *waiting], error)
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, ConfigError):
                 for publish in batch:
@@ -121,7 +127,7 @@ class Writer:
                 return
             if not isinstance(error, HooktideError):
                 log.exception("a transaction failed")
-            refuse([publish.future for publish in batch], error)
+            self._refused.refuse(batch, error)
         else:
             for publish in batch:
                 publish.answer()

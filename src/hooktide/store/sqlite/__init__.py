@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import apsw
 
 from hooktide.clock import StoreClock
-from hooktide.domain.errors import ConfigError, StorageFullError, UnavailableError
+from hooktide.domain.errors import ConfigError, StorageFullError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import BinRequest, Micros
 from hooktide.store.base import (
@@ -23,8 +23,9 @@ from hooktide.store.base import (
     Done,
     Listener,
     NewEvent,
+    Waiter,
 )
-from hooktide.store.batch import Refused
+from hooktide.store.batch import Publish, Refused
 from hooktide.store.contract import Store
 from hooktide.store.sealed import check_key
 from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
@@ -63,7 +64,9 @@ class SqliteStore(Queue, Sizes, Store):
         )
         self._checkpointer = Checkpointer(path, db)
         self._max_wal_bytes = max_wal_bytes
-        self._writer = Writer(db, self._batch_writer, self._checkpointer.after_commit)
+        self._writer = Writer(
+            db, self._batch_writer, self._refused, self._checkpointer.after_commit
+        )
 
     def _open(self, path: str, vault: Vault, now: Micros) -> tuple[apsw.Connection, int]:
         """Open the connection that writes; return it, and the last id that was made."""
@@ -136,13 +139,11 @@ class SqliteStore(Queue, Sizes, Store):
             await self._write(lambda db, _: list(db.execute(self._sql["tried_writing"])))
             self._refused.written(size)
 
-    async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
+    def submit_events(
+        self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
+    ) -> None:
         self._check_wal()
-        try:
-            return await self._writer.publish(events, now)
-        except UnavailableError:
-            self._refused.note(events)
-            raise
+        self._writer.publish(Publish(events, now, waiter))
 
     async def add_bin_request(self, request: BinRequest, keep: int, keep_bytes: int) -> BinRequest:
         self._check_wal()

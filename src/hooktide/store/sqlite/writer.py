@@ -15,10 +15,16 @@ import apsw
 
 from hooktide.background import start_vital_thread
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
-from hooktide.domain.model import Micros
 from hooktide.store.attempt_buffer import AttemptBuffer
-from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent
-from hooktide.store.batch import RECORD_RETRY_DELAY, RECORD_RETRY_TIMEOUT, Effects, Publish, refuse
+from hooktide.store.base import Changed, Done, Listener
+from hooktide.store.batch import (
+    RECORD_RETRY_DELAY,
+    RECORD_RETRY_TIMEOUT,
+    Effects,
+    Publish,
+    Refused,
+    refuse,
+)
 from hooktide.store.sqlite.batch import Batch, Call
 from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
 from hooktide.store.sqlite.connection import end_if_sync_failed, translate
@@ -31,10 +37,15 @@ class Writer:
     """Collects on the event loop, commits on its own thread."""
 
     def __init__(
-        self, db: apsw.Connection, batch_writer: SqliteBatchWriter, after_commit: Callable[[], None]
+        self,
+        db: apsw.Connection,
+        batch_writer: SqliteBatchWriter,
+        refused: Refused,
+        after_commit: Callable[[], None],
     ) -> None:
         self._db = db
         self._batch_writer = batch_writer
+        self._refused = refused
         self._after_commit = after_commit
         self._loop = asyncio.get_running_loop()
         self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -60,12 +71,10 @@ class Writer:
         """Call ``changed`` with what every commit changed."""
         self._watchers.append(changed)
 
-    async def publish(self, events: Sequence[NewEvent], now: Micros) -> list[AddResult]:
-        """Write events with the next batch; return after its commit."""
-        future: asyncio.Future[list[AddResult]] = self._loop.create_future()
-        self._next.publishes.append(Publish(events, now, future))
+    def publish(self, publish: Publish) -> None:
+        """Write events with the next batch; they are answered after its commit."""
+        self._next.publishes.append(publish)
         self._schedule()
-        return await future
 
     def record(self, done: Done) -> None:
         """Write an attempt with one of the next batches, within a moment."""
@@ -138,11 +147,11 @@ class Writer:
         batch.effects.tell(self._listener, self._watchers)
 
     def _failed(self, batch: Batch, error: UnavailableError) -> None:
-        refuse([publish.future for publish in batch.publishes], error)
+        self._refused.refuse(batch.publishes, error)
         refuse([call.future for call in batch.calls], error)
         if batch.waited:  # what came meanwhile has waited too, and would wait as long again
             waiting, self._next = self._next, Batch()
-            refuse([publish.future for publish in waiting.publishes], error)
+            self._refused.refuse(waiting.publishes, error)
             refuse([call.future for call in waiting.calls], error)
         if batch.at_fault:
             for done in batch.dones:

@@ -8,9 +8,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import httptools
@@ -24,10 +25,6 @@ log = logging.getLogger("hooktide.web")
 
 MAX_UNREAD = 64 * 1024
 """Bytes of a body that the application has not read; above it, reading pauses."""
-
-Handler: TypeAlias = Callable[["Exchange"], bool]
-"""Answers a complete request without a task, at once or later. It returns False, and has changed
-nothing, to leave a request to the ASGI application."""
 
 
 class ClientConnection(Protocol):
@@ -60,6 +57,9 @@ class ClientConnection(Protocol):
 
     def response_completed(self, exchange: "Exchange") -> None:
         """Continue: the response is complete."""
+
+    def run_application(self, exchange: "Exchange") -> None:
+        """Have the ASGI application answer."""
 
 
 class ResponseState(Enum):
@@ -169,9 +169,28 @@ class Exchange:
         self._parts, self._size = [], 0
         return body
 
+    def peek_body(self) -> bytes:
+        """Return the part of the body that has arrived and was not read yet; it stays unread."""
+        body = self.body()
+        self._parts, self._size = [body], len(body)
+        return body
+
     def _wake(self) -> None:
         if self._changed is not None:
             self._changed.set()
+
+    def respond_prepared(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send a complete response as ``respond`` does, with header lines that are made already."""
+        if self.response is ResponseState.PENDING:
+            connection = self._connection
+            if not connection.stays_open_after(self):
+                self.keep_alive = False
+            last = b"" if self.keep_alive else b"connection: close\r\n"
+            connection.write(
+                b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
+                % (_STATUS_LINES[status], connection.default_head(), lines, len(body), last, body)
+            )
+            self._complete()
 
     def respond(self, status: int, body: bytes, headers: Headers) -> None:
         """Send a complete response; do nothing if the client has disconnected."""
@@ -179,6 +198,11 @@ class Exchange:
             head = self._head(status, [*headers, (b"content-length", b"%d" % len(body))])
             self._connection.write(head if self.method == "HEAD" else head + body)
             self._complete()
+
+    def pass_on(self) -> None:
+        """Leave a request that a handler took to the ASGI application after all."""
+        if self.response is ResponseState.PENDING:
+            self._connection.run_application(self)
 
     def fail(self, error: Exception) -> None:
         """Log a bug and respond with 500, or close where a response has started."""
@@ -322,6 +346,24 @@ class Exchange:
         self._parts, self._size = [], 0
         self._wake()
         self._connection.response_completed(self)
+
+
+def _never(_: Exchange) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Answers requests of one method and path without a task.
+
+    ``handle`` answers a complete request, at once or later. It returns False, and has changed
+    nothing, to leave the request to the ASGI application. ``waits_for`` returns whether to wait
+    until a request is complete, whose body then has ``MAX_UNREAD`` bytes at most; otherwise the
+    application answers what did not arrive at once.
+    """
+
+    handle: Callable[[Exchange], bool]
+    waits_for: Callable[[Exchange], bool] = _never
 
 
 _WITHOUT_BODY = frozenset((204, 304))

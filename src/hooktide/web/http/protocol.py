@@ -159,21 +159,26 @@ class HttpProtocol(asyncio.Protocol):
             self._exchanges[-1].end()
 
     def _begin(self, exchange: Exchange) -> None:
-        """Start to answer: by a handler, if the request has one and is complete."""
+        """Start to answer, unless a handler waits until the request is complete."""
+        handler = self._state.handlers.get((exchange.method, exchange.path))
+        if handler is not None and not exchange.whole and handler.waits_for(exchange):
+            return
         exchange.begun = True
-        if exchange.whole:
-            handler = self._state.handlers.get((exchange.method, exchange.path))
-            if handler is not None and self._handled(exchange, handler):
-                return
-        run = exchange.run(self._state.application)
-        start_in(self._state.tasks, run, "answer a request")
+        if handler is not None and exchange.whole and self._handled(exchange, handler):
+            return
+        self.run_application(exchange)
 
     def _handled(self, exchange: Exchange, handler: Handler) -> bool:
         try:
-            return handler(exchange)
+            return handler.handle(exchange)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             exchange.fail(error)
             return True
+
+    def run_application(self, exchange: Exchange) -> None:
+        """Have the ASGI application answer, in a task."""
+        run = exchange.run(self._state.application)
+        start_in(self._state.tasks, run, "answer a request")
 
     def default_head(self) -> bytes:
         """Return the header lines that every response has."""
@@ -217,7 +222,10 @@ class HttpProtocol(asyncio.Protocol):
         exchanges = self._exchanges
         self._beginning = True
         while self.writable is None and exchanges and not (exchanges[0].begun or self.is_closing()):
-            self._begin(exchanges[0])
+            first = exchanges[0]
+            self._begin(first)
+            if not first.begun:
+                break
         self._beginning = False
 
     def _parse_held_bytes(self) -> None:

@@ -86,9 +86,10 @@ class HttpServer(uvicorn.Server):
     def _protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
-    def use(self, site: ASGIApp) -> None:
-        """Let another application answer from now on."""
+    def use(self, site: ASGIApp, handlers: Handlers) -> None:
+        """Let another application and other handlers answer from now on."""
         self.server_state.application = site
+        self.server_state.handlers = handlers
 
     def begin_to_stop(self, *, leave: bool) -> None:
         """Let each connection end with its last response.
