@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 : n > 4 ? 4 : n)))
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test simulate faults check lock format bench pictures clean
+.PHONY: help demo test simulate faults check lock format docs bench pictures clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ $(VENV)/tools.stamp: $(VENV)/dev.stamp requirements/tools.txt
 	$(LOCKED) -r requirements/tools.txt
 	@touch $@
 
+$(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
+	$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
 demo: $(VENV)/run.stamp ## Start a server, deliver five providers' events, show what happened (ONCE=1: then stop)
 	$(BIN)/hooktide demo $(if $(ONCE),--once)
 
@@ -53,8 +57,8 @@ faults: export HOOKTIDE_CUT_OFF ?= 75
 faults: export HOOKTIDE_WAITING ?= 5000
 
 check: $(VENV)/dev.stamp ## Check format, lint, types and import contracts
-	$(BIN)/ruff format --check src tests bench examples
-	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff format --check src tests bench docsite examples
+	$(BIN)/ruff check src tests bench docsite examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -66,13 +70,17 @@ lock: $(VENV)/tools.stamp ## Bring requirements/ in line with pyproject.toml (UP
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(COMPILE) $(SAME) pyproject.toml --output-file requirements/run.txt
 	$(COMPILE) $(SAME) --extra postgres --extra otel pyproject.toml --output-file requirements/server.txt
+	$(COMPILE) $(SAME) --extra docs pyproject.toml --output-file requirements/docs.txt
 	$(COMPILE) $(SAME) --group tools --output-file requirements/tools.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) $(SAME) - --output-file requirements/build.txt
 
 format: $(VENV)/dev.stamp ## Put the code in its format
-	$(BIN)/ruff format src tests bench examples
-	$(BIN)/ruff check --fix src tests bench examples
+	$(BIN)/ruff format src tests bench docsite examples
+	$(BIN)/ruff check --fix src tests bench docsite examples
+
+docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, and check its links
+	$(BIN)/python -m docsite
 
 bench: $(VENV)/dev.stamp ## Measure throughput, latency and cost on this machine (needs nginx and wrk)
 	$(BIN)/python -m bench.throughput $(ARGS)
@@ -81,4 +89,4 @@ pictures: $(VENV)/dev.stamp ## Take the pictures of every page that docs/picture
 	$(BIN)/python tests/pictures.py
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

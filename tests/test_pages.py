@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cyclopts import CycloptsError
+from docsite.staging import filled
 from pagekit import PAGES, ROOT
 
 from hooktide.cli import app
@@ -76,8 +77,10 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as code forges make them."""
-    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+    text = BLOCK.sub("", filled(page))
+    headings = re.findall(r"^#+ (.+?)(?: \{ #.*\})?$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+    return slugs | set(re.findall(r"\{ #(\S+) \}", text))
 
 
 def test_every_file_of_ours_that_a_page_names_is_there() -> None:

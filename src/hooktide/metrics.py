@@ -144,7 +144,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.accepted = Count("hooktide_events_accepted", "Events answered 202.")
-        self.refused = Count("hooktide_events_refused", "Events refused, by reason.", "code")
+        self.refused = Count(
+            "hooktide_events_refused", "Publish requests refused, by problem code.", "code"
+        )
         self.unknown_account = Count(
             "hooktide_events_unknown_account",
             "Events for accounts that do not exist, answered 202 and not stored; by project.",
@@ -152,7 +154,8 @@ class Metrics:
         )
         self._attempts = Count(
             "hooktide_attempts",
-            "Attempts made, by what they meant.",
+            "Attempts by verdict: delivered, retry, failed (the last retry), gone (410), again "
+            "(the server's own trouble, not counted as an attempt of the delivery).",
             "verdict",
             ("delivered", "retry", "failed", "gone", "again"),
         )
@@ -170,7 +173,8 @@ class Metrics:
             "From an event's acceptance to its first attempt.",
         )
         self.pending = Level(
-            "hooktide_deliveries_pending", "Deliveries pending: the queue's depth."
+            "hooktide_deliveries_pending",
+            "Deliveries that wait, those for a later retry included: the queue's depth.",
         )
         self.held = Level(
             "hooktide_deliveries_held", "Deliveries held back by a plan's hourly limit."
@@ -184,7 +188,9 @@ class Metrics:
             "Emitted events in this database that were refused and wait for a decision.",
         )
         self.redated = Count(
-            "hooktide_redated_deliveries", "Deliveries due too far ahead of the clock, dated again."
+            "hooktide_redated_deliveries",
+            "Deliveries that were due further ahead than their own delay, because a clock was set "
+            "back, and were dated again.",
         )
         self._counts: tuple[Count, ...] = (
             self.accepted,

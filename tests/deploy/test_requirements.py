@@ -26,6 +26,7 @@ DECLARED = {
     "run": RUN,
     "server": [*RUN, *EXTRAS["postgres"], *EXTRAS["otel"]],
     "dev": [*RUN, *EXTRAS["dev"]],
+    "docs": [*RUN, *EXTRAS["docs"]],
     "tools": PROJECT["dependency-groups"]["tools"],
 }
 PYTHONS = ("3.11", "3.12", "3.13")

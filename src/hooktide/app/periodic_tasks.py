@@ -31,7 +31,8 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
     skew = ClockSkew(app.clock)
     app.metrics.watch(
         CLOCK_SKEW,
-        "How far this machine's clock is ahead of the database's.",
+        "How far this machine's clock is ahead of the database's; of several processes, the "
+        "farthest off.",
         lambda: skew.skew / SECOND,
     )
 
@@ -56,7 +57,7 @@ def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[Perio
     retention = Retention(store, clock)
     metrics.watch(
         RETENTION_PAUSED,
-        "1 while nothing is deleted because the clock is not trusted.",
+        "1 while nothing is deleted because the clock is not trusted, else 0.",
         lambda: retention.paused,
     )
     operational_events = OperationalEventPublisher(store, app.directory, clock)

@@ -226,21 +226,26 @@ def _listen(app: App) -> None:
 def _watch(app: App) -> None:
     """Have the metrics read what the parts hold."""
     watch, worker = app.metrics.watch, app.worker
-    watch("in_flight", "Requests out.", lambda: worker.in_flight)
+    watch("in_flight", "Requests of deliveries that are out now.", lambda: worker.in_flight)
     watch(
         "unsealed_endpoints",
         "Endpoints that wait because their secrets are missing or no key opens them.",
         lambda: len(app.destinations.unsealed),
     )
-    watch("waiting_in_memory", "Claimed deliveries waiting.", lambda: worker.waiting)
+    watch("waiting_in_memory", "Claimed deliveries that wait for a slot.", lambda: worker.waiting)
     watch(
         "wal_bytes",
-        "SQLite's write-ahead log, as far as it is not in the database yet.",
+        "SQLite's write-ahead log, as far as it is not in the database yet. At --max-wal new "
+        "events are refused with 507.",
         lambda: app.store.wal_bytes,
     )
     app.metrics.watch_count(
         "released_claims",
-        "Claims that were released because the process that held them died.",
+        "Claims that this server released because the process that held them died.",
         lambda: app.store.released_claims,
     )
-    watch("body_memory_bytes", "Request bodies in memory.", lambda: app.body_memory.held)
+    watch(
+        "body_memory_bytes",
+        "Request bodies in memory. At --max-body-memory the server stops reading and answers 503.",
+        lambda: app.body_memory.held,
+    )

@@ -8,9 +8,18 @@ from hooktide.domain.toml_table import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """A retry schedule: ``first``, then each delay ``factor`` times the one before, up to ``max``.
+    """A retry schedule.
 
-    ``delays`` gives the delays one by one instead; the last one repeats as often as it takes.
+    Parameters
+    ----------
+    first
+        The delay before the first retry.
+    factor
+        Each delay is this many times the one before.
+    max
+        No delay is longer.
+    delays
+        The delays one by one instead; the last one repeats.
     """
 
     first: Micros = 10 * SECOND

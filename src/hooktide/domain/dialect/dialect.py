@@ -41,12 +41,23 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A provider's own signature.
+    """A provider's own signature. The HMAC key is the secret's text as ASCII.
 
-    ``content`` is what is signed and ``value`` what the header says, as templates over ``{body}``,
-    ``{timestamp}`` (Unix seconds of the attempt) and ``{id}`` (of the event); in ``value``,
-    ``{signature}`` too. ``timestamp_header`` carries the timestamp apart (empty: none does).
-    The HMAC key is the secret's text as ASCII.
+    Parameters
+    ----------
+    header
+        The header that carries the signature.
+    algorithm
+        Or ``"hmac-sha512"``, ``"hmac-sha1"``.
+    encoding
+        Or ``"base64"``.
+    content
+        What is signed: text with ``{body}``, ``{timestamp}`` (Unix seconds of the attempt) and
+        ``{id}`` (of the event).
+    value
+        The header's value: text with ``{signature}``, ``{timestamp}`` and ``{id}``.
+    timestamp_header
+        A header of its own for the timestamp.
     """
 
     header: str
@@ -59,9 +70,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """A wire format. ``envelope`` is ``payload``, or the template of the body as a JSON object.
+    """A wire format.
 
     The envelope is kept as text so that a dialect is hashable and its member order is part of it.
+
+    Parameters
+    ----------
+    standard_headers
+        Whether to send ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature`` (Standard
+        Webhooks).
+    envelope
+        What stands around the payload: a table, the template of the body. ``"payload"``: nothing.
     """
 
     signature: Signature | None = None

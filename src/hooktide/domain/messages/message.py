@@ -34,10 +34,16 @@ MISSING = "—"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The project's own words for an event type; empty: what is found by itself.
+    """The project's own words for an event type. What is empty is chosen from the payload.
 
-    ``text`` and ``link`` have slots like ``{payload.customer.name}``, ``{event.type}`` or
-    ``{event.id}``; ``fields`` are paths into the payload like ``customer.name``.
+    Parameters
+    ----------
+    text
+        A sentence with slots like ``{payload.customer.name}``, ``{event.type}`` or ``{event.id}``.
+    link
+        A URL with such slots.
+    fields
+        The members of the payload to show, as paths like ``customer.name``.
     """
 
     text: str = ""

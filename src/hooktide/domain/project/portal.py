@@ -11,12 +11,20 @@ MAX_ORIGINS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portal:
-    """A portal's own face.
+    """How a portal looks, and which sites may show it in a frame.
 
-    ``name`` stands at its head (empty: the project's title), beside the picture at ``logo``;
-    ``colour`` is ``#rrggbb`` (empty: Hooktide's own). ``origins`` are the sites that may show it
-    in a frame; empty: none may. Over plain http only a site on the viewer's own machine may
-    (``http://localhost:3000``), as while one is developed.
+    Parameters
+    ----------
+    name
+        What stands at the head of each page; without it, the project's title.
+    logo
+        A picture beside it: an ``https://`` URL.
+    colour
+        The colour of links and buttons, ``"#rrggbb"``; without it, Hooktide's blue. It is made
+        darker or lighter where it could not be read.
+    origins
+        The sites that may frame it, like ``"https://app.example.com"``, or
+        ``"http://localhost:3000"`` during development; empty: none.
     """
 
     name: str = ""

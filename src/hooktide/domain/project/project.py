@@ -54,9 +54,21 @@ class SchemaPolicy(StrEnum):
 class EventType:
     """A kind of event, like ``invoice.paid``.
 
-    ``example`` is a payload and ``schema`` a JSON Schema 2020-12, both as JSON text;
-    ``transition`` is the one that the example would come with. ``accounts`` are the references of
-    those that may use the type; empty: all. ``message`` is how a chat is told of it.
+    Parameters
+    ----------
+    description
+        A sentence for the catalogue.
+    example
+        A payload, as JSON text; test events send it.
+    schema
+        A JSON Schema 2020-12, as JSON text. A ``$ref`` to another document is refused, never
+        fetched.
+    transition
+        The transition of the example, for an envelope that contains one.
+    accounts
+        The references of the only accounts that may use the type; empty: all.
+    message
+        What a chat shows for such an event: the table below.
     """
 
     name: str
@@ -72,7 +84,21 @@ class EventType:
 class Plan:
     """What an account on this plan may use; None: as much as it likes.
 
-    ``changes_per_second`` and ``tests_per_second`` are for accounts' own keys and portals.
+    Parameters
+    ----------
+    endpoints
+        How many endpoints an account may have; without it, any number.
+    deliveries_per_hour
+        Deliveries above it are held and go out when the hour has room; without it, any number.
+    retries
+        Attempts after the first; 0 to 20.
+    timeout
+        For a whole attempt, from name lookup to answer; ``"1s"`` to ``"30s"``.
+    changes_per_second
+        Requests that change something, by an account's own key or its portal, in each process;
+        twice that at once. Above it they are answered 429 with ``Retry-After``. 1 to 1000.
+    tests_per_second
+        Tests of endpoints, likewise.
     """
 
     name: str
@@ -106,8 +132,13 @@ class Fields:
 class NewAccounts:
     """What an event for an account that does not exist leads to.
 
-    ``create_on_publish``: the account is created, on ``plan`` (empty: the project's default plan).
-    Otherwise the event is for nobody, and is stored nowhere.
+    Parameters
+    ----------
+    create_on_publish
+        Whether an event for a reference without an account creates the account. Otherwise the event
+        is not stored.
+    plan
+        The plan of accounts that are created in this way; without it, the project's default plan.
     """
 
     create_on_publish: bool = False
@@ -118,12 +149,31 @@ class NewAccounts:
 class Project:
     """One sending product. ``plans`` is never empty and holds ``default_plan``.
 
-    ``disable_after`` failed deliveries in a row an endpoint is disabled (0: never). A rotated
-    secret remains valid for ``rotation_overlap``. Events and their log are kept for ``retention``.
-    ``accounts`` are the references of those that are offered webhooks at all; empty: all.
-    ``new_accounts``: whether an event for an unknown account creates it, and on which plan.
-    ``public_docs``: anyone may read how its webhooks work, at ``/docs/{name}``. ``portal`` is how
-    its customers' portal looks.
+    Parameters
+    ----------
+    name
+        Lower case letters, digits and hyphens. It identifies the project and never changes.
+    title
+        What people read; without it, the name.
+    mode
+        In mode ``"test"`` a project can be set up and tested, and accepts only test events.
+    accounts
+        The references of the only accounts that are offered webhooks (a closed beta); empty: all.
+        May be a table instead.
+    default_plan
+        The plan of accounts that name none; without it, the first plan.
+    schema_policy
+        Payloads that break their schema: ``"off"`` not checked, ``"warn"`` accepted and logged,
+        ``"reject"`` refused.
+    disable_after
+        An endpoint is disabled after this many failed deliveries in a row; ``0``: never.
+    rotation_overlap
+        How long the old secret remains valid after a rotation (in the Standard Webhooks header
+        only); up to ``"30d"``.
+    retention
+        How long events and their log are kept; ``"1d"`` to ``"3650d"``.
+    public_docs
+        Whether anyone may read how the project's webhooks work, at ``/docs/NAME``.
     """
 
     name: str
