@@ -11,6 +11,9 @@ from hooktide.demo.server import DemoServer
 from hooktide.domain.errors import ConfigError
 
 TIMEOUT = 30.0
+LATE = b"the database did not answer in time; try again"
+MAX_REPEATS = 5
+"""What a busy machine makes of a request is repeated, as callers do."""
 
 
 class ApiError(Exception):
@@ -74,7 +77,12 @@ class Api:
 
         :raises ApiError: the server refused it or cannot be reached.
         """
-        status, answer = await self._exchange(self._request(method, path, body, kind))
+        request = self._request(method, path, body, kind)
+        status, answer = await self._exchange(request)
+        for _ in range(MAX_REPEATS):
+            if LATE not in answer:
+                break
+            status, answer = await self._exchange(request)
         value = _decode(answer)
         if status >= 400:
             problem = value if isinstance(value, dict) else {}

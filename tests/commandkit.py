@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import forkkit
 from processkit import kill, send
 
 from hooktide.cli import main
@@ -69,7 +70,7 @@ def _text(stream: io.TextIOWrapper) -> str:
 class Running:
     """``hooktide`` in a process of its own, which goes on until it is interrupted."""
 
-    def __init__(self, process: asyncio.subprocess.Process, out: Path, err: Path) -> None:
+    def __init__(self, process: forkkit.Process, out: Path, err: Path) -> None:
         self._process = process
         self._out = out
         self._err = err
@@ -109,16 +110,7 @@ class Running:
 async def going(folder: Path, *words: str, **environment: str) -> AsyncIterator[Running]:
     out, err = folder / "out", folder / "err"
     with out.open("wb") as to_out, err.open("wb") as to_err:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "hooktide",
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=to_out,
-            stderr=to_err,
-            env=os.environ | environment,
-        )
+        process = await forkkit.start(*words, out=to_out, err=to_err, env=environment)
     running = Running(process, out, err)
     try:
         yield running

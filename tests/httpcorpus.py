@@ -15,6 +15,8 @@ ANSWERS = Path(__file__).parent / "data" / "http_answers.json"
 SHORT = 1000
 """Bytes below which a request is cut everywhere, and at ``MAX_CUTS`` places else."""
 MAX_CUTS = 40
+AT_ONCE = 50
+"""Connections of one exchange: more would take so long on a busy machine that they time out."""
 
 
 class Answers(msgspec.Struct):
@@ -221,7 +223,10 @@ async def answers_to(server: Server, data: bytes) -> Answers:
     """Ask a server: whole, cut at every place, and byte by byte."""
     [whole] = await server.exchange([[data]])
     places = range(1, len(data), 1 if len(data) < SHORT else len(data) // MAX_CUTS)
-    found = await server.exchange([(data[:place], data[place:]) for place in places])
+    found: list[str] = []
+    for first in range(0, len(places), AT_ONCE):
+        some = places[first : first + AT_ONCE]
+        found += await server.exchange([(data[:place], data[place:]) for place in some])
     if len(data) < SHORT:
         found += await server.exchange([[bytes([each]) for each in data]])
     return Answers(whole, [each for each in dict.fromkeys(found) if each != whole])

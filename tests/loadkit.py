@@ -5,13 +5,13 @@ do (``/fail``, ``/hang``): there each delivery ends as failed, after exactly its
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import forkkit
 from accounting import Ledger, Producer
 from apikit import Api
 from serverkit import KEY, Server, receiving, set_up, until_none_is
@@ -158,12 +158,6 @@ async def end_leases(url: str) -> None:
 
 async def audited(database: str) -> str:
     """Run ``hooktide audit`` on a database; return what it said, once nothing is broken."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hooktide", "audit", "--database", database),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(120):
-        said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
+    code, said = await forkkit.run("audit", "--database", database)
+    assert code == 0, said
+    return said

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forkkit
 import msgspec
 from apikit import ApiError
 from serverkit import KEY, Server
@@ -108,13 +109,11 @@ async def start(program: str, *args: str, direct: str = "") -> Process:
     )  # fmt: skip
 
 
-async def start_relay(url: str, server: Server, *options: str) -> Process:
+async def start_relay(url: str, server: Server, *options: str) -> forkkit.Process:
     """Start ``hooktide relay``."""
-    command = ["-m", "hooktide", "relay", "--from", url, "--poll", "0.02"]
-    return await asyncio.create_subprocess_exec(
-        sys.executable, *command, "--server", f"http://127.0.0.1:{server.port}", *options,
-        stdout=PIPE, stderr=STDOUT, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": KEY},
-    )  # fmt: skip
+    where = f"http://127.0.0.1:{server.port}"
+    command = ("relay", "--from", url, "--poll", "0.02", "--server", where, *options)
+    return await forkkit.start(*command, env={"HOOKTIDE_OPERATOR_KEY": KEY})
 
 
 async def accepted(server: Server, account: str) -> list[int]:

@@ -2,16 +2,17 @@
 
 import contextlib
 import signal
-from asyncio.subprocess import Process
+
+from forkkit import AnyProcess
 
 
-def send(process: Process, number: int) -> None:
+def send(process: AnyProcess, number: int) -> None:
     """Send a process a signal, unless it has ended."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
 
 
-async def kill(process: Process) -> None:
+async def kill(process: AnyProcess) -> None:
     """Kill a process, unless it has ended; return once it has."""
     send(process, signal.SIGKILL)
     await process.wait()

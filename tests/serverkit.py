@@ -5,13 +5,13 @@ import os
 import resource
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forkkit
 import msgspec
 from accounting import PROJECT, Ledger, Receiver
 from apikit import Api, ApiError
@@ -34,7 +34,7 @@ class Server:
     log: Path
     port: int = field(default_factory=free_port)
     options: Sequence[str] = ()
-    process: Process | None = None
+    process: forkkit.AnyProcess | None = None
     database: str = ""
     key: str = KEY
     host: str = "127.0.0.1"
@@ -128,14 +128,18 @@ async def run(
     key: str = KEY,
     host: str = "127.0.0.1",
     under: Sequence[str] = (),
-) -> Process:
-    command = [*under, sys.executable, "-m", "hooktide", "serve"]
-    command += ["--database", database or str(folder / "hooktide.db")]
+) -> forkkit.AnyProcess:
+    command = ["serve", "--database", database or str(folder / "hooktide.db")]
     command += ["--key-file", str(folder / "hooktide.db.key")]
     command += ["--listen", f"{host}:{port}", "--allow-network", "127.0.0.0/8", *options]
     with log.open("ab") as stream:
+        if not under:
+            return await forkkit.start(*command, out=stream, env={"HOOKTIDE_OPERATOR_KEY": key})
         return await asyncio.create_subprocess_exec(
-            *command, stdout=stream, stderr=stream, env=os.environ | {"HOOKTIDE_OPERATOR_KEY": key}
+            *(*under, sys.executable, "-m", "hooktide", *command),
+            stdout=stream,
+            stderr=stream,
+            env=os.environ | {"HOOKTIDE_OPERATOR_KEY": key},
         )
 
 

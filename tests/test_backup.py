@@ -14,6 +14,7 @@ import apsw
 import asyncpg
 import pytest
 from accounting import Ledger, Producer
+from forkkit import run as hooktide
 from livedkit import live
 from postgreskit import binaries, database
 from serverkit import KEY, receiving, serving, set_up, until_none_is
@@ -34,10 +35,6 @@ async def run(*command: str) -> tuple[int, str]:
         told, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, told.decode()
-
-
-async def hooktide(*args: str) -> tuple[int, str]:
-    return await run(sys.executable, "-m", "hooktide", *args)
 
 
 async def accepted(ledger: Ledger, count: int) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forkkit import run_in
 from postgreskit import database
 from serverkit import KEY, Server
 
@@ -23,15 +24,7 @@ from hooktide.vault import load_vault
 def hooktide(
     *args: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hooktide", *args],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return run_in(cwd, *args, env=env or {})
 
 
 async def test_apply_makes_a_project_and_says_what_changed_and_then_nothing(tmp_path: Path) -> None:
@@ -205,9 +198,12 @@ def test_apply_on_postgresql_wants_the_key_file(tmp_path: Path) -> None:
 
 def test_postgresql_without_its_driver_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "asyncpg.py").write_text("raise ModuleNotFoundError(name='asyncpg')")
-    args = ("serve", "--database", "postgresql://localhost/x", "--key-file", "key")
-    env = {"PYTHONPATH": str(tmp_path), "HOOKTIDE_LISTEN": "127.0.0.1:0"}
-    done = hooktide(*args, cwd=tmp_path, env=env)
+    command = [sys.executable, "-m", "hooktide", "serve", "--listen", "127.0.0.1:0"]
+    command += ["--database", "postgresql://localhost/x", "--key-file", "key"]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 2
     assert "pip install 'hooktide[postgres]'" in done.stderr
 

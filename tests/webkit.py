@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+from apikit import LATE, MAX_REPEATS
 from starlette.types import Message
 
 from hooktide.app import App, Lifecycle, build, open_store
@@ -24,9 +25,6 @@ from hooktide.vault import load_vault
 
 OPERATOR = "htk_" + "o" * 43
 RECEIVER = "http://127.0.0.1:65000/hook"
-LATE = b"the database did not answer in time; try again"
-MAX_REPEATS = 5
-"""What a busy machine makes of a request is repeated, as callers do."""
 
 
 @dataclass

@@ -115,6 +115,7 @@ async def test_on_a_live_database_nothing_is_found_broken_that_is_not(
         finally:
             producing.cancel()
             auditing.cancel()
+            await asyncio.gather(producing, auditing, return_exceptions=True)
         found += await audit(server)
     assert len(found) > 3 * len(CHECKS)
     assert [finding for finding in found if finding.broken] == []

@@ -8,13 +8,13 @@ import asyncio
 import os
 import random
 import signal
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 from accounting import PROJECT
+from forkkit import AnyProcess
 from outboxkit import Invoice, accepted, engine_on, kept, start, start_relay
 from postgreskit import database
 from processkit import send
@@ -38,19 +38,19 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
         yield found
 
 
-async def ended(process: Process) -> tuple[int, str]:
+async def ended(process: AnyProcess) -> tuple[int, str]:
     async with asyncio.timeout(WITHIN):
         told, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, told.decode()
 
 
-async def killed(process: Process) -> None:
+async def killed(process: AnyProcess) -> None:
     code, told = await ended(process)
     assert code == -signal.SIGKILL, told
 
 
-async def done(process: Process) -> None:
+async def done(process: AnyProcess) -> None:
     code, told = await ended(process)
     assert code == 0, told
 
@@ -108,7 +108,7 @@ async def test_killed_where_both_share_a_database_every_change_has_its_event_onc
     ):
         account = await add_account(server)
 
-        def emitting() -> Awaitable[Process]:
+        def emitting() -> Awaitable[AnyProcess]:
             return start("emitting.py", url, "acme", "1", str(last), direct="accounting")
 
         killing = asyncio.create_task(kill_at_random(emitting, chance, stop))
@@ -123,7 +123,7 @@ async def test_killed_where_both_share_a_database_every_change_has_its_event_onc
 
 
 async def kill_at_random(
-    begin: Callable[[], Awaitable[Process]], chance: random.Random, stop: asyncio.Event
+    begin: Callable[[], Awaitable[AnyProcess]], chance: random.Random, stop: asyncio.Event
 ) -> None:
     """Start it, kill it at any moment, and again; in the end let it be."""
     for _ in range(KILLS):

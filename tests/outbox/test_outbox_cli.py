@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-import sys
-from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 from accounting import PROJECT
+from forkkit import run as hooktide
 from outboxkit import accepted, engine_on, kept, start_relay, sync_url
 from postgreskit import database
 from processkit import send
@@ -15,16 +14,6 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from hooktide.sqlalchemy import emit, outbox
-
-
-async def hooktide(*args: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hooktide", *args, stdout=PIPE, stderr=STDOUT
-    )
-    async with asyncio.timeout(60):
-        told, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, told.decode()
 
 
 async def relay(url: str, server: Server, *options: str) -> tuple[int, str]:
@@ -96,9 +85,9 @@ async def test_a_relay_that_is_told_to_stop_stops(tmp_path: Path) -> None:
     with engine_on(url):
         async with serving(tmp_path) as server:
             process = await start_relay(url, server)
-            assert process.stdout is not None
             async with asyncio.timeout(60):
-                assert b"moving events" in await process.stdout.readline()
+                while b"moving events" not in process.said:
+                    await asyncio.sleep(0.02)
                 send(process, signal.SIGTERM)
                 assert await process.wait() == 0
 
