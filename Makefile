@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 : n > 4 ? 4 : n)))
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test simulate faults check lock format docs bench pictures clean
+.PHONY: help setup demo test simulate faults check lock release format docs bench pictures clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ $(VENV)/tools.stamp: $(VENV)/dev.stamp requirements/tools.txt
 $(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
 	$(LOCKED) -r requirements/docs.txt
 	@touch $@
+
+setup: $(VENV)/dev.stamp ## Install what checks and tests need
+	@if command -v npm >/dev/null; then npm ci --prefix tests/generated --ignore-scripts --no-audit --no-fund; \
+	else echo "without npm, the tests that need node's packages are skipped"; fi
 
 demo: $(VENV)/run.stamp ## Start a server, deliver five providers' events, show what happened (ONCE=1: then stop)
 	$(BIN)/hooktide demo $(if $(ONCE),--once)
@@ -75,6 +79,9 @@ lock: $(VENV)/tools.stamp ## Bring requirements/ in line with pyproject.toml (UP
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) $(SAME) - --output-file requirements/build.txt
 
+release: $(VENV)/dev.stamp ## Build what is committed, check it in a clean environment, date its changes
+	$(BIN)/python tests/make_release.py
+
 format: $(VENV)/dev.stamp ## Put the code in its format
 	$(BIN)/ruff format src tests bench docsite examples
 	$(BIN)/ruff check --fix src tests bench docsite examples
@@ -89,4 +96,4 @@ pictures: $(VENV)/dev.stamp ## Take the pictures of every page that docs/picture
 	$(BIN)/python tests/pictures.py
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
