@@ -339,7 +339,7 @@ async def test_an_endpoint_is_added_with_its_secret_shown_once(site: Site, owner
     }
     answer = await owner.post(path, fields)
     assert answer.status == 200
-    assert re.search(r'<pre id="secret"[^>]*>[0-9a-f]{64}</pre>', answer.body.decode())
+    assert re.search(r'<code id="secret">[0-9a-f]{64}</code>', answer.body.decode())
     made = await only(site, "/v1/endpoints")
     assert made["event_types"] == ["invoice.paid", "quotation.*"]
     wrongs: list[tuple[Fields, str]] = [
@@ -365,7 +365,7 @@ async def test_a_chat_is_added_and_shown_without_what_lets_one_post(
     assert "XXXXXXXX" not in html
     made = await only(site, "/v1/endpoints")
     kept = {"url": made["url"], "event_types": ["invoice.paid"], "name": "Sales"}
-    location(await owner.post(f"/dashboard/endpoints/{made['id']}/change", kept))
+    location(await owner.post(f"/dashboard/endpoints/{made['id']}/edit", kept))
     assert (await only(site, "/v1/endpoints"))["name"] == "Sales"
 
 
@@ -374,7 +374,7 @@ async def test_a_changed_host_removes_the_stored_headers_and_says_so(
 ) -> None:
     await site.account()
     made = await site.endpoint(url="https://example.com/a", headers={"X-Key": "hush"})
-    path = f"/dashboard/endpoints/{made['id']}/change"
+    path = f"/dashboard/endpoints/{made['id']}/edit"
     for url, kept in (("https://example.com/b", {"X-Key": "****"}), ("https://example.org/b", {})):
         answer = await owner.post(path, {"url": url, "event_types": "*"})
         said = "request headers were removed" in await owner.page(location(answer))
@@ -389,14 +389,14 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     endpoint = await site.endpoint()
     path = f"/dashboard/endpoints/{endpoint['id']}"
     tested = await owner.post(f"{path}/test", {"type": "invoice.paid"})
-    assert "The test was not delivered" in await owner.page(location(tested).partition("#")[0])
+    assert "Not delivered." in await owner.page(location(tested).partition("#")[0])
     location(await owner.post(f"{path}/disable"))
     assert b"endpoint is disabled" in (await owner.post(f"{path}/test")).body
     location(await owner.post(f"{path}/enable"))
     rotated = await owner.post(f"{path}/rotate")
-    assert b"The old one has stopped signing" in rotated.body
+    assert b"The old secret no longer signs" in rotated.body
     fields: Fields = {"url": RECEIVER + "/2", "event_types": ["invoice.paid"], "name": "Live"}
-    location(await owner.post(f"{path}/change", fields))
+    location(await owner.post(f"{path}/edit", fields))
     made = await only(site, "/v1/endpoints")
     assert (made["url"], made["name"]) == (RECEIVER + "/2", "Live")
     assert (await owner.post(f"{path}/remove", {"sure": "yes"})).status == 422
@@ -589,7 +589,7 @@ async def test_the_last_owner_cannot_be_removed(site: Site, owner: Seat) -> None
 async def test_addresses_that_are_no_pages_lead_somewhere(site: Site, owner: Seat) -> None:
     assert location(await owner.get("/dashboard/")) == "/dashboard"
     assert "There is no such page." in await owner.page("/dashboard/nonsense", 404)
-    refused = await owner.get("/dashboard/endpoints/ep_1111111111111111/disable")
+    refused = await owner.get("/dashboard/endpoints/ep_1111111111111111/enable")
     assert location(refused) == "/dashboard/endpoints/ep_1111111111111111"
     assert (await owner.post("/dashboard/nonsense")).status == 404
 

@@ -1,4 +1,4 @@
-"""The list of endpoints, and the forms by which they are added and changed."""
+"""The list of endpoints, and the forms by which they are added."""
 
 from hooktide.domain.model import DAY
 from hooktide.store.base import Page as Listed
@@ -6,7 +6,6 @@ from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views import endpoint_form
-from hooktide.web.pages.views.endpoint import endpoint
 
 PAGE_SIZE = 50
 
@@ -31,6 +30,5 @@ async def endpoints(request: PageRequest) -> View:
 
 new_endpoint = page("/accounts/{id}/endpoints")(endpoint_form.new_endpoint)
 add_endpoint = act("/accounts/{id}/endpoints", back=new_endpoint)(endpoint_form.add_endpoint)
-change_endpoint = act("/endpoints/{id}/change", back=endpoint)(endpoint_form.change_endpoint)
 
-PAGES = (endpoints, new_endpoint, add_endpoint, change_endpoint)
+PAGES = (endpoints, new_endpoint, add_endpoint)

@@ -26,7 +26,14 @@ from hooktide.web.pages.dashboard.session import DashboardSkin
 from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import Page
-from hooktide.web.pages.views import deliveries, endpoint, endpoint_actions, replays
+from hooktide.web.pages.views import (
+    asking,
+    deliveries,
+    endpoint,
+    endpoint_actions,
+    endpoint_form,
+    replays,
+)
 
 AREAS = (
     overview,
@@ -35,6 +42,8 @@ AREAS = (
     events,
     endpoints,
     endpoint,
+    endpoint_form,
+    asking,
     endpoint_actions,
     replays,
     accounts,

@@ -115,6 +115,11 @@ def at_most(limit: int | None) -> str:
     return "no limit" if limit is None else f"{limit:,}"
 
 
+def product_name(project: Project) -> str:
+    """Return the product's name, as its customers know it."""
+    return one_line(project.title) or project.name
+
+
 def one_line(text: str) -> str:
     """Put a text into one line."""
     return " ".join(text.split())

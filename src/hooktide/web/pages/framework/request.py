@@ -90,6 +90,11 @@ class PageRequest:
         """Whether this one sees all projects."""
         return self.scope.project_id is None
 
+    @property
+    def one_account(self) -> bool:
+        """Whether this one sees a single account: one of its customers."""
+        return self.scope.account_id is not None
+
     def path(self, name: str = "id") -> str:
         """Return a part of the path."""
         return self.params[name]

@@ -56,5 +56,5 @@ def make_subject(project: Project, served: Served) -> Subject:
     """Look at a project as the public may."""
     types = tuple(kind for kind in project.event_types if not kind.accounts)
     kind = types[0] if types else EventType(name="thing.happened")
-    title = formats.one_line(project.title) or project.name
+    title = formats.product_name(project)
     return Subject(project, served, title, types, kind, members(project.dialect, kind))

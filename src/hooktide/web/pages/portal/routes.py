@@ -6,9 +6,10 @@ from hooktide.web.deps import Services
 from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import Page, act, page
-from hooktide.web.pages.portal import asking, home, streams
+from hooktide.web.pages.portal import home, streams
 from hooktide.web.pages.portal.session import PortalSkin
 from hooktide.web.pages.views import (
+    asking,
     deliveries,
     endpoint,
     endpoint_actions,
@@ -18,8 +19,6 @@ from hooktide.web.pages.views import (
 
 new_endpoint = page("/endpoints/new")(endpoint_form.new_endpoint)
 add_endpoint = act("/endpoints/new", back=new_endpoint)(endpoint_form.add_endpoint)
-edit_endpoint = page("/endpoints/{id}/edit")(endpoint_form.edit_endpoint)
-change_endpoint = act("/endpoints/{id}/edit", back=edit_endpoint)(endpoint_form.change_endpoint)
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,
@@ -27,8 +26,7 @@ PAGES: tuple[Page, ...] = (
     new_endpoint,
     add_endpoint,
     *endpoint.PAGES,
-    edit_endpoint,
-    change_endpoint,
+    *endpoint_form.PAGES,
     *asking.PAGES,
     *endpoint_actions.PAGES,
     *replays.PAGES,

@@ -63,7 +63,7 @@ class PortalSession:
     @property
     def frame(self) -> Mapping[str, Any]:
         """What each page shows of the product and its customer."""
-        portal, title = self.project.portal, product_of(self.project)
+        portal, title = self.project.portal, formats.product_name(self.project)
         return {
             "base": self.base,
             "live_url": f"{self.base}/events",
@@ -73,7 +73,6 @@ class PortalSession:
             "product": title,
             "customer": self.account.name or self.account.reference,
             "guide": docs_url(self.project, self.services.public_url),
-            "can_change": not self.link.read_only,
         }
 
     def may(self, role: Role) -> bool:
@@ -99,11 +98,6 @@ class PortalSession:
         except (NotFoundError, ExpiredError):
             return False
         return True
-
-
-def product_of(project: Project) -> str:
-    """Return the product's name, as its customers know it."""
-    return formats.one_line(project.title) or project.name
 
 
 class ExpiredError(RefusedError):
@@ -162,7 +156,7 @@ def _closed(error: HooktideError) -> Template:
     """Say that the portal cannot be opened."""
     match error:
         case ExpiredError():
-            return Template("closed.html", {"product": product_of(error.project)}, 410)
+            return Template("closed.html", {"product": formats.product_name(error.project)}, 410)
         case NotFoundError():
             return Template("closed.html", {}, 404)
         case _:

@@ -1,5 +1,6 @@
 """What the portal and the dashboard both show: endpoints, their deliveries, replays and secrets.
 
-A view is written once; the session decides what it reaches. Where the two differ in words or looks,
-each skin has a template of its own by the same name.
+A view and its template (``templates/views``) are written once; the session decides what they reach,
+and ``request.one_account`` whether a customer reads them or an operator. A skin has its base
+template, which gives a page its frame.
 """

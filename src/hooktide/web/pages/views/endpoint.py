@@ -12,6 +12,7 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind
 from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
 from hooktide.domain.time.times import show_time
+from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -19,7 +20,7 @@ from hooktide.web.pages.framework.visible_text import beginning
 from hooktide.web.pages.views.deliveries import opens, rows_of
 from hooktide.web.pages.views.delivery import DeliveryRow, row_of
 from hooktide.web.pages.views.endpoint_card import card_of
-from hooktide.web.pages.views.endpoint_form import edit_facts
+from hooktide.web.pages.views.replays import SHOWN, job_of
 from hooktide.web.pages.views.secret import programs
 from hooktide.web.pages.views.test_urls import bin_of, page_of_bin, received_by
 
@@ -54,19 +55,19 @@ async def endpoint(request: PageRequest) -> View:
     health = (await store.health(request.scope, [found.id], now - DAY)).get(found.id)
     log = request.services.delivery_log
     recent = await log.search(request.scope, DeliveryFilter(endpoint_id=found.id), None, RECENT)
-    replays = await store.list_replays(request.scope, found.id, None, RECENT)
+    replays = await store.list_replays(request.scope, found.id, None, SHOWN)
     kinds = offered(project, account.reference)
     bin = await bin_of(request, found)
     return request.show(
         "endpoint.html",
         account=account,
         project=project,
+        product=formats.product_name(project),
         card=card_of(found, health, project, now),
         health=health,
         recent=await rows_of(request, recent.lines),
-        more=recent.next_before is not None,
         opens=opens(request, show("ep", found.id)),
-        replays=replays.items,
+        jobs=[job_of(each) for each in replays.items],
         tested=await _tested(request, found, account, project),
         missed_since=_missed_since(request),
         testable=_testable(kinds, found),
@@ -78,7 +79,6 @@ async def endpoint(request: PageRequest) -> View:
         is_bin=bin is not None,
         chat=CHATS.get(found.kind, ""),
         signed=found.kind not in CHATS and bool(programs(project.dialect)),
-        form=await edit_facts(request, found),
         endpoint=found,
     )
 

@@ -7,9 +7,11 @@ from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_type
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.headers import MASK, MAX_HEADERS
 from hooktide.domain.ids import show
-from hooktide.domain.model import Account, Endpoint, EndpointKind, Scope
+from hooktide.domain.model import Account, EndpointKind, Scope
 from hooktide.domain.project.project import Project, offered
+from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.fields import OptionalText, Words
+from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, simplest
@@ -101,7 +103,8 @@ def _types_facts(
     """Return the event types that can be picked, with those that are."""
     kinds = offered(project, account.reference)
     tree = event_type_tree(kinds, request.values("event_types", types))
-    return {"tree": tree, "any_types": bool(kinds)}
+    product = formats.product_name(project)
+    return {"tree": tree, "any_types": bool(kinds), "product": product}
 
 
 async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
@@ -124,25 +127,22 @@ async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
     return await _show_new(request, f"{request.services.public_url}/bin/{made.token}")
 
 
+@page("/endpoints/{id}/edit")
 async def edit_endpoint(request: PageRequest) -> View:
     """Show the endpoint in its form."""
     endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
-    return request.show("endpoint_edit.html", **await edit_facts(request, endpoint))
-
-
-async def edit_facts(request: PageRequest, endpoint: Endpoint) -> dict[str, Any]:
-    """Return what the form of an endpoint that is there shows."""
     account = await request.services.directory.account(endpoint.account_id)
     project = (await request.project(endpoint.project_id)).project
-    return {
-        "endpoint": endpoint,
-        "url": request.value("url", endpoint.url),
-        "is_bin": False,
-        "headers": "\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
+    return request.show(
+        "endpoint_edit.html",
+        endpoint=endpoint,
+        url=request.value("url", endpoint.url),
+        headers="\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
         **_types_facts(request, project, account, endpoint.event_types),
-    }
+    )
 
 
+@act("/endpoints/{id}/edit", back=edit_endpoint)
 async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
     """Change what was filled in."""
     store, number = request.services.store, request.id("ep")
@@ -153,3 +153,6 @@ async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
     dropped = form.headers is None and len(changed.headers) < len(before.headers)
     did = "endpoint.moved" if dropped else "endpoint.changed"
     return request.go(f"/endpoints/{show('ep', number)}", did)
+
+
+PAGES = (edit_endpoint, change_endpoint)

@@ -10,30 +10,35 @@ from hooktide.domain.dialect.dialect import Dialect
 from hooktide.domain.dialect.signing import whsec
 from hooktide.domain.ids import show
 from hooktide.domain.model import Endpoint, Micros, Secret
+from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.guide.blocks import Listing, Text, Tongue
 from hooktide.web.pages.guide.programs import LANGUAGES, own_program, standard_program
 from hooktide.web.pages.guide.render import coloured
+from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.test_urls import page_of_bin
+from hooktide.web.urls import docs_url
 
 
 async def show_secret(
     request: PageRequest, endpoint: Endpoint, secret: Secret, old_stops_at: Micros | None = None
 ) -> View:
     """Show a new secret, this once; ``old_stops_at``: it took the place of another."""
-    dialect = (await request.project(endpoint.project_id)).project.dialect
+    project = (await request.project(endpoint.project_id)).project
+    dialect = project.dialect
     overlaps = dialect.standard_headers and (old_stops_at or 0) > request.now
     return request.show(
         "secret.html",
         endpoint=show("ep", endpoint.id),
         url=endpoint.url,
-        called=endpoint.name or endpoint.url,
+        called=endpoint_name(endpoint),
+        product=formats.product_name(project),
+        guide=docs_url(project, request.services.public_url),
         rotated=old_stops_at is not None,
         old_stops_at=old_stops_at if overlaps else None,
         bin_page=await page_of_bin(request, endpoint),
         secret=_shown_secret(secret, dialect),
-        whsec=whsec(secret),
         programs=programs(dialect),
     )
 
