@@ -100,6 +100,7 @@ HOSTILE = [
     "<!-- \u202e\u200b\x1b[31m -->",
     "# heading\n\n- item\n\n```\n<b>\n```\n\n---\n1. one",
     "https://evil.example www.evil.example a@evil.example $x$",
+    ":::details Open\n\n:::/said\n\n> quote\n\n=cmd()\n\n]( `` | `\n\n![x][y]\n\n[y]: https://evil.example",
 ]
 
 

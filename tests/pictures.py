@@ -109,6 +109,8 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
                 "Send old events again",
                 f"/endpoints/{filled.failing}/replay?what=failed&since=2026-01-01",
             ),
+            "edit": ("Edit an endpoint", f"/endpoints/{filled.failing}/edit"),
+            "rotate": ("Rotate its secret", f"/endpoints/{filled.failing}/rotate"),
             "accounts": ("Accounts", "/accounts"),
             "account": ("An account", f"/accounts/{filled.account}"),
             "new-endpoint": ("Add an endpoint", f"/accounts/{filled.account}/endpoints"),

@@ -37,7 +37,7 @@ class Case:
 
 
 def is_installed(language: Language) -> bool:
-    return all(shutil.which(name) for name in _NEEDS[language.tongue.key])
+    return all(shutil.which(name) for name in _NEEDS[language.key])
 
 
 _NEEDS = {
@@ -86,7 +86,7 @@ def _packed(data: bytes) -> str:
 def _commands(
     language: Language, lines: Path, places: Mapping[str, str], folder: Path
 ) -> list[list[str]]:
-    match language.tongue.key:
+    match language.key:
         case "javascript":
             return [["node", str(HARNESSES / "check.mjs"), str(lines)]]
         case "php":

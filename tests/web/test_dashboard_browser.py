@@ -57,6 +57,8 @@ def pages(filled: Filled) -> list[str]:
         f"/events/{filled.event}",
         "/endpoints",
         f"/endpoints/{filled.failing}",
+        f"/endpoints/{filled.failing}/edit",
+        f"/endpoints/{filled.failing}/remove",
         "/accounts",
         f"/accounts/{filled.account}",
         f"/accounts/{filled.account}/endpoints",

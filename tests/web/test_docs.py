@@ -18,28 +18,27 @@ from hooktide.domain.dialect.signing import verify
 from hooktide.domain.json.payload import MAX_BYTES
 from hooktide.domain.project.project import EventType, Project, parse_project
 from hooktide.web.pages.guide.example import AT, SECRET, make_example
-from hooktide.web.pages.guide.guide import make_guide
-from hooktide.web.pages.guide.render import html, markdown
+from hooktide.web.pages.guide.guide import as_html, as_markdown
 
 KINDS = ("", ".md", "/openapi.json", "/asyncapi.json")
 UNSIGNED = 'name = "acme"\n[dialect]\nstandard_headers = false\n[event_types."a.b"]\n'
 
 
-def as_html(project: Project) -> str:
-    return html(make_guide(subject_of(project)))
+def page_of(project: Project) -> str:
+    return as_html(subject_of(project))
 
 
-def as_markdown(project: Project) -> str:
-    return markdown(make_guide(subject_of(project)), "https://hooks.example.com/docs/x")
+def markdown_of(project: Project) -> str:
+    return as_markdown(subject_of(project))
 
 
 def both(project: Project) -> list[str]:
-    return [unescape(as_html(project)), as_markdown(project)]
+    return [unescape(page_of(project)), markdown_of(project)]
 
 
 def section(project: Project, title: str) -> str:
     """Return a section of the Markdown."""
-    [found] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", as_markdown(project), re.S | re.M)
+    [found] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", markdown_of(project), re.S | re.M)
     return str(found)
 
 
@@ -188,7 +187,7 @@ def test_the_example_request_verifies_with_the_secret_that_is_shown(project: Pro
     for text in both(project):
         assert (SECRET.text if project.dialect.signature else "whsec_AAECAwQ") in text
     example = make_example(project, project.event_types[0])
-    assert example.request in as_markdown(project)
+    assert example.request in markdown_of(project)
     head, _, body = example.request.partition("\n\n")
     headers = [line.split(": ", 1) for line in head.splitlines()[1:]]
     pairs = [(name, value) for name, value in headers]
@@ -350,7 +349,7 @@ def test_the_longest_and_deepest_examples_are_shown() -> None:
         title="Acme",
         event_types=(EventType(name="long", example=long), EventType(name="deep", example=deep)),
     )
-    for text in (as_markdown(project), unescape(re.sub("<[^>]+>", "", as_html(project)))):
+    for text in (markdown_of(project), unescape(re.sub("<[^>]+>", "", page_of(project)))):
         assert "x" * (MAX_BYTES - 100) in text
         assert deep in text
 
@@ -371,12 +370,12 @@ class Tags(HTMLParser):
         self.links |= {value or "" for name, value in attrs if name in {"href", "src"}}
 
 
-PLAIN = Tags(as_html(hostile_project("Acme")))
+PLAIN = Tags(page_of(hostile_project("Acme")))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_projects_texts_are_only_text_on_the_page(text: str) -> None:
-    page = Tags(as_html(hostile_project(text)))
+    page = Tags(page_of(hostile_project(text)))
     marks = {"span"}  # of coloured code, and of nothing else
     assert [tag for tag in page.tags if tag not in marks | {"p"}] == [
         tag for tag in PLAIN.tags if tag not in marks | {"p"}
@@ -386,7 +385,7 @@ def test_a_projects_texts_are_only_text_on_the_page(text: str) -> None:
 
 
 def test_the_page_has_no_style_or_script_of_its_own() -> None:
-    page = as_html(load("invoice-maker"))
+    page = page_of(load("invoice-maker"))
     assert page.count("<script") == page.count('<script src="/static/')
     assert "<style" not in page
     assert not {name for name in PLAIN.attributes if name.startswith("on") or name == "style"}
@@ -415,12 +414,12 @@ def shape(text: str) -> list[str]:
     return [token.type for token in tokens(text) if token.type not in skipped]
 
 
-PLAIN_SHAPE = shape(as_markdown(hostile_project("Acme")))
+PLAIN_SHAPE = shape(markdown_of(hostile_project("Acme")))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_projects_texts_are_only_text_in_markdown(text: str) -> None:
-    assert shape(as_markdown(hostile_project(text))) == PLAIN_SHAPE
+    assert shape(markdown_of(hostile_project(text))) == PLAIN_SHAPE
 
 
 words = st.text(
@@ -429,19 +428,23 @@ words = st.text(
 )
 
 
+def written_out(text: str) -> str:
+    """Return a text as documents show it, without its spaces."""
+    return re.sub(
+        "[^\\S\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]",
+        lambda found: f"\\u{ord(found[0]):04x}",
+        "".join(text.split()),
+    )
+
+
 @settings(max_examples=150, deadline=None)
 @given(words)
 def test_any_description_is_read_as_it_was_written(text: str) -> None:
     kind = EventType(name="a.b", description=text)
-    written = as_markdown(Project(name="acme", title="Acme", event_types=(kind,)))
-    [part] = re.findall(r"^### `a\.b`\n\n(.*?)^Body:$", written, re.S | re.M)
+    project = Project(name="acme", title="Acme", event_types=(kind,))
+    [part] = re.findall(r"^### `a\.b`\n\n(.*?)^Body:$", markdown_of(project), re.S | re.M)
     read = "".join(token.content for token in tokens(part))
-    wanted = "".join(text.split())
-    assert "".join(read.split()) == re.sub(
-        "[^\\S\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]",
-        lambda found: f"\\u{ord(found[0]):04x}",
-        wanted,
-    )
+    assert "".join(read.split()) == written_out(text)
     assert {token.type for token in tokens(part)} <= {
         "text",
         "text_special",
@@ -449,3 +452,6 @@ def test_any_description_is_read_as_it_was_written(text: str) -> None:
         "paragraph_close",
         "inline",
     }
+    [part] = re.findall(r'<h3 id="event-a\.b-title">.*?</h3>(.*?)<figure', page_of(project), re.S)
+    shown = unescape(re.sub("</?p>", "", part))
+    assert "".join(shown.split()) == written_out(text)

@@ -263,7 +263,7 @@ Said = dict[str, dict[str, tuple[bool, bool]]]
 """By project, what each case should be and what it is."""
 
 
-@pytest.fixture(scope="module", params=LANGUAGES, ids=lambda language: language.tongue.key)
+@pytest.fixture(scope="module", params=LANGUAGES, ids=lambda language: language.key)
 def said(
     request: pytest.FixtureRequest,
     delivered: dict[str, Delivered],
@@ -271,11 +271,11 @@ def said(
 ) -> Said:
     language: Language = request.param
     if not is_installed(language):
-        pytest.skip(f"{language.tongue.title} is not installed")
+        pytest.skip(f"{language.title} is not installed")
     cases = {name: cases_of(name, load(name), each) for name, each in delivered.items()}
     cases["odd"] = odd_cases()
     every = [case for found in cases.values() for case in found]
-    folder = tmp_path_factory.mktemp(language.tongue.key)
+    folder = tmp_path_factory.mktemp(language.key)
     answers = run(language, every, folder)
     _check_form(language, folder)
     return {
@@ -286,7 +286,7 @@ def said(
 
 def _check_form(language: Language, folder: Path) -> None:
     """Go has one form, and a tool that says what is not in it."""
-    if language.tongue.key == "go" and shutil.which("gofmt"):
+    if language.key == "go" and shutil.which("gofmt"):
         command = ["gofmt", "-d", *map(str, folder.glob("p*/*.go"))]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout == ""

@@ -194,6 +194,11 @@ class Project:
     public_docs: bool = True
     portal: Portal = field(default_factory=Portal)
 
+    @property
+    def sure_timeout(self) -> Micros:
+        """The time for an answer that every plan gives."""
+        return min(plan.timeout for plan in self.plans)
+
 
 def wants(patterns: tuple[str, ...], event_type: str) -> bool:
     """Say whether one of the patterns (``invoice.paid``, ``invoice.*``, ``*``) means this type."""

@@ -14,7 +14,6 @@ from hooktide.domain.dialect.dialect import BARE_PAYLOAD, Dialect
 from hooktide.domain.dialect.template import Part, Slot, parts
 from hooktide.domain.json.pointer import escaped
 from hooktide.domain.project.project import EventType
-from hooktide.web.pages.guide.blocks import Text, code, listed, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,11 @@ class Member:
     path: str
     parts: tuple[Part, ...]
     literal: Any = None
+
+    @property
+    def pieces(self) -> list[str]:
+        """What it is made of, as the envelope writes it."""
+        return [_written(part) for part in self.parts]
 
     @property
     def slot(self) -> Slot | None:
@@ -92,46 +96,6 @@ def _of_type(part: Part, kind: EventType) -> str | None:
 
 
 _FILTERS: Mapping[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
-
-
-def meaning(member: Member, kind: EventType) -> Text:
-    """Say what a value is."""
-    if not member.parts:
-        return say("Always {}.", code(json.dumps(member.literal)))
-    if member.slot is not None:
-        return _slot_meaning(member.slot, kind)
-    return say("Text made of {}.", listed([code(_written(part)) for part in member.parts]))
-
-
-def _slot_meaning(slot: Slot, kind: EventType) -> Text:
-    case = {"lower": ", in lower case", "upper": ", in upper case"}.get(slot.filter, "")
-    match slot.name:
-        case "event.id":
-            return say(
-                "The event's id: the same each time this event is sent. Handle each id once."
-            )
-        case "event.type":
-            return say("What happened: the event type{}.", case)
-        case "event.entity":
-            return say("What it happened to: the first part of the event type{}.", case)
-        case "event.status":
-            return say("What became of it: the event type after its first dot{}.", case)
-        case "event.transition":
-            return say("The step that led there, such as {}{}.", code(kind.transition or "…"), case)
-        case "event.occurred_at":
-            return say("When it happened, {}.", _TIMES[slot.filter])
-        case "payload":
-            return say("The payload: each event type's example shows one.")
-        case name:
-            return say("The payload's own {}.", code(name.removeprefix("payload.")))
-
-
-_TIMES = {
-    "": "in ISO 8601 with microseconds, in UTC",
-    "z": "in ISO 8601 with microseconds, in UTC",
-    "unix": "in seconds since 1970",
-    "unix_ms": "in milliseconds since 1970",
-}
 
 
 EVENT_ID = {"type": "string", "pattern": "^evt_[0-9a-f]{16}$"}

@@ -1,89 +1,128 @@
-"""The guide of a project, in the order in which a receiver's engineer needs it."""
+"""The guide of a project, for the engineers who receive its webhooks.
 
-from hooktide.domain.project.project import Mode
-from hooktide.web.pages.framework import formats
-from hooktide.web.pages.guide.blocks import (
-    Guide,
-    Note,
-    Points,
-    Section,
-    Text,
-    code,
-    link,
-    say,
-    strong,
-)
-from hooktide.web.pages.guide.promises import promises, sure_timeout
-from hooktide.web.pages.guide.receiving import event_types, receiving
-from hooktide.web.pages.guide.registering import registering
-from hooktide.web.pages.guide.request import the_request
+Its words are in ``templates/guide/*.md``; here is what they may fill in.
+"""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+from markupsafe import Markup
+
+from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
+from hooktide.domain.dialect.dialect import Signature
+from hooktide.domain.dialect.signing import TOLERANCE
+from hooktide.domain.json.payload import MAX_BYTES
+from hooktide.domain.project.project import Mode, Project
+from hooktide.web.pages.framework.rendering import render
+from hooktide.web.pages.guide.calls import make_calls
+from hooktide.web.pages.guide.envelope import is_bare
+from hooktide.web.pages.guide.example import make_example
+from hooktide.web.pages.guide.facts import base
+from hooktide.web.pages.guide.markdown import templates
+from hooktide.web.pages.guide.page import make_page
+from hooktide.web.pages.guide.programs import LANGUAGES, is_timed, own_program, standard_program
 from hooktide.web.pages.guide.subject import Subject
-from hooktide.web.pages.guide.verifying import verifying
 
 
-def make_guide(subject: Subject) -> Guide:
-    """Write the guide of a project."""
-    return Guide(
-        title=f"{subject.title} webhooks",
-        path=f"/docs/{subject.project.name}",
-        lead=_lead(subject),
-        notes=tuple(_notes(subject)),
-        sections=(
-            _how_it_works(subject),
-            registering(subject),
-            receiving(subject),
-            *event_types(subject),
-            the_request(subject),
-            verifying(subject),
-            *promises(subject),
-        ),
-    )
+def as_markdown(subject: Subject) -> str:
+    """Write the guide of a project as Markdown (CommonMark, with GitHub's tables)."""
+    return _write(subject, is_page=False)
 
 
-def _lead(subject: Subject) -> Text:
-    return say(
-        "With webhooks, your app knows when something happens in {}. Each event you ask for comes "
-        "to a URL of yours as an HTTP POST{} within a moment.",
-        subject.title,
-        ", signed," if subject.signs else "",
-    )
+def as_html(subject: Subject) -> str:
+    """Write the guide of a project as a page."""
+    page = make_page(_write(subject, is_page=True))
+    title = f"{subject.title} webhooks"
+    return render("guide/guide.html", page=page, title=title, path=f"/docs/{subject.project.name}")
 
 
-def _notes(subject: Subject) -> list[Note]:
-    found = []
-    if subject.project.mode is Mode.TEST:
-        text = say("These webhooks can be set up and tested: test events are all that is sent.")
-        found.append(Note("Not live yet.", text))
-    if subject.project.accounts:
-        text = say("{} offers webhooks to chosen accounts.", subject.title)
-        found.append(Note("Closed beta.", text))
-    if not subject.types:
-        found.append(Note("No events yet.", say("There are no event types to ask for so far.")))
-    return found
+def _write(subject: Subject, *, is_page: bool) -> str:
+    template = templates(is_page).get_template("guide/guide.md")
+    return template.render(_facts(subject))
 
 
-def _how_it_works(subject: Subject) -> Section:
-    such_as = say(", such as {}", code(subject.kind.name)) if subject.types else ()
-    verifies = (
-        say("{}, ", link("verifies the signature", "#verify"))
-        if subject.signs
-        else say("{}, ", link("makes sure of it", "#verify"))
-    )
-    steps = (
-        say("Something happens in {}{}.", subject.title, such_as),
-        say("{} sends a POST request to your URL.", subject.title),
-        say(
-            "Your server {}keeps the event and answers with any {} within {}.",
-            verifies,
-            code("2xx"),
-            strong(formats.span(sure_timeout(subject.project))),
-        ),
-        _if_not(subject),
-    )
-    return Section("How it works", (Points(steps, ordered=True),))
+def _facts(subject: Subject) -> dict[str, Any]:
+    project, signature = subject.project, subject.dialect.signature
+    return {
+        "address": Markup(base(subject)),  # noqa: S704
+        "calls": make_calls(subject),
+        "dialect": subject.dialect,
+        "entity": subject.entity,
+        "example": make_example(project, subject.kind),
+        "examples": {kind.name: make_example(project, kind) for kind in subject.types},
+        "is_bare": is_bare(subject.dialect),
+        "is_test": project.mode is Mode.TEST,
+        "is_timed": signature is not None and is_timed(signature),
+        "kind": subject.kind,
+        "languages": LANGUAGES,
+        "members": subject.members,
+        "places": _places(subject),
+        "programs": _programs(subject),
+        "project": project,
+        "served": subject.served,
+        "signature": signature,
+        "signs": subject.signs,
+        "title": subject.title,
+        "tolerance": TOLERANCE,
+        "types": subject.types,
+        **_times(project),
+        **_limits(project),
+    }
 
 
-def _if_not(subject: Subject) -> Text:
-    if any(plan.retries for plan in subject.project.plans):
-        return say("If that fails, it is {}.", link("tried again", "#retries-and-timeouts"))
-    return say("If that fails, it is not tried again.")
+def _places(subject: Subject) -> dict[str, Any]:
+    """Return where a request says what: in the body, and for its ids in a header, too."""
+    header = ["webhook-id"] if subject.dialect.standard_headers else []
+    ids = [*header, subject.at("event.id")]
+    return {
+        "ids": [place for place in ids if place],
+        "type": subject.at("event.type"),
+        "occurred_at": subject.at("event.occurred_at"),
+    }
+
+
+def _programs(subject: Subject) -> dict[str, Mapping[str, str]]:
+    """Return the programs that verify, by scheme and language."""
+    dialect, signature = subject.dialect, subject.dialect.signature
+    standard = {each.key: standard_program(each, dialect).rstrip("\n") for each in LANGUAGES}
+    own = {}
+    if signature is not None:
+        own = {each.key: own_program(each, dialect, signature).rstrip("\n") for each in LANGUAGES}
+    return {"own": own, "standard": standard if dialect.standard_headers else {}}
+
+
+def _times(project: Project) -> dict[str, Any]:
+    """Return when what is tried again, and which headers tell the time of an attempt."""
+    plans, signature = project.plans, project.dialect.signature
+    retries = sorted({plan.retries for plan in plans})
+    waits = delays(project.retry, retries[-1])
+    stamps = {"webhook-timestamp"} if project.dialect.standard_headers else set()
+    if signature is not None and signature.timestamp_header:
+        stamps.add(signature.timestamp_header.lower())
+    return {
+        "jitter": f"{JITTER * 100:.0f}",
+        "most_retries": retries[-1],
+        "retries_differ": len(retries) > 1,
+        "retry_after_cap": RETRY_AFTER_CAP,
+        "stamps": stamps,
+        "tells_time": bool(stamps) or (signature is not None and _names_time(signature)),
+        "timeout": project.sure_timeout,
+        "timeouts_differ": len({plan.timeout for plan in plans}) > 1,
+        "waits": list(zip(waits, accumulate(waits), strict=True)),
+    }
+
+
+def _names_time(signature: Signature) -> bool:
+    return "{timestamp}" in signature.content + signature.value
+
+
+def _limits(project: Project) -> dict[str, Any]:
+    plans = project.plans
+    return {
+        "is_only_plan": len(plans) == 1 and plans[0].name == "default",
+        "limits_deliveries": any(plan.deliveries_per_hour is not None for plan in plans),
+        "limits_endpoints": any(plan.endpoints is not None for plan in plans),
+        "max_payload": MAX_BYTES,
+    }

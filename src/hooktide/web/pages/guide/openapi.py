@@ -7,7 +7,6 @@ from hooktide.web.pages.framework import formats
 from hooktide.web.pages.guide.envelope import body_schema, pointed
 from hooktide.web.pages.guide.example import make_example
 from hooktide.web.pages.guide.facts import base, description, header_facts, sent_body
-from hooktide.web.pages.guide.promises import sure_timeout
 from hooktide.web.pages.guide.subject import Subject
 
 _PLACE = "#/components/schemas/{}"
@@ -64,7 +63,7 @@ def _operation(subject: Subject, kind: EventType) -> dict[str, Any]:
 
 
 def _responses(subject: Subject) -> dict[str, Any]:
-    timeout = formats.span(sure_timeout(subject.project))
+    timeout = formats.span(subject.project.sure_timeout)
     failed = "The attempt has failed."
     if any(plan.retries for plan in subject.project.plans):
         failed += " It is made again later, a limited number of times."

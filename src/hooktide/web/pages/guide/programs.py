@@ -16,7 +16,6 @@ from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature
 from hooktide.domain.dialect.signing import TOLERANCE, slot_form
 from hooktide.domain.dialect.template import Part, Slot, parts
 from hooktide.domain.model import SECOND
-from hooktide.web.pages.guide.blocks import Text, Tongue, code, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +23,14 @@ class Language:
     """A language that programs are written in.
 
     ``quote`` writes a text as its literal, ``plus`` joins two texts, ``sigil`` begins a variable.
-    ``bring`` says where the headers and the raw body come from.
     """
 
-    tongue: Tongue
+    key: str
+    title: str
     file: str
     needs: str
     lexer: str
     quote: Callable[[str], str]
-    bring: Text
     plus: str = " + "
     sigil: str = ""
 
@@ -46,81 +44,54 @@ _single, _double = partial(_quoted, "'"), partial(_quoted, '"')
 
 LANGUAGES = (
     Language(
-        tongue=Tongue("javascript", "JavaScript"),
+        key="javascript",
+        title="JavaScript",
         file="verify.mjs",
         needs="JavaScript, Node 18 or newer",
         lexer="javascript",
         quote=_single,
-        bring=say(
-            "In Express, {} before the route makes {} the raw bytes; {} has the headers.",
-            code("express.raw({ type: 'application/json' })"),
-            code("req.body"),
-            code("req.headers"),
-        ),
     ),
     Language(
-        tongue=Tongue("php", "PHP"),
+        key="php",
+        title="PHP",
         file="verify.php",
         needs="PHP 8 or newer",
         lexer="php",
         quote=_single,
         plus=" . ",
         sigil="$",
-        bring=say(
-            "The raw body is {}, the headers are {}.",
-            code("file_get_contents('php://input')"),
-            code("array_change_key_case(getallheaders())"),
-        ),
     ),
     Language(
-        tongue=Tongue("python", "Python"),
+        key="python",
+        title="Python",
         file="verify.py",
         needs="Python 3.9 or newer",
         lexer="python",
         quote=_double,
-        bring=say(
-            "The raw body is {} in Flask, {} in Django, {} in FastAPI; {} has the headers in all.",
-            code("request.get_data()"),
-            code("request.body"),
-            code("await request.body()"),
-            code("request.headers"),
-        ),
     ),
     Language(
-        tongue=Tongue("ruby", "Ruby"),
+        key="ruby",
+        title="Ruby",
         file="verify.rb",
         needs="Ruby 3.0 or newer",
         lexer="ruby",
         quote=_single,
-        bring=say(
-            "In Rails, the raw body is {}, and {} has the headers.",
-            code("request.raw_post"),
-            code("request.headers"),
-        ),
     ),
     Language(
-        tongue=Tongue("go", "Go"),
+        key="go",
+        title="Go",
         file="verify.go",
         needs="Go 1.19 or newer",
         lexer="go",
         quote=_double,
-        bring=say(
-            "The raw body is what {} returns; {} finds a header.",
-            code("io.ReadAll(r.Body)"),
-            code("r.Header.Get"),
-        ),
     ),
     Language(
-        tongue=Tongue("java", "Java"),
+        key="java",
+        title="Java",
         file="Verify.java",
         needs="Java 17 or newer",
         lexer="java",
         quote=_double,
-        bring=say(
-            "In Spring, take the raw body as {}; {} finds a header.",
-            code("@RequestBody byte[] body"),
-            code("request::getHeader"),
-        ),
     ),
 )
 """In the order in which they are offered."""
@@ -140,7 +111,7 @@ def standard_program(language: Language, dialect: Dialect) -> str:
 
 
 def _render(scheme: str, language: Language, **facts: Any) -> str:
-    template = _programs.get_template(f"{scheme}.{language.tongue.key}.j2")
+    template = _programs.get_template(f"{scheme}.{language.key}.j2")
     tolerance = TOLERANCE // SECOND
     return template.render(facts, q=language.quote, tolerance=tolerance)
 
@@ -212,7 +183,7 @@ def _joined(language: Language, found: list[Part]) -> str:
 
 def _pattern(signature: Signature, language: Language) -> str:
     """Write the form of the header's value as a regular expression that the languages share."""
-    named = "?P" if language.tongue.key in {"go", "python"} else "?"
+    named = "?P" if language.key in {"go", "python"} else "?"
     return "".join(
         f"({named}<{part.name}>{slot_form(part.name, signature)})"
         if isinstance(part, Slot)

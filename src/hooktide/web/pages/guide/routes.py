@@ -31,9 +31,8 @@ from hooktide.web.pages.framework.session import PublicSession, Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import File, Template, View
 from hooktide.web.pages.guide.asyncapi import make_asyncapi
-from hooktide.web.pages.guide.guide import make_guide
+from hooktide.web.pages.guide.guide import as_html, as_markdown
 from hooktide.web.pages.guide.openapi import make_openapi
-from hooktide.web.pages.guide.render import html, markdown
 from hooktide.web.pages.guide.subject import Served, Subject, make_subject
 
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
@@ -127,11 +126,11 @@ async def _document(request: PageRequest, write: Writer, media_type: str) -> Vie
 
 
 def _page(subject: Subject, _: str) -> str:
-    return html(make_guide(subject))
+    return as_html(subject)
 
 
 def _markdown(subject: Subject, _: str) -> str:
-    return markdown(make_guide(subject), f"{subject.served.public_url}/docs/{subject.project.name}")
+    return as_markdown(subject)
 
 
 def _openapi(subject: Subject, version: str) -> bytes:

@@ -13,9 +13,9 @@ from hooktide.domain.model import Endpoint, Micros, Secret
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
-from hooktide.web.pages.guide.blocks import Listing, Text, Tongue
-from hooktide.web.pages.guide.programs import LANGUAGES, own_program, standard_program
-from hooktide.web.pages.guide.render import coloured
+from hooktide.web.pages.guide.markdown import bring
+from hooktide.web.pages.guide.page import coloured, inline
+from hooktide.web.pages.guide.programs import LANGUAGES, Language, own_program, standard_program
 from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.test_urls import page_of_bin
 from hooktide.web.urls import docs_url
@@ -47,10 +47,9 @@ async def show_secret(
 class Program:
     """A program that verifies, and where it gets the headers and the body from."""
 
-    tongue: Tongue
-    needs: str
+    language: Language
     code: Markup
-    bring: Text
+    bring: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,6 @@ def programs(dialect: Dialect) -> Sequence[Program]:
             if dialect.signature is None
             else own_program(language, dialect, dialect.signature)
         )
-        listing = Listing("", language.needs, language.lexer, text.rstrip("\n"))
-        found.append(Program(language.tongue, language.needs, coloured(listing), language.bring))
+        code = coloured(language.lexer, text.rstrip("\n"))
+        found.append(Program(language, code, inline(bring(language))))
     return tuple(found)
