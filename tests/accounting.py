@@ -255,7 +255,7 @@ class Producer:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         writer.write(head.encode() + body)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             head_bytes = await reader.readuntil(b"\r\n\r\n")
             fields = dict(line.split(b": ", 1) for line in head_bytes.lower().splitlines()[1:-1])
             answer = await reader.readexactly(int(fields[b"content-length"]))

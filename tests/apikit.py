@@ -10,7 +10,7 @@ import msgspec
 from hooktide.demo.server import DemoServer
 from hooktide.domain.errors import ConfigError
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 LATE = b"the database did not answer in time; try again"
 MAX_REPEATS = 5
 """What a busy machine makes of a request is repeated, as callers do."""

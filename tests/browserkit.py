@@ -5,7 +5,7 @@ people from using it.
 """
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ import pytest
 from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 AXE = Path(__file__).parent / "data" / "vendored" / "axe.min.js"
-PATIENCE = 30_000
+OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size")
+"""The rules of axe-core that depend on a page's size and colours."""
+PATIENCE = 60_000
 """Milliseconds that a step may take on a slow and busy machine."""
 expect.set_options(timeout=PATIENCE)
 ARGUMENTS = (
@@ -86,10 +88,14 @@ class Visit:
         assert answer is not None
         return answer.status
 
-    async def serious(self) -> list[str]:
-        """Return what axe-core finds that is serious or critical, and where."""
+    async def serious(self, rules: Sequence[str] = ()) -> list[str]:
+        """Return what axe-core finds that is serious or critical, and where; ``rules``: by these.
+
+        Those that depend on how a page looks are ``OF_LOOKS``.
+        """
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
         await self.page.evaluate(AXE.read_text("utf-8"))
-        found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found = await self.page.evaluate("(options) => axe.run(document, options)", options)
         return [
             f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}"
             for rule in found["violations"]

@@ -18,7 +18,7 @@ from processkit import kill, send
 
 from hooktide.cli import main
 
-WITHIN = 60
+WITHIN = 120
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Receivers:
 
     async def until(self, count: int, url: str = "") -> None:
         """Return when this many requests have arrived (at ``url``)."""
-        async with asyncio.timeout(30), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: self.count(url) >= count)
 
     def count(self, url: str = "") -> int:
@@ -84,7 +84,7 @@ class Engine:
 
     async def settled(self) -> None:
         """Return when nothing is out or waiting in memory, and all is recorded."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.worker.in_flight or self.worker.waiting:
                 await asyncio.sleep(0.001)
             await self.given.store.recorded()

@@ -18,7 +18,7 @@ from typing import IO, TypeAlias
 
 from postgreskit import for_the_session
 
-WITHIN = 60.0
+WITHIN = 120.0
 """Seconds that a command may take which ends by itself."""
 
 

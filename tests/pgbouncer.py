@@ -17,7 +17,7 @@ from pathlib import Path
 from ports import free_port
 from postgreskit import Cluster, Shared, as_owner, give_to_owner, shared, temporary_folder
 
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 SERVER_CONNECTIONS = 4
 """To each database: fewer than a store has, so that they change hands."""
 

@@ -117,7 +117,6 @@ def _go_commands(lines: Path, places: Mapping[str, str], folder: Path) -> list[l
 
 def _call(command: Sequence[str], folder: Path) -> str:
     environment = os.environ | {
-        "GOCACHE": str(folder / "cache"),
         "GOFLAGS": "-mod=mod",
         "GOPROXY": "off",
         "GOTOOLCHAIN": "local",

@@ -4,10 +4,13 @@ import asyncio
 import os
 import shutil
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import forkkit
+from forkkit import AnyProcess
 
 import hooktide
 from hooktide.store.migrate import Migration, load_migrations
@@ -19,8 +22,10 @@ class Release:
 
     env: dict[str, str] = field(default_factory=dict)
 
-    async def start(self, *command: str, under: Sequence[str] = ()) -> Process:
+    async def start(self, *command: str, under: Sequence[str] = ()) -> AnyProcess:
         """Start a command, under another program like strace."""
+        if not self.env and not under:
+            return await forkkit.start(*command)
         return await asyncio.create_subprocess_exec(
             *under, sys.executable, "-m", "hooktide", *command,
             stdout=PIPE, stderr=STDOUT, env=os.environ | self.env,
@@ -44,7 +49,7 @@ def later(folder: Path, store: str, migrations: dict[str, str]) -> Release:
     """Make a later Hooktide in a folder: these migrations (by name) follow a store's own."""
     [here] = hooktide.__path__
     package = folder / "hooktide"
-    shutil.copytree(here, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(here, package)
     for number, (name, sql) in enumerate(migrations.items(), len(known(store)) + 1):
         (package / "store" / store / "migrations" / f"{number:04}_{name}.sql").write_text(sql)
     return Release({"PYTHONPATH": str(folder)})

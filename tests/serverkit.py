@@ -19,7 +19,7 @@ from ports import free_port
 from processkit import kill, send
 
 KEY = "htk_" + "k" * 43
-READY_WITHIN = 60
+READY_WITHIN = 120
 
 
 @dataclass
@@ -215,7 +215,7 @@ def event(account: str, payload: Any = None, **more: Any) -> dict[str, Any]:
     return {"account": account, "type": "thing.happened", "payload": payload or {}, **more}
 
 
-async def until_none_is(api: Api, state: str, within: float = 60) -> None:
+async def until_none_is(api: Api, state: str, within: float = 120) -> None:
     """Return when no delivery is in this state."""
     async with asyncio.timeout(within):
         while (await api.get(f"/v1/deliveries?state={state}&limit=1"))["items"]:
@@ -231,7 +231,7 @@ def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> byt
     ).encode() + body
 
 
-async def raw(port: int, data: bytes, within: float = 30, host: str = "127.0.0.1") -> bytes:
+async def raw(port: int, data: bytes, within: float = 60, host: str = "127.0.0.1") -> bytes:
     """Send bytes, and return all that comes until the server closes."""
     reader, writer = await asyncio.open_connection(host, port, limit=2**20)
     try:

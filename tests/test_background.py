@@ -105,7 +105,7 @@ def test_a_vital_thread_that_fails_ends_the_process() -> None:
         "time.sleep(60)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == background.EXIT_THREAD_FAILED
     assert "ZeroDivisionError" in ended.stderr

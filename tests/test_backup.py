@@ -40,7 +40,7 @@ async def run(*command: str) -> tuple[int, str]:
 async def accepted(ledger: Ledger, count: int) -> None:
     """Return once so many events more were accepted."""
     count += len(ledger.acked)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(ledger.acked) < count:
             await asyncio.sleep(0.01)
 

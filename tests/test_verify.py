@@ -202,7 +202,7 @@ def test_the_guide_for_consumers_shows_a_program_that_verifies() -> None:
 def test_importing_it_imports_no_server() -> None:
     program = "import sys, hooktide.verify; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
     assert "hooktide.domain.dialect.signing" in loaded
     for name in ("starlette", "uvicorn", "apsw", "asyncio", "hooktide.web", "hooktide.store"):

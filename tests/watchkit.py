@@ -38,7 +38,7 @@ async def _ask(port: int, path: str, answers: list[Answer], stop: asyncio.Event)
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         asked_at = loop.time()
-        status, after = read_head(await raw(port, request("GET", path), within=30))
+        status, after = read_head(await raw(port, request("GET", path), within=60))
         answers.append(Answer(path, asked_at, loop.time() - asked_at, status, after))
         await asyncio.sleep(BETWEEN)
 
@@ -67,7 +67,7 @@ async def publishing(
         task.cancel()
 
 
-async def until_accepted(ledger: Ledger, more: int, within: float = 30) -> float:
+async def until_accepted(ledger: Ledger, more: int, within: float = 120) -> float:
     """Return once so many more events are accepted: after how many seconds."""
     loop = asyncio.get_running_loop()
     began_at, wanted = loop.time(), len(ledger.acked) + more
@@ -112,7 +112,7 @@ async def check_all(server: Server, ledger: Ledger, secrets: dict[str, str]) -> 
     """Assert, once all is quiet, that nothing is lost and nothing in the database is broken."""
     assert server.process is not None
     assert server.process.returncode is None
-    await until_none_is(server.api, "pending", within=90)
+    await until_none_is(server.api, "pending", within=120)
     ledger.check(secrets)
     assert ledger.unknown == 0
     found = await audited(server.database)

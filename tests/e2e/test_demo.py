@@ -23,7 +23,7 @@ async def demo(*arguments: str, path: str | None = None) -> Process:
 
 
 async def ended(process: Process) -> tuple[int, str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()

@@ -89,7 +89,7 @@ async def test_a_consumer_ends_with_whoever_started_it() -> None:
     async with Consumer(GUIDES["invoice-maker"]) as consumer:
         process: Any = consumer._process
         process.stdin.close()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 

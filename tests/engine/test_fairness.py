@@ -137,7 +137,7 @@ async def test_what_does_not_fit_in_memory_waits_in_the_store_and_comes_out(
     await engine.receivers.until(4)
     assert engine.worker.waiting < 800
     engine.receivers.hold.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while engine.receivers.count() < 800:
             await asyncio.sleep(0.005)
     await engine.settled()

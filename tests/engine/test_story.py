@@ -132,7 +132,7 @@ async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: En
     await engine.given.publish(*[engine.given.event() for _ in range(slots + 5)])
     await engine.receivers.until(slots)
     engine.receivers.hold.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while engine.worker.in_flight:
             await asyncio.sleep(0.001)
     assert engine.receivers.count() == slots

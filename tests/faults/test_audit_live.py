@@ -84,7 +84,7 @@ async def trouble(server: Server, hooks: list[dict[str, Any]], account: str, url
 
 async def until_disabled(server: Server, hook: dict[str, Any]) -> None:
     """Return once so many failed that the endpoint is off."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await server.api.get(f"/v1/endpoints/{hook['id']}"))["enabled"]:
             await asyncio.sleep(0.05)
 

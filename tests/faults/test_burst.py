@@ -21,7 +21,7 @@ async def test_a_burst_for_a_dead_endpoint_delays_no_other_account(tmp_path: Pat
             assert {item["status"] for item in answer["results"]} == {202}
         made = await server.api.post("/v1/events", event(quiet))
         ledger.acked = {made["id"]: b"{}"}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not ledger.arrived_at("/ok"):
                 await asyncio.sleep(0.005)
         assert len(ledger.arrived_at("/dead")) == PER_ENDPOINT

@@ -93,7 +93,7 @@ async def test_what_was_delivered_while_the_database_was_away_is_recorded_once_i
             account, _ = await set_up(server.api, receiver, ("/hang",))
             for _ in range(40):
                 await server.api.post("/v1/events", event(account))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(ledger.arrived) < 40:
                     await asyncio.sleep(0.01)
             await asyncio.to_thread(postgres.stop)

@@ -48,7 +48,7 @@ async def test_when_others_take_all_connections_callers_are_told_to_come_again(
                     operator = await asyncpg.connect(url)
                     others.callback(operator.terminate)
                     refused = ledger.refused
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(60):
                         while ledger.refused < refused + 20:
                             await take_all(url, others)
                             await operator.execute(TERMINATE)

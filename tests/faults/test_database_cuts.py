@@ -121,7 +121,7 @@ class Nth:
 
 async def publish(server: Server, new: dict[str, Any]) -> str:
     """Publish an event, again and again with its key; return its id."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return str((await server.api.post("/v1/events", new))["id"])

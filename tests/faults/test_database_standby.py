@@ -161,7 +161,7 @@ async def test_when_an_asynchronous_standby_takes_over_what_had_not_reached_it_i
 
 async def publish(server: Server, account: str) -> str:
     """Publish an event, as often as it takes; return its id."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return str((await server.api.post("/v1/events", event(account)))["id"])

@@ -26,7 +26,7 @@ async def kept(reader: asyncio.StreamReader) -> bytes:
 
 async def ask(streams: Streams, path: str) -> bytes:
     streams[1].write(request("GET", path).replace(b"connection: close\r\n", b""))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await kept(streams[0])
 
 
@@ -38,7 +38,7 @@ async def publish(
     """Publish a batch over a connection that is open already."""
     body = msgspec.json.encode(events)
     streams[1].write(request("POST", "/v1/events", body).replace(b"connection: close\r\n", b""))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         answer = await kept(streams[0])
     results = msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["results"]
     for item, result in zip(events, results, strict=True):
@@ -46,7 +46,7 @@ async def publish(
 
 
 async def until_local_errors(streams: Streams) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while b'hooktide_attempt_errors_total{error="local_error"}' not in await ask(
             streams, "/metrics"
         ):
@@ -70,7 +70,7 @@ async def test_without_file_descriptors_no_attempt_fails_and_all_recovers(tmp_pa
         server.limit(resource.RLIMIT_NOFILE, None)
         for _, writer in crowd:
             writer.close()
-        await until_none_is(server.api, "pending", within=30)
+        await until_none_is(server.api, "pending", within=120)
         made = (await server.api.get("/v1/deliveries?limit=100"))["items"]
         assert [(item["state"], item["attempts"]) for item in made] == [("delivered", 1)] * EVENTS
         assert [item["failing"] for item in (await server.api.get("/v1/endpoints"))["items"]] == [0]

@@ -8,12 +8,12 @@ import base64
 import os
 import random
 import signal
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from forkkit import AnyProcess
 from livedkit import live
 from postgreskit import cluster, database
 from processkit import send
@@ -71,7 +71,7 @@ async def whole(url: str) -> int:
     return len(numbers)
 
 
-async def end(process: Process) -> str:
+async def end(process: AnyProcess) -> str:
     """Return what a process that ends by itself said; it has ended well."""
     async with asyncio.timeout(60):
         told, _ = await process.communicate()
@@ -130,7 +130,7 @@ async def test_a_database_that_crashes_meanwhile_is_whole_afterwards(tmp_path: P
 async def until_locked(url: str) -> None:
     """Return once a migration is under way."""
     connection = await asyncpg.connect(url)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await connection.fetch("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):
             await asyncio.sleep(0.01)
     await connection.close()

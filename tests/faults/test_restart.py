@@ -60,7 +60,7 @@ async def test_a_retry_that_is_due_in_the_future_is_still_due_then(
     async with receiving(ledger) as receiver, serving(tmp_path) as server:
         account, _ = await set_up(server.api, receiver, ("/fail",), project=LIMITED)
         event_id = await publish(server, account, ledger)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await states(server) != [("pending", 1)]:
                 await asyncio.sleep(0.02)
         [before] = (await server.api.get(f"/v1/deliveries?event={event_id}"))["items"]

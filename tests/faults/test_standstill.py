@@ -20,7 +20,7 @@ from postgreskit import database
 from serverkit import Server, event, serving, set_up
 
 STANDSTILL = float(os.environ.get("HOOKTIDE_STANDSTILL", "0"))
-WITHIN = 30.0
+WITHIN = 120.0
 LOST = "lost the lease of delivery"
 PROJECT = """
 name = "accounting"

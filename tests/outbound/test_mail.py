@@ -94,7 +94,7 @@ async def test_bytes_that_are_no_utf8_in_an_answer_are_shown() -> None:
 
 async def test_a_mail_that_was_taken_does_not_wait_for_the_answer_to_quit() -> None:
     async with relaying(StandIn(script={"QUIT": [b"221-hold on"]})) as relay:
-        outcome = await send(relay.port, timeout=10)
+        outcome = await send(relay.port, timeout=30)
     assert (outcome.status, outcome.error) == (250, "")
 
 

@@ -338,7 +338,7 @@ async def test_a_lookup_counts_toward_the_deadline_of_the_attempt() -> None:
             sender, 443, scheme="https", host=HOST, timeout=0.2, policy=UrlPolicy()
         )
         assert (outcome.error, outcome.detail) == ("dns_error", "the name was not resolved in time")
-        assert 190_000 <= outcome.duration < 10_000_000
+        assert 190_000 <= outcome.duration < 60_000_000
         await sender.close()
 
 

@@ -136,7 +136,7 @@ async def test_a_handshake_that_stalls_ends_at_the_deadline(trusting: Sender) ->
         outcome = await secure(trusting, receiver)
         assert outcome.error == "tls_error"
         assert outcome.detail == "the handshake did not finish in time"
-        assert 490_000 <= outcome.duration < 10_000_000
+        assert 490_000 <= outcome.duration < 60_000_000
         await asyncio.wait_for(receiver.gone.wait(), 30)
 
 
@@ -198,7 +198,7 @@ async def test_a_receiver_that_asks_for_a_client_certificate_is_understood(
             asyncio.to_thread(refuse_without_certificate, server, context)
         )
         port = server.getsockname()[1]
-        outcome = await post(trusting, port, scheme="https", host=HOST, timeout=10)
+        outcome = await post(trusting, port, scheme="https", host=HOST, timeout=30)
         await serving
     assert (outcome.error, outcome.detail) == ("tls_error", detail)
 

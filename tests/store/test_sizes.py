@@ -68,6 +68,6 @@ async def test_a_store_that_is_closed_does_not_wait_for_a_count(place: Place) ->
     counting = asyncio.ensure_future(store.sizes())
     await asyncio.sleep(0)
     await store.close()
-    await asyncio.wait([counting], timeout=20)
+    await asyncio.wait([counting], timeout=60)
     assert counting.done()
     assert counting.cancelled() or counting.exception() is None
