@@ -108,6 +108,13 @@ def test_a_dry_run_brings_no_schema_up_to_date(tmp_path: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
+def test_a_file_that_is_not_there_is_told_with_all_that_ship(tmp_path: Path) -> None:
+    said = hooktide("apply", "nope", cwd=tmp_path).stderr
+    listed = hooktide("providers", cwd=tmp_path).stdout
+    names = [line.split()[0] for line in listed.splitlines()]
+    assert f"give a file, or the name of one that ships: {', '.join(names)}" in said
+
+
 def _mine(folder: Path, plan: str = "small") -> Path:
     text = f'name = "mine"\ntitle = "Mine"\n\n[plans.{plan}]\nretries = 1\n'
     (folder / "mine.toml").write_text(text)

@@ -68,6 +68,7 @@ async def rotate_under(tmp_path: Path, url: str, *options: str) -> None:
         assert new != old
         for words in (f"{new} added", f"{new} seals", "sealed again", f"{old} dropped"):
             assert words in said
+        assert "\r" not in said
         listed = (await keys(server, "list")).ok().out
         assert listed.startswith(f"{new}  seals and opens")
         await delivered(server, ledger, secret, 2)

@@ -48,7 +48,8 @@ def set_up(level: str = "info") -> None:
     handler.addFilter(MemoryErrorFilter())
     handler.addFilter(RepeatFilter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    logging.getLogger("uvicorn").setLevel("WARNING")
+    for library in ("uvicorn", "httpx"):  # they say of each request that it was made
+        logging.getLogger(library).setLevel("WARNING")
 
 
 class MemoryErrorFilter(logging.Filter):

@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from hooktide import RawJSON
-from hooktide.client import ClientError, InvalidError, NewEvent, RetryPolicy, errors
+from hooktide.client import (
+    ClientError,
+    InvalidError,
+    NaiveDatetimeError,
+    NewEvent,
+    RetryPolicy,
+    errors,
+)
 from hooktide.client.publishing import MAX_BATCH_BYTES, batches, event_body, sendable
 from hooktide.client.requests import (
     Request,
@@ -193,8 +200,10 @@ def test_an_instant_says_its_offset() -> None:
     local = datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
     assert instant(local) == "2026-01-31T10:00:00+00:00"
     assert instant(None) is None
-    with pytest.raises(ValueError, match="time zone"):
+    with pytest.raises(NaiveDatetimeError, match="2026-01-31T12:00:00 has no time zone") as naive:
         instant(datetime(2026, 1, 31, 12))  # noqa: DTZ001
+    assert isinstance(naive.value, ClientError)
+    assert isinstance(naive.value, ValueError)
 
 
 def test_many_events_are_divided_by_number_and_by_size() -> None:

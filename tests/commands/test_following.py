@@ -50,6 +50,19 @@ async def test_tail_shows_each_delivery_and_each_change(place: Place, tmp_path: 
         [event] = publish("tailed")
         await running.until(lambda it: _is_delivered(it, event))
         assert await running.interrupt() == 0
+    with Client() as client:
+        client.projects.apply("namesake", 'name = "namesake"\n[event_types."a.b"]\n')
+    async with going(tmp_path, *words, **place.environment) as running:
+        await running.until(lambda it: event in it.out)
+        with Client(project="namesake") as other:
+            other.accounts.add("tailed", project="namesake")
+        with Client(project="invoice-maker") as own:
+            new = NewEvent(account="tailed", type="invoice.paid", payload={})
+            after = own.events.publish(new).id
+        await running.until(lambda it: _is_delivered(it, after))
+        assert await running.interrupt() == 0
+        with Client(project="namesake") as other:
+            other.accounts.remove("tailed")
     latest = hooktide("tail", "--account", "tailed", "--no-follow", "-n", "1").ok()
     assert len(latest.out.splitlines()) == 1
     assert "delivered" in latest.out

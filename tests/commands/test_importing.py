@@ -158,10 +158,16 @@ async def test_lines_that_cannot_be_added_are_told_and_the_others_are_added(
     assert set(endpoints_of(place, project)) == {"e"}
 
 
-async def test_a_source_that_cannot_be_read_is_told(place: Place, project: str) -> None:
+async def test_a_source_that_cannot_be_read_is_told(
+    place: Place, project: str, tmp_path: Path
+) -> None:
     with standing_in(svix) as url:
         wrong = bring(place, project, "svix", "--source-url", url, "--source-token", "other")
     assert "is the token right?" in wrong.err
+    file = tmp_path / "some.csv"
+    file.write_text("account,url,secret\n")
+    unknown = hooktide("import", "csv", str(file), "--project", "nope")
+    assert (unknown.code, unknown.err) == (2, "hooktide: project: there is no project 'nope'\n")
     for words in (["svix", "--source-url", "http://127.0.0.1:9"], ["csv"], ["convoy"]):
         assert bring(place, project, *words).code == 2
 

@@ -176,6 +176,28 @@ def test_waiting_for_what_fails_exits_with_1() -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_an_event_that_no_endpoint_gets_says_why_and_waiting_exits_with_1() -> None:
+    with Client() as client:
+        client.accounts.add("unsent", project="invoice-maker", plan="pro")
+        kept = client.bins.add()
+        words = ("send", "invoice.paid", "--account", "unsent", "--wait")
+        said = [hooktide(*words)]
+        for types in (["quotation.*"], ["invoice.*"], ["*"]):
+            made = client.endpoints.add(kept.url, types, account="unsent")
+            client.endpoints.disable(made.id)
+            said.append(hooktide(*words))
+    assert {each.code for each in said} == {1}
+    whys = (
+        "none of the account's is subscribed to invoice.paid",
+        "none of the account's is subscribed to invoice.paid",
+        "the one that is subscribed to invoice.paid, ep_",
+        "the 2 that are subscribed to invoice.paid are disabled",
+    )
+    for each, why in zip(said, whys, strict=True):
+        assert f"accepted, to no endpoint: {why}" in each.out
+
+
+@pytest.mark.usefixtures("place")
 def test_lists_are_narrowed_by_how_long_ago_or_an_instant() -> None:
     with Client() as client:
         client.accounts.add("timed", project="invoice-maker")

@@ -102,13 +102,15 @@ async def test_check_says_what_is_missing_and_changes_nothing(
     assert await release.run(*check) == (0, f"schema {NEW}, up to date\n")
 
 
-async def test_a_database_that_is_not_there_misses_everything_and_is_not_made_by_a_check(
+async def test_a_database_that_is_not_there_misses_everything_and_is_not_made(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "none.db"
     check = ("migrate", "--check", "--database", str(path))
     assert await Release().run(*check) == (1, ALL)
-    assert not path.exists()
+    done, told = await Release().run("migrate", "--database", str(path))
+    assert (done, f"there is no file {path}" in told) == (2, True), told
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_program_that_is_older_than_the_schema_keeps_its_hands_off(

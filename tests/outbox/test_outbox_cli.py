@@ -49,6 +49,7 @@ async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_no
             assert await hooktide("outbox", "--from", url) == (0, "5 waiting, 0 refused\n")
             code, told = await relay(sync_url(url), server, "--once")
             assert (code, '"moved": 2' in told, '"refused": 3' in told) == (0, True, True), told
+            assert "HTTP Request" not in told
             code, told = await hooktide("outbox", "--from", url)
             assert code == 1
             first, second, third, fourth = told.splitlines()
@@ -70,6 +71,10 @@ async def test_the_relay_moves_what_it_can_and_the_outbox_shows_what_it_could_no
             for words in (("--discard",), ("--discard", "--all", "7"), ("7",)):
                 code, told = await hooktide("outbox", "--from", url, *words)
                 assert (code, "hooktide: " in told) == (2, True), told
+            for word in ("--discard", "--retry"):
+                code, told = await hooktide("outbox", f"{third}", "9999", "--from", url, word)
+                assert code == 2
+                assert "no refused event has the number 9999; nothing was changed" in told
             assert [row["id"] for row in kept(engine)] == [first, third]
             code, told = await hooktide("outbox", "--from", url, "--discard", "--all")
             assert (code, told) == (0, "1 discarded\n1 waiting, 0 refused\n")

@@ -6,6 +6,7 @@ The modules of PostgreSQL are imported when they are needed: their driver need n
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from hooktide.actions.projects import Projects
@@ -103,6 +104,19 @@ async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
     url = settings.database_direct or settings.database
     found: tuple[int, list[Migration]] = await _postgres("migrating").missing_in(url)
     return found
+
+
+def check_exists(settings: Settings) -> None:
+    """Check that a SQLite database is there: only a server makes one.
+
+    :raises ConfigError: there is no such file.
+    """
+    if not settings.on_postgres and not Path(settings.database).exists():
+        raise ConfigError(
+            f"there is no file {settings.database}; hooktide serve makes a new database when it "
+            "starts",
+            key="database",
+        )
 
 
 async def migrate(settings: Settings) -> None:

@@ -117,7 +117,8 @@ def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
     Parameters
     ----------
     database
-        The SQLite file, or postgresql://user:password@host/name: directly, not through a pooler.
+        The SQLite file, which has to exist, or postgresql://user:password@host/name: directly, not
+        through a pooler.
     check
         Change nothing; say which schema the database is on, and what is missing. Exits with 0
         when nothing is, 1 when something is, 2 when it is newer than this program.
@@ -128,6 +129,7 @@ def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
     if left and check:
         sys.exit(1)
     if left:
+        databases.check_exists(settings)
         asyncio.run(databases.migrate(settings))
         print(f"schema {left[-1].number}, up to date")
 

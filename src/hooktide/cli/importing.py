@@ -124,7 +124,7 @@ class Adding:
         self._plan = plan
         self._account = account
         self._dry_run = dry_run
-        self._types = [each.name for each in client.event_types.list(project=project)]
+        self._types = _types(client, project)
         self._urls: dict[str, dict[str, str]] = {}
         self._checked: Counter[str] = Counter()
 
@@ -208,6 +208,17 @@ class Adding:
             return "the account's plan allows no more endpoints"
         self._checked[account] += 1
         return ""
+
+
+def _types(client: Client, project: str) -> list[str]:
+    """Return the names of a project's event types.
+
+    :raises ConfigError: there is no such project.
+    """
+    try:
+        return [each.name for each in client.event_types.list(project=project)]
+    except NotFoundError:
+        raise ConfigError(f"there is no project {project!r}", key="project") from None
 
 
 def _fields(found: Found) -> dict[str, Any]:

@@ -145,11 +145,12 @@ def _print(step: KeyStep, path: Path) -> None:
         case "use":
             print(f"{step.key} seals from now on; the other keys open what they sealed")
         case "reseal" if not step.done:
-            print(f"\r{step.count:,} sealed again", end="", flush=True)
+            if sys.stdout.isatty():
+                print(f"{step.count:,} sealed again", end="\r", flush=True)
         case "reseal" if not step.count:
             print("all is sealed with it already")
         case "reseal":
-            print(f"\r{step.count:,} sealed again with {step.key}")
+            print(f"{step.count:,} sealed again with {step.key}")
         case "drop":
             print(
                 f"{step.key} dropped: backups from before the rotation need it, keep it with them"

@@ -203,6 +203,8 @@ def _delivery_facts(delivery: Delivery, names: Names) -> list[tuple[str, Cell]]:
         facts.append(("why", line_of(delivery.reason)))
     if delivery.next_attempt_at is not None:
         facts.append(("next", time(delivery.next_attempt_at)))
+    elif delivery.state == "pending":
+        facts.append(("next", "being sent now"))
     return facts
 
 

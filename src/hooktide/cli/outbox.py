@@ -130,6 +130,7 @@ async def _show(
 ) -> int:
     try:
         if change is not None:
+            _check_refused(ids or (), [each.id for each in await found.refused()])
             done = "wait again" if change == found.retry else "discarded"
             print(f"{await change(ids):,} {done}")
         refused = await found.refused()
@@ -141,6 +142,21 @@ async def _show(
     for each in refused:
         print(f"{each.id:>8}  {each.event}: {each.reason}")
     return 1 if refused else 0
+
+
+def _check_refused(ids: Sequence[int], refused: Sequence[int]) -> None:
+    """Check that each of these numbers is a refused event's.
+
+    :raises ConfigError: it is not; nothing was changed.
+    """
+    missing = [f"{each}" for each in ids if each not in refused]
+    if missing:
+        which = "no refused event has the number"
+        raise ConfigError(
+            f"{which} {' or '.join(missing)}; nothing was changed. Without --retry and --discard, "
+            "hooktide outbox lists them",
+            key="ids",
+        )
 
 
 def relay_transport(to: Server) -> AsyncTransport:

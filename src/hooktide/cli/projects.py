@@ -8,8 +8,7 @@ from cyclopts import Parameter
 from hooktide.actions.database import apply_project
 from hooktide.cli.database import current_user
 from hooktide.cli.options import operator_client
-from hooktide.dialects import load, read, shipped
-from hooktide.domain.operational_events import PROJECT as BUILT_IN
+from hooktide.dialects import all_shipped, load, read
 from hooktide.settings import Settings, check_database
 
 
@@ -72,5 +71,5 @@ def apply(
 
 def providers() -> None:
     """List the project files that ship with Hooktide, the ones that ``apply`` takes by name."""
-    for name in (*shipped(), BUILT_IN):
+    for name in all_shipped():
         print(f"{name:20} {load(name).title}")

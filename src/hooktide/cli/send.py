@@ -19,6 +19,7 @@ from hooktide.client import Client, NewEvent, NotFoundError
 from hooktide.client.publishing import payload_json
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError
+from hooktide.domain.project.project import wants
 from hooktide.domain.toml_table import nearest
 from hooktide.wire.accounts import Account
 from hooktide.wire.events import Delivery, EventAccepted
@@ -62,7 +63,8 @@ def send(  # noqa: PLR0913  # a parameter an option
     test
         Mark it as a test: a project in test mode takes only these.
     wait
-        Wait up to a minute for what becomes of it; exit with 1 unless all is delivered.
+        Wait up to a minute for what becomes of it. Exits with 0 once every endpoint that it went
+        to has it, else with 1: also where it went to none.
     """
     with asking.client() as client:
         owner = client.accounts.get(account)
@@ -77,7 +79,7 @@ def send(  # noqa: PLR0913  # a parameter an option
             **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
         )
         accepted = client.events.publish(event)
-        _print_accepted(accepted, asking.json)
+        _print_accepted(client, accepted, event, asking.json)
         if wait:
             _wait(client, accepted, asking.json)
 
@@ -161,14 +163,26 @@ def _put(inside: Any, path: list[str], value: Any, change: str) -> Any:
 _INDEX = re.compile(r"[0-9]{1,6}")
 
 
-def _print_accepted(accepted: EventAccepted, as_json: bool) -> None:
+def _print_accepted(
+    client: Client, accepted: EventAccepted, event: NewEvent, as_json: bool
+) -> None:
     if as_json:
         print_json(accepted)
         return
-    goes = "to no endpoint: none of the account's wants it"
-    if accepted.deliveries:
-        goes = f"to {count_of(accepted.deliveries, 'endpoint')}"
+    goes = f"to {count_of(accepted.deliveries, 'endpoint')}"
+    if not accepted.deliveries:
+        goes = f"to no endpoint: {_why_none(client, event)}"
     print_line(accepted.id, f"accepted, {goes}")
+
+
+def _why_none(client: Client, event: NewEvent) -> str:
+    endpoints = client.endpoints.list(account=event.account)
+    subscribed = [each for each in endpoints if wants(tuple(each.event_types), event.type)]
+    if not subscribed:
+        return f"none of the account's is subscribed to {event.type}"
+    if len(subscribed) == 1:
+        return f"the one that is subscribed to {event.type}, {subscribed[0].id}, is disabled"
+    return f"the {len(subscribed)} that are subscribed to {event.type} are disabled"
 
 
 def _wait(client: Client, accepted: EventAccepted, as_json: bool) -> None:
@@ -180,7 +194,7 @@ def _wait(client: Client, accepted: EventAccepted, as_json: bool) -> None:
     names = Names(client)
     for each in found:
         print_json(each) if as_json else print_line(*delivery_row(each, names))
-    if any(each.state != "delivered" for each in found):
+    if not found or any(each.state != "delivered" for each in found):
         sys.exit(1)
 
 

@@ -54,7 +54,9 @@ def tail(
         Go on; --no-follow shows the latest only.
     """
     with asking.client() as client, suppress(KeyboardInterrupt):
-        following, names = Following(client, account, endpoint), Names(client)
+        # Its id: another project may get an account with the same reference meanwhile.
+        id = None if account is None else client.accounts.get(account).id
+        following, names = Following(client, id, endpoint), Names(client)
         news = following.begin(lines)
         while True:
             for each in news:

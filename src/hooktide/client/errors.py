@@ -2,6 +2,7 @@
 
 ClientError
 ├── UnreachableError          no answer came; `sent` says whether the request may have been done
+├── NaiveDatetimeError       a datetime without a time zone was given; a ValueError too
 ├── UnexpectedAnswerError     what answered is no Hooktide server, or not one of this version
 └── ProblemError              the server refused: type, code, detail, instance, errors, status
     ├── InvalidError          400, 413, 415, 422, 431: change the request; `errors` says where
@@ -13,6 +14,8 @@ ClientError
     └── ServerError           5xx: it was repeated already where that is safe
 """
 
+from datetime import datetime
+
 import msgspec
 
 from hooktide.domain.errors import HooktideError
@@ -21,6 +24,16 @@ from hooktide.wire.problems import Fault, Problem
 
 class ClientError(HooktideError):
     """The root of what a client raises."""
+
+
+class NaiveDatetimeError(ClientError, ValueError):
+    """A datetime was given without a time zone, so that it names no instant. Nothing was sent."""
+
+    def __init__(self, given: datetime) -> None:
+        super().__init__(
+            f"the datetime {given.isoformat()} has no time zone: give it one, as "
+            "datetime.now(UTC) has"
+        )
 
 
 class UnreachableError(ClientError):

@@ -17,6 +17,7 @@ import msgspec
 from hooktide import __version__
 from hooktide.client.errors import (
     ClientError,
+    NaiveDatetimeError,
     UnexpectedAnswerError,
     problem_error,
     read_problem,
@@ -145,12 +146,12 @@ def _parameter(value: Any) -> str:
 def instant(at: datetime | str | None) -> str | None:
     """Write an instant as the API reads it.
 
-    :raises ValueError: it does not say its offset, so nobody knows when it is.
+    :raises NaiveDatetimeError: it has no time zone.
     """
     if at is None or isinstance(at, str):
         return at
     if at.tzinfo is None:
-        raise ValueError("give a datetime with a time zone, as datetime.now(UTC) has one")
+        raise NaiveDatetimeError(at)
     return at.astimezone(UTC).isoformat()
 
 

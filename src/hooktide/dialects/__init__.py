@@ -18,9 +18,14 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted({name.removesuffix(".toml") for name in names} - {BUILT_IN}))
 
 
+def all_shipped() -> tuple[str, ...]:
+    """Return the names of all files that ship: the providers', then the built-in project's."""
+    return (*shipped(), BUILT_IN)
+
+
 def ships(name: str) -> bool:
-    """Whether a file of this name ships: a provider's, or the built-in project's."""
-    return name == BUILT_IN or name in shipped()
+    """Whether a file of this name ships."""
+    return name in all_shipped()
 
 
 def read_shipped(name: str) -> str:
@@ -29,7 +34,7 @@ def read_shipped(name: str) -> str:
     :raises ConfigError: none has this name.
     """
     if not ships(name):
-        raise ConfigError(f"no project file {name!r} ships; there are {', '.join(shipped())}")
+        raise ConfigError(f"no project file {name!r} ships; there are {', '.join(all_shipped())}")
     return _HERE.joinpath(f"{name}.toml").read_text("utf-8")
 
 
@@ -44,7 +49,8 @@ def read(path_or_name: str) -> str:
         return Path(path_or_name).read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"cannot read it ({error}); give a file, or one of: {', '.join(shipped())}",
+            f"cannot read it ({error}); give a file, or the name of one that ships: "
+            f"{', '.join(all_shipped())}",
             file=path_or_name,
         ) from None
 
