@@ -169,6 +169,12 @@ class Seat:
         self._keep(answer)
         return answer
 
+    async def follow(self, path: str, fields: Fields | None = None) -> str:
+        """Send a form, and return the page that it leads to."""
+        answer = await self.post(path, fields)
+        assert answer.status == 303, (answer.status, answer.body)
+        return await self.page(answer.headers["location"])
+
     def _headers(self) -> dict[str, str]:
         return {"host": "127.0.0.1:80", "cookie": f"hooktide_session={self.cookie}"}
 

@@ -106,7 +106,7 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             "endpoints": ("Endpoints", "/endpoints"),
             "endpoint": ("An endpoint", f"/endpoints/{filled.failing}"),
             "replay": (
-                "Send old events again",
+                "Replay events",
                 f"/endpoints/{filled.failing}/replay?what=failed&since=2026-01-01",
             ),
             "edit": ("Edit an endpoint", f"/endpoints/{filled.failing}/edit"),
@@ -117,7 +117,7 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             "projects": ("Projects", "/projects"),
             "new-project": ("A new project", "/new-project"),
             "project": ("A project", "/projects/invoice-maker"),
-            "project-file": ("Its file", "/projects/invoice-maker/file"),
+            "project-file": ("Project file", "/projects/invoice-maker/file"),
             "event-type": (
                 "An event type",
                 "/projects/invoice-maker/event-type?type=invoice.paid",
@@ -161,7 +161,7 @@ async def _portal(browser: Browser, server: Server, filled: Filled) -> None:
             "edit": ("Edit an endpoint", f"{one}/edit"),
             "disable": ("Disable it", f"{one}/disable"),
             "rotate": ("Rotate its secret", f"{one}/rotate"),
-            "replay": ("Send old events again", f"{one}/replay?what=failed&since=2026-01-01"),
+            "replay": ("Replay events", f"{one}/replay?what=failed&since=2026-01-01"),
         }.items():
             await visit.open(path)
             await _take(visit, f"portal-{name}", title)

@@ -115,7 +115,9 @@ async def test_without_a_script_it_is_the_same_but_for_being_live(place: Place) 
         await page.locator(".log .what a").first.click()
         await expect(page.locator("#drawer")).to_contain_text("Attempt 1")
         await page.click("#drawer button:has-text('Send again')")
-        await expect(page.locator("main .note.good")).to_contain_text("on its way again")
+        await expect(page.locator("main .note.good")).to_contain_text(
+            "Sent again, as a new delivery"
+        )
 
 
 async def test_everything_is_reached_by_keyboard(place: Place) -> None:

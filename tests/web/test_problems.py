@@ -68,7 +68,7 @@ async def test_a_path_that_is_not_there_is_a_problem(shared: Site, path: str) ->
     assert (await shared.operator.get(path)).code == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/"])
 async def test_a_browser_is_shown_the_way_to_the_dashboard(shared: Site, path: str) -> None:
     browser = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
     answer = await shared.operator.call("GET", path, headers=browser)
@@ -103,3 +103,17 @@ async def test_every_answer_of_the_api_is_kept_by_nobody(shared: Site) -> None:
     answer = await shared.operator.get("/v1/accounts")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/portal", "/portal/", "/bins", "/bins/", "/nowhere", "/docs/a/b"]
+)
+async def test_a_browser_is_shown_a_page_where_there_is_nothing(shared: Site, path: str) -> None:
+    browser = {"accept": "text/html,*/*;q=0.8"}
+    answer = await shared.client("").call("GET", path, headers=browser)
+    assert answer.status == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert b"There is no page at this address" in answer.body
+    for program in (path, "/v1/nowhere"):
+        headers = browser if program == "/v1/nowhere" else {"accept": "*/*"}
+        assert (await shared.client("").call("GET", program, headers=headers)).code == "not_found"

@@ -208,7 +208,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one endpoint. ``reason`` says why it is held, failed or discarded."""
+    """One event for one endpoint. ``reason`` says why it is held, failed or discarded.
+
+    ``sending``: an attempt is out; ``due_at`` is then the end of the claim.
+    """
 
     id: int
     project_id: int
@@ -222,6 +225,7 @@ class Delivery:
     due_at: Micros | None
     ended_at: Micros | None
     reason: str
+    sending: bool = False
 
 
 class ReplayWhat(StrEnum):

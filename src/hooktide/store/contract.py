@@ -15,6 +15,7 @@ from hooktide.store.projects import Projects
 from hooktide.store.replays import Replays
 from hooktide.store.retention import Retention
 from hooktide.store.sessions import Sessions
+from hooktide.store.stash import Stash
 from hooktide.store.stats import Stats
 from hooktide.store.waiting_deliveries import WaitingDeliveries
 
@@ -32,6 +33,7 @@ class Store(
     Keys,
     People,
     Sessions,
+    Stash,
     AuditLog,
     OperationalEvents,
     Stats,

@@ -78,6 +78,7 @@ def _over(now: Micros) -> dict[str, dict[str, int]]:
         "drop_usage": {"before": (now - 2 * HOUR) // MINUTE},
         "drop_login_links": {"now": now},
         "drop_sessions": {"now": now},
+        "drop_stashed": {"now": now},
         "drop_login_records": {
             "failed_before": now - FAILURE_RETENTION,
             "succeeded_before": now - SUCCESS_RETENTION,

@@ -190,6 +190,7 @@ def delivery(row: Row) -> Delivery:
         due_at=row[9],
         ended_at=row[10],
         reason=row[11],
+        sending=bool(row[12]),
     )
 
 

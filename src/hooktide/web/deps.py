@@ -20,6 +20,7 @@ from hooktide.actions.queue_counts import QueueCounts
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.refused_rows import RefusedRows
 from hooktide.actions.replays import Replays
+from hooktide.actions.stash import Stash
 from hooktide.actions.storage_usage import StorageUsage
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
@@ -85,6 +86,7 @@ class Services:
     queue: QueueCounts
     sizes: StorageUsage
     refused_rows: RefusedRows
+    stash: Stash
 
 
 def make_services(deps: Deps) -> Services:
@@ -119,4 +121,5 @@ def make_services(deps: Deps) -> Services:
         queue=QueueCounts(deps.store),
         sizes=StorageUsage(deps.store),
         refused_rows=RefusedRows(deps.store, deps.clock),
+        stash=Stash(deps.store, deps.vault, deps.clock),
     )

@@ -54,7 +54,7 @@ from hooktide.web.pages.dashboard.routes import dashboard_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.rendering import static_routes
 from hooktide.web.pages.guide.routes import docs_routes
-from hooktide.web.pages.home import home_routes
+from hooktide.web.pages.home import home_routes, missing_page
 from hooktide.web.pages.portal.routes import portal_routes
 from hooktide.web.problems import explain_route, problem_bytes, problem_response, send_whole
 
@@ -144,6 +144,8 @@ class Site:
 
     async def _unrouted(self, request: Request, error: Exception) -> Response:
         """Answer what has no route; Starlette's Allow knows only the path's first route."""
+        if getattr(error, "status_code", 0) == 404 and (page := missing_page(request)):
+            return page
         response = await problem_response(request, error)
         if response.status_code == 405:
             response.headers["allow"] = ", ".join(sorted(self._allowed(request.scope)))

@@ -107,8 +107,7 @@ class DeliveryQuery(PeriodQuery, frozen=True):
 class Delivery(ResponseModel, frozen=True, kw_only=True):
     """One event for one endpoint. `reason` says why it is held, failed or discarded.
 
-    While an attempt is out, `next_attempt_at` is when another one would be made if nothing more
-    were heard of this one.
+    `next_attempt_at` is null while an attempt is out, and once there will be none.
     """
 
     id: str

@@ -63,7 +63,7 @@ def delivery_shown(delivery: Delivery) -> wire.Delivery:
         state=delivery.state,
         reason=delivery.reason,
         attempts=delivery.attempts,
-        next_attempt_at=instant(delivery.due_at),
+        next_attempt_at=None if delivery.sending else instant(delivery.due_at),
         created_at=instant(made_at(delivery.id)),
         ended_at=instant(delivery.ended_at),
     )

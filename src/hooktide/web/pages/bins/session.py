@@ -13,10 +13,11 @@ from hooktide.domain.model import Bin, Role
 from hooktide.web.bin_responses import PLAIN
 from hooktide.web.http.client_address import address_of
 from hooktide.web.pages.framework.rendering import POLICY
-from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.session import PublicSession, Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import File
+from hooktide.web.pages.framework.wrong import wrong_of
 
 PAGE_HEADERS: Mapping[str, str] = {
     **POLICY,

@@ -66,13 +66,9 @@ async def find(request: PageRequest) -> Account:
 
 @page("/accounts/{id}")
 async def account(request: PageRequest) -> View:
-    """``GET /dashboard/accounts/{id}``."""
-    return await show_account(request)
-
-
-async def show_account(request: PageRequest, link: str = "") -> View:
-    """Show an account; ``link``: the way into its portal that was just made."""
+    """``GET /dashboard/accounts/{id}``; ``?made=portal-link``: one is shown, once."""
     found, store = await find(request), request.services.store
+    made = request.query.text("made")
     row = await request.project(found.project_id)
     listed = await store.list_endpoints(scope_of(found), request.before("ep"), PAGE_SIZE)
     return request.show(
@@ -85,7 +81,8 @@ async def show_account(request: PageRequest, link: str = "") -> View:
         more=listed.next_before,
         health=await store.health(request.scope, [e.id for e in listed.items], request.now - DAY),
         keys=[key for key in await _keys(request, found) if key.revoked_at is None],
-        link=link,
+        made=made,
+        link=await request.once() if made else None,
     )
 
 
@@ -158,7 +155,9 @@ async def make_portal_link(request: PageRequest, form: NewPortalLink) -> View:
         request.now + HOUR,
         form.read_only,
     )
-    return await show_account(request, link.url(services.public_url))
+    return await request.go_once(
+        f"/accounts/{show('acc', found.id)}", link.url(services.public_url), made="portal-link"
+    )
 
 
 @act("/accounts/{id}/portal-links/revoke", back=account)

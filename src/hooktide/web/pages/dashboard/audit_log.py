@@ -52,7 +52,7 @@ def _changed_names(entry: AuditEntry) -> list[str]:
 
 def _shown(facts: Mapping[str, Any], name: str) -> str:
     value = facts.get(name)
-    if value is None:
+    if value in (None, ""):
         return "none"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 

@@ -8,8 +8,9 @@ import msgspec
 from hooktide.actions.publish_by_hand import publish_by_hand
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import show
-from hooktide.domain.model import Account, Endpoint, Role, Scope
+from hooktide.domain.model import Endpoint, Role, Scope
 from hooktide.domain.project.project import EventType, offered
+from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -25,12 +26,14 @@ PAGE_SIZE = 50
 @page("/events")
 async def events(request: PageRequest) -> View:
     """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``."""
-    scope = await request.within()
-    account = request.query.text("account")
-    if account:
-        scope = await request.services.accounts.narrowed(scope, account)
+    scope, account = await request.within(), await request.account()
+    if account is not None:
+        scope = Scope(project_id=account.project_id, account_id=account.id)
     kind = request.query.text("type") or None
-    listed = await request.services.store.list_events(scope, request.before("evt"), PAGE_SIZE, kind)
+    listed = Listed([], None)
+    if request.wrong is None:
+        before = request.before("evt")
+        listed = await request.services.store.list_events(scope, before, PAGE_SIZE, kind)
     return request.show(
         "events.html",
         projects=await request.projects(),
@@ -73,7 +76,7 @@ async def _endpoints(request: PageRequest, account_id: int) -> Sequence[Endpoint
 @page("/publish", who=Role.MEMBER)
 async def new_event(request: PageRequest) -> View:
     """``GET /dashboard/publish``: ``?account=``, then ``?type=``, whose example is filled in."""
-    account = await _account(request)
+    account = await request.account()
     types: tuple[EventType, ...] = ()
     project = None
     if account is not None:
@@ -93,11 +96,6 @@ async def new_event(request: PageRequest) -> View:
     )
 
 
-async def _account(request: PageRequest) -> Account | None:
-    text = request.query.text("account")
-    return await request.services.accounts.find(request.scope, text) if text else None
-
-
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """An event to publish; the query says of which account and type."""
@@ -110,9 +108,10 @@ class NewEvent:
 @act("/publish", back=new_event, max_body=MAX_LARGE_BODY)
 async def publish_event(request: PageRequest, form: NewEvent) -> View:
     """``POST /dashboard/publish``: accepted when this answers, like any other."""
-    account = await _account(request)
-    if account is None:
+    services, text = request.services, request.query.text("account")
+    if not text:
         raise InvalidError("account_missing", "choose an account", pointer="/account")
+    account = await services.accounts.find(request.scope, text)
     wanted = EventIn(
         account=show("acc", account.id),
         type=request.query.text("type"),
@@ -120,7 +119,6 @@ async def publish_event(request: PageRequest, form: NewEvent) -> View:
         transition=form.transition,
         test=form.test,
     )
-    services = request.services
     accepted = await publish_by_hand(
         services.publisher, services.audit_log, request.actor, account, wanted
     )

@@ -1,8 +1,9 @@
-"""API keys: made, and revoked. A key's text is shown once, in the answer to making it."""
+"""API keys: made, and revoked. A key's text is shown once, on the page that follows."""
 
 from dataclasses import dataclass
 
 from hooktide.domain.errors import RefusedError
+from hooktide.domain.ids import read, show
 from hooktide.domain.model import ApiKey, KeyScope, Role
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -13,12 +14,8 @@ PAGE_SIZE = 50
 
 @page("/keys")
 async def keys(request: PageRequest) -> View:
-    """``GET /dashboard/keys``."""
-    return await show_keys(request)
-
-
-async def show_keys(request: PageRequest, made: str = "", kept: ApiKey | None = None) -> View:
-    """Show the keys; ``made`` is the text of one that was just made."""
+    """``GET /dashboard/keys``; ``?made=`` the id of one whose text is shown, once."""
+    made = await _made(request)
     listed = await request.services.store.list_keys(request.scope, request.before("key"), PAGE_SIZE)
     accounts = [each.account_id for each in listed.items if each.account_id is not None]
     return request.show(
@@ -28,8 +25,13 @@ async def show_keys(request: PageRequest, made: str = "", kept: ApiKey | None = 
         projects=await request.projects(),
         accounts=await request.accounts(accounts),
         made=made,
-        kept=kept,
+        text=None if made is None else await request.once(),
     )
+
+
+async def _made(request: PageRequest) -> ApiKey | None:
+    text = request.query.text("made")
+    return await request.services.store.get_key(request.scope, read("key", text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class NewKey:
 
 @act("/keys", back=keys)
 async def add_key(request: PageRequest, form: NewKey) -> View:
-    """``POST /dashboard/keys``: the answer shows the key, this once."""
+    """``POST /dashboard/keys``: the page that it leads to shows the key, once."""
     kind = form.scope
     if kind is KeyScope.OPERATOR:
         _check_owner(request)
@@ -56,7 +58,7 @@ async def add_key(request: PageRequest, form: NewKey) -> View:
         (form.project or None) if kind is not KeyScope.OPERATOR else None,
         (form.account or None) if kind is KeyScope.ACCOUNT else None,
     )
-    return await show_keys(request, text, key)
+    return await request.go_once("/keys", text, made=show("key", key.id))
 
 
 def _check_owner(request: PageRequest) -> None:

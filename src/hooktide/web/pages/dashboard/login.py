@@ -19,12 +19,19 @@ from hooktide.domain.errors import (
 )
 from hooktide.domain.model import Role
 from hooktide.web.http.client_address import address_of
-from hooktide.web.pages.dashboard.session import BASE, HEADERS, DashboardSkin, person_of
+from hooktide.web.pages.dashboard.session import (
+    BASE,
+    HEADERS,
+    DashboardSkin,
+    csrf_of,
+    person_of,
+)
 from hooktide.web.pages.framework.fields import Raw
 from hooktide.web.pages.framework.page import act, page
-from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.request import AGAIN, FORM_KEPT, PageRequest
 from hooktide.web.pages.framework.session import PublicSession, Session
 from hooktide.web.pages.framework.view import Redirect, View
+from hooktide.web.reading import MAX_LARGE_BODY
 
 log = logging.getLogger("hooktide.web")
 
@@ -55,20 +62,25 @@ async def login(request: PageRequest) -> View:
         next=wanted if _safe(wanted) == wanted else "",
         name=request.value("name"),
         with_key=bool(request.value("key")),
+        kept=request.value("kept"),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name and a password, or a key; ``next``: where to go on."""
+    """A name and a password, or a key.
+
+    ``next``: where to go on; ``kept``: a form that was sent to that page without a session.
+    """
 
     name: str
     password: Raw
     key: str
     next: str
+    kept: Raw
 
 
-@act("", back=login, who=Role.VIEWER)
+@act("", back=login, who=Role.VIEWER, max_body=MAX_LARGE_BODY, keeps=False)
 async def log_in(request: PageRequest, form: Login) -> View:
     """``POST /dashboard/login``: by name and password, or with a key."""
     people, address = request.services.people, request.actor.address
@@ -80,7 +92,13 @@ async def log_in(request: PageRequest, form: Login) -> View:
     except (RefusedError, UnavailableError) as error:
         log.warning("a login from %s failed: %s", address or "this machine", error)
         raise
-    return Redirect(_safe(form.next), session=token)
+    path = _safe(form.next)
+    if not form.kept:
+        return Redirect(path, session=token)
+    target = Redirect(path, {"did": FORM_KEPT, AGAIN: "1"}, session=token)
+    place = (BASE, csrf_of(token), target.address.removeprefix(BASE))
+    await request.services.stash.put(place, form.kept)
+    return target
 
 
 @page("/{token}")
@@ -140,7 +158,7 @@ class NewPassword:
     again: Raw
 
 
-@act("/you/password", back=you, who=Role.VIEWER)
+@act("/you/password", back=you, who=Role.VIEWER, keeps=False)
 async def set_password(request: PageRequest, form: NewPassword) -> View:
     """``POST /dashboard/you/password``: other sessions end, this one goes on as a new one."""
     number, people = person_of(request).person_id, request.services.people

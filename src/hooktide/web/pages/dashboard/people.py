@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hooktide.domain.ids import read, show
 from hooktide.domain.model import Person, Role
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -10,19 +11,19 @@ from hooktide.web.pages.framework.view import View
 
 @page("/people", who=Role.OWNER)
 async def people(request: PageRequest) -> View:
-    """``GET /dashboard/people``: all; for an owner of one project, those who see only that."""
-    return await show_people(request)
+    """``GET /dashboard/people``: all; for an owner of one project, those who see only that.
 
-
-async def show_people(request: PageRequest, person: Person | None = None, link: str = "") -> View:
-    """Show the people; ``link``: the one that was just made for ``person``."""
+    ``?made=`` the id of somebody whose login link is shown, once.
+    """
+    made = request.query.text("made")
+    person = await request.services.people.get(request.scope, read("usr", made)) if made else None
     return request.show(
         "people.html",
         rows=await request.services.people.everybody(request.scope),
         projects=await request.projects(),
         roles=[each.value for each in (Role.VIEWER, Role.MEMBER, Role.OWNER)],
         person=person,
-        link=link,
+        link=None if person is None else await request.once(),
     )
 
 
@@ -41,12 +42,16 @@ class NewPerson:
 
 @act("/people", back=people, who=Role.OWNER)
 async def add_person(request: PageRequest, form: NewPerson) -> View:
-    """``POST /dashboard/people``: the answer shows a link that lets them in, once."""
+    """``POST /dashboard/people``: the page that it leads to shows a link that lets them in."""
     person = await request.services.people.add(
         request.actor, request.scope, form.name, form.role, form.project or None
     )
+    return await _show_link(request, person)
+
+
+async def _show_link(request: PageRequest, person: Person) -> View:
     link = await request.services.people.make_link(request.actor, request.scope, person.id)
-    return await show_people(request, person, link.url)
+    return await request.go_once("/people", link.url, made=show("usr", person.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,7 @@ async def change_role(request: PageRequest, form: RoleChange) -> View:
 @act("/people/{id}/link", back=people, who=Role.OWNER)
 async def make_link(request: PageRequest) -> View:
     """``POST /dashboard/people/{id}/link``: for somebody who has no password, or forgot it."""
-    person = await _find(request)
-    link = await request.services.people.make_link(request.actor, request.scope, person.id)
-    return await show_people(request, person, link.url)
+    return await _show_link(request, await _find(request))
 
 
 @act("/people/{id}/remove", back=people, who=Role.OWNER)

@@ -15,11 +15,13 @@ from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.http.client_address import address_of
+from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.rendering import POLICY
-from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import Template
+from hooktide.web.pages.framework.wrong import wrong_of
 
 BASE = "/dashboard"
 SESSION_SECONDS = 7 * 86_400
@@ -101,6 +103,13 @@ class DashboardSkin(Skin):
             return _to_login(request)
         return PersonSession(who, self.people, address_of(request), csrf_of(token))
 
+    def ask_login(self, path: str, sent: Form) -> Template | Response:
+        """Lead to the login and back to the form, with what was filled in."""
+        if not sent:
+            return RedirectResponse(_login_url(path), 303)
+        facts = {"next": path, "name": "", "with_key": False, "kept": sent.encoded()}
+        return Template("login.html", facts, 403)
+
     def explain(self, error: HooktideError, session: Session | None) -> Template:
         """Return a page that says what went wrong."""
         wrong = wrong_of(error)
@@ -159,9 +168,13 @@ def _cookie(request: Request, wanted: str) -> str:
 
 def _to_login(request: Request) -> Response:
     """Let somebody log in first, and come back to what they wanted to see."""
-    url = f"{BASE}/login"
     wanted = request.url.path
-    if request.method == "GET" and wanted not in {BASE, f"{BASE}/live"}:
-        query = f"?{request.url.query}" if request.url.query else ""
-        url += f"?next={quote(wanted + query, safe='/')}"
-    return RedirectResponse(url, 303)
+    if request.method != "GET" or wanted in {BASE, f"{BASE}/live"}:
+        return RedirectResponse(f"{BASE}/login", 303)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(_login_url(wanted + query), 303)
+
+
+def _login_url(path: str) -> str:
+    """Return the address of the login that goes on to a page."""
+    return f"{BASE}/login?next={quote(path, safe='/')}"

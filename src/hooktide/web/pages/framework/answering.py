@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,15 +17,16 @@ from starlette.types import Scope
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.web.deps import Services
 from hooktide.web.pages.framework.fields import read_fields
-from hooktide.web.pages.framework.forms import read_form, read_query
+from hooktide.web.pages.framework.forms import Form, read_form, read_query
 from hooktide.web.pages.framework.live import Live, event_stream
-from hooktide.web.pages.framework.origin import check_origin, refused
+from hooktide.web.pages.framework.origin import check_origin, other_session
 from hooktide.web.pages.framework.page import Page
 from hooktide.web.pages.framework.rendering import render_page
-from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import Events, File, Redirect, Stream, Template, View
+from hooktide.web.pages.framework.wrong import wrong_of
 
 
 def page_routes(pages: Iterable[Page], skin: Skin, services: Services, live: Live) -> list[Route]:
@@ -45,6 +45,8 @@ def page_routes(pages: Iterable[Page], skin: Skin, services: Services, live: Liv
     return [*routes, answering.missing(routes)]
 
 
+MAX_KEPT = 256 * 1024
+"""Bytes of a form that is kept while somebody logs in again."""
 Viewer: TypeAlias = Callable[[Request, Session], Awaitable[View]]
 """What answers a request of a session that was let in."""
 
@@ -59,7 +61,8 @@ class Answering:
 
     def route(self, page: Page) -> Route:
         """Return the route of a page."""
-        return self._route(page.path, partial(self._run, page), [page.method])
+        view, path = partial(self._run, page), self._skin.base + page.path
+        return Route(path, self._endpoint(view, page), methods=[page.method])
 
     def lead(self, path: str, leads_to: str) -> Route:
         """Return the route that redirects a GET of an act's path to the page it belongs to."""
@@ -67,7 +70,7 @@ class Answering:
         async def target(request: Request, session: Session) -> View:
             return Redirect(leads_to.format(**request.path_params))
 
-        return self._route(path, target, ["GET"])
+        return Route(self._skin.base + path, self._endpoint(target), methods=["GET"])
 
     def missing(self, pages: Sequence[Route]) -> Route:
         """Return the route of what has no page among these."""
@@ -78,25 +81,47 @@ class Answering:
         path, methods = f"{self._skin.base}/{{rest:path}}", ["GET", "POST"]
         return _Missing(pages, path, self._endpoint(refuse), methods=methods)
 
-    def _route(self, path: str, view: Viewer, methods: list[str]) -> Route:
-        return Route(self._skin.base + path, self._endpoint(view), methods=methods)
-
-    def _endpoint(self, view: Viewer) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(
+        self, view: Viewer, page: Page | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await self._answer(view, request)
+            return await self._answer(view, page, request)
 
         return endpoint
 
-    async def _answer(self, view: Viewer, request: Request) -> Response:
+    async def _answer(self, view: Viewer, page: Page | None, request: Request) -> Response:
         session: Session | None = None
         try:
             entered = await self._skin.enter(request)
             if isinstance(entered, Response):
-                return entered
+                return await self._turn_away(entered, page, request)
             session = entered
             return self._response(await view(request, session), session, request)
         except HooktideError as error:
-            return self._refuse(error, session)
+            sent = Form() if session or page is None else await self._sent(page, request)
+            return self._refuse(error, session, sent)
+
+    async def _turn_away(self, to_login: Response, page: Page | None, request: Request) -> Response:
+        """Answer somebody whose session has ended; a form that they sent is kept for later."""
+        if page is None or page.back is None:
+            return to_login
+        query = f"?{request.url.query}" if request.url.query else ""
+        path = self._skin.base + page.back.path.format(**request.path_params) + query
+        asked = self._skin.ask_login(path, await self._sent(page, request))
+        if isinstance(asked, Response):
+            return asked
+        return self._page(asked, None, self._skin.headers(None, None))
+
+    async def _sent(self, page: Page, request: Request) -> Form:
+        """Return the form of a request that has no session; empty: none that can be kept."""
+        if page.method == "GET" or not page.keeps:
+            return Form()
+        try:
+            check_origin(request, self._services.public_url)
+            form = await read_form(request, min(page.max_body, MAX_KEPT))
+        except HooktideError:
+            return Form()
+        return form.without("csrf")
 
     async def _run(self, page: Page, request: Request, session: Session) -> View:
         if not session.may(page.who):
@@ -110,34 +135,39 @@ class Answering:
             query_string=request.scope["query_string"],
             query=query,
             form=query,
+            reads_only=request.method == "HEAD",
         )
         if page.method == "GET":
+            await asked.show_again()
             return await page.run(asked)
         check_origin(request, self._services.public_url)
-        await self._services.limits.change(session.scope)
         asked.form = await read_form(request, page.max_body)
-        token = asked.form.raw("csrf")
-        if session.csrf and not hmac.compare_digest(token.encode(), session.csrf.encode()):
-            raise refused()
         try:
-            if page.form is None:
-                return await page.run(asked)
-            return await page.run(asked, read_fields(page.form, asked.form))
-        except NotFoundError:
-            raise
+            return await self._act(page, asked)
         except HooktideError as error:
-            if page.back is None:
-                raise
             asked.wrong = wrong_of(error)
+            about_form = not isinstance(error, NotFoundError) or asked.wrong.is_about(asked.form)
+            if page.back is None or not about_form:
+                raise
             asked.place = session.base + page.back.path.format(**request.path_params)
             shown = await page.back.run(asked)
             return replace(shown, error=error) if isinstance(shown, Template) else shown
 
-    def _refuse(self, error: HooktideError, session: Session | None) -> Response:
+    async def _act(self, page: Page, asked: PageRequest) -> View:
+        csrf = asked.session.csrf
+        if csrf and not hmac.compare_digest(asked.form.raw("csrf").encode(), csrf.encode()):
+            raise other_session()
+        await self._services.limits.change(asked.scope)
+        if page.form is None:
+            return await page.run(asked)
+        return await page.run(asked, read_fields(page.form, asked.form))
+
+    def _refuse(self, error: HooktideError, session: Session | None, sent: Form) -> Response:
         shown, headers = self._skin.explain(error, session), self._skin.headers(session, error)
         if isinstance(shown, File):
             response = _file(shown, headers)
         else:
+            shown = replace(shown, facts={**shown.facts, "sent": sent})
             response = self._page(shown, session, headers)
         return _with_wait(response, error)
 
@@ -147,8 +177,7 @@ class Answering:
             case Template():
                 return _with_wait(self._page(view, session, headers), view.error)
             case Redirect():
-                target = session.base + view.path
-                target += f"?{urlencode(view.query)}" if view.query else ""
+                target = session.base + view.address
                 target += f"#{view.fragment}" if view.fragment else ""
                 response: Response = RedirectResponse(target, 303, headers=dict(headers))
                 if view.session is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlencode
 
 from starlette.requests import Request
 
@@ -21,8 +21,11 @@ class Form:
         self._pairs = [(name, text.replace("\r\n", "\n")) for name, text in pairs]
         self._first = dict(reversed(self._pairs))
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object, /) -> bool:
         return name in self._first
+
+    def __bool__(self) -> bool:
+        return bool(self._pairs)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._pairs)
@@ -34,6 +37,14 @@ class Form:
     def raw(self, name: str, default: str = "") -> str:
         """Return what was filled in, as it is."""
         return self._first.get(name, default)
+
+    def without(self, *names: str) -> "Form":
+        """Return the form without some of its fields."""
+        return Form((name, text) for name, text in self._pairs if name not in names)
+
+    def encoded(self) -> str:
+        """Return the form as a browser sends it."""
+        return urlencode(self._pairs)
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all that was chosen under a name."""

@@ -33,6 +33,16 @@ def refused() -> RefusedError:
     )
 
 
+def other_session() -> RefusedError:
+    """Make the error of a form that an earlier session of the same browser was shown."""
+    return RefusedError(
+        "forbidden",
+        "the page was opened before your last login, so nothing was saved: check the form and "
+        "send it again",
+        status=403,
+    )
+
+
 def _host(origin: str) -> str:
     try:
         return urlsplit(origin).netloc

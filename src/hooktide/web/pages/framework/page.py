@@ -31,7 +31,8 @@ class Page:
 
     ``who``: the least role that may open it. ``form``: the dataclass that what was filled in is
     read into. ``leads_to``: where a GET of an act's path redirects to.
-    ``max_body``: bytes of an act's form.
+    ``max_body``: bytes of an act's form. ``keeps``: a form that is sent after its session has ended
+    is shown again.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Page:
     back: "Page | None" = None
     leads_to: str | None = None
     max_body: int = MAX_BODY
+    keeps: bool = True
 
 
 def page(path: str, *, who: Role = Role.VIEWER) -> Callable[[Run], Page]:
@@ -60,6 +62,7 @@ def act(
     leads_to: str | None = None,
     who: Role = Role.MEMBER,
     max_body: int = MAX_BODY,
+    keeps: bool = True,
 ) -> Callable[[Run], Page]:
     """Declare an act; ``leads_to``: where its address leads if not to ``back``."""
 
@@ -73,6 +76,7 @@ def act(
             back=back,
             leads_to=back.path if leads_to is None and back else leads_to,
             max_body=max_body,
+            keeps=keeps,
         )
 
     return declare

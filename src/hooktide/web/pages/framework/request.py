@@ -10,41 +10,16 @@ from markupsafe import escape
 
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor
-from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
+from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Endpoint, Micros, Role, Scope
 from hooktide.store.base import ProjectRow
 from hooktide.web.deps import Services
-from hooktide.web.pages.framework.forms import Form
+from hooktide.web.pages.framework.forms import Form, parse, sentence
 from hooktide.web.pages.framework.messages import MESSAGES
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import Redirect, Template
-from hooktide.web.problems import describe
+from hooktide.web.pages.framework.wrong import Wrong, wrong_of
 from hooktide.wire.problems import Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """Why an act was refused. ``at`` says it of each field, ``lines`` of a project file's lines."""
-
-    code: str
-    status: int
-    title: str
-    detail: str
-    at: Mapping[str, str]
-    lines: list[Fault]
-
-
-def wrong_of(error: HooktideError) -> Wrong:
-    """Say an error as a page does."""
-    problem = describe(error)
-    at: dict[str, str] = {}
-    for fault in problem.errors:
-        field = fault.pointer.strip("/")
-        at.setdefault(field, fault.detail)
-        at.setdefault(field.partition("/")[0], fault.detail)
-    lines = [fault for fault in problem.errors if fault.line]
-    code = problem.type.rpartition("/")[2]
-    return Wrong(code, problem.status, problem.title, problem.detail, at, lines)
 
 
 @dataclass(slots=True)
@@ -54,6 +29,7 @@ class PageRequest:
     ``place`` is the path of the page that is shown. ``wrong``: an act was refused, and this is the
     page that it came from.
     ``keeps``: fields show what was filled in although nothing is wrong with it.
+    ``reads_only``: a HEAD request, which takes nothing from the stash.
     """
 
     services: Services
@@ -65,6 +41,7 @@ class PageRequest:
     form: Form
     wrong: Wrong | None = None
     keeps: bool = False
+    reads_only: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -124,6 +101,15 @@ class PageRequest:
         row = await self.chosen()
         return self.scope if row is None else Scope(project_id=row.id)
 
+    async def account(self) -> Account | None:
+        """Return the account that the query names; None: none, or ``wrong`` says why not."""
+        text = self.query.text("account")
+        try:
+            return await self.services.accounts.find(await self.within(), text) if text else None
+        except (NotFoundError, RefusedError) as error:
+            self.wrong = self.wrong or wrong_of(error)
+            return None
+
     async def project(self, project_id: int) -> ProjectRow:
         """Find the project of something that was found."""
         return await self.services.directory.project(project_id)
@@ -154,13 +140,18 @@ class PageRequest:
 
         Whoever filled it in gets it back unchanged; other text is written out where it is shown.
         """
-        if (self.wrong is not None or self.keeps) and name in self.form:
+        if self.is_filled and name in self.form:
             return escape(self.form.raw(name))
         return "" if default is None else str(default)
 
     def values(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return what is chosen under a name."""
-        return self.form.all(name) if self.wrong is not None or self.keeps else default
+        return self.form.all(name) if self.is_filled else default
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the form is shown with what was filled in."""
+        return self.wrong is not None or self.keeps
 
     @property
     def seen(self) -> str | None:
@@ -169,7 +160,26 @@ class PageRequest:
 
     def fault(self, name: str) -> str:
         """Return what is wrong with a field; empty: nothing."""
-        return "" if self.wrong is None else self.wrong.at.get(name, "")
+        if self.wrong is None or name not in self.wrong.at:
+            return ""
+        self.wrong.told.add(name)
+        return self.wrong.at[name]
+
+    def faulty_lines(self) -> list[Fault]:
+        """Return what is wrong with the lines of a project file."""
+        if self.wrong is None:
+            return []
+        if self.wrong.lines:
+            self.wrong.told.update(self.wrong.at)
+        return self.wrong.lines
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing was saved, once: what the page says beside its fields is not said again."""
+        if self.wrong is None or self.wrong.is_told:
+            marked = "See what is marked below."
+            return marked if self.form is self.query else f"Nothing was saved. {marked}"
+        return sentence(self.wrong.detail)
 
     def check_confirmed(self, name: str) -> None:
         """Check that the name of what cannot be brought back was typed.
@@ -182,11 +192,14 @@ class PageRequest:
     @property
     def did(self) -> str:
         """What was done just now, as a sentence."""
-        return "" if self.wrong else MESSAGES.get(self.query.text("did"), "")
+        did = self.query.text("did")
+        if self.wrong or (did == FORM_KEPT and not self.keeps):
+            return ""
+        return MESSAGES.get(did, "")
 
     def link(self, **changed: object) -> str:
         """Return this page's address with other parameters (None or empty: without it)."""
-        pairs = {name: text for name, text in self.query if name not in {"did", "before"}}
+        pairs = {name: text for name, text in self.query if name not in _PASSING}
         pairs |= {name: str(value) for name, value in changed.items() if value is not None}
         kept = {name: text for name, text in pairs.items() if text}
         for name, value in changed.items():
@@ -202,3 +215,47 @@ class PageRequest:
     def go(self, path: str, did: str = "", **more: str) -> Redirect:
         """Go on to another page, which says what was done."""
         return Redirect(path, {"did": did, **more} if did else more)
+
+    async def go_once(self, path: str, text: str, **query: str) -> Redirect:
+        """Go on to another page, which shows a secret this once (``once``)."""
+        target = Redirect(path, query)
+        await self.services.stash.put(stash_place(self.session, target.address), text)
+        return target
+
+    async def once(self) -> str | None:
+        """Return the secret that this page was made to show; None: it was shown already."""
+        if self.reads_only:
+            return None
+        return await self.services.stash.take(stash_place(self.session, self._address))
+
+    async def go_again(self, path: str, form: Form) -> Redirect:
+        """Go on to a page whose form shows ``form`` again."""
+        target = Redirect(path, {AGAIN: "1"})
+        await self.services.stash.put(stash_place(self.session, target.address), form.encoded())
+        return target
+
+    async def show_again(self) -> None:
+        """Show a form that was kept for this page, if there is one."""
+        if AGAIN not in self.query:
+            return
+        kept = await self.services.stash.get(stash_place(self.session, self._address))
+        if kept is not None:
+            self.form, self.keeps = Form(parse(kept.encode())), True
+
+    @property
+    def _address(self) -> str:
+        """The address of the page that is shown, below its skin's base."""
+        query = self.query_string.decode("latin-1")
+        return self.place.removeprefix(self.session.base) + (f"?{query}" if query else "")
+
+
+AGAIN = "again"
+"""The parameter that says that a form was kept for a page."""
+FORM_KEPT = "form.kept"
+_PASSING = frozenset({"did", "before", "made", AGAIN})
+"""The parameters of a page's address that the links on it leave out."""
+
+
+def stash_place(session: Session, address: str) -> tuple[str, ...]:
+    """Return where a value is kept that one session's page at ``address`` shows."""
+    return session.base, session.csrf, address

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktide.domain.errors import HooktideError
+from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import File, Template
 
@@ -27,6 +28,13 @@ class Skin(ABC):
 
         :raises HooktideError: it cannot be told, or has ended.
         """
+
+    def ask_login(self, path: str, sent: Form) -> Template | Response:
+        """Ask somebody to log in whose session ended before they sent a form.
+
+        ``path``: the page of the form. ``sent``: what was filled in; empty: nothing.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def explain(self, error: HooktideError, session: Session | None) -> Template | File:

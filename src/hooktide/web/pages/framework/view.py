@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 from hooktide.domain.errors import HooktideError
 
@@ -32,6 +33,12 @@ class Redirect:
     query: Mapping[str, str] = field(default_factory=dict)
     fragment: str = ""
     session: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The page's address, below its skin's base."""
+        joined = "&" if "?" in self.path else "?"
+        return self.path + (f"{joined}{urlencode(self.query)}" if self.query else "")
 
 
 @dataclass(frozen=True, slots=True)

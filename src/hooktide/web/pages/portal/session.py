@@ -19,10 +19,10 @@ from hooktide.web.deps import Services
 from hooktide.web.http.client_address import address_of
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.forms import sentence
-from hooktide.web.pages.framework.request import wrong_of
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import Template
+from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.portal.theme import page_headers
 from hooktide.web.urls import docs_url
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from hooktide.actions.delivery_log import Line
+from hooktide.actions.delivery_log import Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
@@ -36,7 +36,10 @@ async def deliveries(request: PageRequest) -> View:
     scope = request.scope if chosen is None else replace(request.scope, project_id=chosen.id)
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
-    found = await request.services.delivery_log.search(scope, given.wanted, given.before, PAGE_SIZE)
+    found = Found([], None, None)
+    if request.wrong is None:
+        log = request.services.delivery_log
+        found = await log.search(scope, given.wanted, given.before, PAGE_SIZE)
     projects = await request.projects()
     opened = await _opened(request)
     before = request.query.text("before") or None
@@ -67,8 +70,7 @@ async def _account(request: PageRequest) -> Account | None:
     """Return the account that the list is narrowed to."""
     if request.scope.account_id is not None:
         return await request.services.directory.account(request.scope.account_id)
-    text = request.query.text("account")
-    return await request.services.accounts.find(request.scope, text) if text else None
+    return await request.account()
 
 
 async def _endpoint(request: PageRequest, number: int | None) -> Endpoint | None:

@@ -78,6 +78,7 @@ class DeliveryRow:
     code_tone: str
     duration: str
     tries: str
+    sending: bool
     next_at: str
     next_in: str
     reason: str
@@ -88,7 +89,8 @@ def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> Del
     delivery, attempt = line.delivery, line.attempt
     word, tone = state_words(delivery)
     code, code_tone = answer_words(attempt)
-    due_at = delivery.due_at if delivery.state is DeliveryState.PENDING else None
+    waiting = delivery.state is DeliveryState.PENDING and not delivery.sending
+    due_at = delivery.due_at if waiting else None
     return DeliveryRow(
         id=show("dlv", delivery.id),
         word=word,
@@ -102,6 +104,7 @@ def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> Del
         code_tone=code_tone,
         duration=formats.duration(attempt.duration) if attempt else "",
         tries=_tries(delivery, plan),
+        sending=delivery.sending,
         next_at="" if due_at is None else show_time(due_at),
         next_in="" if due_at is None else in_words(due_at - now),
         reason=shown(delivery.reason),

@@ -8,7 +8,7 @@ from hooktide.web.pages.framework.page import act
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View
 from hooktide.web.pages.views.endpoint import endpoint
-from hooktide.web.pages.views.secret import show_secret
+from hooktide.web.pages.views.secret import go_to_secret, new_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ async def test_endpoint(request: PageRequest, form: TestForm) -> View:
 
 @act("/endpoints/{id}/rotate", back=endpoint)
 async def rotate_secret(request: PageRequest) -> View:
-    """Make a new secret, and show it this once."""
+    """Make a new secret, and show it once."""
     made = await request.services.endpoints.rotate(request.actor, request.scope, request.id("ep"))
-    return await show_secret(request, made.endpoint, made.secret, made.old_stops_at)
+    return await go_to_secret(request, made.endpoint, made.secret, made.old_stops_at)
 
 
 @act("/endpoints/{id}/disable", back=endpoint)
@@ -76,6 +76,7 @@ def _path(number: int) -> str:
 PAGES = (
     test_endpoint,
     rotate_secret,
+    new_secret,
     disable_endpoint,
     enable_endpoint,
     resume_endpoint,

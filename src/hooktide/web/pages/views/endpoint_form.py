@@ -11,11 +11,12 @@ from hooktide.domain.model import Account, EndpointKind, Scope
 from hooktide.domain.project.project import Project, offered
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.fields import OptionalText, Words
+from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, simplest
-from hooktide.web.pages.views.secret import show_secret
+from hooktide.web.pages.views.secret import go_to_secret
 from hooktide.wire.bins import NewBin
 
 
@@ -81,10 +82,7 @@ async def account_of(request: PageRequest) -> Account:
 
 async def new_endpoint(request: PageRequest) -> View:
     """Show the empty form."""
-    return await _show_new(request, request.value("url"))
-
-
-async def _show_new(request: PageRequest, url: str) -> View:
+    url = request.value("url")
     account = await account_of(request)
     project = (await request.project(account.project_id)).project
     return request.show(
@@ -108,7 +106,7 @@ def _types_facts(
 
 
 async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Add what was filled in, and show the secret, this once; or put a test URL into the form."""
+    """Add what was filled in, and show the secret, once; or put a test URL into the form."""
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
@@ -117,14 +115,15 @@ async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
     )
     if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
         return request.go(f"/endpoints/{show('ep', made.id)}", "endpoint.added")
-    return await show_secret(request, made, secret)
+    return await go_to_secret(request, made, secret)
 
 
 async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
     scope = Scope(project_id=account.project_id, account_id=account.id)
     made = await request.services.bins.add(request.actor, scope, NewBin())
-    request.keeps = True
-    return await _show_new(request, f"{request.services.public_url}/bin/{made.token}")
+    url = f"{request.services.public_url}/bin/{made.token}"
+    filled = Form([("url", url), *request.form.without("csrf", "do", "url")])
+    return await request.go_again(request.place.removeprefix(request.session.base), filled)
 
 
 @page("/endpoints/{id}/edit")

@@ -10,8 +10,9 @@ from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.page import act, page
-from hooktide.web.pages.framework.request import PageRequest, wrong_of
+from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.views.delivery import endpoint_name, read_moment
 
 SHOWN = 10

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 from markupsafe import Markup
 
 from hooktide.domain.dialect.dialect import Dialect
 from hooktide.domain.dialect.signing import whsec
 from hooktide.domain.ids import show
-from hooktide.domain.model import Endpoint, Micros, Secret
+from hooktide.domain.model import Endpoint, Micros, Role, Secret
 from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.guide.markdown import bring
@@ -21,10 +23,32 @@ from hooktide.web.pages.views.test_urls import page_of_bin
 from hooktide.web.urls import docs_url
 
 
-async def show_secret(
+class NewSecret(msgspec.Struct, frozen=True):
+    """A secret that was just made; ``old_stops_at``: it took the place of another."""
+
+    text: str
+    key: bytes
+    old_stops_at: Micros | None
+
+
+async def go_to_secret(
     request: PageRequest, endpoint: Endpoint, secret: Secret, old_stops_at: Micros | None = None
 ) -> View:
-    """Show a new secret, this once; ``old_stops_at``: it took the place of another."""
+    """Go on to the page that shows a new secret, once."""
+    made = NewSecret(secret.text, secret.key, old_stops_at)
+    path = f"/endpoints/{show('ep', endpoint.id)}/secret"
+    return await request.go_once(path, msgspec.json.encode(made).decode())
+
+
+@page("/endpoints/{id}/secret", who=Role.MEMBER)
+async def new_secret(request: PageRequest) -> View:
+    """Show a new secret, this once."""
+    endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
+    kept = await request.once()
+    if kept is None:
+        return request.show("secret_shown.html", endpoint=endpoint, called=endpoint_name(endpoint))
+    made = msgspec.json.decode(kept, type=NewSecret)
+    secret, old_stops_at = Secret(made.text, made.key), made.old_stops_at
     project = (await request.project(endpoint.project_id)).project
     dialect = project.dialect
     overlaps = dialect.standard_headers and (old_stops_at or 0) > request.now

@@ -86,7 +86,7 @@ class NewProject:
 
 @act("/new-project", back=new_project)
 async def make_project(request: PageRequest, form: NewProject) -> View:
-    """``POST /dashboard/new-project``: the project, and a key for the product."""
+    """``POST /dashboard/new-project``: the project, and a key for the product, shown once."""
     _check_everywhere(request)
     name = form.name
     try:
@@ -94,16 +94,23 @@ async def make_project(request: PageRequest, form: NewProject) -> View:
     except ConfigError as error:
         raise InvalidError("invalid_provider", error.reason, pointer="/provider") from None
     wanted = replace(shipped_one, name=name, title=form.title or name)
-    applied = await request.services.projects.create(request.actor, request.scope, wanted)
+    await request.services.projects.create(request.actor, request.scope, wanted)
     key, _ = await request.services.keys.add(
         request.actor, request.scope, KeyScope.PROJECT, "first key", name
     )
+    return await request.go_once(f"/projects/{name}/made", key)
+
+
+@page("/projects/{name}/made", who=Role.MEMBER)
+async def project_made(request: PageRequest) -> View:
+    """``GET /dashboard/projects/{name}/made``: its first key, once, and what comes next."""
+    row = await _find(request)
     return request.show(
         "project_made.html",
-        row=applied.row,
-        key=key,
-        docs=docs_url(applied.row.project, request.services.public_url),
-        kind=next(iter(applied.row.project.event_types), None),
+        row=row,
+        key=await request.once(),
+        docs=docs_url(row.project, request.services.public_url),
+        kind=next(iter(row.project.event_types), None),
     )
 
 
@@ -206,6 +213,7 @@ PAGES = (
     projects,
     new_project,
     make_project,
+    project_made,
     make_operations,
     project,
     project_file,
