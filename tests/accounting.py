@@ -180,7 +180,8 @@ def _close(streams: Streams | None) -> None:
 class Producer:
     """Publishes events over a few connections until told to stop; repeats what got no answer.
 
-    ``pause``: seconds between an answer and the connection's next event.
+    ``pause``: seconds between an answer and the connection's next event. Without one, producers
+    and servers take whatever CPU time there is.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class Producer:
         ledger: Ledger,
         *,
         host: str = "127.0.0.1",
-        pause: float = 0.0,
+        pause: float = 0.02,
     ) -> None:
         self._host = host
         self._pause = pause

@@ -16,7 +16,7 @@ from serverkit import KEY, Server, raw, request, until_none_is
 LONGEST = 4.0
 """Seconds that an answer may take while the database is away: two are promised, and the machines
 that run tests are slow."""
-BETWEEN = 0.02
+BETWEEN = 0.05
 LIVE = "/health/live"
 """What is answered without the database."""
 
@@ -54,11 +54,11 @@ def read_head(answer: bytes) -> tuple[int, str]:
 
 @asynccontextmanager
 async def publishing(
-    server: Server, account: str, ledger: Ledger, connections: int = 4
+    server: Server, account: str, ledger: Ledger, pause: float = 0.02
 ) -> AsyncIterator[None]:
-    """Publish meanwhile; afterwards everything that was begun is accepted."""
-    producer = Producer(server.port, KEY, account, ledger)
-    task = asyncio.create_task(producer.run(connections))
+    """Publish meanwhile on a few connections; afterwards everything that was begun is accepted."""
+    producer = Producer(server.port, KEY, account, ledger, pause=pause)
+    task = asyncio.create_task(producer.run(4))
     try:
         yield
         producer.stop.set()

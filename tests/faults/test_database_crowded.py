@@ -110,7 +110,7 @@ async def test_deadlocks_are_nobodys_business(tmp_path: Path) -> None:
         ):
             account, secrets = await set_up(server.api, receiver, ("/ok", "/slow"))
             async with (
-                publishing(server, account, ledger),
+                publishing(server, account, ledger, pause=0.0),
                 watching(server.port, *ASKED) as answers,
             ):
                 theirs = 0  # those that ended a statement of the operator's, not of the server's

@@ -1,6 +1,6 @@
 """``kill -9`` under load loses nothing that was answered 202, on either database.
 
-``HOOKTIDE_KILLS`` says how often a server is killed: 3 by default, ``make faults`` has 20. What the
+``HOOKTIDE_KILLS`` says how often a server is killed: 2 by default, ``make faults`` has 20. What the
 dead had claimed is released by those who come after them.
 """
 
@@ -15,7 +15,7 @@ from loadkit import OPTIONS, Load, audited, loading
 from postgreskit import database
 from serverkit import Server, serving
 
-KILLS = int(os.environ.get("HOOKTIDE_KILLS", "3"))
+KILLS = int(os.environ.get("HOOKTIDE_KILLS", "2"))
 SETTLED_WITHIN = 150.0
 UNRECORDED = 1250
 """A server that dies takes with it what it has not recorded: as many requests may be out for one

@@ -1,6 +1,6 @@
 """Several machines, of which one is cut off under load and comes back: nothing is lost.
 
-``HOOKTIDE_CUT_OFF`` says for how many seconds: 5 by default, ``make faults`` has 75, longer than a
+``HOOKTIDE_CUT_OFF`` says for how many seconds: 3 by default, ``make faults`` has 75, longer than a
 lease and than results are kept.
 """
 
@@ -19,7 +19,7 @@ from machinekit import Lan, Machine
 from postgreskit import Cluster, cluster, database
 from serverkit import Server, serving
 
-CUT_OFF = float(os.environ.get("HOOKTIDE_CUT_OFF", "5"))
+CUT_OFF = float(os.environ.get("HOOKTIDE_CUT_OFF", "3"))
 NOTICED_AFTER = 70.0
 WITHIN = 60.0
 SETTLED_WITHIN = 150.0

@@ -1,6 +1,6 @@
 """A PostgreSQL database on its way to a later schema: many at once, some killed, done once each.
 
-``HOOKTIDE_KILLS`` says how often: 4 by default, ``make faults`` has 20.
+``HOOKTIDE_KILLS`` says how often: 2 by default, ``make faults`` has 20.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from releases import Release, known, later
 from serverkit import serving
 from storekit import KEY, Place
 
-KILLS = int(os.environ.get("HOOKTIDE_KILLS", "4"))
+KILLS = int(os.environ.get("HOOKTIDE_KILLS", "2"))
 AT_ONCE = 3
 STEP = "SELECT pg_sleep(0.2);"
 OLD = len(known("postgres"))

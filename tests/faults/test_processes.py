@@ -92,7 +92,7 @@ async def _ask(port: int, path: str, statuses: Counter[int], stop: asyncio.Event
         if streams is not None and not again:
             streams[1].close()
             streams = None
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     if streams is not None:
         streams[1].close()
 

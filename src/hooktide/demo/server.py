@@ -14,7 +14,7 @@ from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import Server
 from hooktide.client.transport import AsyncTransport
 
-READY_WITHIN = 15.0
+READY_WITHIN = 60.0
 STOP_WITHIN = 15.0
 TIMEOUT = 30.0
 _POLL_INTERVAL = 0.05
