@@ -5,11 +5,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Hundreds of servers are started here: compiling the source for each would double a start's cost.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+
+# A property holds however slow the machine is.
+SUITE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", SUITE)
+settings.register_profile("few", SUITE, max_examples=10)
+"""For `make coverage`: few examples reach the same lines."""
+settings.load_profile("suite")
 
 HERE = Path(__file__).parent
 FIRST = ("faults", "e2e")
