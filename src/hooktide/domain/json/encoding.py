@@ -137,7 +137,7 @@ def _why_not_json(text: bytes) -> str:
 def _check_numbers(value: Any, pointer: str) -> None:
     if isinstance(value, Mapping):
         for key in value:
-            if not _is_number_of_json(key) or isinstance(key, Decimal):
+            if not _is_number_of_json(key):
                 raise _NotJSON(pointer, f"has the key {key!r}; write keys as str")
     elif not _is_number_of_json(value):
         raise _NotJSON(pointer, f"is {value}, a number that JSON does not have; use None or a str")
