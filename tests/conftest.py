@@ -16,7 +16,7 @@ sys.dont_write_bytecode = False
 SUITE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("suite", SUITE)
 settings.register_profile("few", SUITE, max_examples=10)
-"""For `make coverage`: few examples reach the same lines."""
+"""For `make coverage` and `make mutants`: a few examples reach the same lines."""
 settings.load_profile("suite")
 
 HERE = Path(__file__).parent

@@ -52,6 +52,7 @@ def test_an_endpoint_rests_as_long_as_its_receiver_asked_and_says_why() -> None:
     rest = answered(NO_REST, NOW, HOUR, 503)
     assert rest.until == NOW + TOOK + HOUR
     assert rest.reason == "the receiver answered 503 with Retry-After"
+    assert rest.began_at == NOW + TOOK
 
 
 def test_429s_that_do_not_say_rest_a_second_and_twice_as_long_each_up_to_a_minute() -> None:
@@ -91,6 +92,13 @@ def test_the_later_end_wins() -> None:
     assert answered(long, NOW + 1, HOUR).until == NOW + 1 + TOOK + HOUR
     short = answered(long, NOW + 1)
     assert (short.until, short.reason) == (long.until, long.reason)
+    assert short.span == MIN_REST
+
+
+def test_a_request_that_ends_a_rest_at_the_same_time_leaves_it_as_it_was() -> None:
+    rest = answered(NO_REST, NOW, HOUR, 503)
+    assert answered(rest, NOW + HOUR - MIN_REST).reason == rest.reason
+    assert answered(rest, NOW + HOUR - MIN_REST).began_at == rest.began_at
 
 
 def test_a_good_test_lifts_a_rest_but_not_one_that_began_before_it() -> None:

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktide.domain.delivery.verdict import (
+    LOCAL_PAUSE,
+    MAX_LOCAL_REST,
     Again,
     Delivered,
     Failed,
@@ -12,9 +14,10 @@ from hooktide.domain.delivery.verdict import (
     Outcome,
     RetryAt,
     Verdict,
+    corrected_due,
     judge,
 )
-from hooktide.domain.model import DAY, HOUR, SECOND
+from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
 
 NOW = 1_767_268_800 * SECOND
 DELAYS = (10 * SECOND, 60 * SECOND)
@@ -54,8 +57,8 @@ def test_gone_is_final_on_every_attempt() -> None:
 
 
 def test_our_own_trouble_is_no_attempt_even_after_the_last_retry() -> None:
-    verdicts = {type(verdict(Outcome(error="local_error", local=True), n)) for n in (1, 2, 3, 9)}
-    assert verdicts == {Again}
+    verdicts = {verdict(Outcome(error="local_error", local=True), n) for n in (1, 2, 3, 9)}
+    assert verdicts == {Again(NOW + LOCAL_PAUSE)}
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -88,3 +91,35 @@ def test_many_that_fail_at_once_are_spread_over_a_fifth_of_the_delay() -> None:
     due = [verdict(Outcome(status=500), rand=n / 1000) for n in range(1001)]
     times = [found.due_at for found in due if isinstance(found, RetryAt)]
     assert max(times) - min(times) >= 0.199 * DELAYS[0]
+
+
+LONG = (10 * SECOND, 10 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retry_after", "ahead", "corrected"),
+    [
+        (0, None, MAX_LOCAL_REST, None),
+        (0, None, MAX_LOCAL_REST + 1, 0),
+        (1, None, MAX_LOCAL_REST, None),
+        (1, None, MAX_LOCAL_REST + 1, 10 * SECOND),
+        (2, None, 11 * MINUTE, None),
+        (2, None, 11 * MINUTE + 1, 10 * MINUTE),
+        (3, None, 11 * MINUTE + 1, 10 * MINUTE),
+        (2, HOUR, HOUR, None),
+        (2, HOUR, HOUR + 1, HOUR),
+        (2, 365 * DAY, DAY + 1, DAY),
+    ],
+)
+def test_a_delivery_is_due_when_its_delay_or_its_receiver_says_though_the_clock_was_set_back(
+    attempts: int, retry_after: Micros | None, ahead: Micros, corrected: Micros | None
+) -> None:
+    found = corrected_due(
+        NOW + ahead, attempts=attempts, delays=LONG, retry_after=retry_after, now=NOW
+    )
+    assert found == (None if corrected is None else NOW + corrected)
+
+
+def test_a_delivery_without_retries_has_no_delay() -> None:
+    due = NOW + MAX_LOCAL_REST + 1
+    assert corrected_due(due, attempts=1, delays=(), retry_after=None, now=NOW) == NOW
