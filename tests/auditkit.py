@@ -11,7 +11,7 @@ from livedkit import ENDED, Life
 from storekit import Place
 
 from hooktide.domain.model import Micros
-from hooktide.store.invariants import Finding
+from hooktide.store.maintenance.invariants import Finding
 from hooktide.store.postgres.invariants import audit_postgres
 from hooktide.store.sqlite.invariants import audit_sqlite
 

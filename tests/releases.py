@@ -13,7 +13,7 @@ import forkkit
 from forkkit import AnyProcess
 
 import hooktide
-from hooktide.store.migrate import Migration, load_migrations
+from hooktide.store.maintenance.migrate import Migration, load_migrations
 
 
 @dataclass

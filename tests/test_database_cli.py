@@ -13,7 +13,7 @@ from releases import Release
 from serverkit import KEY, event, serving, set_up
 from storekit import Place
 
-from hooktide.store.invariants import CHECKS, NOT_CHECKED
+from hooktide.store.maintenance.invariants import CHECKS, NOT_CHECKED
 
 HOOKTIDE = Release()
 

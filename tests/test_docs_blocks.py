@@ -46,7 +46,7 @@ NOT_RUN = {
 
 SHOWN = {
     "docs/dashboard.md": "src/hooktide/processes/single.py",
-    "docs/operations.md": "src/hooktide/store/invariants.py",
+    "docs/operations.md": "src/hooktide/store/maintenance/invariants.py",
     "docs/project-file.md": "",
 }
 """Pages that show what a program says, and where it says it; or a test of its own does below."""

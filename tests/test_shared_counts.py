@@ -9,7 +9,7 @@ import pytest
 from hooktide.actions.queue_counts import QueueCounts
 from hooktide.domain.model import Scope
 from hooktide.store.base import Counts, Page, ProjectSize
-from hooktide.store.sizes import Counting
+from hooktide.store.maintenance.sizes import Counting
 
 SIZES: Sequence[ProjectSize] = ()
 COUNTS = Counts(pending=3, held=0, oldest_due_at=None)

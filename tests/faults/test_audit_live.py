@@ -12,7 +12,7 @@ from postgreskit import database
 from serverkit import KEY, Server, receiving, serving, set_up
 
 from hooktide.clock import wall_clock
-from hooktide.store.invariants import CHECKS, Finding
+from hooktide.store.maintenance.invariants import CHECKS, Finding
 from hooktide.store.postgres.invariants import audit_postgres
 from hooktide.store.sqlite.invariants import audit_sqlite
 

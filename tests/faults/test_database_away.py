@@ -27,7 +27,7 @@ from watchkit import (
     watching,
 )
 
-from hooktide.store.batch import RECORD_RETRY_TIMEOUT
+from hooktide.store.writing.batch import RECORD_RETRY_TIMEOUT
 
 AWAY = float(os.environ.get("HOOKTIDE_AWAY", "3"))
 LOCKED = float(os.environ.get("HOOKTIDE_LOCKED", "5"))

@@ -31,8 +31,7 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.store.base import LEASE, Changed, Listener
-from hooktide.store.batch import Effects, Refused
-from hooktide.store.migrate import load_migrations
+from hooktide.store.maintenance.migrate import load_migrations
 from hooktide.store.postgres.connection import PgConnection, deadline
 from hooktide.store.postgres.dialect import statements as postgres_statements
 from hooktide.store.postgres.nodes import Node
@@ -47,6 +46,7 @@ from hooktide.store.sqlite.dialect import statements
 from hooktide.store.sqlite.sizes import SizeCounter
 from hooktide.store.sqlite.transactions import finish
 from hooktide.store.sqlite.writer import Writer
+from hooktide.store.writing.batch import Effects, Refused
 from hooktide.vault import Vault
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from simulation.world import World
 
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
 from hooktide.engine import polling
-from hooktide.store.invariants import CHECKS
+from hooktide.store.maintenance.invariants import CHECKS
 from hooktide.store.postgres import notifier
-from hooktide.store.queries import load_queries
+from hooktide.store.sql.queries import load_queries
 from hooktide.store.sqlite.invariants import run_check
 
 SELDOM = (

@@ -18,7 +18,7 @@ from hooktide.domain.model import DAY, HOUR, MINUTE, Endpoint, Micros, Scope
 from hooktide.domain.project.project import Plan
 from hooktide.engine.redating import Redating
 from hooktide.store.directory import Directory
-from hooktide.store.invariants import CHECKS
+from hooktide.store.maintenance.invariants import CHECKS
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -10,7 +10,7 @@ from livedkit import live
 from postgreskit import database
 from storekit import Place
 
-from hooktide.store.invariants import CHECKS
+from hooktide.store.maintenance.invariants import CHECKS
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgres"])

@@ -10,7 +10,7 @@ from samples import kept, take_over
 from storekit import LEASE, Place
 
 from hooktide.domain.model import DeliveryState, Scope
-from hooktide.store.invariants import Finding
+from hooktide.store.maintenance.invariants import Finding
 from hooktide.store.postgres.invariants import audit_postgres
 from hooktide.store.sqlite.invariants import audit_sqlite
 

@@ -21,7 +21,7 @@ from hooktide.store.postgres import connection as postgres_connection
 from hooktide.store.postgres import open_postgres
 from hooktide.store.postgres.connection import translated
 from hooktide.store.postgres.migrating import migrate, missing_in
-from hooktide.store.queries import load_queries
+from hooktide.store.sql.queries import load_queries
 from hooktide.vault import Vault
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

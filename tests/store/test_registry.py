@@ -28,7 +28,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import EventType, Plan, Project
 from hooktide.store.base import ProjectEdit
-from hooktide.store.projects import MAX_TRIES
+from hooktide.store.configuration.projects import MAX_TRIES
 
 NEW = Secret("cd" * 32, b"\xcd" * 32)
 STRANGER = Scope(account_id=1)

@@ -11,8 +11,8 @@ from storekit import KEY, NOON, Given
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import ConfigError, UnavailableError, UnsealError
 from hooktide.domain.model import Endpoint, EndpointKind, Scope, Secret
+from hooktide.store.maintenance.sealed import SealedRows, count_by_key
 from hooktide.store.postgres.sealed import PostgresSealedRows
-from hooktide.store.sealed import SealedRows, count_by_key
 from hooktide.store.sqlite.sealed import SqliteSealedRows
 from hooktide.vault import Vault, key_id
 

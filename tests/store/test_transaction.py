@@ -11,11 +11,11 @@ from storekit import Given
 from hooktide.domain.errors import NotFoundError
 from hooktide.store.contract import Store
 from hooktide.store.postgres.dialect import to_postgres
-from hooktide.store.queries import load_queries
-from hooktide.store.repository import Repository
+from hooktide.store.sql.queries import load_queries
+from hooktide.store.sql.repository import Repository
+from hooktide.store.sql.transaction import ForeignKeyError, Transaction, UniqueError
 from hooktide.store.sqlite.dialect import to_sqlite
 from hooktide.store.sqlite.transactions import finish
-from hooktide.store.transaction import ForeignKeyError, Transaction, UniqueError
 
 _NAME = re.compile(r"`(\w+)`")
 COMMON = """SELECT id::text FROM {schema}keys

@@ -20,9 +20,9 @@ from hooktide.extras import import_postgres
 from hooktide.settings import Settings, without_password
 from hooktide.store.base import ProjectSize
 from hooktide.store.contract import Store
-from hooktide.store.invariants import Finding
-from hooktide.store.migrate import Migration
-from hooktide.store.sealed import SealedRows
+from hooktide.store.maintenance.invariants import Finding
+from hooktide.store.maintenance.migrate import Migration
+from hooktide.store.maintenance.sealed import SealedRows
 from hooktide.store.sqlite import open_sqlite
 from hooktide.store.sqlite.accept_clock import accept_clock_in_sqlite
 from hooktide.store.sqlite.backup import Copied, back_up

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.store.sealed import SealedRows, count_by_key
+from hooktide.store.maintenance.sealed import SealedRows, count_by_key
 from hooktide.vault import (
     KEY_BYTES,
     Vault,

@@ -21,8 +21,8 @@ from hooktide.domain.model import Micros
 from hooktide.domain.time.times import show_time
 from hooktide.settings import Settings
 from hooktide.store.base import ProjectSize
-from hooktide.store.invariants import NOT_CHECKED, Finding
-from hooktide.store.migrate import Migration
+from hooktide.store.maintenance.invariants import NOT_CHECKED, Finding
+from hooktide.store.maintenance.migrate import Migration
 from hooktide.wire.projects import Size
 
 _DEFAULTS = Settings()

@@ -14,7 +14,7 @@ from hooktide.actions.database import sealed_rows
 from hooktide.actions.key_rotation import KeyRotation, KeyStep, list_keys, rotating
 from hooktide.cli.database import current_user
 from hooktide.settings import Settings, check_key_file
-from hooktide.store.sealed import SealedRows
+from hooktide.store.maintenance.sealed import SealedRows
 
 keys = App(
     name="keys",

@@ -19,9 +19,9 @@ from hooktide.domain.operational_events import (
 )
 from hooktide.engine.maintenance import BATCH
 from hooktide.store.base import NewEvent, ProjectRow
-from hooktide.store.batch import run_batch, skipped_on_error
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
+from hooktide.store.writing.batch import run_batch, skipped_on_error
 
 
 class OperationalEventPublisher:

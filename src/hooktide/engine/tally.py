@@ -13,7 +13,7 @@ from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone
 from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, Done
-from hooktide.store.batch import run_batch
+from hooktide.store.writing.batch import run_batch
 
 AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
 

@@ -6,12 +6,12 @@ from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros, SignatureVerdict
 from hooktide.store import refusals, rows
-from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import Page
-from hooktide.store.lists import newest
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import ForeignKeyError, Transaction
+from hooktide.store.sql.lists import newest
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import ForeignKeyError, Transaction
 
 BINS_SPACE = 0x62696E73
 """Owners of bins are locked under this number; two that share a lock only wait."""

@@ -1,23 +1,23 @@
 """The store: what there is to ask of either database."""
 
-from hooktide.store.accounts import Accounts
-from hooktide.store.audit_log import AuditLog
+from hooktide.store.access.keys import Keys
+from hooktide.store.access.people import People
+from hooktide.store.access.sessions import Sessions
+from hooktide.store.access.stash import Stash
 from hooktide.store.base import OwnStore
 from hooktide.store.bins import Bins
-from hooktide.store.deliveries import Deliveries
-from hooktide.store.endpoints import Endpoints
-from hooktide.store.erasures import Erasures
-from hooktide.store.events import Events
-from hooktide.store.keys import Keys
-from hooktide.store.operational_events import OperationalEvents
-from hooktide.store.people import People
-from hooktide.store.projects import Projects
-from hooktide.store.replays import Replays
-from hooktide.store.retention import Retention
-from hooktide.store.sessions import Sessions
-from hooktide.store.stash import Stash
-from hooktide.store.stats import Stats
-from hooktide.store.waiting_deliveries import WaitingDeliveries
+from hooktide.store.configuration.accounts import Accounts
+from hooktide.store.configuration.endpoints import Endpoints
+from hooktide.store.configuration.erasures import Erasures
+from hooktide.store.configuration.projects import Projects
+from hooktide.store.deliveries.deliveries import Deliveries
+from hooktide.store.deliveries.events import Events
+from hooktide.store.deliveries.replays import Replays
+from hooktide.store.deliveries.retention import Retention
+from hooktide.store.deliveries.stats import Stats
+from hooktide.store.deliveries.waiting_deliveries import WaitingDeliveries
+from hooktide.store.journal.audit_log import AuditLog
+from hooktide.store.journal.operational_events import OperationalEvents
 
 
 class Store(

@@ -14,9 +14,9 @@ from hooktide.actions.keys import PREFIX, new_key
 from hooktide.cache import Cache
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, Micros, Scope
-from hooktide.store.batch import run_batch
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
+from hooktide.store.writing.batch import run_batch
 
 __all__ = ["Authenticator", "Credential", "UnauthorizedError", "new_key"]
 

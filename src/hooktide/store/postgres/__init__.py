@@ -16,8 +16,9 @@ from hooktide.clock import RemoteClock, StoreClock, monotonic
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent, Waiter
-from hooktide.store.batch import Publish, Refused
 from hooktide.store.contract import Store
+from hooktide.store.maintenance.sealed import check_key
+from hooktide.store.maintenance.sizes import Counting
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.connection import (
     LISTENING,
@@ -38,9 +39,8 @@ from hooktide.store.postgres.queue import Queue
 from hooktide.store.postgres.sizes import Sizes, sizes_in_postgres
 from hooktide.store.postgres.uncertain_claims import UncertainClaims
 from hooktide.store.postgres.writer import Writer
-from hooktide.store.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
-from hooktide.store.sealed import check_key
-from hooktide.store.sizes import Counting
+from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
+from hooktide.store.writing.batch import Publish, Refused
 from hooktide.vault import Vault
 
 CONNECTIONS = 10

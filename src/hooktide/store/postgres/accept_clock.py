@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hooktide.domain.audit_log import Action
 from hooktide.domain.model import Micros
-from hooktide.store.audit_log import record_command
+from hooktide.store.journal.audit_log import record_command
 from hooktide.store.postgres.dialect import statements
 from hooktide.store.postgres.reading import writing
 from hooktide.store.postgres.transactions import PostgresStatements

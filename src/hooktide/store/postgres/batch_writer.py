@@ -17,17 +17,17 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
 from hooktide.store import rows
 from hooktide.store.base import Done, Room
-from hooktide.store.batch import Publish
-from hooktide.store.endpoints import disable_by_rule
-from hooktide.store.failures import Failures, counted
-from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
-from hooktide.store.operational_events import add_operational_events, events_of_attempts
+from hooktide.store.configuration.endpoints import disable_by_rule
+from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.postgres.connection import PgConnection, columns_of
 from hooktide.store.postgres.transactions import PostgresTransaction
-from hooktide.store.rests import concern_rests, rests_after
 from hooktide.store.rows import Row
-from hooktide.store.transaction import BatchWriter, Transaction
-from hooktide.store.usage import WINDOW_MINUTES, Minutes, Usage
+from hooktide.store.sql.transaction import BatchWriter, Transaction
+from hooktide.store.writing.batch import Publish
+from hooktide.store.writing.failures import Failures, counted
+from hooktide.store.writing.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.writing.rests import concern_rests, rests_after
+from hooktide.store.writing.usage import WINDOW_MINUTES, Minutes, Usage
 
 log = logging.getLogger("hooktide.store")
 

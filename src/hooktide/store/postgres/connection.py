@@ -18,7 +18,7 @@ import asyncpg
 
 from hooktide.background import start, start_in
 from hooktide.domain.errors import ConfigError, InvalidError, UnavailableError
-from hooktide.store.batch import Effects
+from hooktide.store.writing.batch import Effects
 
 Values: TypeAlias = Mapping[str, Any]
 AsyncpgConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -21,7 +21,7 @@ from hooktide.domain.ids import NODES
 from hooktide.domain.model import SECOND, Micros
 from hooktide.store.postgres.connection import Database, PgConnection, deadline
 from hooktide.store.postgres.nodes import SESSION_LOCKS, Node
-from hooktide.store.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
+from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 
-from hooktide.store.queries import load_statements
+from hooktide.store.sql.queries import load_statements
 
 SCHEMA = "hooktide"
 

@@ -11,7 +11,6 @@ from hooktide.clock import StoreClock
 from hooktide.domain.audit_log import Action, Fact, Snapshot
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import Micros
-from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import (
     Accepted,
     AccountGone,
@@ -22,13 +21,14 @@ from hooktide.store.base import (
     RefusedRow,
     Why,
 )
-from hooktide.store.lists import newest
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.postgres.repository import PostgresRepository
 from hooktide.store.postgres.writer import Writer
-from hooktide.store.repository import reads, writes
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.lists import newest
+from hooktide.store.sql.repository import reads, writes
+from hooktide.store.sql.transaction import Transaction
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_PAYLOAD = 1024 * 1024

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hooktide.domain.model import Micros
-from hooktide.store.invariants import (
+from hooktide.store.maintenance.invariants import (
     CHECKS,
     Check,
     Finding,
@@ -17,8 +17,8 @@ from hooktide.store.invariants import (
 from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.postgres.dialect import statements, to_postgres
 from hooktide.store.postgres.reading import reading
-from hooktide.store.queries import load_queries
 from hooktide.store.rows import read_project_json
+from hooktide.store.sql.queries import load_queries
 
 # Retention drops tables, which no snapshot protects from: so they are locked before it is taken.
 BEGIN = to_postgres("""

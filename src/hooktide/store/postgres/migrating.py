@@ -9,7 +9,7 @@ import logging
 
 import asyncpg
 
-from hooktide.store.migrate import Migration, load_migrations, missing
+from hooktide.store.maintenance.migrate import Migration, load_migrations, missing
 from hooktide.store.postgres.connection import AsyncpgConnection
 from hooktide.store.postgres.dedicated import dedicated
 

@@ -26,7 +26,7 @@ from hooktide.store.postgres.connection import (
     deadline,
     transaction,
 )
-from hooktide.store.repository import REQUEST_TIMEOUT
+from hooktide.store.sql.repository import REQUEST_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 

@@ -19,7 +19,6 @@ from hooktide.cache import Cache
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.domain.model import SECOND, Micros
 from hooktide.store.base import Changed, Listener
-from hooktide.store.batch import Effects, tell
 from hooktide.store.postgres.connection import (
     AsyncpgConnection,
     Database,
@@ -27,7 +26,8 @@ from hooktide.store.postgres.connection import (
     deadline,
     translated,
 )
-from hooktide.store.repository import REQUEST_TIMEOUT
+from hooktide.store.sql.repository import REQUEST_TIMEOUT
+from hooktide.store.writing.batch import Effects, tell
 
 log = logging.getLogger("hooktide.store")
 

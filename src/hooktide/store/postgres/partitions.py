@@ -9,7 +9,7 @@ from hooktide.domain.model import DAY, Micros
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.store.postgres.connection import Database, PgConnection, deadline, transaction
 from hooktide.store.postgres.dialect import SCHEMA
-from hooktide.store.repository import MAINTENANCE_TIMEOUT
+from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 

@@ -12,7 +12,7 @@ from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.repository import PostgresRepository
 from hooktide.store.postgres.uncertain_claims import UncertainClaims
-from hooktide.store.repository import MAINTENANCE_TIMEOUT
+from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT
 
 EXPIRED_BATCH_SIZE = 1000
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from hooktide.domain.errors import ConfigError
-from hooktide.store.migrate import load_migrations, missing
+from hooktide.store.maintenance.migrate import load_migrations, missing
 from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.postgres.dedicated import dedicated
 from hooktide.store.postgres.migrating import applied

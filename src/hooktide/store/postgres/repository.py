@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.store.batch import Effects
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.connection import (
     COLLISION,
@@ -19,7 +18,8 @@ from hooktide.store.postgres.connection import (
 )
 from hooktide.store.postgres.notifier import Notifier
 from hooktide.store.postgres.transactions import PostgresTransaction
-from hooktide.store.repository import REQUEST_TIMEOUT, Repository, Work
+from hooktide.store.sql.repository import REQUEST_TIMEOUT, Repository, Work
+from hooktide.store.writing.batch import Effects
 
 T = TypeVar("T")
 Lend: TypeAlias = Callable[[Database], AbstractAsyncContextManager[PgConnection]]

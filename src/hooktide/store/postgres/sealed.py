@@ -4,11 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from hooktide.domain.audit_log import Action
 from hooktide.domain.model import Micros
-from hooktide.store.audit_log import record_command
+from hooktide.store.journal.audit_log import record_command
+from hooktide.store.maintenance.sealed import (
+    LIVE_TIMEOUT,
+    PREFIXES,
+    KeyReport,
+    read_key_report,
+    reseal,
+)
 from hooktide.store.postgres.dialect import statements
 from hooktide.store.postgres.reading import reading, writing
 from hooktide.store.postgres.transactions import PostgresStatements
-from hooktide.store.sealed import LIVE_TIMEOUT, PREFIXES, KeyReport, read_key_report, reseal
 from hooktide.vault import Vault
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from hooktide.store.base import ProjectSize
+from hooktide.store.maintenance.sizes import Counting, read_sizes
 from hooktide.store.postgres.dialect import statements
 from hooktide.store.postgres.reading import reading
-from hooktide.store.sizes import Counting, read_sizes
 
 
 class Sizes:

@@ -8,7 +8,7 @@ import asyncpg
 from hooktide.domain.ids import IdMaker
 from hooktide.store.postgres.connection import PgConnection
 from hooktide.store.rows import Row
-from hooktide.store.transaction import (
+from hooktide.store.sql.transaction import (
     NO_VALUES,
     BatchWriter,
     ForeignKeyError,

@@ -15,7 +15,7 @@ from hooktide.domain.model import Claim
 from hooktide.store.postgres.connection import Database, deadline, single
 from hooktide.store.postgres.notifier import Notifier
 from hooktide.store.postgres.repository import again_after_collisions
-from hooktide.store.repository import REQUEST_TIMEOUT
+from hooktide.store.sql.repository import REQUEST_TIMEOUT
 
 LOOK_INTERVAL = 1.0
 

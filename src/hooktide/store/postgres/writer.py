@@ -13,15 +13,7 @@ from typing import Protocol, TypeVar
 from hooktide.background import start
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
-from hooktide.store.attempt_buffer import AttemptBuffer
 from hooktide.store.base import AddResult, Done, NewEvent, Room
-from hooktide.store.batch import (
-    RECORD_RETRY_DELAY,
-    RECORD_RETRY_TIMEOUT,
-    Effects,
-    Publish,
-    Refused,
-)
 from hooktide.store.postgres.batch_writer import PostgresBatchWriter, is_plain
 from hooktide.store.postgres.connection import (
     Database,
@@ -38,7 +30,15 @@ from hooktide.store.postgres.repository import (
     run_once,
 )
 from hooktide.store.postgres.uncertain_claims import UncertainClaims
-from hooktide.store.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
+from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
+from hooktide.store.writing.attempt_buffer import AttemptBuffer
+from hooktide.store.writing.batch import (
+    RECORD_RETRY_DELAY,
+    RECORD_RETRY_TIMEOUT,
+    Effects,
+    Publish,
+    Refused,
+)
 
 log = logging.getLogger("hooktide.store")
 

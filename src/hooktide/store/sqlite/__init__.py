@@ -25,9 +25,8 @@ from hooktide.store.base import (
     NewEvent,
     Waiter,
 )
-from hooktide.store.batch import Publish, Refused
 from hooktide.store.contract import Store
-from hooktide.store.sealed import check_key
+from hooktide.store.maintenance.sealed import check_key
 from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
 from hooktide.store.sqlite.checkpoint import MAX_WAL_BYTES, Checkpointer
 from hooktide.store.sqlite.connection import cannot_open, lock, open_writer
@@ -36,6 +35,7 @@ from hooktide.store.sqlite.queue import Queue
 from hooktide.store.sqlite.repository import Readers
 from hooktide.store.sqlite.sizes import SizeCounter, Sizes
 from hooktide.store.sqlite.writer import Writer
+from hooktide.store.writing.batch import Publish, Refused
 from hooktide.vault import Vault
 
 ENDED: Micros = (1 << 63) - 1

@@ -5,7 +5,7 @@ import apsw
 from hooktide.domain.audit_log import Action
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
-from hooktide.store.audit_log import record_command
+from hooktide.store.journal.audit_log import record_command
 from hooktide.store.sqlite.dialect import statements
 from hooktide.store.sqlite.read_only import open_beside_server
 from hooktide.store.sqlite.transactions import SqliteStatements, finish

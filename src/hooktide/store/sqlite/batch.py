@@ -6,7 +6,7 @@ from typing import Any
 
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.store.base import Done, Room
-from hooktide.store.batch import Effects, Publish
+from hooktide.store.writing.batch import Effects, Publish
 
 
 class Call:

@@ -20,18 +20,18 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
 from hooktide.store import rows
 from hooktide.store.base import Done
-from hooktide.store.batch import Effects
-from hooktide.store.endpoints import disable_by_rule
-from hooktide.store.failures import Failures
-from hooktide.store.fanout import FanOut, Known, Routes, idempotency_keys
-from hooktide.store.operational_events import add_operational_events, events_of_attempts
-from hooktide.store.rests import concern_rests, rests_after
+from hooktide.store.configuration.endpoints import disable_by_rule
+from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.rows import Row, json_text
+from hooktide.store.sql.transaction import BatchWriter, Transaction
 from hooktide.store.sqlite.batch import Batch
 from hooktide.store.sqlite.decode import read_ids
 from hooktide.store.sqlite.transactions import SqliteTransaction, finish
-from hooktide.store.transaction import BatchWriter, Transaction
-from hooktide.store.usage import Minutes, Usage
+from hooktide.store.writing.batch import Effects
+from hooktide.store.writing.failures import Failures
+from hooktide.store.writing.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.writing.rests import concern_rests, rests_after
+from hooktide.store.writing.usage import Minutes, Usage
 
 log = logging.getLogger("hooktide.store")
 

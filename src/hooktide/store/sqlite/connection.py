@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import apsw
 
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
-from hooktide.store.migrate import load_migrations, missing
+from hooktide.store.maintenance.migrate import load_migrations, missing
 
 log = logging.getLogger("hooktide.store")
 

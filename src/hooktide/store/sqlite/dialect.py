@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Mapping
 
-from hooktide.store.queries import load_statements
+from hooktide.store.sql.queries import load_statements
 
 _PLAIN = {"{schema}": "", ' COLLATE "C"': "", "greatest(": "max("}
 """``max`` is NULL where one of its values is; in common statements none of ``greatest`` is."""

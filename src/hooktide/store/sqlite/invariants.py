@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import apsw
 
 from hooktide.domain.model import Micros
-from hooktide.store.invariants import (
+from hooktide.store.maintenance.invariants import (
     CHECKS,
     Check,
     Finding,
@@ -15,8 +15,8 @@ from hooktide.store.invariants import (
     naming,
     parameters,
 )
-from hooktide.store.queries import load_queries
 from hooktide.store.rows import read_project_json
+from hooktide.store.sql.queries import load_queries
 from hooktide.store.sqlite.read_only import check_schema, read_only
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from hooktide.store.migrate import Migration, load_migrations, missing
+from hooktide.store.maintenance.migrate import Migration, load_migrations, missing
 from hooktide.store.sqlite.connection import lock, open_writer
 from hooktide.store.sqlite.read_only import read_only, schema
 

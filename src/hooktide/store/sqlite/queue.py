@@ -9,10 +9,10 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import Claim, Micros
 from hooktide.store import rows
 from hooktide.store.base import LEASE
-from hooktide.store.batch import Effects
 from hooktide.store.rows import json_text
 from hooktide.store.sqlite.decode import read_claimable, read_pairs
 from hooktide.store.sqlite.repository import SqliteRepository
+from hooktide.store.writing.batch import Effects
 
 STALE_BATCH_SIZE = 200
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from hooktide.domain.errors import ConfigError
-from hooktide.store.migrate import load_migrations, missing
+from hooktide.store.maintenance.migrate import load_migrations, missing
 from hooktide.store.sqlite.connection import BUSY_TIMEOUT_MS
 
 PROGRESS_INTERVAL = 1_000_000

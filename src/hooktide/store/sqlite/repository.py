@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import apsw
 
-from hooktide.store.batch import Effects
-from hooktide.store.repository import REQUEST_TIMEOUT, Repository, Work
+from hooktide.store.sql.repository import REQUEST_TIMEOUT, Repository, Work
 from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
 from hooktide.store.sqlite.connection import open_reader, translate
 from hooktide.store.sqlite.transactions import SqliteTransaction, finish
 from hooktide.store.sqlite.writer import Writer
+from hooktide.store.writing.batch import Effects
 
 T = TypeVar("T")
 READERS = 2

@@ -9,8 +9,8 @@ import apsw
 from hooktide.clock import wall_clock
 from hooktide.domain.audit_log import Action
 from hooktide.domain.errors import ConfigError
-from hooktide.store.audit_log import record_command
-from hooktide.store.sealed import PREFIXES, KeyReport, read_key_report, reseal
+from hooktide.store.journal.audit_log import record_command
+from hooktide.store.maintenance.sealed import PREFIXES, KeyReport, read_key_report, reseal
 from hooktide.store.sqlite.connection import lock, translate
 from hooktide.store.sqlite.dialect import statements
 from hooktide.store.sqlite.read_only import open_beside_server

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.store.base import ProjectSize
-from hooktide.store.sizes import Counting, read_sizes
+from hooktide.store.maintenance.sizes import Counting, read_sizes
 from hooktide.store.sqlite.dialect import statements
 from hooktide.store.sqlite.read_only import check_schema, read_only
 

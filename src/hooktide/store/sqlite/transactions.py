@@ -7,10 +7,8 @@ from typing import Any, TypeVar
 import apsw
 
 from hooktide.domain.ids import IdMaker
-from hooktide.store.batch import Effects
 from hooktide.store.rows import Row, json_text
-from hooktide.store.sqlite.dialect import to_sqlite
-from hooktide.store.transaction import (
+from hooktide.store.sql.transaction import (
     NO_VALUES,
     BatchWriter,
     ForeignKeyError,
@@ -19,6 +17,8 @@ from hooktide.store.transaction import (
     UniqueError,
     Values,
 )
+from hooktide.store.sqlite.dialect import to_sqlite
+from hooktide.store.writing.batch import Effects
 
 T = TypeVar("T")
 

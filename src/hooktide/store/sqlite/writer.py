@@ -15,9 +15,12 @@ import apsw
 
 from hooktide.background import start_vital_thread
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
-from hooktide.store.attempt_buffer import AttemptBuffer
 from hooktide.store.base import Changed, Done, Listener
-from hooktide.store.batch import (
+from hooktide.store.sqlite.batch import Batch, Call
+from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
+from hooktide.store.sqlite.connection import end_if_sync_failed, translate
+from hooktide.store.writing.attempt_buffer import AttemptBuffer
+from hooktide.store.writing.batch import (
     RECORD_RETRY_DELAY,
     RECORD_RETRY_TIMEOUT,
     Effects,
@@ -25,9 +28,6 @@ from hooktide.store.batch import (
     Refused,
     refuse,
 )
-from hooktide.store.sqlite.batch import Batch, Call
-from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
-from hooktide.store.sqlite.connection import end_if_sync_failed, translate
 
 log = logging.getLogger("hooktide.store")
 T = TypeVar("T")

@@ -12,14 +12,14 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import Erasure, Micros, Scope
 from hooktide.store import refusals
-from hooktide.store.accounts import read_account
-from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import LEASE
-from hooktide.store.batch import run_apart
-from hooktide.store.endpoints import remove_endpoint
-from hooktide.store.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.configuration.accounts import read_account
+from hooktide.store.configuration.endpoints import remove_endpoint
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.batch import run_apart
 from hooktide.vault import Vault
 
 EVENT_BATCH_SIZE = 50

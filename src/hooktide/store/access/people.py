@@ -7,11 +7,11 @@ from typing import Any
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.model import Micros, Person, Role
 from hooktide.store import refusals
-from hooktide.store.audit_log import record_action, record_change
-from hooktide.store.projects import hold_project
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.configuration.projects import hold_project
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction, UniqueError
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction, UniqueError
 
 PEOPLE_SPACE = 0x70656F70
 """Who owns what is changed under this lock, so that two owners do not remove each other."""

@@ -9,10 +9,10 @@ from hooktide.domain.ids import NODE_BITS, NODES
 from hooktide.domain.model import Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import Page
-from hooktide.store.lists import in_scope, newest
-from hooktide.store.repository import Repository, reads, writes
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Statements, Transaction
+from hooktide.store.sql.lists import in_scope, newest
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Statements, Transaction
 
 
 class AuditLog(Repository):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hooktide.store.base import Done
-from hooktide.store.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
+from hooktide.store.writing.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
 
 
 class AttemptBuffer:

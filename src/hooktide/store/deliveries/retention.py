@@ -9,8 +9,8 @@ from hooktide.domain.throttling.login_throttle import FAILURE_RETENTION, SUCCESS
 from hooktide.domain.time.retention import ClockMark
 from hooktide.store import rows
 from hooktide.store.base import AUDIT_LOG_RETENTION, NUMBERS_RETENTION
-from hooktide.store.repository import Repository, maintains, surveys
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, maintains, surveys
+from hooktide.store.sql.transaction import Transaction
 
 
 class Retention(Repository):

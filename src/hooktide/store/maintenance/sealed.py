@@ -14,7 +14,7 @@ from hooktide.domain.errors import ConfigError, UnsealError
 from hooktide.domain.model import Micros
 from hooktide.store import rows
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Statements
+from hooktide.store.sql.transaction import Statements
 from hooktide.vault import FORMAT, PREFIX_BYTES, Vault
 
 BATCH_SIZE = 500

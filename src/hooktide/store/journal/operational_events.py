@@ -10,10 +10,10 @@ from hooktide.domain.delivery.verdict import Failed, Gone
 from hooktide.domain.model import Origin
 from hooktide.domain.operational_events import OperationalEvent, Type
 from hooktide.store.base import Done
-from hooktide.store.failures import Failures
-from hooktide.store.repository import Repository, reads, writes
 from hooktide.store.rows import Row, json_text, settle_columns
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.failures import Failures
 
 
 class OperationalEvents(Repository):

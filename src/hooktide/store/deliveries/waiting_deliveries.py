@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from hooktide.domain.model import Micros
 from hooktide.store import rows
 from hooktide.store.base import Counts, Waiting
-from hooktide.store.batch import run_batch
-from hooktide.store.repository import Repository, maintains, surveys
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, maintains, surveys
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.batch import run_batch
 
 
 class WaitingDeliveries(Repository):

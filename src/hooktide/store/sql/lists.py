@@ -6,7 +6,7 @@ from typing import Any
 from hooktide.domain.model import Scope
 from hooktide.store.base import Page
 from hooktide.store.rows import Row
-from hooktide.store.transaction import NO_VALUES, Transaction, Values
+from hooktide.store.sql.transaction import NO_VALUES, Transaction, Values
 
 ABOVE_ALL = (1 << 63) - 1
 """An id that is larger than every other."""

@@ -10,16 +10,16 @@ from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros, Scope, Secret
 from hooktide.domain.operational_events import disabled, rotated
 from hooktide.domain.project.project import check_named
 from hooktide.store import refusals, rows
-from hooktide.store.accounts import read_account
-from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import EndpointEdit, Page
-from hooktide.store.failures import SwitchOff
-from hooktide.store.lists import LIVE, conditions, in_scope, newest
-from hooktide.store.operational_events import add_operational_events
-from hooktide.store.projects import hold_project
-from hooktide.store.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.configuration.accounts import read_account
+from hooktide.store.configuration.projects import hold_project
+from hooktide.store.journal.audit_log import record_action, record_change
+from hooktide.store.journal.operational_events import add_operational_events
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.lists import LIVE, conditions, in_scope, newest
+from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.failures import SwitchOff
 from hooktide.vault import Vault
 
 

@@ -1,8 +1,8 @@
 """The stash: sealed values that one request of a page leaves for the next."""
 
 from hooktide.domain.model import Micros
-from hooktide.store.repository import Repository, reads, writes
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
 
 
 class Stash(Repository):

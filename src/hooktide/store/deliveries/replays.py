@@ -22,17 +22,17 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import wants
 from hooktide.store import refusals
-from hooktide.store.audit_log import record_change
 from hooktide.store.base import NewReplay, Page, ReplayCount
-from hooktide.store.batch import run_apart
-from hooktide.store.endpoints import hold_enabled, read_endpoint
-from hooktide.store.events import read_event
-from hooktide.store.fanout import again_row
-from hooktide.store.lists import conditions, in_scope, newest
-from hooktide.store.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
+from hooktide.store.deliveries.events import read_event
+from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction
-from hooktide.store.usage import Usage
+from hooktide.store.sql.lists import conditions, in_scope, newest
+from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.batch import run_apart
+from hooktide.store.writing.fanout import again_row
+from hooktide.store.writing.usage import Usage
 from hooktide.vault import Vault
 
 LOOK = 1000

@@ -15,14 +15,14 @@ from hooktide.domain.model import (
     Scope,
 )
 from hooktide.store import refusals, rows
-from hooktide.store.audit_log import record_change
 from hooktide.store.base import NewEvent, Page
-from hooktide.store.endpoints import hold_enabled
-from hooktide.store.events import by_ids
-from hooktide.store.fanout import again_row, rows_of_test_event
-from hooktide.store.lists import ABOVE_ALL, conditions, in_scope, newest
-from hooktide.store.repository import Repository, reads, writes
-from hooktide.store.transaction import Transaction
+from hooktide.store.configuration.endpoints import hold_enabled
+from hooktide.store.deliveries.events import by_ids
+from hooktide.store.journal.audit_log import record_change
+from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.fanout import again_row, rows_of_test_event
 
 
 class Deliveries(Repository):

@@ -14,12 +14,12 @@ from hooktide.domain.numbers import (
     Slow,
 )
 from hooktide.store import rows
-from hooktide.store.accounts import read_account
-from hooktide.store.lists import within
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.configuration.accounts import read_account
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction
-from hooktide.store.usage import WINDOW_MINUTES
+from hooktide.store.sql.lists import within
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
+from hooktide.store.writing.usage import WINDOW_MINUTES
 
 
 class Stats(Repository):

@@ -8,17 +8,17 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.project.project import check_plan
 from hooktide.store import refusals
-from hooktide.store.audit_log import record_action, record_change
 from hooktide.store.base import Page
-from hooktide.store.lists import LIVE, accounts_in, beginning, conditions, newest, within
-from hooktide.store.projects import hold_project
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.configuration.projects import hold_project
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction, UniqueError
+from hooktide.store.sql.lists import LIVE, accounts_in, beginning, conditions, newest, within
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction, UniqueError
 
 
 class Accounts(Repository):
-    """The store's methods for accounts, but for their end (``store.erasures``)."""
+    """The store's methods for accounts, but for their end (``store.configuration.erasures``)."""
 
     @writes
     async def add_account(

@@ -7,12 +7,12 @@ from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import MINUTE, Micros, Scope, Session
 from hooktide.domain.throttling.login_throttle import LoginPlace, LoginRecord
-from hooktide.store.audit_log import record_action
+from hooktide.store.access.keys import read_key
+from hooktide.store.access.people import PEOPLE_SPACE, read_person
 from hooktide.store.base import LoginEdit
-from hooktide.store.keys import read_key
-from hooktide.store.people import PEOPLE_SPACE, read_person
-from hooktide.store.repository import Repository, reads, writes
-from hooktide.store.transaction import Transaction
+from hooktide.store.journal.audit_log import record_action
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
 
 
 class Sessions(Repository):

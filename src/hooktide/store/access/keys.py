@@ -6,12 +6,12 @@ from typing import Any
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.model import DAY, ApiKey, KeyScope, Micros, Scope
 from hooktide.store import refusals
-from hooktide.store.audit_log import record_change
 from hooktide.store.base import Page
-from hooktide.store.lists import conditions, in_scope, newest
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction, UniqueError
+from hooktide.store.sql.lists import conditions, in_scope, newest
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction, UniqueError
 
 
 class Keys(Repository):

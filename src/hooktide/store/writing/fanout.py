@@ -13,8 +13,8 @@ from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
-from hooktide.store.batch import Effects, Publish
-from hooktide.store.usage import Usage
+from hooktide.store.writing.batch import Effects, Publish
+from hooktide.store.writing.usage import Usage
 
 Row: TypeAlias = tuple[Any, ...]
 Known: TypeAlias = tuple[bytes, int, int]

@@ -8,9 +8,9 @@ from typing import Any
 from hooktide.domain.model import Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import AddResult, EventRow, NewEvent, Page, Waiter
-from hooktide.store.lists import ABOVE_ALL, conditions, in_scope, newest, within
-from hooktide.store.repository import Repository, reads
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest, within
+from hooktide.store.sql.repository import Repository, reads
+from hooktide.store.sql.transaction import Transaction
 
 
 class Events(Repository):

@@ -16,9 +16,9 @@ from hooktide.domain.delivery.rest import Rest
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
-from hooktide.store.batch import Effects
 from hooktide.store.rows import Row
-from hooktide.store.usage import Usage
+from hooktide.store.writing.batch import Effects
+from hooktide.store.writing.usage import Usage
 
 Values: TypeAlias = Mapping[str, Any]
 

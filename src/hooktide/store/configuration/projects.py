@@ -12,11 +12,11 @@ from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import Project
 from hooktide.store import refusals, rows
-from hooktide.store.audit_log import record_change
 from hooktide.store.base import EditedProject, ProjectEdit, ProjectRow
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction
 
 MAX_TRIES = 20
 """Each try that is lost means that another process stored an edit meanwhile."""

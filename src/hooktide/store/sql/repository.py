@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 from hooktide.clock import StoreClock
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
-from hooktide.store.transaction import Transaction
+from hooktide.store.sql.transaction import Transaction
 from hooktide.vault import Vault
 
 P = ParamSpec("P")

@@ -1,9 +1,9 @@
 """Reads files of statements: each stands under its ``-- name:`` line.
 
-A statement that both databases understand stands once, in the file of its noun, in this folder. The
-others stand in each database's ``queries.sql``, under the same names in the same order. Its
-``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
-``store.invariants``.
+A statement that both databases understand stands once, in the file of its noun, beside the noun's
+module. The others stand in each database's ``queries.sql``, under the same names in the same order.
+Its ``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
+``store.maintenance.invariants``.
 
 Common statements are in PostgreSQL's SQL: ``{schema}`` before each table, ``::type`` where a value
 needs one, ``= ANY(:name::type[])`` for arrays, ``FOR UPDATE`` where a row is locked. Each database
@@ -18,23 +18,29 @@ from typing import TypeAlias
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
+DATABASES = {"postgres", "sqlite"}
+
 Dialect: TypeAlias = Callable[[str], str]
 """From a statement as it stands in a file to what a database is sent."""
 
 
 def load_statements(package: str, dialect: Dialect) -> dict[str, str]:
     """Return the statements of a database's package by name: the common ones, then its own."""
-    common = importlib.resources.files(__package__)
-    nouns = sorted(file.name for file in common.iterdir() if file.name.endswith(".sql"))
     own = importlib.resources.files(package)
-    files = [*(common / noun for noun in nouns), own / "queries.sql", own / "own.sql"]
     found: dict[str, str] = {}
-    for file in files:
+    for file in [*_common_files(), own / "queries.sql", own / "own.sql"]:
         for name, sql in _statements(file):
             if name in found:
                 raise ValueError(f"there are two statements named {name}")
             found[name] = dialect(sql)
     return found
+
+
+def _common_files() -> Iterator[Traversable]:
+    store = importlib.resources.files("hooktide.store")
+    for folder in [store, *(entry for entry in store.iterdir() if entry.is_dir())]:
+        if folder.name not in DATABASES:
+            yield from (file for file in folder.iterdir() if file.name.endswith(".sql"))
 
 
 def load_queries(package: str, file: str, dialect: Dialect = str) -> dict[str, str]:
