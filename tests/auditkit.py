@@ -12,8 +12,8 @@ from storekit import Place
 
 from hooktide.domain.model import Micros
 from hooktide.store.maintenance.invariants import Finding
-from hooktide.store.postgres.invariants import audit_postgres
-from hooktide.store.sqlite.invariants import audit_sqlite
+from hooktide.store.postgres.maintenance.invariants import audit_postgres
+from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 
 SAVE = """
 DO $$ DECLARE name text; BEGIN

@@ -26,9 +26,9 @@ import asyncpg
 from ports import free_port
 
 from hooktide.domain.model import DAY, Micros
-from hooktide.store.postgres.connection import Database
-from hooktide.store.postgres.dialect import statements
-from hooktide.store.postgres.migrating import migrate
+from hooktide.store.postgres.connection.connection import Database
+from hooktide.store.postgres.connection.dialect import statements
+from hooktide.store.postgres.maintenance.migrating import migrate
 from hooktide.store.postgres.partitions import Partitions
 
 T = TypeVar("T")

@@ -33,7 +33,10 @@ def starters() -> Iterator[tuple[str, str]]:
 
 
 def test_tasks_and_threads_are_started_in_one_place() -> None:
-    annotations = {("store/sqlite/writer.py", "Thread"), ("store/sqlite/checkpoint.py", "Thread")}
+    annotations = {
+        ("store/sqlite/writing/writer.py", "Thread"),
+        ("store/sqlite/connection/checkpoint.py", "Thread"),
+    }
     assert set(starters()) - annotations == ALLOWED
 
 

@@ -22,7 +22,7 @@ from storekit import NOON
 
 from hooktide.domain.errors import ConfigError
 from hooktide.store.sqlite import open_sqlite
-from hooktide.store.sqlite.backup import back_up
+from hooktide.store.sqlite.maintenance.backup import back_up
 from hooktide.vault import Vault
 
 

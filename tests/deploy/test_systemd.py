@@ -12,7 +12,7 @@ import pytest
 
 from hooktide.cli.outbox import relay
 from hooktide.settings import Settings
-from hooktide.store.sqlite.connection import EXIT_SYNC_FAILED
+from hooktide.store.sqlite.connection.connection import EXIT_SYNC_FAILED
 
 UNITS = Path(__file__).parents[2] / "deploy/systemd"
 UNIT = (UNITS / "hooktide.service").read_text()

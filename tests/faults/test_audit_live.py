@@ -13,8 +13,8 @@ from serverkit import KEY, Server, receiving, serving, set_up
 
 from hooktide.clock import wall_clock
 from hooktide.store.maintenance.invariants import CHECKS, Finding
-from hooktide.store.postgres.invariants import audit_postgres
-from hooktide.store.sqlite.invariants import audit_sqlite
+from hooktide.store.postgres.maintenance.invariants import audit_postgres
+from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 
 PROJECT = """
 name = "accounting"

@@ -22,7 +22,7 @@ from standardwebhooks import Webhook
 from hooktide import AsyncClient
 from hooktide.domain.model import SECOND
 from hooktide.store.base import LEASE
-from hooktide.store.postgres import nodes
+from hooktide.store.postgres.processes import nodes
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs libfaketime")
 

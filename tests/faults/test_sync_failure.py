@@ -13,7 +13,7 @@ from accounting import Ledger
 from apikit import ApiError
 from serverkit import Server, receiving, set_up
 
-from hooktide.store.sqlite.connection import EXIT_SYNC_FAILED
+from hooktide.store.sqlite.connection.connection import EXIT_SYNC_FAILED
 
 EVENT = {"type": "thing.happened", "payload": {"n": 1}}
 

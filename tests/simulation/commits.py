@@ -22,7 +22,7 @@ from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.model import HOUR, SECOND, Micros, Origin
 from hooktide.store import rows
 from hooktide.store.base import Done
-from hooktide.store.sqlite.batch import Batch
+from hooktide.store.sqlite.writing.batch import Batch
 
 RELEASED_WITHIN: Micros = 5 * SECOND
 """How long after a process's death others have its claims, where nothing is in their way."""

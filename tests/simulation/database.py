@@ -32,20 +32,20 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.store.base import LEASE, Changed, Listener
 from hooktide.store.maintenance.migrate import load_migrations
-from hooktide.store.postgres.connection import PgConnection, deadline
-from hooktide.store.postgres.dialect import statements as postgres_statements
-from hooktide.store.postgres.nodes import Node
-from hooktide.store.postgres.notifier import CLOCK_SLACK, Notifier
-from hooktide.store.postgres.uncertain_claims import UncertainClaims
+from hooktide.store.postgres.connection.connection import PgConnection, deadline
+from hooktide.store.postgres.connection.dialect import statements as postgres_statements
+from hooktide.store.postgres.connection.notifier import CLOCK_SLACK, Notifier
+from hooktide.store.postgres.processes.nodes import Node
+from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
 from hooktide.store.rows import json_text
 from hooktide.store.sqlite import SqliteStore
-from hooktide.store.sqlite.batch import Batch
-from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
-from hooktide.store.sqlite.connection import translate
-from hooktide.store.sqlite.dialect import statements
-from hooktide.store.sqlite.sizes import SizeCounter
-from hooktide.store.sqlite.transactions import finish
-from hooktide.store.sqlite.writer import Writer
+from hooktide.store.sqlite.connection.connection import translate
+from hooktide.store.sqlite.connection.dialect import statements
+from hooktide.store.sqlite.connection.transactions import finish
+from hooktide.store.sqlite.maintenance.sizes import SizeCounter
+from hooktide.store.sqlite.writing.batch import Batch
+from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
+from hooktide.store.sqlite.writing.writer import Writer
 from hooktide.store.writing.batch import Effects, Refused
 from hooktide.vault import Vault
 

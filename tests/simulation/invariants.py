@@ -16,7 +16,7 @@ from simulation.truth import Truth
 
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import MINUTE, Claim, Micros
-from hooktide.store.sqlite.batch import Batch
+from hooktide.store.sqlite.writing.batch import Batch
 
 RECORDED_WITHIN: Micros = 2 * MINUTE
 """No database of the simulation refuses a record for so long."""

@@ -15,9 +15,9 @@ from simulation.world import World
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
 from hooktide.engine import polling
 from hooktide.store.maintenance.invariants import CHECKS
-from hooktide.store.postgres import notifier
+from hooktide.store.postgres.connection import notifier
 from hooktide.store.sql.queries import load_queries
-from hooktide.store.sqlite.invariants import run_check
+from hooktide.store.sqlite.maintenance.invariants import run_check
 
 SELDOM = (
     (polling, "RESCAN_INTERVAL", 30 * SECOND),
@@ -110,7 +110,7 @@ def _check_late(world: World) -> None:
 
 def _check_end(world: World) -> None:
     world.watch.check_end()
-    statements = load_queries("hooktide.store.sqlite", "invariants.sql")
+    statements = load_queries("hooktide.store.sqlite.maintenance", "invariants.sql")
     for check in CHECKS:
         found = run_check(world.database.db, check, statements, world.wall())
         if found.broken:

@@ -14,9 +14,9 @@ from simulation.sessions import Server, Session
 from hooktide.clock import RemoteClock, StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Micros
-from hooktide.store.postgres.connection import PgConnection, translated
-from hooktide.store.postgres.dead_processes import DeadProcesses, Looks
-from hooktide.store.postgres.nodes import SESSION_LOCKS
+from hooktide.store.postgres.connection.connection import PgConnection, translated
+from hooktide.store.postgres.processes.dead_processes import DeadProcesses, Looks
+from hooktide.store.postgres.processes.nodes import SESSION_LOCKS
 
 T = TypeVar("T")
 HOST_GONE: Micros = 6 * SECOND

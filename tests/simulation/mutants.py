@@ -18,11 +18,11 @@ from hooktide.domain.model import MINUTE, SECOND, Scope
 from hooktide.engine import scheduler
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
-from hooktide.store.postgres.dead_processes import DeadProcesses, Looks
-from hooktide.store.postgres.notifier import Notifier
-from hooktide.store.postgres.uncertain_claims import UncertainClaims
-from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
-from hooktide.store.sqlite.queue import Queue
+from hooktide.store.postgres.connection.notifier import Notifier
+from hooktide.store.postgres.processes.dead_processes import DeadProcesses, Looks
+from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
+from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
+from hooktide.store.sqlite.writing.queue import Queue
 from hooktide.store.writing.attempt_buffer import AttemptBuffer
 from hooktide.store.writing.failures import Failures
 from hooktide.store.writing.usage import Usage

@@ -14,8 +14,8 @@ import apsw
 import asyncpg
 
 from hooktide.domain.model import Micros
-from hooktide.store.postgres.connection import compiled
-from hooktide.store.postgres.dialect import statements
+from hooktide.store.postgres.connection.connection import compiled
+from hooktide.store.postgres.connection.dialect import statements
 
 T = TypeVar("T")
 Lock: TypeAlias = tuple[int, ...]

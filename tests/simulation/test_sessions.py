@@ -12,10 +12,10 @@ from simulation.sessions import Server
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import MINUTE, SECOND
-from hooktide.store.postgres.connection import PgConnection, translated
-from hooktide.store.postgres.dialect import statements
-from hooktide.store.postgres.migrating import migrate
-from hooktide.store.postgres.nodes import NODES_LOCK, SESSION_LOCKS
+from hooktide.store.postgres.connection.connection import PgConnection, translated
+from hooktide.store.postgres.connection.dialect import statements
+from hooktide.store.postgres.maintenance.migrating import migrate
+from hooktide.store.postgres.processes.nodes import NODES_LOCK, SESSION_LOCKS
 
 SQL = statements()
 CHANNEL = "hooktide_changed"

@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 from postgreskit import database
 
-from hooktide.store.postgres.connection import Database
-from hooktide.store.postgres.dedicated import dedicated
+from hooktide.store.postgres.connection.connection import Database
+from hooktide.store.postgres.connection.dedicated import dedicated
 
 CANCEL_REQUEST, SSL_REQUEST = 80877102, 80877103
 """PostgreSQL's documentation, "Message Formats"."""

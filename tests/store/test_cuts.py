@@ -24,7 +24,7 @@ from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
 from hooktide.store.postgres import PostgresStore
-from hooktide.store.postgres.notifier import CHANGED
+from hooktide.store.postgres.connection.notifier import CHANGED
 
 MOST_MESSAGES = 100
 LEAST_MESSAGES = {Where.BEFORE: 3, Where.AFTER: 3, Where.UNANSWERED: 1}

@@ -15,7 +15,7 @@ from storekit import TERMINATE_SESSIONS, Given, Place, until
 from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.model import SECOND, Scope
 from hooktide.store.postgres import PostgresStore
-from hooktide.store.postgres.dead_processes import GRACE_PERIOD, LOOK_INTERVAL, Looks
+from hooktide.store.postgres.processes.dead_processes import GRACE_PERIOD, LOOK_INTERVAL, Looks
 
 CLAIMS = ("claims", 0)
 HELD = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = $1

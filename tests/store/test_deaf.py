@@ -17,7 +17,7 @@ from storekit import NOON, TERMINATE_SESSIONS, Given, Place, until
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
 from hooktide.store.postgres import PostgresStore
-from hooktide.store.postgres.notifier import DEAF_TIMEOUT
+from hooktide.store.postgres.connection.notifier import DEAF_TIMEOUT
 
 EVERYTHING = ("everything", 0)
 

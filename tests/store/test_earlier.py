@@ -11,8 +11,8 @@ from storekit import LEASE, Place
 
 from hooktide.domain.model import DeliveryState, Scope
 from hooktide.store.maintenance.invariants import Finding
-from hooktide.store.postgres.invariants import audit_postgres
-from hooktide.store.sqlite.invariants import audit_sqlite
+from hooktide.store.postgres.maintenance.invariants import audit_postgres
+from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 
 SAMPLES = [(kind, schema) for kind in ("sqlite", "postgres") for schema in kept(kind)]
 

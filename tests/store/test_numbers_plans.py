@@ -10,7 +10,7 @@ from storekit import NOON, Given
 from hooktide.domain.ids import first_at
 from hooktide.domain.model import DAY, Scope
 from hooktide.store.postgres import PostgresStore
-from hooktide.store.postgres.connection import PgConnection
+from hooktide.store.postgres.connection.connection import PgConnection
 
 DAYS = 30
 

@@ -17,10 +17,10 @@ from hooktide.domain.ids import NODES
 from hooktide.domain.model import Scope
 from hooktide.domain.project.project import Project
 from hooktide.store.base import Accepted, AddResult, KeyReused
-from hooktide.store.postgres import connection as postgres_connection
 from hooktide.store.postgres import open_postgres
-from hooktide.store.postgres.connection import translated
-from hooktide.store.postgres.migrating import migrate, missing_in
+from hooktide.store.postgres.connection import connection as postgres_connection
+from hooktide.store.postgres.connection.connection import translated
+from hooktide.store.postgres.maintenance.migrating import migrate, missing_in
 from hooktide.store.sql.queries import load_queries
 from hooktide.vault import Vault
 

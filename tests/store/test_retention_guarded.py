@@ -11,8 +11,8 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros, Scope
 from hooktide.domain.time.retention import HOLD_TIMEOUT
 from hooktide.engine.retention import Retention
-from hooktide.store.postgres.accept_clock import accept_clock_in_postgres
-from hooktide.store.sqlite.accept_clock import accept_clock_in_sqlite
+from hooktide.store.postgres.maintenance.accept_clock import accept_clock_in_postgres
+from hooktide.store.sqlite.maintenance.accept_clock import accept_clock_in_sqlite
 
 LATER = 40 * DAY
 """Past the retention of the project that these tests have, which is 30 days."""

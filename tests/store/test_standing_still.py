@@ -8,7 +8,7 @@ from storekit import NOON, Given, Place, at_last
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
-from hooktide.store.postgres.connection import Database, transaction
+from hooktide.store.postgres.connection.connection import Database, transaction
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from storekit import Given
 
 from hooktide.domain.errors import NotFoundError
 from hooktide.store.contract import Store
-from hooktide.store.postgres.dialect import to_postgres
+from hooktide.store.postgres.connection.dialect import to_postgres
 from hooktide.store.sql.queries import load_queries
 from hooktide.store.sql.repository import Repository
 from hooktide.store.sql.transaction import ForeignKeyError, Transaction, UniqueError
-from hooktide.store.sqlite.dialect import to_sqlite
-from hooktide.store.sqlite.transactions import finish
+from hooktide.store.sqlite.connection.dialect import to_sqlite
+from hooktide.store.sqlite.connection.transactions import finish
 
 _NAME = re.compile(r"`(\w+)`")
 COMMON = """SELECT id::text FROM {schema}keys

@@ -12,8 +12,9 @@ from storekit import NOON, Given, Place, at_last, until
 
 from hooktide.domain.errors import StorageFullError
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
-from hooktide.store.sqlite import SqliteStore, checkpoint, open_sqlite
-from hooktide.store.sqlite.checkpoint import Checkpointer
+from hooktide.store.sqlite import SqliteStore, open_sqlite
+from hooktide.store.sqlite.connection import checkpoint
+from hooktide.store.sqlite.connection.checkpoint import Checkpointer
 from hooktide.vault import Vault
 
 MB = 1 << 20

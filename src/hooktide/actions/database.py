@@ -24,12 +24,12 @@ from hooktide.store.maintenance.invariants import Finding
 from hooktide.store.maintenance.migrate import Migration
 from hooktide.store.maintenance.sealed import SealedRows
 from hooktide.store.sqlite import open_sqlite
-from hooktide.store.sqlite.accept_clock import accept_clock_in_sqlite
-from hooktide.store.sqlite.backup import Copied, back_up
-from hooktide.store.sqlite.invariants import audit_sqlite
-from hooktide.store.sqlite.migrating import migrate_sqlite, missing_in_sqlite
-from hooktide.store.sqlite.sealed import SqliteSealedRows
-from hooktide.store.sqlite.sizes import sizes_in_sqlite
+from hooktide.store.sqlite.maintenance.accept_clock import accept_clock_in_sqlite
+from hooktide.store.sqlite.maintenance.backup import Copied, back_up
+from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
+from hooktide.store.sqlite.maintenance.migrating import migrate_sqlite, missing_in_sqlite
+from hooktide.store.sqlite.maintenance.sealed import SqliteSealedRows
+from hooktide.store.sqlite.maintenance.sizes import sizes_in_sqlite
 from hooktide.vault import Vault, load_vault
 
 

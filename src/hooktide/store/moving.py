@@ -16,11 +16,11 @@ from hooktide.clock import wall_clock
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY
-from hooktide.store.postgres.connection import AsyncpgConnection, PgConnection, connect
-from hooktide.store.postgres.dialect import SCHEMA, statements, to_postgres
-from hooktide.store.postgres.migrating import migrate
+from hooktide.store.postgres.connection.connection import AsyncpgConnection, PgConnection, connect
+from hooktide.store.postgres.connection.dialect import SCHEMA, statements, to_postgres
+from hooktide.store.postgres.maintenance.migrating import migrate
 from hooktide.store.postgres.partitions import make_days
-from hooktide.store.sqlite.connection import lock, open_writer
+from hooktide.store.sqlite.connection.connection import lock, open_writer
 
 Row: TypeAlias = tuple[Any, ...]
 

@@ -19,8 +19,7 @@ from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEv
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
 from hooktide.store.maintenance.sizes import Counting
-from hooktide.store.postgres.batch_writer import PostgresBatchWriter
-from hooktide.store.postgres.connection import (
+from hooktide.store.postgres.connection.connection import (
     LISTENING,
     Database,
     PgConnection,
@@ -28,17 +27,18 @@ from hooktide.store.postgres.connection import (
     deadline,
     transaction,
 )
-from hooktide.store.postgres.dead_processes import DeadProcesses
-from hooktide.store.postgres.dialect import SCHEMA, statements
-from hooktide.store.postgres.emitted import EmittedQueue
-from hooktide.store.postgres.migrating import migrate
-from hooktide.store.postgres.nodes import Node, read_clock
-from hooktide.store.postgres.notifier import Notifier
+from hooktide.store.postgres.connection.dialect import SCHEMA, statements
+from hooktide.store.postgres.connection.notifier import Notifier
+from hooktide.store.postgres.maintenance.migrating import migrate
+from hooktide.store.postgres.maintenance.sizes import Sizes, sizes_in_postgres
 from hooktide.store.postgres.partitions import Partitions
-from hooktide.store.postgres.queue import Queue
-from hooktide.store.postgres.sizes import Sizes, sizes_in_postgres
-from hooktide.store.postgres.uncertain_claims import UncertainClaims
-from hooktide.store.postgres.writer import Writer
+from hooktide.store.postgres.processes.dead_processes import DeadProcesses
+from hooktide.store.postgres.processes.nodes import Node, read_clock
+from hooktide.store.postgres.writing.batch_writer import PostgresBatchWriter
+from hooktide.store.postgres.writing.emitted import EmittedQueue
+from hooktide.store.postgres.writing.queue import Queue
+from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
+from hooktide.store.postgres.writing.writer import Writer
 from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
 from hooktide.store.writing.batch import Publish, Refused
 from hooktide.vault import Vault

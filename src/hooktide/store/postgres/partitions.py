@@ -7,8 +7,13 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import DAY, Micros
 from hooktide.domain.time.times import read_time, show_time
-from hooktide.store.postgres.connection import Database, PgConnection, deadline, transaction
-from hooktide.store.postgres.dialect import SCHEMA
+from hooktide.store.postgres.connection.connection import (
+    Database,
+    PgConnection,
+    deadline,
+    transaction,
+)
+from hooktide.store.postgres.connection.dialect import SCHEMA
 from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT
 
 log = logging.getLogger("hooktide.store")

@@ -27,14 +27,14 @@ from hooktide.store.base import (
 )
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
-from hooktide.store.sqlite.batch_writer import SqliteBatchWriter
-from hooktide.store.sqlite.checkpoint import MAX_WAL_BYTES, Checkpointer
-from hooktide.store.sqlite.connection import cannot_open, lock, open_writer
-from hooktide.store.sqlite.dialect import statements
-from hooktide.store.sqlite.queue import Queue
-from hooktide.store.sqlite.repository import Readers
-from hooktide.store.sqlite.sizes import SizeCounter, Sizes
-from hooktide.store.sqlite.writer import Writer
+from hooktide.store.sqlite.connection.checkpoint import MAX_WAL_BYTES, Checkpointer
+from hooktide.store.sqlite.connection.connection import cannot_open, lock, open_writer
+from hooktide.store.sqlite.connection.dialect import statements
+from hooktide.store.sqlite.maintenance.sizes import SizeCounter, Sizes
+from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
+from hooktide.store.sqlite.writing.queue import Queue
+from hooktide.store.sqlite.writing.repository import Readers
+from hooktide.store.sqlite.writing.writer import Writer
 from hooktide.store.writing.batch import Publish, Refused
 from hooktide.vault import Vault
 

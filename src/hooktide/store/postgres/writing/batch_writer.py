@@ -1,0 +1,320 @@
+"""Writes events with their deliveries, and attempts, to PostgreSQL in batches: the hot path.
+
+Every batch is a transaction of a few statements, each for many rows. What this process remembers of
+an account's endpoints is compared with the database's version of it inside the transaction that
+uses it, so an event goes exactly where the database says at that moment.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import asyncpg
+
+from hooktide.cache import Cache
+from hooktide.domain.delivery.rest import Rest
+from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
+from hooktide.domain.ids import IdMaker
+from hooktide.domain.model import MINUTE, Micros
+from hooktide.store import rows
+from hooktide.store.base import Done, Room
+from hooktide.store.configuration.endpoints import disable_by_rule
+from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
+from hooktide.store.postgres.connection.connection import PgConnection, columns_of
+from hooktide.store.postgres.connection.transactions import PostgresTransaction
+from hooktide.store.rows import Row
+from hooktide.store.sql.transaction import BatchWriter, Transaction
+from hooktide.store.writing.batch import Publish
+from hooktide.store.writing.failures import Failures, counted
+from hooktide.store.writing.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.writing.rests import concern_rests, rests_after
+from hooktide.store.writing.usage import WINDOW_MINUTES, Minutes, Usage
+
+log = logging.getLogger("hooktide.store")
+
+MAX_CACHED_ROUTES = 20_000
+
+
+class PostgresBatchWriter(BatchWriter):
+    """Writes batches, and remembers where events go."""
+
+    def __init__(
+        self, queries: Mapping[str, str], ids: IdMaker, lease: Callable[[], Micros]
+    ) -> None:
+        self._sql = queries
+        self._ids = ids
+        self._lease = lease
+        self._routes: Cache[int, Routes] = Cache(MAX_CACHED_ROUTES)
+
+    def _tx(self, conn: PgConnection) -> PostgresTransaction:
+        return PostgresTransaction(conn, self._sql, self._ids, self)
+
+    async def add(self, conn: PgConnection, publishes: Sequence[Publish], room: Room) -> bool:
+        """Store events by what is remembered, with one statement that is its own transaction.
+
+        Sets what their publishers are answered. False, and nothing is stored: something has
+        changed, a key was used before, or a plan has a limit; then ``add_carefully`` does it.
+        """
+        routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
+        if any(known is None or known.per_hour is not None for known in routes.values()):
+            return False
+        fan_out = self._fan_out(conn, room, routes, Usage(_nothing_read, ()), {})
+        fan_out.add_all(publishes)
+        try:
+            return await self._accept(conn, fan_out, routes)
+        except asyncpg.UniqueViolationError:
+            return False
+
+    async def add_carefully(
+        self, conn: PgConnection, publishes: Sequence[Publish], room: Room
+    ) -> bool:
+        """Store events by what the database says, within a transaction that commits afterwards.
+
+        False, and nothing is stored: something changed meanwhile, so it has to be done again.
+        """
+        routes: dict[int, Routes | None] = {**await self.routes(conn, _accounts(publishes))}
+        now = max(publish.now for publish in publishes)
+        limited = [id_ for id_, known in routes.items() if known and known.per_hour is not None]
+        usage = await self.usage(conn, sorted(limited), now)
+        known = await self._known_keys(conn, idempotency_keys(publishes))
+        fan_out = self._fan_out(conn, room, routes, usage, known)
+        fan_out.add_all(publishes)
+        try:
+            added = await self._accept(conn, fan_out, routes)
+        except asyncpg.UniqueViolationError:  # another process used a key since it was looked for
+            return False
+        if added:
+            await self.save_usage(conn, usage)
+            await add_operational_events(self._tx(conn), fan_out.operational_events)
+            if known:  # what an earlier commit promised may still be waiting for a standby
+                await conn.rows(self._sql["durable"])
+        return added
+
+    def _fan_out(
+        self,
+        conn: PgConnection,
+        room: Room,
+        routes: Mapping[int, Routes | None],
+        usage: Usage,
+        known: Mapping[tuple[int, str], Known],
+    ) -> FanOut:
+        return FanOut(
+            ids=self._ids,
+            lease=self._lease(),
+            room=room,
+            routes=routes.get,
+            usage=usage,
+            known=known,
+            effects=conn.effects,
+        )
+
+    async def _accept(
+        self, conn: PgConnection, fan_out: FanOut, routes: Mapping[int, Routes | None]
+    ) -> bool:
+        versions = [(id_, *known.version) for id_, known in routes.items() if known is not None]
+        columns = [
+            *columns_of(versions, 3),
+            *columns_of(sorted(fan_out.keys), 5),  # in one order everywhere: no deadlock
+            *columns_of(fan_out.events, 9),
+            *columns_of(fan_out.deliveries, 10),
+        ]
+        [(added,)] = await conn.columns(self._sql["accept"], *columns)
+        return bool(added)
+
+    async def routes(self, conn: PgConnection, account_ids: set[int]) -> dict[int, Routes]:
+        """Return where accounts' events go, as the database has it now."""
+        ids = list(account_ids)
+        found: dict[int, Routes] = {}
+        unknown: list[int] = []
+        for id_, *version in await conn.rows(self._sql["versions"], {"ids": ids}):
+            known = self._routes.get(id_)
+            if known is not None and known.version == tuple(version):
+                found[id_] = known
+            else:
+                unknown.append(id_)
+        if unknown:
+            read = await conn.rows(self._sql["routes_of_account"], {"ids": unknown})
+            fresh = {row[0]: _read_routes(row) for row in read}
+            self._ids.pass_by(max((row[7] for row in read), default=0))
+            for id_, routes in fresh.items():
+                self._routes.keep(id_, routes)
+            found |= fresh
+        return found
+
+    async def _known_keys(
+        self, conn: PgConnection, wanted: list[tuple[int, str]]
+    ) -> dict[tuple[int, str], Known]:
+        if not wanted:
+            return {}
+        project_ids, keys = zip(*wanted, strict=True)
+        values = {"project_ids": project_ids, "keys": keys}
+        found = await conn.rows(self._sql["known_keys"], values)
+        return {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
+
+    async def usage(self, conn: PgConnection, account_ids: list[int], now: Micros) -> Usage:
+        """Return the hours of limited accounts, which are locked until the commit."""
+        if not account_ids:
+            return Usage(_nothing_read, ())
+        ids = {"ids": account_ids}
+        await conn.rows(self._sql["lock_hours"], ids)
+        values = {"account_ids": account_ids, "since": now // MINUTE - WINDOW_MINUTES}
+        minutes: dict[int, Minutes] = {id_: {} for id_ in account_ids}
+        for account_id, minute, deliveries in await conn.rows(self._sql["usage_window"], values):
+            minutes[account_id][minute] = deliveries
+        holding = await conn.rows(self._sql["holding"], ids)
+        return Usage(lambda account_id, _: minutes[account_id], [id_ for (id_,) in holding])
+
+    async def save_usage(self, conn: PgConnection, usage: Usage) -> None:
+        """Write what changed of the accounts' hours."""
+        if changed := usage.changed():
+            await conn.many(self._sql["set_usage"], changed)
+
+    async def hour(self, tx: Transaction, account_id: int, now: Micros) -> tuple[int | None, Usage]:
+        conn = _pg_connection(tx)
+        routes = (await self.routes(conn, {account_id})).get(account_id)
+        per_hour = None if routes is None else routes.per_hour
+        return per_hour, await self.usage(conn, [] if per_hour is None else [account_id], now)
+
+    async def held_accounts(self, tx: Transaction) -> Sequence[int]:
+        return [id_ for (id_,) in await tx.rows("held_accounts")]
+
+    async def save_hour(self, tx: Transaction, usage: Usage) -> None:
+        await self.save_usage(_pg_connection(tx), usage)
+
+    async def insert(
+        self, tx: Transaction, events: Sequence[Row], deliveries: Sequence[Row]
+    ) -> None:
+        await tx.many("add_events", events)
+        await tx.many("add_deliveries", deliveries)
+
+    async def record(self, conn: PgConnection, dones: Sequence[Done]) -> list[Done]:
+        """Store attempts and move their deliveries; return those whose claim was lost.
+
+        One statement, where it ``is_plain``: then it may be its own transaction.
+        """
+        well, ill = counted(dones)
+        settled = columns_of([_settle_columns(done) for done in dones], 19)
+        careful = bool(ill or concern_rests(dones))
+        reset = [] if careful else well
+        found = await conn.columns(self._sql["settle"], *settled, reset)
+        moved = {id_ for (id_,) in found}
+        kept = [done for done in dones if done.claim.delivery_id in moved]
+        for done in kept:
+            if isinstance(done.verdict, RetryAt | Again):
+                conn.effects.due_at(done.claim.endpoint_id, done.verdict.due_at)
+        if careful:
+            await self._count(conn, dones, kept, well, ill)
+        return [done for done in dones if done.claim.delivery_id not in moved]
+
+    async def record_late(self, conn: PgConnection, done: Done) -> None:
+        """Store an attempt whose claim was lost, if it was a 2xx: nothing else still counts."""
+        number = None
+        if isinstance(done.verdict, Delivered):
+            values = {"id": done.claim.delivery_id, "ended_at": done.attempt.ended_at}
+            number = await conn.value(self._sql["settle_late"], values)
+        if number is None:
+            log.warning("lost the lease of delivery %016x; another has it", done.claim.delivery_id)
+            return
+        claim = done.claim
+        key = (claim.delivery_id, number, claim.event.account_id)
+        await conn.many(self._sql["add_attempts"], [(*key, *rows.attempt_columns(done.attempt))])
+        well, _ = counted([done])
+        for endpoint_id in well:
+            await conn.many(self._sql["set_failing"], [(endpoint_id, 0)])
+
+    async def _count(
+        self,
+        conn: PgConnection,
+        handed_in: Sequence[Done],
+        dones: Sequence[Done],
+        well: list[int],
+        ill: list[int],
+    ) -> None:
+        """Keep each endpoint's rest and its count of deliveries that failed in a row.
+
+        What a receiver asks for counts, no matter which process has the claim now.
+        """
+        concerned = concern_rests(handed_in)
+        values = {"well": well, "ill": [*{*ill, *concerned}]}
+        found = await conn.rows(self._sql["failing_endpoints"], values)
+        rests = {id_: Rest(*rest) for id_, _, *rest in found}
+        for endpoint_id, rest in rests_after(rests, handed_in).items():
+            if endpoint_id in rests:
+                await conn.run(self._sql["set_rest"], rows.rest_values(endpoint_id, rest))
+        conn.effects.changed.extend(("rest", endpoint_id) for endpoint_id in concerned)
+        await self._count_failures(conn, dones, {id_: failing for id_, failing, *_ in found})
+
+    async def _count_failures(
+        self, conn: PgConnection, dones: Sequence[Done], failing: dict[int, int]
+    ) -> None:
+        """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
+        tx = self._tx(conn)
+        accounts = {done.claim.event.account_id for done in dones}
+        routes = await self.routes(conn, accounts)
+        failures = Failures(failing)
+        to_disable = failures.count(dones, _disable_after(routes))
+        if failures.changed:
+            await conn.many(self._sql["set_failing"], list(failures.changed.items()))
+        for off in to_disable:
+            known = routes.get(off.done.claim.event.account_id)
+            await disable_by_rule(tx, off, None if known is None else known.project_id)
+        await add_operational_events(
+            tx, events_of_attempts(dones, failures, _disable_after(routes))
+        )
+
+    async def lock_account(self, tx: Transaction, account_id: int) -> None:
+        """Make every transaction from this commit on read again where the account's events go."""
+        await tx.run("account_changed", {"id": account_id})
+
+    def project_changed(self) -> None:
+        """Do nothing: a project's version says so."""
+
+    def rest_changed(self, endpoint_id: int, rest: Rest) -> None:
+        """Do nothing: rests are read."""
+
+    def enabled(self, endpoint_id: int) -> None:
+        """Do nothing: failures are counted in the database."""
+
+    def went_stale(self, endpoint_id: int, account_id: int, before: int, reason: str) -> None:
+        """Do nothing: the endpoint says so."""
+
+
+def _pg_connection(tx: Transaction) -> PgConnection:
+    if not isinstance(tx, PostgresTransaction):
+        raise TypeError("not a transaction of PostgreSQL")
+    return tx.conn
+
+
+def is_plain(dones: Sequence[Done]) -> bool:
+    """Whether attempts change no more of their endpoints than what one statement does."""
+    return not counted(dones)[1] and not concern_rests(dones)
+
+
+def _accounts(publishes: Sequence[Publish]) -> set[int]:
+    return {event.account_id for publish in publishes for event in publish.events}
+
+
+def _disable_after(routes: Mapping[int, Routes]) -> Callable[[int], int]:
+    return lambda account_id: routes[account_id].disable_after if account_id in routes else 0
+
+
+def _nothing_read(account_id: int, since: int) -> Minutes:
+    raise LookupError(f"account {account_id} was not read")
+
+
+def _settle_columns(done: Done) -> Row:
+    claim = done.claim
+    number = None if type(done.verdict) is Again else claim.attempt
+    settled = rows.settle_columns(done, "")
+    attempt = rows.attempt_columns(done.attempt)
+    return (*settled, claim.endpoint_id, done.attempt.ended_at, number, *attempt)
+
+
+def _read_routes(row: Row) -> Routes:
+    _, project_id, config, plan, version, project_version, endpoints, _ = row
+    return Routes(
+        project_id,
+        rows.read_project_json(config),
+        plan,
+        rows.read_routes(endpoints),
+        (version, project_version),
+    )

@@ -1,0 +1,130 @@
+"""Copies a database while its server runs: all of one instant, checked, and on the disk.
+
+In small steps, each of them synced and followed by a rest: a copy that goes as fast as it can, or
+leaves the syncing to the end, makes every commit of the server wait for it
+(docs/decisions/0012-a-backup-goes-in-small-steps.md).
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from hooktide.domain.errors import ConfigError
+from hooktide.store.sqlite.connection.dialect import statements
+from hooktide.store.sqlite.maintenance.read_only import read_only, schema
+
+STEP_PAGES = 256
+RESTS = 3
+"""A step's pages, and how many times as long as it took the disk is left alone afterwards."""
+
+
+class Copied(NamedTuple):
+    """What is in a backup; ``size`` is its bytes."""
+
+    events: int
+    deliveries: int
+    size: int
+
+
+def back_up(path: str, target: str) -> Copied:
+    """Copy the database file at ``path`` to ``target``, which appears whole or not at all.
+
+    :raises ConfigError: ``target`` is there already or cannot be written, or ``path`` is no sound
+        database.
+    """
+    _refuse(Path(target))
+    try:
+        with read_only(path) as db, _unfinished(Path(target)) as unfinished:
+            there = _copy(db, unfinished)
+            found = _check(unfinished)
+            if found != there:
+                raise ConfigError(f"the copy has {found}, the database {there}", key="database")
+            _sync(unfinished)
+            _refuse(Path(target))
+            unfinished.rename(target)
+            _sync(Path(target).parent)
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}", key="target") from error
+    return Copied(found.events, found.deliveries, Path(target).stat().st_size)
+
+
+def _refuse(target: Path) -> None:
+    if target.exists():
+        raise ConfigError(f"{target} is there already; it is not overwritten", key="target")
+
+
+class _Inside(NamedTuple):
+    schema: int
+    events: int
+    deliveries: int
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """Give a file in the target's folder, readable by us alone, that is gone in the end."""
+    descriptor, name = tempfile.mkstemp(".unfinished", f"{target.name}.", target.parent)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _copy(db: apsw.Connection, copy: Path) -> _Inside:
+    """Copy what is there as this begins; return what that was."""
+    db.execute("BEGIN")
+    there = _inside(db)  # the first read: from here on the connection sees this instant
+    out = apsw.Connection(str(copy))
+    descriptor = os.open(copy, os.O_RDWR)
+    try:
+        for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -2048"):
+            out.execute(f"PRAGMA {pragma}")
+        _copy_pages(db, out, descriptor)
+    except (apsw.FullError, apsw.IOError):
+        raise ConfigError("there is no room for the copy, or a disk fails", key="target") from None
+    finally:
+        os.close(descriptor)
+        out.close()
+        db.execute("ROLLBACK")
+    return there
+
+
+def _copy_pages(db: apsw.Connection, out: apsw.Connection, descriptor: int) -> None:
+    with out.backup("main", db, "main") as backup:
+        while not backup.done:
+            began = time.monotonic()
+            backup.step(STEP_PAGES)
+            os.fdatasync(descriptor)
+            if not backup.done:
+                time.sleep(RESTS * (time.monotonic() - began))
+
+
+def _check(copy: Path) -> _Inside:
+    """Look through the copy, and make it one plain file, without a log beside it."""
+    db = apsw.Connection(str(copy))
+    try:
+        db.pragma("journal_mode", "delete")
+        if (found := db.pragma("quick_check", 1)) != "ok":
+            raise ConfigError(f"the database is damaged ({found}); restore an earlier backup")
+        return _inside(db)
+    finally:
+        db.close()
+
+
+def _inside(db: apsw.Connection) -> _Inside:
+    [[events, deliveries]] = db.execute(statements()["inside"])
+    return _Inside(schema(db), events, deliveries)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
