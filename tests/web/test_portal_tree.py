@@ -6,7 +6,7 @@ import pytest
 from webkit import Client, Site
 
 from hooktide.domain.project.project import EventType
-from hooktide.web.pages.views.event_type_tree import event_type_tree, simplest
+from hooktide.web.pages.views.event_type_tree import event_type_tree, narrowed, simplest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,6 +29,13 @@ async def test_what_another_pattern_means_already_is_left_out() -> None:
     assert simplest(()) == ()
     assert simplest(("a.b.c", "a.b.*", "b.*", "a.c")) == ("a.b.*", "b.*", "a.c")
     assert simplest(("a.b.*", "a.*")) == ("a.*",)
+
+
+async def test_single_types_that_are_picked_beside_all_events_as_the_form_came_narrow_it() -> None:
+    assert narrowed(("*", "a.b"), ("*",)) == ["a.b"]
+    assert narrowed(("*",), ("*",)) == ["*"]
+    assert narrowed(("*", "a.b"), ("a.b",)) == ("*", "a.b")
+    assert narrowed(("a.b",), ("*",)) == ("a.b",)
 
 
 async def test_a_form_may_name_a_hundred_types_and_is_refused_with_more(shared: Site) -> None:

@@ -52,13 +52,13 @@ ORIGINS = {Origin.TEST: "test", Origin.RESEND: "resent", Origin.REPLAY: "replay"
 
 ERROR_WORDS = {
     "timeout": "timeout",
-    "dns_error": "no such name",
+    "dns_error": "unknown host",
     "connect_error": "no connection",
-    "tls_error": "TLS",
-    "connection_lost": "cut off",
-    "invalid_response": "no HTTP",
-    "destination_forbidden": "not allowed",
-    "local_error": "our trouble",
+    "tls_error": "TLS error",
+    "connection_lost": "connection lost",
+    "invalid_response": "invalid response",
+    "destination_forbidden": "blocked address",
+    "local_error": "server error",
 }
 
 
@@ -334,7 +334,7 @@ def _why(delivery: Delivery, plan: Plan) -> str:
             "and goes out by itself as soon as the hour has room."
         )
     if delivery.state is DeliveryState.DISCARDED:
-        return f"It was not sent any more: {shown(delivery.reason)}."
+        return f"Stopped: {shown(delivery.reason)}."
     if delivery.state is DeliveryState.FAILED and delivery.origin is not Origin.TEST:
         return "No attempt was answered with a 2xx, and there are no more. You can send it again."
     return ""

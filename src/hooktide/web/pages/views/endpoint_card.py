@@ -89,7 +89,7 @@ def _rate_tone(rate: int | None) -> str:
 
 def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str, str]:
     if not endpoint.enabled:
-        return "Disabled", "quiet"
+        return "Disabled", "quiet" if endpoint.disabled_on_purpose else "bad"
     if endpoint.resting_until(now):
         return "Resting", "heed"
     if endpoint.failing or (health and health.failing_since):

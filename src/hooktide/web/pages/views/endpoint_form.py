@@ -1,5 +1,6 @@
 """An endpoint's form: added with it, changed with it, and what of it cannot be taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
-from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, simplest
+from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, narrowed, simplest
 from hooktide.web.pages.views.secret import go_to_secret
 from hooktide.wire.bins import NewBin
 
@@ -36,8 +37,8 @@ class EndpointForm:
     headers: OptionalText
     do: str
 
-    def values(self) -> dict[str, Any]:
-        """Return the fields of ``EndpointSpec`` that the form has.
+    def values(self, shown: Sequence[str]) -> dict[str, Any]:
+        """Return the fields of ``EndpointSpec`` that the form has, which ``shown`` were ticked in.
 
         :raises InvalidError: too much is ticked, or a line is no header.
         """
@@ -46,7 +47,7 @@ class EndpointForm:
             raise too_many_types()
         given = {
             "url": self.url,
-            "event_types": simplest(types),
+            "event_types": simplest(narrowed(types, shown)),
             "name": self.name,
             "description": self.description,
         }
@@ -111,7 +112,7 @@ async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
     made, secret = await request.services.endpoints.add(
-        request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values())
+        request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values((ALL,)))
     )
     if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
         return request.go(f"/endpoints/{show('ep', made.id)}", "endpoint.added")
@@ -147,7 +148,7 @@ async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
     store, number = request.services.store, request.id("ep")
     before = await store.get_endpoint(request.scope, number)
     changed = await request.services.endpoints.change(
-        request.actor, request.scope, number, form.values()
+        request.actor, request.scope, number, form.values(before.event_types)
     )
     dropped = form.headers is None and len(changed.headers) < len(before.headers)
     did = "endpoint.moved" if dropped else "endpoint.changed"

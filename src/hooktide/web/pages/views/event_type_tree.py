@@ -54,6 +54,16 @@ def _group(name: str, kinds: list[EventType], chosen: set[str]) -> Group:
     return Group(name, pattern, bool(pattern) and pattern in chosen, leaves)
 
 
+def narrowed(picked: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
+    """Return what was picked in a form that was ``shown`` with these ticked.
+
+    Who picks single types and leaves "All events" ticked, as the form came, means the single types.
+    """
+    if ALL in shown and ALL in picked:
+        return [each for each in picked if each != ALL] or [ALL]
+    return picked
+
+
 def simplest(picked: Sequence[str]) -> tuple[str, ...]:
     """Leave out what another pattern means already."""
     found = dict.fromkeys(picked)
