@@ -16,6 +16,7 @@ from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
+from hooktide.web.pages.dashboard.session import csrf_of
 
 
 @pytest.fixture
@@ -408,6 +409,18 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
         "endpoint.enable",
         "endpoint.disable",
     ]
+
+
+async def test_each_form_of_an_endpoint_brings_the_sessions_token(site: Site, owner: Seat) -> None:
+    await site.account()
+    endpoint = await site.endpoint()
+    token = f'value="{csrf_of(owner.cookie)}"'
+    for path in ("", "/edit", "/disable", "/rotate", "/remove"):
+        html = await owner.page(f"/dashboard/endpoints/{endpoint['id']}{path}")
+        [form] = re.findall(
+            r'<form method="post"[^>]*>.*?</form>', html.partition("<main")[2], re.S
+        )
+        assert token in form
 
 
 async def test_a_resting_endpoint_says_until_when_and_why_and_is_resumed(
