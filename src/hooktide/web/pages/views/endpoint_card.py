@@ -16,6 +16,7 @@ from hooktide.web.pages.views.delivery import endpoint_name
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """An endpoint and how it does. ``rate`` is its share of attempts that were answered 2xx.
+    ``failures`` are deliveries in a row.
 
     ``strike`` says when it will be disabled by itself, where that is near.
     """
@@ -36,6 +37,7 @@ class Card:
     last_delivered_at: str
     failing_since: str
     mean: str
+    failures: str
     strike: str
     resting_until: str
     resting_reason: str
@@ -66,6 +68,7 @@ def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Mi
         last_delivered_at=show_time(last) if last else "",
         failing_since=show_time(since) if since else "",
         mean=formats.duration(health.mean) if health and health.mean is not None else "",
+        failures=count_of(endpoint.failing, "failure") if endpoint.failing else "",
         strike=_strike(endpoint, project.disable_after),
         resting_until=show_time(resting_until) if resting_until else "",
         resting_reason=endpoint.rest_reason,
