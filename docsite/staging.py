@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 _LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
-_GENERATED = re.compile(r"<!-- generated: ([\w -]+) -->")
+_GENERATED = re.compile(r"^<!-- generated: ([\w -]+) -->$", re.MULTILINE)
 
 
 def lay_out(folder: Path) -> list[Path]:
@@ -36,7 +36,8 @@ def lay_out(folder: Path) -> list[Path]:
             text = _listing(source) if source.is_dir() else filled(source)
             links = links_of(text, source.parent if source.is_file() else source)
             waiting += [path for path in links if path.exists()]
-            target.write_text(_relinked(text, source, place_of(source)), "utf-8")
+            text = _relinked(text, source, place_of(source))
+            target.write_text(_head(place_of(source)) + text, "utf-8")
         else:
             shutil.copyfile(source, target)
     shutil.copyfile(ROOT / "docsite" / "site.css", folder / "site.css")
@@ -80,6 +81,12 @@ def _relinked(text: str, source: Path, place: Path) -> str:
         kept += [_LINK.sub(moved, text[at : fence.start()]), fence[0]]
         at = fence.end()
     return "".join([*kept, _LINK.sub(moved, text[at:])])
+
+
+def _head(place: Path) -> str:
+    """Return what a page begins with: those for contributors are found after the others."""
+    aside = place.parts[0] in {"decisions", "repository"}
+    return "---\nsearch:\n  boost: 0.2\n---\n\n" if aside else ""
 
 
 def _listing(folder: Path) -> str:

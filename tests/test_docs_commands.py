@@ -28,7 +28,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ASKS = re.compile(r"^(hook|api|curl)\s")
 OPTIONS = ("--chat-host", "chat.example.com", "--smtp-url", "smtp://127.0.0.1:9")
-ELSEWHERE = {"README.md": "test_readme.py"}
+ELSEWHERE = {
+    "docs/quickstart.md": "test_quickstart.py",
+    "docs/fastapi.md": "test_docs_start.py",
+    "docs/django.md": "test_docs_start.py",
+}
 NOT_OF_A_SERVER = "https://example.com\n"
 """Asks the internet whether it is there."""
 
@@ -65,7 +69,10 @@ async def test_what_a_page_asks_of_a_server_is_answered(
             reader.follow(command)
     assert reader.answers
     for shown in answers_of(page):
-        assert any(is_like(shown, came) for came in reader.answers), shown
+        alike = [came for came in reader.answers if is_like(shown, came)]
+        assert alike, shown
+        if "instance" in shown:  # a problem: its sentence is the one that comes
+            assert shown["detail"] in {came["detail"] for came in alike}
 
 
 ASKED_TOO = {
@@ -73,7 +80,8 @@ ASKED_TOO = {
         """hook $HOOK/v1/events -d '[
             {"account": "acme", "type": "invoice.paid", "payload": {}},
             {"account": "acme", "type": "no.such", "payload": {}}]'""",
-        """hook $HOOK/v1/endpoints -d '{"account": "acme", "url": "https://10.0.0.1/"}' || true""",
+        """hook $HOOK/v1/endpoints -d '{"account": "acme", "url": "https://10.0.0.1/",
+            "event_types": ["*"]}' || true""",
         """hook -X PATCH $HOOK/v1/endpoints/$EP -d '{"url": "https://example.net/hook"}'""",
         """hook "$HOOK/v1/changes?subject=$EP\"""",
     )
@@ -185,6 +193,8 @@ class Reader:
                 return first.id
             case "evt":
                 return self._client.publish("acme", "invoice.paid", {"id": "inv_0"}).id
+            case "key":
+                return self._client.keys.add("account", "lost", account="acme").id
         raise AssertionError(f"the page has made no {kind}")
 
     def _run(self, command: str) -> Any:
@@ -239,7 +249,9 @@ def _defined(block: Block, start: str) -> Iterator[str]:
 def _prelude() -> str:
     """Return the pages' own words for asking; whatever is refused ends with an error."""
     [hook] = [each for b in blocks("sh", page="docs/api.md") for each in _defined(b, "hook()")]
-    [api] = [each for b in blocks("sh", page="README.md") for each in _defined(b, "alias api=")]
+    [api] = [
+        each for b in blocks("sh", page="docs/quickstart.md") for each in _defined(b, "alias api=")
+    ]
     strict = 'curl() { command curl --fail-with-body "$@"; }'
     return f"set -eu; shopt -s expand_aliases\n{strict}\n{hook}\n{api}"
 

@@ -1,5 +1,6 @@
 """The documentation site: what is generated is all there, and a bad link is found."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_every_key_of_a_project_file_is_described_and_there_is_no_other(kind: st
         wrong = [refused.value, *refused.value.others]
         unknown = [each.key for each in wrong if "there is no such key" in each.reason]
         assert f"{SECTIONS[kind]}{key}" not in unknown
+
+
+def test_every_guarantee_names_a_test_that_there_is() -> None:
+    page = staging.DOCS / "guarantees.md"
+    found = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", page.read_text())
+    assert len(found) > 15
+    for name, path in found:
+        assert f"def {name}(" in (page.parent / path).read_text(), path
 
 
 def test_a_bad_link_is_found(tmp_path: Path) -> None:

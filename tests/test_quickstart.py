@@ -1,4 +1,4 @@
-"""The README's start, run as it stands: only the server's port, the key and a URL are filled in."""
+"""The quickstart, run as it stands: only the server's port, the key and a URL are filled in."""
 
 import asyncio
 import json
@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from serverkit import KEY, Server, serving, until_none_is
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs/quickstart.md").read_text()
 PRELUDE = "set -eu; shopt -s expand_aliases\n"
 
 
 def commands() -> list[str]:
     """Return the start's commands, from the key on; an alias counts for those that follow."""
-    start = README.partition("## Start\n")[2].partition("\n## ")[0]
-    [block] = [each for each in re.findall(r"```sh\n(.*?)```", start, re.DOTALL) if "api " in each]
+    [block] = [each for each in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "api " in each]
     return [line for line in block.splitlines() if line and not line.startswith("#")]
 
 
