@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from storekit import NOON
 
 from hooktide.domain.delivery.rest import RestRequest
-from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt, Verdict
+from hooktide.domain.delivery.verdict import Again, Delivered, Outcome, RetryAt, Verdict
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros, Origin
 from hooktide.engine.lanes import Batch, NotSent
 from hooktide.engine.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
@@ -87,14 +87,14 @@ class Schedule:
         verdict: Verdict | None = None,
         rest: Micros | None = None,
         took: Micros = 0,
+        outcome: Outcome | None = None,
     ) -> None:
         """Have attempts answered; ``rest``: the receiver asks for so much rest."""
         for batch in batches:
             claim = batch.claims[0]
             asks = None if rest is None else RestRequest(429, rest)
-            done = Done(
-                claim, attempt(claim, self.clock - took, took), verdict or Delivered(), asks
-            )
+            made = attempt(claim, self.clock - took, took, outcome or Outcome())
+            done = Done(claim, made, verdict or Delivered(), asks)
             self.scheduler.finished(batch, done, self.monotonic)
 
     def run_dry(self) -> int:
@@ -136,14 +136,14 @@ class Schedule:
         return [query for query in self.read_all() if isinstance(query, ClaimDue)]
 
 
-def attempt(claim: Claim, started_at: Micros, duration: Micros) -> Attempt:
+def attempt(claim: Claim, started_at: Micros, duration: Micros, outcome: Outcome) -> Attempt:
     return Attempt(
         delivery_id=claim.delivery_id,
         number=claim.attempt,
         started_at=started_at,
         duration=duration,
-        status=None,
-        error="",
+        status=outcome.status,
+        error=outcome.error,
         detail="",
         request_head=b"",
         response_head=b"",

@@ -75,7 +75,8 @@ class Settings:
     slots
         Requests in flight at once, in each process.
     slots_per_endpoint
-        Of those, to one endpoint.
+        Of those, to one endpoint: it starts with ten, gets more while it answers well, and fewer
+        when it struggles.
     slots_per_account
         Of those, for one account.
     max_body_memory
@@ -113,7 +114,7 @@ class Settings:
     egress_proxy: str = ""
     key_file: str = ""
     slots: int = 1000
-    slots_per_endpoint: int = 10
+    slots_per_endpoint: int = 100
     slots_per_account: int = 250
     max_body_memory: int = 256
     max_wal: int = 1024

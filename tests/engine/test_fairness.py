@@ -92,15 +92,21 @@ async def test_another_account_finds_slots_although_one_uses_all_of_its_own(
 
 
 @pytest.mark.parametrize("limits", [Limits(slots=20, per_endpoint=4, failing_pace=3600)])
-async def test_an_endpoint_that_fails_at_once_is_not_asked_at_full_speed(engine: Engine) -> None:
-    engine.receivers.script = [Outcome(error="connect_error", duration=50)]
+@pytest.mark.parametrize(
+    ("failed", "slots"),
+    [(Outcome(status=500, duration=50), 4), (Outcome(error="connect_error", duration=50), 1)],
+)
+async def test_an_endpoint_that_fails_at_once_is_not_asked_at_full_speed(
+    engine: Engine, failed: Outcome, slots: int
+) -> None:
+    engine.receivers.script = [failed]
     await engine.given.publish(*[engine.given.event() for _ in range(100)])
-    await engine.receivers.until(FAILING_THRESHOLD + 4)
+    await engine.receivers.until(FAILING_THRESHOLD + slots)
     await endpoint_at(engine, "https://other.example.com/hook", "invoice.sent")
     engine.receivers.script = [Outcome(status=200, duration=50)]
     await engine.given.publish(*[engine.given.event("invoice.sent") for _ in range(30)])
     await engine.receivers.until(30, "other.example.com")
-    assert engine.receivers.count(engine.given.endpoint.url) == FAILING_THRESHOLD + 4
+    assert engine.receivers.count(engine.given.endpoint.url) == FAILING_THRESHOLD + slots
 
 
 async def test_a_success_gives_an_endpoint_its_full_speed_back(engine: Engine) -> None:

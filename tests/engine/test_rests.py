@@ -14,6 +14,7 @@ from hooktide.domain.delivery.rest import MIN_REST
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros, Scope
 from hooktide.engine import polling
+from hooktide.engine.adaptive_slots import START
 from hooktide.engine.known_rests import KnownRests
 from hooktide.engine.scheduler import Limits
 
@@ -82,30 +83,27 @@ async def test_a_rest_ends_by_itself_on_a_clock_that_goes(
     await engine.receivers.until(2)
 
 
+@pytest.mark.parametrize(("span", "kept"), [(HOUR, 0), (SECOND, 5)])
 async def test_what_waited_in_memory_goes_out_after_a_long_rest_as_after_a_short_one(
-    engine: Engine,
+    engine: Engine, span: Micros, kept: int
 ) -> None:
-    for span, kept in ((HOUR, 0), (SECOND, 5)):
-        before = engine.receivers.count()
-        engine.receivers.hold.clear()
-        engine.receivers.hanging.add(engine.given.endpoint.url)
-        slots = Limits().per_endpoint
-        engine.receivers.script = [asks(span)] * slots + [OK]
-        await engine.given.publish(
-            *[engine.given.event() for _ in range(slots + 5)], now=engine.clock()
-        )
-        await engine.receivers.until(before + slots)
-        engine.receivers.hold.set()
-        await until(lambda: not engine.worker.in_flight)
-        assert engine.worker.waiting == kept
-        await known(engine, True)
-        assert engine.receivers.count() == before + slots
-        engine.clock.now += span + TOOK
-        engine.worker._poller.wake.set()
-        await engine.receivers.until(before + slots + 5)
-        await engine.later(DAY)
-        await until(lambda: engine.receivers.count() >= before + 2 * slots + 5)  # noqa: B023
-        await engine.settled()
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    engine.receivers.script = [asks(span)] * START + [OK]
+    await engine.given.publish(
+        *[engine.given.event() for _ in range(START + 5)], now=engine.clock()
+    )
+    await engine.receivers.until(START)
+    engine.receivers.hold.set()
+    await until(lambda: not engine.worker.in_flight)
+    assert engine.worker.waiting == kept
+    await known(engine, True)
+    assert engine.receivers.count() == START
+    engine.clock.now += span + TOOK
+    engine.worker._poller.wake.set()
+    await engine.receivers.until(START + 5)
+    await engine.later(DAY)
+    await until(lambda: engine.receivers.count() >= 2 * START + 5)
+    await engine.settled()
 
 
 async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_lease_ends(
@@ -113,7 +111,7 @@ async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_leas
 ) -> None:
     """Claims that a rest outlasts are released at once, so that lifting it sends them at once."""
     engine.receivers.hanging.add(engine.given.endpoint.url)
-    slots = Limits().per_endpoint
+    slots = START
     engine.receivers.script = [asks(HOUR)] * slots + [OK]
     await engine.given.publish(*[engine.given.event() for _ in range(slots + 5)])
     await engine.receivers.until(slots)
@@ -158,7 +156,7 @@ async def test_a_resend_that_waits_in_memory_goes_out_although_a_rest_begins(
     engine: Engine,
 ) -> None:
     engine.receivers.hanging.add(engine.given.endpoint.url)
-    slots = Limits().per_endpoint
+    slots = START
     await engine.given.publish(*[engine.given.event() for _ in range(slots + 3)])
     await engine.receivers.until(slots)
     newest = (await engine.given.store.list_deliveries(Scope(), None, 1)).items[0]

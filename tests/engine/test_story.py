@@ -11,6 +11,7 @@ from storekit import NOON, Given, Place
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
+from hooktide.engine.adaptive_slots import START
 from hooktide.engine.scheduler import Limits
 
 BUSY = Outcome(status=503, duration=1000)
@@ -92,13 +93,13 @@ async def test_a_disabled_endpoint_gets_nothing_not_even_what_waited(engine: Eng
     url = engine.given.endpoint.url
     engine.receivers.hanging.add(url)
     await engine.given.publish(*[engine.given.event() for _ in range(30)])
-    await engine.receivers.until(Limits().per_endpoint)
+    await engine.receivers.until(START)
     await engine.given.store.disable_endpoint(
         Scope(), engine.given.endpoint.id, "x", engine.clock()
     )
     engine.receivers.hold.set()
     await engine.settled()
-    assert engine.receivers.count() == Limits().per_endpoint
+    assert engine.receivers.count() == START
     await engine.given.store.discard_stale(engine.clock(), 100)
     assert sorted(set(await engine.states())) == ["delivered", "discarded"]
 
@@ -127,7 +128,7 @@ async def test_an_endpoint_enabled_again_gets_what_is_new(engine: Engine) -> Non
 async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: Engine) -> None:
     url = engine.given.endpoint.url
     engine.receivers.hanging.add(url)
-    slots = Limits().per_endpoint
+    slots = START
     engine.receivers.script = [Outcome(status=429, retry_after=HOUR, duration=1)]
     await engine.given.publish(*[engine.given.event() for _ in range(slots + 5)])
     await engine.receivers.until(slots)
@@ -228,15 +229,15 @@ async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(engine: E
     url = engine.given.endpoint.url
     engine.receivers.hanging.add(url)
     await engine.given.publish(*[engine.given.event() for _ in range(30)])
-    await engine.receivers.until(Limits().per_endpoint)
+    await engine.receivers.until(START)
     stopping = asyncio.create_task(engine.worker.stop(5))
     await asyncio.sleep(0.01)
     await engine.given.publish()
     engine.receivers.hold.set()
     await stopping
     states = await engine.states()
-    assert states.count("delivered") == Limits().per_endpoint
-    assert states.count("pending") == 31 - Limits().per_endpoint
+    assert states.count("delivered") == START
+    assert states.count("pending") == 31 - START
     claims = await engine.given.claim(engine.clock())
     assert {claim.attempt for claim in claims} == {1}
     assert len(claims) == states.count("pending")

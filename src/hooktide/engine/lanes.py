@@ -14,6 +14,7 @@ import msgspec
 from hooktide.domain.delivery.rest import ignores_rest
 from hooktide.domain.delivery.verdict import Again, Delivered
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
+from hooktide.engine.adaptive_slots import AdaptiveSlots
 from hooktide.store.base import Done
 
 LEASE_MARGIN: Micros = 35 * SECOND
@@ -31,7 +32,7 @@ FIRSTS_PER_RETRY = 4
 
 @dataclass(frozen=True, slots=True)
 class LaneKind:
-    """How deliveries leave a lane: requests at a time, and deliveries in each.
+    """How deliveries leave a lane: requests at a time at most, and deliveries in each.
 
     A batch is full with ``max_batch`` deliveries, or once their payloads reach ``max_batch_bytes``.
     ``pause`` is the least time between the start of a request and the next one, and between its
@@ -56,6 +57,7 @@ class Lane:
     __slots__ = (
         "account_id",
         "active",
+        "adaptive",
         "endpoint_id",
         "failures",
         "firsts",
@@ -75,6 +77,7 @@ class Lane:
         self.account_id = account_id
         self.kind = kind
         self.active = 0
+        self.adaptive = AdaptiveSlots(kind.slots)
         self.waiting = 0
         self.failures = 0
         self.rests = False
@@ -85,6 +88,11 @@ class Lane:
         self.queued = False
         self.wants_more = False
         self.paused_until: Micros = 0
+
+    @property
+    def slots(self) -> int:
+        """How many requests may be out at a time."""
+        return min(self.kind.slots, self.adaptive.count)
 
     @property
     def startable(self) -> bool:
@@ -157,6 +165,7 @@ class Lane:
         self.failures += 1
         if self.failures <= FAILING_THRESHOLD:
             return 0
+        self.adaptive.restrain()
         return max(0, failing_pace - done.attempt.duration)
 
 
@@ -169,6 +178,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     lane: Lane
     kind: LaneKind
     claims: list[Claim]
+    round: int = 0
+    """Of ``AdaptiveSlots``."""
 
 
 class NotSent(Enum):

@@ -32,14 +32,15 @@ class Limits:
     """How much may be out at once, and how much may wait in memory.
 
     ``slots``: requests in flight in this process; ``per_endpoint`` and ``per_account``: of those,
-    for one endpoint and for one account. ``waiting`` and ``waiting_bytes`` bound what waits in
-    memory, ``waiting_per_endpoint`` one endpoint's part of it; the rest waits in the database.
+    for one endpoint, which has as many of them as it answers well (``AdaptiveSlots``), and for one
+    account. ``waiting`` and ``waiting_bytes`` bound what waits in memory, ``waiting_per_endpoint``
+    one endpoint's part of it; the rest waits in the database.
     A failing endpoint's slots take one attempt in ``failing_pace`` seconds each, at most.
     A chat rests for ``chat_pace`` seconds after a message.
     """
 
     slots: int = 1000
-    per_endpoint: int = 10
+    per_endpoint: int = 100
     per_account: int = 250
     waiting: int = 20_000
     waiting_bytes: int = 32 * 1024 * 1024
@@ -159,8 +160,9 @@ class Scheduler:
         slots[lane.account_id] = slots.get(lane.account_id, 0) + 1
         if kind.pause:
             self._pause(lane, now.monotonic + kind.pause)
+        lane.adaptive.use(now.monotonic)
         self._queue(lane)
-        return Batch(lane, kind, claims)
+        return Batch(lane, kind, claims, lane.adaptive.round)
 
     def finished(self, batch: Batch, result: Done | NotSent | None, now: Micros) -> None:
         """Note that a batch is not out any more, and what came of it.
@@ -175,6 +177,8 @@ class Scheduler:
         if isinstance(result, Done):
             if result.rest is not None:
                 self.asked_for_rest(result)
+            full = lane.active >= lane.slots
+            lane.adaptive.answered(result.attempt, batch.round, full=full)
             cool_down = lane.cool_down(result, self._failing_pace)
         elif result is NotSent.CHAT:
             self._requeue(batch)
@@ -207,7 +211,7 @@ class Scheduler:
         if self._blocked:
             self._unblock(lane.account_id)
         self._queue(lane)
-        if lane.wants_more and not lane.paused_until and lane.waiting < self._limits.per_endpoint:
+        if lane.wants_more and not lane.paused_until and lane.waiting < lane.slots:
             lane.wants_more = False
             self.polling.ask_now(lane.endpoint_id)
 
@@ -266,7 +270,7 @@ class Scheduler:
 
     def _queue(self, lane: Lane) -> None:
         """Put a lane where ``next`` finds it, if it could start something."""
-        if lane.queued or lane.paused_until or lane.active >= lane.kind.slots:
+        if lane.queued or lane.paused_until or lane.active >= lane.slots:
             return
         if lane.startable:
             lane.queued = True
@@ -277,7 +281,7 @@ class Scheduler:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             return True
-        if lane.paused_until or lane.waiting >= self._limits.per_endpoint:
+        if lane.paused_until or lane.waiting >= lane.slots:
             lane.wants_more = True
             return False
         return True
