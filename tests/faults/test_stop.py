@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from accounting import Ledger, Producer
+from accounting import PROJECT, Ledger, Producer
 from postgreskit import cluster, database
 from serverkit import KEY, Server, event, raw, receiving, request, serving, set_up, until_none_is
 
-SLOTS = ("--slots-per-endpoint", "20", "--no-log-attempts")
+SLOTS = ("--slots-per-endpoint", "10", "--no-log-attempts")
+PATIENT = PROJECT.replace("retries = 20\n", 'retries = 20\ntimeout = "30s"\n')
 
 
 @dataclass
@@ -54,12 +55,13 @@ async def until_hanging(ledger: Ledger, count: int) -> None:
 
 async def test_a_stopping_server_finishes_what_is_out_and_loses_nothing(kind: Kind) -> None:
     ledger = Ledger(hanging={"/hang"})
-    hanging = 20 * kind.processes
+    hanging = 10 * kind.processes
     async with (
         receiving(ledger) as receiver,
         kind.serving(*SLOTS, "--stop-within", "3") as server,
     ):
-        account, secrets = await set_up(server.api, receiver, ("/ok", "/slow", "/hang"))
+        paths = ("/ok", "/slow", "/hang")
+        account, secrets = await set_up(server.api, receiver, paths, project=PATIENT)
         producer = Producer(server.port, KEY, account, ledger)
         producing = asyncio.create_task(producer.run(1))
         try:
@@ -79,7 +81,7 @@ async def test_a_stopping_server_finishes_what_is_out_and_loses_nothing(kind: Ki
         finally:
             producing.cancel()
         await until_none_is(server.api, "pending")
-        # An attempt that times out, after 10 seconds, counts. That none did shows that the server
+        # An attempt that times out, after 30 seconds, counts. That none did shows that the server
         # kept to --stop-within, however slow the machine is: both are timers of one event loop.
         for event_id in list(cut_off)[:5]:
             made = (await server.api.get(f"/v1/deliveries?event={event_id}"))["items"]

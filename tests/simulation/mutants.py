@@ -148,7 +148,7 @@ MUTANTS = (
         "_release_expired_claims",
         _gives_back_too_soon,
     ),
-    Mutant("a dead process is left to its leases", (1,), 18, DeadProcesses, "look", _is_always(0)),
+    Mutant("a dead process is left to its leases", (1,), 4, DeadProcesses, "look", _is_always(0)),
     Mutant(
         "claims of a commit whose answer was lost are left to their leases",
         (1,),
@@ -200,7 +200,7 @@ MUTANTS = (
     Mutant(
         "claims do not ask whether the endpoint rests",
         (6,),
-        53,
+        14,
         database,
         "statements",
         _sql("claimable", ("ep.rests_until <= :now", "1")),
