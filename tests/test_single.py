@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hooktide.app import FirstStart, Lifecycle
+from hooktide.app import FirstStart, Lifecycle, opening
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.processes import single
 from hooktide.settings import Settings
@@ -14,7 +14,7 @@ from hooktide.settings import Settings
 async def test_what_will_not_open_the_database_at_last_ends_the_process(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(single, "BEGIN_RETRY_DELAY", 0.0)
+    monkeypatch.setattr(opening, "RETRY_DELAY", 0.0)
     coming = iter([UnavailableError("away"), UnavailableError("away"), error])
 
     async def begin() -> tuple[Lifecycle, FirstStart]:

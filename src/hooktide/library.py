@@ -30,7 +30,7 @@ from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.portal_links import add_portal_link, portal_links
 from hooktide.actions.projects import Projects
 from hooktide.actions.publish import Unknown
-from hooktide.app import App, Lifecycle, build, open_store
+from hooktide.app import App, Lifecycle, begin_app, begin_when_possible
 from hooktide.background import cancel, keep, start
 from hooktide.dialects import load
 from hooktide.domain.audit_log import Actor, Source
@@ -44,7 +44,7 @@ from hooktide.outbox.relay import Answer, NotYet, Relay
 from hooktide.outbox.row import TABLE, make_row
 from hooktide.settings import Settings, check
 from hooktide.store.base import Accepted
-from hooktide.vault import load_vault
+from hooktide.store.contract import Store
 from hooktide.web.events import read_event
 from hooktide.web.middleware.mount import FORWARDED_PREFIX, prefix_of, without
 from hooktide.web.starting import StartingSite
@@ -54,10 +54,6 @@ log = logging.getLogger("hooktide")
 
 ACTOR = Actor(name="application", source=Source.LIBRARY)
 
-BEGIN_RETRY_DELAY = 1.0
-"""Seconds until a database that is away at the start is tried again."""
-WRONG_RETRY_DELAY = 10.0
-"""Seconds until one that turned out not to be fit for use is: it may have been set right."""
 RELAY_RETRY_DELAY = 10.0
 """Seconds until an outbox that cannot be used is looked at again: it may have been set right."""
 _ASKED = (
@@ -133,7 +129,7 @@ class Hooktide:
             await self._open()
         except UnavailableError as error:
             self._starting = StartingSite(error.reason)
-            beginning = start(self._open_at_last(self._starting), "open the database")
+            beginning = start(self._open_when_possible(self._starting), "open the database")
         try:
             with _told_to_stop(self._begin_to_stop):
                 async with self._relaying():
@@ -144,28 +140,8 @@ class Hooktide:
             if life is not None:
                 await life.stop()
 
-    async def _open_at_last(self, site: StartingSite) -> None:
-        """Open the database, however long it is away.
-
-        One that is not fit for use then ends no application: it is tried again too, less often.
-        """
-        log.warning("waiting for the database: %s", site.reason)
-        delay = BEGIN_RETRY_DELAY
-        while self._life is None:
-            await asyncio.sleep(delay)
-            try:
-                await self._open()
-                break
-            except UnavailableError as error:
-                delay, reason = BEGIN_RETRY_DELAY, error.reason
-            except HooktideError as error:
-                delay, reason = WRONG_RETRY_DELAY, str(error)
-            except Exception:
-                log.exception("a bug stopped the start; trying again in %s s", WRONG_RETRY_DELAY)
-                delay, reason = WRONG_RETRY_DELAY, "internal error: see the server's log"
-            if reason != site.reason:
-                log.warning("waiting for the database: %s", reason)
-            site.reason = reason
+    async def _open_when_possible(self, site: StartingSite) -> None:
+        await begin_when_possible(self._open, site, keep_trying=True)
         log.info("the database is there; Hooktide runs")
 
     def _begin_to_stop(self) -> None:
@@ -179,23 +155,17 @@ class Hooktide:
             yield
 
     async def _open(self) -> None:
-        vault = load_vault(self.settings.key_path)
-        store = await open_store(self.settings, vault)
-        life = Lifecycle(build(self.settings, store, vault, self.settings.port))
-        try:
-            for project in self._projects:
-                await Projects(store, store.clock).put(
-                    ACTOR, Reach(), project, remove_event_types=self._remove_event_types
-                )
-            made = await life.start(self._operator_key)
-        except BaseException:
-            await store.close()
-            raise
-        if made.operator_key:
-            log.warning("operator key (shown once, keep it): %s", made.operator_key)
-        if made.login_link:
-            log.warning("log in to the dashboard (once, within a day): %s", made.login_link)
-        self._life = life
+        settings = self.settings
+        self._life, made = await begin_app(
+            settings, settings.port, self._operator_key, prepare=self._apply_projects
+        )
+        for line in made.lines():
+            log.warning(line)
+
+    async def _apply_projects(self, store: Store) -> None:
+        projects, remove = Projects(store, store.clock), self._remove_event_types
+        for project in self._projects:
+            await projects.put(ACTOR, Reach(), project, remove_event_types=remove)
 
     @contextlib.asynccontextmanager
     async def _relaying(self) -> AsyncIterator[None]:

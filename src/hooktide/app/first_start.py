@@ -34,6 +34,15 @@ class FirstStart:
     operator_key: str | None = field(repr=False)
     login_link: str | None = field(repr=False)
 
+    def lines(self) -> list[str]:
+        """Return what to show an operator, once."""
+        lines = []
+        if self.operator_key:
+            lines.append(f"operator key (shown once, keep it): {self.operator_key}")
+        if self.login_link:
+            lines.append(f"log in to the dashboard (once, within a day): {self.login_link}")
+        return lines
+
 
 class OperatorKey:
     """The operator's key: the one that the settings give, or the one that the first start makes.

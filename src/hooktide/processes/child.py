@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 import uvloop
 
-from hooktide.app import App, FirstStart
+from hooktide.app import App, FirstStart, begin_app
 from hooktide.background import keep
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.logs import set_up
@@ -31,7 +31,7 @@ from hooktide.processes.channel import (
     Sum,
     open_channel,
 )
-from hooktide.processes.single import Process, begin_app, show_made, tune
+from hooktide.processes.single import Process, show_made, tune
 
 ANSWER_TIMEOUT = 3.0
 

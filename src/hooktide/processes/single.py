@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -18,12 +17,11 @@ import structlog
 import uvloop
 from starlette.types import ASGIApp
 
-from hooktide.app import AddUp, App, FirstStart, Lifecycle, alone, build, open_store
+from hooktide.app import App, FirstStart, Lifecycle, begin_app, begin_when_possible
 from hooktide.background import cancel, start
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.logs import set_up
 from hooktide.settings import Settings
-from hooktide.vault import load_vault
 from hooktide.web.health import live_handlers
 from hooktide.web.http.server import HttpServer
 from hooktide.web.http.state import Handlers
@@ -37,7 +35,6 @@ SWITCH_INTERVAL = 0.0002
 """Seconds until the writer's thread gets the interpreter's lock back; Python's own are 5 ms."""
 MAX_OPEN_FILES = 65_536
 BACKLOG = 1024
-BEGIN_RETRY_DELAY = 1.0
 BIND_TIMEOUT = 5.0
 """Seconds to wait for an address that is still in use: the processes of a supervisor that was
 killed give it up within moments, and what starts it again may be faster."""
@@ -100,11 +97,7 @@ class Process:
 
         :raises ConfigError: the database or the key is not fit for use.
         """
-        away = await self._try_to_begin()
-        while away and self._replaces:
-            await asyncio.sleep(BEGIN_RETRY_DELAY)
-            away = await self._try_to_begin()
-        site: ASGIApp = StartingSite(away) if self.app is None else self.app.site
+        site = await self._site()
         self._server = HttpServer(
             site,
             opened=self._opened,
@@ -115,7 +108,7 @@ class Process:
         )
         beginning = None
         if isinstance(site, StartingSite):
-            beginning = start(self._begin_at_last(site, self._server), "open the database")
+            beginning = start(self._open_when_possible(site, self._server), "open the database")
         await self._server.serve(sockets=[self._listener])
         await cancel(beginning)
         if self._life is not None:
@@ -123,38 +116,33 @@ class Process:
         if self._error is not None:
             raise self._error
 
-    async def _try_to_begin(self) -> str:
-        """Open the database; return why it is away, or nothing."""
+    async def _site(self) -> ASGIApp:
+        """Open the database; return what answers, which is a ``StartingSite`` if it is away."""
         try:
-            self._life, self._made = await self._begin()
+            return await self._open()
         except UnavailableError as error:
-            return error.reason
-        settle()
-        return ""
+            starting = StartingSite(error.reason)
+        return await begin_when_possible(self._open, starting) if self._replaces else starting
 
-    async def _begin_at_last(self, site: StartingSite, server: HttpServer) -> None:
+    async def _open(self) -> ASGIApp:
+        self._life, self._made = await self._begin()
+        settle()
+        return self._life.app.site
+
+    async def _open_when_possible(self, starting: StartingSite, server: HttpServer) -> None:
         """Open the database, however long it is away; what will never do ends the process."""
-        log.warning("waiting for the database", reason=site.reason)
         try:
-            while away := await self._try_again():
-                if away != site.reason:
-                    log.warning("waiting for the database", reason=away)
-                site.reason = away
+            site = await begin_when_possible(self._open, starting)
         except Exception as error:  # noqa: BLE001 - a bug, too, would leave it waiting for ever
             self._error = error
             self.stop()
             return
-        if self.app is not None:
-            server.use(self.app.site, self._handlers())
+        server.use(site, self._handlers())
         self._announce()
 
     def _handlers(self) -> Handlers:
         live = live_handlers(prefix_of(self._settings.public_url))
         return live if self.app is None else {**live, **self.app.handlers}
-
-    async def _try_again(self) -> str:
-        await asyncio.sleep(BEGIN_RETRY_DELAY)
-        return await self._try_to_begin()
 
     def _opened(self) -> None:
         self._serving()
@@ -206,30 +194,6 @@ async def _serve(settings: Settings, operator_key: str) -> None:
     await process.run()
 
 
-async def begin_app(
-    settings: Settings,
-    port: int,
-    operator_key: str,
-    add_up: AddUp = alone,
-    *,
-    make_key: bool = True,
-) -> tuple[Lifecycle, FirstStart]:
-    """Open the database, put the parts together and begin to deliver.
-
-    :raises ConfigError: the database or the key is not fit for use.
-    :raises UnavailableError: the database did not answer; nothing is open then.
-    """
-    vault = load_vault(settings.key_path)
-    store = await open_store(settings, vault)
-    try:
-        life = Lifecycle(build(settings, store, vault, port, add_up))
-        return life, await life.start(operator_key, make_key=make_key)
-    except BaseException:
-        with suppress(UnavailableError):
-            await store.close()
-        raise
-
-
 def announce(app: App, made: FirstStart) -> None:
     """Say where this server listens, and what was made just now."""
     log.info("listening", url=app.public_url, database=app.settings.database_shown)
@@ -238,10 +202,8 @@ def announce(app: App, made: FirstStart) -> None:
 
 def show_made(made: FirstStart) -> None:
     """Print the operator key and the first login link, if this start has made them."""
-    if made.operator_key:
-        print(f"operator key (shown once, keep it): {made.operator_key}", flush=True)
-    if made.login_link:
-        print(f"log in to the dashboard (once, within a day): {made.login_link}", flush=True)
+    for line in made.lines():
+        print(line, flush=True)
 
 
 def _on_signals(process: Process) -> None:

@@ -1,0 +1,91 @@
+"""How a process gets its database and begins: now, or as soon as the database is there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from hooktide.actions.database import open_store
+from hooktide.app.first_start import FirstStart
+from hooktide.app.lifecycle import Lifecycle
+from hooktide.app.metrics_page import AddUp, alone
+from hooktide.app.wiring import build
+from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.settings import Settings
+from hooktide.store.contract import Store
+from hooktide.vault import load_vault
+from hooktide.web.starting import StartingSite
+
+RETRY_DELAY = 1.0
+"""Seconds until a database that is away is tried again."""
+UNFIT_RETRY_DELAY = 10.0
+"""Seconds until one that turned out not to be fit for use is: it may have been set right."""
+
+T = TypeVar("T")
+log = structlog.get_logger("hooktide")
+
+
+async def _nothing(_: Store) -> None:
+    pass
+
+
+async def begin_app(
+    settings: Settings,
+    port: int,
+    operator_key: str,
+    add_up: AddUp = alone,
+    *,
+    make_key: bool = True,
+    prepare: Callable[[Store], Awaitable[None]] = _nothing,
+) -> tuple[Lifecycle, FirstStart]:
+    """Open the database, put the parts together and begin to deliver.
+
+    ``port``, ``add_up``: as for ``build``. ``prepare`` is called before anything is delivered.
+
+    :raises ConfigError: the database or the key is not fit for use.
+    :raises UnavailableError: the database did not answer; nothing is open then.
+    """
+    vault = load_vault(settings.key_path)
+    store = await open_store(settings, vault)
+    try:
+        life = Lifecycle(build(settings, store, vault, port, add_up))
+        await prepare(store)
+        return life, await life.start(operator_key, make_key=make_key)
+    except BaseException:
+        with suppress(UnavailableError):
+            await store.close()
+        raise
+
+
+async def begin_when_possible(
+    begin: Callable[[], Awaitable[T]], site: StartingSite, *, keep_trying: bool = False
+) -> T:
+    """Call ``begin`` until the database is there; meanwhile ``site`` says what it waits for.
+
+    ``keep_trying``: any other error is no end either, as an application has other things to do; it
+    is tried again less often. Else it is raised.
+    """
+    log.warning("waiting for the database", reason=site.reason)
+    delay = RETRY_DELAY
+    while True:
+        await asyncio.sleep(delay)
+        try:
+            return await begin()
+        except UnavailableError as error:
+            delay, reason = RETRY_DELAY, error.reason
+        except Exception as error:
+            if not keep_trying:
+                raise
+            delay, reason = UNFIT_RETRY_DELAY, _reason(error)
+        if reason != site.reason:
+            log.warning("waiting for the database", reason=reason)
+        site.reason = reason
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, HooktideError):
+        return str(error)
+    log.error("a bug stopped the start", again_in=UNFIT_RETRY_DELAY, exc_info=error)
+    return "internal error: see the server's log"
