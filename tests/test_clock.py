@@ -214,3 +214,31 @@ def test_both_clocks_are_in_microseconds() -> None:
     after = time.time(), time.monotonic()
     for early, now, late in zip(before, told, after, strict=True):
         assert early - 0.001 <= now / SECOND <= late + 0.001
+
+
+def test_an_answer_that_took_long_is_no_step_of_the_other_machines_clock(machine: Machine) -> None:
+    """Half of the time that it took is how far it may be from the truth, to either side."""
+    far = machine.far(NOON, machine.since_boot)
+    steps = StepDetector(far, machine.read_monotonic)
+    for said_after in (0, 4 * SECOND):
+        asked, said = machine.since_boot, machine.wall + said_after
+        machine.live(4 * SECOND)
+        far.heard(said, asked)
+        assert far() == machine.wall
+        assert steps.step() == 0
+    asked = machine.since_boot
+    far.heard(machine.wall - DAY, asked)
+    assert steps.step() == -DAY
+
+
+def test_a_slow_answer_is_believed_until_there_is_a_faster_one(machine: Machine) -> None:
+    asked = machine.since_boot
+    machine.live(6 * SECOND)
+    far = machine.far(NOON, asked)
+    assert far() == NOON + 3 * SECOND
+    asked = machine.since_boot
+    machine.live(2 * SECOND)
+    far.heard(machine.wall, asked)
+    assert far() == machine.wall + SECOND
+    far.heard(machine.wall, machine.since_boot)
+    assert far() == machine.wall

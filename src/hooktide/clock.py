@@ -114,18 +114,25 @@ class StepDetector:
 class RemoteClock:
     """Another machine's wall clock: call it for that machine's now, as far as it is known.
 
-    ``heard`` is told what that machine said, and when it was asked (by ``monotonic``).
+    ``heard`` is told what that machine said, and when it was asked (by ``monotonic``). An answer
+    that took long leaves open when it was given: it is ignored where a faster one is known.
     """
 
     def __init__(
         self, said: Micros, asked: Micros, monotonic: Callable[[], Micros] = monotonic
     ) -> None:
         self.monotonic = monotonic
+        self._ahead = 0
+        self._took: Micros | None = None
         self.heard(said, asked)
 
     def heard(self, said: Micros, asked: Micros) -> None:
         """Take over what the other machine said: its answer is from between asking and now."""
-        self._ahead = said - (asked + self.monotonic()) // 2
+        answered = self.monotonic()
+        took = answered - asked
+        if took < MIN_STEP or self._took is None or took < self._took:
+            self._ahead = said - (asked + answered) // 2
+            self._took = took
 
     def __call__(self) -> Micros:
         """Return the other machine's now."""

@@ -12,15 +12,17 @@ from postgreskit import database
 from samples import take_over
 from storekit import KEY, NOON, Given, Place, at_last, until
 
-from hooktide.domain.errors import ConfigError, UnavailableError
+from hooktide.domain.errors import ConfigError, NotFoundError, UnavailableError
 from hooktide.domain.ids import NODES
-from hooktide.domain.model import Scope
+from hooktide.domain.model import DAY, HOUR, SECOND, Role, Scope
 from hooktide.domain.project.project import Project
 from hooktide.store.base import Accepted, AddResult, KeyReused
+from hooktide.store.access.people import PEOPLE_SPACE
 from hooktide.store.postgres import open_postgres
 from hooktide.store.postgres.connection import connection as postgres_connection
 from hooktide.store.postgres.connection.connection import translated
 from hooktide.store.postgres.maintenance.migrating import migrate, missing_in
+from hooktide.store.postgres.processes import nodes
 from hooktide.store.sql.queries import load_queries
 from hooktide.vault import Vault
 
@@ -240,3 +242,45 @@ async def test_of_two_hosts_that_connect_in_the_same_turn_one_connection_stays_o
 )
 def test_trouble_of_the_server_is_taken_for_no_clients(error: Exception) -> None:
     assert isinstance(translated(error), UnavailableError)
+
+
+async def test_a_login_waits_for_a_change_of_that_person_and_for_no_other(
+    given: Given, aside: Connection
+) -> None:
+    ann, bob = [
+        await given.store.add_person(name, Role.OWNER, None, NOON) for name in ("ann", "bob")
+    ]
+    await aside.execute("SELECT pg_advisory_xact_lock($1, 0)", PEOPLE_SPACE)
+    await aside.execute("UPDATE hooktide.people SET password = 'new' WHERE id = $1", ann.id)
+    async with asyncio.timeout(30):
+        await given.store.add_session(b"b" * 32, bob.id, None, NOON, NOON + DAY)
+    logging_in = asyncio.create_task(
+        given.store.add_session(b"a" * 32, ann.id, None, NOON, NOON + DAY)
+    )
+    await until_one_waits(aside)
+    await aside.execute("COMMIT")
+    with pytest.raises(NotFoundError, match="password"):
+        await logging_in
+
+
+async def test_a_start_waits_until_others_have_said_how_they_measure_leases_since_a_clock_was_set(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "RENEW_INTERVAL", 3600.0)
+    monkeypatch.setattr(nodes, "RENEWED_WITHIN", 120 * SECOND)
+    first, aside = await place.open(), await asyncpg.connect(place.url)
+    async with asyncio.timeout(30):
+        while not await aside.fetchval("SELECT count(*) FROM hooktide.nodes WHERE held"):
+            await asyncio.sleep(0.01)
+    # Where a clock was set forward by a day, what was written just now was written a day ago.
+    await aside.execute("UPDATE hooktide.nodes SET free_at = free_at - $1", DAY)
+    starting = asyncio.create_task(place.open())
+    await asyncio.wait({starting}, timeout=0.5)
+    assert not starting.done()
+    renewed = "UPDATE hooktide.nodes SET free_at = free_at + $1, lease_shift = $2"
+    await aside.execute(renewed, DAY, -HOUR)
+    second = await starting
+    assert -HOUR <= second.lease_shift() < -HOUR // 2
+    await second.close()
+    await first.close()
+    await aside.close()

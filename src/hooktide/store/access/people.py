@@ -151,6 +151,15 @@ async def read_person(tx: Transaction, person_id: int) -> Person:
     return _person(await tx.one("person", "people", {"id": person_id}, " AND id = :id"))
 
 
+async def hold_person(tx: Transaction, person_id: int) -> Person:
+    """Find a person, and lock them against changes and removal until the commit.
+
+    :raises NotFoundError: there is none.
+    """
+    await tx.rows("hold_person", {"id": person_id})
+    return await read_person(tx, person_id)
+
+
 async def _end_sessions(tx: Transaction, person_id: int) -> None:
     for name in ("end_sessions", "forget_login_links"):
         await tx.run(name, {"person_id": person_id})

@@ -7,6 +7,9 @@ VALUES (:id, :name, :folded, :role, :project_id, '', :now)
 -- name: people
 SELECT id, name, role, project_id, password, created_at, seen_at FROM {schema}people WHERE removed_at IS NULL
 
+-- name: hold_person
+SELECT id FROM {schema}people WHERE id = :id FOR UPDATE
+
 -- name: count_owners
 -- Those who own all projects.
 SELECT count(*) FROM {schema}people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL

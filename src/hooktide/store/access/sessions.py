@@ -8,7 +8,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import MINUTE, Micros, Scope, Session
 from hooktide.domain.throttling.login_throttle import LoginPlace, LoginRecord
 from hooktide.store.access.keys import read_key
-from hooktide.store.access.people import PEOPLE_SPACE, read_person
+from hooktide.store.access.people import hold_person, read_person
 from hooktide.store.base import LoginEdit
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -37,8 +37,7 @@ class Sessions(Repository):
         :raises NotFoundError: there is no such person, or their password was changed since.
         """
         if person_id is not None:
-            await tx.lock(PEOPLE_SPACE, 0)  # as a change of the password does
-            person = await read_person(tx, person_id)
+            person = await hold_person(tx, person_id)
             if password != person.password:
                 raise NotFoundError("person with this password")
             await record_action(tx, action, snapshot(person), now)

@@ -33,7 +33,7 @@ from hooktide.store.postgres.maintenance.migrating import migrate
 from hooktide.store.postgres.maintenance.sizes import Sizes, sizes_in_postgres
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.processes.dead_processes import DeadProcesses
-from hooktide.store.postgres.processes.nodes import Node, read_clock
+from hooktide.store.postgres.processes.nodes import Node
 from hooktide.store.postgres.writing.batch_writer import PostgresBatchWriter
 from hooktide.store.postgres.writing.emitted import EmittedQueue
 from hooktide.store.postgres.writing.queue import Queue
@@ -176,9 +176,9 @@ async def open_postgres(
     """
     await migrate(direct or url)
     db = Database(url, pooled=bool(direct), connections=connections)
-    clock = RemoteClock(0, monotonic())
     async with deadline(MAINTENANCE_TIMEOUT), db.connection() as conn:
-        await read_clock(conn, statements()["clock"], clock)
+        asked = monotonic()
+        clock = RemoteClock(await conn.value(statements()["clock"]), asked)
     store = PostgresStore(db, direct or url, vault, clock)
     try:
         await store.start(clock() if now is None else now)

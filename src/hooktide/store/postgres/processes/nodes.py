@@ -35,6 +35,9 @@ RETENTION_AFTER_END: Micros = MINUTE
 RENEW_INTERVAL = 10.0
 MAX_RENEWAL_AGE: Micros = 5 * MINUTE
 """A node renewed no longer ago than this may be a process that is there and stands still."""
+RENEWED_WITHIN: Micros = 15 * SECOND
+"""A process that is there and does not stand still has been renewed since then."""
+RENEWAL_POLL_INTERVAL = 0.2
 NODES_LOCK = 0x686F6F6B6E6F6465
 SESSION_LOCKS = 0x686E6F64
 """The first of a session lock's two numbers; the process's is the second."""
@@ -76,10 +79,27 @@ class Node:
 
         :raises UnavailableError: the database did not answer, or no number is free.
         """
+        await self._until_renewed()
         async with deadline(2 * REQUEST_TIMEOUT), transaction(self._db) as conn:
             await self._measure_leases(conn)
             await self._take(conn)
         self._renewing = keep(self._renew, "renew the process's number")
+
+    async def _until_renewed(self) -> None:
+        """Wait for a renewal where processes are there and none has been renewed lately.
+
+        Then the database's clock was set forward just now, and none of them has written yet how it
+        measures leases since. Or they stand still, which is waited for no longer than a renewal.
+        """
+        until = self.monotonic() + RENEWED_WITHIN
+        # Of those that hold their session lock alone: no instant is in this range.
+        values = {"lock": SESSION_LOCKS, "since": 0, "until": -1}
+        while self.monotonic() < until:
+            async with deadline(2 * REQUEST_TIMEOUT), self._db.connection() as conn:
+                found = await conn.row(self._sql["lease_shift"], values)
+            if found is None or found[1] >= self._clock() + NODE_RETENTION - RENEWED_WITHIN:
+                return
+            await asyncio.sleep(RENEWAL_POLL_INTERVAL)
 
     async def _take(self, conn: PgConnection) -> None:
         await conn.script(f"SELECT pg_advisory_xact_lock({NODES_LOCK})")
