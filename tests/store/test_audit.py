@@ -169,3 +169,17 @@ async def test_what_came_after_the_clock_had_caught_up_is_looked_at(lived: Lived
     events = "events" if lived.place.is_file else "hooktide.events"
     await lived.tamper(f"UPDATE {events} SET type = 'contact.created' WHERE type = 'invoice.sent'")
     assert await lived.broken(later) == ["unwanted"]
+
+
+async def test_what_a_clock_far_ahead_leaves_unknown_is_not_called_right(lived: Lived) -> None:
+    life = lived.life
+    ahead = "hooktide.clock_mark" if not lived.place.is_file else "clock_mark"
+    names = ("leases", "rests", "failing", "auto_disable")
+    await life.publish(ENDED, "invoice.sent")
+    before = await lived.audit(ENDED)
+    assert all(before[name].looked_at for name in names if name != "rests")
+    await lived.tamper(f"UPDATE {ahead} SET set_back_from = {ENDED + 40 * DAY}")
+    found = await lived.audit(ENDED)
+    assert {name: (found[name].looked_at, found[name].broken) for name in names} == dict.fromkeys(
+        names, (0, 0)
+    )

@@ -107,7 +107,9 @@ SELECT 'dlv' AS kind, q.id, coalesce(q.due_at, 0) > CASE
 FROM {schema}queue AS q
 JOIN jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, furthest bigint)
     ON r.id = q.project_id
-WHERE q.state = 'pending' AND (q.claim = 0 OR q.claim >> 11 > :ordered_since::bigint)
+WHERE q.state = 'pending' AND CASE
+    WHEN q.claim <> 0 THEN q.claim >> 11 > :ordered_since::bigint
+    ELSE r.since <= :now::bigint + :slack::bigint END
 
 -- name: sent_after
 SELECT 'dlv' AS kind, d.id, d.id >> 11 > coalesce(ep.disabled_at, ep.removed_at) + :slack::bigint
@@ -134,7 +136,7 @@ known AS MATERIALIZED (
     JOIN jsonb_to_recordset(:projects::jsonb) AS r (id bigint, whole_since bigint, run_since bigint)
         ON r.id = ep.project_id
     LEFT JOIN ended ON ended.endpoint_id = ep.id
-    WHERE ep.removed_at IS NULL),
+    WHERE ep.removed_at IS NULL AND :ordered_since::bigint <= :now::bigint + :slack::bigint),
 run AS (
     SELECT known.id, count(*) FILTER (WHERE d.ended_at > known.latest) AS least, count(*) AS most
     FROM known JOIN {schema}ended AS d ON d.endpoint_id = known.id
@@ -157,6 +159,7 @@ JOIN jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, disable
     ON r.id = ep.project_id
 LEFT JOIN failed ON failed.endpoint_id = ep.id
 WHERE ep.disabled_reason = '' AND ep.removed_at IS NULL
+    AND r.since <= :now::bigint + :slack::bigint
 
 -- name: enabled
 SELECT 'ep' AS kind, id, (disabled_reason <> '') <> (disabled_at IS NOT NULL) AS broken
@@ -181,14 +184,15 @@ WHERE b.number >= 2 AND a.started_at > r.since
 -- What another process had claimed before it heard of the rest may have been sent within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = ''
     OR ep.rests_until > ep.rest_began_at + :rest_cap::bigint
-    OR ep.rest_began_at > :ordered_since::bigint AND EXISTS (
+    OR EXISTS (
         SELECT 1 FROM {schema}deliveries AS d
         JOIN {schema}attempts AS a ON a.delivery_id = d.id
         WHERE d.endpoint_id = ep.id AND d.origin <> 'test'
             AND NOT (d.origin = 'resend' AND a.number = 1)
             AND a.started_at > ep.rest_began_at + :slack::bigint AND a.started_at < ep.rests_until)
         AS broken
-FROM {schema}endpoints AS ep WHERE ep.rests_until > 0 AND ep.removed_at IS NULL
+FROM {schema}endpoints AS ep
+WHERE ep.rests_until > 0 AND ep.removed_at IS NULL AND ep.rest_began_at > :ordered_since::bigint
 
 -- name: endpoint_limits
 -- Those that are there now and were added before one were there when it was added.

@@ -100,7 +100,7 @@ SELECT 'dlv', d.id, coalesce(d.due_at, 0) > max(:now + (r.value ->> 'furthest') 
     (r.value ->> 'since') + :max_rest)
 FROM deliveries AS d INDEXED BY deliveries_due
 JOIN json_each(:projects) AS r ON r.value ->> 'id' = d.project_id
-WHERE d.state = 'pending' AND d.claim <= 0
+WHERE d.state = 'pending' AND d.claim <= 0 AND r.value ->> 'since' <= :now + :slack
 
 -- name: sent_after
 SELECT 'dlv' AS kind, d.id, d.id > ep.stale_before
@@ -125,7 +125,7 @@ known AS MATERIALIZED (
             AND coalesce(ended.delivered_at, ep.created_at) >= :ordered_since AS whole
     FROM endpoints AS ep JOIN json_each(:projects) AS r ON r.value ->> 'id' = ep.project_id
     LEFT JOIN ended ON ended.endpoint_id = ep.id
-    WHERE ep.removed_at IS NULL),
+    WHERE ep.removed_at IS NULL AND :ordered_since <= :now + :slack),
 run AS MATERIALIZED (
     SELECT known.id, count(*) FILTER (WHERE d.ended_at > known.latest) AS least, count(*) AS most
     FROM known JOIN deliveries AS d ON d.endpoint_id = known.id
@@ -146,7 +146,7 @@ SELECT 'ep' AS kind, ep.id, r.value ->> 'disable_after' > 0
     AND coalesce(failed.failed_at > r.value ->> 'since', FALSE) AS broken
 FROM endpoints AS ep JOIN json_each(:projects) AS r ON r.value ->> 'id' = ep.project_id
 LEFT JOIN failed ON failed.endpoint_id = ep.id
-WHERE ep.disabled_reason = '' AND ep.removed_at IS NULL
+WHERE ep.disabled_reason = '' AND ep.removed_at IS NULL AND r.value ->> 'since' <= :now + :slack
 
 -- name: enabled
 SELECT 'ep' AS kind, id, (disabled_reason <> '') <> (disabled_at IS NOT NULL) AS broken
@@ -169,12 +169,13 @@ WHERE b.id & 2047 >= 2 AND a.started_at > r.since
 -- name: rests
 -- What another process had claimed before it heard of the rest may have been sent within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = '' OR ep.rests_until > ep.rest_began_at + :rest_cap
-    OR ep.rest_began_at > :ordered_since AND EXISTS (
+    OR EXISTS (
         SELECT 1 FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
         WHERE d.endpoint_id = ep.id AND d.origin <> 'test'
             AND NOT (d.origin = 'resend' AND a.id = d.id + 1)
             AND a.started_at > ep.rest_began_at + :slack AND a.started_at < ep.rests_until) AS broken
-FROM endpoints AS ep WHERE ep.rests_until > 0 AND ep.removed_at IS NULL
+FROM endpoints AS ep
+WHERE ep.rests_until > 0 AND ep.removed_at IS NULL AND ep.rest_began_at > :ordered_since
 
 -- name: endpoint_limits
 -- Those that are there now and were added before one were there when it was added.
