@@ -34,7 +34,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from hooktide.outbox.row import MAX_KEY_LENGTH, TABLE, check_direct, make_row
+from hooktide.outbox.row import TABLE, check_direct, make_row
+from hooktide.wire.events import MAX_KEY_LENGTH
 
 __all__ = ["emit", "outbox"]
 

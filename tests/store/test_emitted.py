@@ -65,7 +65,9 @@ class Taking:
             told=self._tell,
             unknown=lambda project, event: self.unknown.append(f"{project}: {event.account}"),
         )
-        self._take_over = TakeOver(store, self.publisher, store.clock, self._add, self._refuse)
+        self._take_over = TakeOver(
+            store, directory, self.publisher, store.clock, self._add, self._refuse
+        )
 
     def _add(self, count: int) -> None:
         self.accepted += count

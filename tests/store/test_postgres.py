@@ -16,8 +16,8 @@ from hooktide.domain.errors import ConfigError, NotFoundError, UnavailableError
 from hooktide.domain.ids import NODES
 from hooktide.domain.model import DAY, HOUR, SECOND, Role, Scope
 from hooktide.domain.project.project import Project
-from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.access.people import PEOPLE_SPACE
+from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.postgres import open_postgres
 from hooktide.store.postgres.connection import connection as postgres_connection
 from hooktide.store.postgres.connection.connection import translated

@@ -10,6 +10,8 @@ from hooktide.domain.errors import HooktideError, NotFoundError, is_lasting
 from hooktide.domain.model import Micros, Scope
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.contract import Store
+from hooktide.store.directory import Directory
+from hooktide.store.writing.batch import in_halves
 from hooktide.wire.events import EventIn
 
 log = logging.getLogger("hooktide.actions")
@@ -28,12 +30,14 @@ class TakeOver:
     def __init__(
         self,
         store: Store,
+        directory: Directory,
         publisher: Publisher,
         clock: Callable[[], Micros],
         accepted: Callable[[int], None],
         refused: Callable[[Emitted, str], None],
     ) -> None:
         self._store = store
+        self._directory = directory
         self._publisher = publisher
         self._clock = clock
         self._accepted = accepted
@@ -66,25 +70,26 @@ class TakeOver:
     ) -> dict[int, AddResult]:
         """Have rows and events change places; a row whose event cannot be written is set aside.
 
-        Its reason is added to ``bad`` then.
+        Its reason is added to ``bad`` then. What is set aside or ignored goes with the first part.
         """
-        try:
-            return dict(await self._store.accept_emitted(good, bad, ignored, why_refused))
-        except Exception as error:
-            if not (good and is_lasting(error)):
-                raise
-            log.exception("could not take over %d emitted events together", len(good))
-            if len(good) == 1:
-                bad |= dict.fromkeys(good, NOT_WRITTEN)
-                return dict(await self._store.accept_emitted({}, bad, ignored, why_refused))
+        others = (dict(bad), ignored)
+
+        async def accept(ids: Sequence[int]) -> Mapping[int, AddResult]:
+            nonlocal others
+            events = {id_: good[id_] for id_ in ids}
+            results = await self._store.accept_emitted(events, *others, why_refused)
+            others = ({}, ())
+            return results
+
+        if not good:
+            return dict(await accept(()))
         results: dict[int, AddResult] = {}
-        if bad or ignored:
-            results |= await self._store.accept_emitted({}, bad, ignored, why_refused)
-        ids, middle = list(good), len(good) // 2
-        for half in (ids[:middle], ids[middle:]):
-            of_half: dict[int, str] = {}
-            results |= await self._accept({id_: good[id_] for id_ in half}, of_half, ())
-            bad |= of_half
+        async for ids, added in in_halves(list(good), accept):
+            if isinstance(added, Exception):
+                log.error("could not take over emitted event %d", ids[0], exc_info=added)
+                others[0][ids[0]] = bad[ids[0]] = NOT_WRITTEN
+                added = await accept(())
+            results |= added
         return results
 
     async def _checked(
@@ -116,7 +121,7 @@ class TakeOver:
 
     async def _scope(self, project: str) -> Scope:
         try:
-            found = await self._store.get_project(Scope(), project)
+            found = await self._directory.project_by_name(Scope(), project)
         except NotFoundError:
             raise NotFoundError(f"project: {project}") from None
         return Scope(project_id=found.id)

@@ -7,10 +7,8 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.payload import check_payload, compile_schema
 from hooktide.domain.messages.message import check_wording
 from hooktide.domain.project.project import EVENT_TYPE_NAME, EventType, Project, check_example
-
-MAX_TEXT_LENGTH = 1000
-"""Characters of a description, and of a message's text and its link."""
-MAX_TRANSITION_LENGTH = 200
+from hooktide.wire.events import MAX_TRANSITION_LENGTH
+from hooktide.wire.projects import MAX_TEXT_LENGTH
 
 
 def check_alone(kind: EventType) -> EventType:

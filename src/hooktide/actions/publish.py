@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -40,7 +41,8 @@ from hooktide.store.base import (
 )
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
-from hooktide.wire.events import EventIn
+from hooktide.store.writing.batch import in_halves
+from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH, EventIn
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
@@ -58,8 +60,6 @@ MAX_BATCH_SIZE = 1000
 MAX_CACHED_ENVELOPES = 10_000
 NOT_OFFERED = 403
 """The status of a refusal because an account is not offered webhooks, or this event type."""
-MAX_KEY_LENGTH = 255
-MAX_TRANSITION_LENGTH = 200
 LARGE_PAYLOAD = 64 * 1024
 """Bytes of a payload from which on it is checked in a turn of the event loop of its own."""
 
@@ -192,29 +192,20 @@ class Publisher:
     ) -> list[AddResult | HooktideError]:
         """Store events; where some of them cannot be written, the others without them.
 
-        What fails is halved until the bad event is alone: one of 1,000 costs 20 transactions. When
-        the database goes away meanwhile, nothing behind that is tried: what is sent again is stored
-        in the batch's order.
+        When the database goes away meanwhile, nothing behind that is tried: what is sent again is
+        stored in the batch's order.
 
         :raises UnavailableError: the database is away, and is not known to have stored any of them:
             the answer to a commit may have been lost.
         """
         results: list[AddResult | HooktideError] = []
-        parts = [events] if events else []
-        while parts:
-            part = parts.pop()
-            try:
-                results += await self._store.add_events(part, now)
-            except Exception as error:
-                if not is_lasting(error):
-                    if not isinstance(error, HooktideError) or not _any_accepted(results):
-                        raise
-                    return results + [error.as_value()] * (len(events) - len(results))
-                if len(part) == 1:
-                    results.append(_own(error))
-                    continue
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
+        try:
+            async for _, added in in_halves(events, partial(self._store.add_events, now=now)):
+                results += [_own(added)] if isinstance(added, Exception) else added
+        except HooktideError as error:
+            if not _any_accepted(results):
+                raise
+            results += [error.as_value()] * (len(events) - len(results))
         return results
 
     async def check(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
@@ -392,7 +383,9 @@ class Publisher:
         occurred_at = None if event.occurred_at is None else read_time(event.occurred_at)
         if len(event.transition) > MAX_TRANSITION_LENGTH:
             raise InvalidError(
-                "transition_too_long", "200 characters at most", pointer="/transition"
+                "transition_too_long",
+                f"{MAX_TRANSITION_LENGTH} characters at most",
+                pointer="/transition",
             )
         if "\0" in event.transition:
             raise InvalidError(

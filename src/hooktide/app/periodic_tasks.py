@@ -52,7 +52,7 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
 def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
     store, clock, metrics = app.store, app.clock, app.metrics
     take_over = TakeOver(
-        store, app.publisher, clock, accepted=metrics.accepted.add, refused=refused
+        store, app.directory, app.publisher, clock, accepted=metrics.accepted.add, refused=refused
     )
     retention = Retention(store, clock)
     metrics.watch(

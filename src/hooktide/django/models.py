@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from hooktide.outbox.row import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH, TABLE
+from hooktide.outbox.row import TABLE
+from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 
 
 class Outbox(models.Model):

@@ -9,10 +9,9 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.encoding import encode_payload
 from hooktide.domain.json.payload import check_payload
 from hooktide.domain.time.times import read_time, show_time
+from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 
 TABLE = "hooktide_outbox"
-MAX_KEY_LENGTH = 255
-MAX_TRANSITION_LENGTH = 200
 
 
 def check_direct(dialect: str) -> None:

@@ -27,6 +27,11 @@ OccurredAt: TypeAlias = Annotated[
 ]
 
 
+MAX_KEY_LENGTH = 255
+"""Characters of an idempotency key."""
+MAX_TRANSITION_LENGTH = 200
+
+
 class EventIn(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
 ):

@@ -4,7 +4,11 @@ from typing import Annotated
 
 import msgspec
 
+from hooktide.wire.events import MAX_TRANSITION_LENGTH
 from hooktide.wire.fields import Instant, RequestModel, ResponseModel
+
+MAX_TEXT_LENGTH = 1000
+"""Characters of an event type's description, and of a message's text and its link."""
 
 
 class ApplyQuery(RequestModel, frozen=True):
@@ -87,15 +91,15 @@ class WordingIn(RequestModel, frozen=True):
     `fields` are paths into the payload. What is empty is found by itself.
     """
 
-    text: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-    link: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    text: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] = ""
+    link: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] = ""
     fields: Annotated[list[str], msgspec.Meta(max_length=10)] = []
 
 
 class EventTypeIn(RequestModel, frozen=True):
     """An event type. `accounts` are the references it is limited to; none: all may use it."""
 
-    description: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    description: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] = ""
     example: Annotated[
         msgspec.Raw | msgspec.UnsetType,
         msgspec.Meta(description="A payload, as a test event has it."),
@@ -104,7 +108,7 @@ class EventTypeIn(RequestModel, frozen=True):
         msgspec.Raw | msgspec.UnsetType,
         msgspec.Meta(description="A JSON Schema 2020-12 for payloads, or null."),
     ] = msgspec.UNSET
-    transition: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    transition: Annotated[str, msgspec.Meta(max_length=MAX_TRANSITION_LENGTH)] = ""
     accounts: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
     message: WordingIn = WordingIn()
 
