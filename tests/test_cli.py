@@ -271,3 +271,14 @@ def test_a_command_that_asks_a_server_loads_none() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == "{'hooktide.client'}\n", done.stderr
+
+
+def test_a_command_that_works_on_a_database_loads_no_client() -> None:
+    code = (
+        "import sys, hooktide.cli.database, hooktide.cli.keys; "
+        "print({'httpx', 'hooktide.client', 'hooktide.web', 'starlette'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "set()\n", done.stderr

@@ -46,7 +46,7 @@ for _path in (
     "database:migrate",
     "database:move",
     "database:retention",
-    "database:sizes",
+    "sizes:sizes",
     "outbox:relay",
     "outbox:outbox",
     "keys:keys",

@@ -1,4 +1,7 @@
-"""Commands that work on a database: audit, backup, migrate, move, retention, sizes."""
+"""Commands that work on a database: audit, backup, migrate, move, retention.
+
+None of them asks a server, so this imports no client of one: they start sooner without.
+"""
 
 import asyncio
 import getpass
@@ -6,24 +9,15 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from hooktide.actions import database as databases
-from hooktide.cli.options import operator_client
-from hooktide.cli.output import print_rows
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import Micros
 from hooktide.domain.time.times import show_time
 from hooktide.settings import Settings
-from hooktide.store.base import ProjectSize
 from hooktide.store.maintenance.invariants import NOT_CHECKED, Finding
 from hooktide.store.maintenance.migrate import Migration
-from hooktide.wire.projects import Size
 
 _DEFAULTS = Settings()
 
@@ -136,52 +130,6 @@ def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
 
 def _listed(left: Sequence[Migration]) -> str:
     return "missing: " + ", ".join(f"{each.number} {each.name}" for each in left)
-
-
-def sizes(
-    *,
-    server: str | None = None,
-    key: Annotated[str | None, Parameter(show=True)] = None,
-    database: str | None = None,
-) -> None:
-    """Show how much is kept of each project.
-
-    Reads the whole log, which takes a while on a large database and holds nothing up.
-
-    Parameters
-    ----------
-    server
-        The running server to ask. [HOOKTIDE_SERVER, or http://127.0.0.1:8080]
-    key
-        Its operator key. [HOOKTIDE_OPERATOR_KEY]
-    database
-        Instead of asking a server: its database, which it may be using. With --server it is not
-        looked at.
-    """
-    if database is not None and server is None:
-        found = asyncio.run(databases.sizes_in(Settings(database=database)))
-        rows = [_size_row(each.name, each, _shown(each.oldest_at)) for each in found]
-    else:
-        with operator_client(server, key, timeout=SIZES_TIMEOUT) as client:
-            asked = client.sizes()
-        rows = [_size_row(each.project, each, _shown(each.oldest_event_at)) for each in asked]
-    print_rows(SIZE_TITLES, rows, numbers=SIZE_TITLES[1:-1])
-
-
-SIZES_TIMEOUT = 1800.0
-SIZE_TITLES = ("project", "events", "deliveries", "attempts", "payload MB", "oldest event")
-
-
-def _size_row(project: str, size: ProjectSize | Size, oldest: str) -> tuple[str, ...]:
-    counts = (f"{each:,}" for each in (size.events, size.deliveries, size.attempts))
-    return (project, *counts, f"{size.payload_bytes / 1e6:,.1f}", oldest)
-
-
-def _shown(at: Micros | datetime | None) -> str:
-    """Return an instant as the store or an answer has it, which may be missing."""
-    if at is None:
-        return "-"
-    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(at, datetime) else show_time(at)
 
 
 def retention(*, accept_clock: bool = False, database: str = _DEFAULTS.database) -> None:
