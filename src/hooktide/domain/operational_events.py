@@ -66,7 +66,9 @@ def failing_after(disable_after: int) -> int:
 
 def disabled(account_id: int, endpoint_id: int, reason: str, at: Micros) -> OperationalEvent:
     """An endpoint was disabled."""
-    return _of_endpoint(Type.ENDPOINT_DISABLED, account_id, endpoint_id, at, {"reason": reason})
+    about = {"reason": reason}
+    key = f"{endpoint_id:x}:{at}"
+    return _event(Type.ENDPOINT_DISABLED, key, account_id, endpoint_id, at, about)
 
 
 def failing(
@@ -78,14 +80,9 @@ def failing(
     at: Micros,
 ) -> OperationalEvent:
     """An endpoint has begun to fail, with this delivery as the last so far."""
-    return OperationalEvent(
-        key=f"{Type.ENDPOINT_FAILING}:{delivery_id:x}",
-        type=Type.ENDPOINT_FAILING,
-        account_id=account_id,
-        endpoint_id=endpoint_id,
-        at=at,
-        about={"failed_in_a_row": failed, "disabled_after": disable_after or None},
-    )
+    about = {"failed_in_a_row": failed, "disabled_after": disable_after or None}
+    key = f"{delivery_id:x}"
+    return _event(Type.ENDPOINT_FAILING, key, account_id, endpoint_id, at, about)
 
 
 def rotated(
@@ -93,20 +90,8 @@ def rotated(
 ) -> OperationalEvent:
     """An endpoint has a new secret."""
     about = {"old_secret_stops_at": show_time(old_stops_at)}
-    return _of_endpoint(Type.SECRET_ROTATED, account_id, endpoint_id, at, about)
-
-
-def _of_endpoint(
-    type_: Type, account_id: int, endpoint_id: int, at: Micros, about: Mapping[str, Any]
-) -> OperationalEvent:
-    return OperationalEvent(
-        key=f"{type_}:{endpoint_id:x}:{at}",
-        type=type_,
-        account_id=account_id,
-        endpoint_id=endpoint_id,
-        at=at,
-        about=about,
-    )
+    key = f"{endpoint_id:x}:{at}"
+    return _event(Type.SECRET_ROTATED, key, account_id, endpoint_id, at, about)
 
 
 def delivery_failed(
@@ -120,31 +105,40 @@ def delivery_failed(
     at: Micros,
 ) -> OperationalEvent:
     """A delivery has failed for good."""
-    return OperationalEvent(
-        key=f"{Type.DELIVERY_FAILED}:{delivery_id:x}",
-        type=Type.DELIVERY_FAILED,
-        account_id=account_id,
-        endpoint_id=endpoint_id,
-        at=at,
-        about={
-            "delivery": show("dlv", delivery_id),
-            "event": show("evt", event_id),
-            "event_type": event_type,
-            "attempts": attempts,
-            "reason": reason,
-        },
-    )
+    about = {
+        "delivery": show("dlv", delivery_id),
+        "event": show("evt", event_id),
+        "event_type": event_type,
+        "attempts": attempts,
+        "reason": reason,
+    }
+    key = f"{delivery_id:x}"
+    return _event(Type.DELIVERY_FAILED, key, account_id, endpoint_id, at, about)
 
 
 def limit_reached(account_id: int, limit: str, allowed: int, at: Micros) -> OperationalEvent:
     """A plan's limit is reached; published once an hour for each limit."""
+    about = {"limit": limit, "allowed": allowed}
+    key = f"{account_id:x}:{limit}:{at // HOUR}"
+    return _event(Type.PLAN_LIMIT_REACHED, key, account_id, None, at, about)
+
+
+def _event(
+    type_: Type,
+    key: str,
+    account_id: int,
+    endpoint_id: int | None,
+    at: Micros,
+    about: Mapping[str, Any],
+) -> OperationalEvent:
+    """Make an event; ``key`` tells it from all others of its type."""
     return OperationalEvent(
-        key=f"{Type.PLAN_LIMIT_REACHED}:{account_id:x}:{limit}:{at // HOUR}",
-        type=Type.PLAN_LIMIT_REACHED,
+        key=f"{type_}:{key}",
+        type=type_,
         account_id=account_id,
-        endpoint_id=None,
+        endpoint_id=endpoint_id,
         at=at,
-        about={"limit": limit, "allowed": allowed},
+        about=about,
     )
 
 

@@ -69,6 +69,9 @@ async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
 def read_query(request: Request) -> Form:
     """Read what stands behind a URL's question mark.
 
+    What a page does not ask for is ignored: mail programs and the like add names of their own to
+    links. The API's operations (``web.reading.read_query``) refuse what they do not know.
+
     :raises InvalidError: it is not UTF-8, or too much.
     """
     return Form(parse(request.scope["query_string"]))
