@@ -197,7 +197,7 @@ async def test_a_bug_at_the_start_is_logged_and_the_start_is_tried_again(
         while (await client_of(hooktide).get(f"{PREFIX}/health/ready")).status != 200:
             await asyncio.sleep(0.01)
     [bug] = [each for each in caplog.records if each.exc_info]
-    assert bug.getMessage() == "event='a bug stopped the start' again_in=0.01"
+    assert bug.getMessage() == "a bug stopped the start; trying again in 0.01 s"
 
 
 async def test_an_application_ends_while_hooktide_waits_for_its_database(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """How a process gets its database and begins: now, or as soon as the database is there."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
-
-import structlog
 
 from hooktide.actions.database import open_store
 from hooktide.app.first_start import FirstStart
@@ -24,7 +23,7 @@ UNFIT_RETRY_DELAY = 10.0
 """Seconds until one that turned out not to be fit for use is: it may have been set right."""
 
 T = TypeVar("T")
-log = structlog.get_logger("hooktide")
+log = logging.getLogger("hooktide")
 
 
 async def _nothing(_: Store) -> None:
@@ -67,7 +66,7 @@ async def begin_when_possible(
     ``keep_trying``: any other error is no end either, as an application has other things to do; it
     is tried again less often. Else it is raised.
     """
-    log.warning("waiting for the database", reason=site.reason)
+    log.warning("waiting for the database: %s", site.reason)
     delay = RETRY_DELAY
     while True:
         await asyncio.sleep(delay)
@@ -80,12 +79,12 @@ async def begin_when_possible(
                 raise
             delay, reason = UNFIT_RETRY_DELAY, _reason(error)
         if reason != site.reason:
-            log.warning("waiting for the database", reason=reason)
+            log.warning("waiting for the database: %s", reason)
         site.reason = reason
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HooktideError):
         return str(error)
-    log.error("a bug stopped the start", again_in=UNFIT_RETRY_DELAY, exc_info=error)
+    log.error("a bug stopped the start; trying again in %s s", UNFIT_RETRY_DELAY, exc_info=error)
     return "internal error: see the server's log"
