@@ -6,7 +6,7 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.dialects import load
-from hooktide.domain.delivery.verdict import Delivered, Failed
+from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import HOUR, MINUTE, DeliveryState, Scope
 
@@ -129,3 +129,19 @@ async def test_a_project_that_keeps_less_loses_only_its_own(given: Given) -> Non
     assert found.event.id == kept[0].event_id
     with pytest.raises(NotFoundError):
         await given.store.get_event(Scope(), gone[0].event_id)
+
+
+async def test_a_delivery_is_being_sent_from_its_claim_until_its_outcome(given: Given) -> None:
+    async def sending() -> list[bool]:
+        page = await given.store.list_deliveries(Scope(), None, 10)
+        return [each.sending for each in page.items]
+
+    await given.publish()
+    assert await sending() == [False]
+    [claim] = await given.claim()
+    assert await sending() == [True]
+    await given.record(claim, RetryAt(NOON + MINUTE), status=500)
+    assert await sending() == [False]
+    [claim] = await given.claim(NOON + MINUTE)
+    await given.record(claim, Delivered())
+    assert await sending() == [False]
