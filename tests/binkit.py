@@ -99,7 +99,7 @@ class BinSite:
             url=url,
             event_types=("*",),
             created_at=0,
-            changed_at=0,
+            updated_at=0,
         )
         return await self.store.add_endpoint(wanted, secret, None, NOON)
 

@@ -76,7 +76,7 @@ class Life:
             url=f"https://{name}.example.com/hook",
             event_types=types,
             created_at=0,
-            changed_at=0,
+            updated_at=0,
         )
         secret = Secret("ab" * 32, b"\xab" * 32)
         self.endpoints[name] = await self.store.add_endpoint(new, secret, 5, NOON + 5 * MINUTE)

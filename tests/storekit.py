@@ -235,7 +235,7 @@ class Given:
             url=url,
             event_types=types or ("*",),
             created_at=0,
-            changed_at=0,
+            updated_at=0,
         )
         secret = Secret("ab" * 32, b"\xab" * 32)
         return await self.store.add_endpoint(new, secret, limit, NOON)

@@ -211,7 +211,7 @@ async def test_a_disabled_endpoint_is_never_enabled(
     with Client(place.url, place.key) as client:
         [made] = client.endpoints.list(account=_acme(client, project))
         assert (made.enabled, made.disabled_at) == (False, made.created_at)
-        assert made.changed_at == made.created_at
+        assert made.updated_at == made.created_at
 
 
 async def test_one_endpoint_is_counted_as_one(place: Place, project: str, tmp_path: Path) -> None:

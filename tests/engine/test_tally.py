@@ -14,7 +14,7 @@ from hooktide.engine.tally import BATCH_SIZE, Tally
 from hooktide.store.base import Accepted, Done
 
 ENDPOINT = Endpoint(
-    id=3, project_id=1, account_id=2, url="", event_types=("*",), created_at=0, changed_at=0
+    id=3, project_id=1, account_id=2, url="", event_types=("*",), created_at=0, updated_at=0
 )
 TAKES: Micros = 5000
 

@@ -73,7 +73,10 @@ async def test_without_file_descriptors_no_attempt_fails_and_all_recovers(tmp_pa
         await until_none_is(server.api, "pending", within=120)
         made = (await server.api.get("/v1/deliveries?limit=100"))["items"]
         assert [(item["state"], item["attempts"]) for item in made] == [("delivered", 1)] * EVENTS
-        assert [item["failing"] for item in (await server.api.get("/v1/endpoints"))["items"]] == [0]
+        assert [
+            item["consecutive_failures"]
+            for item in (await server.api.get("/v1/endpoints"))["items"]
+        ] == [0]
         another = await asyncio.open_connection("127.0.0.1", server.port)
         await publish(another, batch, ledger)
         await until_none_is(server.api, "pending")

@@ -45,7 +45,7 @@ class CommitChecks:
         """Look at what was committed just now."""
         kept: dict[int, DeliveryChanged] = {}
         enabled: set[int] = set()
-        before = {id_: each.failing for id_, each in self._ledger.receivers.items()}
+        before = {id_: each.consecutive_failures for id_, each in self._ledger.receivers.items()}
         self._events.clear()
         self._fan_out.clear()
         for move in take_moves(self._truth.db):
@@ -208,7 +208,7 @@ class CommitChecks:
         was_on, reason = found.on, found.reason
         found.patterns = tuple(json.loads(move.event_types))
         found.reason, found.removed = move.disabled_reason, move.removed_at is not None
-        found.failing = move.failing
+        found.consecutive_failures = move.consecutive_failures
         if move.rest_lifted_at != found.lifted_at:
             found.lifted_since = self._truth.now()
         found.rests_until, found.lifted_at = move.rests_until, move.rest_lifted_at
@@ -309,8 +309,11 @@ class CommitChecks:
         for endpoint_id, count in counts.items():
             receiver = self._ledger.receivers[endpoint_id]
             before[endpoint_id] = count
-            if receiver.failing != count and not (endpoint_id in enabled and not receiver.failing):
-                words = f"counts {receiver.failing} failed deliveries in a row, not {count}"
+            if receiver.consecutive_failures != count and not (
+                endpoint_id in enabled and not receiver.consecutive_failures
+            ):
+                counted = receiver.consecutive_failures
+                words = f"counts {counted} failed deliveries in a row, not {count}"
                 self._ledger.broken(5, f"endpoint {endpoint_id:x} {words}")
             if (
                 receiver.on

@@ -87,7 +87,7 @@ class Receiver:
     reason: str = ""
     removed: bool = False
     off_since: Micros = 0
-    failing: int = 0
+    consecutive_failures: int = 0
     rests_until: Micros = 0
     lifted_at: Micros = 0
     lifted_since: Micros = -1

@@ -85,7 +85,7 @@ class EndpointNow(NamedTuple):
     event_types: str
     disabled_reason: str
     removed_at: int | None
-    failing: int
+    consecutive_failures: int
     rests_until: int
     rest_lifted_at: int
 

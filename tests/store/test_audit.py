@@ -79,7 +79,7 @@ async def test_an_endpoint_that_a_chat_said_is_gone_breaks_nothing(lived: Lived)
         life.store.record(msgspec.structs.replace(done, verdict=Gone("Slack says no_service")))
     await life.store.recorded()
     found = await life.store.get_endpoint(Scope(), life.endpoints["quiet"].id)
-    assert (found.disabled_reason, found.failing) == ("Slack says no_service", 0)
+    assert (found.disabled_reason, found.consecutive_failures) == ("Slack says no_service", 0)
     assert await lived.broken(later) == []
 
 

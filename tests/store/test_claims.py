@@ -156,7 +156,7 @@ async def test_a_success_resets_the_count_of_failures(given: Given) -> None:
         await given.record(claim, verdict)
     endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
     assert endpoint.enabled
-    assert endpoint.failing == 2
+    assert endpoint.consecutive_failures == 2
 
 
 @pytest.mark.pooled

@@ -137,7 +137,7 @@ async def test_an_attempt_is_recorded_once_wherever_its_record_was_cut(
         if nothing_left_to_cut:
             break
     assert n >= LEAST_MESSAGES[where]
-    failing = (await given.store.get_endpoint(Scope(), given.endpoint.id)).failing
+    failing = (await given.store.get_endpoint(Scope(), given.endpoint.id)).consecutive_failures
     assert failing == (n + 1 if isinstance(verdict, Failed) else 0)
 
 

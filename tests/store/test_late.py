@@ -12,7 +12,7 @@ LATER = NOON + 2 * LEASE
 
 
 async def failing(given: Given) -> int:
-    return (await given.store.get_endpoint(Scope(), given.endpoint.id)).failing
+    return (await given.store.get_endpoint(Scope(), given.endpoint.id)).consecutive_failures
 
 
 async def fail_once(given: Given, now: int = NOON) -> None:

@@ -123,7 +123,7 @@ async def test_a_rotated_secret_is_told_without_the_secret(given: Given, own: Pr
     await given.store.put_project(own, NOON)
     await given.store.rotate_secret(Scope(), given.endpoint.id, SECRET, HOUR, NOON)
     [(_, event)] = await given.store.operational_events(100)
-    assert event.about == {"old_secret_stops_at": "2026-01-01T13:00:00.000000Z"}
+    assert event.about == {"previous_secret_expires_at": "2026-01-01T13:00:00.000000Z"}
 
 
 async def test_what_happens_in_the_built_in_project_is_not_told(given: Given, own: Project) -> None:

@@ -239,7 +239,7 @@ async def test_a_failed_test_counts_toward_no_auto_disable(given: Given) -> None
     for _ in range(5):
         claim = await given.store.add_test(Scope(), given.endpoint.id, given.event(), NOON, LEASE)
         await given.record(claim, Failed(), status=500)
-    assert (await given.store.get_endpoint(Scope(), given.endpoint.id)).failing == 0
+    assert (await given.store.get_endpoint(Scope(), given.endpoint.id)).consecutive_failures == 0
 
 
 @pytest.mark.pooled

@@ -84,7 +84,7 @@ async def test_what_waits_for_a_rest_is_due_when_that_ends(given: Given) -> None
 async def test_a_rest_costs_neither_an_attempt_nor_a_failure(given: Given) -> None:
     claim = await resting(given)
     delivery = await given.store.get_delivery(Scope(), claim.delivery_id)
-    assert (delivery.attempts, (await endpoint(given)).failing) == (1, 0)
+    assert (delivery.attempts, (await endpoint(given)).consecutive_failures) == (1, 0)
     [first, second] = await given.claim(ENDS)
     assert {first.attempt, second.attempt} == {1, 2}
 
@@ -278,4 +278,4 @@ async def test_one_batch_may_ask_fail_and_deliver(given: Given) -> None:
         given.store.record(Done(claim, made, verdict, rest))
     await given.store.recorded()
     found = await endpoint(given)
-    assert (found.rests_until, found.failing) == (ENDS, 0)
+    assert (found.rests_until, found.consecutive_failures) == (ENDS, 0)

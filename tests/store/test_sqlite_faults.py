@@ -103,7 +103,7 @@ async def test_a_failure_that_was_not_committed_is_not_counted(given: Given) -> 
         while await given.state(claim) == "pending":
             await asyncio.sleep(0.01)  # it is recorded again a little later
     endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
-    assert (endpoint.enabled, endpoint.failing) == (True, 1)
+    assert (endpoint.enabled, endpoint.consecutive_failures) == (True, 1)
 
 
 class Failing:

@@ -281,7 +281,7 @@ async def test_failures_in_a_row_are_counted_exactly_in_both(given: Given, other
     await given.publish(*[given.event()] * 200)
     await record_all([given, other], await given.claim(each=200))
     endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
-    assert (endpoint.failing, endpoint.enabled) == (200, True)
+    assert (endpoint.consecutive_failures, endpoint.enabled) == (200, True)
 
 
 async def test_an_endpoint_is_disabled_once_when_both_see_the_failures(

@@ -52,7 +52,7 @@ async def test_an_endpoint_comes_back_as_it_was_made(site: Site) -> None:
     assert (await site.operator.get(f"/v1/endpoints/{made['id']}")).ok() == made
     assert made["account"] == account["id"]
     assert made["url"] == RECEIVER
-    assert (made["enabled"], made["failing"]) == (True, 0)
+    assert (made["enabled"], made["consecutive_failures"]) == (True, 0)
     assert (await site.operator.get("/v1/endpoints?account=acme")).ok()["items"] == [made]
 
 
@@ -316,13 +316,13 @@ async def test_rotating_shows_the_new_secret_and_when_the_old_one_stops(site: Si
     path = f"/v1/endpoints/{made['id']}/rotate"
     told = (await site.operator.post(path)).ok()
     assert told["secret"]["text"] != made["secret"]["text"]
-    assert made["created_at"] < told["old_secret_stops_at"] <= show_time(wall_clock())
+    assert made["created_at"] < told["previous_secret_expires_at"] <= show_time(wall_clock())
 
     text = read_shipped("invoice-maker")
     text = text.replace('rotation_overlap = "0s"', 'rotation_overlap = "1d"')
     (await site.operator.apply("invoice-maker", text)).ok()
     told = (await site.operator.post(path)).ok()
-    assert told["old_secret_stops_at"] > show_time(wall_clock() + DAY - MINUTE)
+    assert told["previous_secret_expires_at"] > show_time(wall_clock() + DAY - MINUTE)
     for _ in range(3):
         (await site.operator.post(path)).ok()
     assert (await site.operator.post(path)).code == "too_many_secrets"

@@ -100,7 +100,7 @@ class Rotated:
 
     endpoint: Endpoint
     secret: Secret
-    old_stops_at: Micros
+    previous_secret_expires_at: Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Endpoints:
             disabled_reason="" if wanted.enabled else BY_HAND,
             disabled_at=None if wanted.enabled else now,
             created_at=now,
-            changed_at=now,
+            updated_at=now,
             **checked,
         )
         secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints

@@ -159,12 +159,12 @@ class EndpointKind(StrEnum):
 class Endpoint:
     """A URL and the event types it wants (``invoice.paid``, ``invoice.*`` or ``*``).
 
-    ``url`` may be shown to whoever may see the endpoint. A chat's is a secret, because whoever has
-    it can post: then ``secret_url`` is the whole of it, and ``url`` is it without what lets one.
-    ``disabled_reason`` is empty while the endpoint is enabled. ``failing`` counts the deliveries
-    that failed in a row. ``rests_until`` is when the last rest that the receiver asked for ends, or
-    has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the customer's own
-    request headers. ``secrets`` are those in force, newest first.
+    ``url`` may be shown to anyone who may see the endpoint. A chat's URL is a secret, since anyone
+    who has it can post: then ``secret_url`` is the whole URL, and ``url`` omits the secret part.
+    ``disabled_reason`` is empty while the endpoint is enabled. ``consecutive_failures`` counts the
+    deliveries that failed in a row. ``rests_until`` is when the last rest that the receiver asked
+    for ends or has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the
+    customer's own request headers. ``secrets`` are those in force, newest first.
     """
 
     id: int
@@ -179,11 +179,11 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = ()
     disabled_reason: str = ""
     disabled_at: Micros | None = None
-    failing: int = 0
+    consecutive_failures: int = 0
     rests_until: Micros = 0
     rest_reason: str = ""
     created_at: Micros
-    changed_at: Micros
+    updated_at: Micros
     secrets: tuple[ActiveSecret, ...] = field(default=(), repr=False)
 
     @property

@@ -86,7 +86,7 @@ def failing(
 
 
 def rotated(
-    account_id: int, endpoint_id: int, old_stops_at: Micros, at: Micros
+    account_id: int, endpoint_id: int, previous_secret_expires_at: Micros, at: Micros
 ) -> OperationalEvent:
     """An endpoint has a new secret."""
     about = {"old_secret_stops_at": show_time(old_stops_at)}

@@ -224,7 +224,7 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: int
     project: Project
     created_at: Micros
-    changed_at: Micros
+    updated_at: Micros
     version: int
 
 

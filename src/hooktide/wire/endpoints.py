@@ -120,7 +120,7 @@ class DisableQuery(RequestModel, frozen=True):
 
 
 class Endpoint(ResponseModel, frozen=True, kw_only=True):
-    """An endpoint. `failing` counts the deliveries that failed in a row.
+    """An endpoint. `consecutive_failures` counts the deliveries that failed in a row.
 
     `resting_until` is set while the endpoint rests because its receiver asked for it, with 429 or
     with 503 and `Retry-After`. Until then only tests and manual resends are sent to it.
@@ -138,11 +138,11 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
     enabled: bool
     disabled_reason: str
     disabled_at: Instant | None
-    failing: int
+    consecutive_failures: int
     resting_until: Instant | None
     resting_reason: str
     created_at: Instant
-    changed_at: Instant
+    updated_at: Instant
 
 
 class Secret(ResponseModel, frozen=True):
@@ -179,11 +179,11 @@ class EndpointChecked(ResponseModel, frozen=True):
 
 
 class Rotated(ResponseModel, frozen=True):
-    """The new secret; the old one remains valid until `old_secret_stops_at`."""
+    """The new secret; the old one remains valid until `previous_secret_expires_at`."""
 
     id: str
     secret: Secret
-    old_secret_stops_at: Instant
+    previous_secret_expires_at: Instant
 
 
 class TestIn(RequestModel, frozen=True):

@@ -60,7 +60,7 @@ class Project(ResponseModel, frozen=True):
         msgspec.Meta(description="Where its customers read how it works; null: nowhere."),
     ]
     created_at: Instant
-    changed_at: Instant
+    updated_at: Instant
 
 
 class Projects(ResponseModel, frozen=True):

@@ -212,7 +212,7 @@ async def hold_project(tx: Transaction, project_id: int) -> ProjectRow:
 def _unstored(before: ProjectRow | None, project: Project, now: Micros) -> ProjectRow:
     """Return the row that a dry run would have stored; a new project has the id 0."""
     if before is None:
-        return ProjectRow(id=0, project=project, created_at=now, changed_at=now, version=0)
+        return ProjectRow(id=0, project=project, created_at=now, updated_at=now, version=0)
     return msgspec.structs.replace(before, project=project)
 
 
@@ -242,6 +242,6 @@ def _project_row(row: Row) -> ProjectRow:
         id=row[0],
         project=rows.read_project_json(row[1]),
         created_at=row[2],
-        changed_at=row[3],
+        updated_at=row[3],
         version=row[4],
     )

@@ -159,7 +159,7 @@ async def rotate_secret(call: Call, id: str) -> wire.Rotated:
     return wire.Rotated(
         id=show("ep", rotated.endpoint.id),
         secret=secret_shown(rotated.secret),
-        old_secret_stops_at=instant(rotated.old_stops_at),
+        previous_secret_expires_at=instant(rotated.previous_secret_expires_at),
     )
 
 
@@ -244,11 +244,11 @@ def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),
-        "failing": endpoint.failing,
+        "consecutive_failures": endpoint.consecutive_failures,
         "resting_until": instant(resting_until),
         "resting_reason": endpoint.rest_reason if resting_until else "",
         "created_at": instant(endpoint.created_at),
-        "changed_at": instant(endpoint.changed_at),
+        "updated_at": instant(endpoint.updated_at),
     }
 
 

@@ -77,7 +77,7 @@ def _shown(row: ProjectRow, public_url: str) -> wire.Project:
         event_types=[kind.name for kind in project.event_types],
         docs_url=docs_url(project, public_url),
         created_at=instant(row.created_at),
-        changed_at=instant(row.changed_at),
+        updated_at=instant(row.updated_at),
     )
 
 

@@ -183,6 +183,6 @@ class Shelf:
 
     def _write(self, row: ProjectRow, write: Writer) -> Document:
         subject = make_subject(row.project, self._served)
-        written = write(subject, show_time(row.changed_at))
+        written = write(subject, show_time(row.updated_at))
         content = written.encode() if isinstance(written, str) else written
         return Document(row, content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')

@@ -95,16 +95,16 @@ def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str,
         return "Disabled", "quiet" if endpoint.disabled_on_purpose else "bad"
     if endpoint.resting_until(now):
         return "Resting", "heed"
-    if endpoint.failing or (health and health.failing_since):
+    if endpoint.consecutive_failures or (health and health.failing_since):
         return "Failing", "bad"
     return "Active", "good"
 
 
 def _strike(endpoint: Endpoint, disable_after: int) -> str:
     """Say when an endpoint will be disabled by itself; empty: it is not failing, or never."""
-    left = disable_after - endpoint.failing
-    if not endpoint.enabled or not endpoint.failing or left <= 0 or not disable_after:
+    left = disable_after - endpoint.consecutive_failures
+    if not endpoint.enabled or not endpoint.consecutive_failures or left <= 0 or not disable_after:
         return ""
-    failed = count_of(endpoint.failing, "delivery")
+    failed = count_of(endpoint.consecutive_failures, "delivery")
     more = "one more fails" if left == 1 else f"{left:,} more fail"
     return f"{failed} failed in a row. If {more}, this endpoint is disabled automatically."
