@@ -13,11 +13,11 @@ from hooktide.domain.model import (
     ApiKey,
     Bin,
     KeyScope,
-    Person,
     ReplayWhat,
     Role,
     Scope,
     Secret,
+    User,
 )
 from hooktide.domain.project.project import EventType, Project
 from hooktide.store.base import NewReplay, ReplayCount
@@ -127,29 +127,29 @@ async def revoke_key(given: Given, action: Action) -> None:
     await given.store.revoke_key(Scope(), await add_key(given, None), NOON, action)
 
 
-async def add_person(given: Given, action: Action | None) -> Person:
-    return await given.store.add_person("Zoë", Role.OWNER, None, NOON, action)
+async def add_user(given: Given, action: Action | None) -> User:
+    return await given.store.add_user("Zoë", Role.OWNER, None, NOON, action)
 
 
-async def change_person(given: Given, action: Action) -> None:
-    await add_person(given, None)
-    bob = await given.store.add_person("Bob", Role.OWNER, None, NOON)
-    await given.store.change_person(bob.id, {"password": CANARY}, NOON, action)
+async def change_user(given: Given, action: Action) -> None:
+    await add_user(given, None)
+    bob = await given.store.add_user("Bob", Role.OWNER, None, NOON)
+    await given.store.change_user(bob.id, {"password": CANARY}, NOON, action)
 
 
-async def remove_person(given: Given, action: Action) -> None:
-    await add_person(given, None)
-    bob = await given.store.add_person("Bob", Role.OWNER, None, NOON)
-    await given.store.remove_person(bob.id, NOON, action)
+async def remove_user(given: Given, action: Action) -> None:
+    await add_user(given, None)
+    bob = await given.store.add_user("Bob", Role.OWNER, None, NOON)
+    await given.store.remove_user(bob.id, NOON, action)
 
 
 async def add_login_link(given: Given, action: Action) -> None:
-    ann = await add_person(given, None)
+    ann = await add_user(given, None)
     await given.store.add_login_link(ann.id, CANARY.encode(), NOON + 60, action)
 
 
 async def add_session(given: Given, action: Action) -> None:
-    ann = await add_person(given, None)
+    ann = await add_user(given, None)
     await given.store.add_session(CANARY.encode(), ann.id, None, NOON, NOON + 60, action)
 
 
@@ -198,9 +198,9 @@ CHANGES: Sequence[Change] = (
     resend,
     add_key,
     revoke_key,
-    add_person,
-    change_person,
-    remove_person,
+    add_user,
+    change_user,
+    remove_user,
     add_login_link,
     add_session,
     add_bin,
@@ -222,7 +222,7 @@ ALONE: Sequence[Change] = (
     rotate_secret,
     start_replay,
     add_key,
-    add_person,
+    add_user,
     add_bin,
 )
 """Those that make nothing beforehand, so that all they store is one transaction."""

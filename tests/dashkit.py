@@ -10,7 +10,7 @@ from docskit import hostile_file
 from webkit import Answer, Client, Site
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.people import People
+from hooktide.actions.users import Users
 from hooktide.dialects import read_shipped
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.ids import show
@@ -108,7 +108,7 @@ async def make_hostile(api: Api) -> dict[str, str]:
     await api.post(f"/v1/endpoints/{endpoint}/test", {})
     key = {"scope": "account", "account": account, "name": EVIL}
     await api.post("/v1/keys", key)
-    await api.post("/v1/people", {"name": EVIL, "role": "viewer"})
+    await api.post("/v1/users", {"name": EVIL, "role": "viewer"})
     delivery = (await api.get(f"/v1/deliveries?endpoint={endpoint}"))["items"][0]["id"]
     title = "<script>alert(1)</script>"
     return {
@@ -126,7 +126,7 @@ async def make_hostile(api: Api) -> dict[str, str]:
         "/projects/hostile/file": title,
         "/projects/hostile/event-type?type=a.b": "<script>alert(1)",
         "/keys": EVIL,
-        "/people": EVIL,
+        "/users": EVIL,
         "/changes": EVIL,
         f"/publish?account={account}&type=a.b": title,
     }
@@ -184,19 +184,19 @@ class Seat:
             self.cookie = given.partition("hooktide_session=")[2].partition(";")[0].strip('"')
 
 
-def people_of(site: Site) -> People:
-    """Return what adds people and logs them in."""
+def users_of(site: Site) -> Users:
+    """Return what adds users and logs them in."""
     app = site.app
     accounts = Accounts(app.store, app.directory, app.clock)
-    return People(app.store, accounts, app.clock, app.public_url)
+    return Users(app.store, accounts, app.clock, app.public_url)
 
 
 async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
     """Log in somebody new, with this role, for one project or for all."""
-    people = people_of(site)
+    users = users_of(site)
     name = f"{role.value} of {project or 'all'}"
-    person = await people.add(SERVER, Scope(), name, role, project)
-    token, _ = await people.begin(person)
+    user = await users.add(SERVER, Scope(), name, role, project)
+    token, _ = await users.begin(user)
     return Seat(Client(site.app, ""), token)
 
 
@@ -216,7 +216,7 @@ async def make_things(site: Site) -> dict[str, str]:
     begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
     key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
     made = (await site.operator.post("/v1/keys", key)).ok(201)
-    added = await people_of(site).add(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
+    added = await users_of(site).add(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
     gone = await site.account(reference="gone")
     (await site.operator.delete("/v1/accounts/gone?erase=true")).ok(202)
     return {
@@ -238,7 +238,7 @@ _AREAS = {
     "/events/": "evt",
     "/deliveries/": "dlv",
     "/keys/": "key",
-    "/people/": "usr",
+    "/users/": "usr",
     "/replays/": "rpl",
 }
 

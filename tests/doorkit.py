@@ -16,7 +16,7 @@ from typing import TypeAlias
 from urllib.parse import quote_plus
 
 import msgspec
-from dashkit import people_of
+from dashkit import users_of
 from webkit import Answer, Client, Site, running
 
 from hooktide.domain.audit_log import SERVER
@@ -225,8 +225,8 @@ async def opened(folder: Path) -> AsyncIterator[Place]:
         project = (await site.operator.post("/v1/keys", key)).ok(201)["key"]
         link = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)["url"]
         made = (await site.operator.post("/v1/bins", {})).ok(201)
-        person = await people_of(site).add(SERVER, Scope(), "zoë", Role.OWNER, None)
-        cookie, _ = await people_of(site).begin(person)
+        user = await users_of(site).add(SERVER, Scope(), "zoë", Role.OWNER, None)
+        cookie, _ = await users_of(site).begin(user)
         ids = await _deliveries(site)
         for each in (endpoint, ids["chat"]):  # nothing is sent while doors are measured
             (await site.operator.post(f"/v1/endpoints/{each}/disable")).ok()
@@ -666,7 +666,7 @@ for _name, _text in TEXTS.items():
         ("/projects/doors/event-type", "accounts", 1.0),
         ("/projects/doors/event-type", "message/fields", 1.0),
         ("/keys", "name", SMALL),
-        ("/people", "name", SMALL),
+        ("/users", "name", SMALL),
         ("/publish", "payload", 1.0),
     ):
 

@@ -209,7 +209,7 @@ async def _is_tested_and_sent_again(life: Life, now: Micros) -> None:
 
 async def _is_looked_at(life: Life, now: Micros) -> None:
     good = life.endpoints["good"]
-    ann = await life.store.add_person("ann", Role.OWNER, None, now)
+    ann = await life.store.add_user("ann", Role.OWNER, None, now)
     await life.store.add_session(b"s" * 32, ann.id, None, now, now + DAY)
     await life.store.add_login_link(ann.id, b"l" * 32, now + DAY)
     entry = AuditEntry(

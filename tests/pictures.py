@@ -124,7 +124,7 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             ),
             "plan": ("A plan", "/projects/invoice-maker/plan?plan=basic"),
             "keys": ("API keys", "/keys"),
-            "people": ("People", "/people"),
+            "users": ("Users", "/users"),
             "changes": ("Changes", "/changes"),
             "storage": ("Storage", "/storage"),
             "search": ("Search", "/search?q=acme"),

@@ -30,8 +30,8 @@ async def lived(given: Given) -> None:
     await given.publish(given.event(), given.event())
     replay = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.FAILED, since=NOON)
     await given.store.add_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
-    ann = await given.store.add_person("Ann", Role.OWNER, given.project_id, NOON)
-    await given.store.change_person(ann.id, {"password": "scrypt$1"}, NOON)
+    ann = await given.store.add_user("Ann", Role.OWNER, given.project_id, NOON)
+    await given.store.change_user(ann.id, {"password": "scrypt$1"}, NOON)
     entry = AuditEntry(
         id=0,
         project_id=given.project_id,
@@ -72,8 +72,8 @@ async def seen(given: Given) -> list[object]:
         (await store.list_replays(Scope(), given.endpoint.id, None, 100)).items,
         deliveries,
         [await store.list_attempts(Scope(), one.id) for one in deliveries],
-        await store.list_people(),
-        await store.find_person("ANN"),
+        await store.list_users(),
+        await store.find_user("ANN"),
         (await store.list_audit_log(Scope(), None, 100)).items,
         await store.chart(Scope(), NOON, NOON + MINUTE, 1),
         await store.health(Scope(), [given.endpoint.id], NOON),

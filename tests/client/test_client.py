@@ -53,7 +53,7 @@ async def test_the_whole_api_answers_in_the_clients_shapes(place: Place) -> None
     async with AsyncClient(place.url, place.key) as client:
         await _projects(client)
         await _accounts_and_keys(client)
-        await _people(client)
+        await _users(client)
         await _endpoints(client)
         await _events(client)
         await _bins(client)
@@ -91,16 +91,16 @@ async def _accounts_and_keys(client: AsyncClient) -> None:
     await client.accounts.remove("other")
 
 
-async def _people(client: AsyncClient) -> None:
-    ann = await client.people.add("ann", "viewer", project="invoice-maker")
+async def _users(client: AsyncClient) -> None:
+    ann = await client.users.add("ann", "viewer", project="invoice-maker")
     assert (ann.project, ann.has_password) == ("invoice-maker", False)
-    changed = await client.people.change(ann.id, role="member", project=None)
+    changed = await client.users.change(ann.id, role="member", project=None)
     assert (changed.role, changed.project) == ("member", None)
-    link = await client.people.login_link(ann.id)
+    link = await client.users.login_link(ann.id)
     assert link.url not in repr(link)
-    assert (await client.people.get(ann.id)).name == "ann"
-    assert "ann" in [each.name for each in await client.people.list()]
-    await client.people.remove(ann.id)
+    assert (await client.users.get(ann.id)).name == "ann"
+    assert "ann" in [each.name for each in await client.users.list()]
+    await client.users.remove(ann.id)
     changes = [each.what async for each in client.changes(subject=ann.id)]
     assert len(changes) >= 3
 

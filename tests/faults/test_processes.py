@@ -201,8 +201,8 @@ async def test_the_operator_key_and_a_login_link_are_made_once_and_shown_once(
         keys = (await client.get("/v1/keys"))["items"]
         assert [key["scope"] for key in keys] == ["operator"]
         assert "/dashboard/login/" in told[1]
-        people = (await client.get("/v1/people"))["items"]
-        assert [(each["name"], each["role"]) for each in people] == [("owner", "owner")]
+        users = (await client.get("/v1/users"))["items"]
+        assert [(each["name"], each["role"]) for each in users] == [("owner", "owner")]
 
 
 async def test_the_password_of_the_database_is_in_no_log(tmp_path: Path, url: str) -> None:

@@ -312,8 +312,8 @@ class CommitChecks:
             if receiver.consecutive_failures != count and not (
                 endpoint_id in enabled and not receiver.consecutive_failures
             ):
-                counted = receiver.consecutive_failures
-                words = f"counts {counted} failed deliveries in a row, not {count}"
+                run = receiver.consecutive_failures
+                words = f"counts {run} failed deliveries in a row, not {count}"
                 self._ledger.broken(5, f"endpoint {endpoint_id:x} {words}")
             if (
                 receiver.on

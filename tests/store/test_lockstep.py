@@ -95,7 +95,7 @@ class Side:
             [await store.list_deliveries(Scope(account_id=a.id), None, 3) for a in accounts],
             [await store.list_events(Scope(account_id=a.id), None, 3) for a in accounts],
             await store.list_keys(Scope(), None, 50),
-            await store.list_people(),
+            await store.list_users(),
             await store.list_audit_log(Scope(), None, 100),
             await store.operational_events(100),
             await store.counts(),
@@ -233,17 +233,17 @@ async def revoke_key(side: Side, i: int, now: Micros) -> Any:
     return None
 
 
-async def of_person(side: Side, i: int, now: Micros) -> Any:
-    people = await side.store.list_people()
+async def of_user(side: Side, i: int, now: Micros) -> Any:
+    users = await side.store.list_users()
     match i % 3:
         case 0:
             role = (Role.OWNER, Role.VIEWER)[i % 2]
-            return await side.store.add_person(f"P{i % 4}", role, None, now, DOES)
-        case 1 if people:
+            return await side.store.add_user(f"P{i % 4}", role, None, now, DOES)
+        case 1 if users:
             changes = {"name": f"p{i % 4}", "role": Role.VIEWER}
-            return await side.store.change_person(people[i % len(people)].id, changes, now, DOES)
-        case 2 if people:
-            return await side.store.remove_person(people[i % len(people)].id, now, DOES)
+            return await side.store.change_user(users[i % len(users)].id, changes, now, DOES)
+        case 2 if users:
+            return await side.store.remove_user(users[i % len(users)].id, now, DOES)
         case _:
             return None
 
@@ -266,7 +266,7 @@ ASKED: tuple[Callable[[Side, int, Micros], Awaitable[Any]], ...] = (
     maintenance,
     add_key,
     revoke_key,
-    of_person,
+    of_user,
 )
 
 

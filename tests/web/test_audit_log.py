@@ -37,9 +37,9 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
     (await operator.delete("/v1/event-types/a.b?project=invoice-maker")).ok(204)
     (await operator.delete(path)).ok(204)
     (await operator.delete("/v1/accounts/acme")).ok(204)
-    *told, _, person, key = await changes(operator)
-    assert [person["what"], key["what"]] == ["person.add", "key.add"]
-    assert {key["who"], person["who"]} == {"hooktide"}
+    *told, _, user, key = await changes(operator)
+    assert [user["what"], key["what"]] == ["user.add", "key.add"]
+    assert {key["who"], user["who"]} == {"hooktide"}
     assert [(each["what"], each["subject"], each["detail"]) for each in told[::-1]] == [
         (
             "project.put",
@@ -88,10 +88,10 @@ async def test_a_projects_key_sees_its_own_projects_changes(site: Site) -> None:
     await site.account()
     (await site.operator.apply("invoice-ahoy")).ok()
     client = await site.key("project", project="invoice-maker")
-    made = (await site.operator.post("/v1/people", {"name": "Ann", "role": "viewer"})).ok(201)
-    (await site.operator.post(f"/v1/people/{made['id']}/login-links")).ok(201)
+    made = (await site.operator.post("/v1/users", {"name": "Ann", "role": "viewer"})).ok(201)
+    (await site.operator.post(f"/v1/users/{made['id']}/login-links")).ok(201)
     assert await whats(client) == ["project.put", "account.add", "key.add"]
-    assert (await whats(site.operator))[-3:] == ["key.add", "person.add", "login_link.make"]
+    assert (await whats(site.operator))[-3:] == ["key.add", "user.add", "login_link.make"]
     customer = await site.key("account", account="acme")
     assert (await customer.get("/v1/changes")).code == "forbidden"
     hook = {"url": RECEIVER, "event_types": ["*"]}
@@ -249,22 +249,22 @@ def steps(ids: dict[str, str]) -> list[Step]:
         Step("remove_bin", "DELETE", f"/v1/bins/{ids['bin']}", None, ("bin.remove",)),
         Step("add_key", "POST", "/v1/keys", {"scope": "operator", "name": "k"}, ("key.add",)),
         Step("revoke_key", "DELETE", f"/v1/keys/{ids['key']}", None, ("key.revoke",)),
-        Step("add_person", "POST", "/v1/people", {"name": "Bo", "role": "viewer"}, ("person.add",)),
+        Step("add_user", "POST", "/v1/users", {"name": "Bo", "role": "viewer"}, ("user.add",)),
         Step(
-            "change_person",
+            "change_user",
             "PATCH",
-            f"/v1/people/{ids['usr']}",
+            f"/v1/users/{ids['usr']}",
             {"role": "member"},
-            ("person.change",),
+            ("user.change",),
         ),
         Step(
             "make_login_link",
             "POST",
-            f"/v1/people/{ids['usr']}/login-links",
+            f"/v1/users/{ids['usr']}/login-links",
             None,
             ("login_link.make",),
         ),
-        Step("remove_person", "DELETE", f"/v1/people/{ids['usr']}", None, ("person.remove",)),
+        Step("remove_user", "DELETE", f"/v1/users/{ids['usr']}", None, ("user.remove",)),
         Step("put_project", "PUT", "/v1/projects/invoice-ahoy", "invoice-ahoy", ("project.put",)),
         Step("put_project", "PUT", "/v1/projects/invoice-ahoy", "invoice-ahoy"),
         Step("remove_project", "DELETE", "/v1/projects/invoice-ahoy", None, ("project.remove",)),
@@ -359,10 +359,10 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (f"{endpoint}/remove", {"sure": "remove"}, ("endpoint.remove",)),
         ("/keys", {"scope": "operator", "name": "k"}, ("key.add",)),
         (f"/keys/{ids['key']}/revoke", {}, ("key.revoke",)),
-        ("/people", {"name": "Bo", "role": "viewer"}, ("person.add", "login_link.make")),
-        (f"/people/{ids['usr']}/role", {"role": "member"}, ("person.change",)),
-        (f"/people/{ids['usr']}/link", {}, ("login_link.make",)),
-        (f"/people/{ids['usr']}/remove", {}, ("person.remove",)),
+        ("/users", {"name": "Bo", "role": "viewer"}, ("user.add", "login_link.make")),
+        (f"/users/{ids['usr']}/role", {"role": "member"}, ("user.change",)),
+        (f"/users/{ids['usr']}/link", {}, ("login_link.make",)),
+        (f"/users/{ids['usr']}/remove", {}, ("user.remove",)),
         ("/operational-events", {}, ("project.put",)),
         ("/new-project", {"provider": "defacto", "name": "mine"}, ("project.put", "key.add")),
         ("/projects/mine/remove", {"sure": "mine"}, ("project.remove",)),
@@ -370,7 +370,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (
             "/you/password",
             {"password": "a long enough one", "again": "a long enough one"},
-            ("person.password",),
+            ("user.password",),
         ),
     ]
     met: set[str] = {"/endpoints/{id}/replay"}  # the same action as that of one event
@@ -469,5 +469,5 @@ async def test_a_login_leaves_one_entry_and_a_wrong_one_none(site: Site, owner: 
         await site.client("").call("POST", "/dashboard/login", body=body, headers=FORM)
         assert len(await entries(site)) == before + 1, key
     newest = (await entries(site))[0]
-    assert (newest.action, newest.actor) == ("person.login", "key …oooo (from the settings)")
+    assert (newest.action, newest.actor) == ("user.login", "key …oooo (from the settings)")
     assert newest.target.startswith("key_")

@@ -36,7 +36,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 
 async def log_in(visit: Visit) -> None:
-    """Log in with the operator's key, as a person does."""
+    """Log in with the operator's key, as a user does."""
     assert await visit.open("/dashboard/login") == 200
     await visit.page.click("summary")
     await visit.page.fill("#key", KEY)
@@ -71,7 +71,7 @@ def pages(filled: Filled) -> list[str]:
         "/projects/invoice-maker/plan?plan=basic",
         f"/publish?account={filled.account}&type=invoice.paid",
         "/keys",
-        "/people",
+        "/users",
         "/changes",
         "/storage",
         "/refused-rows",

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from dashkit import Seat, people_of, seat, stranger
+from dashkit import Seat, seat, stranger, users_of
 from starlette.requests import Request
 from webkit import OPERATOR, Site, running
 
 from hooktide.domain.audit_log import SERVER
-from hooktide.domain.model import Person, Role, Scope
+from hooktide.domain.model import Role, Scope, User
 from hooktide.settings import Settings
 from hooktide.web.http.client_address import address_of
 
@@ -25,15 +25,15 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def ann(site: Site) -> Person:
-    people = people_of(site)
-    person = await people.add(SERVER, Scope(), "Ann", Role.MEMBER, None)
-    await people.set_password(SERVER, person.id, PASSWORD)
-    return await people.get(Scope(), person.id)
+async def ann(site: Site) -> User:
+    users = users_of(site)
+    user = await users.add(SERVER, Scope(), "Ann", Role.MEMBER, None)
+    await users.set_password(SERVER, user.id, PASSWORD)
+    return await users.get(Scope(), user.id)
 
 
 async def link(site: Site) -> str:
-    made = await people_of(site).make_link(SERVER, Scope(), (await ann(site)).id)
+    made = await users_of(site).make_link(SERVER, Scope(), (await ann(site)).id)
     return made.url.removeprefix(site.app.public_url)
 
 
@@ -193,15 +193,15 @@ async def test_a_revoked_key_ends_its_session_at_once(site: Site) -> None:
 
 
 async def test_an_open_stream_ends_when_the_session_does(site: Site) -> None:
-    people = people_of(site)
-    person = await people.get(Scope(), (await ann(site)).id)
-    _, who = await people.begin(person)
-    assert await people.is_current(who)
-    await site.app.store.change_person(person.id, {"role": Role.VIEWER}, site.app.clock())
-    assert not await people.is_current(who)
-    _, who = await people.begin(await people.get(Scope(), person.id))
-    await people.logout(who)
-    assert not await people.is_current(who)
+    users = users_of(site)
+    user = await users.get(Scope(), (await ann(site)).id)
+    _, who = await users.begin(user)
+    assert await users.is_current(who)
+    await site.app.store.change_user(user.id, {"role": Role.VIEWER}, site.app.clock())
+    assert not await users.is_current(who)
+    _, who = await users.begin(await users.get(Scope(), user.id))
+    await users.logout(who)
+    assert not await users.is_current(who)
 
 
 async def test_the_cookie_is_the_dashboards_alone(site: Site) -> None:
@@ -247,10 +247,10 @@ async def test_logging_out_ends_the_session_on_the_server(site: Site) -> None:
 
 
 async def test_a_new_password_ends_all_other_sessions(site: Site) -> None:
-    person, people = await ann(site), people_of(site)
+    user, users = await ann(site), users_of(site)
     seats = [stranger(site), stranger(site)]
     for each in seats:
-        each.cookie, _ = await people.begin(person)
+        each.cookie, _ = await users.begin(user)
     fields = {"password": "another long one", "again": "another long one"}
     answer = await seats[0].post("/dashboard/you/password", fields)
     assert answer.headers["location"] == "/dashboard?did=password.set"
@@ -266,7 +266,7 @@ async def test_a_password_that_will_not_do_is_said_at_its_field(
     site: Site, password: str, again: str, says: str
 ) -> None:
     browser = stranger(site)
-    browser.cookie, _ = await people_of(site).begin(await ann(site))
+    browser.cookie, _ = await users_of(site).begin(await ann(site))
     answer = await browser.post("/dashboard/you/password", {"password": password, "again": again})
     assert answer.status == 422
     html = answer.body.decode()
@@ -331,4 +331,4 @@ async def test_logins_are_written_into_the_log_of_changes(site: Site) -> None:
     browser = stranger(site)
     await browser.post("/dashboard/login", {"key": OPERATOR})
     html = await browser.page("/dashboard/changes")
-    assert "person.login" in html
+    assert "user.login" in html

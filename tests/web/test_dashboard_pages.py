@@ -564,37 +564,37 @@ async def test_keys_are_made_shown_once_and_revoked(site: Site, owner: Seat) -> 
     assert (await owner.post("/dashboard/keys", {**fields, "scope": "all"})).status == 422
 
 
-async def test_people_are_added_with_a_link_given_another_role_and_removed(
+async def test_users_are_added_with_a_link_given_another_role_and_removed(
     site: Site, owner: Seat
 ) -> None:
     page = await owner.follow("/dashboard/people", {"name": "Ann", "role": "viewer"})
     [link] = re.findall(r"http://[^<]+/dashboard/login/([\w-]+)", page)
     ann = Seat(owner.client)
     location(await ann.post(f"/dashboard/login/{link}"))
-    assert (await ann.get("/dashboard/people")).status == 403
-    path = f"/dashboard/people/{show('usr', (await site.app.store.find_person('ann')).id)}"
+    assert (await ann.get("/dashboard/users")).status == 403
+    path = f"/dashboard/users/{show('usr', (await site.app.store.find_user('ann')).id)}"
     location(await owner.post(f"{path}/role", {"role": "owner"}))
     assert (await ann.get("/dashboard/people")).status == 200
     assert "/dashboard/login/" in await owner.follow(f"{path}/link")
     location(await owner.post(f"{path}/remove"))
     assert (await ann.get("/dashboard")).status == 303
     assert [each[1] for each in (await changes(site))[:6]] == [
-        "person.remove",
+        "user.remove",
         "login_link.make",
-        "person.change",
-        "person.login",
+        "user.change",
+        "user.login",
         "login_link.make",
-        "person.add",
+        "user.add",
     ]
 
 
 async def test_the_last_owner_cannot_be_removed(site: Site, owner: Seat) -> None:
-    mine = await site.app.store.find_person("owner of all")
-    for each in await site.app.store.list_people():
+    mine = await site.app.store.find_user("owner of all")
+    for each in await site.app.store.list_users():
         if each.id != mine.id:
-            location(await owner.post(f"/dashboard/people/{show('usr', each.id)}/remove"))
+            location(await owner.post(f"/dashboard/users/{show('usr', each.id)}/remove"))
     for act, fields in (("remove", {}), ("role", {"role": "viewer"})):
-        answer = await owner.post(f"/dashboard/people/{show('usr', mine.id)}/{act}", fields)
+        answer = await owner.post(f"/dashboard/users/{show('usr', mine.id)}/{act}", fields)
         assert answer.status == 409
         assert b"is the last who owns all projects" in answer.body
 

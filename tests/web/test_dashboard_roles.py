@@ -10,7 +10,7 @@ import pytest_asyncio
 from dashkit import Seat, make_things, path_of, seat, stranger
 from webkit import Site, running
 
-from hooktide.actions.people import RANKS
+from hooktide.actions.users import RANKS
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.framework.page import Page
@@ -172,11 +172,11 @@ async def test_an_owner_of_one_project_makes_nothing_beyond_it(place: Place) -> 
         ("/dashboard/keys", {"scope": "project", "name": "x", "project": "invoice-maker"}),
         ("/dashboard/keys", {"scope": "account", "name": "x", "account": "acme"}),
         ("/dashboard/accounts", {"project": "invoice-maker", "reference": "x"}),
-        ("/dashboard/people", {"name": "x", "role": "viewer", "project": "invoice-maker"}),
+        ("/dashboard/users", {"name": "x", "role": "viewer", "project": "invoice-maker"}),
         ("/dashboard/publish?account=acme&type=invoice.paid", {"payload": "{}"}),
     ):
         assert (await owner.post(path, fields)).status in (403, 404)
-    await owner.post("/dashboard/people", {"name": "another", "role": "owner"})
-    made = await place.site.app.store.find_person("another")
+    await owner.post("/dashboard/users", {"name": "another", "role": "owner"})
+    made = await place.site.app.store.find_user("another")
     project = await place.site.app.store.get_project(Scope(), "defacto")
     assert made.project_id == project.id

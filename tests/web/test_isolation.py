@@ -24,7 +24,7 @@ KINDS = {
     "/v1/replays/{id}": "replay",
     "/v1/keys/{id}": "key",
     "/v1/bins/{id}": "bin",
-    "/v1/people/{id}": "person",
+    "/v1/users/{id}": "user",
 }
 """Whose id a path takes; below it, the same."""
 
@@ -38,12 +38,12 @@ NOBODYS = {
     "replay": "rpl_0000000000000001",
     "key": "key_0000000000000001",
     "bin": "bin_" + "A" * 24,
-    "person": "usr_0000000000000001",
+    "user": "usr_0000000000000001",
 }
 
 BODIES: dict[str, Any] = {
     "change_bin": {"script": []},
-    "change_person": {"role": "owner"},
+    "change_user": {"role": "owner"},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
 }
 """The smallest good body of those operations that do not take ``{}``."""
@@ -91,7 +91,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
     key = (await site.operator.post("/v1/keys", named)).ok(201)
     made = (await site.client(key["key"]).post("/v1/bins", {})).ok(201)
     somebody = {"name": reference, "role": "viewer", "project": project}
-    person = (await site.operator.post("/v1/people", somebody)).ok(201)
+    user = (await site.operator.post("/v1/users", somebody)).ok(201)
     return {
         "project": project,
         "reference": reference,
@@ -102,7 +102,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
         "replay": replay["id"],
         "key": key["id"],
         "bin": made["id"],
-        "person": person["id"],
+        "user": user["id"],
     }
 
 

@@ -46,9 +46,9 @@ async def test_made_up_requests_get_only_answers_that_the_document_has(server: D
     for scope, name in (("project", "invoice-maker"), ("account", "acme")):
         made = await api_of(server).post("/v1/keys", {"scope": scope, scope: name, "name": "k"})
         keys[scope] = made["key"]
-    ann = await api_of(server).post("/v1/people", {"name": "ann", "role": "viewer"})
+    ann = await api_of(server).post("/v1/users", {"name": "ann", "role": "viewer"})
     known = await _fill(Api(server.url, keys["project"]), account_id)
-    known["/v1/people/{id}"] = ann["id"]
+    known["/v1/users/{id}"] = ann["id"]
     gone = await api_of(server).post("/v1/accounts", account | {"reference": "gone"})
     await api_of(server).delete("/v1/accounts/gone?erase=true")
     known = {"/v1/accounts/{account}/erasure": gone["id"], **known}
@@ -77,7 +77,7 @@ GOOD: dict[str, Any] = {
     "add_webhook": HOOK,
     "change_webhook": {"enabled": True},
     "add_key": {"scope": "account", "account": "acme", "name": "k"},
-    "change_person": {"role": "member"},
+    "change_user": {"role": "member"},
 }
 """Bodies that are hardly found by chance."""
 

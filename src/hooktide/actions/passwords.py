@@ -38,9 +38,9 @@ class Passwords:
         self._waiting = 0
 
     async def hash(self, password: str, name: str) -> str:
-        """Return the hash of a new password for a person.
+        """Return the hash of a new password for a user.
 
-        :raises InvalidError: it is too short, too long, or the person's name.
+        :raises InvalidError: it is too short, too long, or the user's name.
         :raises UnavailableError: too many ask at once.
         """
         _check(password, name)

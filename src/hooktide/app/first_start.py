@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.people import People
+from hooktide.actions.users import Users
 from hooktide.background import start_in
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import ConfigError, RefusedError
@@ -104,5 +104,5 @@ async def first_login_link(
     store: Store, directory: Directory, clock: Callable[[], Micros], public_url: str
 ) -> str | None:
     """Return a link that logs in the first owner, once; None: there is one already."""
-    link = await People(store, Accounts(store, directory, clock), clock, public_url).first_link()
+    link = await Users(store, Accounts(store, directory, clock), clock, public_url).first_link()
     return None if link is None else link.url

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from hooktide.client import publishing
-from hooktide.client.areas.accounts import AccountsArea, KeysArea, PeopleArea
+from hooktide.client.areas.accounts import AccountsArea, KeysArea, UsersArea
 from hooktide.client.areas.bins import BinsArea
 from hooktide.client.areas.endpoints import EndpointsArea, WebhooksArea
 from hooktide.client.areas.events import DeliveriesArea, EventsArea, ReplaysArea
@@ -47,7 +47,7 @@ class Api(Area[X]):
         self.event_types: EventTypesArea[X] = EventTypesArea(transport)
         self.events: EventsArea[X] = EventsArea(transport)
         self.keys: KeysArea[X] = KeysArea(transport)
-        self.people: PeopleArea[X] = PeopleArea(transport)
+        self.users: UsersArea[X] = UsersArea(transport)
         self.projects: ProjectsArea[X] = ProjectsArea(transport)
         self.replays: ReplaysArea[X] = ReplaysArea(transport)
         self.webhooks: WebhooksArea[X] = WebhooksArea(transport)

@@ -100,8 +100,8 @@ async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]
 
 async def _ways_in(server: DemoServer, account: str) -> tuple[str, str]:
     """Return a link into the dashboard, and one into an account's portal."""
-    [owner] = await server.client.people.list()
-    dashboard = await server.client.people.login_link(owner.id)
+    [owner] = await server.client.users.list()
+    dashboard = await server.client.users.login_link(owner.id)
     portal = await server.client.accounts.portal_link(account)
     return dashboard.url, portal.url
 

@@ -21,8 +21,8 @@ from hooktide.domain.model import (
     Bin,
     Delivery,
     Endpoint,
-    Person,
     Replay,
+    User,
 )
 from hooktide.domain.project.project import Project, changes
 from hooktide.domain.time.times import show_time
@@ -250,7 +250,7 @@ def _key(thing: ApiKey) -> Snapshot:
 
 
 @snapshot.register
-def _person(thing: Person) -> Snapshot:
+def _user(thing: User) -> Snapshot:
     project = None if thing.project_id is None else show("prj", thing.project_id)
     facts = _plain(name=thing.name, role=thing.role.value, project=project)
     return Snapshot(

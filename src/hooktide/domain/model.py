@@ -295,7 +295,7 @@ class ApiKey:
 
 
 class Role(StrEnum):
-    """What somebody who logs in may do: look; work; or also manage people and what is for good."""
+    """What somebody who logs in may do: look; work; or also manage users and what is for good."""
 
     OWNER = "owner"
     MEMBER = "member"
@@ -303,7 +303,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class User:
     """Somebody of the operator's or a product's team who logs in to the dashboard.
 
     ``name`` is unique, however it is capitalised. ``project_id`` is the one project that is theirs;
@@ -321,9 +321,9 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Somebody is logged in: a person, or whoever has a key; exactly one of the two."""
+    """Somebody is logged in: a user, or the holder of a key; exactly one of the two."""
 
-    person: Person | None
+    user: User | None
     key: ApiKey | None
     expires_at: Micros
 

@@ -31,7 +31,7 @@ class Store(
     Retention,
     Erasures,
     Keys,
-    People,
+    Users,
     Sessions,
     Stash,
     AuditLog,

@@ -1,6 +1,6 @@
 """A whole installation, taken from a SQLite file to an empty PostgreSQL database.
 
-Ids, secrets, keys, people, the log and what is pending stay what they are, so nobody outside
+Ids, secrets, keys, users, the log and what is pending stay what they are, so nobody outside
 notices; only who is logged in logs in again. All of it is one transaction: afterwards everything is
 there, or nothing.
 """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import show
-from hooktide.domain.model import BY_PROVIDER, MINUTE, SECOND, Endpoint, Person, Role, Scope
+from hooktide.domain.model import BY_PROVIDER, MINUTE, SECOND, Endpoint, Role, Scope, User
 
 MAX_SECRETS = 5
 """Secrets in force at once, so that a header of signatures stays short."""
@@ -102,12 +102,12 @@ def last_operator_key() -> RefusedError:
     )
 
 
-def person_exists() -> RefusedError:
+def user_exists() -> RefusedError:
     """Somebody is to be added, or renamed, with a name that another has."""
-    return RefusedError("person_exists", "somebody has this name; choose another")
+    return RefusedError("user_exists", "somebody has this name; choose another")
 
 
-def check_owners(changed: Person, left: int) -> None:
+def check_owners(changed: User, left: int) -> None:
     """Refuse that an owner of all projects was the last one.
 
     :raises RefusedError: ``left`` are none.

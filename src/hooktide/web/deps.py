@@ -12,7 +12,6 @@ from hooktide.actions.bins import Bins
 from hooktide.actions.delivery_log import DeliveryLog
 from hooktide.actions.endpoints import Endpoints, TryNow
 from hooktide.actions.keys import Keys
-from hooktide.actions.people import People
 from hooktide.actions.portal_links import PortalLinks, portal_links
 from hooktide.actions.projects import Projects
 from hooktide.actions.publish import Publisher
@@ -22,6 +21,7 @@ from hooktide.actions.refused_rows import RefusedRows
 from hooktide.actions.replays import Replays
 from hooktide.actions.stash import Stash
 from hooktide.actions.storage_usage import StorageUsage
+from hooktide.actions.users import Users
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.store.contract import Store
@@ -77,7 +77,7 @@ class Services:
     endpoints: Endpoints
     replays: Replays
     keys: Keys
-    people: People
+    users: Users
     audit_log: AuditLog
     limits: RateLimits
     publisher: Publisher
@@ -112,7 +112,7 @@ def make_services(deps: Deps) -> Services:
         ),
         replays=Replays(deps.store, deps.clock),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
-        people=People(deps.store, accounts, deps.clock, deps.public_url),
+        users=Users(deps.store, accounts, deps.clock, deps.public_url),
         audit_log=AuditLog(deps.store, deps.clock),
         limits=deps.limits,
         publisher=deps.publisher,

@@ -80,7 +80,7 @@ TAGS = {
     "event types": "What a project's events are called, with examples, schemas and messages.",
     "events": "Publishing events, and reading what was published.",
     "keys": "API keys of the operator, of projects and of accounts.",
-    "people": "Users of the dashboard, and their roles.",
+    "users": "Users of the dashboard, and their roles.",
     "portal links": "Links that open the portal for an account's customers.",
     "projects": "Sending products: wire format, event types and plans.",
     "replays": "Jobs that send an endpoint old events again.",

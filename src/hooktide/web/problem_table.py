@@ -167,7 +167,7 @@ PROBLEMS: dict[str, Problem] = {
         "The scope and what it names do not fit",
         'Name a project for "project", an account for "account", and neither for "operator".',
     ),
-    "person_exists": Problem(
+    "user_exists": Problem(
         409, "Somebody has this name", "Choose another; capitals make no difference."
     ),
     "last_owner": Problem(

@@ -82,7 +82,7 @@ _KINDS = {
     "evt": "event",
     "prj": "project",
     "rpl": "replay",
-    "usr": "person",
+    "usr": "user",
 }
 
 

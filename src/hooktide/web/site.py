@@ -29,11 +29,11 @@ from hooktide.web.api import (
     event_types,
     events,
     keys,
-    people,
     portal_links,
     projects,
     replays,
     sizes,
+    users,
     webhooks,
 )
 from hooktide.web.bins import bin_routes
@@ -73,7 +73,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *events.OPERATIONS,
     *deliveries.OPERATIONS,
     *keys.OPERATIONS,
-    *people.OPERATIONS,
+    *users.OPERATIONS,
     *changes.OPERATIONS,
     *webhooks.OPERATIONS,
     *bins.OPERATIONS,

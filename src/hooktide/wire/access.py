@@ -65,14 +65,14 @@ Name = Annotated[
 AnyRole = Annotated[
     Role,
     msgspec.Meta(
-        description="`viewer` looks, `member` works, `owner` also manages people and what cannot "
+        description="`viewer` looks, `member` works, `owner` also manages users and what cannot "
         "be undone."
     ),
     one_of("Role"),
 ]
 
 
-class PersonIn(RequestModel, frozen=True):
+class UserIn(RequestModel, frozen=True):
     """Somebody new. `project` is a project's name; without it all projects are theirs."""
 
     name: Name
@@ -80,7 +80,7 @@ class PersonIn(RequestModel, frozen=True):
     project: str | None = None
 
 
-class PersonChange(RequestModel, frozen=True):
+class UserChange(RequestModel, frozen=True):
     """What to change of somebody; what is absent stays. `project` null: all projects."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
@@ -88,7 +88,7 @@ class PersonChange(RequestModel, frozen=True):
     project: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Person(ResponseModel, frozen=True, kw_only=True):
+class User(ResponseModel, frozen=True, kw_only=True):
     """Somebody who may log in to the dashboard."""
 
     id: str
@@ -100,10 +100,10 @@ class Person(ResponseModel, frozen=True, kw_only=True):
     seen_at: Instant | None
 
 
-class People(ResponseModel, frozen=True):
+class Users(ResponseModel, frozen=True):
     """Everybody, by name."""
 
-    items: list[Person]
+    items: list[User]
 
 
 class LoginLink(ResponseModel, frozen=True):
@@ -129,7 +129,7 @@ class Change(ResponseModel, frozen=True, kw_only=True):
 
     id: str
     at: Instant
-    who: Annotated[str, msgspec.Meta(description="A person's name, or which key it was.")]
+    who: Annotated[str, msgspec.Meta(description="A user's name, or which key it was.")]
     what: Annotated[str, msgspec.Meta(description="Noun and verb, like `endpoint.disable`.")]
     subject: str
     detail: str

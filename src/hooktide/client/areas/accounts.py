@@ -11,11 +11,11 @@ from hooktide.wire.access import (
     KeyIn,
     KeyMade,
     LoginLink,
-    People,
-    Person,
-    PersonChange,
-    PersonIn,
     RevokeQuery,
+    User,
+    UserChange,
+    UserIn,
+    Users,
 )
 from hooktide.wire.accounts import (
     Account,
@@ -138,24 +138,24 @@ class KeysArea(Area[X]):
         return command("DELETE", "/v1/keys/{id}", query=RevokeQuery(force=force), id=id)
 
 
-class PeopleArea(Area[X]):
+class UsersArea(Area[X]):
     """Who may log in to the dashboard, for an operator."""
 
     @operation
-    def add(self, name: str, role: Role, *, project: str | None = None) -> Request[Person]:
+    def add(self, name: str, role: Role, *, project: str | None = None) -> Request[User]:
         """Add somebody; a login link lets them in. Without a project, all of them are theirs."""
-        body = PersonIn(name=name, role=role, project=project)
-        return call("POST", "/v1/people", Person, body=body)
+        body = UserIn(name=name, role=role, project=project)
+        return call("POST", "/v1/users", User, body=body)
 
     @operation
-    def list(self) -> Request[Sequence[Person]]:
+    def list(self) -> Request[Sequence[User]]:
         """List everybody, by name."""
-        return call("GET", "/v1/people", People).then(lambda found: found.items)
+        return call("GET", "/v1/users", Users).then(lambda found: found.items)
 
     @operation
-    def get(self, id: str) -> Request[Person]:
+    def get(self, id: str) -> Request[User]:
         """Get somebody."""
-        return call("GET", "/v1/people/{id}", Person, id=id)
+        return call("GET", "/v1/users/{id}", User, id=id)
 
     @operation
     def change(
@@ -165,17 +165,17 @@ class PeopleArea(Area[X]):
         name: str | UnsetType = UNSET,
         role: Role | UnsetType = UNSET,
         project: str | UnsetType | None = UNSET,
-    ) -> Request[Person]:
+    ) -> Request[User]:
         """Change what is given of somebody; ``project`` None: all projects."""
-        body = PersonChange(name=name, role=role, project=project)
-        return call("PATCH", "/v1/people/{id}", Person, body=body, id=id)
+        body = UserChange(name=name, role=role, project=project)
+        return call("PATCH", "/v1/users/{id}", User, body=body, id=id)
 
     @operation
     def remove(self, id: str) -> Request[None]:
         """Remove somebody; they are logged out at once."""
-        return command("DELETE", "/v1/people/{id}", id=id)
+        return command("DELETE", "/v1/users/{id}", id=id)
 
     @operation
     def login_link(self, id: str) -> Request[LoginLink]:
         """Make a link that logs somebody in, once and within a day."""
-        return call("POST", "/v1/people/{id}/login-links", LoginLink, id=id)
+        return call("POST", "/v1/users/{id}/login-links", LoginLink, id=id)

@@ -1,10 +1,10 @@
 -- Who may log in to the dashboard.
 
--- name: add_person
+-- name: add_user
 INSERT INTO {schema}people (id, name, folded, role, project_id, password, created_at)
 VALUES (:id, :name, :folded, :role, :project_id, '', :now)
 
--- name: people
+-- name: users
 SELECT id, name, role, project_id, password, created_at, seen_at FROM {schema}people WHERE removed_at IS NULL
 
 -- name: hold_person
@@ -14,7 +14,7 @@ SELECT id FROM {schema}people WHERE id = :id FOR UPDATE
 -- Those who own all projects.
 SELECT count(*) FROM {schema}people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
 
--- name: change_person
+-- name: change_user
 UPDATE {schema}people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
     password = :password
 WHERE id = :id
@@ -22,13 +22,13 @@ WHERE id = :id
 -- name: replace_password_hash
 UPDATE {schema}people SET password = :new WHERE id = :id AND password = :old
 
--- name: remove_person
+-- name: remove_user
 UPDATE {schema}people SET removed_at = :now, password = '' WHERE id = :id
 
--- name: remove_people_of_project
+-- name: remove_users_of_project
 UPDATE {schema}people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
 
--- name: touch_person
+-- name: touch_user
 UPDATE {schema}people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
 
 -- name: add_login_link

@@ -23,18 +23,18 @@ class Sessions(Repository):
         self,
         tx: Transaction,
         digest: bytes,
-        person_id: int | None,
+        user_id: int | None,
         key_id: int | None,
         now: Micros,
         expires_at: Micros,
         action: Action | None = None,
         password: str = "",
     ) -> None:
-        """Log a person or a key in, by the SHA-256 of the session's token.
+        """Log a user or a key in, by the SHA-256 of the session's token.
 
-        ``password`` is the hash of the person's password when they were let in.
+        ``password`` is the hash of the user's password when they were let in.
 
-        :raises NotFoundError: there is no such person, or their password was changed since.
+        :raises NotFoundError: there is no such user, or their password was changed since.
         """
         if person_id is not None:
             person = await hold_person(tx, person_id)
@@ -45,7 +45,7 @@ class Sessions(Repository):
             await record_action(tx, action, snapshot(await read_key(tx, Scope(), key_id)), now)
         values = {
             "digest": digest,
-            "person_id": person_id,
+            "person_id": user_id,
             "key_id": key_id,
             "now": now,
             "expires_at": expires_at,
@@ -53,36 +53,36 @@ class Sessions(Repository):
         await tx.run("add_session", values)
 
     async def find_session(self, digest: bytes, now: Micros) -> Session | None:
-        """Find a session; None once it has expired, its person is removed or its key revoked.
+        """Find a session; None once it has expired, its user is removed or its key revoked.
 
-        Writes down when the person was seen, to the minute.
+        Writes down when the user was seen, to the minute.
         """
         found = await self._session(digest, now)
-        if found is None or found.person is None or now - (found.person.seen_at or 0) < MINUTE:
+        if found is None or found.user is None or now - (found.user.seen_at or 0) < MINUTE:
             return found
-        await self._touch_person(found.person.id, now)
-        return replace(found, person=replace(found.person, seen_at=now))
+        await self._touch_user(found.user.id, now)
+        return replace(found, user=replace(found.user, seen_at=now))
 
     @reads
     async def _session(self, tx: Transaction, digest: bytes, now: Micros) -> Session | None:
         found = await tx.row("find_session", {"digest": digest, "now": now})
         if found is None:
             return None
-        person_id, key_id, expires_at = found
+        user_id, key_id, expires_at = found
         try:
-            if person_id is not None:
-                person = await read_person(tx, person_id)
-                return Session(person=person, key=None, expires_at=expires_at)
+            if user_id is not None:
+                user = await read_user(tx, user_id)
+                return Session(user=user, key=None, expires_at=expires_at)
             key = await read_key(tx, Scope(), key_id)
         except NotFoundError:
             return None
         if key.revoked_at is not None:
             return None
-        return Session(person=None, key=key, expires_at=expires_at)
+        return Session(user=None, key=key, expires_at=expires_at)
 
     @writes
-    async def _touch_person(self, tx: Transaction, person_id: int, now: Micros) -> None:
-        await tx.run("touch_person", {"id": person_id, "now": now})
+    async def _touch_user(self, tx: Transaction, user_id: int, now: Micros) -> None:
+        await tx.run("touch_user", {"id": user_id, "now": now})
 
     @writes
     async def edit_login_records(

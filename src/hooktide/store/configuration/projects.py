@@ -173,7 +173,7 @@ class Projects(Repository):
     async def remove_project(
         self, tx: Transaction, project_id: int, now: Micros, action: Action | None = None
     ) -> None:
-        """Remove a project that has no accounts, with its keys and its people.
+        """Remove a project that has no accounts, with its keys and its users.
 
         :raises RefusedError: it has accounts.
         """
@@ -185,7 +185,7 @@ class Projects(Repository):
         values = {"id": project_id, "now": now}
         await tx.run("remove_project", values)
         await tx.run("revoke_keys_of_project", values)
-        await tx.run("remove_people_of_project", values)
+        await tx.run("remove_users_of_project", values)
         tx.effects.changed.append(("project", project_id))
         tx.effects.changed.append(("key", 0))
         await record_change(tx, action, project_snapshot(old.id, old.project), None, now)

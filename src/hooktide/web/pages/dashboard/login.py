@@ -83,12 +83,12 @@ class Login:
 @act("", back=login, who=Role.VIEWER, max_body=MAX_LARGE_BODY, keeps=False)
 async def log_in(request: PageRequest, form: Login) -> View:
     """``POST /dashboard/login``: by name and password, or with a key."""
-    people, address = request.services.people, request.actor.address
+    users, address = request.services.users, request.actor.address
     try:
         if form.key:
-            token, _ = await people.login_by_key(form.key, address)
+            token, _ = await users.login_by_key(form.key, address)
         else:
-            token, _ = await people.login(form.name, form.password, address)
+            token, _ = await users.login(form.name, form.password, address)
     except (RefusedError, UnavailableError) as error:
         log.warning("a login from %s failed: %s", address or "this machine", error)
         raise
@@ -111,14 +111,13 @@ async def login_link(request: PageRequest) -> View:
 async def use_login_link(request: PageRequest) -> View:
     """``POST /dashboard/login/{token}``: log in, once."""
     try:
-        token, _ = await request.services.people.login_by_link(
+        token, _ = await request.services.users.login_by_link(
             request.path("token"), request.actor.address
         )
     except NotFoundError:
         raise RefusedError(
             "not_found",
-            "this link was used already, or is too old; an owner makes new ones, on the page "
-            "People",
+            "this link was used already, or is too old; an owner makes new ones, on the page Users",
             status=410,
         ) from None
     return Redirect(f"{BASE}/you", session=token)
@@ -138,16 +137,16 @@ LOGIN_PAGES = (login, log_in, login_link, use_login_link)
 @act("/logout", who=Role.VIEWER)
 async def log_out(request: PageRequest) -> View:
     """``POST /dashboard/logout``."""
-    await request.services.people.logout(person_of(request))
+    await request.services.users.logout(user_of(request))
     return Redirect("/login", session="")
 
 
 @page("/you")
 async def you(request: PageRequest) -> View:
     """``GET /dashboard/you``: who is logged in, and the form for a password."""
-    number = person_of(request).person_id
-    person = None if number is None else await request.services.store.get_person(number)
-    return request.show("you.html", projects=await request.projects(), person=person)
+    number = user_of(request).user_id
+    user = None if number is None else await request.services.store.get_user(number)
+    return request.show("you.html", projects=await request.projects(), user=user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +160,13 @@ class NewPassword:
 @act("/you/password", back=you, who=Role.VIEWER, keeps=False)
 async def set_password(request: PageRequest, form: NewPassword) -> View:
     """``POST /dashboard/you/password``: other sessions end, this one goes on as a new one."""
-    number, people = person_of(request).person_id, request.services.people
+    number, users = user_of(request).user_id, request.services.users
     if number is None:
         raise RefusedError("forbidden", "a key has no password", status=403)
     if form.password != form.again:
         raise InvalidError("differs", "the two are not the same", pointer="/again")
-    await people.set_password(request.actor, number, form.password)
-    token, _ = await people.begin(await request.services.store.get_person(number))
+    await users.set_password(request.actor, number, form.password)
+    token, _ = await users.begin(await request.services.store.get_user(number))
     return Redirect("", {"did": "password.set"}, session=token)
 
 

@@ -15,10 +15,10 @@ from hooktide.web.pages.dashboard import (
     keys,
     login,
     overview,
-    people,
     refused_rows,
     search,
     storage,
+    users,
 )
 from hooktide.web.pages.dashboard.login import LOGIN_PAGES, LoginSkin
 from hooktide.web.pages.dashboard.projects import event_types, plans, projects
@@ -51,7 +51,7 @@ AREAS = (
     event_types,
     plans,
     keys,
-    people,
+    users,
     audit_log,
     storage,
     refused_rows,
@@ -62,7 +62,7 @@ PAGES: tuple[Page, ...] = tuple(itertools.chain.from_iterable(area.PAGES for are
 
 def dashboard_routes(services: Services, live: Live) -> list[Route]:
     """Return the routes of the dashboard."""
-    given = services.people, services.public_url
+    given = services.users, services.public_url
     return [
         *page_routes(LOGIN_PAGES, LoginSkin(*given), services, live),
         Route("/dashboard/", _to_overview),

@@ -1,4 +1,4 @@
-"""The dashboard's skin: people log in, and a cookie says who they are."""
+"""The dashboard's skin: users log in, and a cookie says who they are."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hooktide.actions.people import RANKS, People, Who
+from hooktide.actions.users import RANKS, Users, Who
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show
@@ -36,7 +36,7 @@ HEADERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PersonSession:
+class UserSession:
     """Somebody who is logged in to the dashboard."""
 
     base: ClassVar[str] = BASE
@@ -47,7 +47,7 @@ class PersonSession:
     }
 
     who: Who
-    people: People
+    users: Users
     address: str
     csrf: str = field(repr=False)
 
@@ -82,26 +82,26 @@ class PersonSession:
 
     async def is_open(self) -> bool:
         """Whether the session is still what it was when the page was opened."""
-        return await self.people.is_current(self.who)
+        return await self.users.is_current(self.who)
 
 
 class DashboardSkin(Skin):
-    """The pages for people who are logged in."""
+    """The pages for users who are logged in."""
 
     base = BASE
     templates = "dashboard"
 
-    def __init__(self, people: People, public_url: str) -> None:
-        self.people = people
+    def __init__(self, users: Users, public_url: str) -> None:
+        self.users = users
         self.secure = public_url.startswith("https://")
 
     async def enter(self, request: Request) -> Session | Response:
         """Return the session of the request's cookie; without one, lead to the login."""
         token = _cookie(request, cookie_name(secure=self.secure))
-        who = await self.people.who(token)
+        who = await self.users.who(token)
         if who is None:
             return _to_login(request)
-        return PersonSession(who, self.people, address_of(request), csrf_of(token))
+        return UserSession(who, self.users, address_of(request), csrf_of(token))
 
     def ask_login(self, path: str, sent: Form) -> Template | Response:
         """Lead to the login and back to the form, with what was filled in."""
@@ -133,9 +133,9 @@ class DashboardSkin(Skin):
         )
 
 
-def person_of(request: PageRequest) -> Who:
+def user_of(request: PageRequest) -> Who:
     """Return who is logged in."""
-    if isinstance(request.session, PersonSession):
+    if isinstance(request.session, UserSession):
         return request.session.who
     raise TypeError("this is a page of the dashboard")
 

@@ -1,4 +1,4 @@
-"""What every store promises about people, their sessions, and the log of what they change."""
+"""What every store promises about users, their sessions, and the log of what they change."""
 
 import asyncio
 from dataclasses import replace
@@ -14,9 +14,9 @@ from hooktide.domain.model import (
     SECOND,
     ApiKey,
     KeyScope,
-    Person,
     Role,
     Scope,
+    User,
 )
 from hooktide.store.base import AUDIT_LOG_RETENTION
 
@@ -24,58 +24,58 @@ TOKEN = b"d" * 32
 LATER = NOON + DAY
 
 
-async def owner(given: Given, name: str = "Ann") -> Person:
-    return await given.store.add_person(name, Role.OWNER, None, NOON)
+async def owner(given: Given, name: str = "Ann") -> User:
+    return await given.store.add_user(name, Role.OWNER, None, NOON)
 
 
-async def test_a_persons_name_is_theirs_however_it_is_capitalised(given: Given) -> None:
+async def test_a_users_name_is_theirs_however_it_is_capitalised(given: Given) -> None:
     ann = await owner(given, "Änn")
-    assert await given.store.find_person("äNN") == ann
+    assert await given.store.find_user("äNN") == ann
     with pytest.raises(RefusedError, match="somebody has this name"):
-        await given.store.add_person("änn", Role.VIEWER, None, NOON)
-    bob = await given.store.add_person("bob", Role.MEMBER, given.project_id, NOON)
+        await given.store.add_user("änn", Role.VIEWER, None, NOON)
+    bob = await given.store.add_user("bob", Role.MEMBER, given.project_id, NOON)
     with pytest.raises(RefusedError, match="somebody has this name"):
-        await given.store.change_person(bob.id, {"name": "ÄNN"}, NOON)
-    assert await given.store.list_people() == [bob, ann]
-    await given.store.remove_person(bob.id, NOON)
-    assert (await given.store.add_person("Bob", Role.VIEWER, None, NOON)).id != bob.id
+        await given.store.change_user(bob.id, {"name": "ÄNN"}, NOON)
+    assert await given.store.list_users() == [bob, ann]
+    await given.store.remove_user(bob.id, NOON)
+    assert (await given.store.add_user("Bob", Role.VIEWER, None, NOON)).id != bob.id
 
 
 async def test_nobody_is_added_to_a_project_that_is_not_there(given: Given) -> None:
     with pytest.raises(NotFoundError):
-        await given.store.add_person("ann", Role.OWNER, 1, NOON)
+        await given.store.add_user("ann", Role.OWNER, 1, NOON)
     ann = await owner(given)
     with pytest.raises(NotFoundError):
-        await given.store.change_person(ann.id, {"project_id": 1}, NOON)
+        await given.store.change_user(ann.id, {"project_id": 1}, NOON)
 
 
 async def test_the_last_owner_of_all_projects_stays_one(given: Given) -> None:
     ann, bob = await owner(given), await owner(given, "bob")
-    await given.store.change_person(bob.id, {"project_id": given.project_id}, NOON)
+    await given.store.change_user(bob.id, {"project_id": given.project_id}, NOON)
     for changes in ({"role": Role.MEMBER}, {"project_id": given.project_id}):
         with pytest.raises(RefusedError, match="the last who owns all projects"):
-            await given.store.change_person(ann.id, changes, NOON)
+            await given.store.change_user(ann.id, changes, NOON)
     with pytest.raises(RefusedError, match="the last who owns all projects"):
-        await given.store.remove_person(ann.id, NOON)
-    assert await given.store.get_person(ann.id) == ann
-    await given.store.remove_person(bob.id, NOON)
+        await given.store.remove_user(ann.id, NOON)
+    assert await given.store.get_user(ann.id) == ann
+    await given.store.remove_user(bob.id, NOON)
 
 
 @pytest.mark.pooled
 async def test_two_owners_who_remove_each_other_are_not_both_gone(given: Given) -> None:
-    people = [await owner(given), await owner(given, "bob")]
+    users = [await owner(given), await owner(given, "bob")]
     removed = await asyncio.gather(
-        *[given.store.remove_person(each.id, NOON) for each in people], return_exceptions=True
+        *[given.store.remove_user(each.id, NOON) for each in users], return_exceptions=True
     )
     assert sorted(type(each).__name__ for each in removed) == ["NoneType", "RefusedError"]
-    assert len(await given.store.list_people()) == 1
+    assert len(await given.store.list_users()) == 1
 
 
 async def test_a_password_is_kept_as_it_is_given_and_shown_nowhere(given: Given) -> None:
     ann = await owner(given)
     assert ann.password == ""
-    ann = await given.store.change_person(ann.id, {"password": "scrypt$canary"}, NOON)
-    assert (await given.store.find_person("ann")).password == "scrypt$canary"
+    ann = await given.store.change_user(ann.id, {"password": "scrypt$canary"}, NOON)
+    assert (await given.store.find_user("ann")).password == "scrypt$canary"
     assert "canary" not in repr(ann)
 
 
@@ -86,7 +86,7 @@ async def test_a_login_link_works_once_and_not_for_long(given: Given) -> None:
     taken = await asyncio.gather(
         *[given.store.take_login_link(TOKEN, NOON) for _ in range(4)], return_exceptions=True
     )
-    assert [each for each in taken if isinstance(each, Person)] == [ann]
+    assert [each for each in taken if isinstance(each, User)] == [ann]
     assert sum(isinstance(each, NotFoundError) for each in taken) == 3
     await given.store.add_login_link(ann.id, TOKEN, NOON + MINUTE)
     with pytest.raises(NotFoundError):
@@ -100,14 +100,14 @@ async def test_a_session_lasts_until_it_expires_or_is_ended(given: Given) -> Non
         await given.store.add_session(token, ann.id, None, NOON, LATER)
     found = await given.store.find_session(TOKEN, NOON)
     assert found is not None
-    assert (found.person and found.person.id, found.key, found.expires_at) == (ann.id, None, LATER)
+    assert (found.user and found.user.id, found.key, found.expires_at) == (ann.id, None, LATER)
     assert await given.store.find_session(b"unknown", NOON) is None
     assert await given.store.find_session(TOKEN, LATER) is None
     await given.store.end_session(TOKEN)
     assert await given.store.find_session(TOKEN, NOON) is None
     assert await given.store.find_session(b"other", NOON) is not None
     await given.store.add_login_link(ann.id, TOKEN, LATER)
-    await given.store.change_person(ann.id, {"password": "scrypt$new"}, NOON)
+    await given.store.change_user(ann.id, {"password": "scrypt$new"}, NOON)
     assert await given.store.find_session(b"other", NOON) is None
     with pytest.raises(NotFoundError):
         await given.store.take_login_link(TOKEN, NOON)
@@ -119,29 +119,29 @@ async def test_when_somebody_was_seen_is_known_to_the_minute(given: Given) -> No
     await given.store.add_session(TOKEN, ann.id, None, NOON, LATER)
     for now, seen_at in ((NOON, NOON), (NOON + 59 * SECOND, NOON), (NOON + MINUTE, NOON + MINUTE)):
         await given.store.find_session(TOKEN, now)
-        assert (await given.store.get_person(ann.id)).seen_at == seen_at
+        assert (await given.store.get_user(ann.id)).seen_at == seen_at
 
 
 async def test_who_is_removed_is_logged_out_and_has_no_link(given: Given) -> None:
     await owner(given)
-    bob = await given.store.add_person("bob", Role.VIEWER, None, NOON)
+    bob = await given.store.add_user("bob", Role.VIEWER, None, NOON)
     await given.store.add_session(TOKEN, bob.id, None, NOON, LATER)
     await given.store.add_login_link(bob.id, TOKEN, LATER)
-    await given.store.remove_person(bob.id, NOON)
+    await given.store.remove_user(bob.id, NOON)
     assert await given.store.find_session(TOKEN, NOON) is None
     with pytest.raises(NotFoundError):
         await given.store.take_login_link(TOKEN, NOON)
     with pytest.raises(NotFoundError):
-        await given.store.get_person(bob.id)
+        await given.store.get_user(bob.id)
 
 
-async def test_a_project_that_is_removed_takes_its_people_with_it(given: Given) -> None:
-    bob = await given.store.add_person("bob", Role.OWNER, given.project_id, NOON)
+async def test_a_project_that_is_removed_takes_its_users_with_it(given: Given) -> None:
+    bob = await given.store.add_user("bob", Role.OWNER, given.project_id, NOON)
     await given.store.add_session(TOKEN, bob.id, None, NOON, LATER)
     await given.store.remove_account(Scope(), given.account.id, NOON)
     await given.store.remove_project(given.project_id, NOON)
     assert await given.store.find_session(TOKEN, NOON) is None
-    assert await given.store.list_people() == []
+    assert await given.store.list_users() == []
 
 
 async def test_a_keys_session_ends_with_the_key(given: Given) -> None:
@@ -158,7 +158,7 @@ async def test_a_keys_session_ends_with_the_key(given: Given) -> None:
     await given.store.add_session(TOKEN, None, key.id, NOON, LATER)
     found = await given.store.find_session(TOKEN, NOON)
     assert found is not None
-    assert (found.person, found.key) == (None, key)
+    assert (found.user, found.key) == (None, key)
     revoked = await given.store.revoke_key(Scope(), key.id, NOON)
     assert await given.store.find_session(TOKEN, NOON) is None
     assert await given.store.get_key(Scope(), key.id) == revoked

@@ -18,10 +18,10 @@ from hooktide.domain.model import (
     ApiKey,
     KeyScope,
     Micros,
-    Person,
     Role,
     Scope,
     Session,
+    User,
 )
 from hooktide.domain.throttling.login_throttle import begin_login, finish_login, login_places
 from hooktide.store.contract import Store
@@ -42,14 +42,14 @@ _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 class Who:
     """Somebody who is logged in, and whose things they reach.
 
-    ``name`` is what the audit log calls them, ``person_id`` who they are (None: they came with
+    ``name`` is what the audit log calls them, ``user_id`` who they are (None: they came with
     a key), ``digest`` which session it is.
     """
 
     name: str
     role: Role
     scope: Scope
-    person_id: int | None
+    user_id: int | None
     digest: bytes = field(repr=False)
     expires_at: Micros
 
@@ -66,8 +66,8 @@ class LoginLink:
     expires_at: Micros
 
 
-class People:
-    """Adds people, and logs them in. What a ``scope`` does not reach does not exist."""
+class Users:
+    """Adds users, and logs them in. What a ``scope`` does not reach does not exist."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class People:
 
     async def add(
         self, actor: Actor, scope: Scope, name: str, role: Role, project: str | None
-    ) -> Person:
+    ) -> User:
         """Add somebody, for one project (by name) or for all.
 
         :raises InvalidError: the name cannot be used.
@@ -93,93 +93,93 @@ class People:
         :raises RefusedError: somebody has this name.
         """
         project_id = await self._project(scope, project)
-        return await self._store.add_person(
-            _check_name(name), role, project_id, self._clock(), actor.does("person.add")
+        return await self._store.add_user(
+            _check_name(name), role, project_id, self._clock(), actor.does("user.add")
         )
 
-    async def get(self, scope: Scope, person_id: int) -> Person:
+    async def get(self, scope: Scope, user_id: int) -> User:
         """Find somebody.
 
         :raises NotFoundError: there is nobody of this id in the scope.
         """
-        found = await self._store.get_person(person_id)
+        found = await self._store.get_user(user_id)
         if scope.project_id not in (None, found.project_id) or scope.account_id is not None:
-            raise NotFoundError("person")
+            raise NotFoundError("user")
         return found
 
-    async def everybody(self, scope: Scope) -> Sequence[Person]:
-        """Return the people of a scope, by name."""
+    async def everybody(self, scope: Scope) -> Sequence[User]:
+        """Return the users of a scope, by name."""
         if scope.account_id is not None:
             return []
-        found = await self._store.list_people()
+        found = await self._store.list_users()
         return [each for each in found if scope.project_id in (None, each.project_id)]
 
     async def change(
-        self, actor: Actor, scope: Scope, person_id: int, changes: Mapping[str, Any]
-    ) -> Person:
+        self, actor: Actor, scope: Scope, user_id: int, changes: Mapping[str, Any]
+    ) -> User:
         """Change somebody's ``name``, ``role`` or ``project`` (a name; None: all of them).
 
         What they may do is new at once, also where they are logged in.
 
         :raises InvalidError: the name cannot be used.
-        :raises NotFoundError: there is no such person or project.
+        :raises NotFoundError: there is no such user or project.
         :raises RefusedError: somebody has this name, or nobody would be left who owns all projects.
         """
-        person = await self.get(scope, person_id)
+        user = await self.get(scope, user_id)
         given = dict(changes)
         if "name" in given:
             given["name"] = _check_name(given["name"])
         if "project" in given:
             given["project_id"] = await self._project(scope, given.pop("project"))
         if not given:
-            return person
-        return await self._store.change_person(
-            person_id, given, self._clock(), actor.does("person.change")
+            return user
+        return await self._store.change_user(
+            user_id, given, self._clock(), actor.does("user.change")
         )
 
-    async def remove(self, actor: Actor, scope: Scope, person_id: int) -> None:
+    async def remove(self, actor: Actor, scope: Scope, user_id: int) -> None:
         """Remove somebody, who is logged out at once.
 
         :raises RefusedError: nobody would be left who owns all projects.
         """
-        await self.get(scope, person_id)
-        await self._store.remove_person(person_id, self._clock(), actor.does("person.remove"))
+        await self.get(scope, user_id)
+        await self._store.remove_user(user_id, self._clock(), actor.does("user.remove"))
 
     async def _project(self, scope: Scope, name: str | None) -> int | None:
         if name is None:
             return scope.project_id
         return (await self._accounts.project(scope, name)).id
 
-    async def set_password(self, actor: Actor, person_id: int, password: str) -> None:
+    async def set_password(self, actor: Actor, user_id: int, password: str) -> None:
         """Give somebody a password; they are logged out everywhere, and links lapse.
 
         :raises InvalidError: it is too short, too long, or their name.
         """
-        person = await self._store.get_person(person_id)
-        hashed = await self._passwords.hash(password, person.name)
-        await self._store.change_person(
-            person_id, {"password": hashed}, self._clock(), actor.does("person.password")
+        user = await self._store.get_user(user_id)
+        hashed = await self._passwords.hash(password, user.name)
+        await self._store.change_user(
+            user_id, {"password": hashed}, self._clock(), actor.does("user.password")
         )
 
-    async def make_link(self, actor: Actor, scope: Scope, person_id: int) -> LoginLink:
+    async def make_link(self, actor: Actor, scope: Scope, user_id: int) -> LoginLink:
         """Make a link that logs somebody in, once and for a day.
 
         :raises NotFoundError: there is nobody of this id in the scope.
         """
-        await self.get(scope, person_id)
+        await self.get(scope, user_id)
         token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LASTS
         await self._store.add_login_link(
-            person_id, _digest(token), expires_at, actor.does("login_link.make")
+            user_id, _digest(token), expires_at, actor.does("login_link.make")
         )
         return LoginLink(url=f"{self._public_url}/dashboard/login/{token}", expires_at=expires_at)
 
     async def first_link(self) -> LoginLink | None:
         """Make the first owner where there is nobody yet, and a link that logs them in."""
-        if await self._store.list_people():
+        if await self._store.list_users():
             return None
         try:
-            owner = await self._store.add_person(
-                FIRST_OWNER, Role.OWNER, None, self._clock(), SERVER.does("person.add")
+            owner = await self._store.add_user(
+                FIRST_OWNER, Role.OWNER, None, self._clock(), SERVER.does("user.add")
             )
         except RefusedError:  # another machine started at the same time
             return None
@@ -199,30 +199,30 @@ class People:
         now = self._clock()
         await self._store.edit_login_records(places, lambda old: begin_login(places, old, now))
         while True:
-            person = await self._verified(name, password)
+            user = await self._verified(name, password)
             with suppress(NotFoundError):  # the password was changed while it was verified
-                entered = await self._login(address, person, None)
+                entered = await self._login(address, user, None)
                 break
         await self._store.edit_login_records(places, lambda old: finish_login(places, old, now))
-        await self._rehash(person, password)
+        await self._rehash(user, password)
         return entered
 
-    async def _verified(self, name: str, password: str) -> Person:
+    async def _verified(self, name: str, password: str) -> User:
         try:
-            person = await self._store.find_person(name)
+            user = await self._store.find_user(name)
         except (NotFoundError, InvalidError):
-            person = None
-        stored = "" if person is None else person.password
-        if not await self._passwords.verify(password, stored) or person is None:
+            user = None
+        stored = "" if user is None else user.password
+        if not await self._passwords.verify(password, stored) or user is None:
             raise RefusedError("login_failed", "wrong name or password", status=401)
-        return person
+        return user
 
-    async def _rehash(self, person: Person, password: str) -> None:
+    async def _rehash(self, user: User, password: str) -> None:
         """Store a password's hash as it is made today, where the stored one is older."""
         with suppress(UnavailableError):  # at the next login then
-            hashed = await self._passwords.rehash(password, person.password)
-            if hashed != person.password:
-                await self._store.replace_password_hash(person.id, person.password, hashed)
+            hashed = await self._passwords.rehash(password, user.password)
+            if hashed != user.password:
+                await self._store.replace_password_hash(user.id, user.password, hashed)
 
     async def login_by_key(self, key: str, address: str = "") -> tuple[str, Who]:
         """Log in whoever has an operator's or a project's key.
@@ -241,35 +241,33 @@ class People:
 
         :raises NotFoundError: it was used, is too old, or never was one.
         """
-        person = await self._store.take_login_link(_digest(token), self._clock())
-        return await self._login(address, person, None)
+        user = await self._store.take_login_link(_digest(token), self._clock())
+        return await self._login(address, user, None)
 
-    async def begin(self, person: Person) -> tuple[str, Who]:
+    async def begin(self, user: User) -> tuple[str, Who]:
         """Give somebody who is logged in a session of their own; return its token too."""
-        return await self._begin(person, None, None)
+        return await self._begin(user, None, None)
 
-    async def _login(
-        self, address: str, person: Person | None, key: ApiKey | None
-    ) -> tuple[str, Who]:
-        name = person.name if person is not None else "" if key is None else key_name(key)
+    async def _login(self, address: str, user: User | None, key: ApiKey | None) -> tuple[str, Who]:
+        name = user.name if user is not None else "" if key is None else key_name(key)
         actor = Actor(name=name, source=Source.DASHBOARD, address=address)
-        return await self._begin(person, key, actor.does("person.login"))
+        return await self._begin(user, key, actor.does("user.login"))
 
     async def _begin(
-        self, person: Person | None, key: ApiKey | None, action: Action | None
+        self, user: User | None, key: ApiKey | None, action: Action | None
     ) -> tuple[str, Who]:
         token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         digest = _digest(token)
         await self._store.add_session(
             digest,
-            None if person is None else person.id,
+            None if user is None else user.id,
             None if key is None else key.id,
             now,
             now + SESSION_LASTS,
             action,
-            "" if person is None else person.password,
+            "" if user is None else user.password,
         )
-        session = Session(person=person, key=key, expires_at=now + SESSION_LASTS)
+        session = Session(user=user, key=key, expires_at=now + SESSION_LASTS)
         return token, _who(session, digest)
 
     async def who(self, token: str) -> Who | None:
@@ -301,13 +299,13 @@ def _digest(token: str) -> bytes:
 
 
 def _who(session: Session, digest: bytes) -> Who:
-    person, key = session.person, session.key
-    if person is not None:
+    user, key = session.user, session.key
+    if user is not None:
         return Who(
-            name=person.name,
-            role=person.role,
-            scope=Scope(project_id=person.project_id),
-            person_id=person.id,
+            name=user.name,
+            role=user.role,
+            scope=Scope(project_id=user.project_id),
+            user_id=user.id,
             digest=digest,
             expires_at=session.expires_at,
         )
@@ -317,7 +315,7 @@ def _who(session: Session, digest: bytes) -> Who:
         name=key_name(key),
         role=_ROLES.get(key.scope, Role.VIEWER),
         scope=Scope(project_id=key.project_id, account_id=key.account_id),
-        person_id=None,
+        user_id=None,
         digest=digest,
         expires_at=session.expires_at,
     )

@@ -1,4 +1,4 @@
-"""People over the API, and how they log in."""
+"""Users over the API, and how they log in."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from webkit import OPERATOR, Client, Site
 
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.passwords import Passwords
-from hooktide.actions.people import SESSION_LASTS, People
+from hooktide.actions.users import SESSION_LASTS, Users
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import (
     BusyError,
@@ -22,18 +22,18 @@ from hooktide.domain.errors import (
     UnavailableError,
 )
 from hooktide.domain.ids import read
-from hooktide.domain.model import DAY, SECOND, Micros, Person, Role, Scope
+from hooktide.domain.model import DAY, SECOND, Micros, Role, Scope, User
 
 PASSWORD = "correct horse battery"
 
 
-def people_of(
+def users_of(
     site: Site, clock: Callable[[], Micros] | None = None, passwords: Passwords | None = None
-) -> People:
+) -> Users:
     app = site.app
     now = clock or app.clock
     accounts = Accounts(app.store, app.directory, now)
-    return People(app.store, accounts, now, app.public_url, passwords)
+    return Users(app.store, accounts, now, app.public_url, passwords)
 
 
 def quick() -> Passwords:
@@ -42,7 +42,7 @@ def quick() -> Passwords:
 
 
 async def added(site: Site, name: str = "Ann", role: str = "member") -> int:
-    made = (await site.operator.post("/v1/people", {"name": name, "role": role})).ok(201)
+    made = (await site.operator.post("/v1/users", {"name": name, "role": role})).ok(201)
     return read("usr", made["id"])
 
 
@@ -50,15 +50,15 @@ async def added(site: Site, name: str = "Ann", role: str = "member") -> int:
 async def test_somebody_is_added_changed_and_removed(site: Site) -> None:
     (await site.operator.apply("invoice-maker")).ok()
     given = {"name": "Ann", "role": "viewer", "project": "invoice-maker"}
-    ann = (await site.operator.post("/v1/people", given)).ok(201)
+    ann = (await site.operator.post("/v1/users", given)).ok(201)
     assert given.items() <= ann.items()
     assert (ann["has_password"], ann["seen_at"]) == (False, None)
-    path = f"/v1/people/{ann['id']}"
+    path = f"/v1/users/{ann['id']}"
     for change in ({"role": "member"}, {"project": None}, {"name": "Änne"}, {}):
         ann |= change
         assert (await site.operator.patch(path, change)).ok() == ann
     assert (await site.operator.get(path)).ok() == ann
-    owner, listed = (await site.operator.get("/v1/people")).ok()["items"]
+    owner, listed = (await site.operator.get("/v1/users")).ok()["items"]
     assert (listed, owner["name"]) == (ann, "owner")
     (await site.operator.delete(path)).ok(204)
     assert (await site.operator.get(path)).code == "not_found"
@@ -67,68 +67,68 @@ async def test_somebody_is_added_changed_and_removed(site: Site) -> None:
 async def test_what_cannot_be_is_refused_with_its_reason(site: Site) -> None:
     post = site.operator.post
     ann = await added(site)
-    assert (await post("/v1/people", {"name": "ANN", "role": "member"})).code == "person_exists"
-    assert (await post("/v1/people", {"name": "b", "role": "boss"})).code == "invalid_body"
-    assert (await post("/v1/people", {"name": " b", "role": "member"})).code == "invalid_text"
+    assert (await post("/v1/users", {"name": "ANN", "role": "member"})).code == "user_exists"
+    assert (await post("/v1/users", {"name": "b", "role": "boss"})).code == "invalid_body"
+    assert (await post("/v1/users", {"name": " b", "role": "member"})).code == "invalid_text"
     nowhere = {"name": "b", "role": "member", "project": "nobody"}
-    assert (await post("/v1/people", nowhere)).code == "not_found"
+    assert (await post("/v1/users", nowhere)).code == "not_found"
     [owner] = [
-        each for each in (await site.operator.get("/v1/people")).ok()["items"]
+        each for each in (await site.operator.get("/v1/users")).ok()["items"]
         if each["name"] == "owner"
     ]  # fmt: skip
-    path = f"/v1/people/{owner['id']}"
+    path = f"/v1/users/{owner['id']}"
     assert (await site.operator.patch(path, {"role": "member"})).code == "last_owner"
     assert (await site.operator.delete(path)).code == "last_owner"
-    assert (await people_of(site).get(Scope(), ann)).role is Role.MEMBER
+    assert (await users_of(site).get(Scope(), ann)).role is Role.MEMBER
 
 
 async def test_an_id_that_cannot_be_read_is_nobodys(operator: Client) -> None:
     for id_ in ("usr_0000000000000001", "usr_x", "acc_0000000000000001"):
-        answer = await operator.get(f"/v1/people/{id_}")
-        assert (answer.code, answer.json["detail"]) == ("not_found", "there is no such person")
+        answer = await operator.get(f"/v1/users/{id_}")
+        assert (answer.code, answer.json["detail"]) == ("not_found", "there is no such user")
 
 
-async def test_only_an_operators_key_manages_people(site: Site) -> None:
+async def test_only_an_operators_key_manages_users(site: Site) -> None:
     await site.account()
     for client in (
         await site.key("project", project="invoice-maker"),
         await site.key("account", account="acme"),
     ):
-        for method, path in (("GET", "/v1/people"), ("POST", "/v1/people")):
+        for method, path in (("GET", "/v1/users"), ("POST", "/v1/users")):
             assert (await client.call(method, path)).code == "forbidden"
 
 
 @pytest.mark.both_databases
 async def test_a_link_logs_in_once(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
-    made = (await site.operator.post(f"/v1/people/usr_{ann:016x}/login-links")).ok(201)
+    ann, users = await added(site), users_of(site)
+    made = (await site.operator.post(f"/v1/users/usr_{ann:016x}/login-links")).ok(201)
     before, token = made["url"].rsplit("/", 1)
     assert before == f"{site.app.public_url}/dashboard/login"
-    session, who = await people.login_by_link(token)
-    assert (who.name, who.person_id, who.role, who.scope) == ("Ann", ann, Role.MEMBER, Scope())
+    session, who = await users.login_by_link(token)
+    assert (who.name, who.user_id, who.role, who.scope) == ("Ann", ann, Role.MEMBER, Scope())
     assert (who.may(Role.MEMBER), who.may(Role.OWNER)) == (True, False)
     with pytest.raises(NotFoundError):
-        await people.login_by_link(token)
-    assert await people.who(session) == who
-    await people.logout(who)
-    assert await people.who(session) is None
+        await users.login_by_link(token)
+    assert await users.who(session) == who
+    await users.logout(who)
+    assert await users.who(session) is None
     for nobodys in ("", "htks_", session[:-1], session[:-1] + "\n", session + "x", "ä" * 48):
-        assert await people.who(nobodys) is None
+        assert await users.who(nobodys) is None
 
 
 @pytest.mark.both_databases
 async def test_the_first_start_makes_an_owner_and_a_link_and_no_other_does(site: Site) -> None:
-    [owner] = (await site.operator.get("/v1/people")).ok()["items"]
+    [owner] = (await site.operator.get("/v1/users")).ok()["items"]
     assert (owner["name"], owner["role"], owner["project"]) == ("owner", "owner", None)
-    assert await people_of(site).first_link() is None
+    assert await users_of(site).first_link() is None
 
 
 @pytest.mark.both_databases
 async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
-    await people.set_password(SERVER, ann, PASSWORD)
-    session, who = await people.login("aNN", PASSWORD, "")
-    assert await people.who(session) == who
+    ann, users = await added(site), users_of(site)
+    await users.set_password(SERVER, ann, PASSWORD)
+    session, who = await users.login("aNN", PASSWORD, "")
+    assert await users.who(session) == who
     for name, password in (
         ("Ann", PASSWORD + "x"),
         ("Ann", ""),
@@ -138,15 +138,15 @@ async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None
         ("Ann", PASSWORD + "x" * 10_000),
     ):
         with pytest.raises(RefusedError, match="wrong name or password"):
-            await people.login(name, password, "")
-    assert (await people.get(Scope(), ann)).password.startswith("$argon2id$")
-    assert PASSWORD not in (await people.get(Scope(), ann)).password
-    await people.set_password(SERVER, ann, PASSWORD * 2)
-    assert await people.who(session) is None
+            await users.login(name, password, "")
+    assert (await users.get(Scope(), ann)).password.startswith("$argon2id$")
+    assert PASSWORD not in (await users.get(Scope(), ann)).password
+    await users.set_password(SERVER, ann, PASSWORD * 2)
+    assert await users.who(session) is None
 
 
 async def test_a_password_is_long_enough_and_not_the_name(site: Site) -> None:
-    ann, people = await added(site, "somebody-long"), people_of(site)
+    ann, users = await added(site, "somebody-long"), users_of(site)
     for password in (
         "",
         "abcdef78901",
@@ -158,33 +158,33 @@ async def test_a_password_is_long_enough_and_not_the_name(site: Site) -> None:
         "abcdabcdABCD",
     ):
         with pytest.raises(InvalidError):
-            await people.set_password(SERVER, ann, password)
+            await users.set_password(SERVER, ann, password)
     for password in ("abcde" * 40, "abcdef789012", "abcdeabcdeab"):
-        await people.set_password(SERVER, ann, password)
-        await people.login("somebody-long", password, "")
+        await users.set_password(SERVER, ann, password)
+        await users.login("somebody-long", password, "")
 
 
 @pytest.mark.both_databases
 async def test_guesses_from_elsewhere_do_not_delay_a_known_address(site: Site) -> None:
     now = site.app.clock()
-    ann, people = await added(site), people_of(site, lambda: now, quick())
-    await people.set_password(SERVER, ann, PASSWORD)
-    await people.login("Ann", PASSWORD, "192.0.2.1")
+    ann, users = await added(site), users_of(site, lambda: now, quick())
+    await users.set_password(SERVER, ann, PASSWORD)
+    await users.login("Ann", PASSWORD, "192.0.2.1")
     for number in range(101):
         with pytest.raises(RefusedError, match="wrong name or password"):
-            await people.login("Ann", "wrong", f"198.51.100.{number}")
+            await users.login("Ann", "wrong", f"198.51.100.{number}")
     with pytest.raises(BusyError, match="try again in 1 s"):
-        await people.login("Ann", PASSWORD, "203.0.113.1")
-    await people.login("Ann", PASSWORD, "192.0.2.1")
+        await users.login("Ann", PASSWORD, "203.0.113.1")
+    await users.login("Ann", PASSWORD, "192.0.2.1")
 
 
 @pytest.mark.both_databases
 async def test_another_process_counts_the_same_failures(site: Site) -> None:
     now = site.app.clock()
-    one, other = (people_of(site, lambda: now, quick()) for _ in range(2))
-    for people in (one, other, one, other, one, other):
+    one, other = (users_of(site, lambda: now, quick()) for _ in range(2))
+    for users in (one, other, one, other, one, other):
         with pytest.raises(RefusedError, match="wrong name or password"):
-            await people.login("bob", "wrong", "192.0.2.1")
+            await users.login("bob", "wrong", "192.0.2.1")
     with pytest.raises(BusyError, match="try again in 1 s"):
         await one.login("BOB", "wrong", "192.0.2.1")
     now += SECOND
@@ -200,68 +200,68 @@ SCRYPT = "scrypt$15$8$1$SiPCEqYUySHs8BAENeRQyQ==$w+p6uC9lwOFugSSC4ckAAbLs0sPdjbb
 
 @pytest.mark.both_databases
 async def test_a_hash_of_an_older_form_lets_in_and_is_replaced_at_login(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
+    ann, users = await added(site), users_of(site)
     store = site.app.store
-    await store.change_person(ann, {"password": SCRYPT}, site.app.clock())
-    session, _ = await people.begin(await store.get_person(ann))
+    await store.change_user(ann, {"password": SCRYPT}, site.app.clock())
+    session, _ = await users.begin(await store.get_user(ann))
     with pytest.raises(RefusedError, match="wrong name or password"):
-        await people.login("Ann", PASSWORD + "x", "")
-    assert (await store.get_person(ann)).password == SCRYPT
-    await people.login("Ann", PASSWORD, "")
-    replaced = (await store.get_person(ann)).password
+        await users.login("Ann", PASSWORD + "x", "")
+    assert (await store.get_user(ann)).password == SCRYPT
+    await users.login("Ann", PASSWORD, "")
+    replaced = (await store.get_user(ann)).password
     assert replaced.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
-    assert await people.who(session) is not None
-    await people.login("Ann", PASSWORD, "")
-    assert (await store.get_person(ann)).password == replaced
+    assert await users.who(session) is not None
+    await users.login("Ann", PASSWORD, "")
+    assert (await store.get_user(ann)).password == replaced
 
 
 async def test_a_hash_that_cannot_be_replaced_now_lets_in_all_the_same(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
+    ann, users = await added(site), users_of(site)
     store: Any = site.app.store
-    await store.change_person(ann, {"password": SCRYPT}, site.app.clock())
+    await store.change_user(ann, {"password": SCRYPT}, site.app.clock())
 
     async def away(*_: object) -> None:
         raise UnavailableError("the database did not answer in time")
 
     store.replace_password_hash = away
-    token, _ = await people.login("Ann", PASSWORD, "")
-    assert await people.who(token) is not None
+    token, _ = await users.login("Ann", PASSWORD, "")
+    assert await users.who(token) is not None
 
 
 async def test_a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
+    ann, users = await added(site), users_of(site)
     weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
-    await site.app.store.change_person(ann, {"password": weak}, site.app.clock())
-    await people.login("Ann", PASSWORD, "")
-    replaced = (await people.get(Scope(), ann)).password
+    await site.app.store.change_user(ann, {"password": weak}, site.app.clock())
+    await users.login("Ann", PASSWORD, "")
+    replaced = (await users.get(Scope(), ann)).password
     assert replaced.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
 
 
 @pytest.mark.both_databases
 async def test_a_password_that_was_changed_meanwhile_is_not_replaced(site: Site) -> None:
     ann, store = await added(site), site.app.store
-    await store.change_person(ann, {"password": "another"}, site.app.clock())
+    await store.change_user(ann, {"password": "another"}, site.app.clock())
     await store.replace_password_hash(ann, SCRYPT, "$argon2id$")
-    assert (await store.get_person(ann)).password == "another"
+    assert (await store.get_user(ann)).password == "another"
 
 
 @pytest.mark.both_databases
 async def test_a_password_that_is_changed_while_it_is_verified_opens_no_session(site: Site) -> None:
-    ann, people = await added(site), people_of(site)
+    ann, users = await added(site), users_of(site)
     store: Any = site.app.store
-    stale: Person = await store.get_person(ann)
-    await people.set_password(SERVER, ann, "another good password")
-    with pytest.raises(NotFoundError, match="no such person with this password"):
-        await people.begin(stale)
+    stale: User = await store.get_user(ann)
+    await users.set_password(SERVER, ann, "another good password")
+    with pytest.raises(NotFoundError, match="no such user with this password"):
+        await users.begin(stale)
 
-    async def find_stale(name: str) -> Person:
-        store.find_person = find_person
+    async def find_stale(name: str) -> User:
+        store.find_user = find_user
         return stale
 
-    find_person, store.find_person = store.find_person, find_stale
+    find_user, store.find_user = store.find_user, find_stale
     with pytest.raises(RefusedError, match="wrong name or password"):
-        await people.login("Ann", PASSWORD, "")
-    await people.login("Ann", "another good password", "")
+        await users.login("Ann", PASSWORD, "")
+    await users.login("Ann", "another good password", "")
 
 
 class CountingExecutor(ThreadPoolExecutor):
@@ -308,69 +308,69 @@ async def test_not_everybody_at_once_has_a_password_looked_at() -> None:
 @pytest.mark.both_databases
 async def test_a_key_logs_in_as_far_as_it_reaches(site: Site) -> None:
     await site.account()
-    people = people_of(site)
-    session, who = await people.login_by_key(OPERATOR)
-    assert (who.role, who.scope, who.person_id) == (Role.OWNER, Scope(), None)
+    users = users_of(site)
+    session, who = await users.login_by_key(OPERATOR)
+    assert (who.role, who.scope, who.user_id) == (Role.OWNER, Scope(), None)
     assert who.name == f"key …{OPERATOR[-4:]} (from the settings)"
-    assert await people.who(session) == who
+    assert await users.who(session) == who
     project = await site.key("project", project="invoice-maker")
-    session, who = await people.login_by_key(project.key)
+    session, who = await users.login_by_key(project.key)
     row = await site.app.store.get_project(Scope(), "invoice-maker")
     assert (who.role, who.scope) == (Role.MEMBER, Scope(project_id=row.id))
     for key in ("htk_nobodys", (await site.key("account", account="acme")).key):
         with pytest.raises(RefusedError, match="no operator's or project's key"):
-            await people.login_by_key(key)
+            await users.login_by_key(key)
     [found] = [
         each for each in (await site.operator.get("/v1/keys")).ok()["items"]
         if each["scope"] == "project"
     ]  # fmt: skip
     (await site.operator.delete(f"/v1/keys/{found['id']}")).ok(204)
-    assert await people.who(session) is None
+    assert await users.who(session) is None
 
 
 @pytest.mark.both_databases
 async def test_a_session_ends_by_itself_and_a_new_role_holds_at_once(site: Site) -> None:
     now = site.app.clock()
-    ann, people = await added(site), people_of(site, lambda: now)
-    session, _ = await people.begin(await people.get(Scope(), ann))
-    await people.change(SERVER, Scope(), ann, {"role": Role.VIEWER})
+    ann, users = await added(site), users_of(site, lambda: now)
+    session, _ = await users.begin(await users.get(Scope(), ann))
+    await users.change(SERVER, Scope(), ann, {"role": Role.VIEWER})
     now += SESSION_LASTS - DAY
-    who = await people.who(session)
+    who = await users.who(session)
     assert who is not None
     assert not who.may(Role.MEMBER)
     now += DAY
-    assert await people.who(session) is None
+    assert await users.who(session) is None
 
 
 @pytest.mark.both_databases
-async def test_who_owns_one_project_sees_its_people_alone(site: Site) -> None:
+async def test_who_owns_one_project_sees_its_users_alone(site: Site) -> None:
     (await site.operator.apply("invoice-maker")).ok()
-    people, wide = people_of(site), await added(site)
+    users, wide = users_of(site), await added(site)
     row = await site.app.store.get_project(Scope(), "invoice-maker")
     narrow = Scope(project_id=row.id)
-    bob = await people.add(SERVER, narrow, "bob", Role.VIEWER, None)
+    bob = await users.add(SERVER, narrow, "bob", Role.VIEWER, None)
     assert bob.project_id == row.id
-    assert [each.name for each in await people.everybody(narrow)] == ["bob"]
-    assert await people.everybody(Scope(account_id=1)) == []
+    assert [each.name for each in await users.everybody(narrow)] == ["bob"]
+    assert await users.everybody(Scope(account_id=1)) == []
     for refused in (
-        people.get(narrow, wide),
-        people.change(SERVER, narrow, wide, {"role": Role.VIEWER}),
-        people.remove(SERVER, narrow, wide),
-        people.make_link(SERVER, narrow, wide),
-        people.add(SERVER, Scope(project_id=1), "eve", Role.OWNER, "invoice-maker"),
+        users.get(narrow, wide),
+        users.change(SERVER, narrow, wide, {"role": Role.VIEWER}),
+        users.remove(SERVER, narrow, wide),
+        users.make_link(SERVER, narrow, wide),
+        users.add(SERVER, Scope(project_id=1), "eve", Role.OWNER, "invoice-maker"),
     ):
         with pytest.raises(NotFoundError):
             await refused
-    moved = await people.change(SERVER, narrow, bob.id, {"project": None})
+    moved = await users.change(SERVER, narrow, bob.id, {"project": None})
     assert moved.project_id == row.id
 
 
 @pytest.mark.both_databases
 async def test_a_token_is_stored_nowhere(site: Site, operator: Client) -> None:
-    people = people_of(site)
+    users = users_of(site)
     ann = await added(site)
-    link = await people.make_link(SERVER, Scope(), ann)
+    link = await users.make_link(SERVER, Scope(), ann)
     assert link.url not in repr(link)
-    session, who = await people.login_by_link(link.url.rpartition("/")[2])
+    session, who = await users.login_by_link(link.url.rpartition("/")[2])
     assert session.encode() not in who.digest
     assert repr(who).find("digest") == -1

@@ -1,0 +1,195 @@
+"""Users: who may log in to the dashboard, and the links that let them in once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.model import Micros, Role, User
+from hooktide.store import refusals
+from hooktide.store.audit_log import record_action, record_change
+from hooktide.store.projects import hold_project
+from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.rows import Row
+from hooktide.store.transaction import Transaction, UniqueError
+
+USERS_SPACE = 0x70656F70
+"""Who owns what is changed under this lock, so that two owners do not remove each other."""
+
+
+class Users(Repository):
+    """The store's methods for users and their login links."""
+
+    @writes
+    async def add_user(
+        self,
+        tx: Transaction,
+        name: str,
+        role: Role,
+        project_id: int | None,
+        now: Micros,
+        action: Action | None = None,
+    ) -> User:
+        """Add a user, who has no password yet.
+
+        :raises NotFoundError: there is no such project.
+        :raises RefusedError: ``user_exists``: another user has this name.
+        """
+        if project_id is not None:
+            await hold_project(tx, project_id)
+        id_ = tx.ids(now)
+        try:
+            await tx.run("add_user", _new_user_values(id_, name, role, project_id, now))
+        except UniqueError:
+            raise refusals.user_exists() from None
+        made = await read_user(tx, id_)
+        await record_change(tx, action, None, snapshot(made), now)
+        return made
+
+    @reads
+    async def get_user(self, tx: Transaction, user_id: int) -> User:
+        """Find a user by id."""
+        return await read_user(tx, user_id)
+
+    @reads
+    async def find_user(self, tx: Transaction, name: str) -> User:
+        """Find a user by name, ignoring case."""
+        values = {"folded": name.casefold()}
+        return _user(await tx.one("user", "users", values, " AND folded = :folded"))
+
+    @reads
+    async def list_users(self, tx: Transaction) -> Sequence[User]:
+        """Return everybody, by name."""
+        found = await tx.rows("users", then=' ORDER BY folded COLLATE "C"')
+        return [_user(row) for row in found]
+
+    @writes
+    async def change_user(
+        self,
+        tx: Transaction,
+        user_id: int,
+        changes: Mapping[str, Any],
+        now: Micros,
+        action: Action | None = None,
+    ) -> User:
+        """Change a user's ``name``, ``role``, ``project_id`` or ``password``.
+
+        :raises NotFoundError: there is no user with this id, or no such project.
+        :raises RefusedError: ``user_exists``, or ``last_owner``: no one would be left who owns
+            all projects.
+        """
+        await tx.lock(USERS_SPACE, 0)
+        old = await read_user(tx, user_id)
+        new = replace(old, **changes)
+        if new.project_id is not None and new.project_id != old.project_id:
+            await hold_project(tx, new.project_id)
+        try:
+            await tx.run("change_user", _user_values(new))
+        except UniqueError:
+            raise refusals.user_exists() from None
+        refusals.check_owners(old, await tx.value("count_owners"))
+        if new.password != old.password:
+            await _end_sessions(tx, user_id)
+        await record_change(tx, action, snapshot(old), snapshot(new), now)
+        return await read_user(tx, user_id)
+
+    @writes
+    async def replace_password_hash(
+        self, tx: Transaction, user_id: int, old: str, new: str
+    ) -> None:
+        """Replace the hash of a password that stays the same; sessions go on.
+
+        Nothing is done where the password was changed meanwhile.
+        """
+        await tx.run("replace_password_hash", {"id": user_id, "old": old, "new": new})
+
+    @writes
+    async def remove_user(
+        self, tx: Transaction, user_id: int, now: Micros, action: Action | None = None
+    ) -> None:
+        """Remove a user, and end their sessions and login links.
+
+        :raises RefusedError: ``last_owner``: no one would be left who owns all projects.
+        """
+        await tx.lock(USERS_SPACE, 0)
+        old = await read_user(tx, user_id)
+        await tx.run("remove_user", {"id": user_id, "now": now})
+        refusals.check_owners(old, await tx.value("count_owners"))
+        await _end_sessions(tx, user_id)
+        await record_change(tx, action, snapshot(old), None, now)
+
+    @writes
+    async def add_login_link(
+        self,
+        tx: Transaction,
+        user_id: int,
+        digest: bytes,
+        expires_at: Micros,
+        action: Action | None = None,
+    ) -> None:
+        """Add a link that logs a user in once, by the SHA-256 of its token."""
+        user = await read_user(tx, user_id)
+        await record_action(tx, action, snapshot(user), self.clock())
+        values = {"digest": digest, "person_id": user_id, "expires_at": expires_at}
+        await tx.run("add_login_link", values)
+
+    @writes
+    async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
+        """Use a login link up, and say whose it was.
+
+        :raises NotFoundError: there is none, or none any more.
+        """
+        [id_] = await tx.one("login link", "take_login_link", {"digest": digest, "now": now})
+        return await read_user(tx, id_)
+
+
+async def read_user(tx: Transaction, user_id: int) -> User:
+    """Find a user by id.
+
+    :raises NotFoundError: there is none.
+    """
+    return _user(await tx.one("user", "users", {"id": user_id}, " AND id = :id"))
+
+
+async def _end_sessions(tx: Transaction, user_id: int) -> None:
+    for name in ("end_sessions", "forget_login_links"):
+        await tx.run(name, {"person_id": user_id})
+
+
+def _user(row: Row) -> User:
+    """Read a user's columns."""
+    return User(
+        id=row[0],
+        name=row[1],
+        role=Role(row[2]),
+        project_id=row[3],
+        password=row[4],
+        created_at=row[5],
+        seen_at=row[6],
+    )
+
+
+def _new_user_values(
+    id_: int, name: str, role: Role, project_id: int | None, now: Micros
+) -> dict[str, Any]:
+    """Return the values of ``add_user``."""
+    return {
+        "id": id_,
+        "name": name,
+        "folded": name.casefold(),
+        "role": role.value,
+        "project_id": project_id,
+        "now": now,
+    }
+
+
+def _user_values(user: User) -> dict[str, Any]:
+    """Return the values of ``change_user``."""
+    return {
+        "id": user.id,
+        "name": user.name,
+        "folded": user.name.casefold(),
+        "role": user.role.value,
+        "project_id": user.project_id,
+        "password": user.password,
+    }

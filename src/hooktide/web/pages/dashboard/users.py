@@ -1,0 +1,83 @@
+"""Users: who may log in, as what, and the links that let them in."""
+
+from dataclasses import dataclass
+
+from hooktide.domain.model import Role, User
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+
+
+@page("/users", who=Role.OWNER)
+async def users(request: PageRequest) -> View:
+    """``GET /dashboard/users``: all; for an owner of one project, those who see only that."""
+    return await show_users(request)
+
+
+async def show_users(request: PageRequest, user: User | None = None, link: str = "") -> View:
+    """Show the users; ``link``: the one that was just made for ``user``."""
+    return request.show(
+        "users.html",
+        rows=await request.services.users.everybody(request.scope),
+        projects=await request.projects(),
+        roles=[each.value for each in (Role.VIEWER, Role.MEMBER, Role.OWNER)],
+        user=user,
+        link=link,
+    )
+
+
+async def _find(request: PageRequest) -> User:
+    return await request.services.users.get(request.scope, request.id("usr"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """Somebody to add; ``project`` empty: they see all that the session sees."""
+
+    name: str
+    role: Role
+    project: str
+
+
+@act("/users", back=users, who=Role.OWNER)
+async def add_user(request: PageRequest, form: NewUser) -> View:
+    """``POST /dashboard/users``: the answer shows a link that lets them in, once."""
+    user = await request.services.users.add(
+        request.actor, request.scope, form.name, form.role, form.project or None
+    )
+    link = await request.services.users.make_link(request.actor, request.scope, user.id)
+    return await show_users(request, user, link.url)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """What somebody may do from now on."""
+
+    role: Role
+
+
+@act("/users/{id}/role", back=users, who=Role.OWNER)
+async def change_role(request: PageRequest, form: RoleChange) -> View:
+    """``POST /dashboard/users/{id}/role``: it holds at once."""
+    user = await _find(request)
+    await request.services.users.change(request.actor, request.scope, user.id, {"role": form.role})
+    return request.go("/users", "user.changed")
+
+
+@act("/users/{id}/link", back=users, who=Role.OWNER)
+async def make_link(request: PageRequest) -> View:
+    """``POST /dashboard/users/{id}/link``: for somebody who has no password, or forgot it."""
+    user = await _find(request)
+    link = await request.services.users.make_link(request.actor, request.scope, user.id)
+    return await show_users(request, user, link.url)
+
+
+@act("/users/{id}/remove", back=users, who=Role.OWNER)
+async def remove_user(request: PageRequest) -> View:
+    """``POST /dashboard/users/{id}/remove``."""
+    user = await _find(request)
+    await request.services.users.remove(request.actor, request.scope, user.id)
+    return request.go("/users", "user.removed")
+
+
+PAGES = (users, add_user, change_role, make_link, remove_user)
