@@ -127,7 +127,7 @@ async def make_hostile(api: Api) -> dict[str, str]:
         "/projects/hostile/event-type?type=a.b": "<script>alert(1)",
         "/keys": EVIL,
         "/users": EVIL,
-        "/changes": EVIL,
+        "/audit-log": EVIL,
         f"/publish?account={account}&type=a.b": title,
     }
 

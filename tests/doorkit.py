@@ -794,7 +794,7 @@ def _authorization(place: Place, share: float) -> Request:
     return Request(method="GET", path="/v1/accounts", key="x" * int(HEAD * share))
 
 
-for _path in ("/deliveries", "/search", "/accounts", "/events", "/changes", "/new-project"):
+for _path in ("/deliveries", "/search", "/accounts", "/events", "/audit-log", "/new-project"):
 
     @door(f"dashboard query: {_path}")
     def _dashboard_query(place: Place, share: float, path: str = _path) -> Request:

@@ -125,7 +125,7 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             "plan": ("A plan", "/projects/invoice-maker/plan?plan=basic"),
             "keys": ("API keys", "/keys"),
             "users": ("Users", "/users"),
-            "changes": ("Changes", "/changes"),
+            "audit-log": ("Audit log", "/audit-log"),
             "storage": ("Storage", "/storage"),
             "search": ("Search", "/search?q=acme"),
         }.items():

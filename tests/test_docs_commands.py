@@ -83,7 +83,7 @@ ASKED_TOO = {
         """hook $HOOK/v1/endpoints -d '{"account": "acme", "url": "https://10.0.0.1/",
             "event_types": ["*"]}' || true""",
         """hook -X PATCH $HOOK/v1/endpoints/$EP -d '{"url": "https://example.net/hook"}'""",
-        """hook "$HOOK/v1/changes?subject=$EP\"""",
+        """hook "$HOOK/v1/audit-log?target=$EP\"""",
     )
 }
 """What the answers that a page shows came of, where it shows no command for them."""

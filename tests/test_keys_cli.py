@@ -77,9 +77,9 @@ async def rotate_under(tmp_path: Path, url: str, *options: str) -> None:
         await delivered(server, ledger, secret, 3)
         assert (await server.api.post(account, {}))["url"] != link
         done = [
-            (each["what"], each["subject"], each["detail"])
-            for each in (await server.api.get("/v1/changes"))["items"]
-            if each["what"].startswith("sealing_key.")
+            (each["action"], each["target"], each["detail"])
+            for each in (await server.api.get("/v1/audit-log"))["items"]
+            if each["action"].startswith("sealing_key.")
         ]
         assert done == [
             ("sealing_key.drop", old, ""),

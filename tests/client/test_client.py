@@ -101,7 +101,7 @@ async def _users(client: AsyncClient) -> None:
     assert (await client.users.get(ann.id)).name == "ann"
     assert "ann" in [each.name for each in await client.users.list()]
     await client.users.remove(ann.id)
-    changes = [each.what async for each in client.changes(subject=ann.id)]
+    changes = [each.action async for each in client.audit_log(target=ann.id)]
     assert len(changes) >= 3
 
 
@@ -331,8 +331,8 @@ async def test_lists_are_narrowed_by_time(place: Place) -> None:
             assert not [each async for each in client.events.list(account="timed", **times)]
             assert not [each async for each in client.deliveries.list(endpoint=hook.id, **times)]
             assert not [each async for each in client.bins.requests(kept.id, **times)]
-            assert not [each async for each in client.changes(subject=hook.id, **times)]
+            assert not [each async for each in client.audit_log(target=hook.id, **times)]
         times = {"since": at - hour, "until": at + hour}
         assert len([each async for each in client.deliveries.list(endpoint=hook.id, **times)]) == 2
         assert len([each async for each in client.bins.requests(kept.id, **times)]) == 2
-        assert len([each async for each in client.changes(subject=hook.id, **times)]) == 1
+        assert len([each async for each in client.audit_log(target=hook.id, **times)]) == 1

@@ -142,8 +142,8 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
         await expect(receiver.page.locator("#list li")).to_have_count(10)
         await expect(receiver.page.locator("#list .mark.valid")).to_have_count(10)
 
-        # The log of changes knows who did what.
-        await desk.open("/dashboard/changes")
+        # The audit log knows who did what.
+        await desk.open("/dashboard/audit-log")
         for what in ("project.put", "account.add", "endpoint.add", "secret.rotate"):
             await expect(desk.page.locator("main")).to_contain_text(what)
         await expect(desk.page.locator("main")).to_contain_text("portal of customer-1")

@@ -16,12 +16,12 @@ from hooktide.web.site import OPERATIONS
 
 
 async def changes(client: Client, query: str = "") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await client.get(f"/v1/changes{query}")).ok()["items"]
+    found: list[dict[str, Any]] = (await client.get(f"/v1/audit-log{query}")).ok()["items"]
     return found
 
 
-async def whats(client: Client, query: str = "") -> list[str]:
-    return [each["what"] for each in await changes(client, query)][::-1]
+async def actions(client: Client, query: str = "") -> list[str]:
+    return [each["action"] for each in await changes(client, query)][::-1]
 
 
 @pytest.mark.both_databases
@@ -38,9 +38,9 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
     (await operator.delete(path)).ok(204)
     (await operator.delete("/v1/accounts/acme")).ok(204)
     *told, _, user, key = await changes(operator)
-    assert [user["what"], key["what"]] == ["user.add", "key.add"]
-    assert {key["who"], user["who"]} == {"hooktide"}
-    assert [(each["what"], each["subject"], each["detail"]) for each in told[::-1]] == [
+    assert [user["action"], key["action"]] == ["user.add", "key.add"]
+    assert {key["actor"], user["actor"]} == {"hooktide"}
+    assert [(each["action"], each["target"], each["detail"]) for each in told[::-1]] == [
         (
             "project.put",
             "invoice-maker",
@@ -57,10 +57,10 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
         ("endpoint.remove", endpoint["id"], "x"),
         ("account.remove", account["id"], "acme"),
     ]
-    assert {each["who"] for each in told} == {"key …oooo (from the settings)"}
+    assert {each["actor"] for each in told} == {"key …oooo (from the settings)"}
     assert {each["project"] for each in told} == {"invoice-maker"}
-    of_endpoint = await changes(operator, f"?subject={endpoint['id']}")
-    assert [each for each in told if each["subject"] == endpoint["id"]] == of_endpoint
+    of_endpoint = await changes(operator, f"?target={endpoint['id']}")
+    assert [each for each in told if each["target"] == endpoint["id"]] == of_endpoint
     assert {each["account"] for each in of_endpoint} == {account["id"]}
     assert "canary" not in str(told)
 
@@ -69,7 +69,7 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
 async def test_what_only_asks_or_is_refused_changes_nothing(site: Site) -> None:
     await site.account()
     endpoint = await site.endpoint()
-    before = await whats(site.operator)
+    before = await actions(site.operator)
     for method, path, body in (
         ("GET", "/v1/accounts", None),
         ("POST", f"/v1/endpoints/{endpoint['id']}/test", {}),
@@ -80,7 +80,7 @@ async def test_what_only_asks_or_is_refused_changes_nothing(site: Site) -> None:
     ):
         await site.operator.call(method, path, body)
     (await site.operator.apply("invoice-maker")).ok()
-    assert await whats(site.operator) == before
+    assert await actions(site.operator) == before
 
 
 @pytest.mark.both_databases
@@ -90,15 +90,18 @@ async def test_a_projects_key_sees_its_own_projects_changes(site: Site) -> None:
     client = await site.key("project", project="invoice-maker")
     made = (await site.operator.post("/v1/users", {"name": "Ann", "role": "viewer"})).ok(201)
     (await site.operator.post(f"/v1/users/{made['id']}/login-links")).ok(201)
-    assert await whats(client) == ["project.put", "account.add", "key.add"]
-    assert (await whats(site.operator))[-3:] == ["key.add", "user.add", "login_link.make"]
+    assert await actions(client) == ["project.put", "account.add", "key.add"]
+    assert (await actions(site.operator))[-3:] == ["key.add", "user.add", "login_link.make"]
     customer = await site.key("account", account="acme")
-    assert (await customer.get("/v1/changes")).code == "forbidden"
+    assert (await customer.get("/v1/audit-log")).code == "forbidden"
     hook = {"url": RECEIVER, "event_types": ["*"]}
     (await customer.post("/webhooks", hook)).ok(201)
     newest = (await changes(client))[0]
-    assert (newest["what"], newest["who"]) == ("endpoint.add", f"key …{customer.key[-4:]} (test)")
-    assert newest["subject"].startswith("ep_")
+    assert (newest["action"], newest["actor"]) == (
+        "endpoint.add",
+        f"key …{customer.key[-4:]} (test)",
+    )
+    assert newest["target"].startswith("ep_")
 
 
 @dataclass(frozen=True)
@@ -294,10 +297,10 @@ async def test_every_operation_that_changes_something_leaves_one_entry(site: Sit
         assert answer.status < 300, (step, answer.body)
         after = await changes(site.operator, "?limit=100")
         new = after[: len(after) - len(before)]
-        assert tuple(each["what"] for each in new[::-1]) == step.leaves, step
+        assert tuple(each["action"] for each in new[::-1]) == step.leaves, step
         source = "webhooks" if step.path.startswith("/webhooks") else "api"
         assert {each["source"] for each in new} <= {source}
-        assert all(each["subject"] and each["who"].startswith("key …") for each in new), new
+        assert all(each["target"] and each["actor"].startswith("key …") for each in new), new
     told = str(await changes(site.operator, "?limit=100"))
     assert "hush" not in told
     assert ids["bin"] not in told

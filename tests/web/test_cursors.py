@@ -105,7 +105,7 @@ LISTS = (
     ("/v1/deliveries?", "created_at"),
     ("/v1/deliveries?account=acme", "created_at"),
     ("/v1/endpoints/{hook}/deliveries?", "created_at"),
-    ("/v1/changes?subject={hook}", "at"),
+    ("/v1/audit-log?target={hook}", "at"),
 )
 
 

@@ -72,7 +72,7 @@ def pages(filled: Filled) -> list[str]:
         f"/publish?account={filled.account}&type=invoice.paid",
         "/keys",
         "/users",
-        "/changes",
+        "/audit-log",
         "/storage",
         "/refused-rows",
         "/search?q=acme",

@@ -330,5 +330,5 @@ async def test_nobody_is_led_anywhere_else(site: Site, path: str) -> None:
 async def test_logins_are_written_into_the_log_of_changes(site: Site) -> None:
     browser = stranger(site)
     await browser.post("/dashboard/login", {"key": OPERATOR})
-    html = await browser.page("/dashboard/changes")
+    html = await browser.page("/dashboard/audit-log")
     assert "user.login" in html

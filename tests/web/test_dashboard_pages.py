@@ -36,7 +36,7 @@ def location(answer: Answer) -> str:
 
 
 async def changes(site: Site) -> list[tuple[str, str, str]]:
-    """Return what is in the log of changes, newest first: who, what, of what."""
+    """Return what is in the audit log, newest first: who, what, of what."""
     page = await site.app.store.list_audit_log(Scope(), None, 100)
     return [(each.actor, each.action, each.target) for each in page.items]
 

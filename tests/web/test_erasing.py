@@ -28,8 +28,8 @@ async def test_an_account_is_removed_at_once_and_erased_in_the_background(site: 
     assert (await key.get(f"/v1/events/{told['id']}")).ok()["payload"] is None
     found = (await key.get(f"/v1/accounts/{made['id']}/erasure")).ok()
     assert (found["account"], found["events"], found["state"]) == (made["id"], 1, "running")
-    changes = (await site.operator.get(f"/v1/changes?subject={made['id']}")).ok()["items"]
-    assert "account.erase" in {each["what"] for each in changes}
+    changes = (await site.operator.get(f"/v1/audit-log?target={made['id']}")).ok()["items"]
+    assert "account.erase" in {each["action"] for each in changes}
     assert "canary-1" not in str(changes)
 
 

@@ -235,14 +235,14 @@ async def test_a_dry_run_says_what_apply_would_and_changes_nothing(site: Site) -
     assert would == {**done, "id": None}
     await site.account()
     await site.endpoint(event_types=["invoice.paid"])
-    entries = len((await site.operator.get("/v1/changes")).ok()["items"])
+    entries = len((await site.operator.get("/v1/audit-log")).ok()["items"])
     before = (await site.operator.get("/v1/projects/invoice-maker")).ok()
     fewer = text[: text.index("[event_types")] + '[event_types."invoice.created"]\n'
     refused = await put("?dry_run=true", fewer)
     assert refused.code == "event_types_in_use"
     would = (await put("?dry_run=true&remove_event_types=true", fewer)).ok()
     assert (await site.operator.get("/v1/projects/invoice-maker")).ok() == before
-    assert len((await site.operator.get("/v1/changes")).ok()["items"]) == entries
+    assert len((await site.operator.get("/v1/audit-log")).ok()["items"]) == entries
     small = text.replace("[plans.basic]", "[plans.small]").replace('= "basic"', '= "small"')
     assert (await put("?dry_run=true", small)).code == "plan_in_use"
     assert (await put("?dry_run=true", text)).ok()["changes"] == []

@@ -29,9 +29,9 @@ async def accounts(site: Site) -> list[tuple[str, str]]:
     return [(each["reference"], each["plan"]) for each in found]
 
 
-async def audit(site: Site, subject: str) -> list[tuple[str, str]]:
-    found = (await site.operator.get(f"/v1/changes?subject={subject}")).ok()["items"]
-    return [(each["who"], each["what"]) for each in found]
+async def audit(site: Site, target: str) -> list[tuple[str, str]]:
+    found = (await site.operator.get(f"/v1/audit-log?target={target}")).ok()["items"]
+    return [(each["actor"], each["action"]) for each in found]
 
 
 @pytest.mark.both_databases

@@ -23,7 +23,7 @@ from hooktide.client.requests import Request, Steps, call, instant, pages
 from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import find_server
 from hooktide.client.transport import Area, AsyncTransport, Transport, X, listing, operation
-from hooktide.wire.access import Change, ChangeQuery
+from hooktide.wire.access import AuditLogEntry, AuditLogQuery
 from hooktide.wire.events import EventAccepted
 from hooktide.wire.projects import Size, Sizes
 
@@ -91,20 +91,20 @@ class Api(Area[X]):
         )
 
     @listing
-    def changes(
+    def audit_log(
         self,
         *,
-        subject: str | None = None,
+        target: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
         limit: int | None = None,
-    ) -> Steps[Change]:
-        """List who changed what, newest first; ``subject``: only of this id or name.
+    ) -> Steps[AuditLogEntry]:
+        """List the audit log, newest first; ``target``: only what was done to this id or name.
 
         From ``since`` on and before ``until``.
         """
-        query = ChangeQuery(subject=subject, since=instant(since), until=instant(until))
-        return pages("/v1/changes", Change, query, limit)
+        query = AuditLogQuery(target=target, since=instant(since), until=instant(until))
+        return pages("/v1/audit-log", AuditLogEntry, query, limit)
 
     @operation
     def sizes(self) -> Request[list[Size]]:

@@ -74,7 +74,7 @@ def _tag(name: str) -> dict[str, str]:
 TAGS = {
     "accounts": "The customers of a project.",
     "bins": "URLs of this server that show what they are sent.",
-    "changes": "The log of changes: who changed what.",
+    "audit log": "What was done, by whom and when.",
     "deliveries": "One event for one endpoint, and its attempts.",
     "endpoints": "URLs, and the event types that each of them gets.",
     "event types": "What a project's events are called, with examples, schemas and messages.",

@@ -22,8 +22,8 @@ from hooktide.actions.bin_check import BinCheck
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.web.api import (
     accounts,
+    audit_log,
     bins,
-    changes,
     deliveries,
     endpoints,
     event_types,
@@ -74,7 +74,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *deliveries.OPERATIONS,
     *keys.OPERATIONS,
     *users.OPERATIONS,
-    *changes.OPERATIONS,
+    *audit_log.OPERATIONS,
     *webhooks.OPERATIONS,
     *bins.OPERATIONS,
 )

@@ -1,4 +1,4 @@
-"""Who may do what, and who did: API keys, the dashboard's users, the log of changes."""
+"""API keys, the dashboard's users, and the audit log."""
 
 from typing import Annotated, Any
 
@@ -116,22 +116,22 @@ class LoginLink(ResponseModel, frozen=True):
         return f"LoginLink(expires_at={self.expires_at})"
 
 
-class ChangeQuery(PeriodQuery, frozen=True):
-    """Which changes."""
+class AuditLogQuery(PeriodQuery, frozen=True):
+    """Which entries of the audit log."""
 
-    subject: (
-        Annotated[str, msgspec.Meta(description="Only those made to this id or name.")] | None
+    target: (
+        Annotated[str, msgspec.Meta(description="Only what was done to this id or name.")] | None
     ) = None
 
 
-class Change(ResponseModel, frozen=True, kw_only=True):
-    """Somebody changed something. `subject` is the id or name of what was changed."""
+class AuditLogEntry(ResponseModel, frozen=True, kw_only=True):
+    """An action in the audit log. `target` is the id or name of what it changed."""
 
     id: str
     at: Instant
-    who: Annotated[str, msgspec.Meta(description="A user's name, or which key it was.")]
-    what: Annotated[str, msgspec.Meta(description="Noun and verb, like `endpoint.disable`.")]
-    subject: str
+    actor: Annotated[str, msgspec.Meta(description="A user's name, or which key it was.")]
+    action: Annotated[str, msgspec.Meta(description="Noun and verb, like `endpoint.disable`.")]
+    target: str
     detail: str
     source: Annotated[
         str,

@@ -279,7 +279,7 @@ FROM {schema}replays AS r LEFT JOIN {schema}endpoints AS ep ON ep.id = r.endpoin
 
 -- name: known_keys
 -- Keys are revoked and never deleted.
-SELECT 'chg' AS kind, c.id, k.id IS NULL AS broken
+SELECT 'aud' AS kind, c.id, k.id IS NULL AS broken
 FROM {schema}audit_log AS c
 LEFT JOIN {schema}keys AS k ON 'key_' || lpad(to_hex(k.id), 16, '0') = c.target
 WHERE c.target LIKE 'key\_%'

@@ -253,6 +253,6 @@ FROM replays AS r LEFT JOIN endpoints AS ep ON ep.id = r.endpoint_id
 
 -- name: known_keys
 -- Keys are revoked and never deleted.
-SELECT 'chg' AS kind, c.id, NOT EXISTS (
+SELECT 'aud' AS kind, c.id, NOT EXISTS (
     SELECT 1 FROM keys AS k WHERE 'key_' || printf('%016x', k.id) = c.target) AS broken
 FROM audit_log AS c WHERE substr(c.target, 1, 4) = 'key_'

@@ -21,15 +21,15 @@ PLACES = {
 }
 
 
-@page("/changes")
-async def changes(request: PageRequest) -> View:
-    """``GET /dashboard/changes``; ``?subject=`` the id or name of one thing."""
-    subject = request.query.text("subject") or None
+@page("/audit-log")
+async def audit_log(request: PageRequest) -> View:
+    """``GET /dashboard/audit-log``; ``?target=`` the id or name of one thing."""
+    target = request.query.text("target") or None
     listed = await request.services.store.list_audit_log(
-        await request.within(), request.before("chg"), PAGE_SIZE, target=subject
+        await request.within(), request.before("aud"), PAGE_SIZE, target=target
     )
     return request.show(
-        "changes.html",
+        "audit_log.html",
         rows=listed.items,
         more=listed.next_before,
         projects=await request.projects(),
@@ -39,11 +39,11 @@ async def changes(request: PageRequest) -> View:
     )
 
 
-def _place(subject: str) -> str:
+def _place(target: str) -> str:
     """Return where something is shown; empty: nowhere."""
-    prefix, bar, digits = subject.partition("_")
+    prefix, bar, digits = target.partition("_")
     found = PLACES.get(prefix, "") if bar and len(digits) == 16 and digits.isalnum() else ""
-    return found + subject if found else ""
+    return found + target if found else ""
 
 
 def _changed_names(entry: AuditEntry) -> list[str]:
@@ -57,4 +57,4 @@ def _shown(facts: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-PAGES = (changes,)
+PAGES = (audit_log,)

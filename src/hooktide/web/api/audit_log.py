@@ -1,4 +1,4 @@
-"""``/v1/changes``: who changed what."""
+"""``/v1/audit-log``: what was done, by whom and when."""
 
 from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.ids import made_at, show
@@ -8,9 +8,9 @@ from hooktide.wire import access as wire
 from hooktide.wire.fields import Listed
 
 
-@operation("GET", "/v1/changes", who=MANAGERS, problems=("invalid_text",))
-async def list_changes(call: Call, query: wire.ChangeQuery) -> Listed[wire.Change]:
-    """List who changed what, newest first; kept for 400 days.
+@operation("GET", "/v1/audit-log", who=MANAGERS, problems=("invalid_text",))
+async def list_audit_log(call: Call, query: wire.AuditLogQuery) -> Listed[wire.AuditLogEntry]:
+    """List the audit log, newest first. Entries are kept for 400 days.
 
     Every change is one entry, stored with the change itself: through the API, in the portal, on the
     dashboard, from a command or an application, and what Hooktide does by a rule, like disabling an
@@ -18,18 +18,18 @@ async def list_changes(call: Call, query: wire.ChangeQuery) -> Listed[wire.Chang
     """
     after, before = call.bounds(query)
     page = await call.services.store.list_audit_log(
-        call.scope, before, query.limit, target=query.subject, after=after
+        call.scope, before, query.limit, target=query.target, after=after
     )
     return call.listed(page, [await _shown(call, each) for each in page.items])
 
 
-async def _shown(call: Call, entry: AuditEntry) -> wire.Change:
-    return wire.Change(
-        id=show("chg", entry.id),
+async def _shown(call: Call, entry: AuditEntry) -> wire.AuditLogEntry:
+    return wire.AuditLogEntry(
+        id=show("aud", entry.id),
         at=instant(made_at(entry.id)),
-        who=entry.actor,
-        what=entry.action,
-        subject=entry.target,
+        actor=entry.actor,
+        action=entry.action,
+        target=entry.target,
         detail=entry.detail,
         source=entry.source,
         address=entry.address,
@@ -40,4 +40,4 @@ async def _shown(call: Call, entry: AuditEntry) -> wire.Change:
     )
 
 
-OPERATIONS = (list_changes,)
+OPERATIONS = (list_audit_log,)
