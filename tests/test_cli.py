@@ -248,7 +248,9 @@ def test_a_table_has_its_numbers_at_the_right_and_nothing_behind_its_last_column
     )
 
 
-@pytest.mark.parametrize("words", [("apply", "defacto"), ("sizes",)], ids=["apply", "sizes"])
+@pytest.mark.parametrize(
+    "words", [("apply", "defacto"), ("storage-usage",)], ids=["apply", "storage-usage"]
+)
 def test_a_database_that_is_named_is_used_whatever_server_the_environment_names(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:

@@ -72,7 +72,7 @@ async def test_an_audit_names_what_is_broken_and_ends_with_1(lived: Place) -> No
     assert told.endswith("1 of these is broken\n")
 
 
-@pytest.mark.parametrize("command", ["audit", "sizes"])
+@pytest.mark.parametrize("command", ["audit", "storage-usage"])
 async def test_a_database_that_is_not_there_is_told(command: str, tmp_path: Path) -> None:
     for nowhere in (str(tmp_path / "none.db"), "postgresql://nobody@127.0.0.1:9/none"):
         done, told = await HOOKTIDE.run(command, "--database", nowhere)
@@ -89,8 +89,8 @@ async def test_sizes_are_the_same_from_the_server_and_beside_it(
         account, _ = await set_up(server.api, free_port(), ("/refused",))
         await server.api.post("/v1/events", [event(account, "x" * 200_000), event(account)])
         at_server = ("--server", f"http://127.0.0.1:{server.port}", "--key", KEY)
-        asked = await HOOKTIDE.run("sizes", *at_server)
-        looked = await HOOKTIDE.run("sizes", "--database", place.url)
+        asked = await HOOKTIDE.run("storage-usage", *at_server)
+        looked = await HOOKTIDE.run("storage-usage", "--database", place.url)
     assert asked[0] == looked[0] == 0
     assert asked[1].splitlines()[0] == looked[1].splitlines()[0]
     [row] = asked[1].splitlines()[1:]
@@ -100,7 +100,7 @@ async def test_sizes_are_the_same_from_the_server_and_beside_it(
 
 
 async def test_sizes_of_a_server_need_the_operators_key() -> None:
-    done, told = await HOOKTIDE.run("sizes", "--server", "http://127.0.0.1:9")
+    done, told = await HOOKTIDE.run("storage-usage", "--server", "http://127.0.0.1:9")
     assert (done, told) == (
         2,
         "hooktide: key: give the operator key: --key, or HOOKTIDE_OPERATOR_KEY\n",

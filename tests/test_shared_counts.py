@@ -11,7 +11,7 @@ from hooktide.domain.model import Scope
 from hooktide.store.base import Counts, Page, ProjectSize
 from hooktide.store.maintenance.sizes import Counting
 
-SIZES: Sequence[ProjectSize] = ()
+SIZES: Sequence[ProjectUsage] = ()
 COUNTS = Counts(pending=3, held=0, oldest_due_at=None)
 
 
@@ -22,7 +22,7 @@ class Slow:
         self.go = asyncio.Event()
         self.counted = 0
 
-    async def sizes(self) -> Sequence[ProjectSize]:
+    async def storage_usage(self) -> Sequence[ProjectUsage]:
         await self._count()
         return SIZES
 
@@ -38,8 +38,8 @@ class Slow:
         return Page([], None)
 
 
-def sizes(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
-    return Counting(slow.sizes).result
+def storage_usage(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
+    return Counting(slow.storage_usage).result
 
 
 def queue(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
@@ -47,7 +47,7 @@ def queue(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
     return lambda: found.waiting(Scope())
 
 
-@pytest.mark.parametrize("made", [sizes, queue])
+@pytest.mark.parametrize("made", [storage_usage, queue])
 async def test_who_stops_waiting_for_a_count_ends_it_for_nobody(
     made: Callable[[Slow], Callable[[], Coroutine[Any, Any, Any]]],
 ) -> None:

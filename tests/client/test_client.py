@@ -72,7 +72,7 @@ async def _projects(client: AsyncClient) -> None:
     assert (await client.event_types.get("a.b", project="invoice-ahoy")).name == "a.b"
     await client.event_types.remove("a.b", project="invoice-ahoy")
     await client.projects.remove("invoice-ahoy")
-    assert {each.project for each in await client.sizes()} >= {"invoice-maker"}
+    assert {each.project for each in await client.storage_usage()} >= {"invoice-maker"}
 
 
 async def _accounts_and_keys(client: AsyncClient) -> None:

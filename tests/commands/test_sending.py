@@ -123,7 +123,7 @@ def test_a_payload_that_breaks_its_schema_is_told_by_place_alone() -> None:
 @pytest.mark.usefixtures("place")
 def test_an_operators_commands_ask_the_same_server() -> None:
     assert "nothing to change" in hooktide("apply", "invoice-maker").ok().out
-    assert "invoice-maker" in hooktide("sizes").ok().out
+    assert "invoice-maker" in hooktide("storage-usage").ok().out
 
 
 @pytest.mark.usefixtures("place")

@@ -313,7 +313,7 @@ class SimulatedStore(SqliteStore):
         self._ids = database.ids
         self._batch_writer = database.batch_writer
         self._readers = SimulatedReaders(self, database)  # type: ignore[assignment]
-        self._sizes = SizeCounter(":memory:")
+        self._storage_usage = StorageUsageCounter(":memory:")
         self._writer = self.writer
         me, sql, pool = (
             str(process),

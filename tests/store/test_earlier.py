@@ -43,7 +43,7 @@ def test_there_is_a_sample_of_the_first_schema() -> None:
 async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> None:
     store = await place.open()
     assert [finding for finding in await audit(place) if finding.broken] == []
-    [size] = await store.sizes()
+    [size] = await store.storage_usage()
     assert (size.name, size.events) == ("lived", 14)
     assert size.deliveries in (27, 28)  # from schema 2 on one was replayed
     pending = await store.list_deliveries(Scope(), None, 100, state=DeliveryState.PENDING)

@@ -18,7 +18,7 @@ from hooktide.domain.project.project import Project, changes
 from hooktide.domain.time.times import show_time
 from hooktide.extras import import_postgres
 from hooktide.settings import Settings, without_password
-from hooktide.store.base import ProjectSize
+from hooktide.store.base import ProjectUsage
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.invariants import Finding
 from hooktide.store.maintenance.migrate import Migration
@@ -127,11 +127,13 @@ async def migrate(settings: Settings) -> None:
         migrate_sqlite(settings.database)
 
 
-async def sizes_in(settings: Settings) -> Sequence[ProjectSize]:
+async def storage_usage_in(settings: Settings) -> Sequence[ProjectUsage]:
     """Return how much a database keeps of each project."""
     if not settings.on_postgres:
-        return sizes_in_sqlite(settings.database)
-    found: Sequence[ProjectSize] = await _postgres("sizes").sizes_in_postgres(settings.database)
+        return storage_usage_in_sqlite(settings.database)
+    found: Sequence[ProjectUsage] = await _postgres("storage_usage").storage_usage_in_postgres(
+        settings.database
+    )
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hooktide.background import start
 from hooktide.domain.model import MINUTE, Micros
-from hooktide.store.base import ProjectSize
+from hooktide.store.base import ProjectUsage
 from hooktide.store.contract import Store
 
 WAITS = 2.0
@@ -18,17 +18,17 @@ class StorageUsage:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._count: asyncio.Task[Sequence[ProjectSize]] | None = None
-        self._last: tuple[Micros, Sequence[ProjectSize]] | None = None
+        self._count: asyncio.Task[Sequence[ProjectUsage]] | None = None
+        self._last: tuple[Micros, Sequence[ProjectUsage]] | None = None
 
-    async def sizes(self, now: Micros) -> tuple[Micros, Sequence[ProjectSize]] | None:
+    async def get(self, now: Micros) -> tuple[Micros, Sequence[ProjectUsage]] | None:
         """Return when it was counted, and what; None: the first count still runs.
 
         :raises UnavailableError: the database did not answer.
         """
         if self._last is None or now - self._last[0] > KEPT:
             if self._count is None:
-                self._count = start(self._store.sizes(), "count what is kept")
+                self._count = start(self._store.storage_usage(), "count what is kept")
             count = self._count
             done, _ = await asyncio.wait({count}, timeout=WAITS)
             if done:

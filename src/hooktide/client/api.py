@@ -25,7 +25,7 @@ from hooktide.client.server import find_server
 from hooktide.client.transport import Area, AsyncTransport, Transport, X, listing, operation
 from hooktide.wire.access import AuditLogEntry, AuditLogQuery
 from hooktide.wire.events import EventAccepted
-from hooktide.wire.projects import Size, Sizes
+from hooktide.wire.projects import StorageUsage, StorageUsageList
 
 _DEFAULT_POLICY = RetryPolicy()
 
@@ -107,9 +107,9 @@ class Api(Area[X]):
         return pages("/v1/audit-log", AuditLogEntry, query, limit)
 
     @operation
-    def sizes(self) -> Request[list[Size]]:
-        """Say how much is kept of each project, for an operator; this may take a while."""
-        return call("GET", "/v1/sizes", Sizes).then(lambda found: found.items)
+    def storage_usage(self) -> Request[list[StorageUsage]]:
+        """Return how much each project stores, for an operator; this may take a while."""
+        return call("GET", "/v1/storage-usage", StorageUsageList).then(lambda found: found.items)
 
 
 class Client(Api[Transport]):

@@ -274,7 +274,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refused_emitted: int = 0
 
 
-class ProjectSize(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is kept of a project; ``oldest_at`` is when the oldest event was accepted."""
 
     project_id: int
@@ -392,7 +392,7 @@ class OwnStore(Protocol):
     async def prepare_log(self, now: Micros) -> int:
         """Make room for the log's next days, where it is kept by the day; returns 0."""
 
-    async def sizes(self) -> Sequence[ProjectSize]:
+    async def storage_usage(self) -> Sequence[ProjectUsage]:
         """Count what is kept of each project, by name.
 
         Reads the whole log, which may take minutes; nothing else waits for it, and who asks

@@ -84,7 +84,7 @@ class Services:
     bins: Bins
     delivery_log: DeliveryLog
     queue: QueueCounts
-    sizes: StorageUsage
+    storage_usage: StorageUsage
     refused_rows: RefusedRows
     stash: Stash
 
@@ -119,7 +119,7 @@ def make_services(deps: Deps) -> Services:
         bins=Bins(deps.store, deps.clock),
         delivery_log=DeliveryLog(deps.store),
         queue=QueueCounts(deps.store),
-        sizes=StorageUsage(deps.store),
+        storage_usage=StorageUsage(deps.store),
         refused_rows=RefusedRows(deps.store, deps.clock),
         stash=Stash(deps.store, deps.vault, deps.clock),
     )

@@ -84,7 +84,7 @@ TAGS = {
     "portal links": "Links that open the portal for an account's customers.",
     "projects": "Sending products: wire format, event types and plans.",
     "replays": "Jobs that send an endpoint old events again.",
-    "sizes": "What is stored of each project.",
+    "storage usage": "What is stored of each project.",
     "webhooks": "The API for a project's customers, with an account's key.",
 }
 """What each area of the API is about."""

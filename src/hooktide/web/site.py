@@ -32,7 +32,7 @@ from hooktide.web.api import (
     portal_links,
     projects,
     replays,
-    sizes,
+    storage_usage,
     users,
     webhooks,
 )
@@ -64,7 +64,7 @@ log = logging.getLogger("hooktide.web")
 
 OPERATIONS: tuple[Operation, ...] = (
     *projects.OPERATIONS,
-    *sizes.OPERATIONS,
+    *storage_usage.OPERATIONS,
     *accounts.OPERATIONS,
     *portal_links.OPERATIONS,
     *event_types.OPERATIONS,

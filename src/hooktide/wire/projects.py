@@ -138,7 +138,7 @@ class EventTypes(ResponseModel, frozen=True):
     items: list[EventType]
 
 
-class Size(ResponseModel, frozen=True):
+class StorageUsage(ResponseModel, frozen=True):
     """What is kept of a project. A removed project is here until its log is past retention."""
 
     project: str
@@ -150,7 +150,7 @@ class Size(ResponseModel, frozen=True):
     oldest_event_at: Instant | None
 
 
-class Sizes(ResponseModel, frozen=True):
+class StorageUsageList(ResponseModel, frozen=True):
     """What is kept of all projects, by name."""
 
-    items: list[Size]
+    items: list[StorageUsage]

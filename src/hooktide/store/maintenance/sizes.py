@@ -7,17 +7,17 @@ from typing import Any
 
 from hooktide.background import start
 from hooktide.domain.errors import HooktideError
-from hooktide.store.base import ProjectSize
+from hooktide.store.base import ProjectUsage
 
 
 class Counting:
     """Counts by ``count``, one at a time."""
 
-    def __init__(self, count: Callable[[], Coroutine[Any, Any, Sequence[ProjectSize]]]) -> None:
+    def __init__(self, count: Callable[[], Coroutine[Any, Any, Sequence[ProjectUsage]]]) -> None:
         self._count = count
-        self._running: asyncio.Task[Sequence[ProjectSize]] | None = None
+        self._running: asyncio.Task[Sequence[ProjectUsage]] | None = None
 
-    async def result(self) -> Sequence[ProjectSize]:
+    async def result(self) -> Sequence[ProjectUsage]:
         """Count, or wait for the count that runs.
 
         :raises UnavailableError: the database did not answer.
@@ -34,10 +34,10 @@ class Counting:
                 await self._running
 
 
-def read_sizes(rows: Iterable[Any]) -> list[ProjectSize]:
-    """Read the rows of ``sizes``."""
+def read_storage_usage(rows: Iterable[Any]) -> list[ProjectUsage]:
+    """Read the rows of ``storage_usage``."""
     return [
-        ProjectSize(
+        ProjectUsage(
             project_id=row[0],
             name=row[1],
             events=row[2],

@@ -46,7 +46,7 @@ from hooktide.vault import Vault
 CONNECTIONS = 10
 
 
-class PostgresStore(EmittedQueue, Queue, Sizes, Store):
+class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: RemoteClock) -> None:
@@ -66,10 +66,8 @@ class PostgresStore(EmittedQueue, Queue, Sizes, Store):
             self._sql, self._ids, lambda: LEASE + self.lease_shift()
         )
         self._uncertain_claims = UncertainClaims(db, self._sql, self._notifier, self.clock)
-        self._writer = Writer(
-            db, self._batch_writer, self._refused, self._notifier, self._uncertain_claims
-        )
-        self._sizes = Counting(lambda: sizes_in_postgres(direct))
+        self._writer = Writer(db, self._batch_writer, self._notifier, self._uncertain_claims)
+        self._storage_usage = Counting(lambda: storage_usage_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
         """Check what has to be right, and start to listen to the other processes.
@@ -102,7 +100,7 @@ class PostgresStore(EmittedQueue, Queue, Sizes, Store):
     async def close(self) -> None:
         await self._writer.recorded()
         await self._uncertain_claims.stop()
-        await self._sizes.close()
+        await self._storage_usage.close()
         await self._dead.stop()
         await self._notifier.stop()
         await self._node.stop()

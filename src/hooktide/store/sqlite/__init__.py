@@ -42,7 +42,7 @@ ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""
 
 
-class SqliteStore(Queue, Sizes, Store):
+class SqliteStore(Queue, StorageUsageReader, Store):
     """The Store (see ``store.base``) in one SQLite file."""
 
     def __init__(self, path: str, vault: Vault, now: Micros, max_wal_bytes: int) -> None:
@@ -58,7 +58,7 @@ class SqliteStore(Queue, Sizes, Store):
         self.clock = StoreClock()
         self._ids = IdMaker(floor=last)
         self._readers = Readers(path)
-        self._sizes = SizeCounter(path)
+        self._storage_usage = StorageUsageCounter(path)
         self._batch_writer = SqliteBatchWriter(
             db, self._sql, self._ids, lambda: LEASE + self.lease_shift()
         )
@@ -95,7 +95,7 @@ class SqliteStore(Queue, Sizes, Store):
 
     async def close(self) -> None:
         await self._writer.close()
-        await self._sizes.close()
+        await self._storage_usage.close()
         await asyncio.to_thread(self._checkpointer.close)
         self._readers.close()
         self._batch_writer.db.close()

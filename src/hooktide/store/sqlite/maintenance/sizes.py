@@ -5,22 +5,22 @@ import threading
 from collections.abc import Callable, Sequence
 
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.store.base import ProjectSize
+<from hooktide.store.base import ProjectSize
 from hooktide.store.maintenance.sizes import Counting, read_sizes
 from hooktide.store.sqlite.connection.dialect import statements
 from hooktide.store.sqlite.maintenance.read_only import check_schema, read_only
+=
+
+class StorageUsageReader:
+    """The store's method for storage usage."""
+
+    _storage_usage: "StorageUsageCounter"
+
+    async def storage_usage(self) -> Sequence[ProjectUsage]:
+        return await self._storage_usage.result()
 
 
-class Sizes:
-    """The store's method for sizes."""
-
-    _sizes: "SizeCounter"
-
-    async def sizes(self) -> Sequence[ProjectSize]:
-        return await self._sizes.result()
-
-
-class SizeCounter(Counting):
+class StorageUsageCounter(Counting):
     """Counts what is in the database file at ``path``."""
 
     def __init__(self, path: str) -> None:
@@ -28,9 +28,11 @@ class SizeCounter(Counting):
         self._path = path
         self._closing = threading.Event()
 
-    async def _count_beside(self) -> Sequence[ProjectSize]:
+    async def _count_beside(self) -> Sequence[ProjectUsage]:
         try:
-            return await asyncio.to_thread(sizes_in_sqlite, self._path, self._closing.is_set)
+            return await asyncio.to_thread(
+                storage_usage_in_sqlite, self._path, self._closing.is_set
+            )
         except ConfigError as error:
             raise UnavailableError(f"what is kept could not be counted: {error}") from error
 
@@ -40,11 +42,13 @@ class SizeCounter(Counting):
         await super().close()
 
 
-def sizes_in_sqlite(path: str, stop: Callable[[], bool] = lambda: False) -> list[ProjectSize]:
+def storage_usage_in_sqlite(
+    path: str, stop: Callable[[], bool] = lambda: False
+) -> list[ProjectUsage]:
     """Count what is kept in a database file; its server may run meanwhile.
 
     :raises ConfigError: the file is no database, or is on another schema; or ``stop`` said so.
     """
     with read_only(path, stop) as db:
         check_schema(db)
-        return read_sizes(db.execute(statements()["sizes"]))
+        return read_storage_usage(db.execute(statements()["storage_usage"]))

@@ -8,10 +8,10 @@ from hooktide.web.pages.framework.view import View
 
 @page("/storage")
 async def storage(request: PageRequest) -> View:
-    """``GET /dashboard/storage``: retention, and sizes."""
+    """``GET /dashboard/storage``: retention and storage usage."""
     projects = await request.projects()
     try:
-        counted = await request.services.sizes.sizes(request.now)
+        counted = await request.services.storage_usage.get(request.now)
     except UnavailableError:
         counted = None
     at, found = counted or (None, ())

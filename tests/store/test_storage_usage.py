@@ -16,7 +16,7 @@ async def test_sizes_are_what_retention_has_left(place: Place) -> None:
     store = await place.open()
     life = await live(store)
     await store.put_project(Project(name="another", title="Another"), ENDED)
-    [another, lived] = await store.sizes()
+    [another, lived] = await store.storage_usage()
     assert (another.name, another.events, another.oldest_at) == ("another", 0, None)
     assert (another.deliveries, another.attempts, another.payload_bytes) == (0, 0, 0)
     assert (lived.name, lived.project_id) == ("lived", life.project_id)
@@ -25,7 +25,7 @@ async def test_sizes_are_what_retention_has_left(place: Place) -> None:
     assert lived.attempts > lived.events
     assert lived.oldest_at is not None
     await store.drop_old(ENDED + 31 * DAY, 5)
-    [_, less] = await store.sizes()
+    [_, less] = await store.storage_usage()
     assert (less.events, less.payload_bytes) == (9, 9 * len(b'{"total":1.10}'))
     assert less.oldest_at is not None
     assert less.oldest_at > lived.oldest_at
@@ -38,9 +38,9 @@ async def test_a_removed_project_is_counted_until_its_log_is_past_retention(plac
     for account_id in life.accounts.values():
         await store.remove_account(Scope(), account_id, ENDED)
     await store.remove_project(life.project_id, ENDED)
-    assert [size.events for size in await store.sizes()] == [14]
+    assert [size.events for size in await store.storage_usage()] == [14]
     await drop_all(store)
-    assert list(await store.sizes()) == []
+    assert list(await store.storage_usage()) == []
     await store.close()
 
 
@@ -55,9 +55,9 @@ async def drop_all(store: Store) -> None:
 async def test_who_asks_while_it_is_counted_gets_the_same_answer(place: Place) -> None:
     store = await place.open()
     await live(store)
-    [first, second] = await asyncio.gather(store.sizes(), store.sizes())
+    [first, second] = await asyncio.gather(store.storage_usage(), store.storage_usage())
     assert first is second
-    assert await store.sizes() == first
+    assert await store.storage_usage() == first
     await store.close()
 
 
@@ -65,7 +65,7 @@ async def test_who_asks_while_it_is_counted_gets_the_same_answer(place: Place) -
 async def test_a_store_that_is_closed_does_not_wait_for_a_count(place: Place) -> None:
     store = await place.open()
     await live(store)
-    counting = asyncio.ensure_future(store.sizes())
+    counting = asyncio.ensure_future(store.storage_usage())
     await asyncio.sleep(0)
     await store.close()
     await asyncio.wait([counting], timeout=60)

@@ -1,24 +1,26 @@
-"""``/v1/sizes``: how much is kept of each project, for the operator."""
+"""``/v1/storage-usage``: how much is kept of each project, for the operator."""
 
 from hooktide.domain.ids import show
-from hooktide.store.base import ProjectSize
+from hooktide.store.base import ProjectUsage
 from hooktide.web.operation import OPERATOR, Call, operation
 from hooktide.web.response_values import instant
 from hooktide.wire import projects as wire
 
 
-@operation("GET", "/v1/sizes", who=OPERATOR)
-async def list_sizes(call: Call) -> wire.Sizes:
+@operation("GET", "/v1/storage-usage", who=OPERATOR)
+async def list_storage_usage(call: Call) -> wire.StorageUsageList:
     """Say how much is kept of each project.
 
     Reads the whole log, which takes a while on a large database and holds nothing up.
     """
-    return wire.Sizes([_shown(size) for size in await call.services.store.sizes()])
+    return wire.StorageUsageList(
+        [_shown(size) for size in await call.services.store.storage_usage()]
+    )
 
 
-def _shown(size: ProjectSize) -> wire.Size:
+def _shown(size: ProjectUsage) -> wire.StorageUsage:
     """Return what the API shows of a project's size."""
-    return wire.Size(
+    return wire.StorageUsage(
         project=size.name,
         id=show("prj", size.project_id),
         events=size.events,
@@ -29,4 +31,4 @@ def _shown(size: ProjectSize) -> wire.Size:
     )
 
 
-OPERATIONS = (list_sizes,)
+OPERATIONS = (list_storage_usage,)

@@ -1,0 +1,27 @@
+"""What is kept of each project, counted on a dedicated connection."""
+
+from collections.abc import Sequence
+
+from hooktide.store.base import ProjectUsage
+from hooktide.store.postgres.dialect import statements
+from hooktide.store.postgres.reading import reading
+from hooktide.store.storage_usage import Counting, read_storage_usage
+
+
+class StorageUsageReader:
+    """The store's method for storage usage."""
+
+    _storage_usage: Counting
+
+    async def storage_usage(self) -> Sequence[ProjectUsage]:
+        return await self._storage_usage.result()
+
+
+async def storage_usage_in_postgres(url: str) -> list[ProjectUsage]:
+    """Count what is kept in a database; servers may use it meanwhile.
+
+    :raises ConfigError: it is not ours, or is on another schema.
+    :raises UnavailableError: it did not answer.
+    """
+    async with reading(url) as conn:
+        return read_storage_usage(await conn.rows(statements()["storage_usage"]))
