@@ -155,10 +155,10 @@ def fairness(plan: Plan, _: object) -> Iterator[Figure]:
 
 def _beside(street: Street, base: Part, number: int, neighbour: Neighbour) -> Iterator[Figure]:
     with _slow(street.folder, neighbour.name, neighbour.behaviour, 1) as receiver:
-        account = street.server.add_account(ACCOUNTS + number, receiver.ports[0])
+        account = street.server.create_account(ACCOUNTS + number, receiver.ports[0])
         part = street.part(number, neighbour)
         receipts = receiver.receipts()
-        street.server.remove_account(account)
+        street.server.delete_account(account)
     yield from _others(neighbour.name, base, part)
     yield from _neighbour(neighbour.name, receipts, street.plan.neighbour_seconds)
 

@@ -84,7 +84,7 @@ def _measured(one: Stage, seconds: float, rate: float) -> tuple[float, float]:
 
 def _pile_up(one: Stage) -> None:
     (closed,) = free_ports(1)
-    account = one.server.add_account(ACCOUNTS, closed)
+    account = one.server.create_account(ACCOUNTS, closed)
     one.server.publish(account)
     sql = _MULTIPLY.format(account=int(account.removeprefix("acc_"), 16), count=PENDING)
     command = [str(binaries() / "psql"), str(one.server.database), "-qc", sql]

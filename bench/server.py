@@ -109,11 +109,11 @@ class Server:
         """Make the project, one account for each port with five endpoints; return a project key."""
         self._ask("PUT", "/v1/projects/bench", PROJECT.read_bytes(), "application/toml")
         for number, port in enumerate(ports):
-            self.add_account(number, port)
+            self.create_account(number, port)
         key = {"scope": "project", "project": "bench", "name": "benchmark"}
         return self._make("/v1/keys", key).key
 
-    def add_account(self, number: int, port: int) -> str:
+    def create_account(self, number: int, port: int) -> str:
         """Make an account with an endpoint for each event type; return its id."""
         account = {"project": "bench", "reference": reference(number)}
         account_id = self._make("/v1/accounts", account).id
@@ -133,7 +133,7 @@ class Server:
         """Its database: SQLite's file, or the URL of its PostgreSQL."""
         return self._database.url if isinstance(self._database, Postgres) else self._database
 
-    def remove_account(self, account_id: str) -> None:
+    def delete_account(self, account_id: str) -> None:
         """Delete an account, so that nothing more is sent for it."""
         self._ask("DELETE", f"/v1/accounts/{account_id}")
 

@@ -42,42 +42,42 @@ async def edit_project(given: Given, action: Action) -> None:
     await given.store.edit_project(Scope(), name, edit, NOON, action)
 
 
-async def add_project(given: Given, action: Action) -> None:
+async def create_project(given: Given, action: Action) -> None:
     new = Project(name="another", title="Another")
     await given.store.edit_project(Scope(), "another", lambda _: new, NOON, action)
 
 
-async def remove_project(given: Given, action: Action) -> None:
+async def delete_project(given: Given, action: Action) -> None:
     row = await given.store.put_project(Project(name="empty", title=""), NOON)
-    await given.store.remove_project(row.id, NOON, action)
+    await given.store.delete_project(row.id, NOON, action)
 
 
-async def add_account(given: Given, action: Action) -> None:
-    await given.store.add_account(given.project_id, "b", "", "test", NOON, action)
+async def create_account(given: Given, action: Action) -> None:
+    await given.store.create_account(given.project_id, "b", "", "test", NOON, action)
 
 
-async def change_account(given: Given, action: Action) -> None:
-    await given.store.change_account(Scope(), given.account.id, {"name": "New"}, NOON, action)
+async def update_account(given: Given, action: Action) -> None:
+    await given.store.update_account(Scope(), given.account.id, {"name": "New"}, NOON, action)
 
 
-async def remove_account(given: Given, action: Action) -> None:
-    await given.store.remove_account(Scope(), given.account.id, NOON, action)
+async def delete_account(given: Given, action: Action) -> None:
+    await given.store.delete_account(Scope(), given.account.id, NOON, action)
 
 
-async def add_endpoint(given: Given, action: Action) -> None:
+async def create_endpoint(given: Given, action: Action) -> None:
     new = replace(given.endpoint, url=f"https://x.example/?token={CANARY}", secrets=())
-    await given.store.add_endpoint(new, Secret(CANARY, b"\x07" * 32), None, NOON, action)
+    await given.store.create_endpoint(new, Secret(CANARY, b"\x07" * 32), None, NOON, action)
 
 
-async def change_endpoint(given: Given, action: Action) -> None:
+async def update_endpoint(given: Given, action: Action) -> None:
     def edit(_: object) -> dict[str, Any]:
         return {"headers": (("authorization", CANARY),), "name": "New"}
 
-    await given.store.change_endpoint(Scope(), given.endpoint.id, edit, NOON, action)
+    await given.store.update_endpoint(Scope(), given.endpoint.id, edit, NOON, action)
 
 
-async def remove_endpoint(given: Given, action: Action) -> None:
-    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON, action)
+async def delete_endpoint(given: Given, action: Action) -> None:
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON, action)
 
 
 async def disable_endpoint(given: Given, action: Action) -> None:
@@ -96,7 +96,7 @@ async def rotate_secret(given: Given, action: Action) -> None:
 
 async def start_replay(given: Given, action: Action | None) -> int:
     wanted = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.MISSED, since=NOON - 60)
-    made = await given.store.add_replay(Scope(), wanted, ReplayCount(0), NOON, action)
+    made = await given.store.create_replay(Scope(), wanted, ReplayCount(0), NOON, action)
     return made.id
 
 
@@ -110,7 +110,7 @@ async def resend(given: Given, action: Action) -> None:
     await given.store.resend(Scope(), delivery.id, NOON, action)
 
 
-async def add_key(given: Given, action: Action | None) -> int:
+async def create_key(given: Given, action: Action | None) -> int:
     key = ApiKey(
         id=0,
         scope=KeyScope.ACCOUNT,
@@ -120,40 +120,40 @@ async def add_key(given: Given, action: Action | None) -> int:
         last4="1a2b",
         created_at=NOON,
     )
-    return (await given.store.add_key(key, CANARY.encode(), action)).id
+    return (await given.store.create_key(key, CANARY.encode(), action)).id
 
 
 async def revoke_key(given: Given, action: Action) -> None:
-    await given.store.revoke_key(Scope(), await add_key(given, None), NOON, action)
+    await given.store.revoke_key(Scope(), await create_key(given, None), NOON, action)
 
 
-async def add_user(given: Given, action: Action | None) -> User:
-    return await given.store.add_user("Zoë", Role.OWNER, None, NOON, action)
+async def create_user(given: Given, action: Action | None) -> User:
+    return await given.store.create_user("Zoë", Role.OWNER, None, NOON, action)
 
 
-async def change_user(given: Given, action: Action) -> None:
-    await add_user(given, None)
-    bob = await given.store.add_user("Bob", Role.OWNER, None, NOON)
-    await given.store.change_user(bob.id, {"password": CANARY}, NOON, action)
+async def update_user(given: Given, action: Action) -> None:
+    await create_user(given, None)
+    bob = await given.store.create_user("Bob", Role.OWNER, None, NOON)
+    await given.store.update_user(bob.id, {"password": CANARY}, NOON, action)
 
 
-async def remove_user(given: Given, action: Action) -> None:
-    await add_user(given, None)
-    bob = await given.store.add_user("Bob", Role.OWNER, None, NOON)
-    await given.store.remove_user(bob.id, NOON, action)
+async def delete_user(given: Given, action: Action) -> None:
+    await create_user(given, None)
+    bob = await given.store.create_user("Bob", Role.OWNER, None, NOON)
+    await given.store.delete_user(bob.id, NOON, action)
 
 
-async def add_login_link(given: Given, action: Action) -> None:
-    ann = await add_user(given, None)
-    await given.store.add_login_link(ann.id, CANARY.encode(), NOON + 60, action)
+async def create_login_link(given: Given, action: Action) -> None:
+    ann = await create_user(given, None)
+    await given.store.create_login_link(ann.id, CANARY.encode(), NOON + 60, action)
 
 
-async def add_session(given: Given, action: Action) -> None:
-    ann = await add_user(given, None)
-    await given.store.add_session(CANARY.encode(), ann.id, None, NOON, NOON + 60, action)
+async def create_session(given: Given, action: Action) -> None:
+    ann = await create_user(given, None)
+    await given.store.create_session(CANARY.encode(), ann.id, None, NOON, NOON + 60, action)
 
 
-async def add_bin(given: Given, action: Action | None) -> Bin:
+async def create_bin(given: Given, action: Action | None) -> Bin:
     new = Bin(
         id=0,
         token=f"{CANARY}-token-of-the-bin",
@@ -164,66 +164,66 @@ async def add_bin(given: Given, action: Action | None) -> Bin:
         created_at=NOON,
         expires_at=NOON + 10**15,
     )
-    return await given.store.add_bin(new, 10, action)
+    return await given.store.create_bin(new, 10, action)
 
 
-async def change_bin(given: Given, action: Action) -> None:
-    made = await add_bin(given, None)
-    await given.store.change_bin(made.token, '[{"status":500}]', NOON, action)
+async def update_bin(given: Given, action: Action) -> None:
+    made = await create_bin(given, None)
+    await given.store.update_bin(made.token, '[{"status":500}]', NOON, action)
 
 
 async def clear_bin(given: Given, action: Action) -> None:
-    await given.store.clear_bin((await add_bin(given, None)).id, action)
+    await given.store.clear_bin((await create_bin(given, None)).id, action)
 
 
-async def remove_bin(given: Given, action: Action) -> None:
-    await given.store.remove_bin((await add_bin(given, None)).id, action)
+async def delete_bin(given: Given, action: Action) -> None:
+    await given.store.delete_bin((await create_bin(given, None)).id, action)
 
 
 CHANGES: Sequence[Change] = (
     edit_project,
-    add_project,
-    remove_project,
-    add_account,
-    change_account,
-    remove_account,
-    add_endpoint,
-    change_endpoint,
-    remove_endpoint,
+    create_project,
+    delete_project,
+    create_account,
+    update_account,
+    delete_account,
+    create_endpoint,
+    update_endpoint,
+    delete_endpoint,
     disable_endpoint,
     enable_endpoint,
     rotate_secret,
     start_replay,
     cancel_replay,
     resend,
-    add_key,
+    create_key,
     revoke_key,
-    add_user,
-    change_user,
-    remove_user,
-    add_login_link,
-    add_session,
-    add_bin,
-    change_bin,
+    create_user,
+    update_user,
+    delete_user,
+    create_login_link,
+    create_session,
+    create_bin,
+    update_bin,
     clear_bin,
-    remove_bin,
+    delete_bin,
 )
 
 ALONE: Sequence[Change] = (
     edit_project,
-    add_project,
-    add_account,
-    change_account,
-    remove_account,
-    add_endpoint,
-    change_endpoint,
-    remove_endpoint,
+    create_project,
+    create_account,
+    update_account,
+    delete_account,
+    create_endpoint,
+    update_endpoint,
+    delete_endpoint,
     disable_endpoint,
     rotate_secret,
     start_replay,
-    add_key,
-    add_user,
-    add_bin,
+    create_key,
+    create_user,
+    create_bin,
 )
 """Those that make nothing beforehand, so that all they store is one transaction."""
 

@@ -75,7 +75,7 @@ class BinSite:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def add_bin(self, *script: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    async def create_bin(self, *script: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         made: dict[str, Any] = await self.api.post("/v1/bins", {"script": list(script), **more})
         return made
 
@@ -85,13 +85,13 @@ class BinSite:
 
     async def client(self, scope: KeyScope, **ids: int) -> Api:
         text, key, digest = new_key(scope, "test", NOON, **ids)  # type: ignore[arg-type]  # ids only
-        stored: ApiKey = await self.store.add_key(key, digest)
+        stored: ApiKey = await self.store.create_key(key, digest)
         assert stored.scope is scope
         return Api(self.url, text)
 
-    async def add_endpoint(self, url: str, secret: Secret = SECRET) -> Endpoint:
+    async def create_endpoint(self, url: str, secret: Secret = SECRET) -> Endpoint:
         row = await self.store.put_project(PROJECT, NOON)
-        account = await self.store.add_account(row.id, "customer", "", "default", NOON)
+        account = await self.store.create_account(row.id, "customer", "", "default", NOON)
         wanted = Endpoint(
             id=0,
             project_id=row.id,
@@ -101,7 +101,7 @@ class BinSite:
             created_at=0,
             updated_at=0,
         )
-        return await self.store.add_endpoint(wanted, secret, None, NOON)
+        return await self.store.create_endpoint(wanted, secret, None, NOON)
 
     async def send(
         self,
@@ -145,7 +145,7 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
     clock, stopping = StandingClock(), asyncio.Event()
     store = open_sqlite(str(folder / "bins.db"), Vault(b"k" * 32), NOON)
     text, key, digest = new_key(KeyScope.OPERATOR, "test", NOON)
-    await store.add_key(key, digest)
+    await store.create_key(key, digest)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

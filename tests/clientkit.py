@@ -26,5 +26,5 @@ async def furnish(server: Server) -> Place:
     url = f"http://127.0.0.1:{server.port}"
     async with AsyncClient(url, server.key) as client:
         await client.projects.apply("invoice-maker", read_shipped("invoice-maker"))
-        account = await client.accounts.add("acme", project="invoice-maker", plan="pro")
+        account = await client.accounts.create("acme", project="invoice-maker", plan="pro")
     return Place(server, url, account.id)

@@ -195,7 +195,7 @@ async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
     """Log in somebody new, with this role, for one project or for all."""
     users = users_of(site)
     name = f"{role.value} of {project or 'all'}"
-    user = await users.add(SERVER, Scope(), name, role, project)
+    user = await users.create(SERVER, Scope(), name, role, project)
     token, _ = await users.begin(user)
     return Seat(Client(site.app, ""), token)
 
@@ -216,7 +216,7 @@ async def make_things(site: Site) -> dict[str, str]:
     begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
     key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
     made = (await site.operator.post("/v1/keys", key)).ok(201)
-    added = await users_of(site).add(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
+    added = await users_of(site).create(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
     gone = await site.account(reference="gone")
     (await site.operator.delete("/v1/accounts/gone?erase=true")).ok(202)
     return {

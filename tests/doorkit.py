@@ -225,7 +225,7 @@ async def opened(folder: Path) -> AsyncIterator[Place]:
         project = (await site.operator.post("/v1/keys", key)).ok(201)["key"]
         link = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)["url"]
         made = (await site.operator.post("/v1/bins", {})).ok(201)
-        user = await users_of(site).add(SERVER, Scope(), "zoë", Role.OWNER, None)
+        user = await users_of(site).create(SERVER, Scope(), "zoë", Role.OWNER, None)
         cookie, _ = await users_of(site).begin(user)
         ids = await _deliveries(site)
         for each in (endpoint, ids["chat"]):  # nothing is sent while doors are measured

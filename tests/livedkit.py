@@ -65,10 +65,10 @@ class Life:
     async def begin(self) -> None:
         self.project_id = (await self.store.put_project(PROJECT, NOON)).id
         for name, plan in (("acme", "large"), ("umbrella", "small")):
-            account = await self.store.add_account(self.project_id, name, "", plan, NOON)
+            account = await self.store.create_account(self.project_id, name, "", plan, NOON)
             self.accounts[name] = account.id
 
-    async def add_endpoint(self, name: str, *types: str, account: str = "acme") -> None:
+    async def create_endpoint(self, name: str, *types: str, account: str = "acme") -> None:
         new = Endpoint(
             id=0,
             project_id=self.project_id,
@@ -79,7 +79,7 @@ class Life:
             updated_at=0,
         )
         secret = Secret("ab" * 32, b"\xab" * 32)
-        self.endpoints[name] = await self.store.add_endpoint(new, secret, 5, NOON + 5 * MINUTE)
+        self.endpoints[name] = await self.store.create_endpoint(new, secret, 5, NOON + 5 * MINUTE)
 
     async def publish(self, now: Micros, *types: str, account: str = "acme", key: str = "") -> None:
         events = [self.event(type_, account, key) for type_ in types]
@@ -143,14 +143,14 @@ async def live(store: Store) -> Life:
     """Let everything happen once; something is left pending, claimed, held and stale."""
     life = Life(store)
     await life.begin()
-    await life.add_endpoint("removed", "other.*")
-    await life.add_endpoint("good", "*")
-    await life.add_endpoint("flaky", "invoice.*")
-    await life.add_endpoint("bad", "invoice.paid")
-    await life.add_endpoint("quiet", "quiet.*")
-    await life.add_endpoint("small", "*", account="umbrella")
+    await life.create_endpoint("removed", "other.*")
+    await life.create_endpoint("good", "*")
+    await life.create_endpoint("flaky", "invoice.*")
+    await life.create_endpoint("bad", "invoice.paid")
+    await life.create_endpoint("quiet", "quiet.*")
+    await life.create_endpoint("small", "*", account="umbrella")
     await _removed_with_something_pending(life, BEGAN)
-    await life.add_endpoint("gone", "contact.created")
+    await life.create_endpoint("gone", "contact.created")
     await _fails_until_it_is_disabled(life, BEGAN + MINUTE)
     await _answers_410(life, BEGAN + 2 * MINUTE)
     await _loses_its_lease_and_answers_all_the_same(life, BEGAN + 3 * MINUTE)
@@ -166,7 +166,7 @@ async def live(store: Store) -> Life:
 
 async def _removed_with_something_pending(life: Life, now: Micros) -> None:
     await life.publish(now, "other.thing")
-    await life.store.remove_endpoint(Scope(), life.endpoints["removed"].id, now + SECOND)
+    await life.store.delete_endpoint(Scope(), life.endpoints["removed"].id, now + SECOND)
     await life.store.discard_stale(now + SECOND, 100)
     await life.work(now + 2 * SECOND)
 
@@ -202,16 +202,16 @@ async def _is_tested_and_sent_again(life: Life, now: Micros) -> None:
     [delivered, *_] = await life.deliveries("good", DeliveryState.DELIVERED)
     await life.store.resend(Scope(), delivered.id, now)
     wanted = NewReplay(endpoint_id=good, what=ReplayWhat.EVENT, event_id=delivered.event_id)
-    await life.store.add_replay(Scope(), wanted, ReplayCount(1), now)
+    await life.store.create_replay(Scope(), wanted, ReplayCount(1), now)
     await life.store.run_replays(now, 100)
     await life.work(now)
 
 
 async def _is_looked_at(life: Life, now: Micros) -> None:
     good = life.endpoints["good"]
-    ann = await life.store.add_user("ann", Role.OWNER, None, now)
-    await life.store.add_session(b"s" * 32, ann.id, None, now, now + DAY)
-    await life.store.add_login_link(ann.id, b"l" * 32, now + DAY)
+    ann = await life.store.create_user("ann", Role.OWNER, None, now)
+    await life.store.create_session(b"s" * 32, ann.id, None, now, now + DAY)
+    await life.store.create_login_link(ann.id, b"l" * 32, now + DAY)
     entry = AuditEntry(
         id=0,
         project_id=life.project_id,
@@ -235,7 +235,9 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
         last4="abcd",
         created_at=now,
     )
-    await life.store.add_key(key, b"k" * 32, Actor(name="ann", source=Source.API).does("key.add"))
+    await life.store.create_key(
+        key, b"k" * 32, Actor(name="ann", source=Source.API).does("key.create")
+    )
     hour = EndpointHour(
         endpoint_id=good.id,
         project_id=life.project_id,

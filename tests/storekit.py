@@ -213,15 +213,15 @@ class Given:
 
     async def begin(self) -> None:
         await self.set_plan(endpoints=None, deliveries_per_hour=None)
-        self.account = await self.store.add_account(self.project_id, "acme", "", "test", NOON)
-        self.endpoint = await self.add_endpoint()
+        self.account = await self.store.create_account(self.project_id, "acme", "", "test", NOON)
+        self.endpoint = await self.create_endpoint()
 
     async def another_account(self, url: str) -> Account:
-        account = await self.store.add_account(self.project_id, url, "", "test", NOON)
-        await self.add_endpoint(url=url, account=account)
+        account = await self.store.create_account(self.project_id, url, "", "test", NOON)
+        await self.create_endpoint(url=url, account=account)
         return account
 
-    async def add_endpoint(
+    async def create_endpoint(
         self,
         *types: str,
         limit: int | None = None,
@@ -238,7 +238,7 @@ class Given:
             updated_at=0,
         )
         secret = Secret("ab" * 32, b"\xab" * 32)
-        return await self.store.add_endpoint(new, secret, limit, NOON)
+        return await self.store.create_endpoint(new, secret, limit, NOON)
 
     def event(self, type_: str = "invoice.paid", **more: Any) -> NewEvent:
         values = {

@@ -56,7 +56,7 @@ async def test_apply_takes_no_plan_away_that_an_account_is_on(tmp_path: Path) ->
     )
     store = open_sqlite(str(tmp_path / "x.db"), load_vault(tmp_path / "x.db.key"), 0)
     row = await store.get_project(Scope(), "mine")
-    await store.add_account(row.id, "acme", "", "small", 0)
+    await store.create_account(row.id, "acme", "", "small", 0)
     await store.close()
     done = hooktide("apply", "mine.toml", "--database", "x.db", cwd=_mine(tmp_path, plan="large"))
     assert done.returncode == 2

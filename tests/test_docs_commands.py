@@ -120,7 +120,7 @@ class Reader:
         self._place = place
         self._folder = folder
         self._ids: dict[str, str] = {}
-        self._bin = client.bins.add().url
+        self._bin = client.bins.create().url
         self.answers: list[Any] = []
 
     def follow(self, command: str) -> None:
@@ -146,7 +146,7 @@ class Reader:
 
     def _start_again(self) -> None:
         """The page makes the account that other pages have."""
-        self._client.accounts.remove("acme")
+        self._client.accounts.delete("acme")
         self._ids.clear()
 
     def _rest(self) -> None:
@@ -187,7 +187,7 @@ class Reader:
         """Make what the page has not made, or has removed."""
         match kind:
             case "ep":
-                return self._client.endpoints.add(self._bin, ["*"], account="acme").id
+                return self._client.endpoints.create(self._bin, ["*"], account="acme").id
             case "dlv":
                 [first, *_] = self._client.deliveries.list(event=self._id("evt"))
                 return first.id
@@ -201,7 +201,7 @@ class Reader:
         names = {name: kind for kind, name in NAMES.items() if f"${name}" in command}
         known = {name: self._id(kind) for name, kind in names.items()}
         if "$ACCOUNT_KEY" in command:
-            known["ACCOUNT_KEY"] = self._client.keys.add("account", "own", account="acme").key
+            known["ACCOUNT_KEY"] = self._client.keys.create("account", "own", account="acme").key
         if "$ENDPOINT" in command:
             known["ENDPOINT"] = self._id("ep")
         ran = subprocess.run(

@@ -68,7 +68,7 @@ def client_of(application: ASGIApp, key: str = OPERATOR) -> Client:
 async def subscribed(hooktide: Hooktide, client: Client) -> AsyncIterator[Ledger]:
     """An account, and an endpoint of it that notes what it gets."""
     ledger = Ledger()
-    account = await hooktide.add_account("acme")
+    account = await hooktide.create_account("acme")
     async with receiving(ledger) as port:
         new = {"account": account, "url": f"http://127.0.0.1:{port}/ok", "event_types": ["*"]}
         (await client.post(f"{PREFIX}/v1/endpoints", new)).ok(201)
@@ -102,7 +102,7 @@ async def test_an_event_published_in_process_arrives(tmp_path: Path) -> None:
 
 async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
     async with hooktide_in(tmp_path).running() as hooktide:
-        await hooktide.add_account("acme")
+        await hooktide.create_account("acme")
         with pytest.raises(InvalidError):
             await hooktide.publish("no.such", {}, account="acme")
         with pytest.raises(InvalidError, match="/payload/total is nan"):
@@ -237,8 +237,8 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
         path = made["page_url"].removeprefix(ORIGIN)
         received = await client.call("POST", made["url"].removeprefix(ORIGIN), body=b'{"a": "/b"}')
         assert received.status == 200
-        account = await hooktide.add_account("acme")
-        link = await hooktide.portal_link("acme", expires_in=60)
+        account = await hooktide.create_account("acme")
+        link = await hooktide.create_portal_link("acme", expires_in=60)
         portal = link.removeprefix(ORIGIN)
         new = {"account": account, "url": "http://127.0.0.1:65000/x", "event_types": ["*"]}
         (await client.post(f"{PREFIX}/v1/endpoints", new)).ok(201)
@@ -278,7 +278,7 @@ async def test_an_account_with_a_slash_is_reached_where_it_is_mounted(
 ) -> None:
     async with hooktide_in(tmp_path, public_url=outer + PREFIX).running() as hooktide:
         client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
-        await hooktide.add_account("acme/eu")
+        await hooktide.create_account("acme/eu")
         found = (await client.get(f"{PREFIX}/v1/accounts/acme%2Feu")).ok()
         assert found["reference"] == "acme/eu"
         links = await client.post(f"{PREFIX}/v1/accounts/acme%2feu/portal-links", {})
@@ -290,7 +290,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded", "origin": "http://h
 
 async def test_the_dashboard_works_where_it_is_mounted(tmp_path: Path) -> None:
     async with hooktide_in(tmp_path).running() as hooktide:
-        await hooktide.publish("thing.happened", {}, account=await hooktide.add_account("acme"))
+        await hooktide.publish("thing.happened", {}, account=await hooktide.create_account("acme"))
         client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]), "")
         login = f"{PREFIX}/dashboard/login"
         body = f"key={OPERATOR}".encode()
@@ -319,8 +319,8 @@ async def test_it_may_be_mounted_at_a_path_that_it_has_itself(
     nothing = Starlette()
     site = Starlette(routes=[Mount("/portal", hooktide)]) if mounted else hooktide.beside(nothing)
     async with hooktide.running():
-        await hooktide.add_account("acme")
-        link = await hooktide.portal_link("acme")
+        await hooktide.create_account("acme")
+        link = await hooktide.create_portal_link("acme")
         page = await client_of(site).get(link.removeprefix(ORIGIN))
         assert page.status == 200
 
@@ -417,7 +417,7 @@ async def test_a_start_takes_no_plan_away_that_an_account_is_on(tmp_path: Path) 
     (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n[plans.small]\n')
     mine = [str(tmp_path / "mine.toml")]
     async with hooktide_in(tmp_path, projects=mine).running() as hooktide:
-        await hooktide.add_account("acme")
+        await hooktide.create_account("acme")
     (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n[plans.large]\n')
     with pytest.raises(RefusedError, match="move it to another plan first"):
         async with hooktide_in(tmp_path, projects=mine).running():
@@ -431,7 +431,7 @@ async def test_a_start_removes_types_that_endpoints_want_only_when_it_is_confirm
     (tmp_path / "mine.toml").write_text(without + '[event_types."a.b"]\n')
     mine = [str(tmp_path / "mine.toml")]
     async with hooktide_in(tmp_path, projects=mine).running() as hooktide:
-        await hooktide.add_account("acme")
+        await hooktide.create_account("acme")
         hook = {"account": "acme", "url": "http://127.0.0.1:65000/", "event_types": ["a.b"]}
         (await Client(hooktide.app).post("/v1/endpoints", hook)).ok(201)
     (tmp_path / "mine.toml").write_text(without)

@@ -24,14 +24,14 @@ async def lived(given: Given) -> None:
     await given.record(first, Delivered())
     await given.record(second, RetryAt(NOON + 10**6), status=500)
     await given.record(third, Failed(), status=None)
-    await given.add_endpoint("invoice.sent", url="https://other.example.com/")
+    await given.create_endpoint("invoice.sent", url="https://other.example.com/")
     given.hand.takes = 0
     await given.set_plan(deliveries_per_hour=1)
     await given.publish(given.event(), given.event())
     replay = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.FAILED, since=NOON)
-    await given.store.add_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
-    ann = await given.store.add_user("Ann", Role.OWNER, given.project_id, NOON)
-    await given.store.change_user(ann.id, {"password": "scrypt$1"}, NOON)
+    await given.store.create_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
+    ann = await given.store.create_user("Ann", Role.OWNER, given.project_id, NOON)
+    await given.store.update_user(ann.id, {"password": "scrypt$1"}, NOON)
     entry = AuditEntry(
         id=0,
         project_id=given.project_id,

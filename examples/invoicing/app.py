@@ -75,8 +75,8 @@ class CustomerIn(BaseModel):
 async def add_customer(new: CustomerIn, session: InSession) -> dict[str, str]:
     """Add a customer, here and as an account in both formats."""
     accounts = {
-        "defacto_account": await hooktide.add_account(new.id, project="defacto"),
-        "invoice_ahoy_account": await hooktide.add_account(new.id, project="invoice-ahoy"),
+        "defacto_account": await hooktide.create_account(new.id, project="defacto"),
+        "invoice_ahoy_account": await hooktide.create_account(new.id, project="invoice-ahoy"),
     }
     session.merge(Customer(id=new.id, **accounts))
     session.commit()
@@ -93,7 +93,7 @@ async def webhooks(
         raise HTTPException(404, "there is no such customer")
     defacto = format == "defacto"
     account = customer.defacto_account if defacto else customer.invoice_ahoy_account
-    return RedirectResponse(await hooktide.portal_link(account))
+    return RedirectResponse(await hooktide.create_portal_link(account))
 
 
 @app.post("/invoices", status_code=201)

@@ -27,7 +27,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hooktide.actions.audit_log import AuditLog
-from hooktide.actions.portal_links import add_portal_link, portal_links
+from hooktide.actions.portal_links import create_portal_link, portal_links
 from hooktide.actions.projects import Projects
 from hooktide.actions.publish import Unknown
 from hooktide.app import App, Lifecycle, begin_app, begin_when_possible
@@ -243,10 +243,10 @@ class Hooktide:
         self.app.metrics.accepted.add()
         return show("evt", accepted.event_id)
 
-    async def add_account(
+    async def create_account(
         self, reference: str, *, project: str = "", name: str = "", plan: str | None = None
     ) -> str:
-        """Add an account for a customer, unless there is one; return its id (``acc_...``).
+        """Create an account for a customer, unless there is one; return its id (``acc_...``).
 
         ``project`` may be left out where there is one project.
 
@@ -257,7 +257,7 @@ class Hooktide:
         found, _ = await accounts.ensure(ACTOR, reach, None, reference, name, plan)
         return show("acc", found.id)
 
-    async def portal_link(
+    async def create_portal_link(
         self, account: str, *, project: str = "", expires_in: int = 3600, read_only: bool = False
     ) -> str:
         """Return a link into a customer's portal, to send them to or to show in a frame.
@@ -269,7 +269,7 @@ class Hooktide:
         found = await self.app.accounts.find(await self._reach(project), account)
         expires_at = self.app.clock() + expires_in * SECOND
         links, audit_log = portal_links(self.app.vault), AuditLog(self.app.store, self.app.clock)
-        link = await add_portal_link(links, audit_log, ACTOR, found, expires_at, read_only)
+        link = await create_portal_link(links, audit_log, ACTOR, found, expires_at, read_only)
         return link.url(self.app.public_url)
 
     async def _reach(self, project: str) -> Reach:

@@ -35,8 +35,8 @@ async def settled(client: AsyncClient, event: str) -> None:
 
 async def test_an_event_on_its_way_from_the_client_to_a_receiver_and_back(place: Place) -> None:
     async with AsyncClient(place.url, place.key) as client:
-        kept = await client.bins.add([Step(status=202, body="thanks\n")])
-        hook = await client.endpoints.add(kept.url, ["invoice.*"], account="acme", name="mine")
+        kept = await client.bins.create([Step(status=202, body="thanks\n")])
+        hook = await client.endpoints.create(kept.url, ["invoice.*"], account="acme", name="mine")
         sent = await client.publish("acme", "invoice.paid", {"id": "x", "total": Decimal("1.10")})
         await settled(client, sent.id)
         [request] = [each async for each in client.bins.requests(kept.id)]
@@ -70,48 +70,48 @@ async def _projects(client: AsyncClient) -> None:
     listed = await client.event_types.list(project="invoice-ahoy")
     assert "a.b" in [each.name for each in listed]
     assert (await client.event_types.get("a.b", project="invoice-ahoy")).name == "a.b"
-    await client.event_types.remove("a.b", project="invoice-ahoy")
-    await client.projects.remove("invoice-ahoy")
+    await client.event_types.delete("a.b", project="invoice-ahoy")
+    await client.projects.delete("invoice-ahoy")
     assert {each.project for each in await client.storage_usage()} >= {"invoice-maker"}
 
 
 async def _accounts_and_keys(client: AsyncClient) -> None:
-    added = await client.accounts.add("other", project="invoice-maker", name="Other")
-    assert (await client.accounts.change("other", plan="pro")).name == "Other"
+    added = await client.accounts.create("other", project="invoice-maker", name="Other")
+    assert (await client.accounts.update("other", plan="pro")).name == "Other"
     assert (await client.accounts.get(added.id)).plan == "pro"
     assert added.id in [each.id async for each in client.accounts.list(project="invoice-maker")]
-    link = await client.accounts.portal_link("other", read_only=True)
+    link = await client.accounts.create_portal_link("other", read_only=True)
     assert link.read_only
     assert link.url not in repr(link)
-    key = await client.keys.add("account", "k", account="other")
+    key = await client.keys.create("account", "k", account="other")
     assert key.key not in repr(key)
     await client.keys.revoke(key.id)
     [listed] = [each async for each in client.keys.list() if each.id == key.id]
     assert listed.revoked_at is not None
-    await client.accounts.remove("other")
+    await client.accounts.delete("other")
 
 
 async def _users(client: AsyncClient) -> None:
-    ann = await client.users.add("ann", "viewer", project="invoice-maker")
+    ann = await client.users.create("ann", "viewer", project="invoice-maker")
     assert (ann.project, ann.has_password) == ("invoice-maker", False)
-    changed = await client.users.change(ann.id, role="member", project=None)
+    changed = await client.users.update(ann.id, role="member", project=None)
     assert (changed.role, changed.project) == ("member", None)
-    link = await client.users.login_link(ann.id)
+    link = await client.users.create_login_link(ann.id)
     assert link.url not in repr(link)
     assert (await client.users.get(ann.id)).name == "ann"
     assert "ann" in [each.name for each in await client.users.list()]
-    await client.users.remove(ann.id)
+    await client.users.delete(ann.id)
     changes = [each.action async for each in client.audit_log(target=ann.id)]
     assert len(changes) >= 3
 
 
 async def _endpoints(client: AsyncClient) -> None:
-    kept = await client.bins.add()
-    hook = await client.endpoints.add(
+    kept = await client.bins.create()
+    hook = await client.endpoints.create(
         kept.url, ["*"], account="acme", headers={"X-A": "1"}, description="d"
     )
     assert hook.secret.text not in repr(hook)
-    changed = await client.endpoints.change(hook.id, name="n", headers={})
+    changed = await client.endpoints.update(hook.id, name="n", headers={})
     assert (changed.name, changed.headers, changed.description) == ("n", {}, "d")
     assert (await client.endpoints.get(hook.id)).created_at.tzinfo is not None
     assert hook.id in [each.id async for each in client.endpoints.list(account="acme")]
@@ -121,12 +121,12 @@ async def _endpoints(client: AsyncClient) -> None:
     assert (await client.endpoints.rotate(hook.id)).secret != hook.secret
     assert not (await client.endpoints.disable(hook.id)).enabled
     assert (await client.endpoints.enable(hook.id)).enabled
-    await client.endpoints.remove(hook.id)
+    await client.endpoints.delete(hook.id)
 
 
 async def _events(client: AsyncClient) -> None:
-    kept = await client.bins.add()
-    hook = await client.endpoints.add(kept.url, ["*"], account="acme")
+    kept = await client.bins.create()
+    hook = await client.endpoints.create(kept.url, ["*"], account="acme")
     occurred = datetime.now(UTC) - timedelta(days=1)
     exact = b'{"total": 1.10, "a": 1}'
     sent = await client.publish("acme", "invoice.paid", exact, occurred_at=occurred)
@@ -146,28 +146,30 @@ async def _events(client: AsyncClient) -> None:
     assert (await client.replays.get(replay.id)).what == "event"
     assert [each.id async for each in client.replays.list(hook.id)] == [replay.id]
     assert (await client.replays.cancel(replay.id)).state in {"done", "cancelled"}
-    await client.endpoints.remove(hook.id)
+    await client.endpoints.delete(hook.id)
 
 
 async def _bins(client: AsyncClient) -> None:
-    made = await client.bins.add(ttl_seconds=60)
+    made = await client.bins.create(ttl_seconds=60)
     assert (await client.bins.get(made.id)).script == []
-    changed = await client.bins.change(made.id, [Step(status=503, headers=AnswerHeaders("1"))])
+    changed = await client.bins.update(made.id, [Step(status=503, headers=AnswerHeaders("1"))])
     assert changed.script[0].headers == {"Retry-After": "1"}
     await client.bins.clear(made.id)
-    await client.bins.remove(made.id)
+    await client.bins.delete(made.id)
     with pytest.raises(NotFoundError):
         await client.bins.request(made.id, "req_0000000000000001")
 
 
 async def _webhooks(client: AsyncClient, place: Place) -> None:
-    key = await client.keys.add("account", "customer", account="acme")
+    key = await client.keys.create("account", "customer", account="acme")
     async with AsyncClient(place.url, key.key) as customer:
-        made = await customer.webhooks.add({"url": "http://127.0.0.1:65000/", "event_types": ["*"]})
+        made = await customer.webhooks.create(
+            {"url": "http://127.0.0.1:65000/", "event_types": ["*"]}
+        )
         assert (await customer.webhooks.get(made["id"]))["enabled"] is True
-        await customer.webhooks.change(made["id"], {"enabled": False})
+        await customer.webhooks.update(made["id"], {"enabled": False})
         assert [each["enabled"] async for each in customer.webhooks.list(limit=1)] == [False]
-        await customer.webhooks.remove(made["id"])
+        await customer.webhooks.delete(made["id"])
 
 
 def new_events(count: int, **more: Any) -> list[NewEvent]:
@@ -213,7 +215,7 @@ async def test_an_account_is_erased_by_either_client_and_shows_how_far_that_is(
     place: Place,
 ) -> None:
     async with AsyncClient(place.url, place.key) as client:
-        added = await client.accounts.add("forgotten", project="invoice-maker", name="F")
+        added = await client.accounts.create("forgotten", project="invoice-maker", name="F")
         begun = await client.accounts.erase("forgotten")
         assert (begun.account, begun.state, begun.ended_at) == (added.id, "running", None)
         with pytest.raises(NotFoundError):
@@ -237,16 +239,16 @@ async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) 
             await client.endpoints.get("ep_0000000000000001")
         assert missing.value.instance.startswith("urn:uuid:")
         with pytest.raises(InvalidError) as invalid:
-            await client.endpoints.add("https://10.0.0.1/", ["*"], account="acme")
+            await client.endpoints.create("https://10.0.0.1/", ["*"], account="acme")
         assert [fault.pointer for fault in invalid.value.errors] == ["/url"]
         with pytest.raises(ConflictError) as exists:
-            await client.accounts.add("acme", project="invoice-maker")
+            await client.accounts.create("acme", project="invoice-maker")
         assert exists.value.code == "account_exists"
-        small = await client.accounts.add("small", project="invoice-maker", plan="basic")
+        small = await client.accounts.create("small", project="invoice-maker", plan="basic")
         for _ in range(2):
-            await client.endpoints.add("http://127.0.0.1:65000/", ["*"], account=small.id)
+            await client.endpoints.create("http://127.0.0.1:65000/", ["*"], account=small.id)
         with pytest.raises(LimitError) as full:
-            await client.endpoints.add("http://127.0.0.1:65000/", ["*"], account=small.id)
+            await client.endpoints.create("http://127.0.0.1:65000/", ["*"], account=small.id)
         assert full.value.limit == 2
     async with AsyncClient(place.url, "htk_unknown") as stranger:
         with pytest.raises(UnauthorizedError):
@@ -277,12 +279,12 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
 
 def blocking(place: Place) -> list[str]:
     with Client(place.url, place.key) as client:
-        kept = client.bins.add()
-        hook = client.endpoints.add(kept.url, ["invoice.*"], account="acme")
+        kept = client.bins.create()
+        hook = client.endpoints.create(kept.url, ["invoice.*"], account="acme")
         sent = client.publish("acme", "invoice.paid", {"id": "x"})
         many = list(client.events.publish_many(new_events(3)))
         listed = [each.id for each in client.events.list(account="acme", limit=4)]
-        client.endpoints.remove(hook.id)
+        client.endpoints.delete(hook.id)
     return [*listed, sent.id, *(each.id for each in many)]
 
 
@@ -294,18 +296,18 @@ async def test_the_blocking_client_does_the_same(place: Place) -> None:
 async def test_an_account_whose_reference_has_a_slash_is_reached_by_it(place: Place) -> None:
     """``acme/eu`` is one account, and ``acme%2Feu`` may be another."""
     async with AsyncClient(place.url, place.key) as client:
-        made = await client.accounts.add("acme/eu", project="invoice-maker")
-        other = await client.accounts.add("acme%2Feu", project="invoice-maker")
+        made = await client.accounts.create("acme/eu", project="invoice-maker")
+        other = await client.accounts.create("acme%2Feu", project="invoice-maker")
         assert (await client.accounts.get("acme/eu")).id == made.id
         assert (await client.accounts.get("acme%2Feu")).id == other.id
-        changed = await client.accounts.change("acme/eu", plan="pro")
+        changed = await client.accounts.update("acme/eu", plan="pro")
         assert (changed.id, changed.plan) == (made.id, "pro")
         assert (
             await client.accounts.put("acme/eu", project="invoice-maker", name="EU")
         ).id == made.id
-        assert (await client.accounts.portal_link("acme/eu")).url
+        assert (await client.accounts.create_portal_link("acme/eu")).url
         assert (await client.accounts.erase("acme/eu")).account == made.id
-        await client.accounts.remove("acme%2Feu")
+        await client.accounts.delete("acme%2Feu")
         with pytest.raises(NotFoundError):
             await client.accounts.get("acme%2Feu")
 
@@ -313,9 +315,9 @@ async def test_an_account_whose_reference_has_a_slash_is_reached_by_it(place: Pl
 async def test_lists_are_narrowed_by_time(place: Place) -> None:
     hour = timedelta(hours=1)
     async with AsyncClient(place.url, place.key) as client:
-        await client.accounts.add("timed", project="invoice-maker", plan="pro")
-        kept = await client.bins.add()
-        hook = await client.endpoints.add(kept.url, ["*"], account="timed")
+        await client.accounts.create("timed", project="invoice-maker", plan="pro")
+        kept = await client.bins.create()
+        hook = await client.endpoints.create(kept.url, ["*"], account="timed")
         sent = [(await client.publish("timed", "invoice.paid", {})).id for _ in range(2)]
         await settled(client, sent[0])
         await settled(client, sent[1])

@@ -131,14 +131,14 @@ async def test_what_makes_something_new_is_asked_once_and_said_to_be_unknown(
         url = f"http://127.0.0.1:{way.port}"
         async with AsyncClient(url, KEY, retry_policy=SHORT) as client:
             with pytest.raises(UnreachableError, match="may have been done") as lost:
-                await client.accounts.add("new", project="invoice-maker")
+                await client.accounts.create("new", project="invoice-maker")
             assert lost.value.sent
             added = [each.reference async for each in client.accounts.list()]
             assert added.count("new") == 1
             way.losing = 1
-            await client.accounts.remove("new")  # the first DELETE's answer is lost, and was done
+            await client.accounts.delete("new")  # the first DELETE's answer is lost, and was done
             with pytest.raises(NotFoundError):
-                await client.accounts.remove("new")
+                await client.accounts.delete("new")
             way.losing = 3
             with pytest.raises(UnreachableError) as gone:
                 await client.publish("acme", "invoice.paid", {}, idempotency_key="k")

@@ -12,7 +12,7 @@ from hooktide.client import NotFoundError
 
 def added(reference: str) -> str:
     with Client() as client:
-        return client.accounts.add(reference, project="invoice-maker").id
+        return client.accounts.create(reference, project="invoice-maker").id
 
 
 @pytest.mark.usefixtures("place")

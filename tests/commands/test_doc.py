@@ -50,14 +50,14 @@ async def test_each_command_of_the_guide_runs(
 def _things(place: Place) -> dict[str, str]:
     """Make what the guide speaks of, and a request as a receiver of it keeps it."""
     with Client(place.url, place.key) as client:
-        kept = client.bins.add()
-        hook = client.endpoints.add(kept.url, ["*"], account="acme")
+        kept = client.bins.create()
+        hook = client.endpoints.create(kept.url, ["*"], account="acme")
         tested = client.endpoints.test(hook.id)
         [request] = client.bins.requests(kept.id)
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers)
         Path("headers.txt").write_text(headers)
         Path("body.json").write_bytes(client.bins.body(kept.id, request.id))
-        erased = client.accounts.add("customer-42", project="invoice-maker")
+        erased = client.accounts.create("customer-42", project="invoice-maker")
         return {
             "ENDPOINT": hook.id,
             "EVENT": tested.event,

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def new_account(name: str) -> None:
     with Client() as client:
-        client.accounts.add(name, project="invoice-maker", plan="pro")
+        client.accounts.create(name, project="invoice-maker", plan="pro")
 
 
 def publish(account: str, count: int = 1) -> list[str]:
@@ -41,8 +41,8 @@ def publish(account: str, count: int = 1) -> list[str]:
 async def test_tail_shows_each_delivery_and_each_change(place: Place, tmp_path: Path) -> None:
     new_account("tailed")
     with Client() as client:
-        kept = client.bins.add()
-        client.endpoints.add(kept.url, ["*"], account="tailed")
+        kept = client.bins.create()
+        client.endpoints.create(kept.url, ["*"], account="tailed")
     [before] = publish("tailed")
     words = ("tail", "--account", "tailed", "--type", "invoice.*", "--json")
     async with going(tmp_path, *words, **place.environment) as running:
@@ -77,8 +77,8 @@ def _is_delivered(running: Running, event: str) -> bool:
 async def test_following_tells_each_change_once() -> None:
     new_account("followed-once")
     with Client() as client:
-        kept = client.bins.add()
-        client.endpoints.add(kept.url, ["*"], account="followed-once")
+        kept = client.bins.create()
+        client.endpoints.create(kept.url, ["*"], account="followed-once")
         following = Following(client, "followed-once", None)
         assert following.begin(10) == []
         events = set(publish("followed-once", 3))
@@ -101,9 +101,9 @@ async def test_what_failed_is_counted_and_sent_again() -> None:
         client.projects.apply(
             "once", 'name = "once"\n[plans.p]\nretries = 0\n[event_types."a.b"]\n'
         )
-        client.accounts.add("once", project="once")
-        kept = client.bins.add([Step(status=500), Step(status=500), Step(status=200)])
-        hook = client.endpoints.add(kept.url, ["*"], account="once")
+        client.accounts.create("once", project="once")
+        kept = client.bins.create([Step(status=500), Step(status=500), Step(status=200)])
+        hook = client.endpoints.create(kept.url, ["*"], account="once")
         for _ in range(2):
             client.publish("once", "a.b", {})
         async with asyncio.timeout(60):
@@ -139,10 +139,10 @@ async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(
     ledger = Ledger(hanging={"/hang"})
     async with receiving(ledger) as port, AsyncClient() as client:
         url = f"http://127.0.0.1:{port}"
-        hook = await client.endpoints.add(f"{url}/ok", ["*"], account="slow")
+        hook = await client.endpoints.create(f"{url}/ok", ["*"], account="slow")
         await client.endpoints.disable(hook.id)
         publish("slow", 900)
-        await client.endpoints.change(hook.id, url=f"{url}/hang")
+        await client.endpoints.update(hook.id, url=f"{url}/hang")
         await client.endpoints.enable(hook.id)
         words = ("replay", "--missed", "--since", "1h", "--endpoint", hook.id, "--yes")
         async with going(tmp_path, *words, **place.environment) as running:
@@ -212,7 +212,7 @@ async def test_listen_passes_on_what_comes_exactly_and_keeps_its_secret(
     with Client(place.url, place.key) as client:
         [hook] = client.endpoints.list(account="listener")
         assert not hook.enabled
-        own = client.keys.add("account", "own", account="listener").key
+        own = client.keys.create("account", "own", account="listener").key
     with Client(place.url, own) as client:  # an operator's key disabled it, in the account's place
         assert client.endpoints.enable(hook.id).enabled
 
@@ -265,7 +265,7 @@ async def test_listen_asks_for_the_account_unless_the_key_is_an_accounts(
     assert "--account: name the account" in said.err
     new_account("second")
     with Client() as client:
-        own = client.keys.add("account", "own", account="second").key
+        own = client.keys.create("account", "own", account="second").key
     async with going(tmp_path, "listen", target, **{**home, "HOOKTIDE_KEY": own}) as running:
         await running.until(lambda it: "Ctrl-C" in it.err)
         assert await running.interrupt() == 0
@@ -284,7 +284,7 @@ async def test_listen_ends_when_its_endpoint_is_no_longer_sent_to(
         if how == "disabled":
             await client.endpoints.disable(hook.id)
         else:
-            await client.endpoints.remove(hook.id)
+            await client.endpoints.delete(hook.id)
         assert await running.ended() == 2
         assert f"{hook.id} was {how}" in running.err
         assert "listen again" in running.err

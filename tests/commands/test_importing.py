@@ -32,7 +32,7 @@ def project(place: Place, request: pytest.FixtureRequest) -> str:
 
 def key_of(place: Place, project: str) -> str:
     with Client(place.url, place.key) as client:
-        return client.keys.add("project", "import", project=project).key
+        return client.keys.create("project", "import", project=project).key
 
 
 def bring(place: Place, project: str, *words: str) -> Said:

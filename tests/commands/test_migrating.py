@@ -84,8 +84,8 @@ async def test_what_a_sender_of_ones_own_sent_is_sent_to_the_byte(
 ) -> None:
     with Client(place.url, place.key) as operator:
         operator.projects.apply("acme", OWN)
-        key = operator.keys.add("project", "moving", project="acme").key
-        receiver = operator.bins.add()
+        key = operator.keys.create("project", "moving", project="acme").key
+        receiver = operator.bins.create()
         bring(tmp_path, receiver.url, key)
         assert publish(place.url, key, ["acme", "beta"]) == ["beta"]
         async with asyncio.timeout(60):

@@ -112,7 +112,7 @@ def test_a_payload_that_breaks_its_schema_is_told_by_place_alone() -> None:
             """schema = '{"type": "object", "properties": {"n": {"type": "integer"}}}'\n"""
             """example = '{"n": 1}'\n""",
         )
-        client.accounts.add("strict", project="strict")
+        client.accounts.create("strict", project="strict")
     said = hooktide("send", "a.b", "--account", "strict", "--set", "n=x")
     assert said.code == 2
     assert "/payload/n" in said.err
@@ -129,9 +129,9 @@ def test_an_operators_commands_ask_the_same_server() -> None:
 @pytest.mark.usefixtures("place")
 def test_an_event_is_followed_to_what_came_back() -> None:
     with Client() as client:
-        client_id = client.accounts.add("followed", project="invoice-maker", plan="pro").id
-        kept = client.bins.add([Step(body="thanks \x1b[31m\n")])
-        hook = client.endpoints.add(kept.url, ["*"], account="followed")
+        client_id = client.accounts.create("followed", project="invoice-maker", plan="pro").id
+        kept = client.bins.create([Step(body="thanks \x1b[31m\n")])
+        hook = client.endpoints.create(kept.url, ["*"], account="followed")
     sent = hooktide("send", "invoice.paid", "--account", "followed", "--wait").ok()
     event = sent.out.split()[0]
     [line] = sent.out.splitlines()[1:]
@@ -167,9 +167,9 @@ def test_waiting_for_what_fails_exits_with_1() -> None:
             "hasty",
             'name = "hasty"\n[plans.p]\nretries = 0\n[event_types."a.b"]\n',
         )
-        client.accounts.add("hasty", project="hasty")
-        kept = client.bins.add([Step(status=500)])
-        client.endpoints.add(kept.url, ["*"], account="hasty")
+        client.accounts.create("hasty", project="hasty")
+        kept = client.bins.create([Step(status=500)])
+        client.endpoints.create(kept.url, ["*"], account="hasty")
     said = hooktide("send", "a.b", "--account", "hasty", "--wait")
     assert said.code == 1
     assert "failed" in said.out
@@ -200,8 +200,8 @@ def test_an_event_that_no_endpoint_gets_says_why_and_waiting_exits_with_1() -> N
 @pytest.mark.usefixtures("place")
 def test_lists_are_narrowed_by_how_long_ago_or_an_instant() -> None:
     with Client() as client:
-        client.accounts.add("timed", project="invoice-maker")
-        hook = client.endpoints.add(client.bins.add().url, ["*"], account="timed")
+        client.accounts.create("timed", project="invoice-maker")
+        hook = client.endpoints.create(client.bins.create().url, ["*"], account="timed")
     event = hooktide("send", "invoice.paid", "--account", "timed", "--json").ok().one["id"]
     for words in (("events", "--account", "timed"), ("deliveries", "--endpoint", hook.id)):
         for times in (("--since", "1h"), ("--until", "2099-01-01T00:00:00Z")):

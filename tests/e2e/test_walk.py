@@ -144,6 +144,6 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
 
         # The audit log knows who did what.
         await desk.open("/dashboard/audit-log")
-        for what in ("project.put", "account.add", "endpoint.add", "secret.rotate"):
+        for what in ("project.put", "account.create", "endpoint.create", "secret.rotate"):
             await expect(desk.page.locator("main")).to_contain_text(what)
         await expect(desk.page.locator("main")).to_contain_text("portal of customer-1")

@@ -25,10 +25,10 @@ def limits() -> Limits:
 async def chat(engine: Engine) -> Endpoint:
     """The only endpoint is a Slack channel."""
     given = engine.given
-    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON)
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
     shown = "https://hooks.slack.com/services/T0/B0/****"
     new = replace(given.endpoint, url=shown, kind=EndpointKind.SLACK, secret_url=SLACK_URL)
-    given.endpoint = await given.store.add_endpoint(
+    given.endpoint = await given.store.create_endpoint(
         new, Secret("ab" * 32, b"\xab" * 32), None, NOON
     )
     return given.endpoint
@@ -104,7 +104,7 @@ async def test_attempts_are_recorded_although_what_hears_of_them_fails(
     async with running(given, limits, told=fail) as engine:
         if kind is EndpointKind.SLACK:
             change = {"url": SLACK_URL, "kind": kind, "secret_url": SLACK_URL}
-            await given.store.change_endpoint(Scope(), given.endpoint.id, lambda _: change, NOON)
+            await given.store.update_endpoint(Scope(), given.endpoint.id, lambda _: change, NOON)
         await given.publish(*[given.event() for _ in range(4)])
         await until(lambda: len(heard) == 4)
         await engine.settled()

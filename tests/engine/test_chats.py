@@ -29,14 +29,14 @@ def limits() -> Limits:
 async def chat(engine: Engine) -> Endpoint:
     """The only endpoint is a Slack channel."""
     given = engine.given
-    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON)
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
     new = replace(
         given.endpoint,
         url="https://hooks.slack.com/services/T0/B0/****",
         kind=EndpointKind.SLACK,
         secret_url=SLACK_URL,
     )
-    made = await given.store.add_endpoint(new, Secret("ab" * 32, b"\xab" * 32), None, NOON)
+    made = await given.store.create_endpoint(new, Secret("ab" * 32, b"\xab" * 32), None, NOON)
     given.endpoint = made
     return made
 
@@ -248,7 +248,7 @@ async def test_a_chat_that_becomes_a_webhook_gets_webhooks_from_then_on(
         "kind": EndpointKind.WEBHOOK,
         "secret_url": "",
     }
-    await engine.given.store.change_endpoint(Scope(), chat.id, lambda _: changes, NOON)
+    await engine.given.store.update_endpoint(Scope(), chat.id, lambda _: changes, NOON)
     engine.receivers.hanging.add("https://receiver.example.com/hook")
     await engine.given.publish(*numbered(engine, 3))
     await engine.receivers.until(4)  # all at once, for none of them is answered

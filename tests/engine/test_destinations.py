@@ -42,15 +42,17 @@ async def test_an_account_that_is_added_or_changed_costs_no_other_its_destinatio
 ) -> None:
     destinations, found = await ready(engine)
     given = engine.given
-    added = await given.store.add_account(given.project_id, "another", "", given.account.plan, NOON)
-    await given.store.change_account(Scope(), added.id, {"name": "Another"}, NOON)
+    added = await given.store.create_account(
+        given.project_id, "another", "", given.account.plan, NOON
+    )
+    await given.store.update_account(Scope(), added.id, {"name": "Another"}, NOON)
     assert destinations.ready(given.endpoint.id) is found
 
 
 async def test_an_account_that_changes_loses_its_own_destinations(engine: Engine) -> None:
     destinations, _ = await ready(engine)
     given = engine.given
-    await given.store.change_account(Scope(), given.account.id, {"name": "Renamed"}, NOON)
+    await given.store.update_account(Scope(), given.account.id, {"name": "Renamed"}, NOON)
     assert destinations.ready(given.endpoint.id) is None
     assert await destinations.find(given.endpoint.id) is not None
     destinations.changed("project", given.project_id)
@@ -68,7 +70,7 @@ async def test_what_changes_while_it_is_read_is_not_kept(tmp_path: Path) -> None
     finding = asyncio.create_task(destinations.find(given.endpoint.id))
     await directory.asked.wait()
     url = "https://receiver.example.com/moved"
-    await given.store.change_endpoint(Scope(), given.endpoint.id, lambda _: {"url": url}, NOON)
+    await given.store.update_endpoint(Scope(), given.endpoint.id, lambda _: {"url": url}, NOON)
     directory.go_on.set()
     await finding
     assert destinations.ready(given.endpoint.id) is None
@@ -100,5 +102,5 @@ async def test_a_projects_and_an_accounts_new_plan_hold_for_the_next_attempt(
     project = replace(row.project, plans=(*row.project.plans, strict))
     await given.store.put_project(project, NOON)
     assert await next_state() == "pending"
-    await given.store.change_account(Scope(), given.account.id, {"plan": "strict"}, NOON)
+    await given.store.update_account(Scope(), given.account.id, {"plan": "strict"}, NOON)
     assert await next_state() == "failed"

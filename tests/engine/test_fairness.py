@@ -17,7 +17,7 @@ def limits() -> Limits:
 
 
 async def endpoint_at(engine: Engine, url: str, *types: str) -> None:
-    await engine.given.add_endpoint(*types, url=url)
+    await engine.given.create_endpoint(*types, url=url)
 
 
 def test_a_new_event_goes_before_old_ones_that_are_sent_again() -> None:

@@ -200,7 +200,7 @@ async def lift(engine: Engine, how: str) -> int:
     store, id_, now = engine.given.store, engine.given.endpoint.id, engine.clock()
     if how == "url":
         new = {"url": "https://receiver.example.com/new"}
-        await store.change_endpoint(Scope(), id_, lambda _: new, now)
+        await store.update_endpoint(Scope(), id_, lambda _: new, now)
     elif how == "enable":
         await store.enable_endpoint(Scope(), id_, now)
     elif how == "resume":
@@ -225,7 +225,7 @@ async def test_a_test_goes_at_once_and_its_429_rests_the_endpoint(engine: Engine
 
 
 async def test_other_endpoints_go_on(engine: Engine) -> None:
-    await engine.given.add_endpoint("invoice.sent", url="https://other.example.com/")
+    await engine.given.create_endpoint("invoice.sent", url="https://other.example.com/")
     await begin_rest(engine, asks(HOUR))
     await engine.given.publish(engine.given.event("invoice.sent"), now=engine.clock())
     await engine.receivers.until(1, "other.example.com")

@@ -20,8 +20,8 @@ BUSY = Outcome(status=503, duration=1000)
 async def test_an_event_reaches_each_endpoint_that_wants_it_with_the_same_body(
     engine: Engine,
 ) -> None:
-    other = await engine.given.add_endpoint("invoice.paid")
-    await engine.given.add_endpoint("invoice.sent")
+    other = await engine.given.create_endpoint("invoice.paid")
+    await engine.given.create_endpoint("invoice.sent")
     await engine.given.publish()
     await engine.receivers.until(2)
     await engine.settled()

@@ -55,7 +55,7 @@ async def done(process: AnyProcess) -> None:
     assert code == 0, told
 
 
-async def add_account(server: Server) -> str:
+async def create_account(server: Server) -> str:
     await server.api.put_toml("/v1/projects/accounting", PROJECT)
     new = {"project": "accounting", "reference": "acme"}
     return str((await server.api.post("/v1/accounts", new))["id"])
@@ -70,7 +70,7 @@ async def test_killed_between_any_two_steps_every_change_has_its_event_once(
     tmp_path: Path, url: str
 ) -> None:
     async with serving(tmp_path) as server:
-        account = await add_account(server)
+        account = await create_account(server)
         for number, step in enumerate(APPLICATION, 1):
             await killed(await start("emitting.py", url, "acme", str(number), str(number), step))
         assert invoices(url) == [3]
@@ -106,7 +106,7 @@ async def test_killed_where_both_share_a_database_every_change_has_its_event_onc
         serving(tmp_path, database=url, name="one") as server,
         serving(tmp_path, database=url, name="other") as other,
     ):
-        account = await add_account(server)
+        account = await create_account(server)
 
         def emitting() -> Awaitable[AnyProcess]:
             return start("emitting.py", url, "acme", "1", str(last), direct="accounting")
@@ -150,7 +150,7 @@ async def test_killed_at_any_moment_under_load_every_change_has_its_event_once_a
     last = 100 * KILLS
     chance, stop = random.Random(5), asyncio.Event()
     async with serving(tmp_path) as server:
-        account = await add_account(server)
+        account = await create_account(server)
         killing = [
             asyncio.create_task(kill_at_random(begin, chance, stop))
             for begin in (

@@ -44,14 +44,14 @@ class Clients:
         self._project_id = row.id
         for number in range(self._chance.whole(1, 3)):
             plan = self._chance.one(["small", "large", "large"])
-            account = await self._ask(self._add_account(number, plan), process)
+            account = await self._ask(self._create_account(number, plan), process)
             self._accounts.append(account.id)
             for _ in range(self._chance.whole(1, 3)):
-                await self._add_endpoint(account.id)
+                await self._create_endpoint(account.id)
 
-    def _add_account(self, number: int, plan: str) -> Callable[[Process], Awaitable[Any]]:
+    def _create_account(self, number: int, plan: str) -> Callable[[Process], Awaitable[Any]]:
         name, now = f"acme-{number}", self._world.wall()
-        return lambda each: each.store.add_account(self._project_id, name, "", plan, now)
+        return lambda each: each.store.create_account(self._project_id, name, "", plan, now)
 
     def busy(self) -> Iterator[Coroutine[Any, Any, None]]:
         """What they do while the world lasts."""
@@ -234,21 +234,21 @@ class Clients:
         id_, scope = await self._endpoint()
         changes = {"url": self._new_url()}
         self._world.ledger.note("", f"somebody moves endpoint {id_:x} to {changes['url']}")
-        await self._ask(lambda each: each.endpoints.change(SOMEBODY, scope, id_, changes))
+        await self._ask(lambda each: each.endpoints.update(SOMEBODY, scope, id_, changes))
 
     async def _retype(self) -> None:
         id_, scope = await self._endpoint()
         changes = {"event_types": self._patterns()}
         self._world.ledger.note("", f"somebody has endpoint {id_:x} want {changes['event_types']}")
-        await self._ask(lambda each: each.endpoints.change(SOMEBODY, scope, id_, changes))
+        await self._ask(lambda each: each.endpoints.update(SOMEBODY, scope, id_, changes))
 
     async def _remove(self) -> None:
         id_, scope = await self._endpoint()
         self._world.ledger.note("", f"somebody removes endpoint {id_:x}")
-        await self._ask(lambda each: each.endpoints.remove(SOMEBODY, scope, id_))
+        await self._ask(lambda each: each.endpoints.delete(SOMEBODY, scope, id_))
 
     async def _add(self) -> None:
-        await self._add_endpoint(self._chance.one(self._accounts))
+        await self._create_endpoint(self._chance.one(self._accounts))
 
     async def _resume(self) -> None:
         id_, scope = await self._endpoint()
@@ -261,7 +261,7 @@ class Clients:
         self._world.ledger.note("", f"somebody gives acme-{number} the plan {plan}")
         scope = Scope(project_id=self._project_id)
         await self._ask(
-            lambda each: each.accounts.change(SOMEBODY, scope, f"acme-{number}", plan=plan)
+            lambda each: each.accounts.update(SOMEBODY, scope, f"acme-{number}", plan=plan)
         )
 
     async def _list(self) -> None:
@@ -272,11 +272,11 @@ class Clients:
             if self._world.ledger.deliveries[delivery.id].account_id != account_id:
                 self._world.ledger.broken(10, "is listed for another account", delivery.id)
 
-    async def _add_endpoint(self, account_id: int) -> None:
+    async def _create_endpoint(self, account_id: int) -> None:
         wanted = EndpointSpec(url=self._new_url(), event_types=self._patterns())
         scope = Scope(account_id=account_id)
         self._world.ledger.note("", f"somebody adds {wanted.url}")
-        await self._ask(lambda each: each.endpoints.add(SOMEBODY, scope, None, wanted))
+        await self._ask(lambda each: each.endpoints.create(SOMEBODY, scope, None, wanted))
 
     def _new_url(self) -> str:
         self._hosts += 1

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.pooled
 
 
 async def test_an_event_goes_to_the_endpoints_that_want_its_type(given: Given) -> None:
-    paid = await given.add_endpoint("invoice.paid")
-    await given.add_endpoint("invoice.sent")
-    pattern = await given.add_endpoint("invoice.*")
+    paid = await given.create_endpoint("invoice.paid")
+    await given.create_endpoint("invoice.sent")
+    pattern = await given.create_endpoint("invoice.*")
     [accepted] = await given.publish()
     page = await given.store.list_deliveries(Scope(), None, 10, event_id=accepted.event_id)
     assert {d.endpoint_id for d in page.items} == {given.endpoint.id, paid.id, pattern.id}
@@ -23,7 +23,7 @@ async def test_an_event_goes_to_the_endpoints_that_want_its_type(given: Given) -
 
 
 async def test_an_event_that_nobody_wants_is_kept(given: Given) -> None:
-    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON)
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
     [accepted] = await given.publish()
     assert accepted.deliveries == 0
     assert (await given.store.get_event(Scope(), accepted.event_id)).event.type == "invoice.paid"
@@ -59,7 +59,7 @@ async def test_the_same_key_for_another_event_is_refused(given: Given) -> None:
 
 
 async def test_an_event_of_an_account_that_was_removed_is_refused(given: Given) -> None:
-    await given.store.remove_account(Scope(), given.account.id, NOON)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
     [refused] = await given.store.add_events([given.event()], NOON)
     assert isinstance(refused, AccountGone)
 

@@ -73,8 +73,8 @@ async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_from_it(given: 
 @pytest.mark.pooled
 async def test_a_change_that_cannot_be_written_is_refused_alone(given: Given) -> None:
     results = await asyncio.gather(
-        given.store.add_account(given.project_id, "globex", "", "test", NOON),
-        given.store.add_account(given.project_id, "x", UNWRITABLE, "test", NOON),
+        given.store.create_account(given.project_id, "globex", "", "test", NOON),
+        given.store.create_account(given.project_id, "x", UNWRITABLE, "test", NOON),
         given.store.add_events([given.event()], NOON),
         return_exceptions=True,
     )
@@ -168,10 +168,10 @@ async def test_held_deliveries_that_cannot_be_let_go_hold_up_no_other_accounts(
 
 
 async def test_a_replay_that_cannot_go_on_holds_up_no_other(given: Given) -> None:
-    endpoints = [given.endpoint, await given.add_endpoint(), await given.add_endpoint()]
+    endpoints = [given.endpoint, await given.create_endpoint(), await given.create_endpoint()]
     [event] = await given.publish()
     replays = [
-        await given.store.add_replay(
+        await given.store.create_replay(
             Scope(),
             NewReplay(endpoint_id=each.id, what=ReplayWhat.EVENT, event_id=event.event_id),
             ReplayCount(1),
@@ -207,7 +207,7 @@ async def test_a_listener_that_cannot_be_told_keeps_no_other_from_it(
     await given.store.put_project(load(PROJECT), NOON)
     other = replace(load("standard-webhooks"), name="other")
     other_id = (await given.store.put_project(other, NOON)).id
-    second = await given.store.add_account(other_id, "x", "", other.default_plan, NOON)
+    second = await given.store.create_account(other_id, "x", "", other.default_plan, NOON)
     if refused == "account":
         await given.refuse("accounts", "NEW.reference = 'project:standard-webhooks'")
     else:
@@ -282,14 +282,14 @@ async def test_an_event_whose_account_was_removed_costs_no_other_its_answer(
 ) -> None:
     """The account is gone when the batch is stored, and the database when that is made good."""
     publisher = publisher_on(given, lambda *_: None)
-    gone = await given.store.add_account(given.project_id, "globex", "", "test", NOON)
+    gone = await given.store.create_account(given.project_id, "globex", "", "test", NOON)
     batch = [
         EventIn(account, "invoice.paid", msgspec.Raw(b"{}"))
         for account in ["globex"] * 2 + ["acme"] * others
     ]
     checked = await publisher.check_batch(Scope(project_id=given.project_id), batch)
-    await given.store.remove_account(Scope(), gone.id, NOON)
-    await given.store.add_account(given.project_id, "globex", "", "test", NOON)
+    await given.store.delete_account(Scope(), gone.id, NOON)
+    await given.store.create_account(given.project_id, "globex", "", "test", NOON)
     add_in_transactions(given, monkeypatch, most=1)
     call = publisher.publish_checked(Scope(project_id=given.project_id), batch, checked)
     if others:
@@ -388,7 +388,7 @@ async def test_a_keys_use_that_cannot_be_noted_keeps_no_others_from_it(given: Gi
     texts, made = [], []
     for name in ("one", "other"):
         text, key, digest = new_key(KeyScope.OPERATOR, name, NOON)
-        made.append(await given.store.add_key(key, digest))
+        made.append(await given.store.create_key(key, digest))
         texts.append(text)
     await given.refuse("keys", f"NEW.id = {made[0].id}")
     auth = Authenticator(given.store, Directory(given.store), given.store.clock)
@@ -405,7 +405,7 @@ async def test_a_keys_use_that_cannot_be_noted_keeps_no_others_from_it(given: Gi
 
 @pytest.mark.pooled
 async def test_numbers_that_cannot_be_added_keep_no_others_from_it(given: Given) -> None:
-    other = await given.add_endpoint()
+    other = await given.create_endpoint()
     await given.refuse("endpoint_hours", f"NEW.endpoint_id = {given.endpoint.id}")
     tally = Tally(given.store.add_tallies)
     await given.publish()

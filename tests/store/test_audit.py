@@ -137,7 +137,7 @@ async def test_what_a_clock_that_was_set_back_confuses_is_not_held_against_a_dat
     await notices_its_clock(life, wall)
     good, flaky, quiet = (life.endpoints[name].id for name in ("good", "flaky", "quiet"))
     for id_, types in ((flaky, ("contact.created",)), (quiet, ("*",))):
-        await life.store.change_endpoint(Scope(), id_, partial(_wants, types), wall + MINUTE)
+        await life.store.update_endpoint(Scope(), id_, partial(_wants, types), wall + MINUTE)
     await life.store.disable_endpoint(Scope(), good, "asked for", wall + MINUTE)
     assert await lived.broken(wall + 2 * MINUTE) == []
     caught_up = was + HOUR

@@ -32,22 +32,22 @@ async def test_each_change_has_one_entry_that_says_who_and_tells_no_secret(
 @pytest.mark.pooled
 async def test_an_entry_says_what_was_before_and_after(given: Given) -> None:
     store, endpoint = given.store, given.endpoint
-    await store.change_account(
-        Scope(), given.account.id, {"name": "New"}, NOON, ANN.does("account.change")
+    await store.update_account(
+        Scope(), given.account.id, {"name": "New"}, NOON, ANN.does("account.update")
     )
-    await store.change_endpoint(
+    await store.update_endpoint(
         Scope(),
         endpoint.id,
         lambda _: {"headers": (("x-key", "a"),), "url": "https://new.example.com/h?token=a"},
         NOON,
-        ANN.does("endpoint.change"),
+        ANN.does("endpoint.update"),
     )
-    await store.change_endpoint(
+    await store.update_endpoint(
         Scope(),
         endpoint.id,
         lambda _: {"headers": (("x-key", "b"),), "url": "https://new.example.com/h?token=b"},
         NOON,
-        ANN.does("endpoint.change"),
+        ANN.does("endpoint.update"),
     )
     await store.disable_endpoint(Scope(), endpoint.id, BY_HAND, NOON, ANN.does("endpoint.disable"))
     disabled, again, moved, renamed = await entries(given)
@@ -85,20 +85,20 @@ async def test_an_edit_of_a_project_is_told_by_what_differs(given: Given) -> Non
 @pytest.mark.pooled
 async def test_what_changes_nothing_and_what_is_refused_has_no_entry(given: Given) -> None:
     store, action = given.store, ANN.does("thing.change")
-    await store.change_account(Scope(), given.account.id, {"plan": "test"}, NOON, action)
+    await store.update_account(Scope(), given.account.id, {"plan": "test"}, NOON, action)
     await store.enable_endpoint(Scope(), given.endpoint.id, NOON, action)
     project = (await store.get_project_by_id(given.project_id)).project
     await store.edit_project(Scope(), project.name, lambda _: project, NOON, action)
     with pytest.raises(RefusedError):
-        await store.add_account(given.project_id, "acme", "", "test", NOON, action)
+        await store.create_account(given.project_id, "acme", "", "test", NOON, action)
     secret = Secret("cd" * 32, b"\xcd" * 32)
     with pytest.raises(LimitError):
-        await store.add_endpoint(given.endpoint, secret, 1, NOON, action)
+        await store.create_endpoint(given.endpoint, secret, 1, NOON, action)
     other = replace(project, plans=(Plan(name="other"),), default_plan="other")
     with pytest.raises(RefusedError):
         await store.edit_project(Scope(), project.name, lambda _: other, NOON, action)
     with pytest.raises(RefusedError):
-        await store.remove_project(given.project_id, NOON, action)
+        await store.delete_project(given.project_id, NOON, action)
     assert await entries(given) == []
 
 

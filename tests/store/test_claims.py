@@ -214,7 +214,7 @@ async def test_no_delivery_is_claimed_twice_by_eager_hands(given: Given) -> None
 
 @pytest.mark.pooled
 async def test_only_heads_of_endpoints_with_pending_deliveries_are_reported(given: Given) -> None:
-    other = await given.add_endpoint("invoice.sent")
+    other = await given.create_endpoint("invoice.sent")
     await given.publish(*[given.event() for _ in range(20)])
     await given.publish(given.event("invoice.sent"), now=NOON + 7)
     heads = await given.store.due_heads()
@@ -239,7 +239,7 @@ async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded_howev
 async def test_many_disabled_endpoints_are_looked_after_until_nothing_of_them_can_be_out(
     given: Given,
 ) -> None:
-    others = [await given.add_endpoint("invoice.sent") for _ in range(250)]
+    others = [await given.create_endpoint("invoice.sent") for _ in range(250)]
     await given.publish(given.event("invoice.sent"))
     held = await given.store.claim_due([others[0].id], NOON, LEASE, 1)
     for endpoint in others:

@@ -10,12 +10,12 @@ from auditlogkit import (
     ALONE,
     ANN,
     Change,
-    change_endpoint,
     disable_endpoint,
     edit_project,
     entries,
     rotate_secret,
     stored,
+    update_endpoint,
 )
 from chaos import Message, Proxy, Where, proxied
 from storekit import LEASE, NOON, Given, Place, at_last, until
@@ -168,7 +168,7 @@ async def test_a_change_and_its_audit_entry_are_there_together_wherever_it_was_c
     assert changed
 
 
-@pytest.mark.parametrize("change", [change_endpoint, disable_endpoint, rotate_secret, edit_project])
+@pytest.mark.parametrize("change", [update_endpoint, disable_endpoint, rotate_secret, edit_project])
 async def test_a_change_that_is_stored_although_its_answer_was_lost_is_dropped_from_memory(
     given: Given, proxy: Proxy, change: Change
 ) -> None:

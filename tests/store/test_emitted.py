@@ -39,8 +39,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 async def app(given: Given) -> AsyncIterator[Connection]:
     """An application's connection; it is a customer of the project ``accounting``."""
     given.project_id = (await given.store.put_project(parse_project(PROJECT), NOON)).id
-    given.account = await given.store.add_account(given.project_id, "customer", "", "all", NOON)
-    given.endpoint = await given.add_endpoint()
+    given.account = await given.store.create_account(given.project_id, "customer", "", "all", NOON)
+    given.endpoint = await given.create_endpoint()
     connection = await asyncpg.connect(given.place.direct or given.place.url)
     yield connection
     await connection.close()
@@ -342,7 +342,7 @@ async def test_a_plan_that_changes_meanwhile_is_looked_at_again(
     await emit(app)
     await taking.all()
     try:
-        await other.add_endpoint(url="https://another.example.com/hook")
+        await other.create_endpoint(url="https://another.example.com/hook")
     finally:
         await other.close()
     await emit(app)

@@ -47,10 +47,10 @@ LINE = AuditEntry(
 async def filled(given: Given, text: str, *, events: int = 3) -> Account:
     """Return an account with ``text`` in everything that is kept of it."""
     store = given.store
-    account = await store.add_account(given.project_id, text, f"{text} Ltd", "test", NOON)
-    endpoint = await given.add_endpoint(url=f"https://{text}.example.com/", account=account)
+    account = await store.create_account(given.project_id, text, f"{text} Ltd", "test", NOON)
+    endpoint = await given.create_endpoint(url=f"https://{text}.example.com/", account=account)
     given_now = {"name": text, "description": text, "headers": (("x-a", text),)}
-    await store.change_endpoint(ANYONE, endpoint.id, lambda _: given_now, NOON)
+    await store.update_endpoint(ANYONE, endpoint.id, lambda _: given_now, NOON)
     for n in range(events):
         await given.publish(
             given.event(
@@ -63,7 +63,7 @@ async def filled(given: Given, text: str, *, events: int = 3) -> Account:
     claims = await store.claim_due([endpoint.id], NOON, LEASE, events)
     for claim in claims[: events - 1]:  # the last one is still out
         await record(given, claim, text)
-    await add_bin(given, account, text)
+    await create_bin(given, account, text)
     key = ApiKey(
         id=0,
         scope=KeyScope.ACCOUNT,
@@ -73,13 +73,13 @@ async def filled(given: Given, text: str, *, events: int = 3) -> Account:
         last4="1a2b",
         created_at=NOON,
     )
-    await store.add_key(key, show("acc", account.id).encode())
+    await store.create_key(key, show("acc", account.id).encode())
     line = replace(
         LINE,
         project_id=given.project_id,
         account_id=account.id,
         actor=f"key …1a2b ({text})",
-        action="endpoint.change",
+        action="endpoint.update",
         detail=text,
         before={"name": text},
         after={"url": text},
@@ -110,7 +110,7 @@ async def record(given: Given, claim: Claim, text: str) -> None:
     await given.store.recorded()
 
 
-async def add_bin(given: Given, account: Account, text: str) -> None:
+async def create_bin(given: Given, account: Account, text: str) -> None:
     token = f"{account.id:024x}"
     new = Bin(
         id=0,
@@ -124,7 +124,7 @@ async def add_bin(given: Given, account: Account, text: str) -> None:
     )
     request = BinRequest(
         id=0,
-        bin_id=(await given.store.add_bin(new, most=100)).id,
+        bin_id=(await given.store.create_bin(new, most=100)).id,
         method="POST",
         path=f"/{text}",
         headers=(("x-a", text),),
@@ -187,7 +187,7 @@ async def test_nothing_that_was_kept_of_an_erased_account_is_found_anywhere(give
     ]
     lines = await given.store.list_audit_log(ANYONE, None, 10, target=show("acc", account.id))
     told = {(each.actor, each.action, each.detail) for each in lines.items}
-    assert told == {("ann", "account.erase", ""), ("ann", "endpoint.change", "")}
+    assert told == {("ann", "account.erase", ""), ("ann", "endpoint.update", "")}
     assert (await given.store.get_account(ANYONE, other.id)).name == "neighbour Ltd"
     raw = await all_that_is_left(given)
     assert CANARY.encode() not in raw
@@ -247,7 +247,7 @@ async def test_an_account_that_was_removed_before_is_erased_by_its_id_or_its_ref
     given: Given,
 ) -> None:
     first = await filled(given, CANARY)
-    await given.store.remove_account(ANYONE, first.id, NOON)
+    await given.store.delete_account(ANYONE, first.id, NOON)
     second = await filled(given, CANARY)
     found = await given.store.erase_account(ANYONE, 0, CANARY, NOON, ERASE)
     assert found.account_id == second.id

@@ -108,21 +108,21 @@ def one(items: Sequence[T], number: int) -> T | None:
     return items[number % len(items)] if items else None
 
 
-async def add_account(side: Side, i: int, now: Micros) -> Any:
+async def create_account(side: Side, i: int, now: Micros) -> Any:
     plan = ("test", "none")[i % 5 == 4]
-    return await side.store.add_account(side.given.project_id, f"a{i}", f"A{i}", plan, now, DOES)
+    return await side.store.create_account(side.given.project_id, f"a{i}", f"A{i}", plan, now, DOES)
 
 
-async def change_account(side: Side, i: int, now: Micros) -> Any:
+async def update_account(side: Side, i: int, now: Micros) -> Any:
     if (found := one(await side.accounts(), i)) is not None:
         changes = {"name": f"changed {i}"}
-        return await side.store.change_account(Scope(), found.id, changes, now, DOES)
+        return await side.store.update_account(Scope(), found.id, changes, now, DOES)
     return None
 
 
-async def remove_account(side: Side, i: int, now: Micros) -> Any:
+async def delete_account(side: Side, i: int, now: Micros) -> Any:
     if (found := one(await side.accounts(), i)) is not None:
-        return await side.store.remove_account(Scope(), found.id, now, DOES)
+        return await side.store.delete_account(Scope(), found.id, now, DOES)
     return None
 
 
@@ -142,12 +142,12 @@ async def limit(side: Side, i: int, now: Micros) -> Any:
     return await side.given.set_plan(endpoints=None, deliveries_per_hour=(None, 3)[i % 2])
 
 
-async def add_endpoint(side: Side, i: int, now: Micros) -> Any:
+async def create_endpoint(side: Side, i: int, now: Micros) -> Any:
     account = one(await side.accounts(), i)
     types = (("*",), ("invoice.*",), ("invoice.sent",))[i % 3]
     url = f"https://receiver.example.com/{i}"
     # One an account: an event's deliveries to several have no order that is promised.
-    return await side.given.add_endpoint(*types, limit=1, url=url, account=account)
+    return await side.given.create_endpoint(*types, limit=1, url=url, account=account)
 
 
 async def of_endpoint(side: Side, i: int, now: Micros) -> Any:
@@ -167,13 +167,13 @@ async def of_endpoint(side: Side, i: int, now: Micros) -> Any:
             return await store.rotate_secret(*about, secret, (i % 2) * MINUTE, now, DOES)
         case 4:
             changes = {"url": f"https://other.example.com/{i}", "event_types": ("invoice.paid",)}
-            return await store.change_endpoint(*about, lambda _: changes, now, DOES)
+            return await store.update_endpoint(*about, lambda _: changes, now, DOES)
         case 5:
-            return await store.remove_endpoint(*about, now, DOES)
+            return await store.delete_endpoint(*about, now, DOES)
         case _:
             wanted = NewReplay(endpoint_id=found.id, what=ReplayWhat.MISSED, since=NOON)
             counted = await store.count_replay(Scope(), wanted, now)
-            return [counted, await store.add_replay(Scope(), wanted, counted, now, DOES)]
+            return [counted, await store.create_replay(Scope(), wanted, counted, now, DOES)]
 
 
 async def publish(side: Side, i: int, now: Micros) -> Any:
@@ -214,7 +214,7 @@ async def maintenance(side: Side, i: int, now: Micros) -> Any:
     ]
 
 
-async def add_key(side: Side, i: int, now: Micros) -> Any:
+async def create_key(side: Side, i: int, now: Micros) -> Any:
     key = ApiKey(
         id=0,
         scope=KeyScope.OPERATOR,
@@ -224,7 +224,7 @@ async def add_key(side: Side, i: int, now: Micros) -> Any:
         last4="last",
         created_at=now,
     )
-    return await side.store.add_key(key, bytes([i % 4]) * 32, DOES)
+    return await side.store.create_key(key, bytes([i % 4]) * 32, DOES)
 
 
 async def revoke_key(side: Side, i: int, now: Micros) -> Any:
@@ -238,24 +238,24 @@ async def of_user(side: Side, i: int, now: Micros) -> Any:
     match i % 3:
         case 0:
             role = (Role.OWNER, Role.VIEWER)[i % 2]
-            return await side.store.add_user(f"P{i % 4}", role, None, now, DOES)
+            return await side.store.create_user(f"P{i % 4}", role, None, now, DOES)
         case 1 if users:
             changes = {"name": f"p{i % 4}", "role": Role.VIEWER}
-            return await side.store.change_user(users[i % len(users)].id, changes, now, DOES)
+            return await side.store.update_user(users[i % len(users)].id, changes, now, DOES)
         case 2 if users:
-            return await side.store.remove_user(users[i % len(users)].id, now, DOES)
+            return await side.store.delete_user(users[i % len(users)].id, now, DOES)
         case _:
             return None
 
 
 ASKED: tuple[Callable[[Side, int, Micros], Awaitable[Any]], ...] = (
-    add_account,
-    change_account,
-    remove_account,
+    create_account,
+    update_account,
+    delete_account,
     erase_account,
     search,
     limit,
-    add_endpoint,
+    create_endpoint,
     of_endpoint,
     of_endpoint,
     publish,
@@ -264,7 +264,7 @@ ASKED: tuple[Callable[[Side, int, Micros], Awaitable[Any]], ...] = (
     deliver,
     resend,
     maintenance,
-    add_key,
+    create_key,
     revoke_key,
     of_user,
 )

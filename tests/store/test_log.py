@@ -28,7 +28,7 @@ async def listed(given: Given, scope: Scope, limit: int = 7, **wanted: object) -
 async def test_lists_are_the_same_whatever_is_entered_in_the_log(
     given: Given, entered: str
 ) -> None:
-    quiet = await given.add_endpoint("invoice.sent")
+    quiet = await given.create_endpoint("invoice.sent")
     other = await given.another_account("https://other.example.com/")
     for n in range(30):
         await given.publish(given.event("invoice.sent" if n % 10 == 3 else "invoice.paid"))
@@ -122,7 +122,7 @@ async def test_a_project_that_keeps_less_loses_only_its_own(given: Given) -> Non
     kept = await given.publish()
     short = dataclasses.replace(load("standard-webhooks"), name="short", retention=MINUTE)
     project = await given.store.put_project(short, NOON)
-    account = await given.store.add_account(project.id, "b", "", short.default_plan, NOON)
+    account = await given.store.create_account(project.id, "b", "", short.default_plan, NOON)
     gone = await given.publish(given.event(project_id=project.id, account_id=account.id))
     await given.store.drop_old(NOON + HOUR, 100)
     found = await given.store.get_event(Scope(), kept[0].event_id)

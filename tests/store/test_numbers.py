@@ -87,7 +87,7 @@ async def test_one_flush_may_span_two_hours(given: Given) -> None:
     again = of_hour(given, attempts=1, last_delivered_at=NOON + 7)
     await add(given, again, of_hour(given, hour=NOW_HOUR - 1, attempts=1, failing_since=NOON - 4))
     assert (await health(given)).failing_since is None
-    new = (await given.add_endpoint()).id
+    new = (await given.create_endpoint()).id
     failed = of_hour(given, new, NOW_HOUR - 1, attempts=1, failing_since=NOON - 5)
     await add(given, of_hour(given, new, attempts=1, last_delivered_at=NOON), failed)
     assert (await given.store.health(Scope(), [new], NOON))[new].failing_since is None
@@ -158,9 +158,9 @@ async def test_the_busiest_accounts_and_the_slowest_endpoints_come_first(given: 
 
 @pytest.mark.pooled
 async def test_what_fails_and_what_hooktide_disabled_is_troubled(given: Given) -> None:
-    given.endpoint, well = await given.add_endpoint("quiet.*"), given.endpoint
+    given.endpoint, well = await given.create_endpoint("quiet.*"), given.endpoint
     failing, disabled, by_hand = [
-        await given.add_endpoint(url=f"https://{n}.example.com/") for n in range(3)
+        await given.create_endpoint(url=f"https://{n}.example.com/") for n in range(3)
     ]
     assert await given.store.troubled(Scope(), 10) == []
     await given.store.disable_endpoint(Scope(), by_hand.id, BY_HAND, NOON)
@@ -263,7 +263,7 @@ def given_scope(given: Given) -> Scope:
 async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: Given) -> None:
     names = {"ACME-2": "", "zeta": "Acme Zeta", "b_acme": "", "100%": "%"}
     for reference, name in names.items():
-        await given.store.add_account(given.project_id, reference, name, "test", NOON)
+        await given.store.create_account(given.project_id, reference, name, "test", NOON)
     found = await given.store.search_accounts(Scope(), "aCm", 10)
     assert [each.reference for each in found] == ["ACME-2", "acme", "zeta"]
     assert len(await given.store.search_accounts(Scope(), "aCm", 2)) == 2
@@ -273,5 +273,5 @@ async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: G
     assert await given.store.search_accounts(Scope(project_id=1), "acme", 10) == []
     mine = await given.store.search_accounts(given_scope(given), "acme", 10)
     assert mine == [given.account]
-    await given.store.remove_account(Scope(), given.account.id, NOON)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
     assert await given.store.search_accounts(Scope(), "acme", 1) == [found[0]]

@@ -84,7 +84,7 @@ async def test_an_endpoint_that_is_gone_and_one_disabled_by_hand_are_told_with_t
     await given.publish()
     [claim] = await given.claim()
     await given.record(claim, Gone("Slack says no_service: the webhook was removed"), status=404)
-    other = await given.add_endpoint()
+    other = await given.create_endpoint()
     await given.store.disable_endpoint(Scope(), other.id, "disabled by hand", NOON + 1)
     await given.store.disable_endpoint(Scope(), other.id, "disabled by hand", NOON + 2)
     found = {
@@ -128,8 +128,8 @@ async def test_a_rotated_secret_is_told_without_the_secret(given: Given, own: Pr
 
 async def test_what_happens_in_the_built_in_project_is_not_told(given: Given, own: Project) -> None:
     row = await given.store.put_project(own, NOON)
-    account = await given.store.add_account(row.id, "test", "", "default", NOON)
-    given.endpoint = await given.add_endpoint(account=account)
+    account = await given.store.create_account(row.id, "test", "", "default", NOON)
+    given.endpoint = await given.create_endpoint(account=account)
     new = NewEvent(project_id=row.id, account_id=account.id, type="delivery.failed", payload=b"{}")
     for _ in range(6):
         await given.publish(new)

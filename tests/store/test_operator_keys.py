@@ -20,7 +20,7 @@ async def key(given: Given, text: bytes, scope: KeyScope = KeyScope.OPERATOR) ->
         last4="1234",
         created_at=NOON,
     )
-    return await given.store.add_key(new, text)
+    return await given.store.create_key(new, text)
 
 
 async def test_the_last_operators_key_is_revoked_only_by_force(given: Given) -> None:

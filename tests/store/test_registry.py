@@ -35,7 +35,7 @@ STRANGER = Scope(account_id=1)
 
 
 async def test_secrets_are_sealed_in_the_database(given: Given) -> None:
-    await given.store.change_endpoint(
+    await given.store.update_endpoint(
         Scope(),
         given.endpoint.id,
         lambda _: {"headers": (("authorization", "Bearer canary-4711"),)},
@@ -62,11 +62,11 @@ async def test_the_wrong_key_opens_nothing_and_leaves_no_lock(given: Given) -> N
 
 @pytest.mark.pooled
 async def test_a_plans_number_of_endpoints_is_never_exceeded(given: Given) -> None:
-    await given.add_endpoint(limit=2)
+    await given.create_endpoint(limit=2)
     with pytest.raises(LimitError, match="allows 2 endpoints and it has 2"):
-        await given.add_endpoint(limit=2)
-    await given.store.remove_endpoint(Scope(), given.endpoint.id, NOON)
-    assert (await given.add_endpoint(limit=2)).enabled
+        await given.create_endpoint(limit=2)
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
+    assert (await given.create_endpoint(limit=2)).enabled
 
 
 async def test_a_rotation_without_overlap_ends_the_old_secret_at_once(given: Given) -> None:
@@ -102,8 +102,8 @@ async def test_what_a_scope_does_not_reach_does_not_exist(given: Given) -> None:
         store.get_account(STRANGER, given.account.id),
         store.find_account(STRANGER, "acme"),
         store.get_endpoint(STRANGER, given.endpoint.id),
-        store.change_endpoint(STRANGER, given.endpoint.id, lambda _: {"name": "x"}, NOON),
-        store.remove_endpoint(STRANGER, given.endpoint.id, NOON),
+        store.update_endpoint(STRANGER, given.endpoint.id, lambda _: {"name": "x"}, NOON),
+        store.delete_endpoint(STRANGER, given.endpoint.id, NOON),
         store.disable_endpoint(STRANGER, given.endpoint.id, "x", NOON),
         store.enable_endpoint(STRANGER, given.endpoint.id, NOON),
         store.rotate_secret(STRANGER, given.endpoint.id, NEW, 0, NOON),
@@ -127,9 +127,9 @@ async def test_what_a_scope_does_not_reach_does_not_exist(given: Given) -> None:
 
 async def test_two_accounts_of_a_project_never_share_a_reference(given: Given) -> None:
     with pytest.raises(RefusedError, match="has an account with this reference"):
-        await given.store.add_account(given.project_id, "acme", "", "test", NOON)
-    await given.store.remove_account(Scope(), given.account.id, NOON)
-    again = await given.store.add_account(given.project_id, "acme", "", "test", NOON)
+        await given.store.create_account(given.project_id, "acme", "", "test", NOON)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
+    again = await given.store.create_account(given.project_id, "acme", "", "test", NOON)
     assert again.id != given.account.id
 
 
@@ -144,9 +144,9 @@ async def test_a_removed_account_takes_its_endpoints_and_keys_with_it(given: Giv
         last4="1234",
         created_at=NOON,
     )
-    await given.store.add_key(key, b"digest")
+    await given.store.create_key(key, b"digest")
     await given.publish()
-    await given.store.remove_account(Scope(), given.account.id, NOON)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
     assert await given.store.find_key(b"digest") is None
     assert await given.claim() == []
     with pytest.raises(NotFoundError):
@@ -166,13 +166,13 @@ async def test_a_revoked_key_opens_nothing(given: Given) -> None:
         last4="1234",
         created_at=NOON,
     )
-    added = await given.store.add_key(key, b"digest")
+    added = await given.store.create_key(key, b"digest")
     assert await given.store.find_key(b"digest") == added
     await given.store.touch_keys({added.id: NOON + 5})
     await given.store.revoke_key(Scope(), added.id, NOON + 6)
     assert await given.store.find_key(b"digest") is None
     with pytest.raises(RefusedError, match="was revoked"):
-        await given.store.add_key(key, b"digest")
+        await given.store.create_key(key, b"digest")
     [row] = (await given.store.list_keys(Scope(), None, 10)).items
     assert (row.used_at, row.revoked_at) == (NOON + 5, NOON + 6)
 
@@ -259,9 +259,9 @@ async def test_what_is_past_retention_is_dropped_and_what_is_pending_stays(given
 
 async def test_a_project_with_accounts_is_not_removed(given: Given) -> None:
     with pytest.raises(RefusedError, match="has accounts"):
-        await given.store.remove_project(given.project_id, NOON)
-    await given.store.remove_account(Scope(), given.account.id, NOON)
-    await given.store.remove_project(given.project_id, NOON)
+        await given.store.delete_project(given.project_id, NOON)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
+    await given.store.delete_project(given.project_id, NOON)
     with pytest.raises(NotFoundError):
         await given.store.get_project_by_id(given.project_id)
 
@@ -278,7 +278,7 @@ async def test_a_project_put_twice_is_one_project(given: Given) -> None:
 
 async def test_a_bin_keeps_the_newest_requests_and_expires(given: Given) -> None:
     new = _bin("t" * 24)
-    kept = await given.store.add_bin(new, most=100)
+    kept = await given.store.create_bin(new, most=100)
     for n in range(5):
         request = BinRequest(
             id=0,
@@ -315,7 +315,7 @@ async def test_a_bin_keeps_the_newest_requests_and_expires(given: Given) -> None
 async def test_a_bin_keeps_what_it_has_room_for_and_the_newest_request_always(
     given: Given, room: int, left: int
 ) -> None:
-    kept = await given.store.add_bin(_bin("t" * 24), most=100)
+    kept = await given.store.create_bin(_bin("t" * 24), most=100)
     for n in range(5):
         request = BinRequest(
             id=0,
@@ -338,14 +338,14 @@ async def test_a_bin_keeps_what_it_has_room_for_and_the_newest_request_always(
 
 @pytest.mark.pooled
 async def test_a_bins_turn_is_counted_once_however_many_processes_ask(given: Given) -> None:
-    kept = await given.store.add_bin(_bin("t" * 24), most=100)
+    kept = await given.store.create_bin(_bin("t" * 24), most=100)
     turns = await asyncio.gather(*[given.store.take_bin_turn(kept.id) for _ in range(5)])
     assert sorted(turns) == [(turn, "[]") for turn in range(5)]
     await given.reopen()
     assert await given.store.take_bin_turn(kept.id) == (5, "[]")
-    await given.store.change_bin(kept.token, '[{"status":500}]', NOON)
+    await given.store.update_bin(kept.token, '[{"status":500}]', NOON)
     assert await given.store.take_bin_turn(kept.id) == (0, '[{"status":500}]')
-    await given.store.remove_bin(kept.id)
+    await given.store.delete_bin(kept.id)
     with pytest.raises(NotFoundError):
         await given.store.take_bin_turn(kept.id)
 
@@ -354,8 +354,8 @@ async def test_an_accounts_bins_are_removed_with_it(given: Given) -> None:
     theirs = _bin("a" * 24, given.account.project_id, given.account.id)
     other = _bin("b" * 24, given.account.project_id)
     for each in (theirs, other):
-        await given.store.add_bin(each, most=100)
-    await given.store.remove_account(Scope(), given.account.id, NOON)
+        await given.store.create_bin(each, most=100)
+    await given.store.delete_account(Scope(), given.account.id, NOON)
     with pytest.raises(NotFoundError):
         await given.store.get_bin(theirs.token, NOON)
     assert (await given.store.get_bin(other.token, NOON)).token == other.token
@@ -365,7 +365,7 @@ async def test_an_accounts_bins_are_removed_with_it(given: Given) -> None:
 async def test_an_owner_has_only_so_many_bins_however_many_are_made_at_once(given: Given) -> None:
     new = [_bin(f"{n:024}") for n in range(5)]
     made = await asyncio.gather(
-        *[given.store.add_bin(each, most=2) for each in new], return_exceptions=True
+        *[given.store.create_bin(each, most=2) for each in new], return_exceptions=True
     )
     assert sum(isinstance(each, Bin) for each in made) == 2
     refused = [each for each in made if isinstance(each, RefusedError)]
@@ -375,11 +375,11 @@ async def test_an_owner_has_only_so_many_bins_however_many_are_made_at_once(give
 
 async def test_neither_another_owners_bins_nor_expired_ones_count(given: Given) -> None:
     for n, owner in enumerate([(None, None), (1, None), (2, None), (1, 11), (1, 12)]):
-        await given.store.add_bin(_bin(f"{n:024}", *owner), most=1)
+        await given.store.create_bin(_bin(f"{n:024}", *owner), most=1)
         with pytest.raises(RefusedError):
-            await given.store.add_bin(_bin("t" * 24, *owner), most=1)
+            await given.store.create_bin(_bin("t" * 24, *owner), most=1)
     later = dataclasses.replace(_bin("t" * 24), created_at=NOON + 100, expires_at=NOON + 200)
-    assert (await given.store.add_bin(later, most=1)).token == "t" * 24
+    assert (await given.store.create_bin(later, most=1)).token == "t" * 24
 
 
 def _bin(token: str, project_id: int | None = None, account_id: int | None = None) -> Bin:
@@ -464,8 +464,8 @@ async def test_a_plan_is_not_taken_away_while_an_account_is_put_on_it(given: Giv
         await given.store.put_project(more, NOON)
         results = await asyncio.gather(
             given.store.edit_project(Scope(), name, lambda _: row.project, NOON),
-            given.store.add_account(given.project_id, f"a{number}", "", "extra", NOON),
-            given.store.change_account(Scope(), given.account.id, {"plan": "extra"}, NOON),
+            given.store.create_account(given.project_id, f"a{number}", "", "extra", NOON),
+            given.store.update_account(Scope(), given.account.id, {"plan": "extra"}, NOON),
             return_exceptions=True,
         )
         assert all(
@@ -476,7 +476,7 @@ async def test_a_plan_is_not_taken_away_while_an_account_is_put_on_it(given: Giv
         plans = (await given.store.get_project_by_id(given.project_id)).project.plans
         assert {each.plan for each in page.items} <= {plan.name for plan in plans}
         for each in page.items:
-            await given.store.change_account(Scope(), each.id, {"plan": "test"}, NOON)
+            await given.store.update_account(Scope(), each.id, {"plan": "test"}, NOON)
 
 
 REFUSED = {"plan_in_use", "unknown_plan"}
@@ -484,9 +484,9 @@ REFUSED = {"plan_in_use", "unknown_plan"}
 
 async def test_an_account_is_never_on_a_plan_that_there_is_not(given: Given) -> None:
     with pytest.raises(InvalidError, match="no such plan; there are test"):
-        await given.store.add_account(given.project_id, "b", "", "gone", NOON)
+        await given.store.create_account(given.project_id, "b", "", "gone", NOON)
     with pytest.raises(InvalidError, match="no such plan; there are test"):
-        await given.store.change_account(Scope(), given.account.id, {"plan": "gone"}, NOON)
+        await given.store.update_account(Scope(), given.account.id, {"plan": "gone"}, NOON)
 
 
 @pytest.mark.pooled
@@ -500,8 +500,8 @@ async def test_a_type_is_not_removed_while_an_endpoint_is_made_to_want_it(given:
             given.store.edit_project(
                 Scope(), name, lambda _: row.project, NOON, remove_event_types=False
             ),
-            given.add_endpoint("x.extra"),
-            given.store.change_endpoint(
+            given.create_endpoint("x.extra"),
+            given.store.update_endpoint(
                 Scope(), given.endpoint.id, lambda _: {"event_types": ("x.extra",)}, NOON
             ),
             return_exceptions=True,
@@ -513,6 +513,6 @@ async def test_a_type_is_not_removed_while_an_endpoint_is_made_to_want_it(given:
         wanting = [each for each in found.items if "x.extra" in each.event_types]
         assert not wanting or "x.extra" in {kind.name for kind in types}
         for each in wanting:
-            await given.store.change_endpoint(
+            await given.store.update_endpoint(
                 Scope(), each.id, lambda _: {"event_types": ("*",)}, NOON
             )

@@ -42,7 +42,7 @@ def one(given: Given, event_id: int) -> NewReplay:
 
 async def start(given: Given, wanted: NewReplay, now: int = LATER) -> Replay:
     counted = await given.store.count_replay(Scope(), wanted, now)
-    return await given.store.add_replay(Scope(), wanted, counted, now)
+    return await given.store.create_replay(Scope(), wanted, counted, now)
 
 
 async def run(given: Given, replay: Replay, now: int = END, limit: int = 200) -> Replay:
@@ -139,12 +139,12 @@ async def test_what_was_missed_is_sent_and_nothing_else(given: Given, entered: b
 
 
 async def test_what_came_before_an_endpoint_wanted_it_was_missed(given: Given) -> None:
-    await given.store.change_endpoint(
+    await given.store.update_endpoint(
         Scope(), given.endpoint.id, lambda _: {"event_types": ("invoice.paid",)}, NOON
     )
     [sent, _] = await given.publish(given.event("invoice.sent"), given.event("invoice.voided"))
     assert (await given.store.count_replay(Scope(), missed(given), LATER)).events == 0
-    await given.store.change_endpoint(
+    await given.store.update_endpoint(
         Scope(), given.endpoint.id, lambda _: {"event_types": ("invoice.sent",)}, NOON
     )
     done = await run(given, await start(given, missed(given)))
@@ -187,7 +187,7 @@ async def test_an_event_that_is_kept_no_more_is_not_sent(given: Given) -> None:
 
 async def test_a_test_is_neither_missed_nor_failed(given: Given) -> None:
     store = given.store
-    other = await given.add_endpoint(url="https://other.example.com/")
+    other = await given.create_endpoint(url="https://other.example.com/")
     for endpoint_id in (given.endpoint.id, other.id):
         claim = await store.add_test(Scope(), endpoint_id, given.event(), NOON, MINUTE)
         await given.record(claim, Failed(), status=500)
@@ -283,9 +283,9 @@ async def test_a_replay_that_is_cancelled_makes_nothing_more(given: Given, how: 
     elif how == "disable":
         await store.disable_endpoint(Scope(), id_, "by the customer", END)
     elif how == "remove":
-        await store.remove_endpoint(Scope(), id_, END)
+        await store.delete_endpoint(Scope(), id_, END)
     elif how == "account":
-        await store.remove_account(Scope(), given.account.id, END)
+        await store.delete_account(Scope(), given.account.id, END)
     else:
         for claim in await given.claim(END):
             await given.record(claim, Failed(), status=500, at=END)
@@ -336,7 +336,7 @@ async def test_replays_are_listed_and_found_within_their_scope(given: Given) -> 
         given.store.get_replay(theirs, first.id),
         given.store.cancel_replay(theirs, second.id, "", END),
         given.store.count_replay(theirs, missed(given), END),
-        given.store.add_replay(theirs, missed(given), ReplayCount(0), END),
+        given.store.create_replay(theirs, missed(given), ReplayCount(0), END),
     ):
         with pytest.raises(NotFoundError):
             await ask

@@ -172,10 +172,10 @@ async def test_a_new_url_lifts_a_rest_and_no_other_change(given: Given) -> None:
     await resting(given)
     id_ = given.endpoint.id
     same = {"name": "other", "url": given.endpoint.url}
-    await given.store.change_endpoint(Scope(), id_, lambda _: same, NOON + SECOND)
+    await given.store.update_endpoint(Scope(), id_, lambda _: same, NOON + SECOND)
     assert (await endpoint(given)).rests_until == ENDS
     new = {"url": "https://receiver.example.com/new"}
-    await given.store.change_endpoint(Scope(), id_, lambda _: new, NOON + SECOND)
+    await given.store.update_endpoint(Scope(), id_, lambda _: new, NOON + SECOND)
     await lifted_at(given, NOON + SECOND)
 
 
@@ -243,7 +243,7 @@ async def test_a_resend_whose_worker_died_still_ignores_the_rest(given: Given) -
 
 
 async def test_endpoints_rest_each_for_itself(given: Given) -> None:
-    other = await given.add_endpoint(url="https://other.example.com/")
+    other = await given.create_endpoint(url="https://other.example.com/")
     await resting(given)
     ids = [given.endpoint.id, other.id]
     claims = await given.store.claim_due(ids, NOON + SECOND, LEASE, 10)

@@ -35,7 +35,7 @@ class Machine:
 
 @pytest.fixture
 async def machine(given: Given) -> Machine:
-    given.endpoint = await given.store.change_endpoint(
+    given.endpoint = await given.store.update_endpoint(
         Scope(), given.endpoint.id, lambda _: {"event_types": ("invoice.paid",)}, NOON
     )
     await given.store.trust_clock(NOON)

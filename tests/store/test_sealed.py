@@ -53,7 +53,7 @@ async def all_endpoints(given: Given) -> list[Endpoint]:
 
 @pytest.mark.pooled
 async def test_a_rotation_seals_everything_again_and_changes_nothing(given: Given) -> None:
-    await given.store.change_endpoint(
+    await given.store.update_endpoint(
         Scope(),
         given.endpoint.id,
         lambda _: {
@@ -108,7 +108,7 @@ async def test_a_process_that_ended_or_never_reported_does_not_count(given: Give
 
 
 async def test_a_sealed_value_that_was_moved_to_another_row_does_not_open(given: Given) -> None:
-    other = await given.store.add_endpoint(
+    other = await given.store.create_endpoint(
         given.endpoint, Secret("cd" * 32, b"\xcd" * 32), None, NOON
     )
     await run(

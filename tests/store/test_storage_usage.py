@@ -36,8 +36,8 @@ async def test_a_removed_project_is_counted_until_its_log_is_past_retention(plac
     store = await place.open()
     life = await live(store)
     for account_id in life.accounts.values():
-        await store.remove_account(Scope(), account_id, ENDED)
-    await store.remove_project(life.project_id, ENDED)
+        await store.delete_account(Scope(), account_id, ENDED)
+    await store.delete_project(life.project_id, ENDED)
     assert [size.events for size in await store.storage_usage()] == [14]
     await drop_all(store)
     assert list(await store.storage_usage()) == []

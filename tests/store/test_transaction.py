@@ -80,9 +80,9 @@ async def test_what_has_to_be_unique_and_what_is_not_there_are_told_apart(given:
     key |= {"name": "", "last4": "", "created_at": 0}
 
     async def twice(tx: Transaction) -> None:
-        await tx.run("add_key", {**key, "id": 1})
+        await tx.run("create_key", {**key, "id": 1})
         with pytest.raises(UniqueError):
-            await tx.run("add_key", {**key, "id": 2})
+            await tx.run("create_key", {**key, "id": 2})
         raise NotFoundError("second key")
 
     async def nowhere(tx: Transaction) -> None:

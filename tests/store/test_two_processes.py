@@ -52,7 +52,7 @@ async def test_a_plans_number_of_endpoints_holds_when_both_add_at_once(
     given: Given, other: Given
 ) -> None:
     made = await asyncio.gather(
-        *(process.add_endpoint(limit=5) for process in [given, other] * 10),
+        *(process.create_endpoint(limit=5) for process in [given, other] * 10),
         return_exceptions=True,
     )
     assert sum(isinstance(one, Endpoint) for one in made) == 4
@@ -123,7 +123,10 @@ async def test_a_replay_that_both_go_on_with_sends_each_event_once(
     await given.store.enable_endpoint(Scope(), given.endpoint.id, NOON)
     wanted = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.MISSED, since=NOON - 1)
     begun = await asyncio.gather(
-        *(one.store.add_replay(Scope(), wanted, ReplayCount(60), NOON) for one in [given, other]),
+        *(
+            one.store.create_replay(Scope(), wanted, ReplayCount(60), NOON)
+            for one in [given, other]
+        ),
         return_exceptions=True,
     )
     assert sum(isinstance(one, RefusedError) for one in begun) == 1
@@ -141,7 +144,7 @@ async def test_a_replay_ends_with_a_disable_elsewhere(given: Given, other: Given
     await given.publish(*[given.event() for _ in range(40)])
     for _ in range(5):
         wanted = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.MISSED, since=NOON - 1)
-        replay = await given.store.add_replay(Scope(), wanted, ReplayCount(0), NOON)
+        replay = await given.store.create_replay(Scope(), wanted, ReplayCount(0), NOON)
         await asyncio.gather(
             *(given.store.run_replays(NOON + HOUR, 5) for _ in range(4)),
             other.store.disable_endpoint(Scope(), given.endpoint.id, "by hand", NOON + HOUR),
@@ -169,10 +172,10 @@ async def test_an_event_published_after_an_endpoint_was_added_elsewhere_goes_the
     given: Given, other: Given
 ) -> None:
     await given.publish()
-    added = await other.add_endpoint("invoice.*")
+    added = await other.create_endpoint("invoice.*")
     [accepted] = await given.publish()
     assert accepted.deliveries == 2
-    await other.store.change_endpoint(
+    await other.store.update_endpoint(
         Scope(), added.id, lambda _: {"event_types": ("other.*",)}, NOON
     )
     [accepted] = await given.publish()
@@ -294,7 +297,7 @@ async def test_an_endpoint_is_disabled_once_when_both_see_the_failures(
     await record_all([given, other], claims)
     endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
     assert endpoint.disabled_reason == "3 deliveries failed in a row"
-    await given.store.change_account(Scope(), given.account.id, {"name": "last"}, NOON)
+    await given.store.update_account(Scope(), given.account.id, {"name": "last"}, NOON)
     for process in (given, other):
         await process.hand.heard("account", given.account.id)
         assert process.hand.changes.count(("endpoint", given.endpoint.id)) == 1
@@ -305,8 +308,8 @@ async def disable(given: Given) -> tuple[str, int]:
     return "endpoint", given.endpoint.id
 
 
-async def change_account(given: Given) -> tuple[str, int]:
-    await given.store.change_account(Scope(), given.account.id, {"name": "new"}, NOON)
+async def update_account(given: Given) -> tuple[str, int]:
+    await given.store.update_account(Scope(), given.account.id, {"name": "new"}, NOON)
     return "account", given.account.id
 
 
@@ -325,12 +328,12 @@ async def revoke_key(given: Given) -> tuple[str, int]:
         last4="1234",
         created_at=NOON,
     )
-    added = await given.store.add_key(key, b"digest")
+    added = await given.store.create_key(key, b"digest")
     await given.store.revoke_key(Scope(), added.id, NOON)
     return "key", added.id
 
 
-@pytest.mark.parametrize("change", [disable, change_account, put_project, revoke_key])
+@pytest.mark.parametrize("change", [disable, update_account, put_project, revoke_key])
 async def test_a_change_in_one_process_is_heard_of_in_the_other(
     given: Given, other: Given, change: Callable[[Given], Awaitable[tuple[str, int]]]
 ) -> None:
@@ -350,7 +353,7 @@ async def test_a_retry_is_due_in_no_other_process_before_its_time(
     given: Given, other: Given
 ) -> None:
     """Told before, two processes would claim it in turn until it is due."""
-    second = await given.add_endpoint(url="https://second.example.com/hook")
+    second = await given.create_endpoint(url="https://second.example.com/hook")
     now = given.store.clock()
     await other.publish(now=now)
     await until(lambda: {given.endpoint.id, second.id} <= given.hand.hints.keys())

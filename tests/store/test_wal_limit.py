@@ -47,7 +47,7 @@ def log_size(given: Given) -> int:
 
 async def bin_request(given: Given) -> BinRequest:
     """Add a bin, and return a request for it."""
-    made = await given.store.add_bin(
+    made = await given.store.create_bin(
         Bin(
             id=0,
             token="t" * 24,

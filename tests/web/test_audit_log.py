@@ -38,7 +38,7 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
     (await operator.delete(path)).ok(204)
     (await operator.delete("/v1/accounts/acme")).ok(204)
     *told, _, user, key = await changes(operator)
-    assert [user["action"], key["action"]] == ["user.add", "key.add"]
+    assert [user["action"], key["action"]] == ["user.create", "key.create"]
     assert {key["actor"], user["actor"]} == {"hooktide"}
     assert [(each["action"], each["target"], each["detail"]) for each in told[::-1]] == [
         (
@@ -46,16 +46,16 @@ async def test_a_life_is_written_down_in_its_order(site: Site) -> None:
             "invoice-maker",
             "project added; plan basic added; plan pro added; and 3 more",
         ),
-        ("account.add", account["id"], "acme"),
-        ("endpoint.add", endpoint["id"], RECEIVER),
-        ("endpoint.change", endpoint["id"], "url, name"),
+        ("account.create", account["id"], "acme"),
+        ("endpoint.create", endpoint["id"], RECEIVER),
+        ("endpoint.update", endpoint["id"], "url, name"),
         ("endpoint.disable", endpoint["id"], "x"),
         ("endpoint.enable", endpoint["id"], "x"),
         ("secret.rotate", endpoint["id"], "x"),
         ("event_type.put", "a.b", "event type a.b added"),
-        ("event_type.remove", "a.b", "event type a.b removed"),
-        ("endpoint.remove", endpoint["id"], "x"),
-        ("account.remove", account["id"], "acme"),
+        ("event_type.delete", "a.b", "event type a.b removed"),
+        ("endpoint.delete", endpoint["id"], "x"),
+        ("account.delete", account["id"], "acme"),
     ]
     assert {each["actor"] for each in told} == {"key …oooo (from the settings)"}
     assert {each["project"] for each in told} == {"invoice-maker"}
@@ -90,15 +90,15 @@ async def test_a_projects_key_sees_its_own_projects_changes(site: Site) -> None:
     client = await site.key("project", project="invoice-maker")
     made = (await site.operator.post("/v1/users", {"name": "Ann", "role": "viewer"})).ok(201)
     (await site.operator.post(f"/v1/users/{made['id']}/login-links")).ok(201)
-    assert await actions(client) == ["project.put", "account.add", "key.add"]
-    assert (await actions(site.operator))[-3:] == ["key.add", "user.add", "login_link.make"]
+    assert await actions(client) == ["project.put", "account.create", "key.create"]
+    assert (await actions(site.operator))[-3:] == ["key.create", "user.create", "login_link.create"]
     customer = await site.key("account", account="acme")
     assert (await customer.get("/v1/audit-log")).code == "forbidden"
     hook = {"url": RECEIVER, "event_types": ["*"]}
     (await customer.post("/webhooks", hook)).ok(201)
     newest = (await changes(client))[0]
     assert (newest["action"], newest["actor"]) == (
-        "endpoint.add",
+        "endpoint.create",
         f"key …{customer.key[-4:]} (test)",
     )
     assert newest["target"].startswith("ep_")
@@ -132,44 +132,46 @@ def steps(ids: dict[str, str]) -> list[Step]:
     return [
         Step("put_event_type", "PUT", f"/v1/event-types/a.b{PROJECT}", {}, ("event_type.put",)),
         Step(
-            "remove_event_type",
+            "delete_event_type",
             "DELETE",
             f"/v1/event-types/a.b{PROJECT}",
             None,
-            ("event_type.remove",),
+            ("event_type.delete",),
         ),
         Step(
-            "add_account",
+            "create_account",
             "POST",
             "/v1/accounts",
             {"project": "invoice-maker", "reference": "b"},
-            ("account.add",),
+            ("account.create",),
         ),
         Step(
-            "change_account",
+            "update_account",
             "PATCH",
             "/v1/accounts/b",
             {"name": "B", "plan": "pro"},
-            ("account.change",),
+            ("account.update",),
         ),
-        Step("change_account", "PATCH", "/v1/accounts/b", {"name": "B"}),
+        Step("update_account", "PATCH", "/v1/accounts/b", {"name": "B"}),
         Step(
             "put_account",
             "PUT",
             "/v1/accounts/c",
             {"project": "invoice-maker", "name": "C"},
-            ("account.add",),
+            ("account.create",),
         ),
         Step(
             "put_account",
             "PUT",
             "/v1/accounts/c",
             {"project": "invoice-maker", "name": "D"},
-            ("account.change",),
+            ("account.update",),
         ),
         Step("put_account", "PUT", "/v1/accounts/c", {"project": "invoice-maker", "name": "D"}),
         Step("resume_endpoint", "POST", f"{endpoint}/resume"),
-        Step("add_portal_link", "POST", "/v1/accounts/b/portal-links", {}, ("portal_link.add",)),
+        Step(
+            "create_portal_link", "POST", "/v1/accounts/b/portal-links", {}, ("portal_link.create",)
+        ),
         Step(
             "revoke_portal_links",
             "DELETE",
@@ -177,18 +179,22 @@ def steps(ids: dict[str, str]) -> list[Step]:
             None,
             ("portal_links.revoke",),
         ),
-        Step("remove_account", "DELETE", "/v1/accounts/b", None, ("account.remove",)),
+        Step("delete_account", "DELETE", "/v1/accounts/b", None, ("account.delete",)),
         Step(
-            "add_endpoint", "POST", "/v1/endpoints", {"account": "acme", **HOOK}, ("endpoint.add",)
+            "create_endpoint",
+            "POST",
+            "/v1/endpoints",
+            {"account": "acme", **HOOK},
+            ("endpoint.create",),
         ),
         Step(
-            "change_endpoint",
+            "update_endpoint",
             "PATCH",
             endpoint,
             {"name": "N", "headers": {"x-key": "hush"}},
-            ("endpoint.change",),
+            ("endpoint.update",),
         ),
-        Step("change_endpoint", "PATCH", endpoint, {"name": "N"}),
+        Step("update_endpoint", "PATCH", endpoint, {"name": "N"}),
         Step("disable_endpoint", "POST", f"{endpoint}/disable", None, ("endpoint.disable",)),
         Step("disable_endpoint", "POST", f"{endpoint}/disable"),
         Step("enable_endpoint", "POST", f"{endpoint}/enable", None, ("endpoint.enable",)),
@@ -214,10 +220,10 @@ def steps(ids: dict[str, str]) -> list[Step]:
             {"what": "missed", "since": SINCE},
             ("replay.start",),
         ),
-        Step("remove_endpoint", "DELETE", endpoint, None, ("endpoint.remove",)),
-        Step("add_webhook", "POST", "/webhooks", HOOK, ("endpoint.add",), "account"),
+        Step("delete_endpoint", "DELETE", endpoint, None, ("endpoint.delete",)),
+        Step("create_webhook", "POST", "/webhooks", HOOK, ("endpoint.create",), "account"),
         Step(
-            "change_webhook",
+            "update_webhook",
             "PATCH",
             f"/webhooks/{ids['hook']}",
             {"enabled": False},
@@ -225,52 +231,54 @@ def steps(ids: dict[str, str]) -> list[Step]:
             "account",
         ),
         Step(
-            "change_webhook",
+            "update_webhook",
             "PATCH",
             f"/webhooks/{ids['hook']}",
             {"enabled": True, "name": "New"},
-            ("endpoint.change", "endpoint.enable"),
+            ("endpoint.update", "endpoint.enable"),
             "account",
         ),
         Step(
-            "remove_webhook",
+            "delete_webhook",
             "DELETE",
             f"/webhooks/{ids['hook']}",
             None,
-            ("endpoint.remove",),
+            ("endpoint.delete",),
             "account",
         ),
-        Step("add_bin", "POST", "/v1/bins", {}, ("bin.add",)),
+        Step("create_bin", "POST", "/v1/bins", {}, ("bin.create",)),
         Step(
-            "change_bin",
+            "update_bin",
             "PATCH",
             f"/v1/bins/{ids['bin']}",
             {"script": [{"status": 500}]},
-            ("bin.change",),
+            ("bin.update",),
         ),
         Step("clear_bin", "DELETE", f"/v1/bins/{ids['bin']}/requests", None, ("bin.clear",)),
-        Step("remove_bin", "DELETE", f"/v1/bins/{ids['bin']}", None, ("bin.remove",)),
-        Step("add_key", "POST", "/v1/keys", {"scope": "operator", "name": "k"}, ("key.add",)),
+        Step("delete_bin", "DELETE", f"/v1/bins/{ids['bin']}", None, ("bin.delete",)),
+        Step("create_key", "POST", "/v1/keys", {"scope": "operator", "name": "k"}, ("key.create",)),
         Step("revoke_key", "DELETE", f"/v1/keys/{ids['key']}", None, ("key.revoke",)),
-        Step("add_user", "POST", "/v1/users", {"name": "Bo", "role": "viewer"}, ("user.add",)),
         Step(
-            "change_user",
+            "create_user", "POST", "/v1/users", {"name": "Bo", "role": "viewer"}, ("user.create",)
+        ),
+        Step(
+            "update_user",
             "PATCH",
             f"/v1/users/{ids['usr']}",
             {"role": "member"},
-            ("user.change",),
+            ("user.update",),
         ),
         Step(
-            "make_login_link",
+            "create_login_link",
             "POST",
             f"/v1/users/{ids['usr']}/login-links",
             None,
-            ("login_link.make",),
+            ("login_link.create",),
         ),
-        Step("remove_user", "DELETE", f"/v1/users/{ids['usr']}", None, ("user.remove",)),
+        Step("delete_user", "DELETE", f"/v1/users/{ids['usr']}", None, ("user.delete",)),
         Step("put_project", "PUT", "/v1/projects/invoice-ahoy", "invoice-ahoy", ("project.put",)),
         Step("put_project", "PUT", "/v1/projects/invoice-ahoy", "invoice-ahoy"),
-        Step("remove_project", "DELETE", "/v1/projects/invoice-ahoy", None, ("project.remove",)),
+        Step("delete_project", "DELETE", "/v1/projects/invoice-ahoy", None, ("project.delete",)),
     ]
 
 
@@ -325,7 +333,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
     text = read_shipped("invoice-maker") + "# the same but for a comment\n"
     acts: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         (f"{project}/event-type", {"name": "a.b", "example": "{}"}, ("event_type.put",)),
-        (f"{project}/event-type/remove?type=a.b", {}, ("event_type.remove",)),
+        (f"{project}/event-type/remove?type=a.b", {}, ("event_type.delete",)),
         (f"{project}/plan", {"name": "big", "retries": "1", "timeout": "5s"}, ("project.put",)),
         (f"{project}/plan?plan=big", {"retries": "1", "timeout": "5s"}, ()),
         (f"{project}/plan/remove?plan=big", {}, ("project.put",)),
@@ -335,16 +343,16 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             {"file": text.replace("[plans.pro]", "[plans.more]")},
             ("project.put",),
         ),
-        ("/accounts", {"project": "invoice-maker", "reference": "b"}, ("account.add",)),
-        (f"{account}/change", {"name": "N", "plan": "basic"}, ("account.change",)),
+        ("/accounts", {"project": "invoice-maker", "reference": "b"}, ("account.create",)),
+        (f"{account}/change", {"name": "N", "plan": "basic"}, ("account.update",)),
         (f"{account}/change", {"name": "N", "plan": "basic"}, ()),
-        (f"{account}/portal-link", {}, ("portal_link.add",)),
+        (f"{account}/portal-link", {}, ("portal_link.create",)),
         (f"{account}/portal-links/revoke", {}, ("portal_links.revoke",)),
-        (f"{account}/endpoints", {"url": RECEIVER, "event_types": "*"}, ("endpoint.add",)),
+        (f"{account}/endpoints", {"url": RECEIVER, "event_types": "*"}, ("endpoint.create",)),
         (
             f"{endpoint}/change",
             {"url": RECEIVER, "patterns": "*", "name": "N"},
-            ("endpoint.change",),
+            ("endpoint.update",),
         ),
         (f"{endpoint}/change", {"url": RECEIVER, "patterns": "*", "name": "N"}, ()),
         (f"{endpoint}/disable", {}, ("endpoint.disable",)),
@@ -359,17 +367,17 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             {"payload": '{"id": "inv_1"}'},
             ("event.publish",),
         ),
-        (f"{endpoint}/remove", {"sure": "remove"}, ("endpoint.remove",)),
-        ("/keys", {"scope": "operator", "name": "k"}, ("key.add",)),
+        (f"{endpoint}/remove", {"sure": "remove"}, ("endpoint.delete",)),
+        ("/keys", {"scope": "operator", "name": "k"}, ("key.create",)),
         (f"/keys/{ids['key']}/revoke", {}, ("key.revoke",)),
-        ("/users", {"name": "Bo", "role": "viewer"}, ("user.add", "login_link.make")),
-        (f"/users/{ids['usr']}/role", {"role": "member"}, ("user.change",)),
-        (f"/users/{ids['usr']}/link", {}, ("login_link.make",)),
-        (f"/users/{ids['usr']}/remove", {}, ("user.remove",)),
+        ("/users", {"name": "Bo", "role": "viewer"}, ("user.create", "login_link.create")),
+        (f"/users/{ids['usr']}/role", {"role": "member"}, ("user.update",)),
+        (f"/users/{ids['usr']}/link", {}, ("login_link.create",)),
+        (f"/users/{ids['usr']}/remove", {}, ("user.delete",)),
         ("/operational-events", {}, ("project.put",)),
-        ("/new-project", {"provider": "defacto", "name": "mine"}, ("project.put", "key.add")),
-        ("/projects/mine/remove", {"sure": "mine"}, ("project.remove",)),
-        (f"{account}/remove", {"sure": "acme"}, ("account.remove",)),
+        ("/new-project", {"provider": "defacto", "name": "mine"}, ("project.put", "key.create")),
+        ("/projects/mine/remove", {"sure": "mine"}, ("project.delete",)),
+        (f"{account}/remove", {"sure": "acme"}, ("account.delete",)),
         (
             "/you/password",
             {"password": "a long enough one", "again": "a long enough one"},
@@ -425,9 +433,9 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
     base = f"/portal/{link.token}"
     endpoint = f"{base}/endpoints/{ids['ep']}"
     for path, body, leaves in (
-        (f"{base}/endpoints/new", f"url={RECEIVER}&event_types=*", ["endpoint.add"]),
-        (f"{base}/endpoints/new", "do=bin", ["bin.add"]),
-        (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", ["endpoint.change"]),
+        (f"{base}/endpoints/new", f"url={RECEIVER}&event_types=*", ["endpoint.create"]),
+        (f"{base}/endpoints/new", "do=bin", ["bin.create"]),
+        (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", ["endpoint.update"]),
         (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", []),
         (f"{endpoint}/rotate", "", ["secret.rotate"]),
         (f"{base}/replays/{ids['rpl']}/cancel", "", []),
@@ -437,7 +445,7 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
         (f"{endpoint}/disable", "", []),
         (f"{endpoint}/enable", "", ["endpoint.enable"]),
         (f"{endpoint}/resume", "", []),
-        (f"{endpoint}/remove", "sure=remove", ["endpoint.remove"]),
+        (f"{endpoint}/remove", "sure=remove", ["endpoint.delete"]),
     ):
         before = await entries(site)
         answer = await site.client("").call("POST", path, body=body.encode(), headers=FORM)
@@ -458,7 +466,7 @@ async def test_a_bins_page_leaves_entries_and_no_token(site: Site) -> None:
     newest = (await entries(site))[:2]
     assert [(each.action, each.source) for each in newest] == [
         ("bin.clear", "bin_page"),
-        ("bin.change", "bin_page"),
+        ("bin.update", "bin_page"),
     ]
     assert made["id"].removeprefix("bin_") not in str(newest)
     assert page.rpartition("/")[2] not in str(newest)

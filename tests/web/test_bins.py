@@ -23,7 +23,7 @@ async def site(tmp_path: Path) -> AsyncIterator[BinSite]:
 
 
 async def test_a_bin_keeps_what_it_is_sent(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     answer = await site.send(made["url"] + "?a=1", b'{"n":1.10}', headers={"x-one": "1"})
     assert (answer.status, answer.body) == (200, b"ok\n")
     [kept] = await site.requests(made)
@@ -37,14 +37,14 @@ async def test_a_bin_keeps_what_it_is_sent(site: BinSite) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
 async def test_a_bin_takes_any_method(site: BinSite, method: str) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     assert (await site.send(made["url"], method=method)).status == 200
     [kept] = await site.requests(made)
     assert kept["method"] == method
 
 
 async def test_answers_come_in_turn_and_the_last_one_repeats(site: BinSite) -> None:
-    made = await site.add_bin({"status": 500}, {"status": 500, "body": "no"}, {"status": 204})
+    made = await site.create_bin({"status": 500}, {"status": 500, "body": "no"}, {"status": 204})
     answers = [await site.send(made["url"]) for _ in range(4)]
     assert [answer.status for answer in answers] == [500, 500, 204, 204]
     assert answers[1].body == b"no"
@@ -52,7 +52,7 @@ async def test_answers_come_in_turn_and_the_last_one_repeats(site: BinSite) -> N
 
 
 async def test_a_new_script_begins_with_its_first_answer(site: BinSite) -> None:
-    made = await site.add_bin({"status": 500}, {"status": 200})
+    made = await site.create_bin({"status": 500}, {"status": 200})
     await site.send(made["url"])
     script = [{"status": 503}, {"status": 200}]
     changed = await site.api.patch(f"/v1/bins/{made['id']}", {"script": script})
@@ -61,7 +61,7 @@ async def test_a_new_script_begins_with_its_first_answer(site: BinSite) -> None:
 
 
 async def test_a_status_in_the_path_is_what_is_answered(site: BinSite) -> None:
-    made = await site.add_bin({"status": 500})
+    made = await site.create_bin({"status": 500})
     assert (await site.send(made["url"] + "/418")).status == 418
     assert (await site.send(made["url"])).status == 500
     assert (await site.send(made["url"] + "/99")).status == 404
@@ -70,7 +70,7 @@ async def test_a_status_in_the_path_is_what_is_answered(site: BinSite) -> None:
 async def test_a_request_that_came_as_the_script_was_changed_gives_the_new_ones_first_answer(
     site: BinSite,
 ) -> None:
-    made = await site.add_bin({"status": 500}, {"status": 501}, {"status": 502})
+    made = await site.create_bin({"status": 500}, {"status": 501}, {"status": 502})
     token = made["url"].rpartition("/")[2]
     bins = Bins(site.store, site.clock)
     before = await bins.open(token)
@@ -81,7 +81,7 @@ async def test_a_request_that_came_as_the_script_was_changed_gives_the_new_ones_
 
 
 async def test_an_answer_is_late_when_its_script_says_so_and_kept_at_once(site: BinSite) -> None:
-    made = await site.add_bin({"status": 200, "delay_ms": 30_000})
+    made = await site.create_bin({"status": 200, "delay_ms": 30_000})
     sending = asyncio.create_task(site.send(made["url"]))
     while not await site.requests(made):
         pass
@@ -91,11 +91,11 @@ async def test_an_answer_is_late_when_its_script_says_so_and_kept_at_once(site: 
 
 
 async def test_an_answer_may_ask_for_rest_and_set_no_other_header(site: BinSite) -> None:
-    made = await site.add_bin({"status": 429, "headers": {"Retry-After": "7"}})
+    made = await site.create_bin({"status": 429, "headers": {"Retry-After": "7"}})
     assert (await site.send(made["url"])).headers["retry-after"] == "7"
     for name in ("location", "content-type", "set-cookie", "x-accel-redirect"):
         with pytest.raises(ApiError) as refused:
-            await site.add_bin({"headers": {name: "https://example.com"}})
+            await site.create_bin({"headers": {name: "https://example.com"}})
         assert refused.value.status == 422
 
 
@@ -114,12 +114,12 @@ async def test_a_script_beyond_its_bounds_is_refused(
     site: BinSite, step: dict[str, object]
 ) -> None:
     with pytest.raises(ApiError) as refused:
-        await site.add_bin(step)
+        await site.create_bin(step)
     assert refused.value.status == 422
 
 
 async def test_an_answer_is_plain_text_whatever_was_sent(site: BinSite) -> None:
-    made = await site.add_bin({"body": "<script>alert(1)</script>"})
+    made = await site.create_bin({"body": "<script>alert(1)</script>"})
     answer = await site.send(made["url"], b"<h1>", headers={"content-type": "text/html"})
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -127,7 +127,7 @@ async def test_an_answer_is_plain_text_whatever_was_sent(site: BinSite) -> None:
 
 
 async def test_the_first_64_kb_of_a_body_are_kept_and_its_size(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     body = b"0123456789abcdef" * 5000
     assert (await site.send(made["url"], body)).status == 200
     [kept] = await site.requests(made)
@@ -136,7 +136,7 @@ async def test_the_first_64_kb_of_a_body_are_kept_and_its_size(site: BinSite) ->
 
 
 async def test_a_body_that_was_cut_inside_a_character_is_text(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b"x" * 65_535 + "é".encode())
     await site.send(made["url"], b"x\xc3")
     whole, cut = await site.requests(made)
@@ -150,7 +150,7 @@ async def test_a_body_that_was_cut_inside_a_character_is_text(site: BinSite) -> 
 
 
 async def test_a_body_of_10_mb_is_answered_and_not_read_to_its_end(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     path = made["url"].removeprefix(site.url).encode()
     writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 10485760\r\n\r\n" % path)
@@ -163,7 +163,7 @@ async def test_a_body_of_10_mb_is_answered_and_not_read_to_its_end(site: BinSite
 
 
 async def test_a_chunked_binary_body_is_kept_as_bytes(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     path = made["url"].removeprefix(site.url)
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked"
     answer = await site.send_raw(head.encode() + b"\r\n\r\n3\r\n\xff\x00\xfe\r\n0\r\n\r\n")
@@ -174,7 +174,7 @@ async def test_a_chunked_binary_body_is_kept_as_bytes(site: BinSite) -> None:
 
 
 async def test_only_so_many_headers_are_kept(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], headers={f"x-{n}": "v" * 200 for n in range(150)})
     [kept] = await site.requests(made)
     assert 50 < len(kept["headers"]) <= 100
@@ -182,7 +182,7 @@ async def test_only_so_many_headers_are_kept(site: BinSite) -> None:
 
 
 async def test_the_newest_200_requests_stay(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     for number in range(203):
         site.clock.now = NOON + number * SECOND
         await site.send(made["url"], b"%d" % number)
@@ -192,7 +192,7 @@ async def test_the_newest_200_requests_stay(site: BinSite) -> None:
 
 
 async def test_more_than_a_hundred_requests_a_second_are_turned_away(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     statuses = [(await site.send(made["url"])).status for _ in range(101)]
     assert statuses == [200] * 100 + [429]
     site.clock.now += SECOND
@@ -200,7 +200,7 @@ async def test_more_than_a_hundred_requests_a_second_are_turned_away(site: BinSi
 
 
 async def test_an_unknown_an_expired_and_a_guessed_bin_look_the_same(site: BinSite) -> None:
-    made = await site.add_bin(ttl_seconds=60)
+    made = await site.create_bin(ttl_seconds=60)
     site.clock.now += 61 * SECOND
     urls = [made["url"], f"{site.url}/bin/{'a' * 24}", f"{site.url}/bin/x", made["page_url"]]
     answers = [await site.send(url, b"x") for url in urls[:3]]
@@ -209,33 +209,33 @@ async def test_an_unknown_an_expired_and_a_guessed_bin_look_the_same(site: BinSi
 
 
 async def test_a_bin_lives_seven_days_and_thirty_at_most(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     found = await site.store.get_bin(made["id"].removeprefix("bin_"), NOON)
     assert found.expires_at == NOON + 7 * DAY
     with pytest.raises(ApiError):
-        await site.add_bin(ttl_seconds=30 * 86_400 + 1)
+        await site.create_bin(ttl_seconds=30 * 86_400 + 1)
 
 
 async def test_a_key_makes_a_hundred_bins_and_more_when_they_expire(site: BinSite) -> None:
     for _ in range(100):
-        await site.add_bin(ttl_seconds=60)
+        await site.create_bin(ttl_seconds=60)
     with pytest.raises(ApiError) as refused:
-        await site.add_bin()
+        await site.create_bin()
     assert (refused.value.status, refused.value.code) == (409, "too_many_bins")
     neighbour = await site.client(KeyScope.PROJECT, project_id=1)
     assert (await neighbour.post("/v1/bins"))["id"]
     site.clock.now += 60 * SECOND
-    assert (await site.add_bin())["id"]
+    assert (await site.create_bin())["id"]
 
 
 async def test_a_bins_url_cannot_be_guessed(site: BinSite) -> None:
-    tokens = {(await site.add_bin())["id"].removeprefix("bin_") for _ in range(3)}
+    tokens = {(await site.create_bin())["id"].removeprefix("bin_") for _ in range(3)}
     assert len(tokens) == 3
     assert {len(token) for token in tokens} == {24}  # 144 bits
 
 
 async def test_requests_come_in_pages(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     for number in range(5):
         await site.send(made["url"], b"%d" % number)
     path = f"/v1/bins/{made['id']}/requests?limit=3"
@@ -246,7 +246,7 @@ async def test_requests_come_in_pages(site: BinSite) -> None:
 
 
 async def test_a_wrong_page_is_refused(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     for query in ("limit=0", "limit=101", "limit=%D9%A1", "limit=1_0", "cursor=x"):
         with pytest.raises(ApiError) as refused:
             await site.api.get(f"/v1/bins/{made['id']}/requests?{query}")
@@ -254,7 +254,7 @@ async def test_a_wrong_page_is_refused(site: BinSite) -> None:
 
 
 async def test_a_body_comes_raw_as_a_file_no_browser_runs(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b"<script>\xff</script>")
     [kept] = await site.requests(made)
     answer = await site.send(f"{made['page_url']}/requests/{kept['id']}/raw", method="GET")
@@ -266,7 +266,7 @@ async def test_a_body_comes_raw_as_a_file_no_browser_runs(site: BinSite) -> None
 
 
 async def test_clearing_forgets_the_requests_and_keeps_the_bin(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"])
     await site.api.delete(f"/v1/bins/{made['id']}/requests")
     assert await site.requests(made) == []
@@ -274,7 +274,7 @@ async def test_clearing_forgets_the_requests_and_keeps_the_bin(site: BinSite) ->
 
 
 async def test_a_removed_bin_is_gone_with_what_it_was_sent(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"])
     await site.api.delete(f"/v1/bins/{made['id']}")
     assert (await site.send(made["url"])).status == 404
@@ -302,12 +302,12 @@ async def test_a_key_is_asked_for(site: BinSite) -> None:
 
 
 async def test_a_signature_is_checked_with_the_endpoints_secret(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b"{}")
     [kept] = await site.requests(made)
     assert kept["signature"]["verdict"] == "unchecked"
 
-    await site.add_endpoint(made["url"])
+    await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b'{"n": 1}')
     [kept, _] = await site.requests(made)
     assert kept["signature"]["verdict"] == "valid"
@@ -316,8 +316,8 @@ async def test_a_signature_is_checked_with_the_endpoints_secret(site: BinSite) -
 
 
 async def test_a_wrong_signature_is_told_with_its_reason(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b"{}", tamper=True)
     await site.send(made["url"], b"{}")
     [unsigned, tampered] = await site.requests(made)
@@ -327,8 +327,8 @@ async def test_a_wrong_signature_is_told_with_its_reason(site: BinSite) -> None:
 
 
 async def test_a_timestamp_is_judged_as_of_when_the_request_came(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b"{}")
     site.clock.now += HOUR
     [kept] = await site.requests(made)
@@ -336,21 +336,21 @@ async def test_a_timestamp_is_judged_as_of_when_the_request_came(site: BinSite) 
 
 
 async def test_what_was_valid_when_it_came_stays_so(site: BinSite) -> None:
-    made = await site.add_bin()
-    endpoint = await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    endpoint = await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b"{}")
     new = new_secret(bytes(32))
     await site.store.rotate_secret(Scope(), endpoint.id, new, 0, site.clock())
     await _send_signed(site, made["url"], b"{}")
-    await site.store.remove_endpoint(Scope(), endpoint.id, site.clock())
+    await site.store.delete_endpoint(Scope(), endpoint.id, site.clock())
     await _send_signed(site, made["url"], b"{}")
     verdicts = [kept["signature"]["verdict"] for kept in await site.requests(made)]
     assert verdicts == ["unchecked", "invalid", "valid"]
 
 
 async def test_a_body_is_checked_whole_where_only_its_beginning_is_kept(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b'"' + b"x" * 70_000 + b'"')
     [kept] = await site.requests(made)
     assert kept["body_truncated"]
@@ -358,8 +358,8 @@ async def test_a_body_is_checked_whole_where_only_its_beginning_is_kept(site: Bi
 
 
 async def test_a_body_of_1_mb_is_checked(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     around = len(compile_dialect(PROJECT.dialect).body(event(b"")))
     await _send_signed(site, made["url"], b"1" * (1024 * 1024 - around))
     [kept] = await site.requests(made)
@@ -368,8 +368,8 @@ async def test_a_body_of_1_mb_is_checked(site: BinSite) -> None:
 
 
 async def test_a_body_beyond_1_mb_is_not_called_wrong(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     path = made["url"].removeprefix(site.url).encode()
     writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n" % path)
@@ -383,8 +383,8 @@ async def test_a_body_beyond_1_mb_is_not_called_wrong(site: BinSite) -> None:
 
 
 async def test_where_many_come_at_once_a_long_body_is_kept_and_not_checked(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     path = made["url"].removeprefix(site.url)
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n"
     slow = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(64)]
@@ -402,8 +402,8 @@ async def test_where_many_come_at_once_a_long_body_is_kept_and_not_checked(site:
 
 
 async def test_a_request_whose_check_fails_is_kept_all_the_same(site: BinSite) -> None:
-    made = await site.add_bin()
-    await site.add_endpoint(made["url"])
+    made = await site.create_bin()
+    await site.create_endpoint(made["url"])
     wrong = Dialect(signature=Signature(header="x-acme-signature", content="signs no body"))
     project = Project(name=PROJECT.name, title="", dialect=wrong, event_types=PROJECT.event_types)
     await site.store.put_project(project, NOON)
@@ -425,7 +425,7 @@ async def _send_signed(site: BinSite, url: str, payload: bytes, *, tamper: bool 
 
 
 async def test_a_bins_requests_are_those_since_then_and_before_until(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     for number in range(4):
         await site.send(made["url"], b"%d" % number)
         site.clock.now += SECOND

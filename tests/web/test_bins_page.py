@@ -34,14 +34,14 @@ async def page(site: BinSite, url: str) -> str:
 
 
 async def test_an_empty_bin_says_what_to_do(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     html = await page(site, made["page_url"])
     assert "Waiting for the first request" in html
     assert f"curl {made['url']}" in html
 
 
 async def test_the_newest_request_is_open_and_any_other_one_by_its_link(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b'{"type": "invoice.paid", "n": 1.10}')
     await site.send(made["url"], b'{"event_type": "Invoice.VERIFIED"}')
     newest, oldest = await site.requests(made)
@@ -55,7 +55,7 @@ async def test_the_newest_request_is_open_and_any_other_one_by_its_link(site: Bi
 
 
 async def test_a_request_of_another_bin_is_not_shown(site: BinSite) -> None:
-    mine, other = await site.add_bin(), await site.add_bin()
+    mine, other = await site.create_bin(), await site.create_bin()
     await site.send(other["url"], b"secret")
     [kept] = await site.requests(other)
     for path in (f"?request={kept['id']}", f"/requests/{kept['id']}/raw"):
@@ -73,7 +73,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_what_was_sent_is_only_ever_text(site: BinSite, text: str) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     body = b'{"type": "%b"}' % text.replace('"', '\\"').encode()
     await site.send(made["url"], body, headers={"x-hostile": text})
     html = await page(site, made["page_url"])
@@ -82,14 +82,14 @@ async def test_what_was_sent_is_only_ever_text(site: BinSite, text: str) -> None
 
 
 async def test_characters_that_hide_or_turn_text_around_are_written_out(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], "gnp.\u202efdp\u200b\x1b[31m".encode())
     html = await page(site, made["page_url"])
     assert "gnp.\\u202efdp\\u200b\\u001b[31m" in html
 
 
 async def test_the_page_allows_no_script_but_its_own(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     answer = await site.send(made["page_url"], method="GET")
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -118,7 +118,7 @@ async def test_what_the_page_is_made_of_is_served_here(site: BinSite, name: str,
 
 
 async def test_without_a_script_the_page_reloads_itself_and_can_be_cleared(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"])
     html = await page(site, made["page_url"])
     assert '<noscript><meta http-equiv="refresh"' in html
@@ -130,7 +130,7 @@ async def test_without_a_script_the_page_reloads_itself_and_can_be_cleared(site:
 
 
 async def test_a_forms_address_leads_to_the_page(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     for path in ("/clear", "/answers"):
         answer = await site.send(made["page_url"] + path, method="GET")
         assert answer.status == 303
@@ -141,7 +141,7 @@ async def test_a_forms_address_leads_to_the_page(site: BinSite) -> None:
 
 
 async def test_the_url_that_receives_neither_shows_nor_changes_the_bin(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b"hush")
     token, page_token = (made[name].rpartition("/")[2] for name in ("url", "page_url"))
     assert token != page_token
@@ -162,7 +162,7 @@ async def test_the_url_that_receives_neither_shows_nor_changes_the_bin(site: Bin
 async def test_a_form_from_another_site_changes_no_bin(
     site: BinSite, headers: dict[str, str]
 ) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     await site.send(made["url"], b"kept")
     body = urlencode({"status-1": "410"}).encode()
     for path in ("/clear", "/answers"):
@@ -206,7 +206,7 @@ async def watch(site: BinSite, url: str) -> Stream:
 
 
 async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     stream = await watch(site, made["page_url"])
     for _ in range(2):
         await site.send(made["url"])
@@ -215,7 +215,7 @@ async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
 
 
 async def test_an_open_stream_ends_when_the_server_stops(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     stream = await watch(site, made["page_url"])
     site.stopping.set()
     assert (await stream.rest()).endswith(b"0\r\n\r\n")
@@ -223,7 +223,7 @@ async def test_an_open_stream_ends_when_the_server_stops(site: BinSite) -> None:
 
 
 async def test_only_so_many_watch_one_bin(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     streams = [await watch(site, made["page_url"]) for _ in range(20)]
     late = await watch(site, made["page_url"])
     assert b"60000" in await late.rest()
@@ -232,7 +232,7 @@ async def test_only_so_many_watch_one_bin(site: BinSite) -> None:
 
 
 async def test_watchers_whose_sockets_break_keep_nothing_from_the_others(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     broken = [await watch(site, made["page_url"]) for _ in range(19)]
     stays = await watch(site, made["page_url"])
     for stream in broken:
@@ -255,7 +255,7 @@ async def test_a_watcher_that_does_not_look_and_one_that_raises_cost_no_request(
     site: BinSite,
 ) -> None:
     bins = Bins(site.store, site.clock)
-    made = await site.add_bin()
+    made = await site.create_bin()
     found = await bins.open(made["url"].rpartition("/")[2])
     kept = BinRequest(
         id=0,
@@ -290,7 +290,7 @@ async def set_answers(site: BinSite, made: Mapping[str, Any], **fields: str) -> 
 
 
 async def test_the_page_sets_what_the_bin_answers_in_turn(site: BinSite) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     answer = await set_answers(
         site, made, status_1="503", retry_after_1="7", status_2="201", body_2="thanks"
     )
@@ -319,7 +319,7 @@ async def test_the_page_sets_what_the_bin_answers_in_turn(site: BinSite) -> None
 async def test_answers_that_cannot_be_given_stay_as_they_were_typed(
     site: BinSite, fields: dict[str, str], said: str
 ) -> None:
-    made = await site.add_bin()
+    made = await site.create_bin()
     answer = await set_answers(site, made, **fields)
     html = answer.body.decode()
     assert answer.status == 422

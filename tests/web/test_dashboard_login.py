@@ -27,7 +27,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def ann(site: Site) -> User:
     users = users_of(site)
-    user = await users.add(SERVER, Scope(), "Ann", Role.MEMBER, None)
+    user = await users.create(SERVER, Scope(), "Ann", Role.MEMBER, None)
     await users.set_password(SERVER, user.id, PASSWORD)
     return await users.get(Scope(), user.id)
 
@@ -197,7 +197,7 @@ async def test_an_open_stream_ends_when_the_session_does(site: Site) -> None:
     user = await users.get(Scope(), (await ann(site)).id)
     _, who = await users.begin(user)
     assert await users.is_current(who)
-    await site.app.store.change_user(user.id, {"role": Role.VIEWER}, site.app.clock())
+    await site.app.store.update_user(user.id, {"role": Role.VIEWER}, site.app.clock())
     assert not await users.is_current(who)
     _, who = await users.begin(await users.get(Scope(), user.id))
     await users.logout(who)

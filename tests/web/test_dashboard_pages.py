@@ -202,7 +202,7 @@ async def test_an_event_type_is_added_changed_and_removed(site: Site, owner: Sea
     assert made["message"] == {"text": "Sent: {payload.id}", "link": "", "fields": ["id"]}
     location(await owner.post(f"{base}/remove?type=invoice.sent"))
     assert [each[1] for each in (await changes(site))[:3]] == [
-        "event_type.remove",
+        "event_type.delete",
         "event_type.put",
         "event_type.put",
     ]
@@ -326,7 +326,7 @@ async def test_an_account_is_added_found_and_put_on_another_plan(site: Site, own
     location(await owner.post(f"{path}/change", {"name": "Seven", "plan": "pro"}))
     assert (await site.operator.get("/v1/accounts/customer-7")).ok()["plan"] == "pro"
     assert (await owner.post(f"{path}/change", {"name": "", "plan": "none"})).status == 422
-    assert [each[1] for each in (await changes(site))[:2]] == ["account.change", "account.add"]
+    assert [each[1] for each in (await changes(site))[:2]] == ["account.update", "account.create"]
     again = await owner.post("/dashboard/accounts", fields)
     assert again.status == 409
     assert b'value="customer-7"' in again.body
@@ -403,8 +403,8 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     assert (await owner.post(f"{path}/remove", {"sure": "yes"})).status == 422
     location(await owner.post(f"{path}/remove", {"sure": "remove"}))
     assert [each[1] for each in (await changes(site))[:5]] == [
-        "endpoint.remove",
-        "endpoint.change",
+        "endpoint.delete",
+        "endpoint.update",
         "secret.rotate",
         "endpoint.enable",
         "endpoint.disable",
@@ -474,7 +474,7 @@ async def test_a_link_into_an_accounts_portal_is_made_and_opens(
     customer = await site.client("").get(path)
     assert customer.status == 200
     assert ("/endpoints/new" in customer.body.decode()) == (not fields)
-    assert (await changes(site))[0][1:] == ("portal_link.add", account["id"])
+    assert (await changes(site))[0][1:] == ("portal_link.create", account["id"])
 
 
 async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -> None:
@@ -579,12 +579,12 @@ async def test_users_are_added_with_a_link_given_another_role_and_removed(
     location(await owner.post(f"{path}/remove"))
     assert (await ann.get("/dashboard")).status == 303
     assert [each[1] for each in (await changes(site))[:6]] == [
-        "user.remove",
-        "login_link.make",
-        "user.change",
+        "user.delete",
+        "login_link.create",
+        "user.update",
         "user.login",
-        "login_link.make",
-        "user.add",
+        "login_link.create",
+        "user.create",
     ]
 
 

@@ -60,14 +60,14 @@ PYTHON = dedent("""
     import os
 
     from hooktide_api import AuthenticatedClient
-    from hooktide_api.api.accounts import add_account
-    from hooktide_api.api.bins import add_bin, list_bin_requests
+    from hooktide_api.api.accounts import create_account
+    from hooktide_api.api.bins import create_bin, list_bin_requests
     from hooktide_api.api.deliveries import list_deliveries
-    from hooktide_api.api.endpoints import add_endpoint
+    from hooktide_api.api.endpoints import create_endpoint
     from hooktide_api.api.events import get_event, publish_event
     from hooktide_api.api.projects import put_project
     from hooktide_api.models import (
-        Account, AccountIn, Bin, DeliveryList, EndpointIn, EndpointMade, EventAccepted, EventIn,
+        Account, AccountIn, Bin, DeliveryList, EndpointIn, EndpointCreated, EventAccepted, EventIn,
         BinRequestList, NewBin, Problem, ProjectApplied,
     )
     from hooktide_api.types import File
@@ -76,12 +76,12 @@ PYTHON = dedent("""
     file = File(io.BytesIO(os.environ["PROJECT"].encode()))
     applied = put_project.sync("shop", client=client, body=file)
     assert isinstance(applied, ProjectApplied), applied
-    account = add_account.sync(client=client, body=AccountIn("py", project="shop"))
+    account = create_account.sync(client=client, body=AccountIn("py", project="shop"))
     assert isinstance(account, Account), account
-    made = add_bin.sync(client=client, body=NewBin())
+    made = create_bin.sync(client=client, body=NewBin())
     assert isinstance(made, Bin)
-    endpoint = add_endpoint.sync(client=client, body=EndpointIn(made.url, ["*"], account="py"))
-    assert isinstance(endpoint, EndpointMade), endpoint
+    endpoint = create_endpoint.sync(client=client, body=EndpointIn(made.url, ["*"], account="py"))
+    assert isinstance(endpoint, EndpointCreated), endpoint
     event = EventIn("py", "invoice.paid", {"id": 1})
     accepted = publish_event.sync(client=client, body=event)
     assert isinstance(accepted, EventAccepted), accepted

@@ -42,8 +42,8 @@ NOBODYS = {
 }
 
 BODIES: dict[str, Any] = {
-    "change_bin": {"script": []},
-    "change_user": {"role": "owner"},
+    "update_bin": {"script": []},
+    "update_user": {"role": "owner"},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
 }
 """The smallest good body of those operations that do not take ``{}``."""

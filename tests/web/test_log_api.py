@@ -94,7 +94,7 @@ async def test_sending_again_makes_a_new_delivery_of_the_same_event(delivered: S
     assert answer.code == "endpoint_disabled"
     (await delivered.operator.delete(path)).ok(204)
     answer = await delivered.operator.post(f"/v1/deliveries/{old['id']}/resend")
-    assert answer.code == "endpoint_removed"
+    assert answer.code == "endpoint_deleted"
     assert (await delivered.operator.get(f"{path}/deliveries")).code == "not_found"
     assert (await delivered.operator.get(f"/v1/deliveries/{old['id']}")).status == 200
 

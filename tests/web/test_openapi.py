@@ -69,26 +69,26 @@ GOOD: dict[str, Any] = {
         example = '{"id": 1}'
     """,
     "put_event_type": {"description": "x", "schema": {"type": "object"}},
-    "add_endpoint": {"account": "acme", **HOOK},
+    "create_endpoint": {"account": "acme", **HOOK},
     "check_endpoint": {"account": "new", **HOOK},
     "publish_event": [EVENT, EVENT | {"type": "x"}],
     "test_endpoint": {},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
-    "add_webhook": HOOK,
-    "change_webhook": {"enabled": True},
-    "add_key": {"scope": "account", "account": "acme", "name": "k"},
-    "change_user": {"role": "member"},
+    "create_webhook": HOOK,
+    "update_webhook": {"enabled": True},
+    "create_key": {"scope": "account", "account": "acme", "name": "k"},
+    "update_user": {"role": "member"},
 }
 """Bodies that are hardly found by chance."""
 
-NEVER_GOOD = {"add_account", "get_bin_request", "get_bin_request_body", "remove_project"}
+NEVER_GOOD = {"create_account", "get_bin_request", "get_bin_request_body", "delete_project"}
 """A new account needs a new reference, the bin was sent nothing, the project has accounts."""
 
 
 async def _fill(api: Api, account_id: str) -> dict[str, str]:
     """Make one thing of each kind, and return what to put into each path."""
-    endpoint = await api.post("/v1/endpoints", GOOD["add_endpoint"])
-    webhook = await api.post("/v1/endpoints", GOOD["add_endpoint"])
+    endpoint = await api.post("/v1/endpoints", GOOD["create_endpoint"])
+    webhook = await api.post("/v1/endpoints", GOOD["create_endpoint"])
     told = await api.post("/v1/events", EVENT)
     delivery = (await api.get("/v1/deliveries"))["items"][0]
     one = {"what": "event", "event": told["id"]}

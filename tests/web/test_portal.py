@@ -749,12 +749,12 @@ async def test_each_change_is_written_down_as_the_portals(place: Place) -> None:
     scope = Scope(account_id=place.account)
     page = await place.site.app.store.list_audit_log(scope, None, 6, target=made["id"])
     assert [each.action for each in page.items] == [
-        "endpoint.remove",
+        "endpoint.delete",
         "endpoint.enable",
         "endpoint.disable",
         "secret.rotate",
-        "endpoint.change",
-        "endpoint.add",
+        "endpoint.update",
+        "endpoint.create",
     ]
     assert {(each.actor, each.source) for each in page.items} == {("portal of acme", "portal")}
     assert page.items[4].detail == "name, headers"

@@ -45,7 +45,7 @@ async def test_an_accounts_key_makes_as_many_changes_as_its_plan_allows(site: Si
     refused(await own.delete(path), "too_many_changes")
     assert (await own.get(path)).ok()["name"] == "n3"
     changes = (await site.operator.get("/v1/audit-log")).ok()["items"]
-    assert sum(each["action"] == "endpoint.change" for each in changes) == 4
+    assert sum(each["action"] == "endpoint.update" for each in changes) == 4
 
 
 async def test_the_limit_is_an_accounts_own_and_not_for_wider_keys(site: Site) -> None:

@@ -47,7 +47,7 @@ async def test_a_put_creates_an_account_changes_what_it_gives_and_then_changes_n
     assert (await key.put("/v1/accounts/acme", {})).ok() == changed
     assert (await key.put(f"/v1/accounts/{made['id']}", {"name": ""})).ok()["name"] == ""
     whats = [what for _, what in await audit(site, made["id"])]
-    assert whats == ["account.change", "account.change", "account.add"]
+    assert whats == ["account.update", "account.update", "account.create"]
 
 
 @pytest.mark.both_databases
@@ -113,7 +113,7 @@ async def test_an_event_creates_its_account_on_the_plan_that_the_project_says(si
     assert [each.get("account") for each in results] == [None, None, "unknown"]
     assert await accounts(site) == [("other", "pro"), ("acme", "pro")]
     made = (await key.get("/v1/accounts/acme")).ok()
-    assert await audit(site, made["id"]) == [("publish", "account.add")]
+    assert await audit(site, made["id"]) == [("publish", "account.create")]
 
 
 @pytest.mark.both_databases

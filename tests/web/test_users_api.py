@@ -202,7 +202,7 @@ SCRYPT = "scrypt$15$8$1$SiPCEqYUySHs8BAENeRQyQ==$w+p6uC9lwOFugSSC4ckAAbLs0sPdjbb
 async def test_a_hash_of_an_older_form_lets_in_and_is_replaced_at_login(site: Site) -> None:
     ann, users = await added(site), users_of(site)
     store = site.app.store
-    await store.change_user(ann, {"password": SCRYPT}, site.app.clock())
+    await store.update_user(ann, {"password": SCRYPT}, site.app.clock())
     session, _ = await users.begin(await store.get_user(ann))
     with pytest.raises(RefusedError, match="wrong name or password"):
         await users.login("Ann", PASSWORD + "x", "")
@@ -218,7 +218,7 @@ async def test_a_hash_of_an_older_form_lets_in_and_is_replaced_at_login(site: Si
 async def test_a_hash_that_cannot_be_replaced_now_lets_in_all_the_same(site: Site) -> None:
     ann, users = await added(site), users_of(site)
     store: Any = site.app.store
-    await store.change_user(ann, {"password": SCRYPT}, site.app.clock())
+    await store.update_user(ann, {"password": SCRYPT}, site.app.clock())
 
     async def away(*_: object) -> None:
         raise UnavailableError("the database did not answer in time")
@@ -231,7 +231,7 @@ async def test_a_hash_that_cannot_be_replaced_now_lets_in_all_the_same(site: Sit
 async def test_a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) -> None:
     ann, users = await added(site), users_of(site)
     weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
-    await site.app.store.change_user(ann, {"password": weak}, site.app.clock())
+    await site.app.store.update_user(ann, {"password": weak}, site.app.clock())
     await users.login("Ann", PASSWORD, "")
     replaced = (await users.get(Scope(), ann)).password
     assert replaced.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
@@ -240,7 +240,7 @@ async def test_a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) ->
 @pytest.mark.both_databases
 async def test_a_password_that_was_changed_meanwhile_is_not_replaced(site: Site) -> None:
     ann, store = await added(site), site.app.store
-    await store.change_user(ann, {"password": "another"}, site.app.clock())
+    await store.update_user(ann, {"password": "another"}, site.app.clock())
     await store.replace_password_hash(ann, SCRYPT, "$argon2id$")
     assert (await store.get_user(ann)).password == "another"
 
@@ -333,7 +333,7 @@ async def test_a_session_ends_by_itself_and_a_new_role_holds_at_once(site: Site)
     now = site.app.clock()
     ann, users = await added(site), users_of(site, lambda: now)
     session, _ = await users.begin(await users.get(Scope(), ann))
-    await users.change(SERVER, Scope(), ann, {"role": Role.VIEWER})
+    await users.update(SERVER, Scope(), ann, {"role": Role.VIEWER})
     now += SESSION_LASTS - DAY
     who = await users.who(session)
     assert who is not None
@@ -348,20 +348,20 @@ async def test_who_owns_one_project_sees_its_users_alone(site: Site) -> None:
     users, wide = users_of(site), await added(site)
     row = await site.app.store.get_project(Scope(), "invoice-maker")
     narrow = Scope(project_id=row.id)
-    bob = await users.add(SERVER, narrow, "bob", Role.VIEWER, None)
+    bob = await users.create(SERVER, narrow, "bob", Role.VIEWER, None)
     assert bob.project_id == row.id
     assert [each.name for each in await users.everybody(narrow)] == ["bob"]
     assert await users.everybody(Scope(account_id=1)) == []
     for refused in (
         users.get(narrow, wide),
-        users.change(SERVER, narrow, wide, {"role": Role.VIEWER}),
-        users.remove(SERVER, narrow, wide),
+        users.update(SERVER, narrow, wide, {"role": Role.VIEWER}),
+        users.delete(SERVER, narrow, wide),
         users.make_link(SERVER, narrow, wide),
-        users.add(SERVER, Scope(project_id=1), "eve", Role.OWNER, "invoice-maker"),
+        users.create(SERVER, Scope(project_id=1), "eve", Role.OWNER, "invoice-maker"),
     ):
         with pytest.raises(NotFoundError):
             await refused
-    moved = await users.change(SERVER, narrow, bob.id, {"project": None})
+    moved = await users.update(SERVER, narrow, bob.id, {"project": None})
     assert moved.project_id == row.id
 
 

@@ -65,7 +65,7 @@ class Accounts:
             )
         return await self._directory.project(scope.project_id)
 
-    async def add(
+    async def create(
         self,
         actor: Actor,
         scope: Scope,
@@ -74,19 +74,19 @@ class Accounts:
         name: str,
         plan: str | None,
     ) -> Account:
-        """Add an account, on the project's default plan where none is given.
+        """Create an account, on the project's default plan where none is given.
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
         :raises RefusedError: the project has an account with this reference.
         """
         row = await self.project(scope, project)
-        return await self._store.add_account(
+        return await self._store.create_account(
             row.id,
             check_reference(reference),
             check_text(name, "/name", MAX_NAME_LENGTH),
             check_plan(row.project, plan or row.project.default_plan),
             self._clock(),
-            actor.does("account.add"),
+            actor.does("account.create"),
         )
 
     async def ensure(
@@ -109,7 +109,7 @@ class Accounts:
             except NotFoundError:
                 pass
             try:
-                return await self.add(actor, scope, project, reference, name, plan), True
+                return await self.create(actor, scope, project, reference, name, plan), True
             except RefusedError as error:
                 if error.code != "account_exists":
                     raise
@@ -142,9 +142,9 @@ class Accounts:
         if name in (None, account.name) and plan in (None, account.plan):
             return account
         id_ = ids.show("acc", account.id)
-        return await self.change(actor, scope, id_, name=name, plan=plan)
+        return await self.update(actor, scope, id_, name=name, plan=plan)
 
-    async def change(
+    async def update(
         self,
         actor: Actor,
         scope: Scope,
@@ -153,7 +153,7 @@ class Accounts:
         name: str | None = None,
         plan: str | None = None,
     ) -> Account:
-        """Change what is given of an account.
+        """Update the given fields of an account.
 
         :raises InvalidError: the name or the plan cannot be used.
         """
@@ -166,19 +166,19 @@ class Accounts:
             changes["plan"] = check_plan(row.project, plan)
         if not changes:
             return account
-        return await self._store.change_account(
-            scope, account.id, changes, self._clock(), actor.does("account.change")
+        return await self._store.update_account(
+            scope, account.id, changes, self._clock(), actor.does("account.update")
         )
 
-    async def remove(self, actor: Actor, scope: Scope, text: str) -> None:
-        """Remove an account with its endpoints and keys."""
+    async def delete(self, actor: Actor, scope: Scope, text: str) -> None:
+        """Delete an account with its endpoints and keys."""
         account = await self.find(scope, text)
-        await self._store.remove_account(
-            scope, account.id, self._clock(), actor.does("account.remove")
+        await self._store.delete_account(
+            scope, account.id, self._clock(), actor.does("account.delete")
         )
 
     async def erase(self, actor: Actor, scope: Scope, text: str) -> Erasure:
-        """Remove an account, and begin to erase what is kept of it, in the background.
+        """Delete an account, and begin to erase what is kept of it, in the background.
 
         An account that was removed before can be erased, by its id or the reference that it had.
         Removed accounts of the same reference are erased along with it.

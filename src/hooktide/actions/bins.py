@@ -21,7 +21,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Bin, BinRequest, Micros, Scope
 from hooktide.store.base import Page
 from hooktide.store.contract import Store
-from hooktide.wire.bins import BinChange, NewBin, Step
+from hooktide.wire.bins import BinUpdate, NewBin, Step
 
 MAX_KEPT_BODY = 64 * 1024
 MAX_KEPT_REQUESTS = 200
@@ -58,8 +58,8 @@ class Bins:
         self._clock = clock
         self._traffic: Cache[str, _Traffic] = Cache(_MAX_CACHED_TRAFFIC)
 
-    async def add(self, actor: Actor, scope: Scope, wanted: NewBin) -> Bin:
-        """Make a bin that belongs to the caller.
+    async def create(self, actor: Actor, scope: Scope, wanted: NewBin) -> Bin:
+        """Create a bin that belongs to the caller.
 
         :raises RefusedError: the caller's scope has ``MAX_BINS`` already.
         """
@@ -74,7 +74,7 @@ class Bins:
             created_at=now,
             expires_at=now + wanted.ttl_seconds * SECOND,
         )
-        return await self._store.add_bin(made, MAX_BINS, actor.does("bin.add"))
+        return await self._store.create_bin(made, MAX_BINS, actor.does("bin.create"))
 
     async def find(self, scope: Scope, bin_id: str) -> Bin:
         """Find the caller's bin by its API id.
@@ -90,7 +90,7 @@ class Bins:
         return found
 
     async def change_script(
-        self, actor: Actor, scope: Scope, bin_id: str, change: BinChange
+        self, actor: Actor, scope: Scope, bin_id: str, change: BinUpdate
     ) -> Bin:
         """Give the bin other answers, and begin with the first of them."""
         return await self.script(actor, await self.find(scope, bin_id), change)
@@ -113,11 +113,11 @@ class Bins:
             raise NotFoundError("bin")
         return await self._store.get_bin_by_page(page_token, self._clock())
 
-    async def script(self, actor: Actor, found: Bin, change: BinChange) -> Bin:
+    async def script(self, actor: Actor, found: Bin, change: BinUpdate) -> Bin:
         """Give the bin other answers, and begin with the first of them."""
         text = _script_text(change.script)
-        return await self._store.change_bin(
-            found.token, text, self._clock(), actor.does("bin.change")
+        return await self._store.update_bin(
+            found.token, text, self._clock(), actor.does("bin.update")
         )
 
     async def requests(
@@ -130,9 +130,9 @@ class Bins:
         """Find one request of a bin."""
         return await self._store.get_bin_request(found.id, request_id)
 
-    async def remove(self, actor: Actor, found: Bin) -> None:
+    async def delete(self, actor: Actor, found: Bin) -> None:
         """Remove the bin, and forget what it was sent."""
-        await self._store.remove_bin(found.id, actor.does("bin.remove"))
+        await self._store.delete_bin(found.id, actor.does("bin.delete"))
         self._tell(found.token, 0)
 
     async def clear(self, actor: Actor, found: Bin) -> None:

@@ -135,7 +135,7 @@ class Endpoints:
         self._limits = limits
         self._testing: Counter[int] = Counter()
 
-    async def add(
+    async def create(
         self,
         actor: Actor,
         scope: Scope,
@@ -143,7 +143,7 @@ class Endpoints:
         wanted: EndpointSpec,
         given: Secret | None = None,
     ) -> tuple[Endpoint, Secret]:
-        """Add an endpoint to an account (the key's own where none is named).
+        """Create an endpoint to an account (the key's own where none is named).
 
         ``given`` is the secret that its receiver has already; None: it gets a new one.
 
@@ -168,8 +168,8 @@ class Endpoints:
         )
         secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints
         try:
-            made = await self._store.add_endpoint(
-                new, secret, limit, now, actor.does("endpoint.add")
+            made = await self._store.create_endpoint(
+                new, secret, limit, now, actor.does("endpoint.create")
             )
         except LimitError as error:
             event = limit_reached(account.id, "endpoints", error.limit, now)
@@ -311,7 +311,7 @@ class Endpoints:
             )
         return target
 
-    async def change(
+    async def update(
         self, actor: Actor, scope: Scope, endpoint_id: int, given: Mapping[str, Any]
     ) -> Endpoint:
         """Change what is given: any of the fields of ``EndpointSpec``.
@@ -331,8 +331,8 @@ class Endpoints:
         def edit(old: Endpoint) -> Mapping[str, Any]:
             return self._check(given, project, account.reference, old)
 
-        return await self._store.change_endpoint(
-            scope, endpoint_id, edit, self._clock(), actor.does("endpoint.change")
+        return await self._store.update_endpoint(
+            scope, endpoint_id, edit, self._clock(), actor.does("endpoint.update")
         )
 
     async def disable(
@@ -376,10 +376,10 @@ class Endpoints:
             scope, endpoint_id, self._clock(), actor.does("endpoint.resume")
         )
 
-    async def remove(self, actor: Actor, scope: Scope, endpoint_id: int) -> None:
-        """Remove an endpoint; what is pending for it is discarded."""
-        await self._store.remove_endpoint(
-            scope, endpoint_id, self._clock(), actor.does("endpoint.remove")
+    async def delete(self, actor: Actor, scope: Scope, endpoint_id: int) -> None:
+        """Delete an endpoint; what is pending for it is discarded."""
+        await self._store.delete_endpoint(
+            scope, endpoint_id, self._clock(), actor.does("endpoint.delete")
         )
 
     async def rotate(self, actor: Actor, scope: Scope, endpoint_id: int) -> Rotated:

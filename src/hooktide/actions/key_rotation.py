@@ -142,7 +142,7 @@ class KeyRotation:
         self._on_step(KeyStep(verb="reseal", key=key, count=count))
 
     async def drop(self, key: str) -> None:
-        """Remove a key.
+        """Delete a key.
 
         :raises ConfigError: it seals, a value may need it, or it is not this database's.
         """

@@ -24,7 +24,7 @@ def new_key(
     account_id: int | None = None,
     text: str = "",
 ) -> tuple[str, ApiKey, bytes]:
-    """Make a key: its text (shown once; ``text`` if given), what is stored of it, its SHA-256."""
+    """Create a key: its text (shown once; ``text`` if given), what is stored of it, its SHA-256."""
     text = text or PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         id=0,
@@ -53,7 +53,7 @@ class Keys:
         self._accounts = accounts
         self._clock = clock
 
-    async def add(
+    async def create(
         self,
         actor: Actor,
         scope: Scope,
@@ -62,7 +62,7 @@ class Keys:
         project: str | None = None,
         account: str | None = None,
     ) -> tuple[str, ApiKey]:
-        """Make a key that reaches no further than its maker; returns its text and what is kept.
+        """Create a key that reaches no further than its maker; returns its text and what is kept.
 
         ``project`` is a name, ``account`` an id or a reference.
 
@@ -80,7 +80,7 @@ class Keys:
             project_id=reach.project_id,
             account_id=reach.account_id,
         )
-        return text, await self._store.add_key(key, digest, actor.does("key.add"))
+        return text, await self._store.create_key(key, digest, actor.does("key.create"))
 
     async def revoke(
         self, actor: Actor, scope: Scope, key_id: int, *, force: bool = False

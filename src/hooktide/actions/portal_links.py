@@ -69,7 +69,7 @@ class PortalLinks:
         return PortalLink(account_id, seconds * SECOND, kind != _WHOLE, generation, token)
 
 
-async def add_portal_link(
+async def create_portal_link(
     links: PortalLinks,
     audit_log: AuditLog,
     actor: Actor,
@@ -77,12 +77,12 @@ async def add_portal_link(
     expires_at: Micros,
     read_only: bool,
 ) -> PortalLink:
-    """Make a link into an account's portal, which the audit log tells of.
+    """Create a link into an account's portal, which the audit log tells of.
 
     :raises UnavailableError: the entry could not be written; there is no link then.
     """
     detail = "read-only" if read_only else "read and write"
-    await audit_log.note(actor.does("portal_link.add", detail=detail), snapshot(account))
+    await audit_log.note(actor.does("portal_link.create", detail=detail), snapshot(account))
     return links.make(account, expires_at, read_only)
 
 

@@ -136,22 +136,22 @@ class Projects:
 
         return await self._edit(actor.does("project.put"), scope, project.name, edit)
 
-    async def remove(self, actor: Actor, scope: Scope, name: str) -> None:
-        """Remove a project that has no accounts; of the built-in one, the accounts as well.
+    async def delete(self, actor: Actor, scope: Scope, name: str) -> None:
+        """Delete a project that has no accounts; of the built-in one, the accounts as well.
 
         :raises RefusedError: it has accounts.
         """
         row = await self._store.get_project(scope, name)
         if name == BUILT_IN:
             await self._remove_accounts(actor, row.id)
-        await self._store.remove_project(row.id, self._clock(), actor.does("project.remove"))
+        await self._store.delete_project(row.id, self._clock(), actor.does("project.delete"))
 
     async def _remove_accounts(self, actor: Actor, project_id: int) -> None:
         within = Scope(project_id=project_id)
         while page := (await self._store.list_accounts(within, None, 100)).items:
             for account in page:
-                await self._store.remove_account(
-                    within, account.id, self._clock(), actor.does("account.remove")
+                await self._store.delete_account(
+                    within, account.id, self._clock(), actor.does("account.delete")
                 )
 
     async def _edit(
@@ -239,7 +239,7 @@ class Projects:
         new: bool = False,
         seen: str | None = None,
     ) -> Applied:
-        """Add an event type to a project, or replace the one of its name (but with ``new``).
+        """Create an event type to a project, or replace the one of its name (but with ``new``).
 
         :raises InvalidError: ``type_exists``, or something about it is wrong.
         :raises NotFoundError: there is no such project.
@@ -277,7 +277,7 @@ class Projects:
         seen: str | None = None,
         remove_event_types: bool = False,
     ) -> Applied:
-        """Remove an event type; what was published stays.
+        """Delete an event type; what was published stays.
 
         ``remove_event_types``: even if endpoints want it by name.
 
@@ -292,7 +292,7 @@ class Projects:
             types = tuple(each for each in project.event_types if each is not gone)
             return replace(project, event_types=types)
 
-        action = actor.does("event_type.remove", kind)
+        action = actor.does("event_type.delete", kind)
         return await self._edit(action, scope, name, edit, remove_event_types)
 
 

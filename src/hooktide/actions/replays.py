@@ -36,7 +36,7 @@ class Replays:
         counted = await self._store.count_replay(scope, wanted, now)
         if only_count:
             return counted, None
-        made = await self._store.add_replay(
+        made = await self._store.create_replay(
             scope, wanted, counted, self._clock(), actor.does("replay.start")
         )
         return counted, made

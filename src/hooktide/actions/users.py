@@ -83,7 +83,7 @@ class Users:
         self._public_url = public_url
         self._passwords = passwords or Passwords()
 
-    async def add(
+    async def create(
         self, actor: Actor, scope: Scope, name: str, role: Role, project: str | None
     ) -> User:
         """Add somebody, for one project (by name) or for all.
@@ -93,8 +93,8 @@ class Users:
         :raises RefusedError: somebody has this name.
         """
         project_id = await self._project(scope, project)
-        return await self._store.add_user(
-            _check_name(name), role, project_id, self._clock(), actor.does("user.add")
+        return await self._store.create_user(
+            _check_name(name), role, project_id, self._clock(), actor.does("user.create")
         )
 
     async def get(self, scope: Scope, user_id: int) -> User:
@@ -114,7 +114,7 @@ class Users:
         found = await self._store.list_users()
         return [each for each in found if scope.project_id in (None, each.project_id)]
 
-    async def change(
+    async def update(
         self, actor: Actor, scope: Scope, user_id: int, changes: Mapping[str, Any]
     ) -> User:
         """Change somebody's ``name``, ``role`` or ``project`` (a name; None: all of them).
@@ -133,17 +133,17 @@ class Users:
             given["project_id"] = await self._project(scope, given.pop("project"))
         if not given:
             return user
-        return await self._store.change_user(
-            user_id, given, self._clock(), actor.does("user.change")
+        return await self._store.update_user(
+            user_id, given, self._clock(), actor.does("user.update")
         )
 
-    async def remove(self, actor: Actor, scope: Scope, user_id: int) -> None:
+    async def delete(self, actor: Actor, scope: Scope, user_id: int) -> None:
         """Remove somebody, who is logged out at once.
 
         :raises RefusedError: nobody would be left who owns all projects.
         """
         await self.get(scope, user_id)
-        await self._store.remove_user(user_id, self._clock(), actor.does("user.remove"))
+        await self._store.delete_user(user_id, self._clock(), actor.does("user.delete"))
 
     async def _project(self, scope: Scope, name: str | None) -> int | None:
         if name is None:
@@ -157,7 +157,7 @@ class Users:
         """
         user = await self._store.get_user(user_id)
         hashed = await self._passwords.hash(password, user.name)
-        await self._store.change_user(
+        await self._store.update_user(
             user_id, {"password": hashed}, self._clock(), actor.does("user.password")
         )
 
@@ -168,8 +168,8 @@ class Users:
         """
         await self.get(scope, user_id)
         token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LASTS
-        await self._store.add_login_link(
-            user_id, _digest(token), expires_at, actor.does("login_link.make")
+        await self._store.create_login_link(
+            user_id, _digest(token), expires_at, actor.does("login_link.create")
         )
         return LoginLink(url=f"{self._public_url}/dashboard/login/{token}", expires_at=expires_at)
 
@@ -178,8 +178,8 @@ class Users:
         if await self._store.list_users():
             return None
         try:
-            owner = await self._store.add_user(
-                FIRST_OWNER, Role.OWNER, None, self._clock(), SERVER.does("user.add")
+            owner = await self._store.create_user(
+                FIRST_OWNER, Role.OWNER, None, self._clock(), SERVER.does("user.create")
             )
         except RefusedError:  # another machine started at the same time
             return None
@@ -258,7 +258,7 @@ class Users:
     ) -> tuple[str, Who]:
         token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         digest = _digest(token)
-        await self._store.add_session(
+        await self._store.create_session(
             digest,
             None if user is None else user.id,
             None if key is None else key.id,

@@ -73,7 +73,7 @@ class OperatorKey:
             return
         made = new_key(KeyScope.OPERATOR, "from the settings", self._clock(), text=given)
         with suppress(RefusedError):  # another machine started at the same time, or it was revoked
-            await self._store.add_key(made[1], digest, SERVER.does("key.add"))
+            await self._store.create_key(made[1], digest, SERVER.does("key.create"))
         await self._check(digest)
 
     async def make(self) -> str | None:
@@ -82,7 +82,7 @@ class OperatorKey:
         if page.items:
             return None
         text, key, digest = new_key(KeyScope.OPERATOR, "first start", self._clock())
-        await self._store.add_key(key, digest, SERVER.does("key.add"))
+        await self._store.create_key(key, digest, SERVER.does("key.create"))
         return text
 
     def changed(self, kind: str, _: int) -> None:

@@ -175,7 +175,7 @@ class Adding:
             known = self._client.accounts.get(account)
         except NotFoundError:
             if not self._dry_run:
-                self._client.accounts.add(
+                self._client.accounts.create(
                     account, project=self._project, name=name[:200], plan=self._plan
                 )
             return {}
@@ -186,7 +186,7 @@ class Adding:
         return {each.url: each.id for each in self._client.endpoints.list(account=account)}
 
     def _added(self, found: Found, account: str) -> str:
-        made = self._client.endpoints.add(
+        made = self._client.endpoints.create(
             found.url, found.event_types, account=account, enabled=found.enabled, **_fields(found)
         )
         return made.id

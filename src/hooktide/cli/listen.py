@@ -130,15 +130,15 @@ def _place(client: Client, account: str | None, name: str, types: list[str]) -> 
     found = next((e for e in client.endpoints.list(account=account) if e.name == name), None)
     kept = None if found is None else _bin_of(client, found)
     if kept is None:
-        kept = client.bins.add(ttl_seconds=MONTH)
+        kept = client.bins.create(ttl_seconds=MONTH)
     newest = next((each.id for each in client.bins.requests(kept.id, limit=1)), "")
     if found is None:
-        made = client.endpoints.add(kept.url, types, account=account, name=name)
+        made = client.endpoints.create(kept.url, types, account=account, name=name)
         _remember(client, made, made.secret)
         return _Place(made, kept, newest)
     endpoint = found
     if (endpoint.url, endpoint.event_types) != (kept.url, types):
-        endpoint = client.endpoints.change(endpoint.id, url=kept.url, event_types=types)
+        endpoint = client.endpoints.update(endpoint.id, url=kept.url, event_types=types)
     if not endpoint.enabled:
         endpoint = client.endpoints.enable(endpoint.id)
     return _Place(endpoint, kept, newest)

@@ -101,8 +101,8 @@ async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]
 async def _ways_in(server: DemoServer, account: str) -> tuple[str, str]:
     """Return a link into the dashboard, and one into an account's portal."""
     [owner] = await server.client.users.list()
-    dashboard = await server.client.users.login_link(owner.id)
-    portal = await server.client.accounts.portal_link(account)
+    dashboard = await server.client.users.create_login_link(owner.id)
+    portal = await server.client.accounts.create_portal_link(account)
     return dashboard.url, portal.url
 
 

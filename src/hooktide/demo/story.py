@@ -20,7 +20,7 @@ from hooktide.domain.ids import made_at, read
 from hooktide.domain.model import SECOND
 from hooktide.domain.project.project import EventType, Project
 from hooktide.wire.bins import Step
-from hooktide.wire.endpoints import EndpointMade
+from hooktide.wire.endpoints import EndpointCreated
 from hooktide.wire.events import Delivery, EventAccepted
 
 DELIVERED_WITHIN = 15.0
@@ -80,7 +80,7 @@ class Story:
         consumer = await self._stack.enter_async_context(Consumer(self._guide))
         told = Told(self._project.title, consumer)
         told.account = await self._given_an_account()
-        made = await self._client.bins.add(self._twist.script)
+        made = await self._client.bins.create(self._twist.script)
         told.page_url, told.bin_url = made.page_url, made.url
         await self._given_endpoints(told.account, made.url, consumer)
         asleep = await self._given_a_disabled_endpoint(told)
@@ -102,7 +102,7 @@ class Story:
         await self._client.projects.apply(name, quick(read_shipped(name)))
         reference = next(iter(self._project.accounts), "customer-1")
         plan = self._twist.plan or None
-        account = await self._client.accounts.add(
+        account = await self._client.accounts.create(
             reference, project=name, name="A customer", plan=plan
         )
         return account.id
@@ -112,8 +112,8 @@ class Story:
         made = await self._endpoint(account, consumer.url, f"{consumer.guide.language} consumer")
         await consumer.use({"text": made.secret.text, "whsec": made.secret.whsec})
 
-    async def _endpoint(self, account: str, url: str, name: str) -> EndpointMade:
-        made = await self._client.endpoints.add(url, ["*"], account=account, name=name)
+    async def _endpoint(self, account: str, url: str, name: str) -> EndpointCreated:
+        made = await self._client.endpoints.create(url, ["*"], account=account, name=name)
         self._endpoints[made.id] = name
         return made
 

@@ -68,7 +68,7 @@ class OperationalEventPublisher:
         except NotFoundError:
             plan, now = own.project.default_plan, self._clock()
         try:
-            return await self._store.add_account(own.id, reference, "", plan, now)
+            return await self._store.create_account(own.id, reference, "", plan, now)
         except RefusedError:  # another process was faster
             return await self._store.find_account(Scope(project_id=own.id), reference)
 

@@ -21,7 +21,7 @@ class Bins(Repository):
     """The store's methods for bins."""
 
     @writes
-    async def add_bin(
+    async def create_bin(
         self, tx: Transaction, new: Bin, most: int, action: Action | None = None
     ) -> Bin:
         """Add a bin (its id is made here); an owner has ``most`` that have not expired.
@@ -32,7 +32,7 @@ class Bins(Repository):
         owner = {"project_id": new.project_id, "account_id": new.account_id}
         live = await tx.value("count_bins", {**owner, "now": new.created_at})
         refusals.check_bins(live, most)
-        await tx.run("add_bin", {**asdict(new), "id": tx.ids(new.created_at)})
+        await tx.run("create_bin", {**asdict(new), "id": tx.ids(new.created_at)})
         made = await _read(tx, new.token, new.created_at)
         await record_change(tx, action, None, snapshot(made), new.created_at)
         return made
@@ -49,12 +49,12 @@ class Bins(Repository):
         return _bin(await tx.one("bin", "get_bin_by_page", values))
 
     @writes
-    async def change_bin(
+    async def update_bin(
         self, tx: Transaction, token: str, script: str, now: Micros, action: Action | None = None
     ) -> Bin:
         """Set the answers a bin gives from now on."""
         old = await _read(tx, token, now)
-        await tx.run("change_bin", {"token": token, "script": script})
+        await tx.run("update_bin", {"token": token, "script": script})
         new = await _read(tx, token, now)
         await record_change(tx, action, snapshot(old), snapshot(new), now)
         return new
@@ -113,11 +113,11 @@ class Bins(Repository):
         return await newest(tx, "bin_requests", wanted, limit, _bin_request)
 
     @writes
-    async def remove_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:
+    async def delete_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:
         """Remove a bin and its requests; its URL answers 404 from then on."""
         old = _bin(await tx.one("bin", "get_bin_by_id", {"id": bin_id}))
         await record_change(tx, action, snapshot(old), None, self.clock())
-        await tx.run("remove_bin", {"id": bin_id})
+        await tx.run("delete_bin", {"id": bin_id})
 
     @writes
     async def clear_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:

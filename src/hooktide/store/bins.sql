@@ -1,6 +1,6 @@
 -- Request bins, and what they were sent.
 
--- name: add_bin
+-- name: create_bin
 INSERT INTO {schema}bins (id, token, project_id, account_id, script, created_at, expires_at, page_token)
 VALUES (:id, :token, :project_id, :account_id, :script, :created_at, :expires_at, :page_token)
 
@@ -21,7 +21,7 @@ WHERE page_token = :page_token AND expires_at > :now
 SELECT id, token, project_id, account_id, script, created_at, expires_at, page_token FROM {schema}bins
 WHERE id = :id
 
--- name: change_bin
+-- name: update_bin
 UPDATE {schema}bins SET script = :script, turn = 0 WHERE token = :token
 
 -- name: take_bin_turn
@@ -49,10 +49,10 @@ DELETE FROM {schema}bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
 SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason
 FROM {schema}bin_requests
 
--- name: remove_bins_of_account
+-- name: delete_bins_of_account
 DELETE FROM {schema}bins WHERE account_id = :account_id
 
--- name: remove_bin
+-- name: delete_bin
 DELETE FROM {schema}bins WHERE id = :id
 
 -- name: clear_bin

@@ -158,10 +158,10 @@ def check_enabled(endpoint: Endpoint) -> None:
         )
 
 
-def endpoint_removed() -> RefusedError:
+def endpoint_deleted() -> RefusedError:
     """A delivery is to be sent again whose endpoint is no more."""
     return RefusedError(
-        "endpoint_removed",
+        "endpoint_deleted",
         "the endpoint of this delivery was removed; nothing can be sent to it",
     )
 

@@ -21,7 +21,7 @@ class Users(Repository):
     """The store's methods for users and their login links."""
 
     @writes
-    async def add_user(
+    async def create_user(
         self,
         tx: Transaction,
         name: str,
@@ -39,7 +39,7 @@ class Users(Repository):
             await hold_project(tx, project_id)
         id_ = tx.ids(now)
         try:
-            await tx.run("add_user", _new_user_values(id_, name, role, project_id, now))
+            await tx.run("create_user", _new_user_values(id_, name, role, project_id, now))
         except UniqueError:
             raise refusals.user_exists() from None
         made = await read_user(tx, id_)
@@ -64,7 +64,7 @@ class Users(Repository):
         return [_user(row) for row in found]
 
     @writes
-    async def change_user(
+    async def update_user(
         self,
         tx: Transaction,
         user_id: int,
@@ -84,7 +84,7 @@ class Users(Repository):
         if new.project_id is not None and new.project_id != old.project_id:
             await hold_project(tx, new.project_id)
         try:
-            await tx.run("change_user", _user_values(new))
+            await tx.run("update_user", _user_values(new))
         except UniqueError:
             raise refusals.user_exists() from None
         refusals.check_owners(old, await tx.value("count_owners"))
@@ -104,7 +104,7 @@ class Users(Repository):
         await tx.run("replace_password_hash", {"id": user_id, "old": old, "new": new})
 
     @writes
-    async def remove_user(
+    async def delete_user(
         self, tx: Transaction, user_id: int, now: Micros, action: Action | None = None
     ) -> None:
         """Remove a user, and end their sessions and login links.
@@ -113,13 +113,13 @@ class Users(Repository):
         """
         await tx.lock(USERS_SPACE, 0)
         old = await read_user(tx, user_id)
-        await tx.run("remove_user", {"id": user_id, "now": now})
+        await tx.run("delete_user", {"id": user_id, "now": now})
         refusals.check_owners(old, await tx.value("count_owners"))
         await _end_sessions(tx, user_id)
         await record_change(tx, action, snapshot(old), None, now)
 
     @writes
-    async def add_login_link(
+    async def create_login_link(
         self,
         tx: Transaction,
         user_id: int,
@@ -131,7 +131,7 @@ class Users(Repository):
         user = await read_user(tx, user_id)
         await record_action(tx, action, snapshot(user), self.clock())
         values = {"digest": digest, "person_id": user_id, "expires_at": expires_at}
-        await tx.run("add_login_link", values)
+        await tx.run("create_login_link", values)
 
     @writes
     async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
@@ -172,7 +172,7 @@ def _user(row: Row) -> User:
 def _new_user_values(
     id_: int, name: str, role: Role, project_id: int | None, now: Micros
 ) -> dict[str, Any]:
-    """Return the values of ``add_user``."""
+    """Return the values of ``create_user``."""
     return {
         "id": id_,
         "name": name,
@@ -184,7 +184,7 @@ def _new_user_values(
 
 
 def _user_values(user: User) -> dict[str, Any]:
-    """Return the values of ``change_user``."""
+    """Return the values of ``update_user``."""
     return {
         "id": user.id,
         "name": user.name,

@@ -1,7 +1,7 @@
 """An operation of the API, declared once: its handler and its documentation are the same thing.
 
     @operation("POST", "/v1/accounts", who=MANAGERS, status=201, problems=("account_exists",))
-    async def add_account(call: Call, body: AccountIn) -> AccountOut:
+    async def create_account(call: Call, body: AccountIn) -> AccountOut:
         \"\"\"Add an account.\"\"\"
 
 The handler's parameters say what the request brings: ``body`` (a type that msgspec reads, or, for

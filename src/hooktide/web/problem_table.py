@@ -239,7 +239,7 @@ PROBLEMS: dict[str, Problem] = {
     "endpoint_disabled": Problem(
         409, "The endpoint is disabled", "Enable it first: POST /v1/endpoints/{id}/enable."
     ),
-    "endpoint_removed": Problem(
+    "endpoint_deleted": Problem(
         409, "The endpoint was removed", "Nothing can be sent to it any more; make a new one."
     ),
     "invalid_replay": Problem(

@@ -45,13 +45,13 @@ class Key(ResponseModel, frozen=True, kw_only=True):
     revoked_at: Instant | None
 
 
-class KeyMade(Key, frozen=True, kw_only=True):
+class KeyCreated(Key, frozen=True, kw_only=True):
     """A new key, with its text, which is shown this once."""
 
     key: str
 
     def __repr__(self) -> str:
-        return f"KeyMade(id={self.id!r}, key=...)"
+        return f"KeyCreated(id={self.id!r}, key=...)"
 
 
 Name = Annotated[
@@ -65,23 +65,23 @@ Name = Annotated[
 AnyRole = Annotated[
     Role,
     msgspec.Meta(
-        description="`viewer` looks, `member` works, `owner` also manages users and what cannot "
-        "be undone."
+        description="`viewer` reads, `member` also changes things, `owner` also manages "
+        "users and makes irreversible changes."
     ),
     one_of("Role"),
 ]
 
 
 class UserIn(RequestModel, frozen=True):
-    """Somebody new. `project` is a project's name; without it all projects are theirs."""
+    """A new user. `project` is a project's name; without it they have access to all projects."""
 
     name: Name
     role: AnyRole
     project: str | None = None
 
 
-class UserChange(RequestModel, frozen=True):
-    """What to change of somebody; what is absent stays. `project` null: all projects."""
+class UserUpdate(RequestModel, frozen=True):
+    """The fields of a user to update; absent fields stay the same. `project` null: all projects."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     role: AnyRole | msgspec.UnsetType = msgspec.UNSET
@@ -89,7 +89,7 @@ class UserChange(RequestModel, frozen=True):
 
 
 class User(ResponseModel, frozen=True, kw_only=True):
-    """Somebody who may log in to the dashboard."""
+    """A user of the dashboard."""
 
     id: str
     name: str
@@ -101,13 +101,13 @@ class User(ResponseModel, frozen=True, kw_only=True):
 
 
 class Users(ResponseModel, frozen=True):
-    """Everybody, by name."""
+    """All users, by name."""
 
     items: list[User]
 
 
 class LoginLink(ResponseModel, frozen=True):
-    """A URL that logs somebody in once, until `expires_at`; shown this once."""
+    """A URL that logs a user in once, until `expires_at`; it is shown only once."""
 
     url: str
     expires_at: Instant

@@ -31,7 +31,7 @@ class AccountPut(RequestModel, frozen=True):
     plan: DefaultPlan | None = None
 
 
-class AccountChange(RequestModel, frozen=True):
+class AccountUpdate(RequestModel, frozen=True):
     """What to change of an account; what is absent stays."""
 
     name: Named | msgspec.UnsetType = msgspec.UNSET
@@ -44,7 +44,7 @@ class AccountQuery(PageQuery, frozen=True):
     project: str | None = None
 
 
-class RemoveAccountQuery(RequestModel, frozen=True):
+class DeleteAccountQuery(RequestModel, frozen=True):
     """How to remove it."""
 
     erase: Annotated[

@@ -43,7 +43,7 @@ class NewBin(RequestModel, frozen=True):
     ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
 
 
-class BinChange(RequestModel, frozen=True):
+class BinUpdate(RequestModel, frozen=True):
     """New answers for a bin, given from the first one on."""
 
     script: Script

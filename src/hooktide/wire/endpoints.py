@@ -86,7 +86,7 @@ class EndpointCheckIn(RequestModel, frozen=True):
     secret: GivenSecret | None = None
 
 
-class EndpointChange(RequestModel, frozen=True):
+class EndpointUpdate(RequestModel, frozen=True):
     """What to change of an endpoint; what is absent stays, `headers` are replaced as a whole.
 
     `****` as a header's value keeps the stored value. Where the URL's scheme, host or port changes,
@@ -159,7 +159,7 @@ class Secret(ResponseModel, frozen=True):
         return "Secret(...)"
 
 
-class EndpointMade(Endpoint, frozen=True, kw_only=True):
+class EndpointCreated(Endpoint, frozen=True, kw_only=True):
     """A new endpoint, with its secret."""
 
     secret: Secret
@@ -225,7 +225,7 @@ class WebhookIn(RequestModel, frozen=True):
     headers: Headers = {}
 
 
-class WebhookChange(EndpointChange, frozen=True):
+class WebhookUpdate(EndpointUpdate, frozen=True):
     """What to change of an endpoint of the customers' API, under our names."""
 
     enabled: bool | msgspec.UnsetType = msgspec.UNSET

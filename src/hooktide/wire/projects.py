@@ -77,7 +77,7 @@ class ProjectQuery(RequestModel, frozen=True):
     ) = None
 
 
-class RemoveEventTypeQuery(ProjectQuery, frozen=True):
+class DeleteEventTypeQuery(ProjectQuery, frozen=True):
     """How to remove it, and from which project."""
 
     remove_event_types: Annotated[

@@ -8,25 +8,25 @@ from hooktide.client.requests import Request, Steps, call, command, pages
 from hooktide.client.transport import Area, X, listing, operation
 from hooktide.wire.access import (
     Key,
+    KeyCreated,
     KeyIn,
-    KeyMade,
     LoginLink,
     RevokeQuery,
     User,
-    UserChange,
     UserIn,
     Users,
+    UserUpdate,
 )
 from hooktide.wire.accounts import (
     Account,
-    AccountChange,
     AccountIn,
     AccountPut,
     AccountQuery,
+    AccountUpdate,
+    DeleteAccountQuery,
     Erasure,
     PortalLink,
     PortalLinkIn,
-    RemoveAccountQuery,
 )
 from hooktide.wire.fields import KeyScope, PageQuery, Role
 
@@ -35,10 +35,10 @@ class AccountsArea(Area[X]):
     """The customers of a project, by ``acc_`` id or by the product's own reference."""
 
     @operation
-    def add(
+    def create(
         self, reference: str, *, project: str | None = None, name: str = "", plan: str | None = None
     ) -> Request[Account]:
-        """Add an account. ``project`` is needed with an operator's key."""
+        """Create an account. ``project`` is needed with an operator's key."""
         body = AccountIn(reference=reference, project=project, name=name, plan=plan)
         return call("POST", "/v1/accounts", Account, body=body)
 
@@ -69,26 +69,26 @@ class AccountsArea(Area[X]):
         return call("PUT", "/v1/accounts/{account}", Account, body=body, account=reference)
 
     @operation
-    def change(
+    def update(
         self, account: str, *, name: str | UnsetType = UNSET, plan: str | UnsetType = UNSET
     ) -> Request[Account]:
-        """Change what is given of an account."""
-        body = AccountChange(name=name, plan=plan)
+        """Update the given fields of an account."""
+        body = AccountUpdate(name=name, plan=plan)
         return call("PATCH", "/v1/accounts/{account}", Account, body=body, account=account)
 
     @operation
-    def remove(self, account: str) -> Request[None]:
-        """Remove an account with its endpoints and keys."""
+    def delete(self, account: str) -> Request[None]:
+        """Delete an account with its endpoints and keys."""
         return command("DELETE", "/v1/accounts/{account}", account=account)
 
     @operation
     def erase(self, account: str) -> Request[Erasure]:
-        """Remove an account and erase what is kept of it, in the background.
+        """Delete an account and erase what is kept of it, in the background.
 
         One that was removed before can be erased as well. ``erasure`` says how far it is, by the
         account's id, which the answer has: its reference is gone.
         """
-        query = RemoveAccountQuery(erase=True)
+        query = DeleteAccountQuery(erase=True)
         return call("DELETE", "/v1/accounts/{account}", Erasure, query=query, account=account)
 
     @operation
@@ -97,10 +97,10 @@ class AccountsArea(Area[X]):
         return call("GET", "/v1/accounts/{account}/erasure", Erasure, account=id)
 
     @operation
-    def portal_link(
+    def create_portal_link(
         self, account: str, *, expires_in: int = 3600, read_only: bool = False
     ) -> Request[PortalLink]:
-        """Make a link into an account's portal, good for ``expires_in`` seconds."""
+        """Create a link into an account's portal, good for ``expires_in`` seconds."""
         body = PortalLinkIn(expires_in=expires_in, read_only=read_only)
         path = "/v1/accounts/{account}/portal-links"
         return call("POST", path, PortalLink, body=body, account=account)
@@ -115,17 +115,17 @@ class KeysArea(Area[X]):
     """What opens the API."""
 
     @operation
-    def add(
+    def create(
         self,
         scope: KeyScope,
         name: str,
         *,
         project: str | None = None,
         account: str | None = None,
-    ) -> Request[KeyMade]:
-        """Make a key; its text is in the answer, this once."""
+    ) -> Request[KeyCreated]:
+        """Create a key; its text is in the answer, this once."""
         body = KeyIn(scope=scope, name=name, project=project, account=account)
-        return call("POST", "/v1/keys", KeyMade, body=body)
+        return call("POST", "/v1/keys", KeyCreated, body=body)
 
     @listing
     def list(self, *, limit: int | None = None) -> Steps[Key]:
@@ -139,26 +139,26 @@ class KeysArea(Area[X]):
 
 
 class UsersArea(Area[X]):
-    """Who may log in to the dashboard, for an operator."""
+    """The dashboard's users, for an operator."""
 
     @operation
-    def add(self, name: str, role: Role, *, project: str | None = None) -> Request[User]:
-        """Add somebody; a login link lets them in. Without a project, all of them are theirs."""
+    def create(self, name: str, role: Role, *, project: str | None = None) -> Request[User]:
+        """Create a user. Without a project, they have access to all of them."""
         body = UserIn(name=name, role=role, project=project)
         return call("POST", "/v1/users", User, body=body)
 
     @operation
     def list(self) -> Request[Sequence[User]]:
-        """List everybody, by name."""
+        """List the users, by name."""
         return call("GET", "/v1/users", Users).then(lambda found: found.items)
 
     @operation
     def get(self, id: str) -> Request[User]:
-        """Get somebody."""
+        """Get a user."""
         return call("GET", "/v1/users/{id}", User, id=id)
 
     @operation
-    def change(
+    def update(
         self,
         id: str,
         *,
@@ -166,16 +166,16 @@ class UsersArea(Area[X]):
         role: Role | UnsetType = UNSET,
         project: str | UnsetType | None = UNSET,
     ) -> Request[User]:
-        """Change what is given of somebody; ``project`` None: all projects."""
-        body = UserChange(name=name, role=role, project=project)
+        """Update the given fields of a user; ``project`` None: all projects."""
+        body = UserUpdate(name=name, role=role, project=project)
         return call("PATCH", "/v1/users/{id}", User, body=body, id=id)
 
     @operation
-    def remove(self, id: str) -> Request[None]:
-        """Remove somebody; they are logged out at once."""
+    def delete(self, id: str) -> Request[None]:
+        """Delete a user, and log them out at once."""
         return command("DELETE", "/v1/users/{id}", id=id)
 
     @operation
-    def login_link(self, id: str) -> Request[LoginLink]:
-        """Make a link that logs somebody in, once and within a day."""
+    def create_login_link(self, id: str) -> Request[LoginLink]:
+        """Create a link that logs a user in, once and within a day."""
         return call("POST", "/v1/users/{id}/login-links", LoginLink, id=id)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from hooktide.client.requests import Request, Steps, call, command, instant, pages, raw
 from hooktide.client.transport import Area, X, listing, operation
-from hooktide.wire.bins import Bin, BinChange, BinRequest, NewBin, Step
+from hooktide.wire.bins import Bin, BinRequest, BinUpdate, NewBin, Step
 from hooktide.wire.fields import PeriodQuery
 
 WEEK = 7 * 86_400
@@ -15,8 +15,8 @@ class BinsArea(Area[X]):
     """Request bins: URLs on the server that keep what they are sent."""
 
     @operation
-    def add(self, script: Sequence[Step] = (), *, ttl_seconds: int = WEEK) -> Request[Bin]:
-        """Make a bin; without a script it answers 200."""
+    def create(self, script: Sequence[Step] = (), *, ttl_seconds: int = WEEK) -> Request[Bin]:
+        """Create a bin; without a script it answers 200."""
         body = NewBin(script=list(script), ttl_seconds=ttl_seconds)
         return call("POST", "/v1/bins", Bin, body=body)
 
@@ -26,13 +26,13 @@ class BinsArea(Area[X]):
         return call("GET", "/v1/bins/{id}", Bin, id=id)
 
     @operation
-    def change(self, id: str, script: Sequence[Step]) -> Request[Bin]:
+    def update(self, id: str, script: Sequence[Step]) -> Request[Bin]:
         """Give a bin another script, from its first answer on."""
-        return call("PATCH", "/v1/bins/{id}", Bin, body=BinChange(list(script)), id=id)
+        return call("PATCH", "/v1/bins/{id}", Bin, body=BinUpdate(list(script)), id=id)
 
     @operation
-    def remove(self, id: str) -> Request[None]:
-        """Remove a bin and its requests."""
+    def delete(self, id: str) -> Request[None]:
+        """Delete a bin and its requests."""
         return command("DELETE", "/v1/bins/{id}", id=id)
 
     @listing

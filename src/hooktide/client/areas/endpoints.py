@@ -10,12 +10,12 @@ from hooktide.client.transport import Area, X, listing, operation
 from hooktide.wire.endpoints import (
     DisableQuery,
     Endpoint,
-    EndpointChange,
     EndpointChecked,
     EndpointCheckIn,
+    EndpointCreated,
     EndpointIn,
-    EndpointMade,
     EndpointQuery,
+    EndpointUpdate,
     Rotated,
     Tested,
     TestIn,
@@ -28,7 +28,7 @@ class EndpointsArea(Area[X]):
     """Where an account's events go."""
 
     @operation
-    def add(
+    def create(
         self,
         url: str,
         event_types: Sequence[str],
@@ -40,8 +40,8 @@ class EndpointsArea(Area[X]):
         headers: Mapping[str, str] | None = None,
         secret: str | None = None,
         enabled: bool = True,
-    ) -> Request[EndpointMade]:
-        """Add an endpoint; its secret is in the answer, this once.
+    ) -> Request[EndpointCreated]:
+        """Create an endpoint; its secret is in the answer, this once.
 
         ``account`` is needed, but with an account's key. ``kind`` is by default what the URL looks
         like. ``secret`` is the one that its receiver has already, when it comes from another
@@ -58,7 +58,7 @@ class EndpointsArea(Area[X]):
             secret=secret,
             enabled=enabled,
         )
-        return call("POST", "/v1/endpoints", EndpointMade, body=body)
+        return call("POST", "/v1/endpoints", EndpointCreated, body=body)
 
     @operation
     def check(  # noqa: PLR0913  # as many as the endpoint and its account have
@@ -75,7 +75,7 @@ class EndpointsArea(Area[X]):
         headers: Mapping[str, str] | None = None,
         secret: str | None = None,
     ) -> Request[EndpointChecked]:
-        """Check whether an endpoint could be added; raises what ``add`` would. Changes nothing.
+        """Check whether an endpoint could be added; raises what ``create`` would. Changes nothing.
 
         ``account`` may be a reference that does not exist yet, whose account would be on ``plan``.
         ``project`` is needed with an operator's key.
@@ -106,7 +106,7 @@ class EndpointsArea(Area[X]):
         return call("GET", "/v1/endpoints/{id}", Endpoint, id=id)
 
     @operation
-    def change(
+    def update(
         self,
         id: str,
         *,
@@ -117,8 +117,8 @@ class EndpointsArea(Area[X]):
         description: str | UnsetType = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
     ) -> Request[Endpoint]:
-        """Change what is given of an endpoint; ``headers`` are replaced as a whole."""
-        body = EndpointChange(
+        """Update the given fields of an endpoint; ``headers`` are replaced as a whole."""
+        body = EndpointUpdate(
             url=url,
             event_types=cast("list[str] | UnsetType", event_types),
             kind=kind,
@@ -129,8 +129,8 @@ class EndpointsArea(Area[X]):
         return call("PATCH", "/v1/endpoints/{id}", Endpoint, body=body, id=id)
 
     @operation
-    def remove(self, id: str) -> Request[None]:
-        """Remove an endpoint; what is pending for it is discarded."""
+    def delete(self, id: str) -> Request[None]:
+        """Delete an endpoint; what is pending for it is discarded."""
         return command("DELETE", "/v1/endpoints/{id}", id=id)
 
     @operation
@@ -178,8 +178,8 @@ class WebhooksArea(Area[X]):
     """
 
     @operation
-    def add(self, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
-        """Add a webhook; the secret is in the answer, this once."""
+    def create(self, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
+        """Create a webhook; the secret is in the answer, this once."""
         return call("POST", "/webhooks", dict[str, Any], body=fields)
 
     @listing
@@ -193,11 +193,11 @@ class WebhooksArea(Area[X]):
         return call("GET", "/webhooks/{id}", dict[str, Any], id=id)
 
     @operation
-    def change(self, id: str, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
-        """Change a webhook; what is absent stays."""
+    def update(self, id: str, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
+        """Update a webhook; what is absent stays."""
         return call("PATCH", "/webhooks/{id}", dict[str, Any], body=fields, id=id)
 
     @operation
-    def remove(self, id: str) -> Request[None]:
-        """Remove a webhook; what is pending for it is discarded."""
+    def delete(self, id: str) -> Request[None]:
+        """Delete a webhook; what is pending for it is discarded."""
         return command("DELETE", "/webhooks/{id}", id=id)

@@ -10,6 +10,7 @@ from hooktide.client.requests import Request, call, command
 from hooktide.client.transport import Area, X, operation
 from hooktide.wire.projects import (
     ApplyQuery,
+    DeleteEventTypeQuery,
     EventType,
     EventTypeIn,
     EventTypes,
@@ -17,7 +18,6 @@ from hooktide.wire.projects import (
     ProjectApplied,
     ProjectQuery,
     Projects,
-    RemoveEventTypeQuery,
     Wording,
     WordingIn,
 )
@@ -50,8 +50,8 @@ class ProjectsArea(Area[X]):
         return call("GET", "/v1/projects/{name}", Project, name=name)
 
     @operation
-    def remove(self, name: str) -> Request[None]:
-        """Remove a project that has no accounts."""
+    def delete(self, name: str) -> Request[None]:
+        """Delete a project that has no accounts."""
         return command("DELETE", "/v1/projects/{name}", name=name)
 
 
@@ -83,7 +83,7 @@ class EventTypesArea(Area[X]):
         accounts: Sequence[str] = (),
         message: WordingIn | Wording | UnsetType = UNSET,
     ) -> Request[EventType]:
-        """Add an event type, or replace it. ``message`` is what a chat is told, in your words."""
+        """Create an event type, or replace it. ``message``: the text for chats."""
         body = EventTypeIn(
             description=description,
             example=raw_json(example, "/example"),
@@ -96,12 +96,12 @@ class EventTypesArea(Area[X]):
         return call("PUT", "/v1/event-types/{name}", EventType, query=query, body=body, name=name)
 
     @operation
-    def remove(
+    def delete(
         self, name: str, *, project: str | None = None, remove_event_types: bool = False
     ) -> Request[None]:
-        """Remove an event type; with ``remove_event_types`` even if endpoints want it by name.
+        """Delete an event type; with ``remove_event_types`` even if endpoints want it by name.
 
         What was published stays.
         """
-        query = RemoveEventTypeQuery(project=project, remove_event_types=remove_event_types)
+        query = DeleteEventTypeQuery(project=project, remove_event_types=remove_event_types)
         return command("DELETE", "/v1/event-types/{name}", query=query, name=name)

@@ -18,7 +18,7 @@ class Keys(Repository):
     """The store's methods for API keys."""
 
     @writes
-    async def add_key(
+    async def create_key(
         self, tx: Transaction, key: ApiKey, digest: bytes, action: Action | None = None
     ) -> ApiKey:
         """Add a key (its id is made here) by the SHA-256 of its text.
@@ -27,7 +27,7 @@ class Keys(Repository):
         """
         id_ = tx.ids(key.created_at)
         try:
-            await tx.run("add_key", _api_key_values(id_, key, digest))
+            await tx.run("create_key", _api_key_values(id_, key, digest))
         except UniqueError:
             raise refusals.key_known() from None
         made = await read_key(tx, Scope(), id_)
@@ -126,7 +126,7 @@ def _api_key(row: Row) -> ApiKey:
 
 
 def _api_key_values(id_: int, key: ApiKey, digest: bytes) -> dict[str, Any]:
-    """Return what ``add_key`` writes of a key."""
+    """Return what ``create_key`` writes of a key."""
     return {
         "id": id_,
         "digest": digest,

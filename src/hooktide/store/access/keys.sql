@@ -1,6 +1,6 @@
 -- API keys.
 
--- name: add_key
+-- name: create_key
 INSERT INTO {schema}keys (id, digest, scope, project_id, account_id, name, last4, created_at)
 VALUES (:id, :digest, :scope, :project_id, :account_id, :name, :last4, :created_at)
 

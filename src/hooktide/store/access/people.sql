@@ -1,6 +1,6 @@
 -- Who may log in to the dashboard.
 
--- name: add_user
+-- name: create_user
 INSERT INTO {schema}people (id, name, folded, role, project_id, password, created_at)
 VALUES (:id, :name, :folded, :role, :project_id, '', :now)
 
@@ -14,7 +14,7 @@ SELECT id FROM {schema}people WHERE id = :id FOR UPDATE
 -- Those who own all projects.
 SELECT count(*) FROM {schema}people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
 
--- name: change_user
+-- name: update_user
 UPDATE {schema}people SET name = :name, folded = :folded, role = :role, project_id = :project_id,
     password = :password
 WHERE id = :id
@@ -22,16 +22,16 @@ WHERE id = :id
 -- name: replace_password_hash
 UPDATE {schema}people SET password = :new WHERE id = :id AND password = :old
 
--- name: remove_user
+-- name: delete_user
 UPDATE {schema}people SET removed_at = :now, password = '' WHERE id = :id
 
--- name: remove_users_of_project
+-- name: delete_users_of_project
 UPDATE {schema}people SET removed_at = :now, password = '' WHERE project_id = :id AND removed_at IS NULL
 
 -- name: touch_user
 UPDATE {schema}people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0) < :now
 
--- name: add_login_link
+-- name: create_login_link
 INSERT INTO {schema}login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
 
 -- name: take_login_link

@@ -19,7 +19,7 @@ class Sessions(Repository):
     """The store's methods for logging in and out."""
 
     @writes
-    async def add_session(
+    async def create_session(
         self,
         tx: Transaction,
         digest: bytes,
@@ -50,7 +50,7 @@ class Sessions(Repository):
             "now": now,
             "expires_at": expires_at,
         }
-        await tx.run("add_session", values)
+        await tx.run("create_session", values)
 
     async def find_session(self, digest: bytes, now: Micros) -> Session | None:
         """Find a session; None once it has expired, its user is removed or its key revoked.

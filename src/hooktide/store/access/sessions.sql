@@ -1,6 +1,6 @@
 -- Who is logged in, and failed logins by where they came from.
 
--- name: add_session
+-- name: create_session
 INSERT INTO {schema}sessions (digest, person_id, key_id, created_at, expires_at)
 VALUES (:digest, :person_id, :key_id, :now, :expires_at)
 

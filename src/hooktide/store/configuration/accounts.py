@@ -21,7 +21,7 @@ class Accounts(Repository):
     """The store's methods for accounts, but for their end (``store.configuration.erasures``)."""
 
     @writes
-    async def add_account(
+    async def create_account(
         self,
         tx: Transaction,
         project_id: int,
@@ -39,7 +39,7 @@ class Accounts(Repository):
         id_ = tx.ids(now)
         values = _account_values(id_, project_id, reference, name, plan, now)
         try:
-            await tx.run("add_account", values)
+            await tx.run("create_account", values)
         except UniqueError:
             raise refusals.account_exists() from None
         tx.effects.changed.append(("account", id_))
@@ -87,7 +87,7 @@ class Accounts(Repository):
         return await newest(tx, "accounts", wanted, limit, _account)
 
     @writes
-    async def change_account(
+    async def update_account(
         self,
         tx: Transaction,
         scope: Scope,
@@ -102,7 +102,7 @@ class Accounts(Repository):
         if "plan" in changes:
             check_plan((await hold_project(tx, old.project_id)).project, changes["plan"])
         await tx.run(
-            "change_account", {"id": old.id, "name": old.name, "plan": old.plan, **changes}
+            "update_account", {"id": old.id, "name": old.name, "plan": old.plan, **changes}
         )
         tx.effects.changed.append(("account", account_id))
         new = await read_account(tx, scope, account_id)
@@ -150,7 +150,7 @@ def _account(row: Row) -> Account:
 def _account_values(
     id_: int, project_id: int, reference: str, name: str, plan: str, now: Micros
 ) -> dict[str, Any]:
-    """Return what ``add_account`` writes of an account."""
+    """Return what ``create_account`` writes of an account."""
     return {
         "id": id_,
         "project_id": project_id,

@@ -1,17 +1,17 @@
 -- Accounts.
 
--- name: add_account
+-- name: create_account
 INSERT INTO {schema}accounts (id, project_id, reference, name, plan, created_at)
 VALUES (:id, :project_id, :reference, :name, :plan, :now)
 
 -- name: accounts
 SELECT id, project_id, reference, name, plan, created_at, link_generation FROM {schema}accounts
 
--- name: change_account
+-- name: update_account
 UPDATE {schema}accounts SET name = :name, plan = :plan WHERE id = :id
 
 -- name: revoke_portal_links
 UPDATE {schema}accounts SET link_generation = link_generation + 1 WHERE id = :id
 
--- name: remove_account
+-- name: delete_account
 UPDATE {schema}accounts SET removed_at = :now WHERE id = :id AND removed_at IS NULL

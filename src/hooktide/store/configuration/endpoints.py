@@ -27,7 +27,7 @@ class Endpoints(Repository):
     """The store's methods for endpoints and their secrets."""
 
     @writes
-    async def add_endpoint(
+    async def create_endpoint(
         self,
         tx: Transaction,
         endpoint: Endpoint,
@@ -56,8 +56,8 @@ class Endpoints(Repository):
             "disabled_at": endpoint.disabled_at,
             **rows.endpoint_values(replace(endpoint, id=id_), self._vault),
         }
-        await tx.run("add_endpoint", values)
-        await _add_secret(tx, id_, secret, now, self._vault)
+        await tx.run("create_endpoint", values)
+        await _create_secret(tx, id_, secret, now, self._vault)
         tx.effects.changed.append(("endpoint", id_))
         made = await read_endpoint(tx, Scope(), id_, self._vault)
         await record_change(tx, action, None, snapshot(made), now)
@@ -85,7 +85,7 @@ class Endpoints(Repository):
         return [await _join_secrets(tx, row, self._vault) for row in found]
 
     @writes
-    async def change_endpoint(
+    async def update_endpoint(
         self,
         tx: Transaction,
         scope: Scope,
@@ -105,13 +105,13 @@ class Endpoints(Repository):
             account = await read_account(tx, Scope(), old.account_id)
             check_named((await hold_project(tx, account.project_id)).project, added)
         values = rows.endpoint_values(new, self._vault)
-        await tx.run("change_endpoint", {"id": endpoint_id, "now": now, **values})
+        await tx.run("update_endpoint", {"id": endpoint_id, "now": now, **values})
         if new.address != old.address:
             await set_rest(tx, old.id, lifted(now))
         return await _changed(tx, old, now, action, self._vault)
 
     @writes
-    async def remove_endpoint(
+    async def delete_endpoint(
         self,
         tx: Transaction,
         scope: Scope,
@@ -121,7 +121,7 @@ class Endpoints(Repository):
     ) -> None:
         """Remove an endpoint; what is pending for it is discarded."""
         old = await _hold(tx, scope, endpoint_id, self._vault)
-        await remove_endpoint(tx, old.id, old.account_id, now, self._vault)
+        await delete_endpoint(tx, old.id, old.account_id, now, self._vault)
         await record_change(tx, action, snapshot(old), None, now)
 
     @writes
@@ -194,7 +194,7 @@ class Endpoints(Repository):
         else:
             await tx.run("forget_secrets", {"endpoint_id": old.id})
         newest_at = max((known.created_at for known in old.secrets), default=0)
-        await _add_secret(tx, old.id, secret, max(now, newest_at + 1), self._vault)
+        await _create_secret(tx, old.id, secret, max(now, newest_at + 1), self._vault)
         await add_operational_events(tx, [rotated(old.account_id, old.id, now + overlap, now)])
         return await _changed(tx, old, now, action, self._vault)
 
@@ -243,11 +243,11 @@ async def read_endpoint(tx: Transaction, scope: Scope, endpoint_id: int, vault: 
     return await _join_secrets(tx, await tx.one("endpoint", "endpoints", values, where), vault)
 
 
-async def _add_secret(
+async def _create_secret(
     tx: Transaction, endpoint_id: int, secret: Secret, now: Micros, vault: Vault
 ) -> None:
     sealed = rows.seal_secret(endpoint_id, secret, now, vault)
-    await tx.run("add_secret", {"endpoint_id": endpoint_id, "created_at": now, "sealed": sealed})
+    await tx.run("create_secret", {"endpoint_id": endpoint_id, "created_at": now, "sealed": sealed})
 
 
 async def _hold(tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault) -> Endpoint:
@@ -328,7 +328,7 @@ async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | Non
         await record_change(tx, SERVER.does("endpoint.disable"), before, after, now)
 
 
-async def remove_endpoint(
+async def delete_endpoint(
     tx: Transaction, endpoint_id: int, account_id: int, now: Micros, vault: Vault
 ) -> None:
     """Remove an endpoint, whose account is locked (``BatchWriter.lock_account``)."""
@@ -339,7 +339,7 @@ async def remove_endpoint(
         "stale_before": before,
         "no_headers": rows.seal_headers(endpoint_id, (), vault),
     }
-    await tx.run("remove_endpoint", values)
+    await tx.run("delete_endpoint", values)
     await tx.run("forget_secrets", {"endpoint_id": endpoint_id})
     await _is_off(tx, endpoint_id, account_id, before, "endpoint removed", now)
 

@@ -1,6 +1,6 @@
 -- Endpoints and their secrets.
 
--- name: add_endpoint
+-- name: create_endpoint
 INSERT INTO {schema}endpoints (id, project_id, account_id, url, event_types, name, description, headers,
     kind, sealed_url, disabled_reason, disabled_at, created_at, changed_at)
 VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :kind,
@@ -14,13 +14,13 @@ FROM {schema}endpoints
 -- name: count_endpoints
 SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND removed_at IS NULL
 
--- name: change_endpoint
+-- name: update_endpoint
 UPDATE {schema}endpoints SET url = :url, event_types = :event_types, name = :name,
     description = :description, headers = :headers, kind = :kind, sealed_url = :sealed_url,
     changed_at = :now
 WHERE id = :id
 
--- name: remove_endpoint
+-- name: delete_endpoint
 -- The row stays, without what it held in confidence: the log's deliveries refer to it.
 UPDATE {schema}endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
     sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint removed'
@@ -52,7 +52,7 @@ SELECT id, rests_until FROM {schema}endpoints
 WHERE id = ANY(:ids::bigint[]) AND rests_until > :now AND disabled_reason = ''
     AND removed_at IS NULL
 
--- name: add_secret
+-- name: create_secret
 INSERT INTO {schema}secrets (endpoint_id, created_at, sealed)
 VALUES (:endpoint_id, :created_at, :sealed)
 

@@ -33,7 +33,7 @@ class Erasures(Repository):
     """The store's methods for accounts that go."""
 
     @writes
-    async def remove_account(
+    async def delete_account(
         self,
         tx: Transaction,
         scope: Scope,
@@ -43,7 +43,7 @@ class Erasures(Repository):
     ) -> None:
         """Remove an account with its endpoints and keys; nothing more goes out for it."""
         old = await read_account(tx, scope, account_id)
-        await _remove_account(tx, account_id, now, self._vault)
+        await _delete_account(tx, account_id, now, self._vault)
         await record_change(tx, action, snapshot(old), None, now)
 
     @writes
@@ -69,7 +69,7 @@ class Erasures(Repository):
             found = await _find(tx, scope.project_id, account_id, reference)
             for id_, _, removed_at in found:
                 if removed_at is None:
-                    await _remove_account(tx, id_, now, self._vault)
+                    await _delete_account(tx, id_, now, self._vault)
             await _begin(tx, found, now)
             group_id, project_id, _ = found[0]
             await record_action(tx, action, _audited(group_id, project_id), now)
@@ -107,16 +107,16 @@ class Erasures(Repository):
             return await _erase_piece(tx, account_id, now)
 
 
-async def _remove_account(tx: Transaction, account_id: int, now: Micros, vault: Vault) -> None:
+async def _delete_account(tx: Transaction, account_id: int, now: Micros, vault: Vault) -> None:
     await tx.writer.lock_account(tx, account_id)
     values = {"account_id": account_id, "now": now}
     where = " WHERE account_id = :account_id AND removed_at IS NULL"
     for row in await tx.rows("endpoints", {"account_id": account_id}, where):
-        await remove_endpoint(tx, row[0], account_id, now, vault)
+        await delete_endpoint(tx, row[0], account_id, now, vault)
     for (key_id,) in await tx.rows("revoke_keys_of_account", values):
         tx.effects.changed.append(("key", key_id))
-    await tx.run("remove_bins_of_account", {"account_id": account_id})
-    await tx.run("remove_account", {"id": account_id, "now": now})
+    await tx.run("delete_bins_of_account", {"account_id": account_id})
+    await tx.run("delete_account", {"id": account_id, "now": now})
     tx.effects.changed.append(("account", account_id))
 
 

@@ -121,10 +121,12 @@ class Projects(Repository):
         """
         values = {"config": rows.json_text(project), "now": now}
         if before is None:
-            id_ = await tx.value("add_project", values | {"id": tx.ids(now), "name": project.name})
+            id_ = await tx.value(
+                "create_project", values | {"id": tx.ids(now), "name": project.name}
+            )
         else:
             known = {"id": before.id, "version": before.version}
-            id_ = await tx.value("change_project", values | known)
+            id_ = await tx.value("update_project", values | known)
         if id_ is None:
             return None
         if gone := _removed_plans(before, project):
@@ -170,7 +172,7 @@ class Projects(Repository):
         ]
 
     @writes
-    async def remove_project(
+    async def delete_project(
         self, tx: Transaction, project_id: int, now: Micros, action: Action | None = None
     ) -> None:
         """Remove a project that has no accounts, with its keys and its users.
@@ -183,9 +185,9 @@ class Projects(Repository):
         if await tx.rows("accounts", {"id": project_id}, where):
             raise refusals.project_in_use()
         values = {"id": project_id, "now": now}
-        await tx.run("remove_project", values)
+        await tx.run("delete_project", values)
         await tx.run("revoke_keys_of_project", values)
-        await tx.run("remove_users_of_project", values)
+        await tx.run("delete_users_of_project", values)
         tx.effects.changed.append(("project", project_id))
         tx.effects.changed.append(("key", 0))
         await record_change(tx, action, project_snapshot(old.id, old.project), None, now)

@@ -14,20 +14,20 @@ SELECT id FROM {schema}projects WHERE id = :id FOR UPDATE
 -- name: all_projects
 SELECT id, config FROM {schema}projects
 
--- name: add_project
+-- name: create_project
 -- Nothing, where there is one of this name.
 INSERT INTO {schema}projects (id, name, config, created_at, changed_at)
 VALUES (:id, :name, :config, :now, :now)
 ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING
 RETURNING id
 
--- name: change_project
+-- name: update_project
 -- Nothing, where it is no longer as it was when it was read.
 UPDATE {schema}projects SET config = :config, changed_at = :now, version = version + 1
 WHERE id = :id AND version = :version AND removed_at IS NULL
 RETURNING id
 
--- name: remove_project
+-- name: delete_project
 -- The row stays until its log is past retention.
 UPDATE {schema}projects SET removed_at = :now WHERE id = :id
 

@@ -121,7 +121,7 @@ class Deliveries(Repository):
         try:
             endpoint = await hold_enabled(tx, Scope(), old.endpoint_id, self._vault)
         except NotFoundError:
-            raise refusals.endpoint_removed() from None
+            raise refusals.endpoint_deleted() from None
         limit, taken = await _take_room(tx, endpoint, now)
         id_, held_by = tx.ids(now), None if taken else limit
         await tx.writer.insert(tx, [], [again_row(id_, old.event_id, endpoint, held_by, now)])

@@ -105,7 +105,7 @@ class Replays(Repository):
         return await _look(tx, what, endpoint, piece, id_)
 
     @writes
-    async def add_replay(
+    async def create_replay(
         self,
         tx: Transaction,
         scope: Scope,
@@ -124,7 +124,7 @@ class Replays(Repository):
         id_ = tx.ids(now)
         values = _replay_values(id_, endpoint, wanted, counted)
         values["looked_to"] = _window(wanted, id_).after
-        if not await tx.rows("add_replay", values):
+        if not await tx.rows("create_replay", values):
             raise refusals.replay_running(await _running(tx, endpoint.id))
         made = await _read(tx, Scope(), id_)
         await record_change(tx, action, None, snapshot(made), now)
@@ -373,7 +373,7 @@ def _replay(row: Row) -> Replay:
 def _replay_values(
     id_: int, endpoint: Endpoint, wanted: NewReplay, counted: ReplayCount
 ) -> dict[str, Any]:
-    """Return the values of a new replay for ``add_replay``, but where it begins to look."""
+    """Return the values of a new replay for ``create_replay``, but where it begins to look."""
     return {
         "id": id_,
         "project_id": endpoint.project_id,

@@ -1,6 +1,6 @@
 -- Replays: events that an endpoint is sent again.
 
--- name: add_replay
+-- name: create_replay
 INSERT INTO {schema}replays (id, project_id, account_id, endpoint_id, what, since, until, event_id, state,
     reason, counted, at_least, made, looked_to)
 VALUES (:id, :project_id, :account_id, :endpoint_id, :what, :since, :until, :event_id, 'running',

@@ -24,10 +24,10 @@ from hooktide.wire.fields import Listed
         "unknown_plan",
     ),
 )
-async def add_account(call: Call, body: wire.AccountIn) -> wire.Account:
-    """Add an account."""
+async def create_account(call: Call, body: wire.AccountIn) -> wire.Account:
+    """Create an account."""
     accounts = call.services.accounts
-    made = await accounts.add(
+    made = await accounts.create(
         call.actor, call.scope, body.project, body.reference, body.name, body.plan
     )
     return await _shown(call, made)
@@ -80,15 +80,15 @@ async def put_account(call: Call, account: str, body: wire.AccountPut) -> wire.A
     who=MANAGERS,
     problems=("ambiguous_account", "invalid_text", "unknown_plan"),
 )
-async def change_account(call: Call, account: str, body: wire.AccountChange) -> wire.Account:
-    """Change an account's name or plan."""
+async def update_account(call: Call, account: str, body: wire.AccountUpdate) -> wire.Account:
+    """Update an account's name or plan."""
     given = {
         name: getattr(body, name)
         for name in ("name", "plan")
         if getattr(body, name) is not msgspec.UNSET
     }
     return await _shown(
-        call, await call.services.accounts.change(call.actor, call.scope, account, **given)
+        call, await call.services.accounts.update(call.actor, call.scope, account, **given)
     )
 
 
@@ -100,10 +100,10 @@ async def change_account(call: Call, account: str, body: wire.AccountChange) -> 
     problems=("ambiguous_account",),
     also={202: wire.Erasure},
 )
-async def remove_account(
-    call: Call, account: str, query: wire.RemoveAccountQuery
+async def delete_account(
+    call: Call, account: str, query: wire.DeleteAccountQuery
 ) -> wire.Erasure | None:
-    """Remove an account with its endpoints and keys; nothing more is sent for it.
+    """Delete an account with its endpoints and keys; nothing more is sent for it.
 
     With `erase=true` what is kept of it is erased too: its reference and names at once; payloads,
     attempts' bodies and headers, URLs and bins in the background. 202 is answered with the
@@ -113,7 +113,7 @@ async def remove_account(
     accounts = call.services.accounts
     if query.erase:
         return _erasure(await accounts.erase(call.actor, call.scope, account))
-    await accounts.remove(call.actor, call.scope, account)
+    await accounts.delete(call.actor, call.scope, account)
     return None
 
 
@@ -148,11 +148,11 @@ async def _shown(call: Call, account: Account) -> wire.Account:
 
 
 OPERATIONS = (
-    add_account,
+    create_account,
     list_accounts,
     get_account,
     put_account,
-    change_account,
-    remove_account,
+    update_account,
+    delete_account,
     get_erasure,
 )

@@ -28,13 +28,13 @@ from hooktide.wire.fields import Listed, PeriodQuery
     problems=("too_many_bins",),
     max_body=MAX_LARGE_BODY,
 )
-async def add_bin(call: Call, body: wire.NewBin) -> wire.Bin:
-    """Make a request bin.
+async def create_bin(call: Call, body: wire.NewBin) -> wire.Bin:
+    """Create a request bin.
 
     Its URL keeps whatever it is sent and gives the script's answers in turn; the last one repeats,
     and without a script it answers 200.
     """
-    return _shown(call, await call.services.bins.add(call.actor, call.scope, body))
+    return _shown(call, await call.services.bins.create(call.actor, call.scope, body))
 
 
 @operation("GET", "/v1/bins/{id}", who=ANYONE)
@@ -44,16 +44,16 @@ async def get_bin(call: Call, id: str) -> wire.Bin:
 
 
 @operation("PATCH", "/v1/bins/{id}", who=ANYONE, max_body=MAX_LARGE_BODY)
-async def change_bin(call: Call, id: str, body: wire.BinChange) -> wire.Bin:
+async def update_bin(call: Call, id: str, body: wire.BinUpdate) -> wire.Bin:
     """Give a bin another script, from its first answer on."""
     return _shown(call, await call.services.bins.change_script(call.actor, call.scope, id, body))
 
 
 @operation("DELETE", "/v1/bins/{id}", who=ANYONE, status=204)
-async def remove_bin(call: Call, id: str) -> None:
-    """Remove a bin and its requests."""
+async def delete_bin(call: Call, id: str) -> None:
+    """Delete a bin and its requests."""
     bins = call.services.bins
-    await bins.remove(call.actor, await bins.find(call.scope, id))
+    await bins.delete(call.actor, await bins.find(call.scope, id))
 
 
 @operation("GET", "/v1/bins/{id}/requests", who=ANYONE)
@@ -124,10 +124,10 @@ def _request_shown(kept: BinRequest) -> wire.BinRequest:
 
 
 OPERATIONS = (
-    add_bin,
+    create_bin,
     get_bin,
-    change_bin,
-    remove_bin,
+    update_bin,
+    delete_bin,
     list_bin_requests,
     clear_bin,
     get_bin_request,

@@ -43,7 +43,7 @@ async def list_attempts(call: Call, id: str) -> wire.Attempts:
     "/v1/deliveries/{id}/resend",
     who=ANYONE,
     status=202,
-    problems=("endpoint_disabled", "endpoint_removed", "delivery_held"),
+    problems=("endpoint_disabled", "endpoint_deleted", "delivery_held"),
 )
 async def resend_delivery(call: Call, id: str) -> wire.Delivery:
     """Send the same event to the same endpoint again, as a new delivery."""

@@ -43,18 +43,18 @@ _FIELD_RULES = (
         *_FIELD_RULES,
     ),
 )
-async def add_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointMade:
-    """Add an endpoint; the answer shows its secret, this once."""
+async def create_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointCreated:
+    """Create an endpoint; the answer shows its secret, this once."""
     if body.secret is not None and call.key.scope is KeyScope.ACCOUNT:
         raise RefusedError(
             "forbidden", "an account's key cannot choose a secret; leave it out", status=403
         )
     asked = wanted(body, enabled=body.enabled)
     given = None if body.secret is None else read_secret(body.secret)
-    made, secret = await call.services.endpoints.add(
+    made, secret = await call.services.endpoints.create(
         call.actor, call.scope, body.account, asked, given
     )
-    return wire.EndpointMade(
+    return wire.EndpointCreated(
         **endpoint_fields(made, call.services.clock()), secret=secret_shown(secret)
     )
 
@@ -102,17 +102,17 @@ async def get_endpoint(call: Call, id: str) -> wire.Endpoint:
 
 
 @operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=_FIELD_RULES)
-async def change_endpoint(call: Call, id: str, body: wire.EndpointChange) -> wire.Endpoint:
-    """Change an endpoint. A new URL ends its rest, if it has one."""
+async def update_endpoint(call: Call, id: str, body: wire.EndpointUpdate) -> wire.Endpoint:
+    """Update an endpoint. A new URL ends its rest, if it has one."""
     given = changes_of(body)
-    changed = await call.services.endpoints.change(call.actor, call.scope, read("ep", id), given)
+    changed = await call.services.endpoints.update(call.actor, call.scope, read("ep", id), given)
     return _shown(call, changed)
 
 
 @operation("DELETE", "/v1/endpoints/{id}", who=ANYONE, status=204)
-async def remove_endpoint(call: Call, id: str) -> None:
-    """Remove an endpoint; what is pending for it is discarded."""
-    await call.services.endpoints.remove(call.actor, call.scope, read("ep", id))
+async def delete_endpoint(call: Call, id: str) -> None:
+    """Delete an endpoint; what is pending for it is discarded."""
+    await call.services.endpoints.delete(call.actor, call.scope, read("ep", id))
 
 
 @operation("POST", "/v1/endpoints/{id}/enable", who=ANYONE, problems=("disabled_by_provider",))
@@ -277,12 +277,12 @@ def _test_shown(tested: Tested) -> wire.Tested:
 
 
 OPERATIONS = (
-    add_endpoint,
+    create_endpoint,
     check_endpoint,
     list_endpoints,
     get_endpoint,
-    change_endpoint,
-    remove_endpoint,
+    update_endpoint,
+    delete_endpoint,
     enable_endpoint,
     resume_endpoint,
     disable_endpoint,

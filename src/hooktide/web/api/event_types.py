@@ -43,7 +43,7 @@ async def get_event_type(call: Call, name: str, query: wire.ProjectQuery) -> wir
 async def put_event_type(
     call: Call, name: str, query: wire.ProjectQuery, body: wire.EventTypeIn
 ) -> wire.EventType:
-    """Add an event type, or replace it.
+    """Create an event type, or replace it.
 
     Applying the project's file makes the event types what the file says again.
     """
@@ -68,8 +68,8 @@ async def put_event_type(
     status=204,
     problems=("project_missing", "event_types_in_use", "edit_conflict"),
 )
-async def remove_event_type(call: Call, name: str, query: wire.RemoveEventTypeQuery) -> None:
-    """Remove an event type; what was published stays.
+async def delete_event_type(call: Call, name: str, query: wire.DeleteEventTypeQuery) -> None:
+    """Delete an event type; what was published stays.
 
     Where endpoints want it by name, this takes `remove_event_types=true`.
     """
@@ -121,4 +121,4 @@ def _shown(kind: EventType) -> wire.EventType:
     )
 
 
-OPERATIONS = (list_event_types, get_event_type, put_event_type, remove_event_type)
+OPERATIONS = (list_event_types, get_event_type, put_event_type, delete_event_type)

@@ -23,15 +23,15 @@ from hooktide.wire.fields import Listed, PageQuery
         "invalid_text",
     ),
 )
-async def add_key(call: Call, body: wire.KeyIn) -> wire.KeyMade:
-    """Make a key; the answer shows its text, this once.
+async def create_key(call: Call, body: wire.KeyIn) -> wire.KeyCreated:
+    """Create a key; the answer shows its text, this once.
 
     A project's key makes keys for its project and for its accounts.
     """
-    text, key = await call.services.keys.add(
+    text, key = await call.services.keys.create(
         call.actor, call.scope, KeyScope(body.scope), body.name, body.project, body.account
     )
-    return wire.KeyMade(**await _fields(call, key), key=text)
+    return wire.KeyCreated(**await _fields(call, key), key=text)
 
 
 @operation("GET", "/v1/keys", who=MANAGERS)
@@ -64,4 +64,4 @@ async def _fields(call: Call, key: ApiKey) -> dict[str, Any]:
     }
 
 
-OPERATIONS = (add_key, list_keys, revoke_key)
+OPERATIONS = (create_key, list_keys, revoke_key)

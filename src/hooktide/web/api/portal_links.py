@@ -14,8 +14,8 @@ from hooktide.wire import accounts as wire
     status=201,
     problems=("ambiguous_account",),
 )
-async def add_portal_link(call: Call, account: str, body: wire.PortalLinkIn) -> wire.PortalLink:
-    """Make a link into an account's portal.
+async def create_portal_link(call: Call, account: str, body: wire.PortalLinkIn) -> wire.PortalLink:
+    """Create a link into an account's portal.
 
     Send your customer there, or show it in a frame. Make one each time that somebody opens the
     page: a link ends at `expires_at`, and can be revoked only with all others of its account.
@@ -23,7 +23,7 @@ async def add_portal_link(call: Call, account: str, body: wire.PortalLinkIn) -> 
     found = await call.services.accounts.find(call.scope, account)
     expires_at = call.now + body.expires_in * SECOND
     links, audit_log = call.services.portal_links, call.services.audit_log
-    link = await action.add_portal_link(
+    link = await action.create_portal_link(
         links, audit_log, call.actor, found, expires_at, body.read_only
     )
     url = link.url(call.services.public_url)
@@ -42,4 +42,4 @@ async def revoke_portal_links(call: Call, account: str) -> None:
     await call.services.accounts.revoke_portal_links(call.actor, call.scope, account)
 
 
-OPERATIONS = (add_portal_link, revoke_portal_links)
+OPERATIONS = (create_portal_link, revoke_portal_links)

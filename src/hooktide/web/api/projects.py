@@ -22,7 +22,7 @@ from hooktide.wire import projects as wire
 async def put_project(
     call: Call, name: str, query: wire.ApplyQuery, body: str
 ) -> wire.ProjectApplied:
-    """Make a project as its file says.
+    """Create or update a project from its file.
 
     The body is the project file (TOML). The same file again changes nothing; a wrong one changes
     nothing either. A project's key may change its own project, only an operator's adds one.
@@ -60,9 +60,9 @@ async def get_project(call: Call, name: str) -> wire.Project:
 
 
 @operation("DELETE", "/v1/projects/{name}", who=OPERATOR, status=204, problems=("project_in_use",))
-async def remove_project(call: Call, name: str) -> None:
-    """Remove a project that has no accounts."""
-    await call.services.projects.remove(call.actor, call.scope, name)
+async def delete_project(call: Call, name: str) -> None:
+    """Delete a project that has no accounts."""
+    await call.services.projects.delete(call.actor, call.scope, name)
 
 
 def _shown(row: ProjectRow, public_url: str) -> wire.Project:
@@ -93,4 +93,4 @@ def _plan(plan: Plan) -> wire.Plan:
     )
 
 
-OPERATIONS = (put_project, list_projects, get_project, remove_project)
+OPERATIONS = (put_project, list_projects, get_project, delete_project)

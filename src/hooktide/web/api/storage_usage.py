@@ -9,7 +9,7 @@ from hooktide.wire import projects as wire
 
 @operation("GET", "/v1/storage-usage", who=OPERATOR)
 async def list_storage_usage(call: Call) -> wire.StorageUsageList:
-    """Say how much is kept of each project.
+    """Get how much each project stores.
 
     Reads the whole log, which takes a while on a large database and holds nothing up.
     """

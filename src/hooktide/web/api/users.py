@@ -1,4 +1,4 @@
-"""``/v1/users``: who may log in to the dashboard, and the links that log them in."""
+"""``/v1/users``: the dashboard's users and their login links."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ from hooktide.wire import access as wire
     status=201,
     problems=("not_found", "user_exists", "invalid_text"),
 )
-async def add_user(call: Call, body: wire.UserIn) -> wire.User:
-    """Add somebody to the dashboard; a login link lets them in."""
-    made = await call.services.users.add(
+async def create_user(call: Call, body: wire.UserIn) -> wire.User:
+    """Create a dashboard user. They log in with a login link first."""
+    made = await call.services.users.create(
         call.actor, call.scope, body.name, Role(body.role), body.project
     )
     return await _shown(call, made)
@@ -28,14 +28,14 @@ async def add_user(call: Call, body: wire.UserIn) -> wire.User:
 
 @operation("GET", "/v1/users", who=OPERATOR)
 async def list_users(call: Call) -> wire.Users:
-    """List everybody who may log in to the dashboard, by name."""
+    """List the users of the dashboard, by name."""
     found = await call.services.users.everybody(call.scope)
     return wire.Users([await _shown(call, each) for each in found])
 
 
 @operation("GET", "/v1/users/{id}", who=OPERATOR)
 async def get_user(call: Call, id: str) -> wire.User:
-    """Get somebody."""
+    """Get a user."""
     return await _shown(call, await call.services.users.get(call.scope, read("usr", id)))
 
 
@@ -45,8 +45,8 @@ async def get_user(call: Call, id: str) -> wire.User:
     who=OPERATOR,
     problems=("user_exists", "last_owner", "invalid_text"),
 )
-async def change_user(call: Call, id: str, body: wire.UserChange) -> wire.User:
-    """Change somebody's name, role or project; it holds at once."""
+async def update_user(call: Call, id: str, body: wire.UserUpdate) -> wire.User:
+    """Update a user's name, role or project, with immediate effect."""
     given: dict[str, Any] = {
         name: getattr(body, name)
         for name in ("name", "role", "project")
@@ -55,19 +55,19 @@ async def change_user(call: Call, id: str, body: wire.UserChange) -> wire.User:
     if "role" in given:
         given["role"] = Role(given["role"])
     return await _shown(
-        call, await call.services.users.change(call.actor, call.scope, read("usr", id), given)
+        call, await call.services.users.update(call.actor, call.scope, read("usr", id), given)
     )
 
 
 @operation("DELETE", "/v1/users/{id}", who=OPERATOR, status=204, problems=("last_owner",))
-async def remove_user(call: Call, id: str) -> None:
-    """Remove somebody; they are logged out at once."""
-    await call.services.users.remove(call.actor, call.scope, read("usr", id))
+async def delete_user(call: Call, id: str) -> None:
+    """Delete a user, and log them out at once."""
+    await call.services.users.delete(call.actor, call.scope, read("usr", id))
 
 
 @operation("POST", "/v1/users/{id}/login-links", who=OPERATOR, status=201)
-async def make_login_link(call: Call, id: str) -> wire.LoginLink:
-    """Make a link that logs somebody in, once and within a day; also who forgot a password."""
+async def create_login_link(call: Call, id: str) -> wire.LoginLink:
+    """Create a link that logs a user in, once and within a day, also without their password."""
     link = await call.services.users.make_link(call.actor, call.scope, read("usr", id))
     return wire.LoginLink(link.url, instant(link.expires_at))
 
@@ -85,10 +85,10 @@ async def _shown(call: Call, user: User) -> wire.User:
 
 
 OPERATIONS = (
-    add_user,
+    create_user,
     list_users,
     get_user,
-    change_user,
-    remove_user,
-    make_login_link,
+    update_user,
+    delete_user,
+    create_login_link,
 )

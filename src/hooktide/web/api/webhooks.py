@@ -40,8 +40,8 @@ _FIELD_RULES = (
     status=201,
     problems=("webhooks_not_offered", "plan_limit_reached", *_FIELD_RULES),
 )
-async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """Add a webhook.
+async def create_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Create a webhook.
 
     The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
     `description`, `headers`); the answer shows the secret, this once.
@@ -50,7 +50,7 @@ async def add_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     ours = _in_our_words(body, wire.WebhookIn, fields)
     try:
         asked = wanted(_read(ours, wire.WebhookIn))
-        made, secret = await call.services.endpoints.add(call.actor, call.scope, None, asked)
+        made, secret = await call.services.endpoints.create(call.actor, call.scope, None, asked)
         row = await call.services.accounts.project(call.scope, None)
     except InvalidError as error:
         raise _in_their_words(error, fields) from None
@@ -79,20 +79,20 @@ async def get_webhook(call: Call, id: str) -> dict[str, Any]:
 @operation(
     "PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=("disabled_by_provider", *_FIELD_RULES)
 )
-async def change_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Change a webhook; what is absent stays. `enabled` switches it off and on.
+async def update_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Update a webhook; what is absent stays. `enabled` switches it off and on.
 
     A new URL, and `enabled: true`, end the rest of a webhook whose receiver asked for it.
     """
     fields, number = await _fields(call), read("ep", id)
     endpoints = call.services.endpoints
-    ours = _in_our_words(body, wire.WebhookChange, fields)
+    ours = _in_our_words(body, wire.WebhookUpdate, fields)
     try:
-        given = changes_of(_read(ours, wire.WebhookChange))
+        given = changes_of(_read(ours, wire.WebhookUpdate))
         enabled = given.pop("enabled", None)
         if enabled:
             await endpoints.check_enable(call.scope, number)
-        endpoint = await endpoints.change(call.actor, call.scope, number, given)
+        endpoint = await endpoints.update(call.actor, call.scope, number, given)
     except InvalidError as error:
         raise _in_their_words(error, fields) from None
     if enabled is not None:
@@ -102,9 +102,9 @@ async def change_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str,
 
 
 @operation("DELETE", "/webhooks/{id}", who=CUSTOMERS, status=204)
-async def remove_webhook(call: Call, id: str) -> None:
-    """Remove a webhook; what is pending for it is discarded."""
-    await call.services.endpoints.remove(call.actor, call.scope, read("ep", id))
+async def delete_webhook(call: Call, id: str) -> None:
+    """Delete a webhook; what is pending for it is discarded."""
+    await call.services.endpoints.delete(call.actor, call.scope, read("ep", id))
 
 
 async def _fields(call: Call) -> Fields:
@@ -180,4 +180,4 @@ def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
     }
 
 
-OPERATIONS = (add_webhook, list_webhooks, get_webhook, change_webhook, remove_webhook)
+OPERATIONS = (create_webhook, list_webhooks, get_webhook, update_webhook, delete_webhook)

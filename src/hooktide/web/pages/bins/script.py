@@ -10,7 +10,7 @@ import msgspec
 
 from hooktide.domain.errors import InvalidError
 from hooktide.web.pages.framework.forms import Form
-from hooktide.wire.bins import BinChange, Step
+from hooktide.wire.bins import BinUpdate, Step
 
 MAX_ROWS = 100
 CODE = "invalid_body"
@@ -64,7 +64,7 @@ def _in_words(step: Step) -> str:
     return f"{step.status} after {step.delay_ms / 1000:g} s" if step.delay_ms else str(step.status)
 
 
-def read_rows(rows: Sequence[Row]) -> BinChange:
+def read_rows(rows: Sequence[Row]) -> BinUpdate:
     """Read what was typed.
 
     :raises InvalidError: it is no answer that a bin may give; says which one, and what to write.
@@ -81,7 +81,7 @@ def read_rows(rows: Sequence[Row]) -> BinChange:
                 f"answer {number}: a status from 200 to 599, seconds from 0 to 30, a Retry-After "
                 "of up to 200 plain characters, a body of up to 4,096",
             ) from None
-    return BinChange(steps)
+    return BinUpdate(steps)
 
 
 def _read_row(row: Row) -> Step:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hooktide.actions.portal_links import add_portal_link
+from hooktide.actions.portal_links import create_portal_link
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
 from hooktide.domain.project.project import plan_of
@@ -41,9 +41,9 @@ class NewAccount:
 
 
 @act("/accounts", back=accounts)
-async def add_account(request: PageRequest, form: NewAccount) -> View:
+async def create_account(request: PageRequest, form: NewAccount) -> View:
     """``POST /dashboard/accounts``."""
-    made = await request.services.accounts.add(
+    made = await request.services.accounts.create(
         request.actor,
         request.scope,
         form.project or None,
@@ -92,7 +92,7 @@ async def _keys(request: PageRequest, found: Account) -> list[ApiKey]:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountChange:
+class AccountUpdate:
     """What an account is called, and its plan."""
 
     name: str
@@ -100,10 +100,10 @@ class AccountChange:
 
 
 @act("/accounts/{id}/change", back=account)
-async def change_account(request: PageRequest, form: AccountChange) -> View:
+async def update_account(request: PageRequest, form: AccountUpdate) -> View:
     """``POST /dashboard/accounts/{id}/change``."""
     text = show("acc", (await find(request)).id)
-    await request.services.accounts.change(
+    await request.services.accounts.update(
         request.actor, request.scope, text, name=form.name, plan=form.plan
     )
     return request.go(f"/accounts/{text}", "account.changed")
@@ -117,7 +117,7 @@ class Removal:
 
 
 @act("/accounts/{id}/remove", back=account)
-async def remove_account(request: PageRequest, form: Removal) -> View:
+async def delete_account(request: PageRequest, form: Removal) -> View:
     """``POST /dashboard/accounts/{id}/remove``: with all that it has."""
     found = await find(request)
     request.check_confirmed(found.reference)
@@ -125,7 +125,7 @@ async def remove_account(request: PageRequest, form: Removal) -> View:
     if form.erase:
         await request.services.accounts.erase(request.actor, request.scope, text)
         return request.go(f"/erasures/{text}", "account.removed")
-    await request.services.accounts.remove(request.actor, request.scope, text)
+    await request.services.accounts.delete(request.actor, request.scope, text)
     return request.go("/accounts", "account.removed")
 
 
@@ -144,10 +144,10 @@ class NewPortalLink:
 
 
 @act("/accounts/{id}/portal-link", back=account)
-async def make_portal_link(request: PageRequest, form: NewPortalLink) -> View:
+async def new_portal_link(request: PageRequest, form: NewPortalLink) -> View:
     """``POST /dashboard/accounts/{id}/portal-link``: good for an hour."""
     services, found = request.services, await find(request)
-    link = await add_portal_link(
+    link = await create_portal_link(
         services.portal_links,
         services.audit_log,
         request.actor,
@@ -171,11 +171,11 @@ async def revoke_portal_links(request: PageRequest) -> View:
 
 PAGES = (
     accounts,
-    add_account,
+    create_account,
     account,
-    change_account,
-    remove_account,
+    update_account,
+    delete_account,
     erasure,
-    make_portal_link,
+    new_portal_link,
     revoke_portal_links,
 )

@@ -50,7 +50,7 @@ async def add_key(request: PageRequest, form: NewKey) -> View:
     kind = form.scope
     if kind is KeyScope.OPERATOR:
         _check_owner(request)
-    text, key = await request.services.keys.add(
+    text, key = await request.services.keys.create(
         request.actor,
         request.scope,
         kind,
@@ -79,4 +79,4 @@ async def revoke_key(request: PageRequest) -> View:
     return request.go("/keys", "key.revoked")
 
 
-PAGES = (keys, add_key, revoke_key)
+PAGES = (keys, create_key, revoke_key)

@@ -40,9 +40,9 @@ class NewUser:
 
 
 @act("/users", back=users, who=Role.OWNER)
-async def add_user(request: PageRequest, form: NewUser) -> View:
+async def create_user(request: PageRequest, form: NewUser) -> View:
     """``POST /dashboard/users``: the answer shows a link that lets them in, once."""
-    user = await request.services.users.add(
+    user = await request.services.users.create(
         request.actor, request.scope, form.name, form.role, form.project or None
     )
     link = await request.services.users.make_link(request.actor, request.scope, user.id)
@@ -60,7 +60,7 @@ class RoleChange:
 async def change_role(request: PageRequest, form: RoleChange) -> View:
     """``POST /dashboard/users/{id}/role``: it holds at once."""
     user = await _find(request)
-    await request.services.users.change(request.actor, request.scope, user.id, {"role": form.role})
+    await request.services.users.update(request.actor, request.scope, user.id, {"role": form.role})
     return request.go("/users", "user.changed")
 
 
@@ -73,11 +73,11 @@ async def make_link(request: PageRequest) -> View:
 
 
 @act("/users/{id}/remove", back=users, who=Role.OWNER)
-async def remove_user(request: PageRequest) -> View:
+async def delete_user(request: PageRequest) -> View:
     """``POST /dashboard/users/{id}/remove``."""
     user = await _find(request)
-    await request.services.users.remove(request.actor, request.scope, user.id)
+    await request.services.users.delete(request.actor, request.scope, user.id)
     return request.go("/users", "user.removed")
 
 
-PAGES = (users, add_user, change_role, make_link, remove_user)
+PAGES = (users, create_user, change_role, make_link, delete_user)

@@ -24,7 +24,7 @@ PAGES: tuple[Page, ...] = (
     *home.PAGES,
     *streams.PAGES,
     new_endpoint,
-    add_endpoint,
+    create_endpoint,
     *endpoint.PAGES,
     *endpoint_form.PAGES,
     *asking.PAGES,

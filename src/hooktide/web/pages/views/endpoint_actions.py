@@ -61,11 +61,11 @@ async def resume_endpoint(request: PageRequest) -> View:
 
 
 @act("/endpoints/{id}/remove", back=endpoint)
-async def remove_endpoint(request: PageRequest) -> View:
+async def delete_endpoint(request: PageRequest) -> View:
     """Remove it, once that is confirmed."""
     found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     request.check_confirmed("remove")
-    await request.services.endpoints.remove(request.actor, request.scope, found.id)
+    await request.services.endpoints.delete(request.actor, request.scope, found.id)
     return request.go(request.session.path_of_account(found.account_id), "endpoint.removed")
 
 
@@ -80,5 +80,5 @@ PAGES = (
     disable_endpoint,
     enable_endpoint,
     resume_endpoint,
-    remove_endpoint,
+    delete_endpoint,
 )

@@ -101,7 +101,7 @@ class EventTypeRemoval:
 
 
 @act("/projects/{name}/event-type/remove", back=event_type)
-async def remove_event_type(request: PageRequest, form: EventTypeRemoval) -> View:
+async def delete_event_type(request: PageRequest, form: EventTypeRemoval) -> View:
     """``POST /dashboard/projects/{name}/event-type/remove``: ``?type=`` says which."""
     name, kind = request.path("name"), request.query.text("type")
     await request.services.projects.remove_type(
@@ -115,4 +115,4 @@ async def remove_event_type(request: PageRequest, form: EventTypeRemoval) -> Vie
     return request.go(f"/projects/{name}", "type.removed")
 
 
-PAGES = (event_type, put_event_type, remove_event_type)
+PAGES = (event_type, put_event_type, delete_event_type)

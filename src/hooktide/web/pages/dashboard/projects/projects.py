@@ -173,7 +173,7 @@ class ProjectFile:
 
 
 @act("/projects/{name}/file", back=project_file, max_body=MAX_LARGE_BODY)
-async def change_project(request: PageRequest, form: ProjectFile) -> View:
+async def update_project(request: PageRequest, form: ProjectFile) -> View:
     """``POST /dashboard/projects/{name}/file``: as the file says; ``check``: only say what."""
     row = await _find(request)
     name, text = row.project.name, form.file
@@ -200,12 +200,12 @@ async def change_project(request: PageRequest, form: ProjectFile) -> View:
 
 
 @act("/projects/{name}/remove", back=project, who=Role.OWNER)
-async def remove_project(request: PageRequest) -> View:
+async def delete_project(request: PageRequest) -> View:
     """``POST /dashboard/projects/{name}/remove``."""
     row = await _find(request)
     name = row.project.name
     request.check_confirmed(name)
-    await request.services.projects.remove(request.actor, request.scope, name)
+    await request.services.projects.delete(request.actor, request.scope, name)
     return request.go("/projects", "project.removed")
 
 
@@ -217,6 +217,6 @@ PAGES = (
     make_operations,
     project,
     project_file,
-    change_project,
-    remove_project,
+    update_project,
+    delete_project,
 )
