@@ -20,7 +20,7 @@ accounts = App(name="accounts", help="Erase what is kept of an account.", config
 
 @accounts.command
 def erase(
-    account: str, *, yes: Flag = False, wait: Flag = False, asking: Options = DEFAULTS
+    account: str, *, yes: Flag = False, wait: Flag = False, options: Options = DEFAULTS
 ) -> None:
     """Remove an account and erase what is kept of it; this cannot be undone.
 
@@ -38,12 +38,12 @@ def erase(
     """
     if not yes:
         _ask(account)
-    with asking.client() as client:
-        _show(client, client.accounts.erase(account), asking.json, wait)
+    with options.client() as client:
+        _show(client, client.accounts.erase(account), options.json, wait)
 
 
 @accounts.command
-def erasure(account: str, *, wait: Flag = False, asking: Options = DEFAULTS) -> None:
+def erasure(account: str, *, wait: Flag = False, options: Options = DEFAULTS) -> None:
     """Show how far the erasure of an account is.
 
     Parameters
@@ -53,8 +53,8 @@ def erasure(account: str, *, wait: Flag = False, asking: Options = DEFAULTS) -> 
     wait
         Go on until it is done.
     """
-    with asking.client() as client:
-        _show(client, client.accounts.erasure(account), asking.json, wait)
+    with options.client() as client:
+        _show(client, client.accounts.erasure(account), options.json, wait)
 
 
 def _ask(account: str) -> None:

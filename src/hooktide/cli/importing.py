@@ -47,7 +47,7 @@ def import_endpoints(  # a parameter an option
     account: Words = "",
     plan: str | None = None,
     dry_run: Flag = False,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """Add endpoints that another sender has, with their secrets.
 
@@ -75,14 +75,14 @@ def import_endpoints(  # a parameter an option
     dry_run
         Only say what would be done; the server checks each endpoint as if it were added.
     """
-    project = asking.project
+    project = options.project
     if project is None:
         raise ConfigError("say which project they go to, with --project", key="project")
     found = list(_read(source, file, source_url, source_token, source_project))
-    with asking.client() as client:
+    with options.client() as client:
         adding = Adding(client, project, plan, account, dry_run)
         results = [adding.add(each) for each in found]
-    _print(results, asking.json)
+    _print(results, options.json)
     note(_summary(results, dry_run))
     if any(result.what == "refused" for result in results):
         sys.exit(1)

@@ -36,7 +36,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.wire.bins import Bin, BinRequest
 from hooktide.wire.endpoints import Endpoint, Secret
 
-EVERY = 0.5
+POLL_INTERVAL = 0.5
 ENDPOINT_CHECK_INTERVAL = 2.0
 """Seconds between two looks whether the endpoint is still enabled."""
 MONTH = 30 * 86_400
@@ -50,7 +50,7 @@ def listen(
     types: Annotated[list[str], Parameter(negative=(), show_default=False)] = ["*"],  # noqa: B006
     name: Annotated[str, Parameter(show_default=False)] = "",
     new_secret: Flag = False,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """Send an account's events to a URL on this machine, and print a line for each.
 
@@ -75,14 +75,14 @@ def listen(
         raise ConfigError(f"{forward!r} is not like http://localhost:3000/webhooks", key="forward")
     name = (name or f"hooktide listen on {platform.node()}")[:MAX_NAME_LENGTH]
     signal.signal(signal.SIGTERM, _interrupt)
-    with asking.client() as client, closing(Forwarder(forward)) as forwarder:
+    with options.client() as client, closing(Forwarder(forward)) as forwarder:
         if account is None:
             _check_own(client)
         place = _place(client, account, name, types)
         try:
             secret = _secret(client, place.endpoint, new_secret)
-            _print_start(place, secret, forward, asking.json)
-            _pass_on(client, place, forwarder, asking.json)
+            _print_start(place, secret, forward, options.json)
+            _pass_on(client, place, forwarder, options.json)
         except KeyboardInterrupt:
             note("")
         finally:
@@ -223,7 +223,7 @@ def _pass_on(client: Client, place: _Place, forwarder: Forwarder, as_json: bool)
             away = True
         except NotFoundError as error:
             raise ClientError("the bin is gone, or has expired: start again") from error
-        time.sleep(EVERY)
+        time.sleep(POLL_INTERVAL)
 
 
 def _trouble(error: ClientError) -> str:

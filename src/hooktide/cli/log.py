@@ -30,7 +30,7 @@ def events(
     since: str | None = None,
     until: str | None = None,
     limit: int = 20,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """List events, newest first, or show one with its payload and its deliveries.
 
@@ -49,9 +49,9 @@ def events(
     limit
         How many, at most.
     """
-    with asking.client() as client:
+    with options.client() as client:
         if id is not None:
-            _show_event(client, id, asking.json)
+            _show_event(client, id, options.json)
             return
         found = client.events.list(
             account=account,
@@ -60,7 +60,7 @@ def events(
             until=optional_instant(until, "--until"),
             limit=limit,
         )
-        if asking.json:
+        if options.json:
             _print_all(found)
             return
         names = Names(client)
@@ -122,7 +122,7 @@ def deliveries(
     since: str | None = None,
     until: str | None = None,
     limit: int = 20,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """List deliveries, newest first, or show one with all that went out and came back.
 
@@ -145,9 +145,9 @@ def deliveries(
     limit
         How many, at most.
     """
-    with asking.client() as client:
+    with options.client() as client:
         if id is not None:
-            _show_delivery(client, id, asking.json)
+            _show_delivery(client, id, options.json)
             return
         found = client.deliveries.list(
             account=account,
@@ -158,7 +158,7 @@ def deliveries(
             until=optional_instant(until, "--until"),
             limit=limit,
         )
-        if asking.json:
+        if options.json:
             _print_all(found)
         else:
             names = Names(client)

@@ -26,7 +26,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.wire.endpoints import Endpoint
 from hooktide.wire.events import Count, Replay
 
-EVERY = 0.5
+POLL_INTERVAL = 0.5
 What: TypeAlias = Literal["failed", "missed", "event"]
 
 
@@ -54,7 +54,7 @@ def replay(  # noqa: PLR0913  # a parameter an option
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=(), show_default=False)] = False,
     wait: bool = True,
     cancel: Flag = False,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """Send endpoints old events again: counted first, then followed until all are queued.
 
@@ -89,21 +89,21 @@ def replay(  # noqa: PLR0913  # a parameter an option
     cancel
         End the replay: what it has made stays.
     """
-    with asking.client() as client:
+    with options.client() as client:
         if id is not None:
             found = client.replays.cancel(id) if cancel else client.replays.get(id)
-            _follow(client, [found], as_json=asking.json, wait=wait)
+            _follow(client, [found], as_json=options.json, wait=wait)
             return
         wanted = _wanted(failed, missed, event, since, until)
         counts = _count(client, _endpoints(client, endpoint, account), wanted)
-        _print_counts(counts, asking.json and dry_run)
+        _print_counts(counts, options.json and dry_run)
         some = [(each, count) for each, count in counts if count.events]
         if dry_run or not some:
             return
         if not yes:
             _ask(some)
         started = [_start(client, each, wanted) for each, _ in some]
-        _follow(client, started, as_json=asking.json, wait=wait)
+        _follow(client, started, as_json=options.json, wait=wait)
 
 
 def _wanted(
@@ -211,7 +211,7 @@ def _until_done(client: Client, replays: list[Replay]) -> list[Replay]:
             for each in replays
         ]
         while any(each.state == "running" for each in replays):
-            time.sleep(EVERY)
+            time.sleep(POLL_INTERVAL)
             replays = [_now(client, each) for each in replays]
             for task, each in zip(tasks, replays, strict=True):
                 progress.update(task, completed=each.made, made=_made(each))

@@ -39,7 +39,7 @@ def send(  # noqa: PLR0913  # a parameter an option
     idempotency_key: str | None = None,
     test: Flag = False,
     wait: Flag = False,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """Publish an event: its type's example, or what you give.
 
@@ -66,7 +66,7 @@ def send(  # noqa: PLR0913  # a parameter an option
         Wait up to a minute for what becomes of it. Exits with 0 once every endpoint that it went
         to has it, else with 1: also where it went to none.
     """
-    with asking.client() as client:
+    with options.client() as client:
         owner = client.accounts.get(account)
         kind = _kind(client, owner, type)
         event = NewEvent(
@@ -81,7 +81,7 @@ def send(  # noqa: PLR0913  # a parameter an option
         accepted = client.events.publish(event)
         _print_accepted(client, accepted, event, asking.json)
         if wait:
-            _wait(client, accepted, asking.json)
+            _wait(client, accepted, options.json)
 
 
 def _kind(client: Client, owner: Account, name: str) -> EventType:

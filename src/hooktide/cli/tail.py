@@ -17,7 +17,7 @@ from hooktide.cli.output import print_json, print_line
 from hooktide.client import Client, NotFoundError
 from hooktide.wire.events import Delivery
 
-EVERY = 1.0
+POLL_INTERVAL = 1.0
 LATE = timedelta(seconds=10)
 MAX_OPEN = 20
 MAX_SEEN = 20_000
@@ -32,7 +32,7 @@ def tail(
     state: Literal["pending", "held", "delivered", "failed", "discarded"] | None = None,
     lines: Annotated[int, Parameter(name=["--lines", "-n"])] = 10,
     follow: bool = True,
-    asking: Options = DEFAULTS,
+    options: Options = DEFAULTS,
 ) -> None:
     """Follow deliveries: a line for each that is made, and each time that it changes.
 
@@ -61,10 +61,10 @@ def tail(
         while True:
             for each in news:
                 if _wanted(each, type, state):
-                    print_json(each) if asking.json else print_line(*delivery_row(each, names))
+                    print_json(each) if options.json else print_line(*delivery_row(each, names))
             if not follow:
                 return
-            time.sleep(EVERY)
+            time.sleep(POLL_INTERVAL)
             news = following.news()
 
 
