@@ -16,7 +16,7 @@ STEADY_SECONDS = 600.0
 PENDING = 1_000_000
 OLD_ATTEMPTS = 10_000_000
 RETENTION_RATE = 2_000.0
-RETENTION_EVERY = 60.0
+RETENTION_INTERVAL = 60.0
 """Seconds after which the server looks for what is past retention."""
 _MULTIPLY = """
 INSERT INTO hooktide.queue
@@ -65,7 +65,7 @@ def retention(plan: Plan, _report: Report) -> Iterator[Figure]:
         alone, p99_alone = _measured(one, plan.seconds, rate)
         log = OldLog(one.server.database)
         log.fill(attempts)
-        beside, p99 = _measured(one, RETENTION_EVERY + plan.seconds, rate)
+        beside, p99 = _measured(one, RETENTION_INTERVAL + plan.seconds, rate)
         left = log.left()
     if left == attempts:
         raise BenchError("nothing was dropped meanwhile")

@@ -13,7 +13,7 @@ from bench.processes import BenchError
 DAY = 86_400
 DAYS_AGO = 60
 ATTEMPTS_EACH = 5
-AT_ONCE = 20_000
+BATCH_SIZE = 20_000
 _HEAD = "'POST / HTTP/1.1' || char(13, 10) || hex(zeroblob(100))"
 
 _SQLITE = (
@@ -76,8 +76,8 @@ class OldLog:
             self._psql(_POSTGRES.format(**values))
             return
         with closing(self._sqlite()) as db:
-            for first in range(1, values["count"] + 1, AT_ONCE):  # type: ignore[operator]
-                numbers = _NUMBERS.format(first=first, last=first + AT_ONCE - 1)
+            for first in range(1, values["count"] + 1, BATCH_SIZE):  # type: ignore[operator]
+                numbers = _NUMBERS.format(first=first, last=first + BATCH_SIZE - 1)
                 db.execute("BEGIN IMMEDIATE")
                 for statement in _SQLITE:
                     db.execute(numbers + statement.format(**values))

@@ -44,7 +44,7 @@ SETTLE = 2.0
 STARTS = 3
 SLOWEST_SPAN = 5
 SENDER_KEY = "cpu_us_per_post"
-SENDER_WITHIN = 300.0
+SENDER_TIMEOUT = 300.0
 
 
 def idle(plan: Plan, _report: Report) -> Iterator[Figure]:
@@ -96,7 +96,7 @@ def sender(plan: Plan, report: Report) -> Iterator[Figure]:
     """Let the way out send alone, and say how many times that a whole delivery costs."""
     command = [sys.executable, "-m", "bench.sender_cost", "--json"]
     with Child(command, plan.folder / "sender.log") as child:
-        child.wait(SENDER_WITHIN)
+        child.wait(SENDER_TIMEOUT)
         found = child.log.read_text().strip().rpartition("\n")[2]
     alone = msgspec.convert(msgspec.json.decode(found)[SENDER_KEY], float)
     yield Figure(phase=SENDER, name="sender alone, CPU per POST", value=alone, unit="us")

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.processes import BenchError, Child, Usage
 from bench.receiver import free_ports
 
-READY_WITHIN = 30.0
+READY_TIMEOUT = 30.0
 SETTINGS = {
     "synchronous_commit": "on",
     "shared_buffers": "512MB",
@@ -91,9 +91,9 @@ def _run(command: Sequence[str | Path]) -> None:
 
 
 def _await(child: Child, ready: Sequence[str | Path]) -> None:
-    deadline = time.monotonic() + READY_WITHIN
+    deadline = time.monotonic() + READY_TIMEOUT
     while subprocess.run([str(word) for word in ready], check=False).returncode:
         child.check()
         if time.monotonic() > deadline:
-            raise BenchError(f"PostgreSQL is not ready after {READY_WITHIN:.0f} s")
+            raise BenchError(f"PostgreSQL is not ready after {READY_TIMEOUT:.0f} s")
         time.sleep(0.05)

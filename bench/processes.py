@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-STOP_WITHIN = 20.0
+STOP_TIMEOUT = 20.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,7 +97,7 @@ class Child:
             return
         self._process.send_signal(self._stop_with)
         try:
-            self._process.wait(STOP_WITHIN)
+            self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

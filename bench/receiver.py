@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.processes import BenchError, Child, Usage
 
-START_WITHIN = 5.0
+START_TIMEOUT = 5.0
 
 CONFIG = """
 daemon off;
@@ -112,7 +112,7 @@ def free_ports(count: int) -> list[int]:
 
 def await_port(child: Child, port: int) -> None:
     """Wait until a receiver listens."""
-    deadline = time.monotonic() + START_WITHIN
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         child.check()
         try:
@@ -121,4 +121,4 @@ def await_port(child: Child, port: int) -> None:
             time.sleep(0.01)
         else:
             return
-    raise BenchError(f"nothing listens on {port} after {START_WITHIN:.0f} s: {child.said()}")
+    raise BenchError(f"nothing listens on {port} after {START_TIMEOUT:.0f} s: {child.said()}")

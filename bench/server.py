@@ -15,7 +15,7 @@ from bench.postgres import Postgres, postgres
 from bench.processes import BenchError, Child, Usage
 from bench.receiver import free_ports
 
-READY_WITHIN = 20.0
+READY_TIMEOUT = 20.0
 EVENT_TYPES = (
     "invoice.created",
     "invoice.sent",
@@ -139,14 +139,14 @@ class Server:
 
     def await_ready(self) -> None:
         """Wait until it answers that it is ready."""
-        while time.monotonic() < self._child.started_at + READY_WITHIN:
+        while time.monotonic() < self._child.started_at + READY_TIMEOUT:
             self._child.check()
             with suppress(BenchError):
                 self._ask("GET", "/health/ready")
                 self.ready_after = time.monotonic() - self._child.started_at
                 return
             time.sleep(0.005)
-        raise BenchError(f"not ready after {READY_WITHIN:.0f} s. It said:\n{self._child.said()}")
+        raise BenchError(f"not ready after {READY_TIMEOUT:.0f} s. It said:\n{self._child.said()}")
 
     def _make(self, path: str, body: Mapping[str, object]) -> Made:
         made = self._ask("POST", path, msgspec.json.encode(body))

@@ -20,7 +20,7 @@ ANSWERING, QUICK, SILENT, DRIPPING = "answering", "quick", "silent", "dripping"
 """What it does: answers after 10 to 200 ms; after 10; never; never to the end, a byte at a time."""
 
 QUICKEST, SLOWEST = 0.01, 0.2
-DRIP_EVERY = 0.5
+DRIP_INTERVAL = 0.5
 SEED = 20261121
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 DRIPPED = b"HTTP/1.1 200 OK\r\nx-drip: " + b"." * 4096
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
 
     def _drip(self, place: int) -> None:
         self._transport.write(DRIPPED[place : place + 1])
-        self._timer = self._loop.call_later(DRIP_EVERY, self._drip, place + 1)
+        self._timer = self._loop.call_later(DRIP_INTERVAL, self._drip, place + 1)
 
     def _end(self) -> None:
         if self._path:

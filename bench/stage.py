@@ -16,7 +16,7 @@ from bench.server import Counts, Server, server
 ACCOUNTS = 20
 BATCH = 100
 CONNECTIONS_PER_BATCH_CONNECTION = 8
-DRAIN_WITHIN = 180.0
+DRAIN_TIMEOUT = 180.0
 STEADY = 0.3
 
 
@@ -96,10 +96,10 @@ class Stage:
         Empty once is not enough: a generator that ends leaves a request on each connection, and
         those may still be on their way through the commit.
         """
-        before, counts = None, self.server.drained(DRAIN_WITHIN)
+        before, counts = None, self.server.drained(DRAIN_TIMEOUT)
         while counts != before:
             time.sleep(STEADY)
-            before, counts = counts, self.server.drained(DRAIN_WITHIN)
+            before, counts = counts, self.server.drained(DRAIN_TIMEOUT)
         return self.mark()
 
     @property

@@ -18,7 +18,7 @@ from processkit import kill, send
 
 from hooktide.cli import main
 
-WITHIN = 120
+TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Running:
 
     async def until(self, seen: Callable[["Running"], Any]) -> Any:
         """Return what is seen, once it is."""
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while not (found := seen(self)):
                 assert self._process.returncode is None, (self.out, self.err)
                 await asyncio.sleep(0.05)
@@ -93,13 +93,13 @@ class Running:
 
     async def interrupt(self) -> int:
         """Press Ctrl-C; return its exit code."""
-        send(self._process, signal.SIGINT)
-        async with asyncio.timeout(WITHIN):
+        self._process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()
 
     async def ended(self) -> int | None:
         """Return its exit code once it has ended by itself."""
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()
 
     async def kill(self) -> None:

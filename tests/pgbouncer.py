@@ -17,7 +17,7 @@ from pathlib import Path
 from ports import free_port
 from postgreskit import Cluster, Shared, as_owner, give_to_owner, shared, temporary_folder
 
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 SERVER_CONNECTIONS = 4
 """To each database: fewer than a store has, so that they change hands."""
 
@@ -52,7 +52,7 @@ class Bouncer:
             self._process = subprocess.Popen(
                 as_owner(program(), str(settings)), stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_TIMEOUT
         while not self._answers():
             assert self._process.poll() is None, self._said()
             assert time.monotonic() < deadline, self._said()

@@ -33,7 +33,7 @@ from hooktide.store.postgres.partitions import Partitions
 
 T = TypeVar("T")
 
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 PREFIX = "hooktide-pg-"
 ENOUGH_BYTES = 4 << 30
 TEMPLATE = "hooktide_template"
@@ -86,7 +86,7 @@ class Cluster:
             self._process = subprocess.Popen(
                 as_owner(*command), stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_TIMEOUT
         while not self.answers():
             assert self._process.poll() is None, self.log()[-2000:]
             assert time.monotonic() < deadline, self.log()[-2000:]
@@ -115,8 +115,8 @@ class Cluster:
         children = _children(self.pid)
         if self._process.poll() is None:
             os.kill(self.pid, how)
-        self._process.wait(READY_WITHIN)
-        deadline = time.monotonic() + READY_WITHIN
+        self._process.wait(READY_TIMEOUT)
+        deadline = time.monotonic() + READY_TIMEOUT
         while any(_lives(pid) for pid in children):
             assert time.monotonic() < deadline, "PostgreSQL's processes did not end"
             time.sleep(0.01)

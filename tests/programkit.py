@@ -17,7 +17,7 @@ from pathlib import Path
 from hooktide.web.pages.guide.programs import Language
 
 HARNESSES = Path(__file__).parent / "programs"
-WITHIN = 400
+TIMEOUT = 400
 """Seconds for a language's run on a slow and busy machine."""
 
 
@@ -123,7 +123,7 @@ def _call(command: Sequence[str], folder: Path) -> str:
         "CGO_ENABLED": "0",
     }
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WITHIN
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert not done.stderr, done.stderr[-4000:]

@@ -19,7 +19,7 @@ from ports import free_port
 from processkit import kill, send
 
 KEY = "htk_" + "k" * 43
-READY_WITHIN = 120
+READY_TIMEOUT = 120
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Server:
             self.host,
             self.under,
         )
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             while True:
                 assert self.process.returncode is None, self.log.read_text()[-2000:]
                 try:
@@ -105,7 +105,7 @@ class Server:
     async def stop(self) -> None:
         """Stop it as an operator does."""
         self.terminate()
-        assert await self.ended(READY_WITHIN) == 0
+        assert await self.ended(READY_TIMEOUT) == 0
 
     def limit(self, what: int, soft: int | None) -> None:
         """Set a limit of the running process; None: none."""

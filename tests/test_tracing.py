@@ -11,7 +11,7 @@ import pytest
 from accounting import Arrived, Ledger
 from collectorkit import Collector, attributes, collecting
 from ports import free_port
-from serverkit import READY_WITHIN, Server, event, raw, receiving, request, serving, set_up
+from serverkit import READY_TIMEOUT, Server, event, raw, receiving, request, serving, set_up
 
 from hooktide.clock import wall_clock
 from hooktide.tracing import Tracing, publishers_context
@@ -31,14 +31,14 @@ async def publish(server: Server, body: Any, parent: str = "") -> list[str]:
 
 
 async def arrivals(ledger: Ledger, count: int) -> list[Arrived]:
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while len(ledger.arrived) < count:
             await asyncio.sleep(0.01)
     return ledger.arrived
 
 
 async def until_collected(collector: Collector, count: int) -> None:
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while len(collector.spans) < count:
             await asyncio.sleep(0.01)
 

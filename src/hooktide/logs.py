@@ -20,7 +20,7 @@ import structlog
 from hooktide.cache import Cache
 from hooktide.domain.model import SECOND, Attempt, Claim
 
-WRITE_EVERY = 0.1
+WRITE_INTERVAL = 0.1
 REPEAT_INTERVAL = 10.0
 MAX_REPEATS = 5
 MAX_CACHED_MESSAGES = 1000
@@ -185,7 +185,7 @@ class AttemptLog:
             made.error.encode(),
         )
         if not self._lines:
-            self._loop.call_later(WRITE_EVERY, self.flush)
+            self._loop.call_later(WRITE_INTERVAL, self.flush)
         self._lines.append(line)
         if len(self._lines) >= _BUFFERED:
             self.flush()

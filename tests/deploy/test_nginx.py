@@ -12,8 +12,7 @@ import pytest
 from accounting import Ledger
 from certs import chain
 from ports import free_port
-from processkit import kill
-from serverkit import READY_WITHIN, event, receiving, request, serving, set_up
+from serverkit import READY_TIMEOUT, event, receiving, request, serving, set_up
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/hooktide.conf"
 AROUND = """
@@ -49,7 +48,7 @@ async def proxied(folder: Path, behind: int) -> AsyncIterator[int]:
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, inner=inner))
     process = await asyncio.create_subprocess_exec(program, "-c", str(folder / "nginx.conf"))
     try:
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             while not await answers(port):
                 assert process.returncode is None, (folder / "error.log").read_text()
                 await asyncio.sleep(0.02)
@@ -71,7 +70,7 @@ async def asked(port: int, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     try:
         writer.write(data)
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             return await reader.read(-1)
     finally:
         writer.close()

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from ports import free_port
 from processkit import send
 from readme_renderer import markdown
-from serverkit import KEY, READY_WITHIN
+from serverkit import KEY, READY_TIMEOUT
 
 from hooktide import __version__
 
@@ -172,7 +172,7 @@ async def test_a_server_starts_with_nothing_but_what_is_declared(
     )
     api = Api(f"http://127.0.0.1:{port}", KEY)
     try:
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             while True:
                 assert process.returncode is None
                 try:

@@ -37,7 +37,7 @@ LIST = "/v1/deliveries?state=delivered"
 ASKED = ("/health/live", "/health/ready", "/v1/accounts", LIST)
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hooktide'"
 WAITED = 2.0
-MOST_BACKENDS = 21
+MAX_BACKENDS = 21
 """Ten connections, ten more that are being ended, and the one that listens."""
 
 
@@ -152,7 +152,7 @@ async def test_a_locked_table_costs_503s_and_no_event(tmp_path: Path) -> None:
                 async with other.transaction():
                     await other.execute(f"LOCK TABLE hooktide.{table} IN ACCESS EXCLUSIVE MODE")
                     await asyncio.sleep(LOCKED)
-                    assert await other.fetchval(BACKENDS) <= MOST_BACKENDS
+                    assert await other.fetchval(BACKENDS) <= MAX_BACKENDS
                 await until_accepted(ledger, 100)
         await other.close()
         answers += ledger.answers

@@ -28,7 +28,7 @@ LEAST_MESSAGES = {Where.BEFORE: 3, Where.AFTER: 3, Where.UNANSWERED: 1}
 """How many are cut at least: a statement is bound, executed and, at its sync, committed."""
 CUTS = int(os.environ.get("HOOKTIDE_CUTS", "20"))
 CHANCE = random.Random(5)
-EVERY = 0.2
+CUT_INTERVAL = 0.2
 OPTIONS = ("--no-log-attempts", "--slots-per-endpoint", "50")
 ASKED = ("/health/ready", "/v1/accounts", "/v1/deliveries?state=delivered")
 TERMINATE_ONE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -47,7 +47,7 @@ async def test_connections_that_are_terminated_all_the_time_cost_no_event(tmp_pa
         async with publishing(server, account, ledger), watching(server.port, *ASKED) as answers:
             for _ in range(CUTS):
                 await operator.fetchval(TERMINATE_ONE)
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(CUT_INTERVAL)
             await until_accepted(ledger, 50)
         operator.terminate()
         answers += ledger.answers

@@ -37,7 +37,7 @@ AWAY = float(os.environ.get("HOOKTIDE_AWAY", "1.5"))
 OPTIONS = ("--no-log-attempts", "--slots-per-endpoint", "50")
 ASKED = ("/health/ready", "/v1/accounts")
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hooktide'"
-MOST_BACKENDS = 21
+MAX_BACKENDS = 21
 """Ten connections, ten more that are being ended, and the one that listens."""
 
 
@@ -78,7 +78,7 @@ async def test_while_the_synchronous_standby_is_away_nothing_is_accepted_and_not
             for path in ("/v1/events", "/health/ready"):
                 assert statuses(answers, path, away_at, back_at - LONGEST).keys() <= {503}
                 assert 503 in statuses(answers, path, away_at)
-            assert backends <= MOST_BACKENDS
+            assert backends <= MAX_BACKENDS
             await check_all(server, ledger, secrets)
     print(
         f"standby away: longest answer {longest(answers):.2f} s, {backends} connections; "

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from accounting import Ledger
 from serverkit import (
-    READY_WITHIN,
+    READY_TIMEOUT,
     Server,
     event,
     raw,
@@ -184,7 +184,7 @@ async def test_a_start_on_a_full_disk_says_so_and_goes_on_once_there_is_room(
 
 async def until_said(server: Server, status: bytes) -> bytes:
     """Return what readiness says, once that begins with this status."""
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while True:
             assert server.process is not None
             assert server.process.returncode is None, server.log.read_text()[-2000:]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accounting import Ledger
 from postgreskit import database
-from serverkit import READY_WITHIN, Server, event, receiving, request, serving, set_up
+from serverkit import READY_TIMEOUT, Server, event, receiving, request, serving, set_up
 
 LIVE = request("GET", "/health/live").replace(b"connection: close\r\n", b"")
 READY = request("GET", "/health/ready").replace(b"connection: close\r\n", b"")
@@ -23,7 +23,7 @@ class Connection:
 
     async def answer(self) -> tuple[int, bool]:
         """Read one answer: its status, and whether the connection stays."""
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             head = await self.reader.readuntil(b"\r\n\r\n")
             fields = dict(line.split(b": ", 1) for line in head.lower().splitlines()[1:-1])
             await self.reader.readexactly(int(fields[b"content-length"]))
@@ -35,7 +35,7 @@ class Connection:
 
     async def ended(self) -> bytes:
         """Return what still comes, once the server has closed; a reset is an error."""
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             return await self.reader.read(-1)
 
 
@@ -52,14 +52,14 @@ async def begin_to_stop(server: Server, ledger: Ledger, receiver: int) -> None:
     """Stop a server that has something out which does not end."""
     account, _ = await set_up(server.api, receiver, ("/hang",))
     await server.api.post("/v1/events", event(account))
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while not ledger.arrived:
             await asyncio.sleep(0.01)
     server.terminate()
     await until_said(server, "stopping: finishing what is out")
 
 
-async def until_said(server: Server, event: str, within: float = READY_WITHIN) -> None:
+async def until_said(server: Server, event: str, within: float = READY_TIMEOUT) -> None:
     async with asyncio.timeout(within):
         while not server.said(event):
             await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ async def test_a_silent_connection_is_closed_and_not_reset(tmp_path: Path) -> No
         assert await kept.ask(LIVE) == (200, True)
         server.terminate()
         assert await kept.ended() == b""
-        assert await server.ended(READY_WITHIN) == 0
+        assert await server.ended(READY_TIMEOUT) == 0
 
 
 async def test_a_process_that_is_replaced_says_nothing_of_that_to_a_load_balancer(

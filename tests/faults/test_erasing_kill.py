@@ -21,7 +21,7 @@ from hooktide.wire.accounts import Erasure
 CANARY = "canary4711"
 EVENTS = 800
 BATCH = 100
-DONE_WITHIN = 120.0
+DONE_TIMEOUT = 120.0
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -45,7 +45,7 @@ async def filled(server: Server, receiver: int, reference: str, events: int = EV
     account, _ = await set_up(server.api, receiver, [f"/{reference}"], reference=reference)
     for _ in range(events // BATCH):
         await server.api.post("/v1/events", [event(account, {"of": reference})] * BATCH)
-    await until_none_is(server.api, "pending", within=DONE_WITHIN)
+    await until_none_is(server.api, "pending", within=DONE_TIMEOUT)
     return account
 
 
@@ -62,14 +62,14 @@ async def execute(where: str, sql: str) -> None:
 
 
 async def until_erased(client: AsyncClient, account: str, events: int = EVENTS) -> Erasure:
-    async with asyncio.timeout(DONE_WITHIN):
+    async with asyncio.timeout(DONE_TIMEOUT):
         while (found := await client.accounts.erasure(account)).events < events:
             await asyncio.sleep(0.01)
     return found
 
 
 async def until_ended(client: AsyncClient, account: str) -> Erasure:
-    async with asyncio.timeout(DONE_WITHIN):
+    async with asyncio.timeout(DONE_TIMEOUT):
         while (found := await client.accounts.erasure(account)).state == "running":
             await asyncio.sleep(0.05)
     return found

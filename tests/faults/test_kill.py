@@ -16,7 +16,7 @@ from postgreskit import database
 from serverkit import Server, serving
 
 KILLS = int(os.environ.get("HOOKTIDE_KILLS", "2"))
-SETTLED_WITHIN = 150.0
+SETTLED_TIMEOUT = 150.0
 UNRECORDED = 1250
 """A server that dies takes with it what it has not recorded: as many requests may be out for one
 account, and as many answers may be in a commit."""
@@ -45,7 +45,7 @@ async def kill_often(server: Server, load: Load, chance: random.Random) -> None:
 
 async def account_for(load: Load, where: str) -> None:
     """Assert that nothing was lost, and say what happened."""
-    await load.settled(SETTLED_WITHIN)
+    await load.settled(SETTLED_TIMEOUT)
     await load.check()
     assert load.well.ledger.duplicates <= KILLS * UNRECORDED
     print(f"\n{KILLS} kills: {load.told}", await audited(where), sep="\n")

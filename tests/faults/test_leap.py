@@ -27,13 +27,13 @@ from hooktide.store.postgres.processes import nodes
 pytestmark = pytest.mark.skipif(library() is None, reason="needs libfaketime")
 
 DELAY = 3.0
-TIMEOUT = 3.0
+ATTEMPT_TIMEOUT = 3.0
 EARLIEST = DELAY / 2
 """Seconds between an answer and the retry at least, as this process sees it. Less than what is
 promised, because it may be slow to see; a retry that the leap makes due comes at once."""
-WITHIN = 120.0 + 2 * LEASE / SECOND
+TIMEOUT = 120.0 + 2 * LEASE / SECOND
 """The last look for what a clock of before the leap dated is two leases after it."""
-SIGNED_WITHIN = 600.0
+SIGNED_TIMEOUT = 600.0
 EVENTS = 20
 PROJECT = f"""
 name = "accounting"
@@ -49,14 +49,14 @@ delays = ["{DELAY:.0f}s"]
 
 [plans.all]
 retries = 20
-timeout = "{TIMEOUT:.0f}s"
+timeout = "{ATTEMPT_TIMEOUT:.0f}s"
 
 [event_types."thing.happened"]
 description = "Something happened."
 """
 
 
-PATIENT = PROJECT.replace(f'timeout = "{TIMEOUT:.0f}s"', 'timeout = "30s"')
+PATIENT = PROJECT.replace(f'timeout = "{ATTEMPT_TIMEOUT:.0f}s"', 'timeout = "30s"')
 
 
 @dataclass
@@ -83,12 +83,12 @@ class Story:
     async def tried_again(self, signed: int = 0) -> None:
         """Return when each event was tried again; assert how many days ahead it was signed."""
         before = Counter({event_id: len(items) for event_id, items in self.times("/fail").items()})
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while not self._tried_since(before):
                 await asyncio.sleep(0.05)
         now = time.time() + signed * DAY
         for items in self.times("/fail").values():
-            assert abs(int(items[-1].headers["webhook-timestamp"]) - now) < SIGNED_WITHIN
+            assert abs(int(items[-1].headers["webhook-timestamp"]) - now) < SIGNED_TIMEOUT
 
     def _tried_since(self, before: Counter[str]) -> bool:
         now = self.times("/fail")
@@ -97,13 +97,13 @@ class Story:
     async def delivers(self) -> None:
         """Assert that what is accepted now is delivered now."""
         ids = await self.publish(self.fine, 2)
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while not ids <= {e for _, e in self.arrived.answered_ok}:
                 await asyncio.sleep(0.02)
 
     def check_gaps(self, forward: int) -> None:
         """Assert that nothing was tried again at once, but once for each step ``forward``."""
-        for path, least in (("/fail", EARLIEST), ("/hang", EARLIEST + TIMEOUT)):
+        for path, least in (("/fail", EARLIEST), ("/hang", EARLIEST + ATTEMPT_TIMEOUT)):
             for items in self.times(path).values():
                 gaps = [later.at - item.at for item, later in itertools.pairwise(items)]
                 assert sum(gap < least for gap in gaps) <= forward, (path, gaps)
@@ -124,8 +124,8 @@ class Story:
             made = (await self.server.api.get(path))["items"]
             lasted += [one["duration_ms"] for one in made if one["error"] == "timeout"]
         assert len(lasted) >= EVENTS
-        assert min(lasted) >= TIMEOUT * 1000 - 50
-        assert max(lasted) < WITHIN * 1000
+        assert min(lasted) >= ATTEMPT_TIMEOUT * 1000 - 50
+        assert max(lasted) < ATTEMPT_TIMEOUT * 1000
 
 
 @asynccontextmanager
@@ -193,7 +193,7 @@ async def test_a_start_with_a_clock_that_is_ahead_deletes_nothing_and_delays_not
         wall.leap(40)
         async with serving(tmp_path, database=path, under=wall.under) as server:
             waiting = await server.api.post("/v1/events", event(failing))
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT):
                 while not await server.metric("hooktide_retention_paused"):
                     await asyncio.sleep(0.1)
                 while not any(item.event_id == waiting["id"] for item in ledger.arrived):
@@ -201,7 +201,7 @@ async def test_a_start_with_a_clock_that_is_ahead_deletes_nothing_and_delays_not
         wall.leap(0)
         before = len(ledger.arrived)
         async with serving(tmp_path, database=path, under=wall.under) as server:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT):
                 while len(ledger.arrived) == before:
                     await asyncio.sleep(0.02)
             for key, event_id in keyed.items():
@@ -213,11 +213,11 @@ async def until_heard(url: str, days: int) -> None:
     """Return when the server has heard how many days ahead the database's clock is."""
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 [free_at] = await connection.fetchrow("SELECT max(free_at) FROM hooktide.nodes")
                 heard = (free_at - nodes.NODE_RETENTION) / SECOND - time.time()
-                if abs(heard - days * DAY) < SIGNED_WITHIN:
+                if abs(heard - days * DAY) < SIGNED_TIMEOUT:
                     return
                 await asyncio.sleep(0.1)
     finally:
@@ -253,7 +253,7 @@ async def test_workers_with_other_wall_clocks_take_no_claim_from_each_other(tmp_
         other, _ = await set_up(api.api, port, ("/ok",), reference="other", project=PATIENT)
         held = await api.api.post("/v1/events", event(account))
         ledger.acked[held["id"]] = b"{}"
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while not ledger.arrived:
                 await asyncio.sleep(0.02)
         for days in (1, -1):
@@ -262,7 +262,7 @@ async def test_workers_with_other_wall_clocks_take_no_claim_from_each_other(tmp_
                 serving(
                     tmp_path, "--role", "worker", database=url, name=f"{days}", under=wall.under
                 ) as worker,
-                asyncio.timeout(WITHIN),
+                asyncio.timeout(TIMEOUT),
             ):
                 while not await worker.metric("hooktide_attempts_total"):
                     await api.api.post("/v1/events", event(other))

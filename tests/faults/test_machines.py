@@ -21,8 +21,8 @@ from serverkit import Server, serving
 
 CUT_OFF = float(os.environ.get("HOOKTIDE_CUT_OFF", "3"))
 NOTICED_AFTER = 70.0
-WITHIN = 60.0
-SETTLED_WITHIN = 150.0
+TIMEOUT = 60.0
+SETTLED_TIMEOUT = 150.0
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def connections_from(url: str, machine: Machine) -> int:
 async def works_again(worker: Server) -> None:
     """Return once it has made more attempts."""
     made = await worker.metric("hooktide_attempts_total")
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(TIMEOUT):
         while await worker.metric("hooktide_attempts_total") < made + 50:
             await asyncio.sleep(0.1)
 
@@ -110,7 +110,7 @@ async def test_a_worker_that_is_cut_off_under_load_and_comes_back_loses_nothing(
                         assert await connections_from(url, machines[1]) == 0
                     machines[1].join()
                     await works_again(one)
-                await load.settled(SETTLED_WITHIN)
+                await load.settled(SETTLED_TIMEOUT)
                 await load.check()
                 for ledger in (load.well.ledger, load.ill.ledger):
                     assert (ledger.unknown, ledger.refused) == (0, 0)

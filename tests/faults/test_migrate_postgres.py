@@ -81,7 +81,7 @@ async def end(process: AnyProcess) -> str:
 
 async def test_several_that_start_at_once_migrate_once(url: str, tmp_path: Path) -> None:
     release = later(tmp_path, "postgres", MIGRATIONS)
-    started = [await release.start("migrate", "--database", url) for _ in range(AT_ONCE)]
+    started = [await release.start("migrate", "--database", url) for _ in range(CONCURRENCY)]
     said = [await end(process) for process in started]
     assert all(told.endswith(f"schema {NEW}, up to date\n") for told in said)
     assert await whole(url) == NEW
@@ -93,7 +93,7 @@ async def test_those_that_are_killed_leave_it_whole_and_the_others_go_on(
 ) -> None:
     release, chance, reached = later(tmp_path, "postgres", MIGRATIONS), random.Random(5), set()
     for _ in range(KILLS):
-        started = [await release.start("migrate", "--database", url) for _ in range(AT_ONCE)]
+        started = [await release.start("migrate", "--database", url) for _ in range(CONCURRENCY)]
         await asyncio.sleep(chance.uniform(0.5, 2.5))
         for process in started:
             send(process, signal.SIGKILL)
@@ -104,7 +104,7 @@ async def test_those_that_are_killed_leave_it_whole_and_the_others_go_on(
     assert told.endswith(f"schema {NEW}, up to date\n")
     assert await whole(url) == NEW
     assert (await release.run("audit", "--database", url))[0] == 0
-    print(f"{KILLS * AT_ONCE} killed, at schema {sorted(reached)}")
+    print(f"{KILLS * CONCURRENCY} killed, at schema {sorted(reached)}")
 
 
 async def test_a_database_that_crashes_meanwhile_is_whole_afterwards(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hooktide.domain.operational_events import EVERYTHING, PROJECT, listener_of
 
 EVENTS = 300
 KILLS = 4
-DONE_WITHIN = 120.0
+DONE_TIMEOUT = 120.0
 FAILING = """
 name = "accounting"
 disable_after = 0
@@ -57,7 +57,7 @@ async def test_each_failed_delivery_is_told_once_whoever_is_killed_meanwhile(
             await asyncio.sleep(chance.uniform(0.4, 1.2))
             await server.kill()
             await server.start()
-        async with asyncio.timeout(DONE_WITHIN):
+        async with asyncio.timeout(DONE_TIMEOUT):
             while len(await everything(api, "/v1/deliveries?state=failed")) < EVENTS:
                 await asyncio.sleep(0.2)
             for reference in (listener_of("accounting"), EVERYTHING):

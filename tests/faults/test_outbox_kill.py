@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 KILLS = int(os.environ.get("HOOKTIDE_KILLS", "2"))
-WITHIN = 120.0
+TIMEOUT = 120.0
 APPLICATION = ("emitted", "written", "committed")
 RELAY = ("taken", "accepted", "settled", "forgotten")
 
@@ -39,7 +39,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 
 
 async def ended(process: AnyProcess) -> tuple[int, str]:
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(TIMEOUT):
         told, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, told.decode()
@@ -88,7 +88,7 @@ async def until_taken_over(url: str) -> None:
     """Return once nothing waits in Hooktide's own outbox, and assert that nothing was refused."""
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while await connection.fetchval("SELECT 1 FROM hooktide.emitted WHERE refused = ''"):
                 await asyncio.sleep(0.05)
         assert await connection.fetchval("SELECT count(*) FROM hooktide.emitted") == 0
@@ -113,7 +113,7 @@ async def test_killed_where_both_share_a_database_every_change_has_its_event_onc
 
         killing = asyncio.create_task(kill_at_random(emitting, chance, stop))
         await asyncio.gather(kill_the_server(server, chance), kill_the_server(other, chance))
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while len(invoices(url)) < last:
                 await asyncio.sleep(0.2)
         stop.set()
@@ -160,7 +160,7 @@ async def test_killed_at_any_moment_under_load_every_change_has_its_event_once_a
             )
         ]
         await kill_the_server(server, chance)
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while len(invoices(url)) < last:
                 await asyncio.sleep(0.2)
         stop.set()

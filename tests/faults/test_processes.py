@@ -14,7 +14,7 @@ from accounting import Ledger, Producer
 from postgreskit import database
 from serverkit import (
     KEY,
-    READY_WITHIN,
+    READY_TIMEOUT,
     Server,
     event,
     raw,
@@ -37,7 +37,7 @@ async def url() -> AsyncIterator[str]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Return when something that happens in another process has happened."""
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -240,7 +240,7 @@ async def test_what_cannot_start_at_all_ends_with_one_line(
         url = url.rpartition("/")[0] + "/nowhere"
     log = tmp_path / "server.log"
     process = await run(tmp_path, 0, SEVERAL, log, url)
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         assert await process.wait() == 2
     told = log.read_text()
     assert told.startswith("hooktide: ")
@@ -276,7 +276,7 @@ async def test_a_server_of_which_no_process_can_begin_any_more_ends(
         (tmp_path / "hooktide.db.key").write_bytes(b"no key")
         for child in server.children:
             os.kill(child, signal.SIGKILL)
-        assert await server.ended(READY_WITHIN) == 2
+        assert await server.ended(READY_TIMEOUT) == 2
         assert [
             line["code"] for line in server.said("no process can begin any more; stopping")
         ] == [2]
@@ -309,7 +309,7 @@ async def test_children_end_when_their_supervisor_is_killed_and_another_can_take
 
 async def until_free(port: int) -> None:
     """Return when nobody takes connections."""
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(READY_TIMEOUT):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -332,7 +332,7 @@ async def test_a_signal_to_all_processes_at_once_is_one_request_to_stop(
         await until(lambda: bool(server.said("listening")))
         for pid in (*server.children, server.pid):
             os.kill(pid, signal.SIGTERM)
-        assert await server.ended(READY_WITHIN) == 0
+        assert await server.ended(READY_TIMEOUT) == 0
         ledger.hanging.clear()
         await server.start()
         await until_none_is(server.api, "pending")
@@ -348,7 +348,7 @@ async def test_a_process_that_stands_still_does_not_hold_up_the_end_for_ever(
         children = server.children
         os.kill(children[0], signal.SIGSTOP)
         server.terminate()
-        assert await server.ended(READY_WITHIN) == 1
+        assert await server.ended(READY_TIMEOUT) == 1
         assert not any(map(lives, children))
         assert [line["pid"] for line in server.said("killing a process that does not end")] == [
             children[0]
@@ -363,11 +363,11 @@ async def test_a_whole_server_that_stops_says_so_until_its_end(tmp_path: Path, u
         await until(lambda: len(ledger.arrived) == 1)
         server.terminate()
         ready = request("GET", "/health/ready")
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             while b" 503 " not in (await raw(server.port, ready)).splitlines()[0]:
                 await asyncio.sleep(0.01)
         server.terminate()
-        assert await server.ended(within=READY_WITHIN) == 1
+        assert await server.ended(within=READY_TIMEOUT) == 1
         await until_free(server.port)
 
 
@@ -395,6 +395,6 @@ async def test_a_child_that_cannot_stay_is_started_again_ever_more_slowly(tmp_pa
         assert [line["another_in"] for line in told[:4]] == [0.1, 0.2, 0.4, 0.8]
         assert {line["code"] for line in told} == {3}
         supervisor.terminate()
-        assert await supervisor.ended(READY_WITHIN) == 0
+        assert await supervisor.ended(READY_TIMEOUT) == 0
     finally:
         await supervisor.kill()

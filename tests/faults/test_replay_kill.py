@@ -14,7 +14,7 @@ from serverkit import event, receiving, serving, set_up
 
 EVENTS = 1000
 KILLS = 3
-DONE_WITHIN = 120.0
+DONE_TIMEOUT = 120.0
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -62,7 +62,7 @@ async def test_a_server_killed_while_it_replays_sends_each_event_again_once(
             await asyncio.sleep(chance.uniform(0.1, 0.8))
             await server.kill()
             await server.start()
-        async with asyncio.timeout(DONE_WITHIN):
+        async with asyncio.timeout(DONE_TIMEOUT):
             while replay["state"] == "running":
                 await asyncio.sleep(0.1)
                 replay = await server.api.get(f"/v1/replays/{replay['id']}")

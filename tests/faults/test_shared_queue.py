@@ -16,13 +16,13 @@ SLOTS_PER_ENDPOINT = 10
 PATHS = ("/a", "/b", "/c", "/d", "/e")
 DELIVERIES = 10_000
 """Enough for four workers to hold 500 of each endpoint, which is as many as one holds."""
-AT_ONCE = 500
+CONCURRENCY = 500
 
 
 async def publish(api: Server, account: str, ledger: Ledger, count: int) -> None:
     """Publish events, many in one request."""
-    for first in range(0, count, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, count))
+    for first in range(0, count, CONCURRENCY):
+        numbers = range(first, min(first + CONCURRENCY, count))
         made = await api.api.post("/v1/events", [event(account, {"n": n}) for n in numbers])
         for number, item in zip(numbers, made["results"], strict=True):
             ledger.acked[item["id"]] = b'{"n":%d}' % number

@@ -20,7 +20,7 @@ from postgreskit import database
 from serverkit import Server, event, serving, set_up
 
 STANDSTILL = float(os.environ.get("HOOKTIDE_STANDSTILL", "0"))
-WITHIN = 120.0
+TIMEOUT = 120.0
 LOST = "lost the lease of delivery"
 PROJECT = """
 name = "accounting"
@@ -80,13 +80,13 @@ class Scene:
         return [(item["number"], item["status"]) for item in found["items"]]
 
     async def until_attempts(self, wanted: list[tuple[int, int]]) -> None:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(TIMEOUT):
             while await self.attempts() != wanted:
                 await asyncio.sleep(0.02)
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(TIMEOUT):
         while not true():
             await asyncio.sleep(0.02)
 

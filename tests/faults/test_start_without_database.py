@@ -15,7 +15,7 @@ from ports import free_port
 from postgreskit import cluster, database
 from serverkit import Server, event, raw, receiving, request, run, set_up, until_none_is
 
-WITHIN = 60
+TIMEOUT = 60
 KINDS = {"one process": (), "several": ("--processes", "2"), "worker": ("--role", "worker")}
 
 
@@ -45,7 +45,7 @@ async def starting(tmp_path: Path, database: str, *options: str) -> AsyncIterato
 
 
 async def until(server: Server, path: str, true: Callable[[int, Any], bool]) -> Any:
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             assert server.process is not None
             assert server.process.returncode is None, server.log.read_text()[-2000:]
@@ -81,7 +81,7 @@ async def test_a_server_waits_for_its_database_and_says_so(
                     ledger.acked[made["id"]] = b"{}"
                     await until_none_is(server.api, "pending")
                     ledger.check(secrets)
-                    async with asyncio.timeout(WITHIN):
+                    async with asyncio.timeout(TIMEOUT):
                         while not server.said("listening"):
                             await asyncio.sleep(0.02)
                 await server.stop()
@@ -103,7 +103,7 @@ async def test_a_database_that_turns_out_to_be_missing_ends_the_server(
         await asyncio.to_thread(postgres.stop)
         async with starting(tmp_path, postgres.url("nowhere"), *options) as server:
             await asyncio.to_thread(postgres.start)
-            assert await server.ended(WITHIN) == 2
+            assert await server.ended(TIMEOUT) == 2
             last = server.log.read_text().splitlines()
             told = [line for line in last if line.startswith("hooktide: ")]
             assert len(told) >= 1
@@ -120,19 +120,19 @@ async def test_a_new_process_takes_no_requests_before_its_database_is_there(
             starting(tmp_path, url, "--processes", "2") as server,
         ):
             await until(server, "/health/ready", lambda status, _: status == 200)
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT):
                 while not server.said("listening"):
                     await asyncio.sleep(0.02)
             before = set(server.children)
             await asyncio.to_thread(postgres.stop)
             server.signal(signal.SIGHUP)
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT):
                 while len(server.children) < 3:
                     await asyncio.sleep(0.02)
             await asyncio.sleep(2)
             assert before <= set(server.children)
             await asyncio.to_thread(postgres.start)
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT):
                 while not server.said("rolling restart: done"):
                     await asyncio.sleep(0.05)
             assert before.isdisjoint(server.children)

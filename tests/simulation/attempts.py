@@ -18,7 +18,7 @@ JITTER = 0.1
 LEASE_AT_MOST = LEASE * 3 // 4
 """No request is sent that could outlive its lease, but by a process that stalled meanwhile."""
 
-KNOWN_WITHIN: Micros = MINUTE
+KNOWN_TIMEOUT: Micros = MINUTE
 """How long after a change every process knows of it, also where it missed being told."""
 
 
@@ -170,7 +170,7 @@ class AttemptChecks:
         told = flight.process.told_at.get(("endpoint", receiver.id), -1)
         late = max(receiver.secrets_since, flight.process.woke, self._truth.calm_since())
         if not (
-            receiver.secrets_since <= told < flight.began or flight.began - late > KNOWN_WITHIN
+            receiver.secrets_since <= told < flight.began or flight.began - late > KNOWN_TIMEOUT
         ):
             return  # it may not know of the secrets that are in force now
         signed = b".".join([lines[b"webhook-id"], stamp, body])

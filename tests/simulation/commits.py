@@ -24,7 +24,7 @@ from hooktide.store import rows
 from hooktide.store.base import Done
 from hooktide.store.sqlite.writing.batch import Batch
 
-RELEASED_WITHIN: Micros = 5 * SECOND
+RELEASED_TIMEOUT: Micros = 5 * SECOND
 """How long after a process's death others have its claims, where nothing is in their way."""
 
 
@@ -176,12 +176,12 @@ class CommitChecks:
         since = max(tracked.claimed, self._truth.calm_since())
         if holder.dead and holder.is_judged:
             waited = now - max(since, holder.died_at)
-            if waited > RELEASED_WITHIN:
+            if waited > RELEASED_TIMEOUT:
                 words = f"waited for {waited / SECOND:.1f} s for its process, which was dead"
                 self._ledger.broken(1, words, tracked.id)
         elif token in tracked.unheard and not holder.dead:
             waited = now - max(since, tracked.unheard[token], holder.woke)
-            if waited > RELEASED_WITHIN:
+            if waited > RELEASED_TIMEOUT:
                 words = (
                     f"waited for {waited / SECOND:.1f} s, claimed by a process that did not know"
                 )

@@ -18,7 +18,7 @@ from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import MINUTE, Claim, Micros
 from hooktide.store.sqlite.writing.batch import Batch
 
-RECORDED_WITHIN: Micros = 2 * MINUTE
+RECORDED_TIMEOUT: Micros = 2 * MINUTE
 """No database of the simulation refuses a record for so long."""
 
 
@@ -66,7 +66,7 @@ class Watch:
         """An attempt that nothing kept from being recorded is recorded, if it still counts."""
         ended = flight.ended or 0
         in_time = ended - flight.claimed < MINUTE // 2 and flight.process.woke < ended
-        if in_time and self._truth.now() - ended > RECORDED_WITHIN:
+        if in_time and self._truth.now() - ended > RECORDED_TIMEOUT:
             self._ledger.broken(2, "an attempt was never recorded", flight.claim.delivery_id)
 
     def check_end(self) -> None:

@@ -24,7 +24,7 @@ SELDOM = (
     (notifier, "ECHO_INTERVAL", 15.0),
 )
 """What is done less often than in production: days are long."""
-QUIET_WITHIN: Micros = 4 * DAY
+QUIET_TIMEOUT: Micros = 4 * DAY
 LATE: Micros = 5 * MINUTE
 """Nothing due waits for longer once all is well: a lease's end, and a look for leftovers."""
 
@@ -83,7 +83,7 @@ async def _live(world: World) -> None:
 
 async def _until_quiet(world: World) -> None:
     began = world.loop.now
-    while _busy(world) and world.loop.now - began < QUIET_WITHIN:
+    while _busy(world) and world.loop.now - began < QUIET_TIMEOUT:
         await asyncio.sleep(20)
         if world.loop.now - began > LATE:
             _check_late(world)

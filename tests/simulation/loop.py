@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from hooktide.domain.model import SECOND, Micros
 
-MAX_CALLBACKS_AT_ONCE = 200_000
+MAX_CALLBACKS_PER_TURN = 200_000
 """So many callbacks at one instant are a loop that waits for nothing."""
 
 
@@ -161,7 +161,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._add(owner.stalled_until, handle)
                 return
         self._at_once += 1
-        if self._at_once > MAX_CALLBACKS_AT_ONCE:
+        if self._at_once > MAX_CALLBACKS_PER_TURN:
             raise StuckError(f"a loop that waits for nothing, at {self.time():.6f} s: {handle}")
         context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
         self.check()

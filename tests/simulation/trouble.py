@@ -14,7 +14,7 @@ from simulation.world import World
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Micros
 
 MS: Micros = SECOND // 1000
-MOST_STEPS = 400
+MAX_STEPS = 400
 """A process dies or stalls before one of its next so many callbacks: at any step of its work."""
 
 
@@ -119,7 +119,7 @@ class Trouble:
         process.stalled_until = process.woke = self._world.loop.now + span
 
     async def _at_step(self, process: Process, chance: Chance, act: Callable[[], None]) -> None:
-        process.at_step(chance.whole(1, MOST_STEPS), act)
+        process.at_step(chance.whole(1, MAX_STEPS), act)
         while process.steps < process.acts_at and not process.dead and process.acts_at != NEVER:
             await asyncio.sleep(1)
 

@@ -26,7 +26,7 @@ from hooktide.domain.model import Scope
 from hooktide.store.postgres import PostgresStore
 from hooktide.store.postgres.connection.notifier import CHANGED
 
-MOST_MESSAGES = 100
+MAX_MESSAGES = 100
 LEAST_MESSAGES = {Where.BEFORE: 3, Where.AFTER: 3, Where.UNANSWERED: 1}
 """How many there are at least: a statement is bound, executed and, at its sync, committed."""
 
@@ -77,7 +77,7 @@ async def test_an_event_whose_caller_asks_again_is_there_once_wherever_it_was_cu
     given: Given, proxy: Proxy, where: Where, per_hour: int | None
 ) -> None:
     await given.set_plan(deliveries_per_hour=per_hour)
-    for n in range(MOST_MESSAGES):
+    for n in range(MAX_MESSAGES):
         event = given.event(idempotency_key=f"k{n}", digest=b"d")
         cut = proxy.cut(Nth(n, where), where)
         await at_last(lambda: given.publish(event))  # noqa: B023 - awaited at once
@@ -106,13 +106,13 @@ async def test_an_emitted_event_is_there_once_wherever_its_taking_over_was_cut(
             {row.id: given.event() for row in rows}, {}, (), lambda _: ""
         )
 
-    for n in range(MOST_MESSAGES):
+    for n in range(MAX_MESSAGES):
         await app.execute(EMIT)
         cut = proxy.cut(Nth(n, where), where)
         await at_last(take_over)
         nothing_left_to_cut = proxy.spare(cut)
         await at_last(take_over)
-        events = (await given.store.list_events(Scope(), None, MOST_MESSAGES)).items
+        events = (await given.store.list_events(Scope(), None, MAX_MESSAGES)).items
         assert (len(events), await app.fetchval(WAITING)) == (n + 1, 0)
         if nothing_left_to_cut:
             break
@@ -126,7 +126,7 @@ async def test_an_attempt_is_recorded_once_wherever_its_record_was_cut(
     given: Given, proxy: Proxy, where: Where, verdict: Verdict
 ) -> None:
     await given.set_plan(disable_after=1000)
-    for n in range(MOST_MESSAGES):
+    for n in range(MAX_MESSAGES):
         await given.publish()
         [claim] = await given.claim()
         cut = proxy.cut(Nth(n, where), where)
@@ -154,7 +154,7 @@ async def test_a_change_and_its_audit_entry_are_there_together_wherever_it_was_c
 ) -> None:
     """Each is cut after each of its statements; all are written in one way, so one in every way."""
     changed = False
-    for n in range(MOST_MESSAGES):
+    for n in range(MAX_MESSAGES):
         before, told = await stored(place), await entries(given)
         cut = proxy.cut(Nth(n, where), where)
         with suppress(UnavailableError):

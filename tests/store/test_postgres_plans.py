@@ -11,7 +11,7 @@ from storekit import LEASE, NOON, Given, Place
 from hooktide.store.postgres import PostgresStore
 
 PENDING = 100_000
-MOST_PAGES = 500
+MAX_PAGES = 500
 """A hundred deliveries and their events touch some three hundred; the queue here has thousands."""
 
 
@@ -76,7 +76,7 @@ async def test_a_claim_is_led_by_the_index_past_all_that_waits(crowded: Given) -
     ]
     assert [step["Index Name"] for step in read] == ["queue_due"]
     assert plan["Actual Rows"] == 101
-    assert pages(plan) < MOST_PAGES
+    assert pages(plan) < MAX_PAGES
     assert not [step for step in steps(plan) if step["Node Type"] == "Sort"]
 
 
@@ -96,7 +96,7 @@ async def test_a_claim_for_a_resting_endpoint_reads_only_what_ignores_rests(crow
 async def test_who_has_something_due_is_found_without_reading_a_backlog(crowded: Given) -> None:
     plan = await plan_of(crowded, "due_heads", {})
     assert plan["Actual Rows"] == 2
-    assert pages(plan) < MOST_PAGES
+    assert pages(plan) < MAX_PAGES
 
 
 async def test_an_endpoint_is_claimed_for_beside_another_ones_backlog(crowded: Given) -> None:

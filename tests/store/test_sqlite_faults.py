@@ -22,7 +22,7 @@ from hooktide.store.base import Room
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault
 
-ANSWERED_WITHIN = 30.0
+ANSWERED_TIMEOUT = 30.0
 """Seconds; two are promised, and the machines that run tests are slow."""
 
 
@@ -67,7 +67,7 @@ async def forget_pages(given: Given) -> None:
 
 
 async def refused(given: Given) -> UnavailableError:
-    async with asyncio.timeout(ANSWERED_WITHIN):
+    async with asyncio.timeout(ANSWERED_TIMEOUT):
         with pytest.raises(UnavailableError) as found:
             await given.publish()
     return found.value
@@ -82,7 +82,7 @@ async def test_while_the_file_cannot_be_read_everybody_is_answered_and_then_it_g
         for _ in range(3):
             assert "I/O error" in (await refused(given)).reason
         with pytest.raises(UnavailableError):
-            async with asyncio.timeout(ANSWERED_WITHIN):
+            async with asyncio.timeout(ANSWERED_TIMEOUT):
                 await given.store.check()
     await given.store.check()
     assert len(await given.publish()) == 1
@@ -99,7 +99,7 @@ async def test_a_failure_that_was_not_committed_is_not_counted(given: Given) -> 
         given.record(claim, Failed(), status=500), broken, return_exceptions=True
     )
     assert isinstance(results[1], UnavailableError)
-    async with asyncio.timeout(ANSWERED_WITHIN):
+    async with asyncio.timeout(ANSWERED_TIMEOUT):
         while await given.state(claim) == "pending":
             await asyncio.sleep(0.01)  # it is recorded again a little later
     endpoint = await given.store.get_endpoint(Scope(), given.endpoint.id)
@@ -122,7 +122,7 @@ async def test_a_listener_that_fails_leaves_nobody_without_an_answer(
     given: Given, caplog: pytest.LogCaptureFixture
 ) -> None:
     given.store.listen(Failing())
-    async with asyncio.timeout(ANSWERED_WITHIN):
+    async with asyncio.timeout(ANSWERED_TIMEOUT):
         first, second = await asyncio.gather(given.publish(), given.publish())
         third = await given.publish()
     assert [len(each) for each in (first, second, third)] == [1, 1, 1]

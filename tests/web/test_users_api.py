@@ -12,7 +12,7 @@ from webkit import OPERATOR, Client, Site
 
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.passwords import Passwords
-from hooktide.actions.users import SESSION_LASTS, Users
+from hooktide.actions.users import SESSION_LIFETIME, Users
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import (
     BusyError,
@@ -334,7 +334,7 @@ async def test_a_session_ends_by_itself_and_a_new_role_holds_at_once(site: Site)
     ann, users = await added(site), users_of(site, lambda: now)
     session, _ = await users.begin(await users.get(Scope(), ann))
     await users.update(SERVER, Scope(), ann, {"role": Role.VIEWER})
-    now += SESSION_LASTS - DAY
+    now += SESSION_LIFETIME - DAY
     who = await users.who(session)
     assert who is not None
     assert not who.may(Role.MEMBER)

@@ -61,7 +61,7 @@ TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 MAX_PATTERNS = 100
 """How many event types, or patterns of them, an endpoint may name."""
 MAX_CONCURRENT_TESTS = 5
-TEST_AGAIN_AFTER = 5
+TEST_RETRY_DELAY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -418,7 +418,7 @@ class Endpoints:
                 "too_many_tests",
                 f"{MAX_CONCURRENT_TESTS} tests of this account are out already; "
                 "wait for one to end",
-                retry_after=TEST_AGAIN_AFTER,
+                retry_after=TEST_RETRY_DELAY,
             )
         self._testing[account_id] += 1
         try:

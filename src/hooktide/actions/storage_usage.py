@@ -8,9 +8,9 @@ from hooktide.domain.model import MINUTE, Micros
 from hooktide.store.base import ProjectUsage
 from hooktide.store.contract import Store
 
-WAITS = 2.0
+PAGE_TIMEOUT = 2.0
 """Seconds that a page waits for the count, which may take minutes."""
-KEPT: Micros = MINUTE
+MAX_AGE: Micros = MINUTE
 
 
 class StorageUsage:
@@ -26,11 +26,11 @@ class StorageUsage:
 
         :raises UnavailableError: the database did not answer.
         """
-        if self._last is None or now - self._last[0] > KEPT:
+        if self._last is None or now - self._last[0] > MAX_AGE:
             if self._count is None:
                 self._count = start(self._store.storage_usage(), "count what is kept")
             count = self._count
-            done, _ = await asyncio.wait({count}, timeout=WAITS)
+            done, _ = await asyncio.wait({count}, timeout=PAGE_TIMEOUT)
             if done:
                 if self._count is count:  # not that of a page that waited, too
                     self._count = None

@@ -28,8 +28,8 @@ from hooktide.store.contract import Store
 
 PREFIX = "htks_"
 MAX_NAME_LENGTH = 100
-SESSION_LASTS = 7 * DAY
-LINK_LASTS = DAY
+SESSION_LIFETIME = 7 * DAY
+LINK_LIFETIME = DAY
 FIRST_OWNER = "owner"
 
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
@@ -167,7 +167,7 @@ class Users:
         :raises NotFoundError: there is nobody of this id in the scope.
         """
         await self.get(scope, user_id)
-        token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LASTS
+        token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LIFETIME
         await self._store.create_login_link(
             user_id, _digest(token), expires_at, actor.does("login_link.create")
         )
@@ -263,11 +263,11 @@ class Users:
             None if user is None else user.id,
             None if key is None else key.id,
             now,
-            now + SESSION_LASTS,
+            now + SESSION_LIFETIME,
             action,
             "" if user is None else user.password,
         )
-        session = Session(user=user, key=key, expires_at=now + SESSION_LASTS)
+        session = Session(user=user, key=key, expires_at=now + SESSION_LIFETIME)
         return token, _who(session, digest)
 
     async def who(self, token: str) -> Who | None:

@@ -14,8 +14,8 @@ from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import Server
 from hooktide.client.transport import AsyncTransport
 
-READY_WITHIN = 60.0
-STOP_WITHIN = 15.0
+READY_TIMEOUT = 60.0
+STOP_TIMEOUT = 15.0
 TIMEOUT = 30.0
 _POLL_INTERVAL = 0.05
 
@@ -63,7 +63,7 @@ class DemoServer:
             return
         process.terminate()
         try:
-            async with asyncio.timeout(STOP_WITHIN):
+            async with asyncio.timeout(STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -71,7 +71,7 @@ class DemoServer:
 
     async def _ready(self, process: Process) -> None:
         try:
-            async with asyncio.timeout(READY_WITHIN):
+            async with asyncio.timeout(READY_TIMEOUT):
                 # Another process sets no event of ours: there is nothing to do but look.
                 while not await self._answers(process):  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_INTERVAL)

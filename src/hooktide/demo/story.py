@@ -23,7 +23,7 @@ from hooktide.wire.bins import Step
 from hooktide.wire.endpoints import EndpointCreated
 from hooktide.wire.events import Delivery, EventAccepted
 
-DELIVERED_WITHIN = 15.0
+DELIVERED_TIMEOUT = 15.0
 _POLL_INTERVAL = 0.05
 
 FAILS_ONCE: Sequence[Step] = [Step(status=500, body="not now\n"), Step()]
@@ -149,7 +149,7 @@ class Story:
 
     async def _ended(self, event: EventAccepted) -> list[Delivery]:
         """Return the deliveries of an event, once they have ended or time is up."""
-        deadline = asyncio.get_running_loop().time() + DELIVERED_WITHIN
+        deadline = asyncio.get_running_loop().time() + DELIVERED_TIMEOUT
         while True:
             found = [each async for each in self._client.deliveries.list(event=event.id)]
             waits = any(delivery.state in {"pending", "held"} for delivery in found)

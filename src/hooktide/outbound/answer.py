@@ -11,8 +11,8 @@ from hooktide.domain.delivery.verdict import RETRY_AFTER_CAP
 from hooktide.domain.http.head import field_value, read_fields, read_http_date
 from hooktide.domain.model import SECOND, Micros
 
-HEAD_KEPT = 16 * 1024
-BODY_KEPT = 4 * 1024
+MAX_KEPT_HEAD = 16 * 1024
+MAX_KEPT_RESPONSE = 4 * 1024
 BODY_LIMIT = 64 * 1024
 WIRE_LIMIT = 1024 * 1024
 """Bytes of one response on the wire: chunk framing and trailers can be most of it."""

@@ -9,10 +9,10 @@ import httptools
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import Micros
 from hooktide.outbound.answer import (
-    BODY_KEPT,
     BODY_LIMIT,
-    HEAD_KEPT,
     MAX_INTERIM,
+    MAX_KEPT_HEAD,
+    MAX_KEPT_RESPONSE,
     WIRE_LIMIT,
     first_head,
     framing,
@@ -112,9 +112,9 @@ class ResponseReader:
             return Outcome(error=self._error, detail=self._detail, duration=duration)
         return Outcome(
             status=status,
-            head=self._head[:HEAD_KEPT],
+            head=self._head[:MAX_KEPT_HEAD],
             body=self._body,
-            body_truncated=self._truncated or self._size > BODY_KEPT,
+            body_truncated=self._truncated or self._size > MAX_KEPT_RESPONSE,
             duration=duration,
             retry_after=None if 200 <= status < 300 else retry_after(self._head, now),
         )
@@ -137,8 +137,8 @@ class ResponseReader:
         if self._complete:
             return
         self._size += len(data)
-        if len(self._body) < BODY_KEPT:
-            self._body += data[: BODY_KEPT - len(self._body)]
+        if len(self._body) < MAX_KEPT_RESPONSE:
+            self._body += data[: MAX_KEPT_RESPONSE - len(self._body)]
 
     def on_message_complete(self) -> None:
         """Note the end of the answer; anything behind it is not part of it."""
@@ -204,7 +204,7 @@ class ResponseReader:
     def _read_body_of_malformed(self, status: int, head: bytes, rest: bytes) -> None:
         where = framing(head)
         if where is None:
-            self._status, self._body, self._size = status, rest[:BODY_KEPT], len(rest)
+            self._status, self._body, self._size = status, rest[:MAX_KEPT_RESPONSE], len(rest)
             self._finish(truncated=True)
             return
         self._raw = head

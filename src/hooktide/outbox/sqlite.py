@@ -22,7 +22,7 @@ from hooktide.outbox.relay import Refused, Taken, Waiting, no_outbox
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+BUSY_TIMEOUT = 10.0
 """Seconds that we wait for the application's own transactions."""
 
 
@@ -123,7 +123,7 @@ class SqliteOutbox:
 def _open(path: str) -> sqlite3.Connection:
     if not Path(path).exists():
         raise ConfigError(f"there is no file {path}", key="--from")
-    database = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     # SQLite keeps any bytes as a text. Those of one row must not stop the reading of the others.
     database.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     return database

@@ -24,9 +24,9 @@ from hooktide.web.bin_responses import PLAIN, not_found
 from hooktide.web.http.body_memory import CountedBody
 from hooktide.wire.bins import Step
 
-READ_AT_MOST = 1024 * 1024
-READ_WITHIN = 30.0
-WHOLE_AT_ONCE = 64
+MAX_READ_BODY = 1024 * 1024
+READ_TIMEOUT = 30.0
+MAX_CONCURRENT_READS = 64
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 
@@ -109,7 +109,7 @@ class Receiver:
         """
         self._reading += 1
         try:
-            yield READ_AT_MOST if self._reading <= WHOLE_AT_ONCE else MAX_KEPT_BODY
+            yield MAX_READ_BODY if self._reading <= MAX_CONCURRENT_READS else MAX_KEPT_BODY
         finally:
             self._reading -= 1
 
@@ -144,17 +144,17 @@ async def read_beginning(request: Request, most: int) -> Body:
     """Read the first ``most`` bytes of a body, and go on counting."""
     read, size, ended = bytearray(), 0, False
     try:
-        async with asyncio.timeout(READ_WITHIN):
+        async with asyncio.timeout(READ_TIMEOUT):
             async for chunk in request.stream():
                 read += chunk[: most - len(read)]
                 size += len(chunk)
-                if size > READ_AT_MOST:
+                if size > MAX_READ_BODY:
                     break
             else:
                 ended = True
     except TimeoutError:
         pass
-    return Body(bytes(read), min(size, READ_AT_MOST), ended and size == len(read))
+    return Body(bytes(read), min(size, MAX_READ_BODY), ended and size == len(read))
 
 
 def _path(request: Request) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-PATIENCE = 15.0
+START_TIMEOUT = 15.0
 _FOLDER = Path(__file__).parent
 
 
@@ -98,7 +98,7 @@ class Consumer:
         :raises TimeoutError: it stays silent.
         """
         stdout = self._running.stdout
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(START_TIMEOUT):
             line = await stdout.readline() if stdout is not None else b""
         if not line:
             raise ConnectionError(f"the consumer ended: {' '.join(self.guide.command)}")

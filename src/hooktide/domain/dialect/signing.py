@@ -22,7 +22,7 @@ from hooktide.domain.model import MINUTE, SECOND, Micros, Secret
 TOLERANCE = 5 * MINUTE
 """How far a timestamp may be from now (Standard Webhooks 1.0)."""
 
-KEYS_KEPT = 16_384
+MAX_CACHED_KEYS = 16_384
 MAX_SIGNATURES = 20
 """How many signatures of a ``webhook-signature`` header are compared, while secrets are rotated."""
 
@@ -192,7 +192,7 @@ def _mac(algorithm: str, key: bytes, content: bytes) -> bytes:
     return digest
 
 
-@lru_cache(maxsize=KEYS_KEPT)
+@lru_cache(maxsize=MAX_CACHED_KEYS)
 def _keyed(algorithm: str, key: bytes) -> tuple[Any, Any]:
     inner, outer = hashlib.new(algorithm), hashlib.new(algorithm)
     if len(key) > inner.block_size:
