@@ -93,7 +93,7 @@ class Running:
 
     async def interrupt(self) -> int:
         """Press Ctrl-C; return its exit code."""
-        self._process.send_signal(signal.SIGINT)
+        send(self._process, signal.SIGINT)
         async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()
 

@@ -2,8 +2,8 @@
 
 There are three kinds, by what the end of one means:
 
-- ``start``, ``start_in``: work that comes to an end. Its error is logged, whether somebody awaits
-  it or not.
+- ``start``, ``start_in``: work that comes to an end. Its error is logged, whether or not it is
+awaited.
 - ``keep``: work that lasts as long as the process. An error is logged, and it is run again.
 - ``start_vital_thread``: a thread without which the process is of no use. If it fails, the process
   ends, so that its supervisor starts a new one.
@@ -29,7 +29,7 @@ EXIT_THREAD_FAILED = 70
 def start(work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
     """Start work that comes to an end; an error in it is logged, a cancellation is not.
 
-    The caller has to hold the task: the event loop itself keeps a weak reference only.
+    The caller must keep a reference to the task: the event loop holds only a weak one.
     """
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_ended)
@@ -94,7 +94,7 @@ async def cancel(*tasks: "asyncio.Task[Any] | None") -> None:
 
 
 def start_vital_thread(run: Callable[[], None], name: str) -> threading.Thread:
-    """Start a thread that has to run until it returns; if it fails, the process ends.
+    """Start a critical thread; if it raises, the process ends.
 
     The exit status is then ``EXIT_THREAD_FAILED``.
     """

@@ -1,4 +1,4 @@
-"""The one cache: bounded, the least recently used dropped first, and true until a change is told.
+"""The one cache: a bounded LRU whose entries are valid until invalidated.
 
 Everything that is kept in memory only because it costs something to read or to make again is in
 one of these (or in ``functools.lru_cache``, where it is a pure function of its arguments).

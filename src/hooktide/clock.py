@@ -1,7 +1,7 @@
-"""The clocks that a store goes by: one for instants that people read, one for leases.
+"""The clocks of a store: one for the times that people read, one for leases.
 
 Events, due times and expiries follow the wall clock at once, so that a corrected clock is right
-everywhere. A lease must not end because somebody set a clock: leases go by one that runs with the
+everywhere. A lease must not end because a clock was set: leases use a clock that runs with the
 monotonic clock and follows the wall clock slowly.
 """
 
@@ -14,7 +14,8 @@ from hooktide.domain.model import SECOND, Micros
 FOLLOW = 10
 """A tenth of the time that passes is how much it may be corrected by."""
 MIN_STEP: Micros = SECOND
-"""Less than this is no step of a clock: reading two clocks takes time, and networks are slow."""
+"""A smaller difference is not a clock step: reading two clocks takes time, and networks are
+slow."""
 
 
 def wall_clock() -> Micros:
@@ -23,7 +24,7 @@ def wall_clock() -> Micros:
 
 
 def monotonic() -> Micros:
-    """Return microseconds since some instant, whatever is done to the wall clock."""
+    """Return microseconds since some fixed instant, unaffected by changes of the wall clock."""
     return time.monotonic_ns() // 1000
 
 
@@ -89,7 +90,7 @@ class StoreClock:
         return ahead if abs(ahead) >= MIN_STEP else 0
 
     def measure_leases(self, shift: Micros) -> None:
-        """Measure leases as another process on the same database does, from now on."""
+        """Measure leases as the other processes on the same database do, from now on."""
         self._lease = SteadyClock(self._wall, self._monotonic, shift)
 
 

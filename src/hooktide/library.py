@@ -185,7 +185,7 @@ class Hooktide:
     def app(self) -> App:
         """What runs.
 
-        :raises UnavailableError: nothing does yet, or any more.
+        :raises UnavailableError: it has not started yet, or has stopped.
         """
         if self._life is not None:
             return self._life.app
@@ -207,11 +207,12 @@ class Hooktide:
     ) -> str | None:
         """Publish an event; return its id (``evt_...``): it and its deliveries are durable then.
 
-        None: there is no such account, and the project creates none on publish; nothing was stored.
+        None: the account does not exist and the project does not create it on publish; nothing was
+        stored.
 
         ``project``: to be given where several have an account of this name. ``key``: its
-        idempotency key. The rest is as for ``hooktide.sqlalchemy.emit``, which is the one to use
-        for an event that has to commit with a change.
+        idempotency key. Otherwise like ``hooktide.sqlalchemy.emit``, which is for events that must
+        commit with a change.
 
         :raises InvalidError: something is wrong with the event.
         :raises NotFoundError: there is no such project.
@@ -262,7 +263,7 @@ class Hooktide:
     ) -> str:
         """Return a link into a customer's portal, to send them to or to show in a frame.
 
-        ``expires_in``: seconds that it is good for. ``read_only``: for who may change nothing.
+        ``expires_in``: seconds that it is good for. ``read_only``: the portal can only be viewed.
 
         :raises NotFoundError: there is no such account.
         """
@@ -321,7 +322,7 @@ class Hooktide:
         root = scope.get("root_path", "")
         self._check_mount(root)
         asked |= {"path": self._asked(root, scope["path"]), "root_path": ""}
-        if root:  # the path has it again now, whatever a proxy says to have taken off
+        if root:  # the path includes it again, whatever prefix a proxy says it removed
             asked["headers"] = [each for each in scope["headers"] if each[0] != FORWARDED_PREFIX]
         asked["raw_path"] = self._asked(root, (scope.get("raw_path") or b"").decode()).encode()
         await site(asked, receive, send)
@@ -387,7 +388,7 @@ async def _say_unavailable(send: Send) -> None:
 
 @contextlib.contextmanager
 def _told_to_stop(stop: Callable[[], None]) -> Any:
-    """Have streams end as soon as the process is told to stop.
+    """End streams as soon as the process receives a stop signal.
 
     A server waits for its connections before it ends an application's lifespan, and a page that
     keeps itself current would hold it up for ever.
@@ -398,7 +399,7 @@ def _told_to_stop(stop: Callable[[], None]) -> Any:
     loop = asyncio.get_running_loop()
     before: dict[int, Callable[..., Any]] = {}
 
-    def told(number: int, frame: Any) -> None:
+    def on_signal(number: int, frame: Any) -> None:
         loop.call_soon_threadsafe(stop)
         before[number](number, frame)
 
@@ -406,10 +407,10 @@ def _told_to_stop(stop: Callable[[], None]) -> Any:
         handler = signal.getsignal(which)
         if callable(handler):
             before[which] = handler
-            signal.signal(which, told)
+            signal.signal(which, on_signal)
     try:
         yield
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is told:
+            if signal.getsignal(number) is on_signal:
                 signal.signal(number, handler)

@@ -83,7 +83,7 @@ class RepeatFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether this one is written; it says how many before it were not."""
         if record.name.startswith("hooktide.web"):
-            return True  # each of these names a request, which somebody may ask about
+            return True  # each of these names a request that a client may ask about
         with self._lock:
             return self._is_written(record, self._clock())
 
@@ -199,7 +199,7 @@ class AttemptLog:
 
 
 def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines, as many as may go into a pipe without another process's coming between."""
+    """Join as many lines as a pipe takes in one atomic write."""
     piece = b""
     for line in lines:
         if len(piece) + len(line) > PIPE_BUF and piece:

@@ -71,7 +71,7 @@ class Settings:
         An HTTP proxy that all deliveries go through, like http://proxy.internal:3128.
     key_file
         The key that seals secrets; made on first start. By default the SQLite file's name and .key;
-        with PostgreSQL it has to be given, and every machine needs the same.
+        required with PostgreSQL, where every machine needs the same file.
     slots
         Requests in flight at once, in each process.
     slots_per_endpoint
@@ -153,7 +153,7 @@ class Settings:
     def relay(self) -> Relay | None:
         """The mail relay, read; None where there is none.
 
-        :raises ConfigError: it is not one's URL, or the address that mail comes from is none.
+        :raises ConfigError: it is not an SMTP URL, or the sender address is invalid.
         """
         if not self.smtp_url:
             return None
@@ -260,7 +260,7 @@ def _check_postgres(settings: Settings) -> None:
 
 
 def check_key_file(settings: Settings) -> None:
-    """Check that a key file is named where it has to be.
+    """Check that a key file is named if it is required.
 
     :raises ConfigError: with PostgreSQL, it is not.
     """

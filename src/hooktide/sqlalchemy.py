@@ -121,7 +121,7 @@ def emit(
         Where Hooktide is in the same PostgreSQL database: its project. The event then goes straight
         to Hooktide's own tables, and needs no relay.
 
-    :raises TypeError: ``session`` is no session or connection, like an engine.
+    :raises TypeError: ``session`` is not a session or connection but, for example, an engine.
     :raises ConfigError: ``direct``, and the database is not PostgreSQL.
     :raises InvalidError: it could never be accepted; says why.
     """
@@ -185,7 +185,7 @@ def _transactions(session: Session) -> list[SessionTransaction]:
 
 @event.listens_for(Session, "before_commit")
 def _write(session: Session) -> None:
-    """Write what was emitted, after all else that the session has to write."""
+    """Write what was emitted, after everything else the session writes."""
     if session.in_nested_transaction():
         return
     session.flush()
@@ -205,7 +205,7 @@ def _forget(session: Session, ended: SessionTransaction) -> None:
 
 @event.listens_for(Session, "after_transaction_end")
 def _end(session: Session, ended: SessionTransaction) -> None:
-    """Begin anew: the transaction was committed, rolled back or left."""
+    """Start over: the transaction was committed, rolled back or closed."""
     if ended.parent is None:
         session.info.pop(_WAITING, None)
         session.info.pop(_WRITTEN, None)

@@ -1,8 +1,8 @@
-"""OpenTelemetry traces: an event's acceptance and its attempts, whoever makes them and whenever.
+"""OpenTelemetry traces: an event's acceptance and its attempts, from any process at any time.
 
-An event has a trace of its own, whose ids follow from the event's: nothing is stored, and every
-process continues it (docs/decisions/0017). A publisher's own trace and the event's are linked, both
-ways. Only who asks for traces imports this; without it no step of an event's way is longer.
+Each event has its own trace, whose ids are derived from the event's: nothing is stored, and every
+process can continue it (docs/decisions/0017). A publisher's own trace and the event's are linked,
+both ways. Only who asks for traces imports this; without it no step of an event's way is longer.
 """
 
 import os
@@ -123,12 +123,12 @@ class Tracing:
         )
 
     def accepted(
-        self, told: Callable[[int, Accepted, Micros], None]
+        self, on_accepted: Callable[[int, Accepted, Micros], None]
     ) -> Callable[[int, Accepted, Micros], None]:
-        """Return what hears of accepted events: ``told``, and the event's trace, which begins."""
+        """Return a callback that calls ``on_accepted`` and starts the event's trace."""
 
         def traced(project_id: int, accepted: Accepted, now: Micros) -> None:
-            told(project_id, accepted, now)
+            on_accepted(project_id, accepted, now)
             if not accepted.replayed:
                 self._begin(accepted, _request.get() or _Request(now, None))
 
@@ -157,8 +157,8 @@ class Tracing:
             request.span.add_link(own)
 
     def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
-        """Give a receiver the event's trace, in a span of its own: the attempt's."""
-        if _OWN.search(head):  # the endpoint has a header of this name of its own
+        """Pass the event's trace on to a receiver, in the attempt's own span."""
+        if _OWN.search(head):  # the endpoint already has a header of this name
             return head, shown
         own = self.event(event_id)
         span_id = self._ids.generate_span_id()
@@ -224,7 +224,7 @@ def publishers_context(scope: Scope) -> SpanContext | None:
 
 
 def _attributes(done: Done, destination: Destination) -> dict[str, str | int]:
-    """Say what is known of an attempt; never its URL, which may be a secret."""
+    """Return an attempt's span attributes; never its URL, which may be a secret."""
     claim, made, target = done.claim, done.attempt, destination.target
     found: dict[str, str | int] = {
         "http.request.method": "POST",

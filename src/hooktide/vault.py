@@ -51,7 +51,7 @@ class Vault:
         self.replace(keys)
 
     def replace(self, keys: Sequence[bytes]) -> None:
-        """Use other keys from now on; a thread that seals meanwhile has the old ones or these."""
+        """Switch to other keys; a thread that seals meanwhile uses either set."""
         self._ring = _Ring(tuple(keys), {_id(key): AESGCM(key) for key in keys})
 
     @property
@@ -61,7 +61,7 @@ class Vault:
 
     @property
     def prefix(self) -> bytes:
-        """What everything begins with that is sealed from now on."""
+        """The prefix of everything sealed from now on."""
         return FORMAT + next(iter(self._ring.ciphers))
 
     def prefix_of(self, key_id: str) -> bytes:
@@ -138,9 +138,8 @@ def read_keys(path: Path) -> list[bytes]:
     ]
     if not keys:
         raise ConfigError(
-            f"{path} is empty: put the keys that belong to this database there again, from where "
-            "you keep them beside your backups; for a new database, remove the file, and the next "
-            "start makes a key",
+            f"{path} is empty: restore this database's keys from your backups; for a new database, "
+            "remove the file, and the next start creates a key",
             key="key_file",
         )
     return keys
@@ -168,8 +167,8 @@ def _read_key(path: Path, number: int, line: bytes) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise ConfigError(
-            f"{path}: key {number} is not {KEY_BYTES} bytes in base64: put the file there again, "
-            "from where you keep it beside your backups",
+            f"{path}: key {number} is not {KEY_BYTES} bytes in base64: restore the file from your "
+            "backups",
             key="key_file",
         )
     return key
@@ -181,7 +180,7 @@ def changing_keys(path: Path) -> Iterator[None]:
 
     What a process that was killed left of a file it was writing is removed, for it holds keys.
 
-    :raises ConfigError: another process is changing it, or there is no such folder.
+    :raises ConfigError: another process is changing it, or the folder does not exist.
     """
     try:
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -213,7 +212,7 @@ def write_keys(
 
     ``added`` is the key that has never sealed.
 
-    :raises FileExistsError: it is to be ``new`` and is there.
+    :raises FileExistsError: it should be ``new`` but exists.
     :raises OSError: it cannot be written.
     """
     lines = [base64.b64encode(key) + (_ADDED if key == added else b"") for key in keys]

@@ -5,8 +5,8 @@
     verifier = Verifier("invoice-ahoy", secret)
     verifier.verify(body, headers)       # raises VerificationError, whose text is the reason
 
-It checks as Hooktide signs (``domain.dialect.signing``), by the same configuration: there is no
-other implementation. Importing it imports no server.
+It uses the code that Hooktide signs with (``domain.signing``) and the same configuration. Importing
+it imports no server.
 """
 
 import time
@@ -27,7 +27,7 @@ from hooktide.domain.project.project import Project
 __all__ = ["STANDARD_WEBHOOKS", "Check", "Dialect", "Verification", "VerificationError", "Verifier"]
 
 STANDARD_WEBHOOKS = "standard-webhooks"
-"""The dialect of whoever sends the Standard Webhooks headers and nothing else."""
+"""The dialect with the Standard Webhooks headers and no others."""
 
 Text: TypeAlias = str | bytes
 Headers: TypeAlias = Mapping[str, str] | Message | Iterable[tuple[Text, Text]]
@@ -37,7 +37,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class VerificationError(HooktideError):
     """The request is not verified. Its text says why; ``checks`` has each signature's own reason.
 
-    The text is for whoever debugs: answer the sender with 401 and nothing more.
+    The text is for debugging: answer the sender with a plain 401.
     """
 
     def __init__(self, reason: str, checks: tuple[Check, ...] = ()) -> None:
@@ -65,7 +65,7 @@ class Verifier:
     its forms, or several of them while one is rotated. ``tolerance`` is how far a timestamp may be
     from now; None: any age will do, as for a request that was kept.
 
-    :raises ConfigError: there is no such project, or its file is wrong.
+    :raises ConfigError: the project does not exist, or its file is wrong.
     :raises InvalidError: the secret cannot be one.
     """
 

@@ -12,6 +12,7 @@ import pytest
 from accounting import Ledger
 from certs import chain
 from ports import free_port
+from processkit import kill
 from serverkit import READY_TIMEOUT, event, receiving, request, serving, set_up
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/hooktide.conf"

@@ -22,7 +22,7 @@ RIGHT, WRONG = new_secret(bytes(range(32))), new_secret(bytes(range(1, 33)))
 async def test_every_event_of_every_provider_arrives_and_is_verified(server: DemoServer) -> None:
     async with AsyncExitStack() as stack:
         for name in GUIDES:
-            told = await Story(server.client, stack, name).tell()
+            told = await Story(server.client, stack, name).run()
             types = {kind.name for kind in load(name).event_types}
             assert {line.event for line in told.lines} == types
             assert len(told.lines) == 2 * len(types)

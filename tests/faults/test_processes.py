@@ -277,9 +277,9 @@ async def test_a_server_of_which_no_process_can_begin_any_more_ends(
         for child in server.children:
             os.kill(child, signal.SIGKILL)
         assert await server.ended(READY_TIMEOUT) == 2
-        assert [
-            line["code"] for line in server.said("no process can begin any more; stopping")
-        ] == [2]
+        assert [line["code"] for line in server.said("no further process can start; stopping")] == [
+            2
+        ]
         assert "is not 32 bytes in base64" in server.log.read_text()
 
 

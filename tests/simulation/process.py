@@ -137,7 +137,7 @@ class Process:
             self.accounts,
             clock,
             warned=lambda *_: None,
-            told=lambda *_: None,
+            on_accepted=lambda *_: None,
             unknown=lambda *_: None,
         )
         self.replays = Replays(store, clock)

@@ -378,7 +378,7 @@ def publisher_on(given: Given, told: Callable[[int, Accepted, Micros], None]) ->
         Accounts(given.store, directory, given.store.clock),
         given.store.clock,
         warned=lambda *_: None,
-        told=told,
+        on_accepted=told,
         unknown=lambda *_: None,
     )
 

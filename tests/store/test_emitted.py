@@ -62,7 +62,7 @@ class Taking:
             Accounts(store, directory, store.clock),
             store.clock,
             warned=lambda *_: None,
-            told=self._tell,
+            on_accepted=self._tell,
             unknown=lambda project, event: self.unknown.append(f"{project}: {event.account}"),
         )
         self._take_over = TakeOver(

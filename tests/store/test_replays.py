@@ -182,7 +182,7 @@ async def test_an_event_that_is_kept_no_more_is_not_sent(given: Given) -> None:
         pass
     done = await run(given, replay)
     assert (done.state, done.made) == (ReplayState.DONE, 0)
-    assert done.reason == "the event is not kept any more"
+    assert done.reason == "the event is past retention"
 
 
 async def test_a_test_is_neither_missed_nor_failed(given: Given) -> None:

@@ -37,7 +37,7 @@ class Accounts:
     async def find(self, scope: Scope, text: str) -> Account:
         """Find an account by its ``acc_`` id or its reference.
 
-        :raises NotFoundError: there is none that the scope reaches.
+        :raises NotFoundError: the scope contains no such account.
         :raises RefusedError: several projects have this reference.
         """
         if is_like_an_id(text):
@@ -55,7 +55,7 @@ class Accounts:
         """Find the project that a request is about: the one named, or the key's own.
 
         :raises InvalidError: it is not named and the key reaches all of them.
-        :raises NotFoundError: there is none of this name that the key reaches.
+        :raises NotFoundError: the key has access to no project of this name.
         """
         if name is not None:
             return await self._store.get_project(scope, name)
@@ -127,8 +127,8 @@ class Accounts:
     ) -> Account:
         """Create the account of a reference, or change what is given of it.
 
-        A new account is on the project's default plan where none is given. The ``acc_`` id of an
-        account that exists may stand for its reference.
+        A new account is on the project's default plan where none is given. ``reference`` may also
+        be the ``acc_`` id of an existing account.
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
         :raises NotFoundError: it is an id, and there is no such account.
@@ -206,7 +206,7 @@ class Accounts:
             return ""
 
     async def project_name(self, project_id: int | None) -> str | None:
-        """Return a project's name; None where there is none, or it is removed."""
+        """Return a project's name; ``None`` if not found or deleted."""
         if project_id is None:
             return None
         try:

@@ -11,14 +11,14 @@ from hooktide.store.contract import Store
 
 
 class AuditLog:
-    """Writes entries of their own."""
+    """Writes entries that belong to no change in the database."""
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store = store
         self._clock = clock
 
     async def note(self, action: Action, about: Snapshot) -> None:
-        """Write that somebody did something which leaves its target as it is.
+        """Record an action that leaves its target unchanged.
 
         :raises UnavailableError: it could not be written; then it must not be done either.
         """

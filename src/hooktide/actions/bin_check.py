@@ -15,7 +15,7 @@ log = logging.getLogger("hooktide.bins")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict and its reason, as a sentence for whoever looks at the bin."""
+    """A verdict, and its reason as a sentence for the bin's page."""
 
     verdict: SignatureVerdict
     reason: str
@@ -46,7 +46,7 @@ _FAILED = Finding(SignatureVerdict.UNCHECKED, "the check itself failed; the serv
 class BinCheck:
     """Checks requests as they come in, with the secrets of the endpoints that send to the bin.
 
-    So the secrets are those in force then: what happens to them later changes no verdict.
+    So it uses the secrets active at the time, and later rotations change no verdict.
     """
 
     def __init__(self, store: Store, directory: Directory, public_url: str) -> None:
@@ -74,11 +74,11 @@ class BinCheck:
     async def _find_for(self, endpoint: Endpoint, arrival: Arrival, body: bytes) -> Finding:
         dialect = (await self._directory.project(endpoint.project_id)).project.dialect
         secrets = tuple(active.secret for active in endpoint.secrets)
-        # Strangers may send 1 MB at a time: hashing that is no work for the event loop.
+        # Anyone may send 1 MB at a time: hashing that would block the event loop.
         found = await asyncio.to_thread(verify, dialect, secrets, arrival.headers, body, arrival.at)
         if found.valid:
             names = " and ".join(check.header for check in found.checks)
             return Finding(
-                SignatureVerdict.VALID, f"{names}, checked with the secret in force when it came"
+                SignatureVerdict.VALID, f"{names}, checked against the secret active at the time"
             )
         return Finding(SignatureVerdict.INVALID, found.reason)

@@ -50,7 +50,7 @@ class _Traffic:
 class Bins:
     """Makes bins, keeps what they are sent, and tells those who watch.
 
-    The turn in a script is stored: it goes on in another process, and after a restart.
+    The position in a script is stored, so it continues in another process and after a restart.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
@@ -79,7 +79,7 @@ class Bins:
     async def find(self, scope: Scope, bin_id: str) -> Bin:
         """Find the caller's bin by its API id.
 
-        :raises NotFoundError: there is none, it has expired, or it is somebody else's.
+        :raises NotFoundError: it does not exist, has expired, or belongs to another scope.
         """
         head, _, token = bin_id.partition("_")
         found = await self.open(token if head == "bin" else "")
@@ -98,7 +98,7 @@ class Bins:
     async def open(self, token: str) -> Bin:
         """Find a bin by the token of the URL that receives.
 
-        :raises NotFoundError: there is none, or it has expired.
+        :raises NotFoundError: it does not exist or has expired.
         """
         if not _TOKEN.fullmatch(token):
             raise NotFoundError("bin")
@@ -107,7 +107,7 @@ class Bins:
     async def open_page(self, page_token: str) -> Bin:
         """Find a bin by the token of its page.
 
-        :raises NotFoundError: there is none, or it has expired.
+        :raises NotFoundError: it does not exist or has expired.
         """
         if not _TOKEN.fullmatch(page_token):
             raise NotFoundError("bin")
@@ -142,7 +142,7 @@ class Bins:
 
     @contextmanager
     def room(self, found: Bin) -> Iterator[bool]:
-        """Say whether the bin takes one request more: so many a second, so many at once."""
+        """Return whether the bin accepts another request: rate and concurrency are limited."""
         traffic, second = self._of(found.token), self._clock() // SECOND
         if traffic.second != second:
             traffic.second, traffic.within_second = second, 0
@@ -174,7 +174,7 @@ class Bins:
 
     @contextmanager
     def watch(self, found: Bin) -> Iterator[asyncio.Queue[int] | None]:
-        """Give a queue that hears of each request's id (0: cleared); None: too many watch."""
+        """Return a queue that receives each request's id (0: cleared); None: too many watch."""
         watchers = self._of(found.token).watchers
         if len(watchers) >= MAX_WATCHERS:
             yield None

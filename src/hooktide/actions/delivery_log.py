@@ -1,7 +1,7 @@
 """The log of deliveries as people look through it: by state, answer, type, time or words.
 
 What the database has an index for it answers; the rest is looked through, newest first, so many at
-a time. A page says how far it has looked, so that the next one goes on there.
+a time. A page reports how far it searched, and the next page continues there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ class DeliveryFilter:
     """Which deliveries; what is None or empty wants all.
 
     ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all.
-    ``since`` and later, before ``until``. ``text`` is looked for, whatever its case, in ids, types,
-    payloads, and in what the last attempt brought back.
+    ``since`` and later, before ``until``. ``text`` is searched for, ignoring case, in ids, types,
+    payloads and the last attempt's response.
     """
 
     state: DeliveryState | None = None
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page. ``next_before`` is the id to go on below (None: that was all).
+    """One page. The next page holds ids below ``next_before`` (None: this is the last page).
 
     ``looked_to``: nothing older than this was looked at, although there may be more (None: the
     page is full, or all was looked at).

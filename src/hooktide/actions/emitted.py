@@ -46,7 +46,7 @@ class TakeOver:
     async def run(self) -> int:
         """Take a batch over; return how many rows it had.
 
-        :raises UnavailableError: the database did not answer; what waits goes on waiting.
+        :raises UnavailableError: the database did not answer; waiting rows stay in the outbox.
         """
         rows = await self._store.emitted(BATCH_SIZE)
         if not rows:

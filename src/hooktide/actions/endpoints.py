@@ -85,7 +85,7 @@ class Checked:
     """An endpoint that could be added: what it would be.
 
     ``account`` is None where the account would have to be created first; ``left`` is how many more
-    endpoints its plan allows now (None: as many as it likes).
+    endpoints its plan allows now (None: unlimited).
     """
 
     account: Account | None
@@ -291,7 +291,10 @@ class Endpoints:
     def _check_mail(self, text: str, kind: EndpointKind | None, project: Project) -> dict[str, Any]:
         """Check a mail address: only who watches over Hooktide gets mail, never a customer."""
         if project.name != BUILT_IN:
-            why = f"only operational events go by mail, to accounts of the project {BUILT_IN}"
+            why = (
+                "mail endpoints are for operational events only: use an account of the project "
+                f"{BUILT_IN}"
+            )
         elif not self._policy.mail:
             why = "this server has no mail relay; its operator gives one with --smtp-url"
         elif kind not in (None, EndpointKind.MAIL):
@@ -412,7 +415,7 @@ class Endpoints:
 
     @contextmanager
     def _one_test(self, account_id: int) -> Iterator[None]:
-        """Let so many tests be out for an account: they wait for receivers beside all slots."""
+        """Limit the concurrent tests of an account: they use no delivery slots."""
         if self._testing[account_id] >= MAX_CONCURRENT_TESTS:
             raise BusyError(
                 "too_many_tests",
@@ -494,7 +497,10 @@ def _unmask(name: str, value: str, stored: Mapping[str, str], moved: bool) -> st
     if value != MASK:
         return value
     if name.lower() not in stored:
-        why = f"{MASK} stands for a stored value and none is stored for {name[:64]}; give the value"
+        why = (
+            f"{MASK} keeps a stored value, but none is stored for {name[:64]}; send the value "
+            "itself"
+        )
     elif moved:
         why = (
             f"the stored value of {name} was given for another scheme, host or port and is not "
@@ -506,7 +512,7 @@ def _unmask(name: str, value: str, stored: Mapping[str, str], moved: bool) -> st
 
 
 def _under(code: str, error: InvalidError, pointer: str) -> InvalidError:
-    """Tell a rule's own code inside a problem that has a name of its own."""
+    """Report a rule's own code inside a problem with another code."""
     found = InvalidError(code, error.detail)
     found.faults = tuple(
         Fault(fault.pointer or pointer, fault.code, fault.detail) for fault in error.faults
@@ -522,7 +528,7 @@ def _test_type(
             return kind
     raise InvalidError(
         "unknown_event_type",
-        "there is no such event type for this account"
+        "this event type does not exist or is not offered to this account"
         if name is not None
         else "none of the account's event types is one that the endpoint wants; name one",
         pointer="/event_type",

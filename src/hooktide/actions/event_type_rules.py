@@ -1,4 +1,4 @@
-"""What an event type has to be, whichever way it comes into its project."""
+"""The rules for an event type, however it is added to its project."""
 
 from dataclasses import replace
 

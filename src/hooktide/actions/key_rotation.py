@@ -77,11 +77,11 @@ async def list_keys(path: Path, open_rows: OpenRows) -> tuple[list[KeyUse], int]
 def rotating(
     path: Path, open_rows: OpenRows, actor: Actor, on_step: Callable[[KeyStep], None]
 ) -> "Iterator[KeyRotation]":
-    """Allow the keys of a file to be changed; nobody else changes it meanwhile.
+    """Lock a key file for changes by this process alone.
 
     ``open_rows`` opens the database that they seal; ``on_step`` is called after each step.
 
-    :raises ConfigError: somebody else is changing it.
+    :raises ConfigError: another process is changing it.
     """
     with changing_keys(path):
         yield KeyRotation(path, open_rows, actor, on_step)
@@ -113,7 +113,7 @@ class KeyRotation:
         return key_id(new)
 
     async def use(self, key: str) -> None:
-        """Seal with a key from now on; the others still open.
+        """Seal with a key from now on; the other keys still decrypt.
 
         :raises ConfigError: a process that runs has not read it, or it is not this database's.
         """
@@ -213,7 +213,7 @@ class KeyRotation:
             ) from error
 
     async def _done(self, verb: Literal["add", "use", "drop"], key: str) -> None:
-        """Write into the audit log what was done to the file, which is no part of the database."""
+        """Record a change of the key file in the audit log; the file is outside the database."""
         unlogged = ""
         try:
             async with self._open_rows() as rows:

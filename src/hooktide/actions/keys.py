@@ -39,7 +39,7 @@ def new_key(
 
 
 class Keys:
-    """Makes keys for whoever may have them."""
+    """Creates, lists and revokes API keys."""
 
     def __init__(
         self,

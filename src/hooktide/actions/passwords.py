@@ -32,7 +32,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
         self._hasher = hasher
         cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
-        # What is compared with where there is no hash: that takes as long as any other.
+        # Verified against when no hash is stored, so that it takes equally long.
         self._no_password = f"$argon2id$v=19${cost}${'A' * 22}${'A' * 43}"
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_HASHES)
         self._waiting = 0
@@ -49,7 +49,7 @@ class Passwords:
     async def verify(self, password: str, stored: str) -> bool:
         """Return whether a password is the one of which ``stored`` is the hash.
 
-        Takes as long with an empty ``stored``, which is no password's.
+        An empty ``stored`` matches no password and takes equally long.
 
         :raises UnavailableError: too many ask at once.
         """

@@ -1,7 +1,7 @@
 """Portal links: whom they let in, until when, and whether to change anything. All is in the link.
 
 A token is what it says and an HMAC-SHA256 of that, so nothing is stored and nothing can be guessed.
-It says its account's link generation as well: raising that revokes every link made before.
+It includes its account's link generation: raising that revokes all earlier links.
 """
 
 import base64
@@ -79,7 +79,7 @@ async def create_portal_link(
 ) -> PortalLink:
     """Create a link into an account's portal, which the audit log tells of.
 
-    :raises UnavailableError: the entry could not be written; there is no link then.
+    :raises UnavailableError: the audit entry could not be written, so no link was made.
     """
     detail = "read-only" if read_only else "read and write"
     await audit_log.note(actor.does("portal_link.create", detail=detail), snapshot(account))

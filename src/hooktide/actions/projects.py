@@ -53,8 +53,8 @@ class Projects:
     """Changes projects. An edit is made on the project as it is when it is stored.
 
     So edits of different things are all kept, in whichever process they were made. ``seen`` is the
-    fingerprint (``domain.project.project``) of what an editor showed: where that thing was changed
-    since, the edit is refused; None: it is made on whatever there is.
+    fingerprint (``domain.project``) of what an editor showed: where that thing was changed since,
+    the edit is refused; None: the edit applies to any version.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
@@ -137,7 +137,7 @@ class Projects:
         return await self._edit(actor.does("project.put"), scope, project.name, edit)
 
     async def delete(self, actor: Actor, scope: Scope, name: str) -> None:
-        """Delete a project that has no accounts; of the built-in one, the accounts as well.
+        """Delete a project without accounts; the built-in project's accounts are deleted with it.
 
         :raises RefusedError: it has accounts.
         """
@@ -259,8 +259,8 @@ class Projects:
             if known is None and len(project.event_types) >= MAX_EVENT_TYPES:
                 raise RefusedError(
                     "too_many_event_types",
-                    f"a project has {MAX_EVENT_TYPES:,} event types at most; remove one that is "
-                    "not used any more first",
+                    f"a project has at most {MAX_EVENT_TYPES:,} event types; remove an unused one "
+                    "first",
                 )
             check_type(project, kind)
             return replace(project, event_types=_put(project.event_types, kind))
@@ -303,7 +303,7 @@ def _existing(project: Project | None) -> Project:
 
 
 def _check_seen(what: str, thing: Project | Plan | EventType | None, seen: str | None) -> None:
-    """Refuse to edit what is no longer what the editor saw (None: it does not say).
+    """Refuse an edit based on an outdated version (None: the edit names no version).
 
     :raises RefusedError: ``edit_conflict``.
     """
@@ -336,7 +336,7 @@ def _checked_edit(before: Project, after: Project, plan: Plan | None = None) -> 
     """Return an edited project that keeps to all rules of its file that it kept to before.
 
     What was stored when there were other limits does not stop an edit of something else. ``plan``
-    is the one that was edited, which has to be right in any case.
+    is the one that was edited, and must be valid in any case.
 
     :raises ProjectFileError: it breaks a rule that it did not break.
     """
@@ -369,7 +369,7 @@ def _wrong_with(project: Project) -> set[tuple[str, str]]:
 def find_plan(project: Project, name: str) -> Plan:
     """Find a plan by name.
 
-    :raises NotFoundError: there is none of this name.
+    :raises NotFoundError: no project has this name.
     """
     for plan in project.plans:
         if plan.name == name:
@@ -380,7 +380,7 @@ def find_plan(project: Project, name: str) -> Plan:
 def find_type(types: Iterable[EventType], name: str) -> EventType:
     """Find an event type by name.
 
-    :raises NotFoundError: there is none of this name.
+    :raises NotFoundError: no project has this name.
     """
     for kind in types:
         if kind.name == name:

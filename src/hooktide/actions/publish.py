@@ -46,12 +46,12 @@ from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH, EventIn
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
-    """There is no such account, and the project creates none: nothing was stored."""
+    """The account does not exist, and the project does not create it: nothing was stored."""
 
 
 Result: TypeAlias = Accepted | Unknown | HooktideError
 Checked: TypeAlias = NewEvent | Unknown | HooktideError
-"""An event of a batch: as it is to be stored, for nobody, or why it is refused."""
+"""An event of a batch: ready to store, for an unknown account, or refused with a reason."""
 
 T = TypeVar("T")
 log = logging.getLogger("hooktide.actions")
@@ -71,9 +71,9 @@ ON_PUBLISH = Actor(name="publish", source=Source.SERVER)
 class Publisher:
     """Checks events and stores them.
 
-    ``warned`` is called with what a schema only warns about, ``told`` with each event of a project
-    (by id) that was accepted, and when, ``unknown`` with the name of the project (empty: not known)
-    and each event for an account that does not exist.
+    ``warned`` is called with each schema warning, ``on_accepted`` with each accepted event, its
+    project's id and the time, ``unknown`` with the project's name (empty: unknown) and each event
+    for an account that does not exist.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Publisher:
         clock: Callable[[], Micros],
         *,
         warned: Callable[[str, InvalidError], None],
-        told: Callable[[int, Accepted, Micros], None],
+        on_accepted: Callable[[int, Accepted, Micros], None],
         unknown: Callable[[str, EventIn], None],
     ) -> None:
         self._store = store
@@ -93,22 +93,22 @@ class Publisher:
         self._clock = clock
         self._warned = warned
         self._tell_unknown = unknown
-        self._told = told
+        self._on_accepted = on_accepted
         self._unchecked: set[tuple[str, str, str | None]] = set()
         self._envelopes: Cache[int, tuple[Project, Envelope]] = Cache(MAX_CACHED_ENVELOPES)
 
     def tell(self, project_id: int, accepted: Accepted, now: Micros) -> None:
-        """Have an accepted event counted; it is accepted whatever comes of that."""
+        """Count an accepted event; a failure to count it changes nothing for the sender."""
         try:
-            self._told(project_id, accepted, now)
+            self._on_accepted(project_id, accepted, now)
         except Exception:
             log.exception("could not count event %016x", accepted.event_id)
 
     async def publish(self, scope: Scope, event: EventIn) -> Accepted | Unknown:
         """Accept one event: it and its deliveries are durable when this returns.
 
-        An event for an account that does not exist creates the account, or is for nobody, as the
-        project says (``NewAccounts``).
+        An event for an unknown account creates the account or is discarded, as the project's
+        ``NewAccounts`` says.
 
         :raises InvalidError: something is wrong with the event.
         :raises RefusedError: the project is not live, or the idempotency key was used.
@@ -155,8 +155,8 @@ class Publisher:
     ) -> list[Result]:
         """Accept the events of a batch that ``check_batch`` has found good.
 
-        Where the database goes away halfway, those that it did not store are answered with that,
-        each by itself: what is stored is always answered as accepted.
+        If the database goes away halfway, each event that was not stored gets that error, and each
+        stored one is answered as accepted.
 
         :raises UnavailableError: as ``publish_batch``.
         """
@@ -295,9 +295,9 @@ class Publisher:
         if any(row.project.new_accounts.create_on_publish for row in rows):
             raise InvalidError(
                 "project_missing",
-                "there is no such account, and this key reaches several projects, of which one "
-                "creates accounts on publish: name the project in the Hooktide-Project header, or "
-                "publish with that project's key",
+                "this account does not exist, and the key has access to several projects that "
+                "could create it: name the project in the Hooktide-Project header, or publish with "
+                "that project's key",
                 pointer="/account",
             )
         return None
@@ -366,7 +366,7 @@ class Publisher:
             self._warned(kind.name, error)
 
     def _warn_unchecked(self, project: Project, kind: EventType, reason: str) -> None:
-        """Say once that payloads are accepted as they are: no event is lost to a later limit."""
+        """Warn once that payloads are accepted unchecked: no event is lost to a later limit."""
         unchecked = (project.name, kind.name, kind.schema)
         if unchecked in self._unchecked:
             return

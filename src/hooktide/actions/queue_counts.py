@@ -38,7 +38,7 @@ class QueueCounts:
         self._again_at = 0.0
 
     async def waiting(self, scope: Scope) -> Waiting:
-        """Say what waits. Of one project, and of retries, only so many are counted.
+        """Count the waiting deliveries. Of one project, and of retries, up to a limit.
 
         :raises UnavailableError: the database did not answer.
         """

@@ -30,7 +30,7 @@ class RateLimits:
     async def change(self, scope: Scope) -> None:
         """Count a change.
 
-        :raises BusyError: the account has made as many as its plan allows.
+        :raises BusyError: the account has used up its plan's rate.
         """
         if scope.account_id is not None:
             rate = (await self._plan(scope.account_id)).changes_per_second
@@ -39,7 +39,7 @@ class RateLimits:
     async def test(self, scope: Scope) -> None:
         """Count a test.
 
-        :raises BusyError: the account has made as many as its plan allows.
+        :raises BusyError: the account has used up its plan's rate.
         """
         if scope.account_id is not None:
             rate = (await self._plan(scope.account_id)).tests_per_second

@@ -25,7 +25,7 @@ class Replays:
     ) -> tuple[ReplayCount, Replay | None]:
         """Count what a replay would send and, but with ``only_count``, begin it.
 
-        :raises InvalidError: it does not say what is to be sent.
+        :raises InvalidError: it does not say which events to send.
         :raises RefusedError: the endpoint is disabled, or a replay of it is running.
         """
         now = self._clock()

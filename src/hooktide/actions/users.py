@@ -40,7 +40,7 @@ _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Who:
-    """Somebody who is logged in, and whose things they reach.
+    """A logged-in user or key holder, and the scope they have access to.
 
     ``name`` is what the audit log calls them, ``user_id`` who they are (None: they came with
     a key), ``digest`` which session it is.
@@ -60,7 +60,7 @@ class Who:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginLink:
-    """A URL that logs somebody in, once."""
+    """A URL that logs a user in, once."""
 
     url: str = field(repr=False)
     expires_at: Micros
@@ -86,11 +86,11 @@ class Users:
     async def create(
         self, actor: Actor, scope: Scope, name: str, role: Role, project: str | None
     ) -> User:
-        """Add somebody, for one project (by name) or for all.
+        """Create a user, for one project (by name) or for all.
 
         :raises InvalidError: the name cannot be used.
         :raises NotFoundError: there is no such project.
-        :raises RefusedError: somebody has this name.
+        :raises RefusedError: another user has this name.
         """
         project_id = await self._project(scope, project)
         return await self._store.create_user(
@@ -98,9 +98,9 @@ class Users:
         )
 
     async def get(self, scope: Scope, user_id: int) -> User:
-        """Find somebody.
+        """Find a user.
 
-        :raises NotFoundError: there is nobody of this id in the scope.
+        :raises NotFoundError: the scope has no user with this id.
         """
         found = await self._store.get_user(user_id)
         if scope.project_id not in (None, found.project_id) or scope.account_id is not None:
@@ -117,13 +117,14 @@ class Users:
     async def update(
         self, actor: Actor, scope: Scope, user_id: int, changes: Mapping[str, Any]
     ) -> User:
-        """Change somebody's ``name``, ``role`` or ``project`` (a name; None: all of them).
+        """Update a user's ``name``, ``role`` or ``project`` (a name; None: all of them).
 
         What they may do is new at once, also where they are logged in.
 
         :raises InvalidError: the name cannot be used.
         :raises NotFoundError: there is no such user or project.
-        :raises RefusedError: somebody has this name, or nobody would be left who owns all projects.
+        :raises RefusedError: another user has this name, or the last owner of all projects would
+        go.
         """
         user = await self.get(scope, user_id)
         given = dict(changes)
@@ -138,9 +139,9 @@ class Users:
         )
 
     async def delete(self, actor: Actor, scope: Scope, user_id: int) -> None:
-        """Remove somebody, who is logged out at once.
+        """Delete a user, and log them out at once.
 
-        :raises RefusedError: nobody would be left who owns all projects.
+        :raises RefusedError: the last owner of all projects would go.
         """
         await self.get(scope, user_id)
         await self._store.delete_user(user_id, self._clock(), actor.does("user.delete"))
@@ -151,7 +152,7 @@ class Users:
         return (await self._accounts.project(scope, name)).id
 
     async def set_password(self, actor: Actor, user_id: int, password: str) -> None:
-        """Give somebody a password; they are logged out everywhere, and links lapse.
+        """Set a user's password, log them out everywhere and revoke their login links.
 
         :raises InvalidError: it is too short, too long, or their name.
         """
@@ -162,9 +163,9 @@ class Users:
         )
 
     async def make_link(self, actor: Actor, scope: Scope, user_id: int) -> LoginLink:
-        """Make a link that logs somebody in, once and for a day.
+        """Create a link that logs a user in, once and within a day.
 
-        :raises NotFoundError: there is nobody of this id in the scope.
+        :raises NotFoundError: the scope has no user with this id.
         """
         await self.get(scope, user_id)
         token, expires_at = secrets.token_urlsafe(32), self._clock() + LINK_LIFETIME
@@ -174,7 +175,7 @@ class Users:
         return LoginLink(url=f"{self._public_url}/dashboard/login/{token}", expires_at=expires_at)
 
     async def first_link(self) -> LoginLink | None:
-        """Make the first owner where there is nobody yet, and a link that logs them in."""
+        """Create the first owner if there are no users yet, and a link that logs them in."""
         if await self._store.list_users():
             return None
         try:
@@ -186,7 +187,7 @@ class Users:
         return await self.make_link(SERVER, Scope(), owner.id)
 
     async def login(self, name: str, password: str, address: str) -> tuple[str, Who]:
-        """Log somebody in by name and password; return the session's token, and who it is.
+        """Log a user in by name and password; return the session's token and its principal.
 
         ``address`` is where the request came from, empty if unknown. A name that does not exist
         takes as long as one that does.
@@ -225,19 +226,19 @@ class Users:
                 await self._store.replace_password_hash(user.id, user.password, hashed)
 
     async def login_by_key(self, key: str, address: str = "") -> tuple[str, Who]:
-        """Log in whoever has an operator's or a project's key.
+        """Log in the holder of an operator or project key.
 
         :raises RefusedError: ``login_failed``: the key opens nothing here.
         """
         found = await self._store.find_key(_digest(key))
         if found is None or found.scope not in _ROLES:
             raise RefusedError(
-                "login_failed", "this is no operator's or project's key in force", status=401
+                "login_failed", "this is not an active operator or project key", status=401
             )
         return await self._login(address, None, found)
 
     async def login_by_link(self, token: str, address: str = "") -> tuple[str, Who]:
-        """Log in whoever has a link, and use it up.
+        """Log in with a login link, and use it up.
 
         :raises NotFoundError: it was used, is too old, or never was one.
         """
@@ -245,7 +246,7 @@ class Users:
         return await self._login(address, user, None)
 
     async def begin(self, user: User) -> tuple[str, Who]:
-        """Give somebody who is logged in a session of their own; return its token too."""
+        """Start a session for a user; return its token too."""
         return await self._begin(user, None, None)
 
     async def _login(self, address: str, user: User | None, key: ApiKey | None) -> tuple[str, Who]:
@@ -271,7 +272,7 @@ class Users:
         return token, _who(session, digest)
 
     async def who(self, token: str) -> Who | None:
-        """Return who is logged in with a session's token; None: nobody."""
+        """Return the principal of a session's token; None: not logged in."""
         if not _TOKEN.fullmatch(token):
             return None
         digest = _digest(token)
@@ -279,7 +280,7 @@ class Users:
         return None if session is None else _who(session, digest)
 
     async def is_current(self, who: Who) -> bool:
-        """Return whether somebody is still logged in, with the same role and scope."""
+        """Return whether a principal is still logged in with the same role and scope."""
         session = await self._store.find_session(who.digest, self._clock())
         return session is not None and _who(session, who.digest) == who
 

@@ -77,7 +77,7 @@ class OperatorKey:
         await self._check(digest)
 
     async def make(self) -> str | None:
-        """Make a key where there is none; None: there is."""
+        """Create a key if there is none; None: there is."""
         page = await self._store.list_keys(Scope(), None, 1)
         if page.items:
             return None
@@ -91,7 +91,7 @@ class OperatorKey:
             start_in(self._checking, self._check(self._given), "check the key from the settings")
 
     async def _check(self, digest: bytes) -> None:
-        """Say that the key from the settings opens nothing, if so.
+        """Warn if the key from the settings is not valid.
 
         That ends no process: the key may have been revoked because it was stolen.
         """

@@ -11,7 +11,7 @@ from hooktide.background import start
 from hooktide.domain.errors import UnavailableError
 
 CLOSING = 2.0
-"""Seconds of ``stop_within`` that are left for closing, once nothing is out any more."""
+"""Seconds of ``stop_within`` reserved for closing, after the last attempt has ended."""
 LAST_SPANS = 3.0
 """Seconds at most for a collector to take the last spans, where there are so many left."""
 
@@ -29,8 +29,8 @@ class Lifecycle:
     async def start(self, operator_key: str, *, make_key: bool = True) -> FirstStart:
         """Begin to deliver. Returns what this start made, if it is the database's first.
 
-        ``operator_key`` is the one that the settings give, or empty. ``make_key``: make an operator
-        key where there is none and none is given, and a first owner where there is nobody.
+        ``operator_key`` is the one that the settings give, or empty. ``make_key``: create an
+        operator key if none exists or is given, and a first owner if there are no users.
 
         :raises ConfigError: the operator key cannot be used.
         :raises UnavailableError: the database did not answer.
@@ -61,7 +61,7 @@ class Lifecycle:
         return FirstStart(key, link)
 
     def begin_to_stop(self, *, replaced: bool = False) -> None:
-        """Claim nothing from now on, and say that this server is not ready.
+        """Stop claiming deliveries, and report this server as not ready.
 
         ``replaced``: say nothing of the kind, for other processes behind the same address are.
         """
@@ -74,7 +74,7 @@ class Lifecycle:
             self._finishing = start(self._finish(within), "finish what is out")
 
     async def finish(self) -> None:
-        """Stop delivering: return when nothing is out any more."""
+        """Stop delivering: return when no attempt is in flight."""
         self.begin_to_stop()
         if self._finishing is not None:
             await self._finishing
@@ -89,7 +89,8 @@ class Lifecycle:
     async def stop(self) -> None:
         """Finish what is in flight, release the rest, close the connections and the database.
 
-        Whatever the database does, this ends: what it did not take is made again.
+        This ends whatever the database does: attempts that could not be recorded are repeated
+        later.
         """
         app = self.app
         await self.finish()

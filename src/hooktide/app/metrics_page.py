@@ -12,7 +12,7 @@ from hooktide.store.contract import Store
 
 COUNT_INTERVAL = 2.0
 COUNT_TIMEOUT = 1.0
-"""Seconds between two counts of the queue at least, and that whoever asks waits for one at most."""
+"""Minimum seconds between two counts of the queue, and how long a request waits for one."""
 
 AddUp: TypeAlias = Callable[[Numbers], Awaitable[Numbers]]
 """Adds to a process's own numbers those of the others behind the same address."""

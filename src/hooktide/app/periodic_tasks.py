@@ -20,7 +20,7 @@ would have the application's commits wait for each other."""
 
 
 def periodic_tasks(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
-    """Return what a process of this role does; ``refused`` hears of emitted events, and why."""
+    """Return a role's periodic tasks; ``refused`` is called with refused events and reasons."""
     tasks = _of_every_process(app)
     if app.delivers:
         tasks = [*_of_workers(app, refused), *tasks]

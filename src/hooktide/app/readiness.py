@@ -30,7 +30,7 @@ class ReadinessCheck:
         self._destinations = destinations
 
     async def check(self) -> Readiness:
-        """Return what is to be said now."""
+        """Return the readiness to report now."""
         if self._stopping.is_set() and not self.is_replaced:
             return Readiness(["the server is stopping"])
         trouble = await self._write_probe.trouble()

@@ -87,7 +87,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         accounts,
         clock,
         warned=reporting.schema_warning,
-        told=tally.accepted if tracing is None else tracing.accepted(tally.accepted),
+        on_accepted=tally.accepted if tracing is None else tracing.accepted(tally.accepted),
         unknown=reporting.unknown_account,
     )
 
@@ -215,7 +215,7 @@ def _deps(app: App) -> Deps:
 
 
 def _listen(app: App) -> None:
-    """Have each part hear of the changes that concern it."""
+    """Connect each part to the changes it depends on."""
     for part in (app.directory, app.destinations, app.auth, app.operator_key):
         app.store.watch(part.changed)
     if app.delivers:

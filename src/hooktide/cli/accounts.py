@@ -25,7 +25,7 @@ def erase(
     """Remove an account and erase what is kept of it; this cannot be undone.
 
     Payloads, attempts' bodies and headers, URLs, the reference, names and bins are erased; ids,
-    counts and times stay. It goes on in the server, which takes two minutes at least.
+    counts and times stay. It runs in the server and takes at least two minutes.
 
     Parameters
     ----------

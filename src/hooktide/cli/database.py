@@ -32,7 +32,7 @@ def current_user() -> Actor:
 
 
 def audit(*, database: str = _DEFAULTS.database) -> None:
-    """Check that in a database all holds that always has to; the server may run meanwhile.
+    """Check a database's invariants; the server may keep running.
 
     Prints a line for each invariant: its number (ARCHITECTURE.md), what it says, how many were
     looked at, and which break it. "not checked": there was nothing to look at, as in the first
@@ -62,8 +62,8 @@ def _print_finding(finding: Finding) -> bool:
     return finding.broken > 0
 
 
-def _line(invariant: int, words: str, told: str) -> str:
-    return f"{invariant:>2}  {words:<66}  {told}"
+def _line(invariant: int, words: str, result: str) -> str:
+    return f"{invariant:>2}  {words:<66}  {result}"
 
 
 def _told(finding: Finding) -> str:
@@ -100,8 +100,8 @@ def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "
         f"{made.size / 1e6:,.1f} MB, in {time.monotonic() - began:.1f} s, checked"
     )
     print(
-        f"Keep {settings.key_path} too, in another place: without it the secrets in the backup "
-        "cannot be opened, and with it whoever has the backup has the secrets."
+        f"Also keep {settings.key_path}, in another place: without it the secrets in the backup "
+        "cannot be decrypted, and with it anyone who has the backup can decrypt them."
     )
 
 
@@ -152,15 +152,15 @@ def retention(*, accept_clock: bool = False, database: str = _DEFAULTS.database)
             key="--accept-clock",
         )
     now = asyncio.run(databases.accept_clock(Settings(database=database), current_user()))
-    print(f"accepted: it is {show_time(now)}; retention goes by this clock within a minute")
+    print(f"accepted: it is {show_time(now)}; retention uses this clock again within a minute")
 
 
 def move(to: str, *, database: str = _DEFAULTS.database) -> None:
     """Take everything from a SQLite file to an empty PostgreSQL database.
 
-    Ids, secrets, keys, the log and what is pending stay what they are. The server has to be
-    stopped; start it afterwards with --database set to the URL, and --key-file to the file that it
-    had (by default the database's name and .key). The SQLite file is left as it was.
+    Ids, secrets, keys, the log and what is pending stay what they are. Stop the server first. Start
+    it afterwards with --database set to the URL and --key-file set to its key file (by default the
+    database's name and .key). The SQLite file is left as it was.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def _svix_notes(endpoint: Mapping[str, Any], headers: Mapping[str, Any]) -> Iter
     if endpoint.get("rateLimit") or endpoint.get("throttleRate"):
         yield "its rate limit is not carried over"
     for name in headers.get("sensitive") or ():
-        yield f"the value of its header {name} is not told: add it by hand"
+        yield f"the value of its header {name} cannot be exported: add it by hand"
 
 
 def from_convoy(source: Source, project: str) -> Iterator[Found]:
@@ -157,8 +157,8 @@ def _convoy_notes(
 def _convoy_pages(source: Source, path: str) -> Iterator[dict[str, Any]]:
     cursor = None
     while True:
-        told = source.get(path, perPage=PAGE, direction="next", next_page_cursor=cursor)
-        data = told["data"]
+        page = source.get(path, perPage=PAGE, direction="next", next_page_cursor=cursor)
+        data = page["data"]
         yield from data.get("content") or ()
         pagination = data.get("pagination") or {}
         cursor = pagination.get("next_page_cursor")
@@ -226,7 +226,7 @@ def _check_columns(file: str, names: Iterable[str]) -> None:
     for name in names:
         if name not in COLUMNS:
             raise ConfigError(
-                f"there is no column {name!r}; there are {', '.join(COLUMNS)}", file=file, line=1
+                f"unknown column {name!r}; use {', '.join(COLUMNS)}", file=file, line=1
             )
     missing = [name for name in NEEDED if name not in names]
     if missing:

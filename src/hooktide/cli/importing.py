@@ -1,4 +1,4 @@
-"""``hooktide import``: endpoints from another sender, with their secrets, so that nobody notices.
+"""``hooktide import``: endpoints from another sender, with secrets that receivers already have.
 
 First everything is read and checked, then, unless it is a dry run, added one by one. What is there
 already, by account and URL, is left as it is: so it may be run again, after an error or every day

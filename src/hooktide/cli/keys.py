@@ -83,15 +83,15 @@ def list_(*, options: Options = DEFAULTS) -> None:
 def add(*, options: Options = DEFAULTS) -> None:
     """Add a new key to the key file: it opens, and seals nothing yet.
 
-    Servers read the file again within seconds. Servers on other machines have a key file of their
-    own: copy the file to them.
+    Servers read the file again within seconds. Servers on other machines have their own key file:
+    copy the file to them.
     """
     options.change(lambda rotation: rotation.add())
 
 
 @keys.command
 def use(key: Id, *, options: Options = DEFAULTS) -> None:
-    """Seal with a key of the key file from now on; the others still open.
+    """Seal with a key of the key file from now on; the others still decrypt.
 
     Refused until every server that runs has read the key.
 
@@ -143,7 +143,7 @@ def _print(step: KeyStep, path: Path) -> None:
         case "add":
             print(f"{step.key} added to {path}: it opens, and seals nothing yet. Back the file up")
         case "use":
-            print(f"{step.key} seals from now on; the other keys open what they sealed")
+            print(f"{step.key} now seals; the other keys still decrypt what they sealed")
         case "reseal" if not step.done:
             if sys.stdout.isatty():
                 print(f"{step.count:,} sealed again", end="\r", flush=True)

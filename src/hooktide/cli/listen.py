@@ -55,8 +55,8 @@ def listen(
     """Send an account's events to a URL on this machine, and print a line for each.
 
     While it runs, an endpoint of the account is enabled; Ctrl-C disables it. It takes one place of
-    the account's plan, and its deliveries count. A body of more than 64 KB is not kept whole by the
-    server, and told instead of sent on.
+    the account's plan, and its deliveries count. The server keeps the first 64 KB of a body; a
+    larger one is reported instead of forwarded.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def listen(
 
 def _disable(client: Client, endpoint: Endpoint) -> None:
     with suppress(NotFoundError):  # it was removed meanwhile
-        # The account may listen next, with a key of its own.
+        # The account's own key may listen next.
         client.endpoints.disable(endpoint.id, account_may_enable=True)
 
 
@@ -227,7 +227,7 @@ def _pass_on(client: Client, place: _Place, forwarder: Forwarder, as_json: bool)
 
 
 def _trouble(error: ClientError) -> str:
-    """Say what is wrong, as a sentence, and that it is tried again."""
+    """Describe the problem in a sentence, and that the request is retried."""
     reason = str(error).rstrip(".")
     return reason + ("" if reason.endswith("?") else ".") + " Trying again until it answers."
 
@@ -244,7 +244,7 @@ def _check_enabled(client: Client, endpoint: Endpoint) -> None:
     if not found.enabled:
         reason = f" ({line_of(found.disabled_reason)})" if found.disabled_reason else ""
         raise ClientError(
-            f"{endpoint.id} was disabled{reason}, so nothing comes any more: listen again to "
+            f"{endpoint.id} was disabled{reason} and receives nothing: run this command again to "
             "enable it"
         )
 

@@ -221,4 +221,4 @@ def _print_attempt(attempt: Attempt) -> None:
     if attempt.response_body:
         print_line(block(attempt.response_body))
     if attempt.response_truncated:
-        print_line("    (the answer goes on)")
+        print_line("    (the answer is longer)")

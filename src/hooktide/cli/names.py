@@ -1,4 +1,4 @@
-"""What ids stand for, in lists: an account's reference, an endpoint's URL.
+"""The names to show for ids in lists: an account's reference, an endpoint's URL.
 
 Each is asked for once and remembered. Where it cannot be had (it was removed, or the key does not
 reach it), an account is shown by its id, and an endpoint without a URL.

@@ -63,7 +63,7 @@ def operator_client(
 
 
 def error_text(error: Exception) -> str:
-    """Say what went wrong, and what to do about it."""
+    """Return what went wrong, and what to do about it."""
     lines = [str(error)]
     if isinstance(error, ProblemError):
         known = PROBLEMS.get(error.code)
@@ -93,7 +93,7 @@ def instant(text: str, option: str) -> datetime:
         return _EPOCH + timedelta(microseconds=read_time(text))
     except InvalidError:
         raise ConfigError(
-            f"{text!r} is no instant; write how long ago, like 24h or 7d, or an instant like "
+            f"{text!r} is not a time; write how long ago, like 24h or 7d, or a time like "
             "2026-01-31T12:00:00Z",
             key=option,
         ) from None

@@ -39,7 +39,7 @@ def relay(
 ) -> None:
     """Move events from an application's outbox to Hooktide, in order, each accepted exactly once.
 
-    Runs until it is stopped; as many as you like may run, one of them moves.
+    Runs until stopped. Several may run; one of them relays at a time.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def relay(
     table
         The outbox's name.
     poll
-        Seconds between two looks into an empty outbox.
+        Seconds between two polls of an empty outbox.
     once
-        End when nothing waits any more.
+        Exit when the outbox is empty.
     """
     set_up()
     to = find_server(server, key, project, for_operator=True)
@@ -74,9 +74,9 @@ async def _relay(url: str, table: str, to: Server, poll: float, once: bool) -> R
     try:
         await (moving.drain() if once else moving.run())
     except asyncio.CancelledError:
-        working.uncancel()  # it was told to stop
+        working.uncancel()  # it was stopped
     except UnavailableError as error:
-        raise ConfigError(f"{error}; what waits goes on waiting") from error
+        raise ConfigError(f"{error}; waiting rows stay in the outbox") from error
     finally:
         await transport.close()
         await found.close()
@@ -180,7 +180,7 @@ def over_http(transport: AsyncTransport) -> Callable[[Sequence[bytes]], Awaitabl
 
 
 def _why_not_one(body: bytes) -> str:
-    """Say why a body is not one event: in a request of many it would be another's, or several."""
+    """Return why a body is not exactly one event, which would corrupt a batch request."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -195,7 +195,7 @@ def _trouble(error: ClientError) -> Exception:
 
 
 def _answer(result: EventResult | ClientError) -> Answer:
-    """Say what became of an event."""
+    """Return the outcome of an event."""
     if isinstance(result, ClientError):
         return str(result)
     if result.status == 202:

@@ -55,7 +55,7 @@ def print_rows(
     numbers: Container[str] = (),
     error: bool = False,
 ) -> None:
-    """Print rows below their titles, each column as wide as it has to be.
+    """Print rows below their titles, each column as wide as its widest cell.
 
     ``numbers`` are the titles of columns that are aligned at their right.
     """
@@ -70,7 +70,7 @@ def print_rows(
 
 
 def note(text: str) -> None:
-    """Say something that is not the answer: on standard error."""
+    """Print a remark to standard error, apart from the output."""
     print_line(text, error=True)
 
 

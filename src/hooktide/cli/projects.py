@@ -38,12 +38,12 @@ def apply(
     key
         Its operator key. [HOOKTIDE_OPERATOR_KEY]
     database
-        Instead of asking a server: its database (a SQLite file's server must not be running). With
-        --server it is not looked at.
+        Instead of asking a server: its database (a SQLite file's server must not be running).
+        Ignored with --server.
     database_direct
         The same, not through a pooler (see ``hooktide serve``).
     key_file
-        The key that seals secrets; with PostgreSQL it has to be given.
+        The key that seals secrets; required with PostgreSQL.
     """
     text = read(file)
     project = load(file)

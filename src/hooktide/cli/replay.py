@@ -32,7 +32,7 @@ What: TypeAlias = Literal["failed", "missed", "event"]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be sent again."""
+    """The events to send again."""
 
     what: What
     since: datetime | None
@@ -60,7 +60,7 @@ def replay(  # noqa: PLR0913  # a parameter an option
 
     A replay makes a new delivery of each event; it is done when all are made, and the server sends
     them as fast as the endpoint takes them. Ctrl-C only ends the following, and so does a lost
-    connection: "hooktide replay rpl_..." goes on with it, and --cancel ends the replay itself.
+    connection: "hooktide replay rpl_..." resumes following it, and --cancel ends the replay itself.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _endpoints(client: Client, endpoint: str | None, account: str | None) -> lis
             note(f"{each.id} is left out, because it is disabled: enable it first  {each.url}")
     enabled = [each for each in found if each.enabled]
     if not enabled:
-        raise ConfigError("there is no enabled endpoint to send to")
+        raise ConfigError("no endpoint to send to is enabled")
     return enabled
 
 
@@ -167,7 +167,9 @@ def _number(count: Count) -> str:
 def _ask(some: list[tuple[Endpoint, Count]]) -> None:
     total = sum(count.events for _, count in some)
     if not sys.stdin.isatty():
-        raise ConfigError("nobody is there to ask whether to begin: give --yes, or --dry-run")
+        raise ConfigError(
+            "cannot ask for confirmation without a terminal: give --yes, or --dry-run"
+        )
     more = " or more" if any(count.at_least for _, count in some) else ""
     sentence = f"Send {count_of(total, 'event')}{more} again? [y/N] "
     console(error=True).print(sentence, end="")
@@ -230,7 +232,7 @@ def _print_left(client: Client, replays: list[Replay]) -> None:
     note("")
     for each in (_now(client, each) for each in replays):
         if each.state == "running":
-            note(f"{each.id} goes on at the server: {_made(each)}.")
+            note(f"{each.id} continues on the server: {_made(each)}.")
             note(f"  follow it:  hooktide replay {each.id}")
             note(f"  end it:     hooktide replay {each.id} --cancel")
 

@@ -53,7 +53,7 @@ def send(  # noqa: PLR0913  # a parameter an option
         The payload as JSON; @FILE for a file's, - for standard input's. Default: the example.
     change
         A member to change: total=99.50, customer.name=Ann, lines.0.price=1.10. May be repeated.
-        A value that is no JSON is text.
+        A value that is not JSON is used as text.
     transition
         What happened, where the project's envelope tells it. Default: the example's.
     occurred_at
@@ -118,7 +118,7 @@ def changed(payload: bytes, changes: list[str]) -> bytes:
 
     Numbers stay as they are written: 1210.00 does not become 1210.0.
 
-    :raises ConfigError: it is no JSON, or a change does not fit it.
+    :raises ConfigError: it is not JSON, or a change does not fit it.
     """
     try:
         value = _read(payload)

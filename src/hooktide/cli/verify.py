@@ -45,7 +45,7 @@ def verify(
     any_age: Flag = False,
     json: Flag = False,
 ) -> None:
-    """Say whether a request is signed as it should be, or exactly why not. Asks no server.
+    """Check a request's signature, and explain what is wrong. Needs no server.
 
     Exits with 0 when it is verified, and with 1 when it is not.
 
@@ -101,7 +101,7 @@ def _secret(text: str) -> str:
 
 
 def _is_header(line: str) -> bool:
-    """Leave out what stands around headers when they are copied: empty lines, the first line."""
+    """Remove what is often copied along with headers: empty lines, the request line."""
     text = line.strip().removeprefix("> ").removeprefix("< ").strip()
     return text not in {"", ">", "<"} and not text.startswith(("POST ", "HTTP/"))
 

@@ -50,7 +50,7 @@ class UnreachableError(ClientError):
 
 
 class UnexpectedAnswerError(ClientError):
-    """Something answered that is no Hooktide server, or one of another version."""
+    """The answer is not from a Hooktide server of a compatible version."""
 
     def __init__(self, detail: str, status: int = 0) -> None:
         super().__init__(detail)
@@ -106,7 +106,7 @@ class ProblemError(ClientError):
 
 
 class InvalidError(ProblemError):
-    """The request has to be changed."""
+    """The request is invalid and must be changed."""
 
 
 class UnauthorizedError(ProblemError):
@@ -118,7 +118,7 @@ class ForbiddenError(ProblemError):
 
 
 class NotFoundError(ProblemError):
-    """There is no such thing, or it is not the key's."""
+    """It does not exist, or the key has no access to it."""
 
 
 class ConflictError(ProblemError):
@@ -163,7 +163,7 @@ def _told(problem: Problem) -> str:
 
 
 def read_problem(body: bytes, status: int) -> Problem | None:
-    """Return the problem in an answer, or None where there is none."""
+    """Return the problem in a response, or None if it has none."""
     try:
         found = msgspec.json.decode(body, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):

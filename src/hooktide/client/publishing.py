@@ -187,7 +187,7 @@ def _publish_batch(batch: Batch) -> Generator[Request[Any] | Backoff, Any, list[
 
 
 def _before(body: bytes | Problem) -> EventResult:
-    """Return what there is to say before an event was sent: not taken yet, or it never is."""
+    """Return the result before an event was sent: pending, or refused locally."""
     if isinstance(body, bytes):
         return EventResult(503)
     return EventResult(body.status, problem=body)

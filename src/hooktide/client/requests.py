@@ -58,7 +58,7 @@ class Request(Generic[T_co]):
     def is_removal(self) -> bool:
         """Whether it removes something and is answered with nothing, so gone is as good as removed.
 
-        The erasure of an account is none, for its answer says how far it is.
+        Erasing an account is not a command, since its response reports progress.
         """
         return self.method == "DELETE" and self.decode is _nothing
 

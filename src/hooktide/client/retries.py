@@ -35,11 +35,11 @@ class RetryPolicy:
             return None
         if not request.repeatable and response.status != 429:
             return None
-        told = retry_after(response)
-        if told is not None and told > self.longest:
+        asked = retry_after(response)
+        if asked is not None and asked > self.longest:
             return None
         wait = self.wait(made)
-        return None if wait is None else max(wait, told or 0.0)
+        return None if wait is None else max(wait, asked or 0.0)
 
     def after_silence(self, request: Request[Any], made: int, *, sent: bool) -> float | None:
         """Return the same for a request that no response came to."""
@@ -102,10 +102,10 @@ class Exchange(Generic[T]):
 
 def silence(server: Server, request: Request[Any], reason: str, *, sent: bool) -> UnreachableError:
     """Return the error of a request that no response came to."""
-    told = reason or "it did not answer in time"
+    why = reason or "it did not answer in time"
     if sent:
-        detail = f"{server.url} was asked, and no answer came ({told})"
+        detail = f"the request was sent to {server.url}, but no response arrived ({why})"
         detail += "" if request.method == "GET" else "; it may have been done"
     else:
-        detail = f"cannot reach {server.url} ({told}); is the server running?"
+        detail = f"cannot reach {server.url} ({why}); is the server running?"
     return UnreachableError(detail, sent=sent, idempotency_key=request.idempotency_key)

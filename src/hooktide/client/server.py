@@ -37,7 +37,7 @@ def find_server(
 
     HOOKTIDE_KEY goes before HOOKTIDE_OPERATOR_KEY, and after it ``for_operator``.
 
-    :raises ConfigError: there is no key, or the URL is none, or a project has no such name.
+    :raises ConfigError: there is no key, or the URL or the project's name is invalid.
     """
     environment = os.environ.get
     url = url or environment("HOOKTIDE_SERVER") or DEFAULT_URL

@@ -102,15 +102,15 @@ class Transport(_Transport):
         """Carry out steps, and give what they give."""
         step = next(steps, None)
         while step is not None:
-            told: Any = None
+            result: Any = None
             if isinstance(step, Request):
-                told = self.send(step)
+                result = self.send(step)
             elif isinstance(step, Backoff):
-                told = (wait := self._retry_policy.wait(step.made)) is not None
+                result = (wait := self._retry_policy.wait(step.made)) is not None
                 time.sleep(wait or 0)
             else:
                 yield from step
-            step = _next(steps, told)
+            step = _next(steps, result)
 
 
 class AsyncTransport(_Transport):
@@ -147,25 +147,25 @@ class AsyncTransport(_Transport):
         """Carry out steps, and give what they give."""
         step = next(steps, None)
         while step is not None:
-            told: Any = None
+            result: Any = None
             if isinstance(step, Request):
-                told = await self.send(step)
+                result = await self.send(step)
             elif isinstance(step, Backoff):
-                told = (wait := self._retry_policy.wait(step.made)) is not None
+                result = (wait := self._retry_policy.wait(step.made)) is not None
                 await asyncio.sleep(wait or 0)
             else:
                 for each in step:
                     yield each
-            step = _next(steps, told)
+            step = _next(steps, result)
 
 
 def _response(got: httpx.Response) -> Response:
     return Response(got.status_code, got.headers, got.content)
 
 
-def _next(steps: Steps[T], told: Any) -> Any:
+def _next(steps: Steps[T], result: Any) -> Any:
     try:
-        return steps.send(told)
+        return steps.send(result)
     except StopIteration:
         return None
 

@@ -16,7 +16,7 @@ from hooktide.client import ClientError
 from hooktide.demo.consumers import GUIDES, Consumer
 from hooktide.demo.screen import Screen
 from hooktide.demo.server import DemoServer
-from hooktide.demo.story import Story, Told
+from hooktide.demo.story import Report, Story
 
 INTERRUPTED = 130
 
@@ -32,7 +32,7 @@ def run(*, once: bool, port: int = 8080) -> int:
         return asyncio.run(_demo(screen, once=once, port=port))
     except (ClientError, TimeoutError, ConnectionError) as error:
         reason = str(error) or "something did not answer in time"
-        screen.say(f"The demo could not go on: {reason}")
+        screen.say(f"The demo failed: {reason}")
         return 1
     except (asyncio.CancelledError, KeyboardInterrupt):
         return INTERRUPTED
@@ -45,10 +45,10 @@ async def _demo(screen: Screen, *, once: bool, port: int) -> int:
         with screen.working("starting the server"):
             server = await stack.enter_async_context(DemoServer(folder, port))
         screen.say(f"Hooktide serves at {server.url}, on an empty database.\n")
-        told = [await _tell(screen, server, stack, name) for name in GUIDES]
-        broken = _sum_up(screen, told)
+        report = [await _run_story(screen, server, stack, name) for name in GUIDES]
+        broken = _sum_up(screen, report)
         if not once:
-            await _keep_serving(screen, server, told)
+            await _keep_serving(screen, server, report)
         return 1 if broken else 0
 
 
@@ -59,20 +59,22 @@ def _end_on_signals() -> None:
             loop.add_signal_handler(number, task.cancel)
 
 
-async def _tell(screen: Screen, server: DemoServer, stack: AsyncExitStack, name: str) -> Told:
+async def _run_story(
+    screen: Screen, server: DemoServer, stack: AsyncExitStack, name: str
+) -> Report:
     story = Story(server.client, stack, name)
     with screen.working(f"{name}: applying its project, adding endpoints, publishing"):
-        told = await story.tell()
-    good = sum(line.kept for line in told.lines)
-    screen.say(f"{told.title}: {good} of {len(told.lines)} deliveries arrived and verified")
-    for promise in told.promises:
+        report = await story.run()
+    good = sum(line.kept for line in report.lines)
+    screen.say(f"{report.title}: {good} of {len(report.lines)} deliveries arrived and verified")
+    for promise in report.promises:
         screen.promise(promise)
-    return told
+    return report
 
 
-def _sum_up(screen: Screen, told: Sequence[Told]) -> int:
-    lines = [line for each in told for line in each.lines]
-    promises = [promise for each in told for promise in each.promises]
+def _sum_up(screen: Screen, report: Sequence[Report]) -> int:
+    lines = [line for each in report for line in each.lines]
+    promises = [promise for each in report for promise in each.promises]
     screen.table(lines)
     kept = sum(line.kept for line in lines) + sum(promise.kept for promise in promises)
     broken = len(lines) + len(promises) - kept
@@ -80,21 +82,21 @@ def _sum_up(screen: Screen, told: Sequence[Told]) -> int:
     return broken
 
 
-async def _keep_serving(screen: Screen, server: DemoServer, told: Sequence[Told]) -> None:
+async def _keep_serving(screen: Screen, server: DemoServer, report: Sequence[Report]) -> None:
     """Print where to look and what to try, then show what the consumers get, until Ctrl-C."""
-    dashboard, portal = await _ways_in(server, told[0].account)
+    dashboard, portal = await _ways_in(server, report[0].account)
     screen.say(f"\nThe operator's dashboard (the link works once):\n  {dashboard}")
-    screen.say(f"\nThe portal of {told[0].title}'s customer, for an hour:\n  {portal}")
+    screen.say(f"\nThe portal of {report[0].title}'s customer, for an hour:\n {portal}")
     screen.say("\nThe request bins, live in a browser:")
-    for each in told:
+    for each in report:
         screen.say(f"  {each.title:18} {each.page_url}")
     screen.say(f"\nThe operator's key, for this demo only:\n  {server.key}")
     screen.say("\nPublish an event (its answer is 202, and the bin's page shows it at once):")
-    screen.say(_curl(server, told[0]))
+    screen.say(_curl(server, report[0]))
     screen.say("\nCtrl-C ends the demo and leaves nothing behind.\n")
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:
-            for each in told:
+            for each in report:
                 group.create_task(_follow(screen, each.title, each.consumer))
 
 
@@ -115,8 +117,8 @@ async def _follow(screen: Screen, title: str, consumer: Consumer) -> None:
                 screen.say(f"{title}'s consumer: {line['type'] or 'a webhook'} {word}")
 
 
-def _curl(server: DemoServer, told: Told) -> str:
-    body = f'{{"account": "{told.account}", "type": "invoice.created", "payload": {{"id": "1"}}}}'
+def _curl(server: DemoServer, report: Report) -> str:
+    body = f'{{"account": "{report.account}", "type": "invoice.created", "payload": {{"id": "1"}}}}'
     return (
         f"  curl {server.url}/v1/events \\\n"
         f"    -H 'authorization: Bearer {server.key}' \\\n"

@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Something the demo shows beside deliveries: what, whether it was so, and the proof."""
+    """Something the demo shows besides deliveries: what, whether it held, and the proof."""
 
     text: str
     kept: bool
@@ -41,7 +41,7 @@ class Promise:
 
 
 class Screen:
-    """Writes to the terminal; plain text where there is none."""
+    """Writes to the terminal; plain text elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)

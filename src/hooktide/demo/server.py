@@ -1,4 +1,4 @@
-"""The demo's server: the real one, as a process of its own on an empty database."""
+"""The demo's server: the real one, in its own process on an empty database."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ class DemoServer:
         command += ["--listen", self.url.removeprefix("http://")]
         command += ["--allow-network", "127.0.0.0/8"]
         with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C at the terminal is for the demo, which stops it in turn.
+            # Its own session: Ctrl-C at the terminal is for the demo, which stops it in turn.
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=DEVNULL,

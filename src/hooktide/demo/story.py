@@ -32,7 +32,7 @@ FAILS_ONCE: Sequence[Step] = [Step(status=500, body="not now\n"), Step()]
 
 @dataclass(frozen=True, slots=True)
 class Twist:
-    """What a provider's story shows beside its deliveries."""
+    """What a provider's story shows besides its deliveries."""
 
     plan: str = ""
     script: Sequence[Step] = ()
@@ -49,7 +49,7 @@ TWISTS: Mapping[str, Twist] = {
 
 
 @dataclass(slots=True)
-class Told:
+class Report:
     """What one provider's story came to."""
 
     title: str
@@ -72,30 +72,30 @@ class Story:
         self._endpoints: dict[str, str] = {}
         self._guide = GUIDES[name]
 
-    async def tell(self) -> Told:
+    async def run(self) -> Report:
         """Go through the whole story.
 
         :raises ProblemError: the server refused a step that it should not have.
         """
         consumer = await self._stack.enter_async_context(Consumer(self._guide))
-        told = Told(self._project.title, consumer)
-        told.account = await self._given_an_account()
+        report = Report(self._project.title, consumer)
+        report.account = await self._given_an_account()
         made = await self._client.bins.create(self._twist.script)
-        told.page_url, told.bin_url = made.page_url, made.url
-        await self._given_endpoints(told.account, made.url, consumer)
-        asleep = await self._given_a_disabled_endpoint(told)
-        await self._refused(told)
+        report.page_url, report.bin_url = made.page_url, made.url
+        await self._given_endpoints(report.account, made.url, consumer)
+        asleep = await self._given_a_disabled_endpoint(report)
+        await self._refused(report)
 
-        events = [await self._publish(told.account, kind) for kind in self._project.event_types]
+        events = [await self._publish(report.account, kind) for kind in self._project.event_types]
         ended = [await self._ended(event) for event in reversed(events)]
         deliveries = [delivery for each in ended for delivery in each]
 
         verified = await self._verified_by_bin(made.id)
         verified |= await self._verified_by(consumer, len(events))
         # The API lists the newest first; the story goes forward, the bin before the consumer.
-        told.lines = [self._line(delivery, verified) for delivery in reversed(deliveries)]
-        told.promises += self._retried(deliveries) + await self._slept(asleep)
-        return told
+        report.lines = [self._line(delivery, verified) for delivery in reversed(deliveries)]
+        report.promises += self._retried(deliveries) + await self._slept(asleep)
+        return report
 
     async def _given_an_account(self) -> str:
         name = self._project.name
@@ -117,23 +117,23 @@ class Story:
         self._endpoints[made.id] = name
         return made
 
-    async def _given_a_disabled_endpoint(self, told: Told) -> str:
+    async def _given_a_disabled_endpoint(self, report: Report) -> str:
         if not self._twist.disabled_endpoint:
             return ""
-        url = f"{told.bin_url}/200"
-        made = await self._endpoint(told.account, url, "disabled")
+        url = f"{report.bin_url}/200"
+        made = await self._endpoint(report.account, url, "disabled")
         await self._client.endpoints.disable(made.id)
         return made.id
 
-    async def _refused(self, told: Told) -> None:
+    async def _refused(self, report: Report) -> None:
         if self._twist.plan:
-            third = self._endpoint(told.account, told.consumer.url, "third")
+            third = self._endpoint(report.account, report.consumer.url, "third")
             text = f"the {self._twist.plan} plan refuses a third endpoint"
-            told.promises.append(await _refusal(text, third, "plan_limit_reached"))
+            report.promises.append(await _refusal(text, third, "plan_limit_reached"))
         if self._project.mode == "test":
-            live = self._publish(told.account, self._project.event_types[0], test=False)
+            live = self._publish(report.account, self._project.event_types[0], test=False)
             text = "a project in test mode refuses a live event, and delivers test events"
-            told.promises.append(await _refusal(text, live, "project_not_live"))
+            report.promises.append(await _refusal(text, live, "project_not_live"))
 
     async def _publish(
         self, account: str, kind: EventType, *, test: bool | None = None

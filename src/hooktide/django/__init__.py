@@ -66,7 +66,7 @@ def emit(
     using
         The alias of the database whose transaction it is.
 
-    :raises TransactionManagementError: there is no transaction that it could commit with.
+    :raises TransactionManagementError: no transaction is open.
     :raises ConfigError: ``direct``, and the database is not PostgreSQL.
     :raises InvalidError: it could never be accepted; says why.
     """
@@ -99,5 +99,6 @@ def check_atomic(using: str) -> None:
     """
     if not connections[using].in_atomic_block:
         raise TransactionManagementError(
-            "emit within transaction.atomic(): an event has to commit with the change it tells of"
+            "call emit inside transaction.atomic(): an event must commit with the change it "
+            "describes"
         )

@@ -51,7 +51,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Somebody doing something: what the store is told with each change, to write its entry.
+    """An action by an actor: passed to the store with each change, to write its entry.
 
     ``name`` is noun.verb. ``target`` and ``detail``, where they are given, replace what the thing
     itself says.
@@ -81,7 +81,7 @@ SERVER = Actor(name="hooktide", source=Source.SERVER)
 
 
 def key_name(key: ApiKey) -> str:
-    """Say which key it is: ``key …1a2b (ci)``."""
+    """Name a key: ``key …1a2b (ci)``."""
     return f"key …{key.last4}" + (f" ({key.name})" if key.name else "")
 
 
@@ -323,7 +323,7 @@ def project_snapshot(project_id: int, project: Project) -> Snapshot:
 
 
 def project_detail(before: Project | None, after: Project) -> str:
-    """Say in a few lines what an edit of a project changed."""
+    """Summarise in a few lines what an edit of a project changed."""
     lines = changes(before, after)
     more = len(lines) - MAX_LINES
     return "; ".join(lines[:MAX_LINES]) + (f"; and {more} more" if more > 0 else "")

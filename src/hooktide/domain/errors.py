@@ -5,9 +5,9 @@ HooktideError
 ├── RefusedError            the request is understood and not allowed now; carries a stable code
 │   ├── LimitError          a plan's limit is reached; carries the limit
 │   └── BusyError           too much of it is under way; carries when to ask again
-├── NotFoundError           no such thing, or not yours: the two are told apart nowhere
+├── NotFoundError           not found, or outside the caller's scope: indistinguishable
 ├── ConfigError             a project file or setting is wrong; carries line, key and reason
-└── UnavailableError        our own trouble (database, overload); the caller should try again
+└── UnavailableError        an internal problem (database, overload); the caller should retry
 
 A failed delivery is not here: it is a value (``domain.delivery.verdict``), not an error.
 """
@@ -39,7 +39,7 @@ class Fault:
 
 
 class InvalidError(HooktideError):
-    """The request cannot be understood or breaks a rule; the caller has to change it."""
+    """The request is malformed or breaks a rule; the caller must change it."""
 
     def __init__(self, code: str, detail: str, *, pointer: str = "", status: int = 422) -> None:
         super().__init__(detail)
@@ -79,7 +79,7 @@ class BusyError(RefusedError):
 
 
 class NotFoundError(HooktideError):
-    """There is no such thing, or it is not the caller's: both look the same from outside."""
+    """It does not exist, or is outside the caller's scope: both look the same."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"no such {what}")
@@ -89,7 +89,7 @@ class NotFoundError(HooktideError):
 class ConfigError(HooktideError):
     """A project file or a setting is wrong. Shows as ``file:line: key: reason``.
 
-    ``others`` are what else is wrong with the file; each shows on a line of its own.
+    ``others`` are further errors in the file, each shown on its own line.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class UnavailableError(HooktideError):
         self.reason = reason or detail
 
     def again(self) -> Self:
-        """Return another error that says the same: each of those who wait raises one of its own."""
+        """Return a copy of this error: each waiting caller raises its own."""
         return type(self)(self.detail, retry_after=self.retry_after, reason=self.reason)
 
 
@@ -131,7 +131,7 @@ class WriteFaultError(UnavailableError):
 
 
 class StorageFullError(UnavailableError):
-    """The database may not grow any further; what is stored goes on being delivered (507)."""
+    """The database may not grow any further; stored events are still delivered (507)."""
 
     code = "storage_full"
 
@@ -139,7 +139,7 @@ class StorageFullError(UnavailableError):
 class UnsealError(UnavailableError):
     """A stored secret cannot be opened, or is missing. No attempt is spent on it.
 
-    The operator has to put back the key or the row; the same request may be made again after that.
+    The operator must restore the key or the row; then the same request can be repeated.
     """
 
     def __init__(self, detail: str) -> None:

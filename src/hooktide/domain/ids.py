@@ -25,7 +25,7 @@ class IdMaker:
         self._last = (floor >> NODE_BITS << NODE_BITS) | node
 
     def pass_by(self, number: int) -> None:
-        """Make larger ids than ``number`` from now on, whatever the clock says."""
+        """Make only ids larger than ``number`` from now on, even if the clock goes back."""
         if number > self._last:
             self._last = (number >> NODE_BITS << NODE_BITS) + NODES | self._node
 
@@ -58,8 +58,8 @@ def between(
 ) -> tuple[int | None, int | None]:
     """Return the two ids between which lies what was made from ``since`` on and before ``until``.
 
-    Neither id itself is among it; None: nothing bounds it there. ``before`` is an upper bound of
-    its own, as a page's.
+    Neither id itself is among it; None: nothing bounds it there. ``before`` is another upper bound,
+    such as a page's.
     """
     after = None if since is None else first_at(since) - 1
     if until is None:

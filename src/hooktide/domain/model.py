@@ -33,7 +33,7 @@ class DeliveryState(StrEnum):
 class Origin(StrEnum):
     """Why a delivery exists.
 
-    The event's own fan-out, a test, a resend somebody asked for, or a replay of many.
+    The event's own fan-out, a test, a manual resend, or a replay.
     """
 
     EVENT = "event"
@@ -73,7 +73,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A due delivery, held by one worker until ``lease_ends_at``.
 
     ``attempt`` is the number this attempt will have (1 for the first); ``token`` fences the record:
-    an outcome whose token is no longer the delivery's changes nothing, unless it is a 2xx.
+    an outcome with an outdated token changes nothing, unless it is a 2xx.
     """
 
     delivery_id: int
@@ -115,7 +115,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Account:
     """One customer of a project. ``reference`` is the product's own id for it.
 
-    Portal links made before ``link_generation`` was raised open nothing any more.
+    Portal links made before ``link_generation`` was raised are invalid.
     """
 
     id: int
@@ -164,7 +164,7 @@ class Endpoint:
     ``disabled_reason`` is empty while the endpoint is enabled. ``consecutive_failures`` counts the
     deliveries that failed in a row. ``rests_until`` is when the last rest that the receiver asked
     for ends or has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the
-    customer's own request headers. ``secrets`` are those in force, newest first.
+    customer's own request headers. ``secrets`` are the active ones, newest first.
     """
 
     id: int
@@ -197,7 +197,7 @@ class Endpoint:
 
     @property
     def disabled_on_purpose(self) -> bool:
-        """Whether somebody disabled it, and not a rule."""
+        """Whether it was disabled by hand, not by a rule."""
         return self.disabled_reason in {BY_HAND, BY_PROVIDER}
 
     @property
@@ -295,7 +295,7 @@ class ApiKey:
 
 
 class Role(StrEnum):
-    """What somebody who logs in may do: look; work; or also manage users and what is for good."""
+    """What a user may do: read; also make changes; or also manage users and delete projects."""
 
     OWNER = "owner"
     MEMBER = "member"
@@ -304,10 +304,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Somebody of the operator's or a product's team who logs in to the dashboard.
+    """A member of the operator's or a product's team who logs in to the dashboard.
 
     ``name`` is unique, however it is capitalised. ``project_id`` is the one project that is theirs;
-    None: all are. ``password`` is its scrypt as text, empty while there is none.
+    None: all are. ``password`` is its hash as text, empty if none is set.
     """
 
     id: int
@@ -321,7 +321,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Somebody is logged in: a user, or the holder of a key; exactly one of the two."""
+    """A login session of a user or of the holder of a key; exactly one of the two."""
 
     user: User | None
     key: ApiKey | None
@@ -330,7 +330,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """How far it is to erase what is kept of an account.
+    """The progress of erasing an account's data.
 
     So many ``events`` and ``attempts`` are erased; the account's events up to ``erased_to`` are,
     the first time through, or the second, which finds what was recorded meanwhile. ``ended_at``:

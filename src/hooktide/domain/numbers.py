@@ -1,7 +1,7 @@
 """What is counted as it happens, for health and for charts: by minute, by hour, and added up.
 
 Numbers are for people to look at, not for deciding: a process that is killed takes those of its
-last seconds with it. Tests, which somebody asks for, are attempts, but no deliveries.
+last seconds with it. Manual tests count as attempts, but not as deliveries.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
-"""Operational events, which tell the operator and the product what the server did by itself.
+"""Operational events: what the server did automatically, for the operator and the product.
 
-They are events of the project ``hooktide``, which ships like a provider's; there are none until it
-is applied. It has an account for each other project, and one for all of them.
+They are events of the built-in project ``hooktide``, and are published once it is applied. It has
+an account for each other project, and one for all of them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from hooktide.domain.model import HOUR, Account, Endpoint, Micros
 from hooktide.domain.time.times import show_time
 
 PROJECT = "hooktide"
-"""The built-in project's name. It has no operational events of its own: they would never end."""
+"""The built-in project's name. It has no operational events itself: they would never end."""
 EVERYTHING = "all_projects"
 """The reference of the account that gets those of every project."""
 
@@ -149,7 +149,7 @@ def payload(
 
     The URL's query is left out: it may hold the customer's credentials.
     """
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "project": project,
         "account": {
             "id": show("acc", event.account_id),
@@ -158,10 +158,10 @@ def payload(
         },
     }
     if event.endpoint_id is not None:
-        told["endpoint"] = {
+        body["endpoint"] = {
             "id": show("ep", event.endpoint_id),
             "url": endpoint.url.partition("?")[0] if endpoint else None,
             "name": endpoint.name if endpoint else None,
             "kind": endpoint.kind if endpoint else None,
         }
-    return msgspec.json.encode({**told, **event.about})
+    return msgspec.json.encode({**body, **event.about})

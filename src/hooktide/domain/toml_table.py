@@ -62,7 +62,7 @@ class Problems:
 
 
 class Table:
-    """A table being read. Each reader takes a key; ``done`` refuses the keys that nobody took.
+    """A table being read. Each reader takes a key; ``done`` reports unknown keys.
 
     What is wrong with a key is added to ``problems``, and reading goes on with the default.
     """
@@ -83,7 +83,7 @@ class Table:
         return ConfigError(reason, key=self._key(key) if key else self.path)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a string; without a default it has to be there."""
+        """Read a string; it is required if there is no default."""
         found: str = self._read(key, str, "a string", default)
         return found
 
@@ -117,11 +117,11 @@ class Table:
         return self._span(key, self.text(key), lowest, highest)
 
     def spans(self, key: str, lowest: Micros, highest: Micros) -> tuple[Micros, ...]:
-        """Read a list of spans; empty where there is none."""
+        """Read a list of spans; empty if absent."""
         return tuple(self._span(key, text, lowest, highest) for text in self.texts(key))
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Read a list of strings; empty where there is none."""
+        """Read a list of strings; empty if absent."""
         found = self._read(key, list, "a list", [])
         if not all(isinstance(item, str) for item in found):
             self._refuse(key, "expected a list of strings")
@@ -134,11 +134,11 @@ class Table:
         try:
             return kind(text)
         except ValueError:
-            self._refuse(key, f"{_shown(text)} is none of {', '.join(kind)}")
+            self._refuse(key, f"{_shown(text)} is not one of {', '.join(kind)}")
             return default
 
     def table(self, key: str) -> "Table":
-        """Read a table; an empty one where there is none."""
+        """Read a table; empty if absent."""
         return Table(self._read(key, dict, "a table", {}), self._key(key), self.problems)
 
     def tables(self, key: str) -> "Iterator[tuple[str, Table]]":
@@ -202,7 +202,7 @@ class Table:
     def _span(self, key: str, text: str, lowest: Micros, highest: Micros) -> Micros:
         found = read_span(text)
         if found is None:
-            self._refuse(key, f"{_shown(text)} is no span; write it like 10s, 5m, 2h or 30d")
+            self._refuse(key, f"{_shown(text)} is not a duration; write it like 10s, 5m, 2h or 30d")
             return lowest
         if not lowest <= found <= highest:
             self._refuse(key, f"{text} is not between {show_span(lowest)} and {show_span(highest)}")
@@ -227,7 +227,7 @@ _PLACES = {
     }.items()
     for key in keys.split()
 }
-"""The table in which a key belongs that stands in another."""
+"""The table to which a misplaced key belongs."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -249,7 +249,7 @@ def read_toml(text: str) -> Table:
     if deep := _DEEP_KEY.search(text):
         raise ConfigError("this key is too deep", line=text.count("\n", 0, deep.start()) + 1)
     try:
-        text.encode()  # TOML is UTF-8: half a surrogate pair is none
+        text.encode()  # TOML is UTF-8, which cannot encode a lone surrogate
         return Table(tomllib.loads(text))
     except ValueError as error:  # TOMLDecodeError, and int()'s refusal of thousands of digits
         reason, _, place = str(error).partition(" (at ")

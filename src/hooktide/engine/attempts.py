@@ -20,7 +20,7 @@ is back."""
 log = logging.getLogger("hooktide.engine")
 
 Finished: TypeAlias = Callable[[Batch, Done | NotSent | None], None]
-"""Called on the event loop when a batch is not out any more; see ``Scheduler.finished``."""
+"""Called on the event loop when a batch has ended; see ``Scheduler.finished``."""
 
 
 class Attempts:

@@ -14,7 +14,7 @@ WARNING_INTERVAL: Micros = HOUR
 
 
 class ClockSkew:
-    """Knows how far this machine's clock is ahead of the store's (SQLite has none of its own)."""
+    """Knows how far this machine's clock is ahead of the store's (SQLite uses this machine's)."""
 
     def __init__(
         self,

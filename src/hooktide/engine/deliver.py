@@ -70,7 +70,7 @@ class Deliverer:
 
     ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
     ``on_attempt`` is called with each attempt that was handed to the store, for log and metrics.
-    ``pace`` lies between two messages to a chat at least. ``mailer``: None where there is no relay.
+    ``pace`` lies between two messages to a chat at least. ``mailer``: None without a relay.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Destination:
 class Chat:
     """What a chat's endpoint needs besides: how its service is spoken to, and in what words.
 
-    ``shown_path`` stands in the log where the path was sent that lets one post.
+    ``shown_path`` replaces a path in the log that would let a reader post.
     """
 
     service: Service

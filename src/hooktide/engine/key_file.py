@@ -67,5 +67,5 @@ class KeyFile:
             self._reported, self._report_at = ids, now + REPORT_INTERVAL
 
     async def end(self) -> None:
-        """Say that this process does not run any more."""
+        """Report that this process has stopped."""
         await self._store.end_key_report(self._process)

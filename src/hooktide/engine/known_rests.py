@@ -33,11 +33,11 @@ class KnownRests:
 
     @property
     def next_end(self) -> Micros | None:
-        """Return when ``ended`` has to be asked next; None: nothing rests."""
+        """Return when to call ``ended`` next; None: nothing rests."""
         return self._ends[0][0] if self._ends else None
 
     def asked(self) -> None:
-        """Note that the store is asked now: what is heard from now on is not in its answer."""
+        """Note that the store is being read now: later notifications are not part of its answer."""
         self._heard_since_asked.clear()
 
     def heard(self, endpoint_id: int, until: Micros) -> None:
@@ -56,7 +56,7 @@ class KnownRests:
         self._endpoints = None
 
     def all_stored(self, ends: Mapping[int, Micros]) -> list[int]:
-        """Note all rests that are stored; return the endpoints that do not rest any more."""
+        """Take over all stored rests; return the endpoints whose rest has ended."""
         over = [id_ for id_ in self._stored if id_ not in ends and id_ not in self._heard]
         for endpoint_id in set(self._stored) - ends.keys():
             del self._stored[endpoint_id]

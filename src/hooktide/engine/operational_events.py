@@ -1,9 +1,9 @@
 """Publishes operational events, each exactly once, even if a process dies.
 
 The store keeps an operational event in the transaction that caused it. Here it is published to its
-project's account and to the one for all projects, with idempotency keys of its own, so that
-publishing it again changes nothing. Then it is deleted. So is one that the built-in project has no
-event type for, and, after a line in the log, one that cannot be published because of a bug.
+project's account and to the one for all projects, with fixed idempotency keys, so that publishing
+it again changes nothing. Then it is deleted. So is one that the built-in project has no event type
+for, and, after a line in the log, one that cannot be published because of a bug.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class OperationalEventPublisher:
         await self._store.add_events(events, self._clock())
 
     async def _listener(self, own: ProjectRow, reference: str) -> Account:
-        """Return the account of this reference, made where there is none."""
+        """Return the account of this reference, creating it if needed."""
         try:
             return await self._directory.account_by_reference(own.id, reference)
         except NotFoundError:

@@ -14,7 +14,7 @@ from hooktide.store.contract import Store
 
 POLL_RETRY_DELAY = 1.0
 CLAIM_TIMEOUT = 2.0
-"""Seconds that a claim under way has to come in when the poller stops."""
+"""Seconds to wait for a claim in progress when the poller stops."""
 
 log = logging.getLogger("hooktide.engine")
 
@@ -40,7 +40,7 @@ class Poller:
         self._stopping = False
         self._running: asyncio.Task[None] | None = None
         self.wake = asyncio.Event()
-        """Set when the scheduler has to be asked at once."""
+        """Set to wake the poller at once."""
 
     def start(self) -> None:
         """Begin to ask."""

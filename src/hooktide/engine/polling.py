@@ -63,7 +63,7 @@ class Polling:
     """Decides what to read from the store.
 
     ``known_rests`` is kept up to date by the caller; ``max_claim`` is the most to claim for one
-    endpoint. ``wanted`` is set once they are to be called earlier than ``wait`` said.
+    endpoint. ``wanted`` is set if they should be called earlier than ``wait`` said.
     """
 
     def __init__(self, known_rests: KnownRests, max_claim: int) -> None:
@@ -168,7 +168,7 @@ class Polling:
                 self._dry += endpoint_ids
 
     def wait(self, now: Now) -> Micros:
-        """Return how long nothing is to be read, unless this process is notified before."""
+        """Return how long to wait before reading, unless a notification arrives first."""
         if self.wanted or self._rescan_at is None:
             return 0
         ends = [

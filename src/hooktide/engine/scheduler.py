@@ -113,7 +113,7 @@ class Scheduler:
         return bool(self._ready) and self.active < self._limits.slots
 
     def next(self, now: Now) -> Batch | None:
-        """Return what to send now; ``finished`` has to be called for it. None: nothing for now."""
+        """Return what to send now; Call ``finished`` for it afterwards. None: nothing for now."""
         if self._timers:
             self._run_timers(now.monotonic)
         limits = self._limits
@@ -165,7 +165,7 @@ class Scheduler:
         return Batch(lane, kind, claims, lane.adaptive.round)
 
     def finished(self, batch: Batch, result: Done | NotSent | None, now: Micros) -> None:
-        """Note that a batch is not out any more, and what came of it.
+        """Note that a batch has ended, and its outcome.
 
         ``result`` is one of the attempts that were made; None: an internal error stopped them.
         ``now`` is by the monotonic clock: this is called for each attempt, and needs no other.
@@ -230,7 +230,7 @@ class Scheduler:
             del self._blocked[account_id]
 
     def stop(self) -> None:
-        """Start nothing more, and release what waits; ``next`` returns None from now on."""
+        """Start nothing more, and release what waits; From now on ``next`` returns None."""
         self._stopping = True
         self._release_waiting()
 
@@ -323,7 +323,7 @@ class Scheduler:
         return wait
 
     def reserved_sent(self, claim: Claim, now: Micros) -> None:
-        """Let the chat's lane go on, after a pause."""
+        """Resume the chat's lane after a pause."""
         self._pause(self._lane_of(claim), now + self._chat.pause)
 
     def asked_for_rest(self, done: Done) -> None:

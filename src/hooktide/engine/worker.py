@@ -93,7 +93,7 @@ class Worker:
         self._follow_up()
 
     def _start(self) -> None:
-        """Start what is to be sent now."""
+        """Start the attempts that are due."""
         scheduler, now = self.scheduler, self._now()
         while (batch := scheduler.next(now)) is not None:
             self._attempts.start(batch)

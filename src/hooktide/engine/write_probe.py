@@ -61,7 +61,7 @@ class WriteProbe:
             await self._check()
         except UnavailableError as error:
             trouble = error.reason
-        except Exception as error:  # noqa: BLE001 - whatever it is, writing does not work
+        except Exception as error:  # noqa: BLE001 - any error means that writing does not work
             trouble = f"{type(error).__name__}: {error}"
         if trouble and not self._trouble:
             log.warning("the database takes no writes: %s", trouble)

@@ -40,7 +40,7 @@ def first_head(raw: bytes) -> bytes:
 
 
 def read_status(head: bytes) -> int | None:
-    """Return the status of a complete status line; None if there is none, or not 100 to 599.
+    """Return the status of a complete status line; None if absent, or not 100 to 599.
 
     Tolerant of what servers written by hand get wrong: the version, the spaces, the line's end.
     """
@@ -62,8 +62,8 @@ def may_become_status_line(head: bytes) -> bool:
 def framing(head: bytes) -> bytes | None:
     """Return the header line that says where the body of a malformed head's answer ends.
 
-    Empty: it ends where the connection does. None: nobody can tell, because its lengths differ or
-    are no numbers.
+    Empty: it ends where the connection does. None: unknown, because its lengths differ or are not
+    numbers.
     """
     fields = read_fields(head)
     codings = ",".join(value for name, value in fields if name == "transfer-encoding")
@@ -85,7 +85,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 def is_oversized(head: bytes) -> bool:
     """Whether a head has more than 100 fields or 64 KB of them: no more of it is read.
 
-    A long status line is no reason to stop (nobody needs its words), but it has an end too.
+    A long status line is accepted (its reason phrase is ignored), but it is bounded too.
     """
     if len(head) <= _HEAD_LIMIT:
         return head.count(b"\n") > _MAX_FIELDS + 2
@@ -106,8 +106,8 @@ _FRAMING = re.compile(rb"\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNO
 def retry_after(head: bytes, now: float) -> Micros | None:
     """Read Retry-After (RFC 9110, 10.2.3) as a span, at most ``RETRY_AFTER_CAP``.
 
-    ``now`` is in seconds since 1970. None where there is none, or where it is neither a plain
-    number nor an HTTP date: a guess would be somebody else's delay.
+    ``now`` is in seconds since 1970. None if absent, or neither a plain number nor an HTTP date: a
+    guess could delay by far too much.
     """
     value = field_value(read_fields(head), "retry-after")
     if value is None:

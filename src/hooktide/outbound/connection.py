@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: writes a request, has its answer read, and is then reused or closed.
 
-It is closed, never reused, once anything is unclear: bytes that nobody asked for, bytes after the
-end of an answer, an answer not read to its end, a request not yet written. What an answer amounts
-to is decided by its ``ResponseReader``.
+It is closed, never reused, once its state is uncertain: unsolicited bytes, bytes after the end of a
+response, a response not read to its end, a request not fully written. What an answer amounts to is
+decided by its ``ResponseReader``.
 """
 
 import asyncio
@@ -120,14 +120,14 @@ class Connection(asyncio.Protocol):
         )
 
     def abort(self) -> None:
-        """Close at once; an outcome nobody waits for any more is dropped."""
+        """Close at once; a pending outcome is dropped."""
         self.closed = True
         self._waiting = None
         if self.transport is not None:
             self.transport.abort()
 
     def attach(self, transport: asyncio.Transport) -> None:
-        """Use this transport from now on: the socket's own, or the TLS layer over it."""
+        """Switch to this transport: the socket's own, or the TLS layer over it."""
         self.transport = transport
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)

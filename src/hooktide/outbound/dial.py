@@ -21,11 +21,12 @@ from hooktide.outbound.tls import tls_reason
 
 CONNECT_BUDGET = 3.0
 ATTEMPT_DELAY = 0.25
-"""Seconds after which the next address is tried beside one that has not answered (RFC 8305, 5)."""
+"""Seconds before the next address is tried in parallel with one that has not answered (RFC 8305,
+5)."""
 
 
 class Dialer:
-    """Opens connections, each to an address that somebody else has vetted."""
+    """Opens connections to addresses that the resolver has vetted."""
 
     def __init__(self, pool: Pool, tls: ssl.SSLContext, proxy: Proxy | None) -> None:
         self._pool = pool
@@ -134,7 +135,7 @@ class Dialer:
         return _check_peer(transport, address)
 
     def _unreachable(self, error: OSError, address: str) -> Outcome:
-        """Say what came of an attempt to connect, and close idle connections where that helps."""
+        """Return the result of a connection attempt, closing idle connections if that helps."""
         number, now = error.errno or 0, _now()
         reason = os.strerror(number).lower() if number else "no connection"
         if _has_run_out(number, address):
@@ -198,7 +199,7 @@ def _is_unrouted(number: int, address: str) -> bool:
 def _has_run_out(number: int, address: str) -> bool:
     """Whether an error says that this process or machine has run out of something.
 
-    No local address for IPv4 is no free port; for IPv6 it is no IPv6 here.
+    For IPv4, no local address means no free port; for IPv6, no IPv6 on this host.
     """
     return number in RUN_OUT or (number == errno.EADDRNOTAVAIL and ":" not in address)
 

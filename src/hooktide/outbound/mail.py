@@ -64,7 +64,7 @@ class Mailer:
         except (SMTPException, OSError) as error:
             return _failed(error, self.sender, to)
         finally:
-            # Nobody waits for the answer to QUIT: what became of the mail is known.
+            # The response to QUIT is not awaited: the outcome of the mail is known.
             if client.protocol is not None and client.is_connected:
                 client.protocol.write(b"QUIT\r\n")
             client.close()

@@ -1,7 +1,7 @@
 """Which addresses lead to this server: those of its interfaces, and what its URL resolves to.
 
-A firewall often lets a machine reach its own public address, and with it services that nobody
-outside can reach. So deliveries do not go there, unless the operator opens the network.
+A firewall often lets a machine reach its own public address, and with it services that are closed
+to the outside. So deliveries do not go there, unless the operator opens the network.
 """
 
 import ipaddress

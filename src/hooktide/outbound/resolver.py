@@ -184,7 +184,7 @@ class _Channel:
     def __init__(self, server: str, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._watched: set[int] = set()
-        # Whoever asks keeps the time; this only has to be no shorter.
+        # The caller enforces the time limit; this must only be no shorter.
         self._channel = pycares.Channel(
             servers=[server], timeout=2 * timeout, tries=1, sock_state_cb=self._watch
         )

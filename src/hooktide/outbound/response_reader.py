@@ -83,7 +83,7 @@ class ResponseReader:
     def end(self, error: str, detail: str, *, cleanly: bool = True) -> None:
         """End the answer: the connection has ended, ``cleanly`` or by a failure of it.
 
-        ``error`` and ``detail`` are the outcome where what came is no answer.
+        ``error`` and ``detail`` are the outcome if the response is invalid.
         """
         # A head that ends with the connection lacks its blank line, not its status.
         whole = self._lenient or (cleanly and self._raw.endswith(b"\n"))
@@ -120,7 +120,7 @@ class ResponseReader:
         )
 
     def on_message_begin(self) -> None:
-        """Notice a second answer behind the first: nobody asked for it."""
+        """Detect an unsolicited second response behind the first."""
         if self._complete:
             self._keep = False
 
@@ -232,10 +232,10 @@ class ResponseReader:
                 self._fail("invalid_response", "the head of the answer is too large")
 
     def _finish(self, *, truncated: bool = False) -> None:
-        """End an answer whose status is known: believe it, unless nobody could mean it."""
+        """End a response whose status is known: accept it, unless the status is unexpected."""
         status = self._status
         if status == 101:
-            self._fail("invalid_response", "the receiver switched protocols; nobody asked it to")
+            self._fail("invalid_response", "the receiver switched protocols without being asked to")
         elif status is None or not 200 <= status <= 599:
             self._fail("invalid_response", f"{status} is not a status of HTTP")
         elif self._interims > MAX_INTERIM:

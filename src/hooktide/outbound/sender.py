@@ -23,7 +23,7 @@ from hooktide.outbound.tls import shared_tls
 
 
 class Sender:
-    """Sends POST requests, and is the only part of Hooktide that dials anybody.
+    """Sends POST requests; no other part of Hooktide opens outbound connections.
 
     ``proxy`` (from ``check_proxy``) is the operator's egress proxy; ``tls`` replaces the default
     context, as for a private root. Idle connections are kept for ``idle_seconds``, at most

@@ -12,9 +12,9 @@ _DRIVER = re.compile(r"^(postgresql|postgres|sqlite)\+\w+:")
 
 
 def open_outbox(url: str, table: str = TABLE) -> Outbox:
-    """Return the outbox in a database; SQLAlchemy's way of writing its URL will do, too.
+    """Return the outbox in a database; SQLAlchemy URLs are accepted too.
 
-    :raises ConfigError: it is no database's that we know, or the driver is missing.
+    :raises ConfigError: the URL is not of a supported database, or the driver is missing.
     """
     url = _DRIVER.sub(r"\1:", url)
     if url.startswith(("postgresql://", "postgres://")):

@@ -1,8 +1,8 @@
 """An outbox in an application's PostgreSQL database.
 
 The rows are taken in a transaction that holds a lock as long as Hooktide is being asked, so that
-one relay moves at a time; it holds nothing that the application wants. It needs no session of its
-own: a pooler may stand between.
+one relay moves at a time; it holds nothing that the application wants. It needs no session state,
+so a pooler may be in between.
 """
 
 import contextlib
@@ -97,10 +97,10 @@ class PostgresOutbox:
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
-        """Lend the connection, which is made anew where it broke.
+        """Lend the connection, reconnecting if it broke.
 
         :raises UnavailableError: the database is away.
-        :raises ConfigError: the URL or the user is wrong, or there is no such table.
+        :raises ConfigError: the URL or the user is wrong, or the table does not exist.
         """
         try:
             if self._connection is None or self._connection.is_closed():

@@ -32,7 +32,7 @@ def read_rows(rows: Iterable[Any], most_bytes: int) -> list[Waiting]:
         try:
             body = event_body(*values)
         except (TypeError, UnicodeError) as error:
-            unreadable = f"invalid_event: this row is no event: {error}"
+            unreadable = f"invalid_event: this row is not an event: {error}"
         size += len(body)
         if found and size > most_bytes:
             break
@@ -64,15 +64,15 @@ def event_body(
     }
     for name, value in fields.items():
         if not isinstance(value, str | bool):
-            raise TypeError(f"its {name} is no text")
+            raise TypeError(f"its {name} is not text")
     content = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
     if not isinstance(content, bytes):
-        raise TypeError("its payload is no text")
+        raise TypeError("its payload is not text")
     return _encode(fields)[:-1] + b',"payload":' + content + b"}"
 
 
 def _shown(text: object) -> str:
-    """Return a row's text as it can be printed, whatever somebody wrote into it."""
+    """Return a row's text in printable form."""
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,9 +1,9 @@
 """Moves events from an application's outbox to Hooktide: in order, each accepted exactly once.
 
-A row is forgotten only after its event was accepted. Whatever breaks between the two, the row is
-sent again with the same idempotency key, and is answered as before. A row that is refused, and
-always would be, is set aside with the reason; it holds up nothing behind it. Nor does one that
-cannot be taken for now: it goes on waiting, and what was behind it goes before it.
+A row is forgotten only after its event was accepted. If anything fails in between, the row is sent
+again with the same idempotency key, and is answered as before. A row that is refused, and always
+would be, is set aside with the reason; it holds up nothing behind it. Nor does a row that cannot be
+taken for now: it stays in the outbox, and later rows overtake it.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ log = logging.getLogger("hooktide.outbox")
 
 BATCH = 200
 BATCH_BYTES = 900_000
-"""In a request at most: nginx, for one, lets no more than 1 MB through unless it is told to."""
+"""Maximum bytes of a request: nginx, for one, allows 1 MB by default."""
 POLL = 0.2
-"""Seconds between two looks into an empty outbox."""
+"""Seconds between two polls of an empty outbox."""
 MAX_WAIT = 30.0
 """Seconds between two tries, at most, while Hooktide or the database is away."""
 
@@ -30,7 +30,7 @@ MAX_WAIT = 30.0
 class Waiting:
     """A row of an outbox; ``body`` is its event as ``POST /v1/events`` takes it.
 
-    ``unreadable``: why there is none, for what stands in the row is no event.
+    ``unreadable``: why the row's content is not an event.
     """
 
     id: int
@@ -42,7 +42,7 @@ class Waiting:
 class Taken:
     """The first rows that wait, in order, and what became of them.
 
-    ``accepted`` are ids, ``refused`` reasons by id; what is in neither goes on waiting.
+    ``accepted`` are ids, ``refused`` reasons by id; rows in neither stay in the outbox.
     """
 
     rows: Sequence[Waiting]
@@ -86,7 +86,7 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """A row was neither accepted nor refused, for this reason, and goes on waiting."""
+    """A row was neither accepted nor refused, for this reason, and stays in the outbox."""
 
     reason: str
 
@@ -111,7 +111,8 @@ class Relay:
     async def run(self) -> None:
         """Move for ever; cancelled at any moment, it loses and doubles nothing.
 
-        :raises ConfigError: Hooktide does not take events from this relay, or there is no outbox.
+        :raises ConfigError: Hooktide does not accept events from this relay, or the outbox table is
+        missing.
         """
         wait = 0.0
         while True:
@@ -148,7 +149,7 @@ class Relay:
         if len(not_yet) == len(taken.rows) > 0:
             raise UnavailableError(next(iter(not_yet.values())))
         for id_, reason in not_yet.items():
-            log.warning("row %d of the outbox was not taken, and goes on waiting: %s", id_, reason)
+            log.warning("row %d of the outbox was not accepted and stays there: %s", id_, reason)
         for id_, reason in taken.refused.items():
             log.error("row %d of the outbox was refused and set aside: %s", id_, reason)
         self.moved += len(taken.accepted)
@@ -156,7 +157,7 @@ class Relay:
         return len(taken.accepted) + len(taken.refused)
 
     async def _move(self, taken: Taken) -> dict[int, str]:
-        """Send rows, and note what became of them; return why some go on waiting."""
+        """Send rows and record the outcomes; return why some stay in the outbox."""
         not_yet: dict[int, str] = {}
         rows = [row for row in taken.rows if not row.unreadable]
         taken.refused |= {row.id: row.unreadable for row in taken.rows if row.unreadable}
@@ -172,9 +173,9 @@ class Relay:
 
 
 def no_outbox(table: str) -> ConfigError:
-    """Say that there is no such table, or not one of ours."""
+    """Report that the table does not exist, or is not an outbox."""
     return ConfigError(
-        f"there is no table {table} like an outbox in this database; your application's migrations "
-        "make it, see docs/outbox.md",
+        f"this database has no outbox table {table}; your application's migrations create it, see "
+        "docs/outbox.md",
         key="--from",
     )

@@ -79,7 +79,7 @@ def _payload(payload: Any) -> str:
 
 
 def _instant(at: datetime | str | None) -> str:
-    """Say when it happened: by default now, and not when it will be accepted."""
+    """Return when it happened: by default now, not when it will be accepted."""
     if at is None:
         return show_time(wall_clock())
     if isinstance(at, datetime):

@@ -1,7 +1,7 @@
 """An outbox in an application's SQLite file.
 
-The application writes there too, so nothing is locked while Hooktide is being asked: which relay's
-turn it is, a lock on a file beside the database says. It ends with its process.
+The application writes there too, so nothing is locked during a request to Hooktide: a lock on a
+file next to the database decides which relay is active. It ends with its process.
 
 This is Python's own ``sqlite3``, as the application has it, and not the SQLite of Hooktide's store:
 two copies of SQLite in one process do not see each other's locks on a file, and may destroy it.
@@ -122,7 +122,7 @@ class SqliteOutbox:
 
 def _open(path: str) -> sqlite3.Connection:
     if not Path(path).exists():
-        raise ConfigError(f"there is no file {path}", key="--from")
+        raise ConfigError(f"the file {path} does not exist", key="--from")
     database = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     # SQLite keeps any bytes as a text. Those of one row must not stop the reading of the others.
     database.text_factory = lambda text: text.decode("utf-8", "surrogateescape")

@@ -23,7 +23,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 class Begin(msgspec.Struct, tag="begin", frozen=True, kw_only=True):
     """To a child, first of all: serve so, on the listening socket with this number.
 
-    ``make_key``: make the operator key where there is none yet. ``replaces``: another process
+    ``make_key``: create the operator key if none exists. ``replaces``: another process
     serves until this one can, so it says that it is ready only once its database is there.
     """
 
@@ -81,7 +81,7 @@ class Channel:
         self._writer = writer
 
     def send(self, message: ToChild | FromChild) -> None:
-        """Say something; where nobody listens any more, nothing happens."""
+        """Send a message; it is dropped if the other side is gone."""
         if not self._writer.is_closing():
             self._writer.write(_encode(message) + b"\n")
 
@@ -97,7 +97,7 @@ class Channel:
             return None
 
     async def close(self) -> None:
-        """Say and hear nothing more; return when everything is said."""
+        """Close the channel; return when everything is sent."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()

@@ -1,7 +1,7 @@
 """A process that a supervisor has started: ``python -m hooktide.processes.child NUMBER``.
 
-``NUMBER`` is that of the socket through which the two talk. It ends when it is told to, on SIGTERM,
-and when the supervisor is gone.
+``NUMBER`` is that of the socket through which the two talk. It ends on the supervisor's request, on
+SIGTERM, and when the supervisor is gone.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Child:
         self._process: Process | None = None
 
     async def run(self, begin: Begin) -> None:
-        """Serve until told to stop.
+        """Serve until stopped.
 
         :raises ConfigError: the database or the key is not fit for use.
         :raises UnavailableError: the database did not answer.
@@ -92,8 +92,8 @@ class Child:
                     self._told(numbers)
                 case Leave():
                     self._leave()
-        # Nobody is there any more who would start us again, or stop us. The socket that we listen
-        # on is needed by whoever comes next.
+        # The supervisor is gone: nothing would restart or stop this process. The listening socket
+        # is needed by the next process.
         log.error("the supervisor is gone; stopping", pid=os.getpid())
         self._leave()
 

@@ -13,7 +13,7 @@ CHILD = (sys.executable, "-m", "hooktide.processes.child")
 
 
 def serve(settings: Settings, operator_key: str = "") -> None:
-    """Run a server until it is told to stop (SIGTERM, SIGINT).
+    """Run a server until SIGTERM or SIGINT.
 
     ``operator_key`` opens everything; empty: the one made at the first start does.
 
@@ -23,7 +23,9 @@ def serve(settings: Settings, operator_key: str = "") -> None:
         serve_alone(settings, operator_key)
         return
     set_up(settings.log_level)
-    load_vault(settings.key_path)  # made here if need be, where nobody else makes it too
+    load_vault(
+        settings.key_path
+    )  # created here if needed, before other processes could create it too
     code = asyncio.run(Supervisor(CHILD, settings, listen(settings), operator_key).run())
     if code:
         sys.exit(code)

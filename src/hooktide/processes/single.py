@@ -93,7 +93,7 @@ class Process:
         return None if self._life is None else self._life.app
 
     async def run(self) -> None:
-        """Serve until told to stop; return when everything is closed.
+        """Serve until stopped; return when everything is closed.
 
         :raises ConfigError: the database or the key is not fit for use.
         """
@@ -162,7 +162,7 @@ class Process:
         return self._server is not None
 
     def stop(self, *, leave: bool = False) -> None:
-        """Begin to stop, once; with ``leave``, others take over and nobody needs to know."""
+        """Begin to stop, once; with ``leave``, other processes take over and readiness stays."""
         if self.stopping or self._server is None:
             return
         self.stopping = True
@@ -173,7 +173,7 @@ class Process:
 
 
 def serve_alone(settings: Settings, operator_key: str) -> None:
-    """Run a server in this process until it is told to stop (SIGTERM, SIGINT).
+    """Run a server in this process until SIGTERM or SIGINT.
 
     :raises ConfigError: the settings, the database or the key do not allow it.
     """
@@ -195,7 +195,7 @@ async def _serve(settings: Settings, operator_key: str) -> None:
 
 
 def announce(app: App, made: FirstStart) -> None:
-    """Say where this server listens, and what was made just now."""
+    """Print where this server listens, and the keys and links just created."""
     log.info("listening", url=app.public_url, database=app.settings.database_shown)
     show_made(made)
 
@@ -232,7 +232,7 @@ def _allow_files() -> None:
 
 
 def settle() -> None:
-    """Have the collector look at what comes from now on, and not at all that was made before."""
+    """Exclude all objects that exist now from garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -41,7 +41,7 @@ STEADY_AFTER = 10.0
 START_TIMEOUT = 300.0
 """Seconds that a new child may take until it serves: it may have to wait for a migration."""
 KILL_AFTER = 3.0
-"""Seconds beyond its own limit that a child has to end."""
+"""Extra seconds a child gets beyond its own time limit."""
 REPORT_TIMEOUT = 1.0
 WRONG_CONFIG = 2
 
@@ -99,7 +99,7 @@ class Member:
         await self._reported.wait()
 
     def send(self, message: ToChild) -> None:
-        """Say something to it."""
+        """Send it a message."""
         self._channel.send(message)
 
     def signal(self, number: int) -> None:
@@ -229,7 +229,7 @@ class Supervisor:
         self._roll = asyncio.Event()
 
     async def run(self) -> int:
-        """Serve until told to stop; return the exit code."""
+        """Serve until stopped; return the exit code."""
         self._on_signals()
         serving = start(self._serve(), "keep the processes")
         stopping = start(self._stop.wait(), "wait for the stop")
@@ -294,7 +294,7 @@ class Supervisor:
             await asyncio.wait({keeping, giving_up}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 await keeping  # it only ends by an error
-            log.error("no process can begin any more; stopping", code=WRONG_CONFIG)
+            log.error("no further process can start; stopping", code=WRONG_CONFIG)
         finally:
             keeping.cancel()
             giving_up.cancel()
@@ -326,7 +326,7 @@ class Supervisor:
     async def _start(self, *, make_key: bool = False, replaces: bool = False) -> Member:
         ours, theirs = socket.socketpair()
         with theirs:
-            # A session of its own: Ctrl-C at the terminal is for the supervisor alone.
+            # Its own session: Ctrl-C at the terminal is for the supervisor alone.
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 str(theirs.fileno()),

@@ -1,11 +1,10 @@
 """What every store promises: the contract that the conformance tests hold each database to.
 
-Each method is one transaction (the hot ones share theirs with whatever else arrived while the
-last commit ran) and returns after the commit. Instants are microseconds; ``now`` is an argument.
-What a ``Scope`` does not reach does not exist: it raises ``NotFoundError`` like a random id.
-``action`` says who does it: its line of the audit log is written in the same transaction, if
-anything was changed (None: none is).
-Database trouble raises ``UnavailableError``.
+Each method is one transaction (the hot ones share theirs with everything that arrived during the
+last commit) and returns after the commit. Instants are microseconds; ``now`` is an argument. What a
+``Scope`` does not reach does not exist: it raises ``NotFoundError`` like a random id. ``action``
+says who does it: its line of the audit log is written in the same transaction, if anything was
+changed (None: none is). Database trouble raises ``UnavailableError``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +82,7 @@ AddResult: TypeAlias = Accepted | KeyReused | AccountGone
 
 
 Why: TypeAlias = Callable[[AddResult], str]
-"""Says why an event was refused; empty: it was not."""
+"""Returns why an event was refused; empty if it was not."""
 
 
 class Emitted(msgspec.Struct, frozen=True, gc=False):
@@ -169,7 +168,7 @@ to be sent although it may rest.
 
 
 class NewReplay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which events an endpoint is to be sent again.
+    """The events to send to an endpoint again.
 
     ``failed`` and ``missed``: of those from ``since`` on and before ``until`` (None: now).
     ``event``: ``event_id`` alone.
@@ -198,7 +197,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list, newest first, and the id to go on below (None: this was the last)."""
+    """One page of a list, newest first; the next one starts below ``next_before`` (None: last)."""
 
     items: Sequence[Any]
     next_before: int | None
@@ -236,7 +235,7 @@ class EditedProject(msgspec.Struct, frozen=True, gc=False):
 
 
 ProjectEdit: TypeAlias = Callable[[Project | None], Project]
-"""Makes the new configuration of a project from the one it has (None: there is no such project).
+"""Returns a project's new configuration, given the current one (None: it does not exist).
 
 It may be called several times, and refuses by raising.
 """
@@ -290,7 +289,7 @@ class OwnStore(Protocol):
     """What each database implements itself (see ``store.contract`` for the whole)."""
 
     def listen(self, listener: Listener) -> None:
-        """Hand deliveries over to ``listener`` from now on; there is one."""
+        """Hand deliveries over to ``listener``, of which there is one."""
 
     def watch(self, changed: Changed) -> None:
         """Call ``changed`` with what every commit changed, before its callers are answered."""
@@ -309,8 +308,8 @@ class OwnStore(Protocol):
     async def check(self) -> None:
         """Return when what publishing does would work: tried, but for a batch of events.
 
-        After a refusal it tries to write as much as was refused. With PostgreSQL it also has to
-        hear of what other processes change.
+        After a refusal it tries to write as much as was refused. With PostgreSQL it must also
+        receive the other processes' changes.
 
         :raises UnavailableError: it would not work; ``reason`` says why.
         """
@@ -318,7 +317,7 @@ class OwnStore(Protocol):
     async def emitted(self, limit: int) -> Sequence[Emitted]:
         """Return the first events that applications have written into this database, in order.
 
-        Only PostgreSQL has room for them: by default there are none, nor any that were refused.
+        Only PostgreSQL stores them: by default there are no rows, and no refused ones.
         """
         return ()
 
@@ -329,14 +328,14 @@ class OwnStore(Protocol):
     async def retry_refused_row(self, row_id: int, now: Micros, action: Action) -> None:
         """Let a refused row be taken once more.
 
-        :raises NotFoundError: there is no such row, or it is not refused.
+        :raises NotFoundError: the row does not exist, or is not refused.
         """
         raise NotFoundError("row")
 
     async def discard_refused_row(self, row_id: int, now: Micros, action: Action) -> None:
         """Remove a refused row; its event is never accepted.
 
-        :raises NotFoundError: there is no such row, or it is not refused.
+        :raises NotFoundError: the row does not exist, or is not refused.
         """
         raise NotFoundError("row")
 
@@ -349,7 +348,7 @@ class OwnStore(Protocol):
     ) -> Mapping[int, AddResult]:
         """Store these events (by the row that each was emitted as), and forget their rows.
 
-        One transaction: whatever fails, an event is either a row or stored. Rows in ``refused``,
+        One transaction: an event is always either a row or stored. Rows in ``refused``,
         and those that ``why`` gives a reason for, are set aside with the reason; rows in
         ``ignored`` are forgotten. One whose account was removed meanwhile stays, to be looked at
         again. Another process may have been faster: returns what became of those that it left. What
@@ -360,7 +359,7 @@ class OwnStore(Protocol):
     def record(self, done: Done) -> None:
         """Hand in an attempt; it is stored with the next commit, or kept until one succeeds.
 
-        Fenced: if the claim is no longer the delivery's, only a 2xx still counts.
+        Fenced: if the claim is outdated, only a 2xx still counts.
         """
 
     async def recorded(self) -> None:

@@ -52,7 +52,7 @@ class Bins(Repository):
     async def update_bin(
         self, tx: Transaction, token: str, script: str, now: Micros, action: Action | None = None
     ) -> Bin:
-        """Set the answers a bin gives from now on."""
+        """Replace the responses of a bin."""
         old = await _read(tx, token, now)
         await tx.run("update_bin", {"token": token, "script": script})
         new = await _read(tx, token, now)

@@ -58,7 +58,7 @@ class Directory:
     async def project(self, project_id: int) -> ProjectRow:
         """Find a project by id.
 
-        :raises NotFoundError: there is none.
+        :raises NotFoundError: it does not exist.
         """
         return await self._projects.find(
             project_id, lambda: self._store.get_project_by_id(project_id)
@@ -77,7 +77,7 @@ class Directory:
     async def account(self, account_id: int) -> Account:
         """Find an account by id.
 
-        :raises NotFoundError: there is none.
+        :raises NotFoundError: it does not exist.
         """
         found = self._accounts.get(account_id)
         if found is None:
@@ -89,7 +89,7 @@ class Directory:
     async def account_by_reference(self, project_id: int, reference: str) -> Account:
         """Find an account of a project by the product's own id for it.
 
-        :raises NotFoundError: there is none.
+        :raises NotFoundError: it does not exist.
         """
         found = self._references.get((project_id, reference))
         if found is None:
@@ -99,14 +99,14 @@ class Directory:
         return found
 
     def _keep_account(self, found: Account, seen: int) -> None:
-        # Both are notified of the same changes, so one count stands for both.
+        # Both are invalidated by the same changes, so one counter serves both.
         self._accounts.keep(found.id, found, seen)
         self._references.keep((found.project_id, found.reference), found, seen)
 
     async def endpoint(self, endpoint_id: int) -> Endpoint:
-        """Find an endpoint, with the secrets in force.
+        """Find an endpoint, with its active secrets.
 
-        :raises NotFoundError: there is none, or it was removed.
+        :raises NotFoundError: it does not exist, or was deleted.
         """
         return await self._endpoints.find(
             endpoint_id, lambda: self._store.get_endpoint(Scope(), endpoint_id)

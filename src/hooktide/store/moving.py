@@ -1,8 +1,8 @@
 """A whole installation, taken from a SQLite file to an empty PostgreSQL database.
 
-Ids, secrets, keys, users, the log and what is pending stay what they are, so nobody outside
-notices; only who is logged in logs in again. All of it is one transaction: afterwards everything is
-there, or nothing.
+Ids, secrets, keys, users, the log and pending deliveries are kept, so nothing changes for clients
+and receivers; only users have to log in again. All of it is one transaction: afterwards everything
+is there, or nothing.
 """
 
 import os

@@ -8,11 +8,11 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, MINUTE, SECOND, Endpoint, Role, Scope, User
 
 MAX_SECRETS = 5
-"""Secrets in force at once, so that a header of signatures stays short."""
+"""Maximum active secrets, so that a header of signatures stays short."""
 
 
 def project_in_use() -> RefusedError:
-    """A project is to be removed that has accounts."""
+    """Refuse to delete a project that has accounts."""
     return RefusedError("project_in_use", "the project has accounts; remove them first")
 
 
@@ -72,7 +72,7 @@ def check_enable(endpoint: Endpoint, scope: Scope) -> None:
 
 
 def account_exists() -> RefusedError:
-    """An account is to be added with a reference that another has."""
+    """Refuse an account whose reference is taken."""
     return RefusedError(
         "account_exists",
         "the project has an account with this reference; use that one, or another reference",
@@ -89,34 +89,34 @@ def ambiguous_account() -> RefusedError:
 
 
 def key_known() -> RefusedError:
-    """A key is to be added that was there before."""
+    """Refuse a key that existed before."""
     return RefusedError("key_known", "this key was in use before, and was revoked; make another")
 
 
 def last_operator_key() -> RefusedError:
-    """The last operator's key is to be revoked."""
+    """Refuse to revoke the last operator key."""
     return RefusedError(
         "last_operator_key",
-        "this is the last operator's key that is in force, and only one of them can make another; "
-        "make one first, or revoke it with ?force=true",
+        "this is the last active operator key, and only an operator key can create another; create "
+        "one first, or revoke it with ?force=true",
     )
 
 
 def user_exists() -> RefusedError:
-    """Somebody is to be added, or renamed, with a name that another has."""
-    return RefusedError("user_exists", "somebody has this name; choose another")
+    """Refuse a user name that is taken."""
+    return RefusedError("user_exists", "another user has this name; choose another")
 
 
 def check_owners(changed: User, left: int) -> None:
     """Refuse that an owner of all projects was the last one.
 
-    :raises RefusedError: ``left`` are none.
+    :raises RefusedError: ``left`` is 0.
     """
     owned_all = changed.role is Role.OWNER and changed.project_id is None
     if owned_all and left == 0:
         raise RefusedError(
             "last_owner",
-            f"{changed.name} is the last who owns all projects; make somebody else an owner first",
+            f"{changed.name} is the last owner of all projects; make another user an owner first",
         )
 
 
@@ -134,7 +134,7 @@ def check_endpoints(count: int, limit: int | None) -> None:
 
 
 def check_secrets(endpoint: Endpoint) -> None:
-    """Refuse one more secret where many are in force.
+    """Refuse another secret if too many are active.
 
     :raises RefusedError: there are.
     """
@@ -159,7 +159,7 @@ def check_enabled(endpoint: Endpoint) -> None:
 
 
 def endpoint_deleted() -> RefusedError:
-    """A delivery is to be sent again whose endpoint is no more."""
+    """Refuse to resend a delivery whose endpoint was deleted."""
     return RefusedError(
         "endpoint_deleted",
         "the endpoint of this delivery was removed; nothing can be sent to it",
@@ -167,15 +167,16 @@ def endpoint_deleted() -> RefusedError:
 
 
 def delivery_held() -> RefusedError:
-    """A delivery is to be sent again that was not sent yet."""
+    """Refuse to resend a delivery that was not sent yet."""
     return RefusedError(
         "delivery_held",
-        "the delivery is held back by the plan's hour and is sent by itself when there is room",
+        "the delivery is held because the plan's hourly limit is reached; it is sent automatically "
+        "when the limit allows",
     )
 
 
 def replay_running(replay_id: int) -> RefusedError:
-    """A replay is to begin while another of the same endpoint is running."""
+    """Refuse a replay while another of the same endpoint is running."""
     return RefusedError(
         "replay_running",
         f"replay {show('rpl', replay_id)} of this endpoint is running; wait until it is done, or "
@@ -184,7 +185,7 @@ def replay_running(replay_id: int) -> RefusedError:
 
 
 def hour_is_full(limit: int) -> LimitError:
-    """A test is to be sent, and the plan's hour is used up."""
+    """Refuse a test when the plan's hourly limit is reached."""
     allowed = count_of(limit, "delivery", "deliveries")
     return LimitError(
         f"the plan's {allowed} of this hour are used up; try again later",

@@ -1,8 +1,8 @@
-"""Who is asking: bearer keys, found by their SHA-256 and remembered.
+"""Authentication: bearer keys, looked up by their SHA-256 and cached.
 
 A key is ``htk_`` and 43 characters (32 random bytes). It comes in one ``Authorization`` header and
-nowhere else; only its digest is stored or kept in memory. A ``Hooktide-Project`` header narrows a
-request to one project, whatever it asks for.
+nowhere else; only its digest is stored or kept in memory. A ``Hooktide-Project`` header restricts
+any request to one project.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class UnauthorizedError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key that is in force, and whose things it reaches."""
+    """An active key and its scope."""
 
     key: ApiKey
     scope: Scope

@@ -15,14 +15,14 @@ PLAIN = {
 
 
 def not_found() -> Response:
-    """Say that there is nothing here, in the same words whatever the reason."""
+    """Answer that there is nothing here, in the same words for every reason."""
     return Response("not found\n", 404, PLAIN)
 
 
 def request_id(text: str) -> int:
     """Read the id of a kept request.
 
-    :raises NotFoundError: the text is no such id.
+    :raises NotFoundError: the text is not such an id.
     """
     try:
         return read("req", text)

@@ -79,7 +79,7 @@ class Receiver:
         return _step_response(step)
 
     async def _keep(self, request: Request, found: Bin, forced: Step | None, most: int) -> Step:
-        """Read, check and keep a request; its whole body is let go before the answer waits."""
+        """Read, check and store a request; its whole body is released before the answer's delay."""
         body = await read_beginning(request, most)
         path, headers, now = _path(request), request.headers.items(), self._clock()
         whole = body.read if body.whole else None
@@ -103,9 +103,9 @@ class Receiver:
 
     @contextmanager
     def _most(self) -> Iterator[int]:
-        """Say how much of a body may be read: where many come at once, what is kept.
+        """Yield how much of a body may be read: with many concurrent requests, only what is stored.
 
-        Else anybody who knows a bin's URL could fill the memory.
+        Otherwise anyone who knows a bin's URL could fill the memory.
         """
         self._reading += 1
         try:
@@ -141,7 +141,7 @@ class Body:
 
 
 async def read_beginning(request: Request, most: int) -> Body:
-    """Read the first ``most`` bytes of a body, and go on counting."""
+    """Read the first ``most`` bytes of a body, and count the rest."""
     read, size, ended = bytearray(), 0, False
     try:
         async with asyncio.timeout(READ_TIMEOUT):

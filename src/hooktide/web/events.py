@@ -196,7 +196,7 @@ def read_event(body: bytes, key: str = "") -> EventIn:
 
 
 async def _read_batch(body: bytes) -> tuple[list[EventIn], list[Result | None]]:
-    """Read a batch: its events, and for each item why it is none, or None."""
+    """Read a batch: its events, and for each item its error or None."""
     if len(body) > MAX_BATCH_OPENINGS:  # it may have as many
         await asyncio.sleep(0)
         _check_openings(body)

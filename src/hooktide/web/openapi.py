@@ -184,8 +184,8 @@ def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:
     for member in schema.get("properties", {}).values():
         default = member.pop("default", None)
         if default:
-            told = f"Default: `{msgspec.json.encode(default).decode()}`."
-            member["description"] = f"{member.get('description', '')} {told}".strip()
+            text = f"Default: `{msgspec.json.encode(default).decode()}`."
+            member["description"] = f"{member.get('description', '')} {text}".strip()
     return schema
 
 
@@ -253,7 +253,7 @@ def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, A
 
 
 def _inline(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter: absent is absent, so null is no value of it."""
+    """Return the schema of a parameter, which may be absent but never null."""
     if ENUMERATION in schema:
         return dict(_ENUMERATIONS[schema[ENUMERATION]])
     values = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]

@@ -181,7 +181,7 @@ class Operation:
 
 
 def key_actor(key: ApiKey, request: Request) -> Actor:
-    """Return who a request's key stands for in the audit log."""
+    """Return the audit log's actor for a request's key."""
     webhooks = request.url.path.startswith("/webhooks")
     source = Source.WEBHOOKS if webhooks else Source.API
     return Actor(name=key_name(key), source=source, address=address_of(request))
@@ -286,7 +286,7 @@ def _too_fast(who: frozenset[KeyScope]) -> tuple[str, ...]:
 
 
 def _is_required(body: Any) -> bool:
-    """Whether a body has to be there: not where every member may be absent, and one may not be."""
+    """Whether a body is required: not if all of its members are optional."""
     if not isinstance(body, type) or not issubclass(body, msgspec.Struct):
         return True
     return bool(get_args(body)) or any(each.required for each in msgspec.structs.fields(body))

@@ -1,4 +1,4 @@
-"""Lists a page at a time, newest first: the cursor says where to go on, and fits only that list."""
+"""Pagination, newest first: a cursor says where to continue, and is valid for one list only."""
 
 import base64
 import binascii
@@ -21,12 +21,13 @@ _ID_BYTES = 8
 def id_bounds(query: PeriodQuery, before: int | None) -> tuple[int | None, int | None]:
     """Return the ids between which a list's items lie, ``before`` being where its page begins.
 
-    :raises InvalidError: ``since`` or ``until`` is no instant, or ``until`` is not the later one.
+    :raises InvalidError: ``since`` or ``until`` is not an instant, or ``until`` is not the later
+    one.
     """
     since = None if query.since is None else read_time(query.since, "/since")
     until = None if query.until is None else read_time(query.until, "/until")
     if since is not None and until is not None and until <= since:
-        raise InvalidError("invalid_time", "until has to be later than since", pointer="/until")
+        raise InvalidError("invalid_time", "until must be later than since", pointer="/until")
     return between(since, until, before)
 
 
@@ -48,7 +49,7 @@ class Cursors:
         return base64.urlsafe_b64encode(number + _tag(self._keys()[0], place, number)).decode()
 
     def read(self, place: Any, text: str | None) -> int | None:
-        """Return the id to go on below; None: from the start.
+        """Return the id below which to continue; None: from the start.
 
         :raises InvalidError: the cursor is not one of this list's.
         """

@@ -44,7 +44,7 @@ PROBLEMS: dict[str, Problem] = {
     "not_found": Problem(
         404,
         "No such thing",
-        "Check the id. What belongs to somebody else looks just like what does not exist.",
+        "Check the id. Anything outside the key's scope returns 404, too.",
     ),
     "method_not_allowed": Problem(
         405, "This method is not allowed here", "Use one of those that the Allow header names."

@@ -53,7 +53,7 @@ def problem_of(error: Exception) -> dict[str, Any]:
 
 
 def describe(error: Exception) -> Problem:
-    """Say what an error means for the caller; what is not the caller's business is ``internal``."""
+    """Return an error's problem; errors that are not the caller's fault are ``internal``."""
     match error:
         case ProjectFileError():
             return _file(error)
@@ -73,7 +73,7 @@ def describe(error: Exception) -> Problem:
             return _problem("internal", PROBLEMS["internal"].remedy)
 
 
-# An id that cannot be read and one that is nobody's have to look the same.
+# A malformed id and an unknown id must look the same.
 _KINDS = {
     "acc": "account",
     "att": "attempt",

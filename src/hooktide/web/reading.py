@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 async def read_body(request: Request, kind: str, limit: int = MAX_BODY) -> bytes:
-    """Return the body of a request, which has to be of this media type, in UTF-8.
+    """Return the body of a request, which must have this media type and be UTF-8.
 
     ``limit``: how many bytes it may have.
 
@@ -70,7 +70,7 @@ def is_empty(request: Request) -> bool:
 async def refuse_body(request: Request) -> None:
     """Take nothing but an empty object where no body is expected.
 
-    Whoever sends more means something by it that would not happen.
+    A client that sends more would expect something that does not happen.
 
     :raises InvalidError: there is more.
     """
@@ -114,9 +114,9 @@ def decode_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
 
 
 def why_not_json(error: Exception, body: bytes) -> str:
-    """Say why a body is not JSON; msgspec calls one with half a surrogate pair truncated."""
+    """Return why a body is not JSON; msgspec calls one with a lone surrogate truncated."""
     if "truncated" in str(error) and _SURROGATE.search(body):
-        return "the body has half of a surrogate pair, like \\ud800 alone, which is no character"
+        return "the body has a lone surrogate, like \\ud800, which is not a character"
     return f"the body is not JSON: {error}"
 
 
@@ -197,7 +197,7 @@ def _wrong_parameter(name: str, rule: str) -> InvalidError:
 
 
 def broken_rule(error: msgspec.ValidationError, code: str) -> InvalidError:
-    """Say which rule a value breaks, and where (RFC 6901)."""
+    """Return which rule a value breaks, and where (RFC 6901)."""
     detail, _, path = str(error).partition(" - at `$")
     steps = [step for step in re.split(r"[.\[\]`]+", path) if step]
     named = _MEMBER.search(detail)

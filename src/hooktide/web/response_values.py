@@ -33,7 +33,7 @@ def optional_id(prefix: str, number: int | None) -> str | None:
 
 
 def header_pairs(head: bytes) -> HeaderPairs:
-    """Read the headers of a raw head, in order; what is no header line is left out."""
+    """Read the headers of a raw head, in order, skipping invalid lines."""
     return list(read_fields(head))
 
 

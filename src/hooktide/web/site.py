@@ -133,8 +133,8 @@ class Site:
         except ClientDisconnect:
             return
         except MemoryError:
-            await answer.refuse(UnavailableError("the server has no memory left for this"))
-        except Exception as error:  # noqa: BLE001  # the last wall: whatever it is, no stack goes out
+            await answer.refuse(UnavailableError("the server has no memory left for this request"))
+        except Exception as error:  # noqa: BLE001  # the last resort: no stack trace may reach a client
             await answer.fail(error)
 
     async def _route(self, scope: Scope, receive: Receive, answer: "TrackedSend") -> None:

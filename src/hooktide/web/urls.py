@@ -10,5 +10,5 @@ def docs_url(project: Project, public_url: str) -> str | None:
 
 
 def bin_page_url(public_url: str, found: Bin) -> str:
-    """Return the URL of a bin's page: a secret of those who may change the bin."""
+    """Return the URL of a bin's page, a secret that lets its holder change the bin."""
     return f"{public_url}/bins/{found.page_token}"

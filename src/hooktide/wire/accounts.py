@@ -65,7 +65,7 @@ class Account(ResponseModel, frozen=True):
 
 
 class Erasure(ResponseModel, frozen=True):
-    """How far it is to erase what is kept of an account.
+    """The progress of erasing an account's data.
 
     `events` and `attempts` count what is erased so far, up to the event of `erased_to`. It is done
     when `state` is `done`.
@@ -95,7 +95,7 @@ class PortalLinkIn(RequestModel, frozen=True):
 
 
 class PortalLink(ResponseModel, frozen=True):
-    """A link into an account's portal. Whoever has `url` is let in, until `expires_at`."""
+    """A link into an account's portal. Anyone who has `url` can open it until `expires_at`."""
 
     url: str
     expires_at: Instant

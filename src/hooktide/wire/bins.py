@@ -19,7 +19,7 @@ class AnswerHeaders(RequestModel, frozen=True, rename={"retry_after": "Retry-Aft
     )
 
     def __post_init__(self) -> None:
-        """Refuse a line end, in front of which Python's ``$`` matches, too."""
+        """Refuse a trailing line end, before which Python's ``$`` also matches."""
         if self.retry_after is not msgspec.UNSET and self.retry_after.endswith("\n"):
             raise ValueError("a header's value has no line end")
 

@@ -38,7 +38,7 @@ Kind = Annotated[
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
 Description = Annotated[str, msgspec.Meta(max_length=MAX_DESCRIPTION_LENGTH)]
 Headers = Annotated[
-    dict[str, str], msgspec.Meta(description="Headers of its own; their values are not shown.")
+    dict[str, str], msgspec.Meta(description="Custom request headers; their values are not shown.")
 ]
 GivenSecret = Annotated[
     str,
@@ -215,7 +215,7 @@ class Tested(ResponseModel, frozen=True, kw_only=True):
 
 
 class WebhookIn(RequestModel, frozen=True):
-    """A new endpoint of the customers' API, under our names; the project has names of its own."""
+    """A new endpoint in the customers' API, in the default names; projects can rename them."""
 
     url: Url
     event_types: Types
@@ -226,7 +226,7 @@ class WebhookIn(RequestModel, frozen=True):
 
 
 class WebhookUpdate(EndpointUpdate, frozen=True):
-    """What to change of an endpoint of the customers' API, under our names."""
+    """The fields to update of an endpoint of the customers' API, with the standard names."""
 
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
 

@@ -88,7 +88,7 @@ class DeleteEventTypeQuery(ProjectQuery, frozen=True):
 class WordingIn(RequestModel, frozen=True):
     """A chat's message in the project's own words, with slots like `{payload.customer.name}`.
 
-    `fields` are paths into the payload. What is empty is found by itself.
+    `fields` are paths into the payload. Empty parts are generated.
     """
 
     text: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] = ""
@@ -114,7 +114,7 @@ class EventTypeIn(RequestModel, frozen=True):
 
 
 class Wording(ResponseModel, frozen=True):
-    """A chat's message in the project's own words; what is empty is found by itself."""
+    """A chat's message in the project's own words; empty parts are generated."""
 
     text: str
     link: str

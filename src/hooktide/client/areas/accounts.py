@@ -85,7 +85,7 @@ class AccountsArea(Area[X]):
     def erase(self, account: str) -> Request[Erasure]:
         """Delete an account and erase what is kept of it, in the background.
 
-        One that was removed before can be erased as well. ``erasure`` says how far it is, by the
+        One that was deleted earlier can still be erased. ``erasure`` says how far it is, by the
         account's id, which the answer has: its reference is gone.
         """
         query = DeleteAccountQuery(erase=True)

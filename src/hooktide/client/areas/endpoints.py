@@ -61,7 +61,7 @@ class EndpointsArea(Area[X]):
         return call("POST", "/v1/endpoints", EndpointCreated, body=body)
 
     @operation
-    def check(  # noqa: PLR0913  # as many as the endpoint and its account have
+    def check(  # noqa: PLR0913  # one for each field of the endpoint and its account
         self,
         url: str,
         event_types: Sequence[str],

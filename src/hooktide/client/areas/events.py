@@ -141,7 +141,7 @@ class ReplaysArea(Area[X]):
     ) -> Request[Replay]:
         """Send an endpoint old events again: those that failed or were missed since, or one.
 
-        The server goes on with it by itself; ``get`` says how far it is.
+        It runs on the server; ``get`` says how far it is.
         """
         body = ReplayIn(what=what, since=instant(since), until=instant(until), event=event)
         path = "/v1/endpoints/{id}/replays"

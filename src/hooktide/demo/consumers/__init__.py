@@ -1,8 +1,8 @@
-"""Consumers written from the providers' guides, each a process of its own.
+"""Consumers written from the providers' guides, each in its own process.
 
 ``consumer.mjs``, ``consumer.php`` and ``consumer.py`` are what a reader of a guide would write;
-``GUIDES`` says which guide asks for which. A consumer ends when its standard input does, so none
-is left behind whatever becomes of the process that started it.
+``GUIDES`` says which guide asks for which. A consumer ends when its standard input closes, so none
+outlives the process that started it.
 """
 
 import asyncio
@@ -24,9 +24,8 @@ _FOLDER = Path(__file__).parent
 class Guide:
     """How a provider's guide tells its readers to verify.
 
-    ``program`` runs the language of the guide's example; ``header`` holds its signature; where it
-    has none of its own, the Standard Webhooks headers are verified, with the secret's ``whsec``
-    form.
+    ``program`` runs the language of the guide's example; ``header`` holds its signature; a dialect
+    without one uses the Standard Webhooks headers, verified with the secret's ``whsec`` form.
     """
 
     header: str
@@ -70,7 +69,8 @@ class Consumer:
         self._process: Process | None = None
 
     async def __aenter__(self) -> "Consumer":
-        # A session of its own: Ctrl-C at the terminal is for whoever started the consumer.
+        # Its own session: Ctrl-C at the terminal must reach only the process that started the
+        # consumer.
         self._process = await asyncio.create_subprocess_exec(
             *self.guide.command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True
         )
@@ -84,7 +84,7 @@ class Consumer:
         await process.wait()
 
     async def use(self, secret: Mapping[str, str]) -> None:
-        """Give it the secret, as the API showed it; it verifies by this one from now on."""
+        """Give it the secret, as the API showed it; from now on it verifies with this one."""
         stdin = self._running.stdin
         if stdin is not None:
             stdin.write(secret[self.guide.secret_form].encode() + b"\n")

@@ -2,7 +2,7 @@
 
 ``consumer.py hmac HEADER`` verifies the hexadecimal HMAC-SHA256 of the body in HEADER (Invoice
 Maker's readers, and those of the guides whose language is not installed). ``consumer.py standard``
-verifies the Standard Webhooks headers (Defacto's readers: their guide has no signature of its own).
+verifies the Standard Webhooks headers (for Defacto, whose guide defines no other signature).
 
 The secret comes on stdin, a line each time it changes. Prints ``{"listening": port}``, then a JSON
 line for each webhook. Ends when stdin does.

@@ -8,7 +8,7 @@ from hooktide.domain.dialect.signing import Signer, standard_lines
 from hooktide.domain.model import SECOND, Event, Micros, Secret
 
 TYPE_HEADER = b"hooktide-event-type"
-"""Says an event's type where the body does not: Standard Webhooks has no header for it."""
+"""Names the event type if the body does not: Standard Webhooks has no header for it."""
 
 
 class Composer:
@@ -43,7 +43,7 @@ class Composer:
         """Return the whole request head of one attempt, blank line included.
 
         ``target_prefix`` begins it and ``extra`` (the endpoint's own header lines) ends it; both
-        end in a line break. ``secrets`` are those in force, newest first, at least one.
+        end in a line break. ``secrets`` are the active ones, newest first, at least one.
         """
         event_id = b"evt_%016x" % event.id
         timestamp = now // SECOND
@@ -62,7 +62,7 @@ class Composer:
 
 
 def unsigned(target_prefix: bytes, body: bytes, extra: bytes) -> bytes:
-    """Return the head of a request that is no webhook's: nothing signs it, nothing names it."""
+    """Return the head of a chat's request, which carries no signature and no event id."""
     return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n" % (
         target_prefix,
         len(body),

@@ -48,14 +48,14 @@ def _of_tls(detail: str) -> Hint:
     if "another host name" in detail or "another address" in detail:
         return Hint(
             "The certificate is for another name",
-            "The host name in the URL has to be one of those in the certificate. Check for a "
+            "The certificate must cover the host name in the URL. Check for a "
             "missing www, or a server that answers with its default certificate.",
         )
     if "chain" in detail or "issuer" in detail:
         return Hint(
             "The certificate's chain is incomplete",
-            "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers "
-            "often fill them in by themselves; servers do not.",
+            "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers often "
+            "fetch missing ones automatically; servers do not.",
         )
     if "client certificate" in detail:
         return Hint(
@@ -161,7 +161,7 @@ _STATUSES = {
     408: Hint("The receiver gave up waiting", "Something before your handler is too slow."),
     410: Hint(
         "Gone",
-        "410 says that no event is wanted any more, so the endpoint was disabled.",
+        "410 means that the receiver wants no more events, so the endpoint was disabled.",
     ),
     413: Hint("The body is too large for it", "Raise the limit of your server or its proxy."),
     415: Hint("The content type is refused", "Webhooks come as application/json."),

@@ -1,4 +1,4 @@
-"""Whose trouble it is when there is no route to an address: our own network's, or the address's.
+"""Decides whether an unreachable address is a fault of our own network or of the address.
 
 It is ours as long as nothing says otherwise: no other address has answered or failed in another way
 for ``EVIDENCE_AGE``. It is the address's after ``MAX_LOCAL_TROUBLE`` in any case, so that an
@@ -10,7 +10,7 @@ from hooktide.domain.model import DAY, MINUTE, Micros
 EVIDENCE_AGE: Micros = MINUTE
 MAX_LOCAL_TROUBLE: Micros = 10 * MINUTE
 FORGOTTEN_AFTER: Micros = DAY
-"""An address that had no trouble for so long begins anew; longer than most retries wait."""
+"""An address without failures for this long starts over; longer than most retry delays."""
 MAX_ADDRESSES = 10_000
 
 
@@ -26,7 +26,7 @@ class Reachability:
         self._trouble: dict[str, tuple[Micros, Micros]] = {}
 
     def reached(self, address: str, now: Micros) -> None:
-        """Note that the network led to an address, whatever that did then.
+        """Note that the network reached an address, whatever the response was.
 
         The loopback says nothing of other addresses.
         """

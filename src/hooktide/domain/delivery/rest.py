@@ -40,8 +40,8 @@ def rest_request(outcome: Outcome) -> RestRequest | None:
 class Rest:
     """An endpoint's rest as it is stored; all zero where it never rested.
 
-    ``began_at`` is when it was asked for last, ``span`` the last rest whose length was ours to
-    choose while 429s go on. Attempts that began before ``lifted_at`` ask for nothing any more.
+    ``began_at`` is when it was last requested, ``span`` the last rest whose length we chose while
+    429s continue. Attempts that began before ``lifted_at`` can no longer start a rest.
     """
 
     until: Micros = 0

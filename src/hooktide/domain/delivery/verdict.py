@@ -93,7 +93,7 @@ Verdict: TypeAlias = Delivered | RetryAt | Failed | Gone | Again
 def judge(
     outcome: Outcome, *, attempt: int, delays: tuple[Micros, ...], now: Micros, rand: float
 ) -> Verdict:
-    """Say what an outcome means for a delivery.
+    """Return what an outcome means for a delivery.
 
     ``delays`` are the spans after attempt 1, 2, ...; there are as many retries as delays.
     ``rand`` (0..1) spreads the retry over plus or minus 10 % of its delay. A Retry-After moves

@@ -1,8 +1,7 @@
 """A dialect: a provider's wire format as data.
 
-It says how requests are signed, which fixed headers they carry and what stands around the payload.
-``domain.dialect.signing``, ``domain.dialect.envelope`` and ``domain.delivery.compose`` turn it into
-bytes.
+It defines how requests are signed, which fixed headers they carry, and the envelope around the
+payload. ``domain.signing``, ``domain.envelope`` and ``domain.compose`` turn it into bytes.
 """
 
 import json
@@ -19,7 +18,7 @@ STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signat
 """The headers of the Standard Webhooks specification."""
 
 BARE_PAYLOAD = "payload"
-"""The envelope that is none: the body is the payload."""
+"""No envelope: the body is the payload."""
 
 MAX_LEVELS = 16
 

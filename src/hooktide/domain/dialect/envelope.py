@@ -1,4 +1,4 @@
-"""What stands around a payload: a template of JSON, compiled once to literal bytes and slots.
+"""The envelope around a payload: a JSON template, compiled once to literal bytes and slots.
 
 The payload's own bytes are spliced in as they came; nothing parses and writes them again.
 """
@@ -27,9 +27,9 @@ Piece: TypeAlias = bytes | Slot
 
 MAX_CACHED_FORMS = 10_000
 MAX_PAYLOADS = 2
-"""How often ``{payload}`` may stand in an envelope: each adds up to 256 KB to a body."""
+"""How often an envelope may contain ``{payload}``: each adds up to 256 KB to a body."""
 MAX_MEMBERS = 50
-"""How many ``{payload.member}`` may stand in it."""
+"""How many ``{payload.member}`` it may contain."""
 MAX_MEMBERS_SIZE = 2 * MAX_BYTES
 """Bytes that they may take from a payload together: the same member may be taken more than once."""
 KEY = "dialect.envelope"
@@ -41,7 +41,7 @@ class Envelope:
     ``needs_transition`` and ``members`` say what an event must bring: a transition, and members of
     its payload. ``names_type``: a receiver learns the event's type from the body.
 
-    :raises ConfigError: the template holds something that is no slot.
+    :raises ConfigError: the template contains an unknown slot.
     """
 
     def __init__(self, text: str) -> None:
@@ -75,14 +75,14 @@ class Envelope:
             )
         if self.members:
             size = _size_of_members(self.members, payload)
-            # More members than a file may have: it was stored before the limits, and goes on.
+            # More members than a file may have: it was stored before the limits, and stays valid.
             if size > MAX_MEMBERS_SIZE and len(self.members) <= MAX_MEMBERS:
                 raise _too_large(size)
 
     def check_limits(self) -> None:
         """Check how often it takes from a payload, when a project file is applied.
 
-        Only then: a project that was stored before there were limits goes on as it is.
+        Only then: a project that was stored before there were limits stays valid.
 
         :raises ConfigError: more often than ``MAX_PAYLOADS`` or ``MAX_MEMBERS``.
         """
@@ -234,14 +234,14 @@ def _check_slot(slot: Slot, key: str, *, alone: bool) -> None:
     if slot.name == "payload" or _member(slot):
         if not alone:
             raise ConfigError(
-                f"{{{slot.name}}} is a value by itself, never part of a text", key=key
+                f"{{{slot.name}}} must be a whole value, not part of a string", key=key
             )
         allowed: tuple[str, ...] = ("",)
     elif slot.name in _SLOTS:
         allowed = _SLOTS[slot.name]
     else:
         known = ", ".join(f"{{{name}}}" for name in (*_SLOTS, "payload", "payload.member"))
-        raise ConfigError(f"there is no slot {{{slot.name}}}; there are {known}", key=key)
+        raise ConfigError(f"unknown slot {{{slot.name}}}; use {known}", key=key)
     if slot.filter not in allowed:
         known = ", ".join(name for name in allowed if name) or "none"
         raise ConfigError(f"{{{slot.name}}} has no filter {slot.filter!r}; it has {known}", key=key)
@@ -284,7 +284,7 @@ _SLOTS = {
 
 
 def _filler(slot: Slot) -> Filler:
-    """Say how a slot is filled for an event."""
+    """Describe how a slot is filled for an event."""
     match slot.name:
         case "event.id":
             return b"evt_%016x", attrgetter("id")

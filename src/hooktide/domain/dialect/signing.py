@@ -44,9 +44,9 @@ MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
 def read_secret(text: str) -> Secret:
     """Read a secret in either of its forms, ours or another sender's.
 
-    ``whsec_`` and base64 stand for the bytes, and for their hexadecimal digits as text. Of any
-    other text it is the text itself that the HMAC is keyed with; its bytes are those that 64
-    hexadecimal digits stand for, else the text's own.
+    ``whsec_`` and base64 encode the bytes; the text form is their hexadecimal digits. Any other
+    text is itself the HMAC key; its bytes are the decoded 64 hexadecimal digits, else the text's
+    own bytes.
 
     :raises InvalidError: it is neither; the reason never quotes it.
     """
@@ -92,7 +92,7 @@ def standard_signature(secret: Secret, event_id: bytes, timestamp: int, body: by
 def standard_lines(
     secrets: tuple[Secret, ...], event_id: bytes, timestamp: int, body: bytes
 ) -> bytes:
-    """Return the three Standard Webhooks header lines, signed with every secret in force."""
+    """Return the three Standard Webhooks header lines, signed with every active secret."""
     signatures = [standard_signature(secret, event_id, timestamp, body) for secret in secrets]
     return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
         event_id,
@@ -140,7 +140,7 @@ class Signer:
 
 
 def _compile(text: str, key: str, slots: tuple[str, str, str]) -> bytes:
-    """Make a template for ``%`` of a text; its first slot has to be there, each at most once."""
+    """Turn a text into a ``%`` template; the first slot is required, each may occur once."""
     found = parts(text, key)
     names = [part.name + part.filter for part in found if isinstance(part, Slot)]
     known = " ".join(f"{{{name}}}" for name in slots)
@@ -172,12 +172,12 @@ def _literal(text: str) -> bytes:
 
 
 def _check_told(signature: Signature) -> None:
-    told = signature.value + ("{timestamp}" if signature.timestamp_header else "")
+    sent = signature.value + ("{timestamp}" if signature.timestamp_header else "")
     for slot in ("{timestamp}", "{id}"):
-        if slot in signature.content and slot not in told:
+        if slot in signature.content and slot not in sent:
             raise ConfigError(
-                f"{slot} is signed and told nowhere: put it into the value, give it a header, or "
-                "turn on dialect.standard_headers",
+                f"{slot} is signed but not sent: put it into the value, give it a header, or turn "
+                "on dialect.standard_headers",
                 key="dialect.signature.content",
             )
 
@@ -267,7 +267,7 @@ def verify(
     now: Micros,
     tolerance: Micros | None = TOLERANCE,
 ) -> Verification:
-    """Check a received request as its receiver would, with any of the secrets in force.
+    """Check a received request as its receiver would, with any of the active secrets.
 
     A timestamp may be ``tolerance`` away from now; None: as far as it likes.
     """
@@ -297,17 +297,17 @@ def _wrong_in_own(
     found = _pattern(own).fullmatch(value)
     if found is None:
         return f"{own.header} is not of the form {own.value}"
-    told = found.groupdict()
-    stamp = told.get("timestamp") or given.get(
+    fields = found.groupdict()
+    stamp = fields.get("timestamp") or given.get(
         (own.timestamp_header or "webhook-timestamp").lower()
     )
-    event_id = told.get("id") or given.get("webhook-id", "")
+    event_id = fields.get("id") or given.get("webhook-id", "")
     if "{timestamp}" in own.content and (wrong := age.wrong(stamp)):
         return wrong
     signer = Signer(own, standard_headers=dialect.standard_headers)
     timestamp = int(stamp) if "{timestamp}" in own.content and stamp else 0
     wanted = [signer.sign(each, event_id.encode(), timestamp, body) for each in secrets]
-    return _wrong_unless_any(wanted, [told["signature"]], own.header)
+    return _wrong_unless_any(wanted, [fields["signature"]], own.header)
 
 
 @lru_cache(maxsize=256)
@@ -327,7 +327,7 @@ def _pattern(own: Signature) -> re.Pattern[str]:
 def slot_form(name: str, own: Signature) -> str:
     """Return what a slot of a signature's header may hold, as a regular expression.
 
-    Its length is exact wherever it is known: so slots with nothing between them are told apart.
+    Its length is exact wherever it is known, so that adjacent slots can be told apart.
     """
     if name == "timestamp":
         return "[0-9]{1,12}"
@@ -362,6 +362,6 @@ def _wrong_unless_any(wanted: list[bytes], given: list[str], header: str) -> str
     if any(tried):
         return ""
     return (
-        f"{header} matches no secret in force: the secret is another one, or the body is not byte "
-        "for byte what was signed"
+        f"{header} matches no active secret: the secret is wrong, or the body is not byte for byte "
+        "what was signed"
     )

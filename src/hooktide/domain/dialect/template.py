@@ -1,7 +1,7 @@
 """Texts with slots, ``t={timestamp},v1={signature}``: the one notation of dialects.
 
-A slot is a name in braces, with at most one filter: ``{event.entity|lower}``. ``{{`` and ``}}``
-stand for the braces themselves. Nothing is executed: names and filters mean what the asker says.
+A slot is a name in braces, with at most one filter: ``{event.entity|lower}``. ``{{`` and ``}}`` are
+literal braces. Nothing is executed: names and filters mean what the asker says.
 """
 
 import re

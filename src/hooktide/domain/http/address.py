@@ -1,8 +1,8 @@
 """Where a webhook may go: the grammar of a target URL, and the addresses that are refused.
 
-A URL is parsed once, by this grammar and no other, into a ``Target``; nobody downstream reads the
-text again, so two parsers can never disagree about its host. What the grammar cannot know (what
-a name resolves to) is decided by ``check_address``, on the very address that is dialled.
+A URL is parsed once, by this grammar, into a ``Target``. The text is never parsed again, so two
+parsers can never disagree about its host. What the grammar cannot know (what a name resolves to) is
+decided by ``check_address``, on the very address that is dialled.
 
 The tables are our own on purpose: the answers of ``ipaddress.is_global`` and ``is_private`` are
 wrong for many special ranges and change with Python's patch level.
@@ -154,7 +154,7 @@ def read_address(text: str) -> Address:
 
 
 def check_address(address: Address, policy: UrlPolicy) -> str | None:
-    """Say why an address is refused (a code), or None where it may be dialled."""
+    """Return why an address is refused (a code), or None if it may be dialled."""
     if _within(address, policy.deny_networks):
         return "ip_operator_denied"
     if isinstance(address, IPv4Address):
@@ -176,7 +176,7 @@ def _check_ipv4(address: IPv4Address, policy: UrlPolicy) -> str | None:
 
 
 def _check_ipv6(address: IPv6Address, policy: UrlPolicy) -> str | None:
-    # A mapped spelling inherits nothing: whoever means the IPv4 address writes the IPv4 address.
+    # A mapped spelling inherits nothing: to allow the IPv4 address, write the IPv4 address.
     if address.ipv4_mapped is not None:
         return "ip_v4_mapped"
     if is_allowed_by_operator(address, policy):
@@ -326,7 +326,7 @@ def _ascii_hint(text: str) -> str:
 
 
 def _split_authority(authority: str) -> tuple[str, str | None]:
-    """Split host and port text; the port is None where there is none."""
+    """Split host and port text; the port is None if absent."""
     if "@" in authority:
         raise InvalidError("userinfo", "a URL must not hold a user name or password")
     if "%" in authority:

@@ -14,7 +14,7 @@ Fields = list[tuple[str, str]]
 
 
 def read_fields(head: bytes) -> Fields:
-    """Return the header fields of a raw head, whose first line is no field.
+    """Return the header fields of a raw head, without its first line.
 
     A folded line continues the value before it (RFC 9112, 5.2), a bare line feed ends a line as
     CRLF does (2.2), and a line without a colon is left out.

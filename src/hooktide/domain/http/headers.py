@@ -1,6 +1,6 @@
 """The headers that may be added to a request, and those that stay ours.
 
-A header that frames the request, speaks to proxies or carries a signature is never anybody's else.
+Headers that frame the request, control proxies or carry a signature cannot be set by anyone else.
 """
 
 import re
@@ -65,7 +65,7 @@ def header_lines(headers: Iterable[tuple[str, str]], taken: frozenset[str] = fro
 
 
 def check_header(name: str, value: str) -> None:
-    """Check one header by itself.
+    """Check a single header.
 
     :raises InvalidError: its name is malformed or reserved, or its value is malformed.
     """

@@ -92,13 +92,13 @@ def _encoded(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return what stands for a value that msgspec does not know."""
+    """Return a JSON-compatible value for one that msgspec does not know."""
     if isinstance(value, RawJSON):
         return msgspec.Raw(_checked_text(value))
     if hasattr(value, "model_dump"):
         return _with_decimals(value.model_dump(mode="json"), value.model_dump())
     raise TypeError(
-        f"there is no JSON for {type(value).__module__}.{type(value).__qualname__}; convert it to "
+        f"cannot encode {type(value).__module__}.{type(value).__qualname__} as JSON; convert it to "
         "a dict, list, str, int, float, Decimal, bool or None"
     )
 

@@ -72,7 +72,7 @@ def read_payload(raw: bytes) -> Any:
 
 
 def _depth(raw: bytes, enough: int) -> int:
-    """Count how many brackets are open at once, at most; linear, whatever is sent."""
+    """Return the maximum nesting depth of brackets, in linear time for any input."""
     brackets = raw.count(b"[") + raw.count(b"{")
     if brackets <= enough:
         return brackets
@@ -126,7 +126,7 @@ def check_value(kind: HasSchema, payload: bytes, value: Any) -> None:
     """Check a payload against its type's schema; ``value`` is what ``read_payload`` made of it.
 
     :raises InvalidError: as ``check_schema``.
-    :raises UnusableSchemaError: it cannot be told; the payload may be good.
+    :raises UnusableSchemaError: the schema cannot decide; the payload may be valid.
     """
     if kind.schema is None:
         return
@@ -196,7 +196,8 @@ def compile_schema(schema: str) -> Schema:
 
     A ``pattern`` takes linear time: it has no look-around and no backreferences.
 
-    :raises ConfigError: it is no schema, refers to one elsewhere, or takes too long to check.
+    :raises ConfigError: it is not a valid schema, refers to an external one, or is too expensive to
+    check.
     """
     try:
         read = orjson.loads(schema)
@@ -211,7 +212,7 @@ def compile_schema(schema: str) -> Schema:
         raise ConfigError(_why_no_schema(error)) from None
     except ValueError as error:  # of the JSON, a reference, or its depth
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"this is no JSON Schema 2020-12: {reason}") from None
+        raise ConfigError(f"this is not a JSON Schema 2020-12: {reason}") from None
     if cost.unknown:
         raise ConfigError(
             f"the $ref {cost.unknown[0][:100]!r} cannot be followed; write it as #/$defs/name"
@@ -220,19 +221,19 @@ def compile_schema(schema: str) -> Schema:
 
 
 def _why_no_schema(error: Any) -> str:
-    """Say in a project's words why the validator refuses a schema."""
+    """Explain why the validator refuses a schema, in a project file's terms."""
     path = [str(step) for step in error.instance_path]
     where = f" at {'.'.join(path)}" if path else ""
     value = json.dumps(error.instance, ensure_ascii=False)
     reason = error.message.replace("the value", value[:80], 1)
     if path[-1:] == ["type"]:
-        reason = f"{value[:80]} is no type; use {_TYPES} or a list of them"
+        reason = f"{value[:80]} is not a type; use {_TYPES} or a list of them"
     elif reason.endswith('is not a "regex"'):
         reason = (
-            f"{value[:80]} is no pattern; write it without look-around "
-            "and backreferences, and with small repetitions"
+            f"{value[:80]} is not a usable pattern; avoid look-around, backreferences and large "
+            "repetitions"
         )
-    return f"this is no JSON Schema 2020-12{where}: {reason}"
+    return f"this is not a JSON Schema 2020-12{where}: {reason}"
 
 
 _TYPES = "string, number, integer, boolean, object, array, null"

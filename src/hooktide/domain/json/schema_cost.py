@@ -35,7 +35,7 @@ class Cost:
 def cost_of(schema: Any, depth: int) -> Cost:
     """Return what a schema costs for a payload that is ``depth`` levels deep.
 
-    :raises ConfigError: it checks a value more than ``MAX_CHECKS`` times, or there is no end to it.
+    :raises ConfigError: it checks a value more than ``MAX_CHECKS`` times, or endlessly.
     """
     reader = _Reader(schema)
     nodes = reader.read()

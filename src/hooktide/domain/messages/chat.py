@@ -1,7 +1,7 @@
 """Endpoints that are a chat's: which service a URL belongs to, what it is sent, what it answers.
 
 Each service is a module (``slack``, ``discord``, ``teams``) with the same few functions; here is
-what they have in common, and which is whose. A chat's URL is a secret: whoever has it can post.
+what they have in common, and which is whose. A chat's URL is a secret: anyone who has it can post.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from hooktide.domain.messages.message import Message
 from hooktide.domain.model import SECOND, EndpointKind, Micros
 
 MAX_BATCH = 25
-"""Events in one message at most: as many as every service's limits have room for."""
+"""Maximum events in one message, so that it fits every service's limits."""
 MAX_BATCH_BYTES = 256 * 1024
 """Payload bytes that go into one message at most: each is read to be summed up."""
 PACE: Micros = SECOND
@@ -93,10 +93,10 @@ SERVICES: Mapping[EndpointKind, Service] = {
 
 
 def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> EndpointKind:
-    """Say what kind of endpoint a URL is; ``wanted`` (None: as recognised) has to fit it.
+    """Return the kind of endpoint that a URL is; ``wanted`` (None: as recognised) must match it.
 
-    Any URL may be taken as a plain webhook's. A host that the operator names as a chat's own may be
-    any service's, but has to be said to be.
+    Any URL may be taken as a plain webhook's. A chat host named by the operator may belong to any
+    service, so the kind must be given.
 
     :raises InvalidError: ``invalid_kind``: the URL is not of that kind. ``invalid_url``: it is,
         but not over https on port 443.
@@ -112,7 +112,7 @@ def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> E
         return wanted
     raise InvalidError(
         "invalid_kind",
-        f"this is no URL of {service.name}'s; one is like {service.like}",
+        f"this is not a {service.name} URL; use one like {service.like}",
         pointer="/kind",
     )
 

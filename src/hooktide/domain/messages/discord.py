@@ -24,7 +24,7 @@ MAX_VALUE_LENGTH = 300
 MAX_FOOTER_LENGTH = 200
 MAX_CONTENT_LENGTH = 2000
 NO_MENTIONS: dict[str, list[str]] = {"parse": []}
-"""Whatever a payload says, nobody is called."""
+"""A payload cannot mention (ping) anyone."""
 
 
 def fits(target: Target) -> bool:
@@ -104,14 +104,14 @@ _ESCAPES = {char: f"\\{char}" for char in "\\*_~`|>#-+[]()<@:."}
 
 
 def gone(outcome: Outcome) -> str:
-    """Say why nothing will ever be taken there again; empty: it may be."""
+    """Return why the destination is permanently gone; empty if it is not."""
     if outcome.status in (404, 410):
         return "Discord says Unknown Webhook: it was deleted"
     if outcome.status == 401:
-        return "Discord says the webhook's token is wrong: it was made anew"
+        return "Discord says the webhook's token is wrong: it was regenerated"
     return ""
 
 
 def refused(outcome: Outcome) -> str:
-    """Say why the message was not understood; empty: that is not what happened."""
+    """Return why the message was rejected as malformed; empty if it was not."""
     return "Discord found the message malformed" if outcome.status == 400 else ""

@@ -20,9 +20,9 @@ MAX_SUBJECT_LENGTH = 150
 
 
 def check_mailto(text: str) -> str:
-    """Read ``mailto:somebody@example.com``, one plain address, and return it in one spelling.
+    """Read ``mailto:user@example.com``, one plain address, and return it in its canonical form.
 
-    :raises InvalidError: ``invalid_url``: it is none.
+    :raises InvalidError: ``invalid_url``: it is not a mail address.
     """
     local, _, domain = text[len(SCHEME) :].rpartition("@")
     found = f"{local}@{domain.lower()}"
@@ -89,7 +89,7 @@ NOBODY = {550, 551, 553}
 
 
 def gone(outcome: Outcome) -> str:
-    """Say why nothing will ever be taken there again; empty: it may be."""
+    """Return why the destination is permanently gone; empty if it is not."""
     if outcome.status in NOBODY and outcome.detail.startswith(AT_RECIPIENT):
         return f"the mail relay refuses the address ({outcome.status})"
     return ""
@@ -116,7 +116,7 @@ class Relay:
 def read_relay(url: str) -> Relay:
     """Read ``smtp://user:password@host:587`` or ``smtps://host``.
 
-    :raises ConfigError: it is no such URL.
+    :raises ConfigError: the URL is invalid.
     """
     try:
         parts = urlsplit(url)

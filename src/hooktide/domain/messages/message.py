@@ -23,7 +23,7 @@ MAX_OWN_FIELDS = 10
 MAX_SCALARS = 200
 """How many values of a payload are looked at for those that tell most."""
 MAX_TELLING_LENGTH = 120
-"""A value longer than this is none of the few that tell most."""
+"""A longer value is not shown as a field."""
 MAX_VALUE_LENGTH = 200
 MAX_TEXT_LENGTH = 1500
 MAX_LINK_LENGTH = 1000
@@ -34,7 +34,7 @@ MISSING = "—"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The project's own words for an event type. What is empty is chosen from the payload.
+    """The project's own message for an event type; empty parts are generated.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Message:
 
     @property
     def about(self) -> str:
-        """Say which event this was."""
+        """Name the event."""
         return f"{self.event_type} · {show_time(self.at)[:16].replace('T', ' ')} UTC"
 
 
@@ -97,7 +97,7 @@ def compose_message(event: Event, wording: Wording) -> Message:
 
 
 def summary(messages: Sequence[Message]) -> str:
-    """Say how many events a message is of."""
+    """Return how many events a message covers."""
     return f"{len(messages)} events"
 
 
@@ -314,7 +314,7 @@ def _words(name: str) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """Write a scalar as people would; empty for what is none."""
+    """Write a scalar as people would; empty for other values."""
     if value is None or isinstance(value, dict | list):
         return ""
     if isinstance(value, bool):

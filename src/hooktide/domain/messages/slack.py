@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks: blocks with a text beside them, and what Slack's few errors mean.
+"""Slack's incoming webhooks: blocks with a fallback text, and the meaning of Slack's errors.
 
 Limits: https://docs.slack.dev/reference/block-kit/blocks; escaping: “Formatting message text”;
 errors: “Handling errors” of “Sending messages using incoming webhooks”.
@@ -20,7 +20,7 @@ MAX_SECTION_LENGTH = 3000
 MAX_FIELD_LENGTH = 2000
 MAX_FALLBACK_LENGTH = 3000
 MAX_LINK_LENGTH = 1500
-"""Half of a link is none: a longer one is left out."""
+"""A truncated link is useless: a longer one is left out."""
 
 
 def fits(target: Target) -> bool:
@@ -74,7 +74,7 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _mrkdwn(text: str) -> dict[str, Any]:
-    """Return a text that Slack makes no links and no mentions of by itself."""
+    """Return a text in which Slack creates no links and no mentions."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -135,7 +135,7 @@ _ERROR = re.compile(rb'"error"\s*:\s*"([a-z_]{1,60})"')
 
 
 def gone(outcome: Outcome) -> str:
-    """Say why nothing will ever be taken there again; empty: it may be."""
+    """Return why the destination is permanently gone; empty if it is not."""
     code = _code(outcome)
     if outcome.status in (403, 404, 410) and code in _GONE:
         return f"Slack says {code}: {_GONE[code]}"
@@ -145,12 +145,12 @@ def gone(outcome: Outcome) -> str:
 
 
 def refused(outcome: Outcome) -> str:
-    """Say why the message was not understood; empty: that is not what happened."""
+    """Return why the message was rejected as malformed; empty if it was not."""
     return (_code(outcome) or "a bad request") if outcome.status == 400 else ""
 
 
 def _code(outcome: Outcome) -> str:
-    """Return Slack's word for an error; empty: there is none."""
+    """Return Slack's error code; empty if there is none."""
     found = _CODE.match(outcome.body)
     return found[0].decode() if found else ""
 

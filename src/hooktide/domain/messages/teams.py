@@ -107,7 +107,7 @@ def _card(body: list[dict[str, Any]], messages: Sequence[Message]) -> bytes:
 def judged(outcome: Outcome) -> Outcome:
     """Return the outcome with the status that the answer's text gives.
 
-    A connector answers 200 whatever became of the message: ``1`` where it was posted, else a text
+    A connector answers 200 even if the message failed: ``1`` where it was posted, else a text
     like “Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error
     429 with ContextId …”. A workflow answers 202 with an empty body.
     """
@@ -127,16 +127,16 @@ _HTTP_ERROR = re.compile(rb"returned HTTP error ([45][0-9][0-9])")
 
 
 def gone(outcome: Outcome) -> str:
-    """Say why nothing will ever be taken there again; empty: it may be."""
+    """Return why the destination is permanently gone; empty if it is not."""
     if outcome.status in (404, 410):
         return f"Teams answered {outcome.status}: the workflow was removed"
     if outcome.status in (401, 403) and b"Authori" in outcome.body:
-        return f"Teams answered {outcome.status}: the workflow's URL was made anew"
+        return f"Teams answered {outcome.status}: the workflow's URL was regenerated"
     return ""
 
 
 def refused(outcome: Outcome) -> str:
-    """Say why the message was not understood; empty: that is not what happened."""
+    """Return why the message was rejected as malformed; empty if it was not."""
     if outcome.status == 400 and b"NotEnabled" not in outcome.body:
         return "Teams found the message malformed"
     return ""

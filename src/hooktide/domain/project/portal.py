@@ -13,18 +13,10 @@ MAX_ORIGINS = 20
 class Portal:
     """How a portal looks, and which sites may show it in a frame.
 
-    Parameters
-    ----------
-    name
-        What stands at the head of each page; without it, the project's title.
-    logo
-        A picture beside it: an ``https://`` URL.
-    colour
-        The colour of links and buttons, ``"#rrggbb"``; without it, Hooktide's blue. It is made
-        darker or lighter where it could not be read.
-    origins
-        The sites that may frame it, like ``"https://app.example.com"``, or
-        ``"http://localhost:3000"`` during development; empty: none.
+    ``name`` is the heading (empty: the project's title), next to the picture at ``logo``;
+    ``colour`` is ``#rrggbb`` (empty: Hooktide's own). ``origins`` are the sites that may show it
+    in a frame; empty: none may. Over plain http only a site on the viewer's own machine may
+    (``http://localhost:3000``), as while one is developed.
     """
 
     name: str = ""
@@ -34,7 +26,7 @@ class Portal:
 
     @property
     def logo_origin(self) -> str:
-        """Where the logo comes from, as a policy names it; empty where there is none."""
+        """The logo's origin for the content security policy; empty if there is no logo."""
         found = _LOGO.fullmatch(self.logo)
         return found[1] if found else ""
 

@@ -32,7 +32,7 @@ MAX_PLANS = 100
 MAX_ACCOUNTS = 1000
 """How many references a project's, or an event type's, list of accounts may have."""
 MAX_TIMEOUT: Micros = 30 * SECOND
-"""A claim's lease has to outlive its attempt, so an attempt is bounded for every plan."""
+"""A claim's lease must outlive its attempt, so every plan bounds the attempt's time."""
 
 
 class Mode(StrEnum):
@@ -54,21 +54,9 @@ class SchemaPolicy(StrEnum):
 class EventType:
     """A kind of event, like ``invoice.paid``.
 
-    Parameters
-    ----------
-    description
-        A sentence for the catalogue.
-    example
-        A payload, as JSON text; test events send it.
-    schema
-        A JSON Schema 2020-12, as JSON text. A ``$ref`` to another document is refused, never
-        fetched.
-    transition
-        The transition of the example, for an envelope that contains one.
-    accounts
-        The references of the only accounts that may use the type; empty: all.
-    message
-        What a chat shows for such an event: the table below.
+    ``example`` is a payload and ``schema`` a JSON Schema 2020-12, both as JSON text;
+    ``transition`` is the one that the example would come with. ``accounts`` are the references of
+    those that may use the type; empty: all. ``message`` is its text for chats.
     """
 
     name: str
@@ -132,13 +120,8 @@ class Fields:
 class NewAccounts:
     """What an event for an account that does not exist leads to.
 
-    Parameters
-    ----------
-    create_on_publish
-        Whether an event for a reference without an account creates the account. Otherwise the event
-        is not stored.
-    plan
-        The plan of accounts that are created in this way; without it, the project's default plan.
+    ``create_on_publish``: the account is created, on ``plan`` (empty: the project's default plan).
+    Otherwise the event is discarded.
     """
 
     create_on_publish: bool = False
@@ -201,7 +184,7 @@ class Project:
 
 
 def wants(patterns: tuple[str, ...], event_type: str) -> bool:
-    """Say whether one of the patterns (``invoice.paid``, ``invoice.*``, ``*``) means this type."""
+    """Return whether one of the patterns (``invoice.paid``, ``invoice.*``, ``*``) matches."""
     return any(_means(pattern, event_type) for pattern in patterns)
 
 
@@ -212,9 +195,9 @@ def _means(pattern: str, event_type: str) -> bool:
 
 
 def check_patterns(project: Project, patterns: tuple[str, ...], account: str) -> None:
-    """Check what an endpoint of an account (its reference) wants to hear of.
+    """Check the event types that an endpoint of an account (its reference) subscribes to.
 
-    :raises InvalidError: there is no pattern, or one means none of the types offered to it.
+    :raises InvalidError: there is no pattern, or one matches none of the types offered to it.
     """
     if not patterns:
         raise InvalidError(
@@ -227,7 +210,7 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
         if not _PATTERN.fullmatch(pattern) or not any(_means(pattern, name) for name in known):
             raise InvalidError(
                 "unknown_event_type",
-                f"{pattern[:100]!r} is no event type" + nearest(pattern[:100], known),
+                f"{pattern[:100]!r} is not an event type" + nearest(pattern[:100], known),
                 pointer=f"/event_types/{index}",
             )
 
@@ -242,7 +225,7 @@ def check_named(project: Project, patterns: Iterable[str]) -> None:
         if not pattern.endswith("*") and pattern not in known:
             raise InvalidError(
                 "unknown_event_type",
-                f"{pattern[:100]!r} is no event type" + nearest(pattern[:100], known),
+                f"{pattern[:100]!r} is not an event type" + nearest(pattern[:100], known),
                 pointer="/event_types",
             )
 
@@ -264,7 +247,8 @@ def check_offered(project: Project, account: str) -> None:
     if project.accounts and account not in project.accounts:
         raise RefusedError(
             "webhooks_not_offered",
-            f"{project.title} offers webhooks to chosen accounts only, and this is none of them",
+            f"{project.title} offers webhooks to selected accounts only, and this account is not "
+            "one of them",
             status=403,
         )
 
@@ -294,7 +278,7 @@ def type_of(project: Project, name: str, account: str) -> EventType:
 def check_example(project: Project, kind: EventType) -> None:
     """Check that an event type's example is a payload that the project would accept.
 
-    :raises InvalidError: it is none; ``transition_missing``: the type lacks its transition.
+    :raises InvalidError: it is not valid; ``transition_missing``: the type lacks its transition.
     """
     example = kind.example.encode()
     check_event(project.dialect, kind.transition, example)
@@ -303,7 +287,7 @@ def check_example(project: Project, kind: EventType) -> None:
 
 
 def plan_of(project: Project, name: str) -> Plan:
-    """Return a plan by name; the default one where there is none of that name any more."""
+    """Return a plan by name; the default plan if it no longer exists."""
     plans = {plan.name: plan for plan in project.plans}
     return plans.get(name) or plans[project.default_plan]
 
@@ -315,9 +299,7 @@ def check_plan(project: Project, name: str) -> str:
     """
     names = [plan.name for plan in project.plans]
     if name not in names:
-        raise InvalidError(
-            "unknown_plan", f"there is no such plan; there are {', '.join(names)}", pointer="/plan"
-        )
+        raise InvalidError("unknown_plan", f"no such plan; use {', '.join(names)}", pointer="/plan")
     return name
 
 
@@ -504,11 +486,9 @@ def _check(project: Project, table: Table) -> None:
     """Check what takes more than one part of the file."""
     names = [plan.name for plan in project.plans]
     if project.default_plan not in names:
-        raise table.wrong("default_plan", f"there is no such plan; there are {', '.join(names)}")
+        raise table.wrong("default_plan", f"no such plan; use {', '.join(names)}")
     if project.new_accounts.plan not in ("", *names):
-        raise table.table("accounts").wrong(
-            "plan", f"there is no such plan; there are {', '.join(names)}"
-        )
+        raise table.table("accounts").wrong("plan", f"no such plan; use {', '.join(names)}")
     types = table.table("event_types")
     for kind in project.event_types:
         try:
@@ -530,7 +510,7 @@ def fingerprint(thing: Project | Plan | EventType) -> str:
 
 
 def changes(old: Project | None, new: Project) -> list[str]:
-    """Say in lines what becomes different; empty when nothing does."""
+    """Describe the differences, one per line; empty if there are none."""
     first = ["project added"] if old is None else _changed("", _settings(old), _settings(new))
     return [
         *first,

@@ -166,7 +166,7 @@ def _key(name: str) -> str:
 
 
 def _block(text: str) -> str:
-    """Write JSON over lines of its own, as it is, where TOML lets it."""
+    """Write JSON as a multi-line literal if TOML allows it."""
     if "'''" in text or _ESCAPED.search(text.replace("\n", "")):
         return _text(text)
     return f"'''\n{text}\n'''"

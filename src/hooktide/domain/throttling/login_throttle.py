@@ -1,4 +1,4 @@
-"""Throttling of failed password logins: guessing is hopeless, and nobody is locked out.
+"""Throttling of failed password logins: guessing is hopeless, and no user is locked out.
 
 A login counts in up to three places: the name from its address, the address under any name, and
 the name from any address. Guesses from elsewhere therefore never delay an address from which the
@@ -60,7 +60,7 @@ def _place(kind: str, free: int, *parts: str) -> LoginPlace:
 def begin_login(
     places: Sequence[LoginPlace], records: Sequence[LoginRecord], now: Micros
 ) -> list[LoginRecord]:
-    """Count a login as failed until it is known that it succeeded; parallel ones count as well.
+    """Count a login as failed until it succeeds, so that parallel attempts count too.
 
     :raises BusyError: ``too_many_logins``: it is too soon after the last failures (429).
     """
@@ -109,7 +109,7 @@ def _is_known(record: LoginRecord, now: Micros) -> bool:
 
 def _current(record: LoginRecord, now: Micros) -> LoginRecord:
     ago = now - record.last_at
-    if ago > FAILURE_RETENTION or ago < -MAX_WAIT:  # the clock was set back: that is no wait
+    if ago > FAILURE_RETENTION or ago < -MAX_WAIT:  # the clock was set back
         return replace(record, failures=0, blocked_until=0)
     return record
 

@@ -9,7 +9,7 @@ _FORM = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def read_span(text: str) -> Micros | None:
-    """Read a whole number and its unit; None when it is no span."""
+    """Read a whole number and its unit; None if it is not a span."""
     found = _FORM.fullmatch(text)
     return int(found[1]) * UNITS[found[2]] if found else None
 

@@ -16,9 +16,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def read_time(text: str, pointer: str = "/occurred_at") -> Micros:
-    """Read an RFC 3339 instant between 1970 and 2100; it has to say its offset.
+    """Read an RFC 3339 instant between 1970 and 2100, with an offset.
 
-    :raises InvalidError: it is none.
+    :raises InvalidError: it is not valid.
     """
     at = None
     if _FORM.fullmatch(text):

@@ -104,7 +104,7 @@ class Keys(Repository):
 async def read_key(tx: Transaction, scope: Scope, key_id: int) -> ApiKey:
     """Find a key, revoked or not.
 
-    :raises NotFoundError: there is none in the scope.
+    :raises NotFoundError: it is not in the scope.
     """
     where, values = conditions([("id = :id", "id", key_id), *in_scope(scope)])
     return _api_key(await tx.one("key", "keys", values, where))

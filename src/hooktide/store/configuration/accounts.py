@@ -118,7 +118,7 @@ class Accounts(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> None:
-        """Raise an account's link generation: links made before open nothing any more."""
+        """Raise an account's link generation, which revokes all earlier links."""
         old = await read_account(tx, scope, account_id)
         await tx.run("revoke_portal_links", {"id": account_id})
         tx.effects.changed.append(("account", account_id))
@@ -128,7 +128,7 @@ class Accounts(Repository):
 async def read_account(tx: Transaction, scope: Scope, account_id: int) -> Account:
     """Find an account by id.
 
-    :raises NotFoundError: there is none in the scope, or it was removed.
+    :raises NotFoundError: it is not in the scope, or was deleted.
     """
     where, values = conditions([("id = :id", "id", account_id), *accounts_in(scope), LIVE])
     return _account(await tx.one("account", "accounts", values, where))

@@ -65,7 +65,7 @@ class Endpoints(Repository):
 
     @reads
     async def get_endpoint(self, tx: Transaction, scope: Scope, endpoint_id: int) -> Endpoint:
-        """Find an endpoint, with the secrets in force."""
+        """Find an endpoint, with its active secrets."""
         return await read_endpoint(tx, scope, endpoint_id, self._vault)
 
     @reads
@@ -235,9 +235,9 @@ class Endpoints(Repository):
 
 
 async def read_endpoint(tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault) -> Endpoint:
-    """Find an endpoint, with the secrets in force.
+    """Find an endpoint, with its active secrets.
 
-    :raises NotFoundError: there is none in the scope, or it was removed.
+    :raises NotFoundError: it is not in the scope, or was deleted.
     """
     where, values = conditions([("id = :id", "id", endpoint_id), *in_scope(scope), LIVE])
     return await _join_secrets(tx, await tx.one("endpoint", "endpoints", values, where), vault)
@@ -269,7 +269,7 @@ async def _changed(
 async def hold_enabled(tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault) -> Endpoint:
     """Find an endpoint that is enabled, and stays so until the commit.
 
-    :raises NotFoundError: there is none in the scope, or it was removed.
+    :raises NotFoundError: it is not in the scope, or was deleted.
     :raises RefusedError: it is disabled.
     """
     endpoint = await read_endpoint(tx, scope, endpoint_id, vault)

@@ -38,7 +38,7 @@ UPDATE {schema}endpoints SET rests_until = :until, rest_reason = :reason,
 WHERE id = :id
 
 -- name: redate_rests
--- Rests that began in the future: the clock was set back since. They last as long from now on. One
+-- Rests that began in the future: the clock was set back since. They restart now with the same length. One
 -- that was lifted in the future would have everything ignored that receivers ask for until then.
 UPDATE {schema}endpoints SET
     rests_until = CASE WHEN rest_began_at > :latest THEN :now + (rests_until - rest_began_at) ELSE rests_until END,

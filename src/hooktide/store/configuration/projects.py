@@ -146,7 +146,7 @@ class Projects(Repository):
     async def put_project(
         self, project: Project, now: Micros, action: Action | None = None
     ) -> ProjectRow:
-        """Set a project's configuration, whatever it was."""
+        """Set a project's configuration, regardless of its version."""
         return (
             await self.edit_project(Scope(), project.name, lambda _: project, now, action)
         ).after
@@ -196,7 +196,7 @@ class Projects(Repository):
 async def read_project(tx: Transaction, project_id: int) -> ProjectRow:
     """Find a project by id.
 
-    :raises NotFoundError: there is none.
+    :raises NotFoundError: it does not exist.
     """
     found = await tx.one("project", "projects", {"id": project_id}, " AND id = :id")
     return _project_row(found)
@@ -205,7 +205,7 @@ async def read_project(tx: Transaction, project_id: int) -> ProjectRow:
 async def hold_project(tx: Transaction, project_id: int) -> ProjectRow:
     """Find a project, and lock it against changes and removal until the commit.
 
-    :raises NotFoundError: there is none.
+    :raises NotFoundError: it does not exist.
     """
     await tx.rows("hold_project", {"id": project_id})
     return await read_project(tx, project_id)

@@ -22,7 +22,7 @@ ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING
 RETURNING id
 
 -- name: update_project
--- Nothing, where it is no longer as it was when it was read.
+-- Updates nothing if the row has changed since it was read.
 UPDATE {schema}projects SET config = :config, changed_at = :now, version = version + 1
 WHERE id = :id AND version = :version AND removed_at IS NULL
 RETURNING id

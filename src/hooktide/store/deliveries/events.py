@@ -75,7 +75,7 @@ class Events(Repository):
 async def read_event(tx: Transaction, scope: Scope, event_id: int) -> EventRow:
     """Find an event.
 
-    :raises NotFoundError: there is none in the scope.
+    :raises NotFoundError: it is not in the scope.
     """
     where, values = conditions([("id = :id", "id", event_id), *in_scope(scope)])
     return rows.event_row(await tx.one("event", "events", values, where))

@@ -46,7 +46,7 @@ COMMIT_LAG: Micros = 3 * SECOND
 """An event's id is made before its commit, and other processes make ids too. What is older than
 this is there, or never will be: nothing accepted takes longer to commit."""
 
-EVENT_GONE = "the event is not kept any more"
+EVENT_GONE = "the event is past retention"
 
 
 class Window(NamedTuple):
@@ -321,7 +321,7 @@ def _window(wanted: NewReplay | Replay, before: int) -> Window:
 def _choose(looked: Sequence[Row], types: tuple[str, ...], after: int, most: int) -> Piece:
     """Return the events that an endpoint wants (``types``) of those looked at, ``most`` at most.
 
-    Each row is (the id it is found by, its event, the event's type, whether it is to be sent).
+    Each row is (its key, its event, the event's type, whether to send it).
     """
     chosen: dict[int, None] = {}
     for id_, event_id, type_, open_ in looked:

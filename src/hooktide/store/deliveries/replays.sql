@@ -33,5 +33,5 @@ WHERE endpoint_id = :endpoint_id AND state = 'running'
 DELETE FROM {schema}replays WHERE project_id = :project_id AND id < :before AND state <> 'running'
 
 -- name: lock_replay
--- One process at a time goes on with a replay; the others pass it over.
+-- One process at a time continues a replay; the others skip it.
 SELECT id FROM {schema}replays WHERE id = :id AND state = 'running' FOR NO KEY UPDATE SKIP LOCKED

@@ -86,8 +86,8 @@ class Stats(Repository):
     async def troubled(self, tx: Transaction, scope: Scope, limit: int) -> Sequence[Endpoint]:
         """Return endpoints that need attention, without their secrets.
 
-        First those that fail now, most deliveries failed in a row first, longest first where it is
-        none yet; then those that Hooktide disabled, newest first.
+        Failing endpoints come first, by consecutive failed deliveries, then by how long they have
+        been failing; then those that Hooktide disabled, newest first.
         """
         values = {"by_hand": BY_HAND, "by_provider": BY_PROVIDER, "limit": limit, **within(scope)}
         found = await tx.rows("troubled", values)

@@ -38,7 +38,7 @@ class WaitingDeliveries(Repository):
             unheld += await self._unhold_accounts(account_ids, now, limit - unheld)
 
         held = await self._held_accounts()
-        # Where all writes take turns, nobody waits for a lock, and each commit costs as much.
+        # Where writes are serialised, nothing waits for a lock, and each commit costs the same.
         batches = [held] if self.one_writer else [[account_id] for account_id in held]
         for batch in batches:
             await run_batch(batch, unhold, "send held deliveries of account {}".format)

@@ -57,7 +57,7 @@ async def record_change(
     after: Snapshot | None,
     now: Micros,
 ) -> None:
-    """Write what an action changed into the audit log, if anything (None: nothing is to be)."""
+    """Record what an action changed in the audit log, if anything (None: no entry)."""
     if action is not None and (entry := entry_of(action, before, after)) is not None:
         await write_entry(tx, entry, now)
 

@@ -23,8 +23,8 @@ class OperationalEvents(Repository):
     async def add_operational_event(self, tx: Transaction, event: OperationalEvent) -> None:
         """Keep an operational event to be published, once per key.
 
-        The store keeps those of its own transactions itself: endpoints disabled or failing,
-        deliveries failed, hours used up, secrets rotated. Without the built-in project
+        The store adds those of its own transactions itself: endpoints disabled or failing,
+        deliveries failed, hourly limits reached, secrets rotated. Without the built-in project
         (``domain_events.PROJECT``) none are kept; those of that project never are.
         """
         await add_operational_events(tx, [event])

@@ -1,9 +1,8 @@
-"""The checks of ``hooktide audit``: what has to hold in every database, also while it is in use.
+"""The checks of ``hooktide audit``: the invariants of every database, even while it is in use.
 
 Each check is a statement of the same name in both stores' ``invariants.sql``: it yields what it
-looks at as (kind, id, broken). It runs in a transaction of its own, on one snapshot: what one
-transaction of ours wrote is there as a whole, and no snapshot is held for longer than one check
-takes.
+looks at as (kind, id, broken). Each runs in its own transaction, on one snapshot: a transaction's
+writes are visible entirely or not at all, and no snapshot is held for longer than one check takes.
 
 Where a check compares instants, it looks only at what came after ``:ordered_since``: before that
 the clock was set back, and something later may have an earlier instant. Ids keep their order.
@@ -63,12 +62,12 @@ CHECKS = (
     Check("usage", 7, "an account's hour counts what was sent for it, no more and no less"),
     Check("secrets", 8, "an endpoint has a secret to sign with"),
     Check("idempotency", 9, "an idempotency key has one event, and it is there"),
-    Check("ownership", 10, "what is an account's is its project's, and nobody else's"),
+    Check("ownership", 10, "everything of an account belongs to its own project"),
     Check("known_keys", 10, "an API key that the audit log names is there"),
 )
 
 NOT_CHECKED = (
-    (6, "no retry was earlier than a Retry-After asked for, where no endpoint rests any more"),
+    (6, "no retry was earlier than its Retry-After, where no endpoint rests now"),
     (8, "body and id are the same each time, timestamp and signatures fresh"),
     (9, "an idempotency key that an event came with is kept as long as the event"),
 )

@@ -64,7 +64,7 @@ SELECT wanted.id FROM unnest(:ids::bigint[]) AS wanted (id)
 WHERE EXISTS (SELECT 1 FROM {schema}queue AS q WHERE q.account_id = wanted.id AND q.state = 'held')
 
 -- name: account_changed
--- Whoever changes an account's plan or endpoints does this first, and others wait for the commit.
+-- Run first by every change of an account's plan or endpoints, so that others wait for the commit.
 UPDATE {schema}accounts SET version = version + 1 WHERE id = :id
 
 -- name: lock
@@ -90,7 +90,7 @@ SELECT pg_notify(:channel, :payload)
 SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 
 -- name: take_node
--- The number that has been free for longest, or the first that nobody ever had.
+-- The number that has been free for longest, or the first that was never used.
 INSERT INTO {schema}nodes (node, holder, free_at, lease_shift)
 SELECT node, :holder, :free_at, :lease_shift FROM (
     SELECT n.node, coalesce(known.free_at, 0) AS free_at
@@ -123,7 +123,7 @@ SELECT pg_advisory_unlock(:lock::integer, :node::integer)
 SELECT pg_try_advisory_xact_lock(:lock::integer, :node::integer)
 
 -- name: hold_node
--- Writes nothing where nobody has released the process's claims meanwhile.
+-- Writes nothing if the process's claims were not released meanwhile.
 WITH held AS (
     UPDATE {schema}nodes SET held = true WHERE node = :node AND holder = :holder AND NOT held)
 SELECT generation FROM {schema}nodes WHERE node = :node AND holder = :holder
@@ -207,7 +207,7 @@ SELECT id, project, key, account, type,
 FROM sized WHERE place = 1 OR bytes <= :bytes ORDER BY id
 
 -- name: lock_emitted
--- Whoever else takes over waits for the commit, so that their order stays; and goes on from there.
+-- Another process that takes over waits for the commit and continues from there, so that their order stays.
 SELECT at FROM {schema}emitted_until FOR UPDATE
 
 -- name: emitted_until

@@ -61,8 +61,8 @@ async def newest(
 ) -> Page:
     """Return a page of the rows of a statement that are ``wanted``, newest first.
 
-    ``values`` are those that its conditions have besides their own. It has as many rows as
-    ``limit`` allows, and the id to go on below where there are more.
+    ``values`` are those that its conditions have besides their own. It has up to ``limit`` rows,
+    and the id below which the next page starts, if there are more.
     """
     where, given = conditions(wanted)
     given = {**values, **given, "limit": limit + 1}

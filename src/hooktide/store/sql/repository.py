@@ -1,8 +1,7 @@
 """What the store's methods that are written once have in common: how they get a transaction.
 
-``@reads`` and ``@writes`` make a method that is given a transaction into one that its callers call
-without: it runs in one of its own. What several methods need within the same transaction is a
-function that takes it.
+``@reads`` and ``@writes`` wrap a method that takes a transaction: its callers omit it, and it runs
+in a new one. What several methods need within the same transaction is a function that takes it.
 """
 
 import functools
@@ -37,7 +36,7 @@ class Repository(ABC):
     one_writer: bool
     """Whether one thread of one process writes all."""
     clock: StoreClock
-    """Now, as all who use this database have it: due times and expiries go by it."""
+    """The database's current time, which due times and expiries use."""
 
     def lease_shift(self) -> Micros:
         """Return how far ahead of ``clock`` leases are measured: 0 unless that was set lately.

@@ -1,6 +1,6 @@
 """One transaction of either database, as everything sees it that is written once for both.
 
-A statement goes by its name and its values by theirs. On PostgreSQL each one is waited for. On
+Statements and their values are passed by name. On PostgreSQL each one is waited for. On
 SQLite it is answered at once, on the thread that has the connection: so the same coroutine runs
 there from its beginning to its end without an event loop (``sqlite.transactions.finish``), and must
 wait for nothing but its statements.
@@ -26,7 +26,7 @@ NO_VALUES: Values = MappingProxyType({})
 
 
 class UniqueError(Exception):
-    """A row has the value already that has to be unique."""
+    """Another row already has this unique value."""
 
 
 class ForeignKeyError(Exception):
@@ -54,7 +54,7 @@ class Statements(ABC):
     async def run(self, name: str, values: Values = NO_VALUES) -> int:
         """Run a statement; return how many rows it wrote.
 
-        :raises UniqueError: it would write a value twice that has to be unique.
+        :raises UniqueError: it would write a duplicate of a unique value.
         :raises ForeignKeyError: it would refer to a row that is not there.
         """
 
@@ -70,7 +70,7 @@ class Statements(ABC):
     async def one(self, what: str, name: str, values: Values = NO_VALUES, then: str = "") -> Row:
         """Return the first row.
 
-        :raises NotFoundError: there is none; ``what`` says of which kind.
+        :raises NotFoundError: it does not exist; ``what`` says of which kind.
         """
         found = await self.row(name, values, then)
         if found is None:
@@ -111,7 +111,7 @@ class BatchWriter(ABC):
 
     @abstractmethod
     def went_stale(self, endpoint_id: int, account_id: int, before: int, reason: str) -> None:
-        """Note that an endpoint's deliveries with ids below ``before`` are to be discarded."""
+        """Mark an endpoint's deliveries with ids below ``before`` for discarding."""
 
     @abstractmethod
     async def hour(

@@ -1,4 +1,4 @@
--- What only SQLite needs: its lists of an endpoint and of an account have logs of their own.
+-- What only SQLite needs: separate logs for the lists of an endpoint and of an account.
 
 -- name: add_keys
 INSERT INTO idempotency (project_id, key, digest, event_id, deliveries)

@@ -24,7 +24,7 @@ class AttemptBuffer:
         return bool(self._dones)
 
     def add(self, done: Done) -> None:
-        """Add an attempt; it is to be recorded within a moment."""
+        """Add an attempt, to be recorded within moments."""
         self._dones.append(done)
         if len(self._dones) >= RECORD_BATCH_SIZE:
             self.ripen()

@@ -22,9 +22,9 @@ class SwitchOff(NamedTuple):
 class Failures:
     """Counts over the attempts of a batch, in their order.
 
-    ``failing`` are the counts so far, of the endpoints where there is one; ``changed`` are the
-    new ones. ``began`` are the attempts with which an endpoint has to be said to be failing, and
-    the counts then.
+    ``failing`` are the counts so far, of the endpoints where there is one; ``changed`` are the new
+    ones. ``began`` are the attempts that made an endpoint count as failing, with the counts at that
+    time.
     """
 
     def __init__(self, failing: dict[int, int]) -> None:
@@ -33,7 +33,7 @@ class Failures:
         self.began: list[tuple[Done, int]] = []
 
     def count(self, dones: Iterable[Done], disable_after: Callable[[int], int]) -> list[SwitchOff]:
-        """Count, and return what is to be disabled.
+        """Count failures, and return the endpoints to disable.
 
         ``disable_after`` gives the number of failures that is enough, by account id; 0: none is.
         """

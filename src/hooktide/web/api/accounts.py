@@ -108,7 +108,7 @@ async def delete_account(
     With `erase=true` what is kept of it is erased too: its reference and names at once; payloads,
     attempts' bodies and headers, URLs and bins in the background. 202 is answered with the
     account's id, under which `GET /v1/accounts/{account}/erasure` says how far that is. An account
-    that was removed before can be erased as well. Ids, counts and instants stay.
+    that was deleted earlier can still be erased. Ids, counts and instants stay.
     """
     accounts = call.services.accounts
     if query.erase:

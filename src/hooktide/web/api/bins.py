@@ -31,8 +31,8 @@ from hooktide.wire.fields import Listed, PeriodQuery
 async def create_bin(call: Call, body: wire.NewBin) -> wire.Bin:
     """Create a request bin.
 
-    Its URL keeps whatever it is sent and gives the script's answers in turn; the last one repeats,
-    and without a script it answers 200.
+    Its URL records every request and gives the script's responses in turn. The last one repeats;
+    without a script it answers 200.
     """
     return _shown(call, await call.services.bins.create(call.actor, call.scope, body))
 
@@ -82,7 +82,7 @@ async def get_bin_request(call: Call, id: str, request_id: str) -> wire.BinReque
     "GET",
     "/v1/bins/{id}/requests/{request_id}/raw",
     who=ANYONE,
-    answer=Annotated[str, msgspec.Meta(description="The body's bytes, whatever they are.")],
+    answer=Annotated[str, msgspec.Meta(description="The body's raw bytes.")],
     answer_kind="text/plain; charset=utf-8",
 )
 async def get_bin_request_body(call: Call, id: str, request_id: str) -> Response:

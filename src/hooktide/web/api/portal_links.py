@@ -17,8 +17,8 @@ from hooktide.wire import accounts as wire
 async def create_portal_link(call: Call, account: str, body: wire.PortalLinkIn) -> wire.PortalLink:
     """Create a link into an account's portal.
 
-    Send your customer there, or show it in a frame. Make one each time that somebody opens the
-    page: a link ends at `expires_at`, and can be revoked only with all others of its account.
+    Send your customer there, or show it in a frame. Create one each time a customer opens the page:
+    a link expires at `expires_at`, and can be revoked only together with all others of its account.
     """
     found = await call.services.accounts.find(call.scope, account)
     expires_at = call.now + body.expires_in * SECOND
@@ -38,7 +38,7 @@ async def create_portal_link(call: Call, account: str, body: wire.PortalLinkIn) 
     problems=("ambiguous_account",),
 )
 async def revoke_portal_links(call: Call, account: str) -> None:
-    """Revoke all portal links of an account made so far. Links made from now on work."""
+    """Revoke all portal links of an account made so far. New links are unaffected."""
     await call.services.accounts.revoke_portal_links(call.actor, call.scope, account)
 
 

@@ -24,7 +24,7 @@ async def start_replay(call: Call, id: str, body: wire.ReplayIn) -> wire.ReplayS
 
     Of what the endpoint wants now. `failed`: what was last sent to it since and failed. `missed`:
     what happened since and was never sent to it, because it was disabled, did not want it, or was
-    not there; and what was discarded. `event`: one event of its account, whatever became of it.
+    not there; and what was discarded. `event`: one event of its account, in any state.
     """
     wanted = NewReplay(
         endpoint_id=read("ep", id),

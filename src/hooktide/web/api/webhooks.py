@@ -54,7 +54,7 @@ async def create_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
         row = await call.services.accounts.project(call.scope, None)
     except InvalidError as error:
         raise _in_their_words(error, fields) from None
-    # Without a signature of its own the project's receivers verify the Standard Webhooks headers.
+    # If the project defines no signature, its receivers verify the Standard Webhooks headers.
     shown = secret.text if row.project.dialect.signature else whsec(secret)
     return {**_shown(made, fields, call.services.clock()), fields.secret: shown}
 
@@ -117,7 +117,7 @@ def _in_our_words(
 ) -> dict[str, Any]:
     """Give the members of a body the names of ``kind``'s fields.
 
-    :raises InvalidError: it has a member that is none of them.
+    :raises InvalidError: it has an unknown member.
     """
     ours = {getattr(fields, name): name for name in kind.__struct_fields__}
     for name in body:
@@ -125,7 +125,7 @@ def _in_our_words(
             known = ", ".join(ours)
             raise InvalidError(
                 "invalid_body",
-                f"there is no field {name[:100]!r}; there are {known}",
+                f"unknown field {name[:100]!r}; use {known}",
                 pointer=f"/{escaped(name[:100])}",
             )
     return {ours[name]: value for name, value in body.items()}
@@ -140,14 +140,14 @@ def _read(ours: Mapping[str, Any], kind: type[Any]) -> Any:
 
 def _in_their_words(error: InvalidError, fields: Fields) -> InvalidError:
     """Speak of fields, and point at them, by the names that the caller knows."""
-    told = InvalidError(error.code, _their_detail(error.detail, fields), status=error.status)
-    told.faults = tuple(
+    translated = InvalidError(error.code, _their_detail(error.detail, fields), status=error.status)
+    translated.faults = tuple(
         Fault(
             _their_pointer(fault.pointer, fields), fault.code, _their_detail(fault.detail, fields)
         )
         for fault in error.faults
     )
-    return told
+    return translated
 
 
 def _their_detail(detail: str, fields: Fields) -> str:

@@ -46,7 +46,7 @@ class SharedAcceptor:
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._listener)
-            # While any process has it open, nobody else can listen there.
+            # While any process has it open, no other program can listen there.
             self._listener.close()
 
     def _open(self) -> None:

@@ -1,9 +1,9 @@
 """Limits how many batches are processed at once.
 
-A batch yields to other requests every few milliseconds, but a hundred batches that take turns would
-still delay everybody else by the sum of their turns. So only ``MAX_CONCURRENT`` are processed at a
-time; the others wait in the order in which they arrived. A batch whose client disconnects while it
-waits is dropped.
+A batch yields to other requests every few milliseconds, but a hundred batches taking turns would
+still delay every other request by the sum of their turns. So only ``MAX_CONCURRENT`` are processed
+at a time; the others wait in the order in which they arrived. A batch whose client disconnects
+while it waits is dropped.
 """
 
 import asyncio

@@ -27,8 +27,8 @@ ROOM_TIMEOUT = 5.0
 class BodyMemory:
     """Counts the bytes of bodies held, of which ``limit`` are allowed.
 
-    When there is no room, one request at a time may go on nevertheless, the oldest of those that
-    wait: else all of them could wait for each other's end. ``large_limit`` leaves room for that.
+    When memory is full, the oldest waiting request may still proceed, one at a time: otherwise all
+    of them could wait for each other. ``large_limit`` leaves room for that.
     """
 
     def __init__(self, limit: int) -> None:
@@ -49,13 +49,13 @@ class BodyMemory:
         self.held += size
 
     def release(self, size: int) -> None:
-        """Count bytes that are gone, and let others go on."""
+        """Release bytes, and let others proceed."""
         self.held -= size
         if self._small or self._large:
             self._wake()
 
     def leave(self, body: "CountedBody") -> None:
-        """Let another go on where this one did, for it has ended."""
+        """Pass the turn on, since this request has ended."""
         if self._going_on is body:
             self._going_on = None
             self._wake()
@@ -93,7 +93,7 @@ class BodyMemory:
         return self.limit if body.is_small else self.large_limit
 
     def _wake(self) -> None:
-        """Wake the oldest small ones and the oldest large ones, as many as there is room for.
+        """Wake the oldest small and the oldest large requests that memory allows.
 
         Each takes its room at once: until it runs, others may be woken.
         """
@@ -134,7 +134,7 @@ class CountedBody:
     async def __call__(self) -> Message:
         """Return the next message.
 
-        :raises UnavailableError: there is no room for it.
+        :raises UnavailableError: memory is full.
         """
         if self._whole:
             return await self._receive()

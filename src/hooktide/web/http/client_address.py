@@ -1,8 +1,8 @@
 """Where a request comes from, also where proxies stand between.
 
 Each proxy adds to ``X-Forwarded-For``, last, the address that its own request came from. So the
-field is read from its end, for as long as what wrote it is a trusted proxy: what stands before
-that, anybody may have written.
+field is read from its end, as long as each entry was written by a trusted proxy; the entries before
+that may be forged.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ Network: TypeAlias = IPv4Network | IPv6Network
 def address_of(request: Request) -> str:
     """Return the address that a request comes from.
 
-    Empty where it comes from this machine and no proxy says more: it may be anybody's.
+    Empty if it comes from this machine and no proxy adds an address: it may be anyone's.
     """
     trusted: Sequence[Network] = request.app.trusted_proxies
     address = _read(request.client.host if request.client else "")
-    told = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     while address is not None and _is_in(address, trusted):
-        further = _read(told.pop()) if told else None
+        further = _read(hops.pop()) if hops else None
         if further is None:
             break
         address = further

@@ -112,7 +112,7 @@ class Exchange:
     ) -> None:
         """Start an exchange.
 
-        :raises ValueError: the target is no URL.
+        :raises ValueError: the target is not a URL.
         """
         try:
             url = httptools.parse_url(target)
@@ -226,9 +226,9 @@ class Exchange:
             self._connection.close()
             raise
         except MemoryError:
-            no_memory = UnavailableError("the server has no memory left for this")
+            no_memory = UnavailableError("the server has no memory left for this request")
             self._end_with(*problem_bytes(no_memory))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
             self.fail(error)
         else:
             if self.response in (ResponseState.PENDING, ResponseState.STARTED):
@@ -269,7 +269,7 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Send the head of the response, or a part of its body.
 
-        :raises RuntimeError: it is not what has to come next, or not HTTP.
+        :raises RuntimeError: it is not the expected message, or not valid HTTP.
         """
         if self._connection.writable is not None:
             await self._connection.writable.wait()

@@ -27,8 +27,8 @@ WRITE_TIMEOUT = 30.0
 MIN_WRITE_PROGRESS = 32 * 1024
 """A client has 30 seconds to read each 32 KB of its responses; then it is disconnected."""
 LINGER = 1.0
-"""Seconds that a client has to read a last response while it is still sending: closing at once
-would reset the connection, and the response could be lost."""
+"""Seconds for a client that is still sending to read the last response: closing at once would reset
+the connection, and the response could be lost."""
 _NOT_IN_TIME = (
     "the server is stopping and could not finish this request in time; it may have taken effect"
 )
@@ -132,7 +132,7 @@ class HttpProtocol(asyncio.Protocol):
     ) -> None:
         """Queue a request.
 
-        :raises ValueError: the target is no URL.
+        :raises ValueError: the target is not a URL.
         """
         exchange = Exchange(
             self,
@@ -170,8 +170,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _handled(self, exchange: Exchange, handler: Handler) -> bool:
         try:
-            return handler.handle(exchange)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            return handler(exchange)
+        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
             exchange.fail(error)
             return True
 
@@ -267,7 +267,7 @@ class HttpProtocol(asyncio.Protocol):
             self._end(linger=True)
 
     def _deadline(self) -> float | None:
-        """Return when the client will be too slow; None while the server has to act."""
+        """Return when the client will be too slow; None while the server is busy."""
         if self._reader.state is _ENDED:
             return self._linger_until or None
         if self._reader.state is not _IDLE:
@@ -318,8 +318,8 @@ class HttpProtocol(asyncio.Protocol):
     def abort_if_stuck(self, now: float) -> None:
         """Disconnect a client that has stopped reading its responses, or hardly reads.
 
-        To be called every few seconds: within ``WRITE_TIMEOUT`` the client has to read everything,
-        or ``MIN_WRITE_PROGRESS`` bytes.
+        Call this every few seconds: within ``WRITE_TIMEOUT`` the client must read everything, or
+        ``MIN_WRITE_PROGRESS`` bytes.
         """
         unsent = self._transport.unsent()
         taken = self._transport.written - unsent

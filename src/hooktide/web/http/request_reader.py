@@ -39,7 +39,7 @@ class Listener(Protocol):
     ) -> None:
         """Handle a request's head.
 
-        :raises ValueError: the target is no URL.
+        :raises ValueError: the target is not a URL.
         """
 
     def body_received(self, part: bytes) -> None:
@@ -56,7 +56,7 @@ class Reading(Enum):
     HEAD = "a request's head"
     BODY = "the body of the request that began last"
     UNWANTED_BODY = "the rest of a request that has already been answered"
-    ENDED = "nothing any more: further bytes are dropped"
+    ENDED = "nothing: further bytes are dropped"
 
 
 _IDLE, _HEAD, _BODY, _UNWANTED_BODY, _ENDED = Reading
@@ -148,7 +148,7 @@ class RequestReader:
         if isinstance(cause, HeadRefusedError):
             return cause.problem
         if isinstance(cause, MemoryError):
-            return UnavailableError("the server has no memory left for this")
+            return UnavailableError("the server has no memory left for this request")
         if self.received > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
             return head_too_large()
         return bad_request("this is not HTTP/1.1")

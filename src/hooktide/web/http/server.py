@@ -1,8 +1,7 @@
 """The HTTP server of one process, and how it stops without resetting a connection.
 
-From the moment it is told to stop, each connection's last response says ``Connection: close``; a
-connection on which nothing has come for a while is closed; requests are answered. Only then does it
-end.
+While it stops, each connection's last response says ``Connection: close``, idle connections are
+closed, and requests in progress are answered. Only then does it end.
 """
 
 import asyncio
@@ -36,8 +35,8 @@ class HttpServer(uvicorn.Server):
 
     ``handlers`` answer before ``site`` does. ``opened`` is called when it takes requests.
     ``finish`` returns when all deliveries that are out have ended; until then a server that stops
-    accepts connections, so that a load balancer can read that it is not ready. ``within``: seconds
-    from being told to stop to the end. ``shared``: other processes accept from the same socket.
+    accepts connections, so that a load balancer can read that it is not ready. ``within``: the
+    maximum seconds that stopping takes. ``shared``: other processes accept from the same socket.
     """
 
     def __init__(
@@ -86,8 +85,8 @@ class HttpServer(uvicorn.Server):
     def _protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
-    def use(self, site: ASGIApp, handlers: Handlers) -> None:
-        """Let another application and other handlers answer from now on."""
+    def use(self, site: ASGIApp) -> None:
+        """Replace the application."""
         self.server_state.application = site
         self.server_state.handlers = handlers
 

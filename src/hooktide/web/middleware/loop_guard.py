@@ -1,9 +1,9 @@
 """Refuses this installation's own deliveries: one event must not become thousands.
 
 Each delivery names its sender in a header that customers cannot set. An endpoint that leads back
-here, through a proxy or a name that the address rules cannot see through, with a key in a header of
-its own, would publish an event for each event, test itself with each test, and so on without end.
-Only request bins are meant to get deliveries.
+here, through a proxy or a name that the address rules cannot see through, with a key in a custom
+header, would publish an event for each event, test itself with each test, and so on endlessly. Only
+request bins are meant to get deliveries.
 """
 
 from collections.abc import Sequence

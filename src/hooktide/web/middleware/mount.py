@@ -1,4 +1,4 @@
-"""The site below a path of its own: mounted in an application, or behind a proxy.
+"""The site below a path prefix: mounted in an application, or behind a proxy.
 
 Pages write their links from the root, as ``/static/...``. Where the public URL has a path, that
 path is put before each of them here, and taken off what is asked for.
@@ -33,8 +33,8 @@ FORWARDED_PREFIX = b"x-forwarded-prefix"
 class Mount:
     """Answers what is asked for below ``prefix``, whether a proxy took that off already or not.
 
-    Where the prefix begins as the site's own paths do (``/webhooks``), nobody could tell from the
-    path alone: there a proxy that takes it off has to say so in ``X-Forwarded-Prefix``.
+    If the prefix begins like the site's own paths (``/webhooks``), the path alone is ambiguous:
+    there a proxy that strips it must say so in ``X-Forwarded-Prefix``.
     """
 
     def __init__(self, site: ASGIApp, prefix: str) -> None:
@@ -84,7 +84,7 @@ def without(prefix: str, path: str) -> str:
 class PrefixedSend:
     """``send``, with the prefix put before what leads to the site's own pages.
 
-    A page is held back until it is whole, for its length changes; what streams is no page.
+    A page is buffered until complete, because its length changes; streams are not pages.
     """
 
     def __init__(self, send: Send, prefix: bytes) -> None:

@@ -1,4 +1,4 @@
-// What the docs can do with a script, beside copying: keep the reader's language, and mark in the
+// What the docs do with scripts, besides copying: keep the reader's language, and mark in the
 // contents where they are. The page is whole without it.
 "use strict";
 

@@ -40,7 +40,7 @@ function put(old, page) {
   dress();
 }
 
-// Nothing is taken from under somebody's hands.
+// Never replace a part that the user is interacting with.
 function busy(part) {
   const selection = getSelection();
   const selecting = selection && !selection.isCollapsed && part.contains(selection.anchorNode);

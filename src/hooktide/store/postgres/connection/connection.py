@@ -1,8 +1,7 @@
 """How PostgreSQL is spoken to: statements with named values, a few connections, deadlines.
 
-Nothing here depends on a session, so that a pooler in transaction mode may stand between: settings
-are made within each transaction, and what needs a session (LISTEN, migrations) has a connection of
-its own.
+Nothing here depends on a session, so a pooler in transaction mode may be in between: settings are
+made within each transaction, and what needs a session (LISTEN, migrations) has its own connection.
 """
 
 import asyncio
@@ -128,7 +127,7 @@ class Database:
 async def end(connection: AsyncpgConnection) -> None:
     """Close a connection, and first cancel the statement that it runs, for two seconds at most.
 
-    A request to cancel has a socket of its own, which is the server's to close. PgBouncer 1.18
+    A cancel request has its own socket, which the server closes. PgBouncer 1.18
     crashes when the client closes it first.
     """
     with contextlib.suppress(Exception):
@@ -146,7 +145,7 @@ class PgConnection:
         self.effects = Effects()
 
     async def rows(self, sql: str, values: Values | None = None) -> list[Any]:
-        """Return all rows; their columns go by position, like a tuple's."""
+        """Return all rows; columns are accessed by position, as in a tuple."""
         text, names = compiled(sql)
         found: list[Any] = await self._connection.fetch(
             text, *[(values or {})[name] for name in names]
@@ -357,7 +356,7 @@ COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 def _is_sound(trouble: BaseException) -> bool:
     """Whether a connection that had this error can still be used.
 
-    One that the server is about to close takes no statement any more, and does not say so yet.
+    One that the server is about to close accepts no statements, but does not show it yet.
     """
     return isinstance(trouble, Exception) and not isinstance(trouble, UnavailableError)
 

@@ -1,8 +1,8 @@
 """Notifications between the processes on one database, by LISTEN and NOTIFY.
 
-Changes are notified within the transaction that makes them, so there are none of changes that were
-rolled back. Due deliveries are notified after the commit, a few times a second at most, as NOTIFY
-makes commits wait for each other.
+Notifications are sent within the transaction that makes the changes, so a rollback sends none. Due
+deliveries are notified after the commit, a few times a second at most, as NOTIFY makes commits wait
+for each other.
 
 Notifications may be lost, and a process that receives none would keep using revoked keys and old
 URLs. So each process notifies itself every few seconds. While that does not arrive, the process is
@@ -114,7 +114,8 @@ class Notifier:
         deaf_for = asyncio.get_running_loop().time() - self._deaf_since
         if deaf_for > DEAF_TIMEOUT:
             raise UnavailableError(
-                f"it has not told this process of changes for {deaf_for:.0f} s: {self._deaf_reason}"
+                f"this process has received no change notifications for {deaf_for:.0f} s: "
+                f"{self._deaf_reason}"
             )
 
     async def changed(self, conn: PgConnection, changed: Sequence[tuple[str, int]]) -> None:
@@ -127,7 +128,7 @@ class Notifier:
     def unconfirmed(self, changed: Iterable[tuple[str, int]]) -> None:
         """Drop what a transaction changed that may have committed, or may commit later.
 
-        This process ignores its own notifications, except for those of these changes from now on.
+        This process ignores its own notifications, except for those of these changes.
         """
         for kind, number in changed:
             self._unconfirmed.keep(f"{kind}:{number}", True)
@@ -184,7 +185,7 @@ class Notifier:
             self._forget()
             try:
                 await self._listen()
-            except Exception as error:  # noqa: BLE001 - whatever it is, this process is deaf
+            except Exception as error:  # noqa: BLE001 - any error means that this process gets no notifications
                 self._deaf_reason = str(error) or type(error).__name__
                 log.warning("cannot listen for changes: %s", self._deaf_reason)
                 await asyncio.sleep(LISTEN_RETRY_DELAY)
@@ -198,7 +199,7 @@ class Notifier:
         log.warning("lost the connection that listens for changes (%s); making another", reason)
 
     async def _until_lost(self) -> str:
-        """Wait until notifications do not arrive any more, and return why."""
+        """Wait until notifications stop arriving, and return why."""
         while True:
             try:
                 async with asyncio.timeout(ECHO_INTERVAL):
@@ -214,8 +215,8 @@ class Notifier:
     async def _hears(self) -> bool:
         """Notify this process, and return whether that arrives.
 
-        The notification goes another way than the connection that listens, which may be open and
-        lead to a server that is no longer the primary.
+        The probe is sent over another connection than the listening one, which may be open but lead
+        to a server that is no longer the primary.
         """
         self._echoed.clear()
         try:
@@ -237,7 +238,7 @@ class Notifier:
         try:
             async with asyncio.timeout(ECHO_TIMEOUT):
                 await self._connection.execute("SELECT 1")
-        except Exception:  # noqa: BLE001 - whatever it is, this connection hears nothing
+        except Exception:  # noqa: BLE001 - any error means that this connection receives nothing
             return False
         return True
 

@@ -11,7 +11,7 @@ from hooktide.store.postgres.maintenance.reading import writing
 
 
 async def accept_clock_in_postgres(url: str, action: Callable[[Micros], Action]) -> Micros:
-    """Note that the database's clock is right, and return it: retention goes by it again.
+    """Accept the database's clock for retention again, and return its time.
 
     ``action`` returns what the audit log says of it.
 

@@ -181,7 +181,7 @@ JOIN {schema}deliveries AS d ON d.id = b.delivery_id JOIN rules AS r ON r.id = d
 WHERE b.number >= 2 AND a.started_at > r.since
 
 -- name: rests
--- What another process had claimed before it heard of the rest may have been sent within the slack.
+-- What another process had claimed before it learned of the rest may have been sent within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = ''
     OR ep.rests_until > ep.rest_began_at + :rest_cap::bigint
     OR EXISTS (
@@ -215,7 +215,7 @@ JOIN jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, per_hou
 WHERE (u.minute - 60) * 60000000 > r.since AND r.per_hour IS NOT NULL
 
 -- name: usage
--- Known where every plan has a limit, of the last hour. What was held back counts when it is let go.
+-- Known where every plan has a limit, of the last hour. Held deliveries count when they are released.
 WITH rules AS MATERIALIZED (
     SELECT id AS project_id, hour_since AS since
     FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, per_hour bigint, hour_since bigint)

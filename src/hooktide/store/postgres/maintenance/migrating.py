@@ -73,7 +73,7 @@ async def _done(connection: AsyncpgConnection) -> bool:
 
 
 async def applied(connection: AsyncpgConnection) -> int:
-    """Return the number of the last migration that was applied; 0: there is no schema yet."""
+    """Return the number of the last applied migration; 0 if there is no schema yet."""
     if await connection.fetchval("SELECT to_regclass('hooktide.migrations')") is None:
         return 0
     return int(

@@ -1,6 +1,6 @@
 """Which of the processes on one database this is, and what the database's clock says.
 
-Each has a number of its own, the last bits of its ids, so that no two ever make the same. It is
+Each has a distinct number, the last bits of its ids, so that no two create the same id. It is
 renewed every few seconds and kept for a day, longer than any process is suspended.
 
 While it is there, the process holds a session lock under its number, on the connection that
@@ -118,7 +118,7 @@ class Node:
         self.ids.move(self.number)
 
     async def hold(self, connection: AsyncpgConnection) -> None:
-        """Hold the session lock on this connection from now on, as long as it lasts."""
+        """Hold the session lock on this connection until it closes."""
         conn = PgConnection(connection)
         while True:
             lock = {"lock": SESSION_LOCKS, "node": self.number}
@@ -138,7 +138,7 @@ class Node:
         """End this process's session before this one, if the server believes it to be there."""
         if self._session_pid:
             values = {**lock, "session": self._session_pid}
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # it ends by itself, too
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # it ends on its own, too
                 await conn.rows(self._sql["terminate_session"], values)
 
     def _heard(self, generation: int) -> None:

@@ -69,7 +69,7 @@ class PostgresBatchWriter(BatchWriter):
     ) -> bool:
         """Store events by what the database says, within a transaction that commits afterwards.
 
-        False, and nothing is stored: something changed meanwhile, so it has to be done again.
+        False: something changed meanwhile, so nothing is stored and the batch must be repeated.
         """
         routes: dict[int, Routes | None] = {**await self.routes(conn, _accounts(publishes))}
         now = max(publish.now for publish in publishes)

@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class ChangedError(Exception):
-    """Something changed since it was read: the transaction has to be begun again."""
+    """Something changed since it was read: the transaction must be repeated."""
 
 
 class Taking(Protocol):
@@ -70,7 +70,7 @@ class Taking(Protocol):
 
 
 class Writer:
-    """Collects what is to be written, and writes it."""
+    """Collects writes into batches, and writes them."""
 
     def __init__(
         self,

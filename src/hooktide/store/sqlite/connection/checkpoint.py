@@ -1,6 +1,6 @@
 """Moves the write-ahead log into the database on its own thread, so that no commit waits for it.
 
-A connection of its own copies the bulk (a passive checkpoint disturbs nobody). The little that was
+A separate connection copies the bulk (a passive checkpoint blocks nothing). The little that was
 written meanwhile the writer copies itself, between two commits: only a log that is copied to its
 end starts again from its beginning instead of growing for ever.
 """
@@ -135,8 +135,8 @@ class Checkpointer:
     def _copy_most(self) -> None:
         """Copy until little is left: the writer copies that, between two commits.
 
-        What is written meanwhile is less each round. To go on until nothing is left would keep the
-        disk busy with syncs that the commits then wait for.
+        What is written meanwhile is less each round. Continuing until nothing is left would keep
+        the disk busy with syncs that delay the commits.
         """
         try:
             for _ in range(MAX_ROUNDS):

@@ -19,8 +19,8 @@ from hooktide.store.sqlite.connection.dialect import PACKAGE
 log = logging.getLogger("hooktide.store")
 
 BUSY_TIMEOUT_MS = 1800
-"""How long a statement waits while another program has locked the database: less than the
-two seconds within which everybody is answered."""
+"""How long a statement waits while another program has locked the database: less than the two
+seconds within which every request is answered."""
 EXIT_SYNC_FAILED = 74
 
 _WRITER_PRAGMAS = {
@@ -40,7 +40,7 @@ def open_writer(path: str) -> apsw.Connection:
 
     Only its owner may read the file afterwards.
 
-    :raises ConfigError: the file is no database, is damaged, or belongs to a newer Hooktide.
+    :raises ConfigError: the file is not a database, is damaged, or belongs to a newer Hooktide.
     :raises UnavailableError: it cannot be opened now: the disk is full, or another program has
         locked the database.
     """
@@ -56,7 +56,7 @@ def open_writer(path: str) -> apsw.Connection:
 
 
 def _make_private(path: str) -> None:
-    """Make the file where there is none; it and its log are for their owner alone."""
+    """Create the file if needed; it and its log are accessible to their owner only."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     for file in (Path(path), Path(f"{path}-wal"), Path(f"{path}-shm")):
         if file.exists() and file.stat().st_mode & 0o077:
@@ -136,7 +136,7 @@ _SYNC_FAILED = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
 
 
 def end_if_sync_failed(error: Exception) -> None:
-    """End the process if a sync failed: what the disk holds is no longer what we wrote.
+    """End the process if a sync failed: the disk may not hold what was written.
 
     The kernel drops pages it could not write and then reports success, so nothing after this could
     be believed. The next start reads what is really there; no 202 was sent for the rest.

@@ -12,11 +12,11 @@ from hooktide.store.sqlite.maintenance.read_only import open_beside_server
 
 
 def accept_clock_in_sqlite(path: str, now: Micros, action: Action) -> None:
-    """Note that ``now`` is right: retention goes by it again within a minute.
+    """Accept ``now`` as correct: retention uses the clock again within a minute.
 
     ``action`` is what the audit log says of it.
 
-    :raises ConfigError: there is no such database, or it is on another schema.
+    :raises ConfigError: the database does not exist, or has another schema version.
     """
     db = open_beside_server(path)
     try:

@@ -35,8 +35,8 @@ class Copied(NamedTuple):
 def back_up(path: str, target: str) -> Copied:
     """Copy the database file at ``path`` to ``target``, which appears whole or not at all.
 
-    :raises ConfigError: ``target`` is there already or cannot be written, or ``path`` is no sound
-        database.
+    :raises ConfigError: ``target`` exists or cannot be written, or ``path`` is not an intact
+    database.
     """
     _refuse(Path(target))
     try:
@@ -87,7 +87,7 @@ def _copy(db: apsw.Connection, copy: Path) -> _Inside:
             out.execute(f"PRAGMA {pragma}")
         _copy_pages(db, out, descriptor)
     except (apsw.FullError, apsw.IOError):
-        raise ConfigError("there is no room for the copy, or a disk fails", key="target") from None
+        raise ConfigError("the disk is full or fails", key="target") from None
     finally:
         os.close(descriptor)
         out.close()
@@ -106,7 +106,7 @@ def _copy_pages(db: apsw.Connection, out: apsw.Connection, descriptor: int) -> N
 
 
 def _check(copy: Path) -> _Inside:
-    """Look through the copy, and make it one plain file, without a log beside it."""
+    """Check the copy, and make it one plain file without a separate log."""
     db = apsw.Connection(str(copy))
     try:
         db.pragma("journal_mode", "delete")

@@ -23,7 +23,7 @@ from hooktide.store.sqlite.maintenance.read_only import check_schema, read_only
 def audit_sqlite(path: str, now: Micros) -> Iterator[Finding]:
     """Yield what each check finds in the database file at ``path``, in order.
 
-    :raises ConfigError: the file is no database, or is on another schema.
+    :raises ConfigError: the file is not a database, or has another schema version.
     """
     statements = load_queries(__package__, "invariants.sql")
     with read_only(path) as db:

@@ -167,7 +167,7 @@ JOIN deliveries AS d ON d.id = b.id >> 11 << 11 JOIN rules AS r USING (project_i
 WHERE b.id & 2047 >= 2 AND a.started_at > r.since
 
 -- name: rests
--- What another process had claimed before it heard of the rest may have been sent within the slack.
+-- What another process had claimed before it learned of the rest may have been sent within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = '' OR ep.rests_until > ep.rest_began_at + :rest_cap
     OR EXISTS (
         SELECT 1 FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
@@ -195,7 +195,7 @@ JOIN json_each(:projects) AS r ON r.value ->> 'id' = acc.project_id
 WHERE (u.minute - 60) * 60000000 > r.value ->> 'since' AND r.value ->> 'per_hour' IS NOT NULL
 
 -- name: usage
--- Known where every plan has a limit, of the last hour. What was held back counts when it is let go.
+-- Known where every plan has a limit, of the last hour. Held deliveries count when they are released.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'hour_since' AS since FROM json_each(:projects)
     WHERE value ->> 'per_hour' IS NOT NULL AND value ->> 'hour_since' < :now - :slack),

@@ -14,7 +14,7 @@ def missing_in_sqlite(path: str) -> tuple[int, list[Migration]]:
 
     A file that is not there yet is on schema 0. The server may run meanwhile.
 
-    :raises ConfigError: the database was made by a newer Hooktide, or is none.
+    :raises ConfigError: the database was made by a newer Hooktide, or is not a database.
     """
     number = 0
     if Path(path).exists():

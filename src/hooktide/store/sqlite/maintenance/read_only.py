@@ -23,7 +23,7 @@ def read_only(path: str, stop: Callable[[], bool] = lambda: False) -> Iterator[a
 
     A statement that runs when ``stop`` says so ends there.
 
-    :raises ConfigError: there is no such database, or it is not one; or a statement was ended.
+    :raises ConfigError: the database does not exist or is invalid, or a statement was interrupted.
     """
     if not Path(path).is_file():
         raise _not_there(path)
@@ -31,7 +31,7 @@ def read_only(path: str, stop: Callable[[], bool] = lambda: False) -> Iterator[a
         db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
         try:
             db.set_busy_timeout(5000)
-            # A statement runs for long and hears of no Ctrl-C; this gives Python its turns.
+            # A long statement would block Ctrl-C; this lets Python handle signals meanwhile.
             db.set_progress_handler(stop, PROGRESS_INTERVAL)
             yield db
         finally:
@@ -43,7 +43,7 @@ def read_only(path: str, stop: Callable[[], bool] = lambda: False) -> Iterator[a
 def open_beside_server(path: str) -> apsw.Connection:
     """Open a connection that writes, to a database on this program's schema; its server may run.
 
-    :raises ConfigError: there is no such database, or it is on another schema.
+    :raises ConfigError: the database does not exist, or has another schema version.
     """
     if not Path(path).is_file():
         raise _not_there(path)
@@ -61,7 +61,7 @@ def open_beside_server(path: str) -> apsw.Connection:
 
 
 def _not_there(path: str) -> ConfigError:
-    return ConfigError(f"there is no database at {path}", key="database")
+    return ConfigError(f"no database exists at {path}", key="database")
 
 
 def schema(db: apsw.Connection) -> int:

@@ -21,7 +21,7 @@ from hooktide.vault import Vault
 class SqliteSealedRows:
     """``SealedRows`` of a SQLite file.
 
-    :raises ConfigError: there is no such database, or it is on another schema.
+    :raises ConfigError: the database does not exist, or has another schema version.
     """
 
     def __init__(self, path: str) -> None:

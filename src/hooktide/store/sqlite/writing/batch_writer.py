@@ -136,7 +136,7 @@ class SqliteBatchWriter(BatchWriter):
         self.save_usage()
 
     def routes(self, account_id: int) -> Routes | None:
-        """Return where an account's events go; None when there is no such account."""
+        """Return where an account's events go; None if the account does not exist."""
         found = self._routes.get(account_id)
         if found is not None:
             return found
@@ -246,8 +246,8 @@ class SqliteBatchWriter(BatchWriter):
             self.db.execute(self._sql["set_failing"], {"id": endpoint_id, "failing": failing})
             if not failing:
                 del self.failing[endpoint_id]
-        if told := events_of_attempts(dones, failures, self._disable_after):
-            finish(add_operational_events(self._tx(effects), told))
+        if events := events_of_attempts(dones, failures, self._disable_after):
+            finish(add_operational_events(self._tx(effects), events))
 
     def _disable_after(self, account_id: int) -> int:
         routes = self.routes(account_id)

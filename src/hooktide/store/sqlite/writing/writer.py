@@ -250,7 +250,7 @@ _AT_FAULT = (
     apsw.SQLError,
     apsw.TooBigError,
 )
-"""What a statement and its values are to blame for, and not the database."""
+"""Errors caused by a statement and its values, not by the database."""
 
 
 def _resolve(call: Call) -> None:

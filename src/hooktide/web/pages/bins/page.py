@@ -90,7 +90,7 @@ async def events(request: PageRequest) -> View:
 
 
 async def _events(bins: Bins, found: Bin, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Say what is new until the server stops, which no open stream may hold up."""
+    """Stream what is new until the server stops, which no open stream may delay."""
     with bins.watch(found) as news:
         if news is None:
             yield b"retry: 60000\n\n"
@@ -129,7 +129,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The request on the right; ``pretty`` is None for a body that is no JSON."""
+    """The request on the right; ``pretty`` is None for a body that is not JSON."""
 
     row: Row
     path: str

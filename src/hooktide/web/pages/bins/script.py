@@ -1,6 +1,6 @@
 """A bin's answers as the form on its page: a row for each, and one more to add.
 
-A row whose status is left empty is no answer; without any, the bin answers 200.
+A row without a status is skipped; without any rows, the bin answers 200.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def typed_rows(form: Form) -> list[Row]:
 
 
 def said(script: Sequence[Step]) -> str:
-    """Say in a line what a bin answers."""
+    """Describe a bin's responses in a line."""
     if not script:
         return "200 each time"
     *first, last = [_in_words(step) for step in script]
@@ -67,7 +67,7 @@ def _in_words(step: Step) -> str:
 def read_rows(rows: Sequence[Row]) -> BinUpdate:
     """Read what was typed.
 
-    :raises InvalidError: it is no answer that a bin may give; says which one, and what to write.
+    :raises InvalidError: a response is not allowed; the error names it and says what to write.
     """
     steps = []
     for number, row in enumerate(rows, 1):

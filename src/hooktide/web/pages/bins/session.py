@@ -28,7 +28,7 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 
 class BinSession(PublicSession):
-    """Somebody who has the link of a bin's page; ``stopping`` ends its streams."""
+    """The session of a visitor with the link of a bin's page; ``stopping`` ends its streams."""
 
     def __init__(self, address: str, found: Bin, bins: Bins, stopping: asyncio.Event) -> None:
         super().__init__(address)
@@ -38,7 +38,7 @@ class BinSession(PublicSession):
 
     @property
     def actor(self) -> Actor:
-        """Who this is in the audit log: the link lets in whoever has it, and says no name."""
+        """The audit log's actor: the link identifies no user."""
         return Actor(name="bin page", source=Source.BIN_PAGE, address=self.address)
 
     @property
@@ -52,7 +52,7 @@ class BinSession(PublicSession):
         return {"base": self.base}
 
     def may(self, role: Role) -> bool:
-        """Whoever has the link may do all that the page offers."""
+        """The link grants everything that the page offers."""
         return True
 
 
@@ -79,7 +79,7 @@ class BinSkin(Skin):
         return BinSession(address_of(request), found, self._bins, self._stopping)
 
     def explain(self, error: HooktideError, session: Session | None) -> File:
-        """Say in plain text what went wrong."""
+        """Return an error as plain text."""
         wrong = wrong_of(error)
         text = "not found" if isinstance(error, NotFoundError) else wrong.detail
         return File(f"{text}\n", "text/plain", wrong.status, PLAIN)

@@ -131,7 +131,7 @@ async def delete_account(request: PageRequest, form: Removal) -> View:
 
 @page("/erasures/{id}")
 async def erasure(request: PageRequest) -> View:
-    """``GET /dashboard/erasures/{id}``: how far it is to erase an account."""
+    """``GET /dashboard/erasures/{id}``: the progress of an account's erasure."""
     found = await request.services.store.get_erasure(request.scope, request.id("acc"))
     return request.show("erasure.html", erasure=found)
 

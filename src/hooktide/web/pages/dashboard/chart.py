@@ -1,7 +1,7 @@
 """A chart as a drawing of bars, as a sentence, and as a table: all three say the same.
 
-The drawing is a hundred wide and high and stretched by the style sheet; what is written beside it
-is text of the page, so it is as large as other text on every screen.
+The drawing is 100 by 100 and stretched by the style sheet; its labels are text of the page, so they
+have the normal size on every screen.
 """
 
 from collections.abc import Callable, Sequence

@@ -42,7 +42,7 @@ class LoginSkin(DashboardSkin):
     base = f"{BASE}/login"
 
     async def enter(self, request: Request) -> Session:
-        """Let everybody in."""
+        """Let everyone in."""
         return PublicSession(address_of(request))
 
     def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
@@ -55,7 +55,7 @@ class LoginSkin(DashboardSkin):
 
 @page("")
 async def login(request: PageRequest) -> View:
-    """``GET /dashboard/login``; ``?next=`` is where to go on."""
+    """``GET /dashboard/login``; ``?next=`` is where to continue."""
     wanted = request.form.text("next")
     return request.show(
         "login.html",
@@ -124,7 +124,7 @@ async def use_login_link(request: PageRequest) -> View:
 
 
 def _safe(path: str) -> str:
-    """Return where to go on: a page of the dashboard, and nowhere else."""
+    """Return where to continue: only ever a page of the dashboard."""
     ours = path == BASE or path.startswith((f"{BASE}/", f"{BASE}?"))
     plain = path.isascii() and path.isprintable() and "\\" not in path and "/login" not in path
     segments = unquote(path.partition("?")[0]).split("/")[1:]
@@ -143,7 +143,7 @@ async def log_out(request: PageRequest) -> View:
 
 @page("/you")
 async def you(request: PageRequest) -> View:
-    """``GET /dashboard/you``: who is logged in, and the form for a password."""
+    """``GET /dashboard/you``: the logged-in user, and the password form."""
     number = user_of(request).user_id
     user = None if number is None else await request.services.store.get_user(number)
     return request.show("you.html", projects=await request.projects(), user=user)
@@ -159,7 +159,7 @@ class NewPassword:
 
 @act("/you/password", back=you, who=Role.VIEWER, keeps=False)
 async def set_password(request: PageRequest, form: NewPassword) -> View:
-    """``POST /dashboard/you/password``: other sessions end, this one goes on as a new one."""
+    """``POST /dashboard/you/password``: ends the other sessions and renews this one."""
     number, users = user_of(request).user_id, request.services.users
     if number is None:
         raise RefusedError("forbidden", "a key has no password", status=403)

@@ -41,7 +41,7 @@ async def search(request: PageRequest) -> View:
 
 
 async def _place(request: PageRequest, text: str) -> str:
-    """Return where the thing with an id is shown; empty: there is none that may be seen."""
+    """Return the page of the object with an id; empty if there is none the session may see."""
     prefix = text.partition("_")[0]
     if prefix not in PREFIXES:
         return ""

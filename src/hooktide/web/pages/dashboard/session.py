@@ -37,7 +37,7 @@ HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class UserSession:
-    """Somebody who is logged in to the dashboard."""
+    """The session of a user who is logged in to the dashboard."""
 
     base: ClassVar[str] = BASE
     frame: ClassVar[Mapping[str, Any]] = {
@@ -63,7 +63,7 @@ class UserSession:
 
     @property
     def watches(self) -> bytes:
-        """Each session has streams of its own."""
+        """Each session has its own streams."""
         return self.who.digest
 
     def may(self, role: Role) -> bool:
@@ -71,7 +71,7 @@ class UserSession:
         return self.who.may(role)
 
     def missing_role(self, role: Role) -> RefusedError:
-        """Say who may do it."""
+        """Name the required role."""
         able = [each for each in RANKS if RANKS[each] >= RANKS[role]]
         names = " or ".join(f"an {each}" if each == "owner" else f"a {each}" for each in able)
         return RefusedError("forbidden", f"only {names} can do this; ask one of them", status=403)
@@ -134,7 +134,7 @@ class DashboardSkin(Skin):
 
 
 def user_of(request: PageRequest) -> Who:
-    """Return who is logged in."""
+    """Return the principal who is logged in."""
     if isinstance(request.session, UserSession):
         return request.session.who
     raise TypeError("this is a page of the dashboard")
@@ -150,12 +150,12 @@ def cookie_name(*, secure: bool) -> str:
 
 
 def csrf_of(token: str) -> str:
-    """Return what a session's forms bring along, and nobody else can know."""
+    """Return the secret token that a session's forms include."""
     return hashlib.sha256(b"hooktide form " + token.encode()).hexdigest()
 
 
 def _cookie(request: Request, wanted: str) -> str:
-    """Return a cookie's value; empty: there is none of this name.
+    """Return a cookie's value; empty if absent.
 
     ``request.cookies`` takes time by the square of a quoted cookie's escapes (CVE-2024-7592).
     """

@@ -226,7 +226,7 @@ def _file(view: File, headers: Mapping[str, str], known: str = "") -> Response:
 
 
 def _with_wait(response: Response, error: HooktideError | None) -> Response:
-    """Say when to ask again, where the error knows."""
+    """Return the Retry-After header, if the error has one."""
     if (wait := getattr(error, "retry_after", None)) is not None:
         response.headers["retry-after"] = str(wait)
     return response

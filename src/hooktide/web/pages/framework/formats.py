@@ -13,7 +13,7 @@ _STEPS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
 
 
 def when(at: Micros | None, now: Micros) -> Markup:
-    """Write an instant as how long ago it was, with the whole of it beside."""
+    """Write an instant as how long ago it was, with the full time as a tooltip."""
     if at is None:
         return Markup('<span class="small">never</span>')
     whole = show_time(at)
@@ -31,7 +31,7 @@ def instant(at: Micros, now: Micros) -> Markup:
 
 
 def ago(at: Micros, now: Micros) -> str:
-    """Say how long ago an instant was, or how soon it is."""
+    """Format how long ago an instant was, or how soon it is."""
     span = abs(now - at)
     if span < 2 * SECOND:
         return "now"
@@ -42,7 +42,7 @@ def ago(at: Micros, now: Micros) -> str:
 
 
 def roughly(span: Micros) -> str:
-    """Say a span in its largest unit: ``3 h``."""
+    """Format a span in its largest unit: ``3 h``."""
     for unit, name in _STEPS:
         if span >= unit:
             return f"{span // unit} {name}"
@@ -50,7 +50,7 @@ def roughly(span: Micros) -> str:
 
 
 def duration(span: Micros | None) -> str:
-    """Say how long a request took."""
+    """Format how long a request took."""
     if span is None:
         return NONE
     if span < SECOND:

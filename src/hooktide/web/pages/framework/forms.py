@@ -56,7 +56,7 @@ async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
 
     A request without a body brings an empty one.
 
-    :raises InvalidError: it is none, or too large.
+    :raises InvalidError: it is not a form, or too large.
     """
     if is_empty(request):
         return Form()
@@ -89,7 +89,7 @@ def parse(content: bytes) -> list[tuple[str, str]]:
             return [(_unescaped(name), _unescaped(text)) for name, _, text in pairs]
     except UnicodeError:
         pass
-    raise InvalidError("bad_request", "this is no form of ours", status=400)
+    raise InvalidError("bad_request", "this is not a form of this site", status=400)
 
 
 def _unescaped(text: str) -> str:

@@ -1,8 +1,8 @@
 """Pages that keep themselves current: a stream of server-sent events that only says "changed".
 
-``static/live.js`` fetches the page again when it hears that. What a page shows is looked at every
-``LOOK_INTERVAL`` seconds as long as somebody has it open, whatever process changed it: all who have
-the same page open share one look. Streams are few and end when the server stops.
+``static/live.js`` fetches the page again when it hears that. A page's content is checked every
+``LOOK_INTERVAL`` seconds while it is open anywhere, whichever process changed it; all viewers of
+the same page share one check. Streams are few and end when the server stops.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Allowed: TypeAlias = Callable[[], Awaitable[bool]]
 
 @dataclass(slots=True)
 class _Watched:
-    """One kind of page that somebody has open; ``turn`` counts its changes.
+    """A page that is open in a browser; ``turn`` counts its changes.
 
     ``watchers``: how many streams each owner has open here.
     """
@@ -58,7 +58,7 @@ class Live:
         """Return the stream of a page; pages of the same ``place`` look the same.
 
         ``allowed`` is asked before each event and each heartbeat; the stream ends when it is not.
-        ``owner``: who may have ``MAX_OF_ONE`` open and no more, so that others have room.
+        ``owner``: may have at most ``MAX_OF_ONE`` open, so that others can open some too.
         """
         owner = place if owner is None else owner
         return event_stream(self._events(place, look, allowed, owner))
@@ -94,7 +94,7 @@ class Live:
                 watched.task.cancel()
 
     async def _look(self, watched: _Watched, look: Look) -> None:
-        """Look until nobody watches any more; a look that fails is made again."""
+        """Check while anyone watches; a failed check is repeated."""
         stop = start(self._stopping.wait(), "wait for the stop")
         last: Any = None
         first = True
@@ -114,8 +114,8 @@ class Live:
 
     def _tell(self, watched: _Watched) -> None:
         watched.turn += 1
-        told, watched.news = watched.news, asyncio.Event()
-        told.set()
+        previous, watched.news = watched.news, asyncio.Event()
+        previous.set()
 
 
 def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
@@ -128,7 +128,7 @@ async def _still(allowed: Allowed) -> bool:
     try:
         return await allowed()
     except UnavailableError:
-        return True  # nothing can be read while the database is away, so nothing is told either
+        return True  # nothing can be read while the database is away, so there is no news
 
 
 async def _either(news: asyncio.Event, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Whether a form was sent by a page of ours, and not by one of somebody else's.
+"""Whether a form was sent by a page of this site, not by another site's.
 
 A browser says where a form comes from: ``Sec-Fetch-Site`` where it trusts the connection, and
 ``Origin`` always (our pages' referrer policy lets it). Who says nothing of it is refused.

@@ -1,4 +1,4 @@
-"""A page, declared once: its path, who may open it, and the function that answers.
+"""A page, declared once: its path, the required role, and the function that answers.
 
     @page("/keys")
     async def keys(request: PageRequest) -> View: ...

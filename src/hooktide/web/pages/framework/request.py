@@ -79,19 +79,19 @@ class PageRequest:
     def id(self, prefix: str) -> int:
         """Return the id in the path.
 
-        :raises NotFoundError: it is none of this kind.
+        :raises NotFoundError: it is not an id of this kind.
         """
         return ids.read(prefix, self.path())
 
     def before(self, prefix: str) -> int | None:
-        """Return the id that a list goes on below."""
+        """Return the id below which a list continues."""
         text = self.query.text("before")
         return ids.read(prefix, text) if text else None
 
     async def chosen(self) -> ProjectRow | None:
         """Return the project that a list is narrowed to; None: all that may be seen.
 
-        :raises NotFoundError: there is none of this name.
+        :raises NotFoundError: no project has this name.
         """
         name = self.query.text("project")
         return await self.services.store.get_project(self.scope, name) if name else None
@@ -138,7 +138,7 @@ class PageRequest:
     def value(self, name: str, default: object = "") -> str:
         """Return what a field shows: what was filled in, where that is still to be done.
 
-        Whoever filled it in gets it back unchanged; other text is written out where it is shown.
+        The text is shown unchanged in the form; elsewhere special characters are made visible.
         """
         if self.is_filled and name in self.form:
             return escape(self.form.raw(name))

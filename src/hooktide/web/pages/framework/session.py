@@ -1,4 +1,4 @@
-"""Who may see pages: what each kind of session has in common, whatever opened it."""
+"""What all kinds of sessions have in common."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from hooktide.domain.model import Role, Scope
 
 
 class Session(Protocol):
-    """Somebody who came in."""
+    """A session that was let in."""
 
     @property
     def scope(self) -> Scope:
@@ -61,7 +61,7 @@ class PublicSession:
 
     @property
     def actor(self) -> Actor:
-        """Nobody yet."""
+        """No users yet."""
         return Actor(name="", source=Source.DASHBOARD, address=self.address)
 
     @property
@@ -89,11 +89,11 @@ class PublicSession:
         return role is Role.VIEWER
 
     def missing_role(self, role: Role) -> RefusedError:
-        """Say what to do first."""
+        """Return the error for a session that must log in first."""
         return RefusedError("forbidden", f"log in as a {role} first", status=403)
 
     def path_of_account(self, account_id: int) -> str:
-        """Return the page of an account: there is none that they see."""
+        """Return the page of an account; this session has none."""
         raise NotFoundError("account")
 
     async def is_open(self) -> bool:

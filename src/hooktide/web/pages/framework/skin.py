@@ -26,7 +26,7 @@ class Skin(ABC):
     async def enter(self, request: Request) -> Session | Response:
         """Return the session that a request belongs to; or the answer to one that has none.
 
-        :raises HooktideError: it cannot be told, or has ended.
+        :raises HooktideError: the session is unknown or has ended.
         """
 
     def ask_login(self, path: str, sent: Form) -> Template | Response:

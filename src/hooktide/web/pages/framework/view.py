@@ -1,4 +1,4 @@
-"""What a page returns: a template to fill, another page to go on to, a stream, or a file."""
+"""What a page returns: a template to render, a redirect, a stream, or a file."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Another page to go on to; ``path`` is below its skin's base, ``query`` goes behind the ``?``,
+    """A redirect; ``path`` is below its skin's base, ``query`` goes behind the ``?``,
     ``fragment`` behind the ``#``.
 
-    ``session``: a token that the browser keeps from now on; empty: it forgets the one it has.
+    ``session``: a token for the browser's cookie; empty: the cookie is deleted.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Something that is no page, such as a style sheet; ``headers`` come before the skin's.
+    """Something that is not a page, such as a style sheet; ``headers`` come before the skin's.
 
     ``tag``: its ETag, so that a browser which has this version is not sent it again.
     """

@@ -54,7 +54,7 @@ def indented(body: bytes, write: Callable[[str], str] = visible) -> str | None:
     """Indent JSON without touching its numbers, its key order or its duplicates.
 
     ``write`` makes its text fit to be shown; after ``MAX_SHOWN`` bytes it is cut off. None: it is
-    no JSON.
+    not JSON.
     """
     try:
         whole = msgspec.json.format(body, indent=2)  # deep JSON becomes up to 64 times as long

@@ -64,9 +64,9 @@ def _body(subject: Subject, kind: EventType) -> Any:
 
 def _message(subject: Subject, kind: EventType) -> dict[str, Any]:
     example = make_example(subject.project, kind)
-    told = header_facts(subject, example)
+    facts = header_facts(subject, example)
     headers = {
-        name: {**fact.schema, "description": fact.description} for name, fact in told.items()
+        name: {**fact.schema, "description": fact.description} for name, fact in facts.items()
     }
     return {
         "name": kind.name,
@@ -78,7 +78,7 @@ def _message(subject: Subject, kind: EventType) -> dict[str, Any]:
         "examples": [
             {
                 "name": "example",
-                "headers": {name: fact.example for name, fact in told.items()},
+                "headers": {name: fact.example for name, fact in facts.items()},
                 "payload": sent_body(example),
             }
         ],

@@ -1,4 +1,4 @@
-"""What stands around a payload, told to people (a table) and to machines (a JSON Schema).
+"""The envelope around a payload, described for people (a table) and machines (a JSON Schema).
 
 Both walk the envelope's template as ``domain.dialect.envelope`` compiles it: a tree of JSON whose
 strings and keys may hold slots.
@@ -40,7 +40,7 @@ class Member:
 
 
 def is_bare(dialect: Dialect) -> bool:
-    """Say whether the body is the payload alone."""
+    """Return whether the body is the payload alone."""
     return dialect.envelope == BARE_PAYLOAD
 
 
@@ -50,7 +50,7 @@ def members(dialect: Dialect, kind: EventType) -> tuple[Member, ...]:
 
 
 def find(found: tuple[Member, ...], slot: str) -> str:
-    """Return where a slot's value is; empty: nowhere by itself."""
+    """Return where a slot's value is; empty if it has no place of its own."""
     return next((each.path for each in found if each.slot and each.slot.name == slot), "")
 
 
@@ -143,9 +143,9 @@ def _object_schema(value: dict[str, Any], kind: EventType, place: str, base: str
 
 
 def _text_schema(found: tuple[Part, ...], kind: EventType, place: str, base: str) -> Any:
-    told = [_of_type(part, kind) for part in found]
-    if all(each is not None for each in told):
-        return {"const": "".join(each or "" for each in told)}
+    constants = [_of_type(part, kind) for part in found]
+    if all(each is not None for each in constants):
+        return {"const": "".join(each or "" for each in constants)}
     if len(found) > 1 or not isinstance(found[0], Slot):
         return {"type": "string"}
     match found[0].name:
@@ -203,7 +203,7 @@ _BY_NAME = frozenset(
 
 
 def _stays(schema: Any) -> bool:
-    """Say whether something in a schema is found by another name than its place."""
+    """Return whether a schema contains references by name."""
     if not isinstance(schema, dict):
         return False
     return not _ANCHORS.isdisjoint(schema) or any(map(_stays, _within(schema)))

@@ -27,7 +27,7 @@ def base(subject: Subject) -> str:
 
 
 def description(subject: Subject) -> str:
-    """Say in a paragraph what comes and how it is told from what is forged."""
+    """Describe in a paragraph what is sent and how to detect forgeries."""
     said = [f"The requests that {subject.title} sends to your endpoint."]
     if subject.project.mode is Mode.TEST:
         said.append("Not live yet: only test events are sent.")
@@ -44,7 +44,7 @@ def sent_body(example: Example) -> msgspec.Raw:
 
 
 def header_facts(subject: Subject, example: Example) -> dict[str, HeaderFact]:
-    """Return what each request carries beside what HTTP itself needs, by the headers' names."""
+    """Return the headers that each request carries besides those HTTP needs."""
     dialect, given = subject.dialect, example.headers
     facts = {
         name: HeaderFact("Always this.", value, {"const": value}) for name, value in dialect.headers

@@ -34,7 +34,7 @@ def _body(subject: Subject, kind: EventType) -> Any:
 
 def _operation(subject: Subject, kind: EventType) -> dict[str, Any]:
     example = make_example(subject.project, kind)
-    told = header_facts(subject, example)
+    headers = header_facts(subject, example)
     return {
         "operationId": kind.name,
         "summary": formats.one_line(kind.description) or kind.name,
@@ -47,7 +47,7 @@ def _operation(subject: Subject, kind: EventType) -> dict[str, Any]:
                 "schema": fact.schema,
                 "example": fact.example,
             }
-            for name, fact in told.items()
+            for name, fact in headers.items()
         ],
         "requestBody": {
             "required": True,

@@ -128,7 +128,7 @@ _programs = Environment(
 
 
 def is_timed(signature: Signature) -> bool:
-    """Say whether a signature covers a timestamp, which receivers compare with their clock."""
+    """Return whether a signature covers a timestamp, which receivers compare with their clock."""
     return "timestamp" in _slots(signature.content)
 
 
@@ -137,18 +137,18 @@ def _slots(text: str) -> list[str]:
 
 
 def _recipe(language: Language, dialect: Dialect, signature: Signature) -> dict[str, Any]:
-    """Say what a program has to do, in words of its language.
+    """Return the steps of a verification program, in terms of its language.
 
     ``before`` and ``after`` are what is signed around the body, as expressions (empty: nothing).
     ``pattern`` is the form of a header that tells more than the signature, as a regular expression,
     and ``takes`` are its groups that are signed; without it the header is ``prefix``, signature
-    and ``suffix``. ``timestamp`` and ``id`` are the headers of what is signed and not told there.
+    and ``suffix``. ``timestamp`` and ``id`` are the headers of signed values that are not in it.
     """
-    told, signed = _slots(signature.value), _slots(signature.content)
-    plain = told == ["signature"]
+    sent, signed = _slots(signature.value), _slots(signature.content)
+    plain = sent == ["signature"]
     before, after = _around(signature.content, "body")
     prefix, suffix = _around(signature.value, "signature")
-    elsewhere = [name for name in signed if name not in told]
+    elsewhere = [name for name in signed if name not in sent]
     stamp_header = (signature.timestamp_header or "webhook-timestamp").lower()
     return {
         "header": signature.header.lower(),
@@ -159,7 +159,7 @@ def _recipe(language: Language, dialect: Dialect, signature: Signature) -> dict[
         "prefix": "".join(map(str, prefix)) if plain else "",
         "suffix": "".join(map(str, suffix)) if plain else "",
         "pattern": "" if plain else _pattern(signature, language),
-        "takes": [name for name in told if name in signed],
+        "takes": [name for name in sent if name in signed],
         "timed": is_timed(signature),
         "timestamp": stamp_header if "timestamp" in elsewhere else "",
         "id": "webhook-id" if "id" in elsewhere else "",
@@ -174,7 +174,7 @@ def _around(text: str, middle: str) -> tuple[list[Part], list[Part]]:
 
 
 def _joined(language: Language, found: list[Part]) -> str:
-    """Write texts and variables as one expression; empty: there are none."""
+    """Write texts and variables as one expression; empty if there are none."""
     return language.plus.join(
         language.sigil + part.name if isinstance(part, Slot) else language.quote(part)
         for part in found

@@ -46,7 +46,7 @@ Writer = Callable[[Subject, str], str | bytes]
 
 
 class Reader(PublicSession):
-    """Somebody who reads a guide; ``shelf`` has what there is to read."""
+    """The session of a reader of a guide; ``shelf`` has the guides."""
 
     def __init__(self, address: str, shelf: "Shelf") -> None:
         super().__init__(address)
@@ -54,7 +54,7 @@ class Reader(PublicSession):
 
 
 class GuideSkin(Skin):
-    """The pages that anybody may read."""
+    """The public pages."""
 
     base = "/docs"
     templates = "guide"
@@ -63,11 +63,11 @@ class GuideSkin(Skin):
         self._shelf = shelf
 
     async def enter(self, request: Request) -> Session:
-        """Let everybody in."""
+        """Let everyone in."""
         return Reader(address_of(request), self._shelf)
 
     def explain(self, error: HooktideError, session: Session | None) -> Template:
-        """Say that there is no guide here; what else goes wrong is a problem, as in the API."""
+        """Show that there is no guide here; other errors are problem responses, as in the API."""
         if isinstance(error, NotFoundError):
             return Template("missing.html", {}, 404)
         raise error
@@ -162,7 +162,7 @@ class Shelf:
     async def document(self, name: str, write: Writer) -> Document:
         """Return a document as its project is now; only one is written at a time.
 
-        :raises NotFoundError: there is no such project, or it keeps its guide to itself.
+        :raises NotFoundError: the project does not exist, or its guide is not public.
         """
         row = await self._find(name)
         place = (row.project.name, write)

@@ -21,8 +21,8 @@ class Served:
 class Subject:
     """A project, and what the public may know of it.
 
-    ``types`` are those that any account may use: what is offered to chosen accounts is told to
-    nobody else. ``kind`` is the one that examples are of; it is made up where there are none.
+    ``types`` are those that any account may use: those offered to selected accounts are not public.
+    ``kind`` is the event type of the examples; a made-up one if there are none.
     """
 
     project: Project

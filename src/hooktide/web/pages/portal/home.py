@@ -66,7 +66,7 @@ async def theme(request: PageRequest) -> View:
 
 
 def meters(plan: Plan, usage: AccountUsage) -> list[Meter]:
-    """Say how much of a plan is used."""
+    """Describe how much of a plan is used."""
     return [
         Meter("Endpoints", usage.endpoints, plan.endpoints),
         Meter("Deliveries within the hour", usage.deliveries, plan.deliveries_per_hour),
@@ -74,14 +74,15 @@ def meters(plan: Plan, usage: AccountUsage) -> list[Meter]:
 
 
 def _held(plan: Plan, usage: AccountUsage) -> str:
-    """Say why something waits, and until when; empty: nothing does."""
+    """Explain why something waits, and until when; empty if nothing does."""
     if not usage.held:
         return ""
     more = " or more" if usage.held >= MAX_COUNTED else ""
     held = f"{count_of(usage.held, 'delivery')}{more}"
     return (
         f"{held} held back: your plan allows {hour_words(plan)} an hour, and they are used up. "
-        "Nothing is lost: what is held goes out by itself, oldest first, as soon as the hour has "
+        "Nothing is lost: held deliveries are sent automatically, oldest first, as soon as the "
+        "hour has "
         "room."
     )
 

@@ -1,6 +1,6 @@
 """The portal's skin: a link lets its account's customers in, and a project gives it its face.
 
-A link reaches one account and nothing else. It is secret, so the forms need no token of their own.
+A link reaches one account and nothing else. It is secret, so the forms need no CSRF token.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from hooktide.web.urls import docs_url
 
 @dataclass(frozen=True, slots=True)
 class PortalSession:
-    """Somebody who came by a link: whose portal it is, and what they may do."""
+    """A portal session: its account, and whether it is read-only."""
 
     csrf: ClassVar[str] = ""
 
@@ -80,7 +80,7 @@ class PortalSession:
         return role is Role.VIEWER or not self.link.read_only
 
     def missing_role(self, role: Role) -> RefusedError:
-        """Say how to make changes."""
+        """Return the error that explains how to make changes."""
         return RefusedError(
             "forbidden",
             "this link is read-only; open the page from your account to make changes",
@@ -109,7 +109,7 @@ class ExpiredError(RefusedError):
 
 
 async def open_portal(services: Services, token: str, address: str) -> PortalSession:
-    """Let somebody in.
+    """Open a session.
 
     :raises NotFoundError: the link was not made here, or its account was removed.
     :raises ExpiredError: its time is over, or it was revoked.
@@ -123,7 +123,7 @@ async def open_portal(services: Services, token: str, address: str) -> PortalSes
 
 
 class PortalSkin(Skin):
-    """The pages for everyone who has a portal link."""
+    """The pages for customers with a portal link."""
 
     base = "/portal/{token}"
     templates = "portal"
@@ -137,7 +137,7 @@ class PortalSkin(Skin):
         return await open_portal(self._services, token, address_of(request))
 
     def explain(self, error: HooktideError, session: Session | None) -> Template:
-        """Return a page that says what went wrong; without a session, with no face of its own."""
+        """Return an error page; without a session, it has no branding."""
         if session is None:
             return _closed(error)
         wrong = wrong_of(error)
@@ -153,7 +153,7 @@ class PortalSkin(Skin):
 
 
 def _closed(error: HooktideError) -> Template:
-    """Say that the portal cannot be opened."""
+    """Show that the portal cannot be opened."""
     match error:
         case ExpiredError():
             return Template("closed.html", {"product": formats.product_name(error.project)}, 410)

@@ -16,7 +16,7 @@ NEWEST = 50
 
 @page("/events")
 async def events(request: PageRequest) -> View:
-    """Say when something changed; ``?delivery``, ``endpoint`` or ``replay`` is looked at beside."""
+    """Stream changes; ``?delivery``, ``endpoint`` or ``replay`` is watched too."""
     name, more = await _more(request)
 
     async def look() -> Any:

@@ -23,7 +23,7 @@ def _tokens(tones: Tones) -> str:
 
 
 def page_headers(portal: Portal) -> Mapping[str, str]:
-    """Return the headers of every page of a portal: nobody keeps it, its own sites may frame it."""
+    """Return the headers of every portal page: no caching, framed by the project's sites only."""
     policy = POLICY["content-security-policy"]
     if portal.origins:
         framing = f"frame-ancestors {' '.join(portal.origins)}"

@@ -17,19 +17,19 @@ MAX_COUNTED = 100
 
 @page("/endpoints/{id}/rotate")
 async def ask_rotate(request: PageRequest) -> View:
-    """Say what rotating means."""
+    """Explain what rotating means."""
     return await _ask(request, "rotate.html")
 
 
 @page("/endpoints/{id}/disable")
 async def ask_disable(request: PageRequest) -> View:
-    """Say what disabling means."""
+    """Explain what disabling means."""
     return await _ask(request, "disable.html", pending=await _pending(request))
 
 
 @page("/endpoints/{id}/remove")
 async def ask_remove(request: PageRequest) -> View:
-    """Say what removing means."""
+    """Explain what removing means."""
     return await _ask(request, "remove.html", pending=await _pending(request))
 
 
@@ -47,7 +47,7 @@ async def _ask(request: PageRequest, template: str, **facts: Any) -> View:
 
 
 async def _pending(request: PageRequest) -> str:
-    """Say how much waits for an endpoint; empty: nothing."""
+    """Describe how much waits for an endpoint; empty if nothing does."""
     found = 0
     for state in (DeliveryState.PENDING, DeliveryState.HELD):
         listed = await request.services.store.list_deliveries(
@@ -60,7 +60,7 @@ async def _pending(request: PageRequest) -> str:
 
 
 def rotation_facts(project: Project) -> list[str]:
-    """Say what a rotation does to requests, by the project's rule and its headers."""
+    """Explain what a rotation does to requests, by the project's rule and its headers."""
     dialect, overlap = project.dialect, project.rotation_overlap
     own = dialect.signature.header if dialect.signature else ""
     facts = []
@@ -71,7 +71,7 @@ def rotation_facts(project: Project) -> list[str]:
         )
         if own:
             facts.append(
-                f"{own} has room for one signature: from now on it is made with the new secret."
+                f"{own} has room for one signature, which is made with the new secret from now on."
             )
     elif own or dialect.standard_headers:
         facts.append(

@@ -1,4 +1,4 @@
-"""The log of deliveries: filtered, one of them opened beside it, and sent again."""
+"""The log of deliveries: filters, the open delivery next to the list, and resending."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -132,7 +132,7 @@ async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryR
 
 
 def _name(endpoint: Endpoint, accounts: Mapping[int, Account]) -> str:
-    """Say which endpoint, and whose."""
+    """Name the endpoint and its account."""
     account = accounts.get(endpoint.account_id)
     return f"{account.reference} · {endpoint_name(endpoint)}" if account else ""
 
@@ -146,7 +146,7 @@ async def with_attempts(request: PageRequest, listed: Sequence[Delivery]) -> lis
 async def _opened(request: PageRequest) -> OpenedDelivery | None:
     """Show the delivery that is opened; None: none is.
 
-    :raises NotFoundError: there is none of this id that may be seen.
+    :raises NotFoundError: the session may see no delivery with this id.
     """
     text = request.query.text("delivery") or request.params.get("id", "")
     if not text:

@@ -186,7 +186,7 @@ def read_filters(query_string: bytes) -> Filters:
             faults[name] = error.detail if isinstance(error, InvalidError) else "there is no such"
     since, until = values["since"], values["until"]
     if since is not None and until is not None and until <= since:
-        values["until"], faults["until"] = None, "has to be later than the other one"
+        values["until"], faults["until"] = None, "must be later than the other one"
     wanted = DeliveryFilter(
         state=values["state"],
         answered=values["answered"],
@@ -216,7 +216,7 @@ def _read_before(pairs: Mapping[str, str]) -> int | None:
 def read_moment(text: str) -> Micros:
     """Read an instant; one that says no offset (as a browser's field writes it) is UTC.
 
-    :raises InvalidError: it is none.
+    :raises InvalidError: it is not valid.
     """
     bare = text.replace(" ", "T")
     if len(bare) == _TO_THE_DAY:
@@ -233,7 +233,7 @@ _TO_THE_MINUTE = len("2026-01-31T12:00")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A body as a page shows it; ``pretty`` is None where it is no JSON, or all the same."""
+    """A body as a page shows it; ``pretty`` is None if it is not JSON, or already formatted."""
 
     text: str
     pretty: str | None
@@ -327,11 +327,11 @@ def _length(attempt: Attempt) -> str:
 
 
 def _why(delivery: Delivery, plan: Plan) -> str:
-    """Say why a delivery stands where it does, where its state alone does not."""
+    """Explain a delivery's state, if the state alone does not."""
     if delivery.state is DeliveryState.HELD:
         return (
             f"The plan allows {hour_words(plan)} an hour, and they are used up. This one waits, "
-            "and goes out by itself as soon as the hour has room."
+            "and is sent automatically as soon as the hour has room."
         )
     if delivery.state is DeliveryState.DISCARDED:
         return f"Stopped: {shown(delivery.reason)}."
@@ -341,7 +341,7 @@ def _why(delivery: Delivery, plan: Plan) -> str:
 
 
 def hour_words(plan: Plan) -> str:
-    """Say how many deliveries a plan's hour has."""
+    """Format how many deliveries a plan's hour has."""
     hour = plan.deliveries_per_hour
     return "any number of deliveries" if hour is None else count_of(hour, "delivery")
 

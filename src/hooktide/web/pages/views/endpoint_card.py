@@ -18,7 +18,7 @@ class Card:
     """An endpoint and how it does. ``rate`` is its share of attempts that were answered 2xx.
     ``failures`` are deliveries in a row.
 
-    ``strike`` says when it will be disabled by itself, where that is near.
+    ``strike`` says when it will be disabled automatically, if that is near.
     """
 
     id: str
@@ -80,7 +80,7 @@ def _rate(health: Health | None) -> int | None:
     if health is None or not health.attempts:
         return None
     good = health.attempts - health.failed_attempts
-    # 100 is for all of them: one that failed has to show.
+    # 100 means all of them: a single failure must show.
     return min(round(100 * good / health.attempts), 99 if health.failed_attempts else 100)
 
 
@@ -101,7 +101,7 @@ def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str,
 
 
 def _strike(endpoint: Endpoint, disable_after: int) -> str:
-    """Say when an endpoint will be disabled by itself; empty: it is not failing, or never."""
+    """Describe when an endpoint will be disabled automatically; empty if that is not near."""
     left = disable_after - endpoint.consecutive_failures
     if not endpoint.enabled or not endpoint.consecutive_failures or left <= 0 or not disable_after:
         return ""

@@ -23,7 +23,7 @@ from hooktide.wire.bins import NewBin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointForm:
-    """An endpoint as somebody filled it in.
+    """An endpoint form as submitted.
 
     ``patterns`` are written, ``event_types`` ticked. ``headers`` are lines like ``Name: value``.
     ``do``: ``bin`` where a test URL is asked for.
@@ -40,7 +40,7 @@ class EndpointForm:
     def values(self, shown: Sequence[str]) -> dict[str, Any]:
         """Return the fields of ``EndpointSpec`` that the form has, which ``shown`` were ticked in.
 
-        :raises InvalidError: too much is ticked, or a line is no header.
+        :raises InvalidError: too much is ticked, or a line is not a header.
         """
         types = (*self.event_types, *self.patterns)
         if len(types) > MAX_PATTERNS:

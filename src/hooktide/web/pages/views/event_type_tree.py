@@ -19,7 +19,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Event types that begin alike. ``pattern`` wants all of them (empty: it is one by itself)."""
+    """Event types that begin alike. ``pattern`` selects all of them (empty: a single type)."""
 
     name: str
     pattern: str

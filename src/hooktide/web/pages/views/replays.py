@@ -1,4 +1,4 @@
-"""Replays: what is to be sent again, how many that is, how far it has come, and an end to it."""
+"""Replays: the selection, its count, the progress, and cancelling."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class ReplayForm:
-    """What is to be sent again: one ``event``, or what is between two instants."""
+    """The selection: one ``event``, or a period of time."""
 
     what: ReplayWhat
     since: str
@@ -73,7 +73,7 @@ def _moment(text: str, name: str) -> Micros:
 
 @page("/endpoints/{id}/replay")
 async def replay(request: PageRequest) -> View:
-    """Ask what is to be sent again; once that is said, say how many events it is."""
+    """Show the form for a selection, then how many events it contains."""
     found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     counted = await _count(request, found)
     listed = await request.services.store.list_replays(request.scope, found.id, None, SHOWN)
@@ -104,7 +104,7 @@ async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None
         request.wrong = wrong_of(error)
         return None
     except NotFoundError:
-        missing = InvalidError("invalid_replay", "there is no such event", pointer="/event")
+        missing = InvalidError("invalid_replay", "this event does not exist", pointer="/event")
         request.wrong = wrong_of(missing)
         return None
     return counted
@@ -163,7 +163,7 @@ async def cancel_replay(request: PageRequest) -> View:
 
 
 def count_words(counted: ReplayCount) -> str:
-    """Say how many events a replay sends."""
+    """Describe how many events a replay sends."""
     more = "at least " if counted.at_least else ""
     return more + count_of(counted.events, "event")
 

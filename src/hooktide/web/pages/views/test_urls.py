@@ -34,9 +34,9 @@ async def bin_of(request: PageRequest, endpoint: Endpoint) -> Bin | None:
 
 
 async def page_of_bin(request: PageRequest, endpoint: Endpoint) -> str:
-    """Return the URL of a test URL's page; empty where there is none for this session.
+    """Return the URL of a test URL's page; empty if this session has none.
 
-    Whoever has it may script the bin, which takes a session that may change things.
+    Its holder may script the bin, so the session must be allowed to make changes.
     """
     found = await bin_of(request, endpoint) if request.may("member") else None
     return "" if found is None else bin_page_url(request.services.public_url, found)

@@ -34,7 +34,7 @@ async def event_type(request: PageRequest) -> View:
 
 
 def _example(project: Project, kind: EventType) -> Example | None:
-    """Compose what a receiver would get; None: the example does not bring all that is told."""
+    """Compose what a receiver would get; None: the example lacks a required value."""
     with suppress(HooktideError):
         return make_example(project, kind)
     return None

@@ -61,7 +61,7 @@ async def put_plan(request: PageRequest, form: PlanForm) -> View:
 
 @act("/projects/{name}/plan/remove", back=plan)
 async def remove_plan(request: PageRequest) -> View:
-    """``POST /dashboard/projects/{name}/plan/remove``: one that nobody is on."""
+    """``POST /dashboard/projects/{name}/plan/remove``: delete a plan without accounts."""
     applied = await request.services.projects.remove_plan(
         request.actor,
         request.scope,

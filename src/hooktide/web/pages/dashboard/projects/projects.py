@@ -19,7 +19,7 @@ from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.web.urls import docs_url
 
 PLAIN = "standard-webhooks"
-"""The shipped project that is no particular provider's; it is offered first."""
+"""The shipped project that belongs to no particular provider; it is offered first."""
 
 
 @page("/projects")
@@ -66,7 +66,7 @@ async def new_project(request: PageRequest) -> View:
 def _check_everywhere(request: PageRequest) -> None:
     if not request.everywhere:
         raise RefusedError(
-            "forbidden", "only somebody who sees all projects can do this", status=403
+            "forbidden", "only a user with access to all projects can do this", status=403
         )
 
 
@@ -116,7 +116,7 @@ async def project_made(request: PageRequest) -> View:
 
 @act("/operational-events", back=projects)
 async def make_operations(request: PageRequest) -> View:
-    """``POST /dashboard/operational-events``: have Hooktide tell of its own running."""
+    """``POST /dashboard/operational-events``: turn operational events on."""
     _check_everywhere(request)
     built_in = parse_project(read_shipped(BUILT_IN))
     await request.services.projects.create(request.actor, request.scope, built_in)
