@@ -10,7 +10,7 @@
 
     await hooktide.publish("invoice.paid", {"id": 1}, account="customer-1")
 
-It is what ``hooktide serve`` is, in the application's own process and on its event loop: it
+It does what ``hooktide serve`` does, in the application's process and on its event loop: it
 accepts, delivers, retries, and serves the API and the pages below the path of ``public_url``.
 """
 
@@ -55,7 +55,7 @@ log = logging.getLogger("hooktide")
 ACTOR = Actor(name="application", source=Source.LIBRARY)
 
 RELAY_RETRY_DELAY = 10.0
-"""Seconds until an outbox that cannot be used is looked at again: it may have been set right."""
+"""Seconds before retrying an outbox that is unusable: it may have been repaired."""
 _ASKED = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path"),
     *("query_string", "headers", "client", "server"),
@@ -68,22 +68,22 @@ class Hooktide:
     Parameters
     ----------
     public_url
-        How the world reaches it, with the path that it is mounted at.
+        Its public URL, including the path that it is mounted at.
     projects
         Project files, or names of shipped ones, applied at the start.
     remove_event_types
         Remove event types that a project file leaves out even if endpoints want them by name;
         otherwise such a file is refused at the start.
     outbox
-        A database of the application's with an outbox in it, to be relayed from here.
+        A database of the application with an outbox to relay.
     outbox_table
         That outbox's name.
     operator_key
-        The key that opens everything; by default the first start makes one and logs it.
+        The operator key; by default the first start creates one and logs it.
     options
         Any of ``hooktide serve``: ``database``, ``key_file``, ``allow_network``, ``slots``...
 
-    :raises ConfigError: an option is wrong; says which and why.
+    :raises ConfigError: an option is wrong; the error says which and why.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Hooktide:
             raise ConfigError(f"{error}; hooktide serve --help lists the options") from None
         check(self.settings)
         if self.settings.processes > 1:
-            raise ConfigError("that is for hooktide serve", key="processes")
+            raise ConfigError("this option is for hooktide serve only", key="processes")
         self._projects = [load(each) for each in projects]
         self._remove_event_types = remove_event_types
         self._outbox = outbox
@@ -115,13 +115,13 @@ class Hooktide:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Hooktide"]:
-        """Run it for as long as this lasts.
+        """Run Hooktide within this context.
 
-        Where the database is away, the application starts all the same, and Hooktide begins as soon
-        as it can: until then its methods raise ``UnavailableError``, it answers 503 with
-        Retry-After, and ``/health/ready`` below its path says what it waits for.
+        If the database is unreachable, the application starts anyway, and Hooktide as soon as it
+        can: until then its methods raise ``UnavailableError``, requests get 503 with Retry-After,
+        and ``/health/ready`` below its path says what it waits for.
 
-        :raises ConfigError: the database or the key is not fit for use.
+        :raises ConfigError: the database or the key is unusable.
         """
         into_logging()
         beginning: asyncio.Task[None] | None = None
@@ -150,7 +150,7 @@ class Hooktide:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, application: Any = None) -> AsyncIterator[None]:
-        """Run it as long as the application does: ``FastAPI(lifespan=hooktide.lifespan)``."""
+        """Run it for the application's lifetime: ``FastAPI(lifespan=hooktide.lifespan)``."""
         async with self.running():
             yield
 
@@ -191,7 +191,7 @@ class Hooktide:
             return self._life.app
         if self._starting is not None:
             raise UnavailableError(f"Hooktide waits for its database: {self._starting.reason}")
-        raise UnavailableError("Hooktide does not run; is its lifespan the application's?")
+        raise UnavailableError("Hooktide is not running: pass its lifespan to the application")
 
     async def publish(
         self,
@@ -205,19 +205,19 @@ class Hooktide:
         key: str = "",
         test: bool = False,
     ) -> str | None:
-        """Publish an event; return its id (``evt_...``): it and its deliveries are durable then.
+        """Publish an event and return its id (``evt_...``) once it and its deliveries are durable.
 
         None: the account does not exist and the project does not create it on publish; nothing was
         stored.
 
-        ``project``: to be given where several have an account of this name. ``key``: its
+        ``project``: required if several projects have an account with this reference. ``key``: its
         idempotency key. Otherwise like ``hooktide.sqlalchemy.emit``, which is for events that must
         commit with a change.
 
-        :raises InvalidError: something is wrong with the event.
+        :raises InvalidError: the event is invalid.
         :raises NotFoundError: there is no such project.
         :raises RefusedError: the project is not live, or the key was used for another event.
-        :raises UnavailableError: the database did not take it.
+        :raises UnavailableError: the database did not store it.
         """
         row = make_row(
             type,
@@ -249,7 +249,7 @@ class Hooktide:
     ) -> str:
         """Create an account for a customer, unless there is one; return its id (``acc_...``).
 
-        ``project`` may be left out where there is one project.
+        ``project`` is optional if there is only one.
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
         """
@@ -261,9 +261,9 @@ class Hooktide:
     async def create_portal_link(
         self, account: str, *, project: str = "", expires_in: int = 3600, read_only: bool = False
     ) -> str:
-        """Return a link into a customer's portal, to send them to or to show in a frame.
+        """Create a link into a customer's portal, for a redirect or a frame.
 
-        ``expires_in``: seconds that it is good for. ``read_only``: the portal can only be viewed.
+        ``expires_in``: seconds that it is valid for. ``read_only``: the portal can only be viewed.
 
         :raises NotFoundError: there is no such account.
         """
@@ -281,7 +281,7 @@ class Hooktide:
     async def _only_project(self) -> str:
         found = await self.app.store.list_projects(Reach())
         if len(found) != 1:
-            raise ConfigError("say which project", key="project")
+            raise ConfigError("give the project", key="project")
         return found[0].project.name
 
     async def _take(self, bodies: Sequence[bytes]) -> list[Answer]:
@@ -303,7 +303,7 @@ class Hooktide:
         return answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what is asked for below the path that this is mounted at."""
+        """Answer requests below the path that this is mounted at."""
         if scope["type"] == "lifespan":
             await _live(self, receive, send)
         elif scope["type"] == "http":
@@ -317,7 +317,7 @@ class Hooktide:
         if site is None:
             await _say_unavailable(send)
             return
-        # What the application's own router has found out about the request is not for ours.
+        # The application's own routing results must not reach our router.
         asked = {name: scope[name] for name in _ASKED if name in scope}
         root = scope.get("root_path", "")
         self._check_mount(root)
@@ -328,9 +328,9 @@ class Hooktide:
         await site(asked, receive, send)
 
     def _check_mount(self, root: str) -> None:
-        """Warn once where links made with ``public_url`` would lead past this application.
+        """Warn once if links made with ``public_url`` would not lead to this application.
 
-        Without a mount nothing can be said: a proxy may have taken the path off.
+        Without a mount this is unknown: a proxy may have stripped the path.
         """
         expected = prefix_of(self.settings.public_url)
         if root and root != expected and not self._mount_warned:
@@ -344,12 +344,12 @@ class Hooktide:
             )
 
     def _asked(self, root: str, path: str) -> str:
-        """Return a path as the world writes it: the site takes its own off, and that only once."""
+        """Return a path as clients see it: the site strips its own prefix, once."""
         inner = without(root, path)
         return path if inner == path else prefix_of(self.settings.public_url) + inner
 
     def beside(self, application: ASGIApp) -> ASGIApp:
-        """Return an application that is this one below the path of ``public_url``, else the other.
+        """Return an application that routes ``public_url``'s path here, and the rest to another.
 
         For Django, whose applications have no mounts and no lifespan:
         ``application = hooktide.beside(get_asgi_application())``.
@@ -379,7 +379,7 @@ async def _live(hooktide: Hooktide, receive: Receive, send: Send) -> None:
 
 
 async def _say_unavailable(send: Send) -> None:
-    body = b'{"status":503,"title":"Hooktide does not run"}'
+    body = b'{"status":503,"title":"Hooktide is not running"}'
     headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": 503, "headers": headers})
@@ -390,8 +390,8 @@ async def _say_unavailable(send: Send) -> None:
 def _told_to_stop(stop: Callable[[], None]) -> Any:
     """End streams as soon as the process receives a stop signal.
 
-    A server waits for its connections before it ends an application's lifespan, and a page that
-    keeps itself current would hold it up for ever.
+    A server waits for its connections before it ends an application's lifespan, and a live page
+    would block it forever.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -58,7 +58,7 @@ outbox = Table(
     Column("transition", String(200), nullable=False, server_default=""),
     Column("test", Boolean, nullable=False, server_default=false()),
     Column("refused", Text, nullable=False, server_default=""),
-    sqlite_autoincrement=True,  # an id is never another row's
+    sqlite_autoincrement=True,  # ids are never reused
 )
 """The outbox. ``outbox.to_metadata(Base.metadata)`` makes it one of the application's tables, for
 ``create_all`` and for Alembic's autogenerate."""
@@ -94,13 +94,14 @@ def emit(
 ) -> None:
     """Emit an event within a session's transaction.
 
-    Nothing to await, with an ``AsyncSession`` either: the row is written when it commits. With a
+    Nothing is awaited, even with an ``AsyncSession``: the row is written on commit. With a
     ``Connection`` it is written now (``await connection.run_sync(emit, ...)`` for an async one).
 
     Parameters
     ----------
     session
-        Whose transaction it is. A savepoint that is rolled back takes its events with it.
+        The session or connection of the transaction. A savepoint that is rolled back takes its
+        events with it.
     type
         The event's type, like ``invoice.paid``.
     payload
@@ -108,22 +109,22 @@ def emit(
         Pydantic models and dataclasses as objects. JSON text is given as ``bytes`` or
         ``hooktide.RawJSON`` and sent byte for byte.
     account
-        Whose event it is: the id that you know this customer by.
+        The account: your own id for this customer.
     occurred_at
         When it happened, with its time zone; by default now.
     transition
-        For a wire format that has ``{event.transition}``.
+        For wire formats with ``{event.transition}``.
     key
-        Its idempotency key, where two transactions may emit the same event.
+        Its idempotency key, if two transactions may emit the same event.
     test
         Whether it is a test event.
     direct
-        Where Hooktide is in the same PostgreSQL database: its project. The event then goes straight
+        If Hooktide uses the same PostgreSQL database: the project. The event then goes straight
         to Hooktide's own tables, and needs no relay.
 
     :raises TypeError: ``session`` is not a session or connection but, for example, an engine.
     :raises ConfigError: ``direct``, and the database is not PostgreSQL.
-    :raises InvalidError: it could never be accepted; says why.
+    :raises InvalidError: the event could never be accepted; the error says why.
     """
     owner = session if isinstance(session, Connection) else _session(session)
     if direct:
@@ -165,14 +166,14 @@ def _dialect(owner: Session | Connection, table: Table) -> str:
 
 
 def _remember(session: Session, table: Table, values: dict[str, Any]) -> None:
-    if session.info.get(_WRITTEN):  # a listener that comes after ours, at the commit
+    if session.info.get(_WRITTEN):  # a listener that runs after ours, at the commit
         session.execute(insert(table), [values])
         return
     session.info.setdefault(_WAITING, []).append((_transactions(session), table, values))
 
 
 def _transactions(session: Session) -> list[SessionTransaction]:
-    """Return the savepoints that we are in, and the transaction around them."""
+    """Return the open savepoints, and the transaction around them."""
     if not session.in_transaction():
         session.begin()
     found = session.get_nested_transaction() or session.get_transaction()

@@ -1,4 +1,4 @@
-"""For receivers: is this request really from whom it says, and if not, exactly why not.
+"""For receivers: verifies a request's signature, and explains exactly what is wrong.
 
     from hooktide.verify import VerificationError, Verifier
 
@@ -48,9 +48,9 @@ class VerificationError(HooktideError):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A request that is what it says. ``event_id`` is empty where its headers name none.
+    """A verified request. ``event_id`` is empty if its headers contain none.
 
-    Every attempt of an event has the same ``event_id``: look for it before acting on it twice.
+    Every attempt of an event has the same ``event_id``: check it before processing an event twice.
     """
 
     event_id: str
@@ -63,10 +63,10 @@ class Verifier:
     ``dialect`` is the name of a shipped project (``hooktide providers``), the path of a project's
     file, a ``Project`` or a ``Dialect``; ``secret`` what was shown with the endpoint, in either of
     its forms, or several of them while one is rotated. ``tolerance`` is how far a timestamp may be
-    from now; None: any age will do, as for a request that was kept.
+    from now; None: any age is accepted, as for a stored request.
 
     :raises ConfigError: the project does not exist, or its file is wrong.
-    :raises InvalidError: the secret cannot be one.
+    :raises InvalidError: the secret is malformed.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Verifier:
         self._clock = clock
 
     def verify(self, body: bytes, headers: Headers) -> Verified:
-        """Return what is known of a request that is verified.
+        """Verify a request, and return what is known of it.
 
-        ``body`` is the bytes that came in, before anything has parsed them. ``headers`` may be any
+        ``body`` is the raw bytes as received, before any parsing. ``headers`` may be any
         mapping or list of pairs, in any case: a framework's own, ``http.server``'s, or ASGI's raw
         ones.
 
-        :raises VerificationError: it is not.
+        :raises VerificationError: it is not authentic.
         """
         pairs = _pairs(headers)
         found = self._check(body, pairs)
@@ -103,12 +103,12 @@ class Verifier:
         )
 
     def check(self, body: bytes, headers: Headers) -> Verification:
-        """Return what came of each signature, without raising."""
+        """Return the result of each signature, without raising."""
         return self._check(body, _pairs(headers))
 
     def _check(self, body: bytes, pairs: list[tuple[str, str]]) -> Verification:
         if not isinstance(body, bytes | bytearray | memoryview):
-            raise TypeError("give the body as the bytes that came in, not as text or parsed JSON")
+            raise TypeError("give the body as the raw bytes received, not as text or parsed JSON")
         now = int(self._clock() * SECOND)
         return check_signatures(
             self.dialect, self._secrets, pairs, bytes(body), now, self._tolerance
@@ -127,7 +127,7 @@ def _pairs(headers: Headers) -> list[tuple[str, str]]:
 
 
 def _text(given: Text) -> str:
-    """Return a header's text; what some frameworks could not decode must not end in an error."""
+    """Return a header's text, even if a framework could not decode it."""
     if isinstance(given, bytes):
         return given.decode("latin-1")
     return given.encode("utf-8", "replace").decode()

@@ -21,7 +21,7 @@ PATIENCE = 15.0
 
 
 class LostError(Exception):
-    """No answer came."""
+    """No response arrived."""
 
 
 class Clients:

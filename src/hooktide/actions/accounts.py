@@ -61,7 +61,7 @@ class Accounts:
             return await self._store.get_project(scope, name)
         if scope.project_id is None:
             raise InvalidError(
-                "project_missing", "say which project: this key reaches all", pointer="/project"
+                "project_missing", "give the project: this key reaches all", pointer="/project"
             )
         return await self._directory.project(scope.project_id)
 
@@ -193,7 +193,7 @@ class Accounts:
         )
 
     async def revoke_portal_links(self, actor: Actor, scope: Scope, text: str) -> None:
-        """Revoke all links into an account's portal that were made so far."""
+        """Revoke all existing links into an account's portal."""
         account = await self.find(scope, text)
         action = actor.does("portal_links.revoke")
         await self._store.revoke_portal_links(scope, account.id, self._clock(), action)

@@ -380,7 +380,7 @@ class Endpoints:
         )
 
     async def delete(self, actor: Actor, scope: Scope, endpoint_id: int) -> None:
-        """Delete an endpoint; what is pending for it is discarded."""
+        """Delete an endpoint; its pending deliveries are discarded."""
         await self._store.delete_endpoint(
             scope, endpoint_id, self._clock(), actor.does("endpoint.delete")
         )

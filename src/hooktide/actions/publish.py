@@ -110,9 +110,9 @@ class Publisher:
         An event for an unknown account creates the account or is discarded, as the project's
         ``NewAccounts`` says.
 
-        :raises InvalidError: something is wrong with the event.
+        :raises InvalidError: the event is invalid.
         :raises RefusedError: the project is not live, or the idempotency key was used.
-        :raises UnavailableError: the database did not take it.
+        :raises UnavailableError: the database did not store it.
         """
         for _ in range(2):
             checked = await self.check(scope, event)

@@ -77,7 +77,7 @@ def import_endpoints(  # a parameter an option
     """
     project = options.project
     if project is None:
-        raise ConfigError("say which project they go to, with --project", key="project")
+        raise ConfigError("give the project they go to, with --project", key="project")
     found = list(_read(source, file, source_url, source_token, source_project))
     with options.client() as client:
         adding = Adding(client, project, plan, account, dry_run)

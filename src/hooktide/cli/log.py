@@ -47,7 +47,7 @@ def events(
     until
         Accepted before when.
     limit
-        How many, at most.
+        The maximum number of items.
     """
     with options.client() as client:
         if id is not None:
@@ -143,7 +143,7 @@ def deliveries(
     until
         Created before when.
     limit
-        How many, at most.
+        The maximum number of items.
     """
     with options.client() as client:
         if id is not None:

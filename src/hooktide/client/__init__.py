@@ -1,8 +1,8 @@
-"""A client for programs that publish: the whole API, typed, repeated where that is safe.
+"""A typed client for the whole API, which retries requests where that is safe.
 
-``Client`` waits, ``AsyncClient`` is for asyncio; the operations of both are written once, in
-``areas``. ``errors`` has the tree of what they raise, ``hooktide.wire`` the models of what the API
-gives and takes. Nothing of the server is imported.
+``Client`` blocks, ``AsyncClient`` is for asyncio; their operations are written once, in ``areas``.
+``errors`` has the exceptions, ``hooktide.wire`` the models of requests and responses. No server
+code is imported.
 """
 
 from hooktide.client.api import AsyncClient, Client

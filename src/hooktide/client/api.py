@@ -1,4 +1,4 @@
-"""The whole API: ``Client`` for programs that wait, ``AsyncClient`` for asyncio.
+"""The whole API: the blocking ``Client``, and ``AsyncClient`` for asyncio.
 
 with Client("https://hooks.example.com", "htk_...") as hooktide:
     hooktide.publish("customer-1", "invoice.paid", {"id": "inv_1"})
@@ -31,7 +31,7 @@ _DEFAULT_POLICY = RetryPolicy()
 
 
 class Api(Area[X]):
-    """The API of one server. Its parts are attributes: ``accounts``, ``endpoints`` and so on."""
+    """The API of one server. Its areas are attributes: ``accounts``, ``endpoints`` and so on."""
 
     def __init__(self, transport: X) -> None:
         super().__init__(transport)
@@ -53,7 +53,7 @@ class Api(Area[X]):
         self.webhooks: WebhooksArea[X] = WebhooksArea(transport)
 
     def within(self, project: str) -> Self:
-        """Return this client narrowed to one project; it uses, and closes, the same connections."""
+        """Return this client restricted to one project; both share their connections."""
         narrowed = copy(self)
         narrowed._connect(cast("X", self._transport.within(project)))
         return narrowed
@@ -72,10 +72,10 @@ class Api(Area[X]):
     ) -> Request[EventAccepted]:
         """Publish an event; it is durable when this returns.
 
-        See ``NewEvent`` for what these are. A payload that cannot be written as JSON (NaN, say)
-        raises InvalidError before anything is sent. Repeated until it is answered, under one
-        idempotency key, so it never becomes two events. Should it end in UnreachableError all the
-        same, the error has that key: publish it again with it.
+        See ``NewEvent`` for the parameters. A payload that cannot be written as JSON (NaN, say)
+        raises InvalidError before anything is sent. The request is retried under one idempotency
+        key, so it never becomes two events. If it raises UnreachableError nevertheless, the error
+        has that key: use it to publish the event again.
         """
         key = {} if idempotency_key is None else {"idempotency_key": idempotency_key}
         return publishing.publish(
@@ -113,16 +113,16 @@ class Api(Area[X]):
 
 
 class Client(Api[Transport]):
-    """A server, and the key that it is asked with.
+    """A client of one server, with one key.
 
-    Without them: HOOKTIDE_SERVER (else http://127.0.0.1:8080) and HOOKTIDE_KEY. ``timeout`` is in
-    seconds, for each try; ``retry_policy`` says how often a call is repeated that may be: all but
-    those that make something new, and publishing, which carries idempotency keys. The areas of the
-    API are attributes: ``accounts``, ``endpoints``, ``events``, ``deliveries`` and so on.
-    ``project`` narrows all calls to one project, as an operator's key needs it where several
-    projects have an account of the same reference.
+    The defaults are HOOKTIDE_SERVER (else http://127.0.0.1:8080) and HOOKTIDE_KEY. ``timeout`` is
+    in seconds, for each attempt; ``retry_policy`` applies to all calls that are safe to repeat: all
+    except those that create something (publishing is safe, since it sends idempotency keys). The
+    areas of the API are attributes: ``accounts``, ``endpoints``, ``events``, ``deliveries`` and so
+    on. ``project`` restricts all calls to one project, which an operator key needs if several
+    projects have an account with the same reference.
 
-    May be used by many threads at once. Close it, or use ``with``.
+    It is thread-safe. Close it, or use ``with``.
 
     :raises ConfigError: there is no key.
     """
@@ -157,7 +157,7 @@ class Client(Api[Transport]):
 class AsyncClient(Api[AsyncTransport]):
     """The same for asyncio: operations are awaited, lists read with ``async for``.
 
-    May be used by many tasks at once. Close it, or use ``async with``.
+    It may be shared by many tasks. Close it, or use ``async with``.
 
     :raises ConfigError: there is no key.
     """

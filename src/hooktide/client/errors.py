@@ -1,4 +1,4 @@
-"""What a client raises: one tree, and each error says what was asked and what to do.
+"""The client's exceptions. Each message says what was requested and what to do.
 
 ClientError
 ├── UnreachableError          no answer came; `sent` says whether the request may have been done
@@ -7,11 +7,11 @@ ClientError
 └── ProblemError              the server refused: type, code, detail, instance, errors, status
     ├── InvalidError          400, 413, 415, 422, 431: change the request; `errors` says where
     ├── UnauthorizedError     401: the key is unknown or revoked
-    ├── ForbiddenError        403: the key's scope never opens this
-    ├── NotFoundError         404: no such thing, or not yours
-    ├── ConflictError         409: not as things stand
+    ├── ForbiddenError        403: the key's scope does not allow this
+    ├── NotFoundError         404: not found, or outside the key's scope
+    ├── ConflictError         409: conflicts with the current state
     ├── LimitError            a plan's limit (403 or 429): `limit`, `retry_after`
-    └── ServerError           5xx: it was repeated already where that is safe
+    └── ServerError           5xx: already retried where that is safe
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ from hooktide.wire.problems import Fault, Problem
 
 
 class ClientError(HooktideError):
-    """The root of what a client raises."""
+    """The base class of the client's exceptions."""
 
 
 class NaiveDatetimeError(ClientError, ValueError):
@@ -37,10 +37,10 @@ class NaiveDatetimeError(ClientError, ValueError):
 
 
 class UnreachableError(ClientError):
-    """No answer came.
+    """No response arrived.
 
-    ``sent`` is False where the request surely did not reach the server. ``idempotency_key`` is
-    what an event was published with: publish it again with that one.
+    ``sent`` is False if the request certainly did not reach the server. ``idempotency_key`` is the
+    one the event was published with: use it to publish the event again.
     """
 
     def __init__(self, detail: str, *, sent: bool, idempotency_key: str = "") -> None:
@@ -58,10 +58,10 @@ class UnexpectedAnswerError(ClientError):
 
 
 class ProblemError(ClientError):
-    """The server refused. Its text is the detail, and each place that is wrong.
+    """The server refused. Its text has the detail and each invalid field.
 
-    ``type`` is stable, and ``code`` its last part; ``instance`` names this one occurrence, for
-    which the server's log has more; ``retry_after`` is in seconds.
+    ``type`` is stable, and ``code`` its last part; ``instance`` identifies this occurrence in the
+    server's log; ``retry_after`` is in seconds.
     """
 
     def __init__(self, problem: Problem, retry_after: float | None = None) -> None:
@@ -91,17 +91,17 @@ class ProblemError(ClientError):
 
     @property
     def instance(self) -> str:
-        """The name of this occurrence."""
+        """The id of this occurrence."""
         return self.problem.instance
 
     @property
     def errors(self) -> list[Fault]:
-        """Each place that is wrong."""
+        """The invalid fields."""
         return self.problem.errors
 
     @property
     def limit(self) -> int | None:
-        """How much a plan allows, where that is reached."""
+        """The plan's limit, if it is reached."""
         return self.problem.limit
 
 
@@ -114,7 +114,7 @@ class UnauthorizedError(ProblemError):
 
 
 class ForbiddenError(ProblemError):
-    """The key's scope never opens this."""
+    """The key's scope does not allow this."""
 
 
 class NotFoundError(ProblemError):
@@ -122,7 +122,7 @@ class NotFoundError(ProblemError):
 
 
 class ConflictError(ProblemError):
-    """It cannot be done as things stand."""
+    """The request conflicts with the current state."""
 
 
 class LimitError(ProblemError):
@@ -130,11 +130,11 @@ class LimitError(ProblemError):
 
 
 class ServerError(ProblemError):
-    """The server's own trouble."""
+    """An internal error of the server."""
 
 
 def problem_error(problem: Problem, retry_after: float | None = None) -> ProblemError:
-    """Return the error that a problem is."""
+    """Return the exception for a problem."""
     return _kind(problem)(problem, retry_after)
 
 

@@ -1,4 +1,4 @@
-"""Passing a request on, as it came: for ``hooktide listen``."""
+"""Forwards requests unchanged, for ``hooktide listen``."""
 
 import time
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ OURS = frozenset({"connection", "content-length", "host", "keep-alive", "transfe
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What the other side answered."""
+    """The response of the other side."""
 
     status: int
     duration_ms: float
 
 
 class Forwarder:
-    """Sends requests to one URL: method, headers and body as they are given, and nothing added.
+    """Sends requests to one URL: method, headers and body as given, with nothing added.
 
-    No redirect is followed, and no proxy asked: it is for this machine.
+    It follows no redirects and uses no proxy, since it is for this machine.
     """
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
@@ -37,7 +37,7 @@ class Forwarder:
     def send(self, method: str, headers: Iterable[tuple[str, str]], body: bytes) -> Forwarded:
         """Send a request.
 
-        :raises UnreachableError: no answer came.
+        :raises UnreachableError: no response arrived.
         """
         kept = [
             (name.encode("latin-1"), value.encode("utf-8", "surrogateescape"))
@@ -49,6 +49,6 @@ class Forwarder:
         try:
             status = self._http.send(request).status_code
         except httpx.HTTPError as error:
-            reason = str(error) or "no answer in time"
+            reason = str(error) or "no response in time"
             raise UnreachableError(f"{self._url}: {reason}", sent=True) from error
         return Forwarded(status, (time.monotonic() - began) * 1000)

@@ -1,4 +1,4 @@
-"""Events as a program has them, and their way to the server, alone or many at once."""
+"""Publishing events, one at a time or in batches."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from hooktide.wire.problems import Fault, Problem
 
 MAX_BATCH_SIZE = 1000
 MAX_BATCH_BYTES = 8_000_000
-"""The server takes 1,000 events and 10 MB at once."""
+"""The server accepts 1,000 events and 10 MB per request."""
 
 
 def _new_key() -> str:
@@ -32,11 +32,11 @@ def _new_key() -> str:
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event to publish.
 
-    ``account`` is an ``acc_`` id or the product's own reference. ``payload`` is a Python
-    value, which is encoded (``str`` as a JSON string, ``Decimal`` as a number, Pydantic models and
+    ``account`` is an ``acc_`` id or the product's own reference. ``payload`` is a Python value,
+    which is encoded (``str`` as a JSON string, ``Decimal`` as a number, Pydantic models and
     dataclasses as objects), or JSON text as ``bytes`` or ``hooktide.RawJSON``, which reaches the
-    receivers byte for byte. The same ``idempotency_key`` again is the same event, so this may be
-    published again as often as it takes.
+    receivers byte for byte. Publishing again with the same ``idempotency_key`` creates no second
+    event, so a call may be repeated until it succeeds.
     """
 
     account: str
@@ -49,7 +49,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event of many: accepted, with its ``id``, or refused, with its problem.
+    """The result of one event of a batch: accepted, with its ``id``, or refused, with its problem.
 
     ``account`` is as in ``EventAccepted``.
     """
@@ -69,7 +69,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 def publish(event: NewEvent) -> Request[EventAccepted]:
     """Make the request that publishes an event.
 
-    :raises InvalidError: its payload is not JSON; names the place.
+    :raises InvalidError: its payload cannot be encoded as JSON; the error names the place.
     """
     return Request(
         "POST",
@@ -87,7 +87,7 @@ _decode_accepted = msgspec.json.Decoder(EventAccepted).decode
 def event_body(event: NewEvent) -> bytes:
     """Write an event as the API takes it.
 
-    :raises InvalidError: its payload is not JSON; names the place.
+    :raises InvalidError: its payload cannot be encoded as JSON; the error names the place.
     """
     return encode(
         EventIn(
@@ -105,7 +105,7 @@ def event_body(event: NewEvent) -> bytes:
 def payload_json(payload: Any, at: str = "/payload") -> bytes:
     """Return a payload as JSON text (see ``domain.json.encoding``); ``at`` is its pointer.
 
-    :raises InvalidError: it cannot be; nothing was sent.
+    :raises InvalidError: it cannot be encoded; nothing was sent.
     """
     try:
         return encode_payload(payload, at)
@@ -120,13 +120,13 @@ def payload_json(payload: Any, at: str = "/payload") -> bytes:
 def raw_json(value: Any, at: str) -> msgspec.Raw | msgspec.UnsetType:
     """Return a value that is given as JSON text, for the body of a request.
 
-    :raises InvalidError: it cannot be; nothing was sent.
+    :raises InvalidError: it cannot be encoded; nothing was sent.
     """
     return msgspec.UNSET if value is msgspec.UNSET else msgspec.Raw(payload_json(value, at))
 
 
 def publish_many(events: Iterable[NewEvent]) -> Steps[Published]:
-    """Publish events in as few requests as the server takes them in."""
+    """Publish events in as few requests as possible."""
     for batch in batches(events):
         results = yield from _publish_batch(batch)
         yield [
@@ -142,11 +142,11 @@ def publish_many(events: Iterable[NewEvent]) -> Steps[Published]:
 
 
 Batch: TypeAlias = list[tuple[NewEvent, bytes | Problem]]
-"""Events, each with its body, or with what is wrong with it: that one is not sent."""
+"""Events, each with its body, or with its error: that one is not sent."""
 
 
 def batches(events: Iterable[NewEvent]) -> Iterator[Batch]:
-    """Divide events into as few requests as the server takes them in."""
+    """Divide events into as few requests as possible."""
     batch: Batch = []
     size = 0
     for event in events:
@@ -166,14 +166,14 @@ def batches(events: Iterable[NewEvent]) -> Iterator[Batch]:
 
 
 def sendable(batch: Batch) -> Iterator[tuple[int, bytes]]:
-    """Give the bodies of a batch that can be sent, with their places."""
+    """Yield the bodies of a batch that can be sent, with their positions."""
     for number, (_, body) in enumerate(batch):
         if isinstance(body, bytes):
             yield number, body
 
 
 def _publish_batch(batch: Batch) -> Generator[Request[Any] | Backoff, Any, list[EventResult]]:
-    """Publish a batch; events of it that the server cannot take for now are sent again."""
+    """Publish a batch; events that the server cannot accept for now are retried."""
     results = [_before(body) for _, body in batch]
     made = 0
     while open_ := {n: body for n, body in sendable(batch) if results[n].status == 503}:
@@ -212,12 +212,12 @@ async def publish_bodies(
     send: Callable[[Request[Sequence[EventResult]]], Awaitable[Sequence[EventResult]]],
     bodies: Sequence[bytes],
 ) -> list[EventResult | ClientError]:
-    """Publish events that are written as the API takes them; return the result of each, in order.
+    """Publish events given as request bodies; return the result of each, in order.
 
-    A request that is refused as a whole is halved until the event that it is refused for is alone:
-    one of 200 costs 15 more requests, and its result is the refusal.
+    A request that is refused as a whole is halved until the invalid event is alone: one of 200
+    costs 15 more requests, and its result is the refusal.
 
-    :raises ClientError: they cannot be published now; some of them may have been.
+    :raises ClientError: they cannot be published now; some may have been accepted.
     """
     results: list[EventResult | ClientError] = []
     parts = [bodies] if bodies else []
@@ -237,16 +237,16 @@ async def publish_bodies(
 
 
 _REFUSED_FOR_AN_EVENT = frozenset({400, 413, 422})
-"""Statuses of a whole request that may be the fault of one event in it."""
+"""Statuses of a whole request that one event in it may cause."""
 
 
 def status_of(error: ClientError) -> int:
-    """Return the status that a request was answered with; 0: it was not answered."""
+    """Return the status of a request's response; 0 without one."""
     return error.status if isinstance(error, ProblemError | UnexpectedAnswerError) else 0
 
 
 def is_temporary(status: int) -> bool:
-    """Whether an event that was answered so may be accepted later."""
+    """Whether an event with this status may be accepted later."""
     return status in {0, 408, 425, 429} or status >= 500
 
 

@@ -1,8 +1,8 @@
-"""What a request says, and how its response is read. Nothing is sent here.
+"""Requests, and how their responses are read. Nothing is sent here.
 
     call("GET", "/v1/accounts/{account}", Account, account="acme")
 
-is the request that is answered with an ``Account``; ``pages`` are the steps to a whole list.
+is the request for an ``Account``; ``pages`` are the steps for a whole list.
 """
 
 import time
@@ -36,9 +36,9 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T_co]):
-    """One call of the API; ``decode`` makes its answer of the response's body.
+    """One call of the API; ``decode`` reads the response's body.
 
-    ``repeatable``: it may be sent again although it may have been done already.
+    ``repeatable``: it may be retried even if it may have been carried out.
     """
 
     method: str
@@ -56,14 +56,14 @@ class Request(Generic[T_co]):
 
     @property
     def is_removal(self) -> bool:
-        """Whether it removes something and is answered with nothing, so gone is as good as removed.
+        """Whether it deletes something and returns nothing, so that 404 on a retry is success.
 
         Erasing an account is not a command, since its response reports progress.
         """
         return self.method == "DELETE" and self.decode is _nothing
 
     def then(self, use: Callable[[T_co], U]) -> "Request[U]":
-        """Return the same request, whose answer is what ``use`` makes of this one's."""
+        """Return the same request with ``use`` applied to its result."""
         decode = self.decode
         return Request(
             self.method,
@@ -89,10 +89,10 @@ def call(
     repeatable: bool | None = None,
     **names: str,
 ) -> Request[T]:
-    """Make the request of an operation that is answered with JSON.
+    """Build the request of an operation that returns JSON.
 
-    ``names`` are put into a path like ``/v1/accounts/{account}``. ``body`` is sent as JSON; one
-    that is text is a project file. A POST is not ``repeatable`` unless it says so.
+    ``names`` are put into a path like ``/v1/accounts/{account}``. ``body`` is sent as JSON; a text
+    is a project file. A POST is not ``repeatable`` by default.
     """
     content, content_type = b"", JSON
     if isinstance(body, str):
@@ -110,12 +110,12 @@ def call(
 
 
 def command(method: str, path: str, *, query: Query = None, **names: str) -> Request[None]:
-    """Make the request of an operation that is answered with nothing."""
+    """Build the request of an operation that returns nothing."""
     return Request(method, _path(path, names, query), _nothing, repeatable=method != "POST")
 
 
 def raw(path: str, **names: str) -> Request[bytes]:
-    """Make the request for the bytes that are at a path."""
+    """Build the request for the bytes at a path."""
     return Request("GET", _path(path, names, None), bytes, repeatable=True)
 
 
@@ -157,21 +157,21 @@ def instant(at: datetime | str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """A wait after ``made`` tries, as the retry policy has it."""
+    """A pause after ``made`` attempts, as the retry policy says."""
 
     made: int
 
 
 Steps: TypeAlias = Generator[Request[Any] | Backoff | Sequence[T], Any, None]
-"""What it takes to give many things of a kind, to be carried out by a transport.
+"""The steps that yield a list, carried out by a transport.
 
-It sends back a request's answer, and whether there is another try after a ``Backoff``. What is in
-a sequence is given to the caller.
+The transport sends back a request's result, and after a ``Backoff`` whether to retry. The items of
+a sequence are passed to the caller.
 """
 
 
 def pages(path: str, kind: type[T], query: PageQuery, limit: int | None, **names: str) -> Steps[T]:
-    """Get a list page by page, newest first, ``limit`` items of it at most."""
+    """Get a list page by page, newest first, at most ``limit`` items."""
     left = limit
     while left is None or left > 0:
         size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
@@ -186,7 +186,7 @@ def pages(path: str, kind: type[T], query: PageQuery, limit: int | None, **names
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back."""
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -194,10 +194,10 @@ class Response:
 
 
 def read(request: Request[T], response: Response) -> T:
-    """Return what a request is answered with.
+    """Return a request's result.
 
     :raises ProblemError: the server refused.
-    :raises UnexpectedAnswerError: it is not what a Hooktide server answers.
+    :raises UnexpectedAnswerError: the response is not from a compatible Hooktide server.
     """
     if not 200 <= response.status < 300:
         raise error_of(request, response)
@@ -205,28 +205,32 @@ def read(request: Request[T], response: Response) -> T:
         return request.decode(response.body or b"null")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnexpectedAnswerError(
-            f"{request.method} {request.path} was answered {response.status} with something else "
-            f"than a Hooktide server of version {__version__} does ({error}); check the URL",
+            f"{request.method} {request.path} returned {response.status} with a body that a "
+            f"Hooktide {__version__} server would not send ({error}); check the URL",
             response.status,
         ) from None
 
 
 def error_of(request: Request[Any], response: Response) -> ClientError:
-    """Return the error that a response is."""
+    """Return the exception for an error response."""
     problem = read_problem(response.body, response.status)
     if problem is not None:
         return problem_error(problem, retry_after(response))
     where = response.headers.get("location", "")
     return UnexpectedAnswerError(
-        f"{request.method} {request.path} was answered {response.status}, and not by a Hooktide "
+        f"{request.method} {request.path} returned {response.status}, and not from a Hooktide "
         "server: "
-        + (f"use the URL that it leads to, {where}" if where else "check the URL, and any proxy"),
+        + (
+            f"use the URL that it redirects to, {where}"
+            if where
+            else "check the URL, and any proxy"
+        ),
         response.status,
     )
 
 
 def retry_after(response: Response) -> float | None:
-    """Return how many seconds a response asks to wait."""
+    """Return the seconds of a response's Retry-After."""
     text = response.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,4 +1,4 @@
-"""When a request is sent again."""
+"""Retries of a request."""
 
 import random
 from collections.abc import Callable
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a request is repeated, and how long is waited for that.
+    """How often a request is retried, and after which delays.
 
-    Waits double, from ``first`` to ``longest`` seconds, less up to a half by chance. A Retry-After
-    is kept to; one beyond ``longest`` is the caller's to wait for.
+    Delays double, from ``first`` to ``longest`` seconds, reduced by a random factor of up to a
+    half. A Retry-After is honoured; one beyond ``longest`` is left to the caller.
     """
 
     retries: int = 4
@@ -26,10 +26,10 @@ class RetryPolicy:
     chance: Callable[[], float] = random.random
 
     def after_response(self, request: Request[Any], response: Response, made: int) -> float | None:
-        """Return how long to wait before the next try after ``made`` of them; None: there is none.
+        """Return how long to wait before the next attempt after ``made`` of them; None: give up.
 
-        A 429 was not done. Any other request that may not be repeated is not: a 503 and a proxy's
-        502 may come after it was.
+        A 429 was not carried out, so any request may be retried. After a 503 or a proxy's 502 it
+        may have been, so only repeatable ones are.
         """
         if response.status not in _TEMPORARY:
             return None
@@ -42,11 +42,11 @@ class RetryPolicy:
         return None if wait is None else max(wait, asked or 0.0)
 
     def after_silence(self, request: Request[Any], made: int, *, sent: bool) -> float | None:
-        """Return the same for a request that no response came to."""
+        """Return the same for a request without a response."""
         return self.wait(made) if request.repeatable or not sent else None
 
     def wait(self, made: int) -> float | None:
-        """Return how long to wait after so many tries; None: they were enough."""
+        """Return how long to wait after so many attempts; None: give up."""
         if made > self.retries:
             return None
         return float(min(self.longest, self.first * 2 ** (made - 1)) * (1 - self.chance() / 2))
@@ -56,9 +56,9 @@ _TEMPORARY = frozenset({429, 502, 503, 504, 507})
 
 
 class Exchange(Generic[T]):
-    """A request on its way, from try to try.
+    """The state of a request across attempts.
 
-    After each try, ``wait`` is how many seconds pass before the next one; None: there is none.
+    After each attempt, ``wait`` is the seconds before the next one; None: there is no other.
     """
 
     def __init__(self, server: Server, policy: RetryPolicy, request: Request[T]) -> None:
@@ -71,7 +71,7 @@ class Exchange(Generic[T]):
         self._response = Response(0, {}, b"")
 
     def answered(self, response: Response) -> None:
-        """Take the response to a try."""
+        """Record an attempt's response."""
         self._made += 1
         self._response = response
         self.wait = self._policy.after_response(self._request, response, self._made)
@@ -79,10 +79,7 @@ class Exchange(Generic[T]):
             self._may_be_done = True
 
     def unanswered(self, error: Exception, *, sent: bool) -> None:
-        """Take that no response came to a try.
-
-        :raises UnreachableError: it was the last one.
-        """
+        """Record that an attempt had no response. :raises UnreachableError: it was the last one."""
         self._made += 1
         self._may_be_done |= sent
         self.wait = self._policy.after_silence(self._request, self._made, sent=sent)
@@ -90,22 +87,19 @@ class Exchange(Generic[T]):
             raise silence(self._server, self._request, str(error), sent=sent) from error
 
     def answer(self) -> T:
-        """Return what the request is answered with.
-
-        :raises ClientError: the server refuses.
-        """
+        """Return the request's result. :raises ClientError: the server refused it."""
         request, response = self._request, self._response
         if self._may_be_done and response.status == 404 and request.is_removal:
-            response = Response(204, {}, b"")  # an earlier try removed it
+            response = Response(204, {}, b"")  # an earlier attempt deleted it
         return read(request, response)
 
 
 def silence(server: Server, request: Request[Any], reason: str, *, sent: bool) -> UnreachableError:
-    """Return the error of a request that no response came to."""
+    """Return the exception for a request without a response."""
     why = reason or "it did not answer in time"
     if sent:
         detail = f"the request was sent to {server.url}, but no response arrived ({why})"
-        detail += "" if request.method == "GET" else "; it may have been done"
+        detail += "" if request.method == "GET" else "; it may have been carried out"
     else:
         detail = f"cannot reach {server.url} ({why}); is the server running?"
     return UnreachableError(detail, sent=sent, idempotency_key=request.idempotency_key)

@@ -1,4 +1,4 @@
-"""Which server is asked, and with which key."""
+"""The server and the key of a client."""
 
 import os
 from dataclasses import dataclass, field, replace
@@ -33,9 +33,9 @@ class Server:
 def find_server(
     url: str | None, key: str | None, project: str | None = None, *, for_operator: bool = False
 ) -> Server:
-    """Return the server that is given, or that the environment names.
+    """Return the given server, or the one from the environment.
 
-    HOOKTIDE_KEY goes before HOOKTIDE_OPERATOR_KEY, and after it ``for_operator``.
+    HOOKTIDE_KEY takes precedence over HOOKTIDE_OPERATOR_KEY, unless ``for_operator``.
 
     :raises ConfigError: there is no key, or the URL or the project's name is invalid.
     """
@@ -45,7 +45,7 @@ def find_server(
     for name in reversed(names) if for_operator else names:
         key = key or environment(name)
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise ConfigError(f"{url!r} is not like {DEFAULT_URL}", key="url")
+        raise ConfigError(f"{url!r} is not a server's URL; write it like {DEFAULT_URL}", key="url")
     if not key and for_operator:
         raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
     if not key:
@@ -56,9 +56,9 @@ def find_server(
 
 
 def within_project(server: Server, project: str) -> Server:
-    """Return a server whose calls are narrowed to a project; empty: to none.
+    """Return a server whose calls are restricted to a project; empty: unrestricted.
 
-    :raises ConfigError: no project has such a name.
+    :raises ConfigError: the project's name is invalid.
     """
     if not project.isascii() or (project and not project.isprintable()):
         raise ConfigError(f"{project!r} is not a project's name, like invoicing", key="project")

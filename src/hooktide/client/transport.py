@@ -1,16 +1,16 @@
-"""How requests are sent: ``Transport`` waits, ``AsyncTransport`` is for asyncio.
+"""How requests are sent: ``Transport`` blocks, ``AsyncTransport`` is for asyncio.
 
-This is all that differs between the two clients. What an operation asks is written once, as a
-method that returns its ``Request``; ``operation`` makes it one that sends it, and ``listing`` one
-that gives what there is to list, with either transport:
+This is the only difference between the two clients. An operation is written once, as a method that
+returns its ``Request``. ``operation`` turns it into a method that sends the request, and
+``listing`` into one that yields a list's items, with either transport:
 
     class Accounts(Area[X]):
         @operation
         def get(self, account: str) -> Request[Account]:
             return call("GET", "/v1/accounts/{account}", Account, account=account)
 
-``Accounts[Transport].get`` returns an ``Account``, that of ``Accounts[AsyncTransport]`` a coroutine
-of one. For type checkers and editors both have the method's arguments.
+``Accounts[Transport].get`` returns an ``Account``, and ``Accounts[AsyncTransport].get`` a coroutine
+of one. Type checkers and editors see the method's parameters in both.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 LOOPBACK: Mapping[str, None] = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
-"""No proxy of the environment is asked for this machine."""
+"""Requests to this machine bypass proxies from the environment."""
 
 NOT_SENT = (
     httpx.ConnectError,
@@ -43,14 +43,14 @@ NOT_SENT = (
 
 
 class _Transport:
-    """What is asked, and how often."""
+    """What both transports share: the server and the retry policy."""
 
     def __init__(self, server: Server, retry_policy: RetryPolicy) -> None:
         self.server = server
         self._retry_policy = retry_policy
 
     def within(self, project: str) -> Self:
-        """Return one for the calls of a project, over the same connections."""
+        """Return a transport restricted to a project, over the same connections."""
         narrowed = copy(self)
         narrowed.server = within_project(self.server, project)
         return narrowed
@@ -59,7 +59,7 @@ class _Transport:
         return Exchange(self.server, self._retry_policy, request)
 
     def _arguments(self, request: Request[Any]) -> dict[str, Any]:
-        """Return what httpx is called with."""
+        """Return the arguments for httpx."""
         return {
             "method": request.method,
             "url": self.server.url + request.path,
@@ -69,7 +69,7 @@ class _Transport:
 
 
 class Transport(_Transport):
-    """Sends requests, and repeats them where that is safe."""
+    """Sends requests, and retries them where that is safe."""
 
     def __init__(self, server: Server, timeout: float, retry_policy: RetryPolicy) -> None:
         super().__init__(server, retry_policy)
@@ -80,9 +80,9 @@ class Transport(_Transport):
         self._http.close()
 
     def send(self, request: Request[T]) -> T:
-        """Return what a request is answered with.
+        """Return a request's result.
 
-        :raises ClientError: nothing is, or the server refuses.
+        :raises ClientError: there was no response, or the server refused.
         """
         exchange, arguments = self._exchange(request), self._arguments(request)
         while True:
@@ -99,7 +99,7 @@ class Transport(_Transport):
         return self.send(describe())
 
     def each(self, steps: Steps[T]) -> Iterator[T]:
-        """Carry out steps, and give what they give."""
+        """Carry out steps, and yield their items."""
         step = next(steps, None)
         while step is not None:
             result: Any = None
@@ -114,7 +114,7 @@ class Transport(_Transport):
 
 
 class AsyncTransport(_Transport):
-    """Sends requests, and repeats them where that is safe; for asyncio."""
+    """Sends requests, and retries them where that is safe; for asyncio."""
 
     def __init__(self, server: Server, timeout: float, retry_policy: RetryPolicy) -> None:
         super().__init__(server, retry_policy)
@@ -125,9 +125,9 @@ class AsyncTransport(_Transport):
         await self._http.aclose()
 
     async def send(self, request: Request[T]) -> T:
-        """Return what a request is answered with.
+        """Return a request's result.
 
-        :raises ClientError: nothing is, or the server refuses.
+        :raises ClientError: there was no response, or the server refused.
         """
         exchange, arguments = self._exchange(request), self._arguments(request)
         while True:
@@ -144,7 +144,7 @@ class AsyncTransport(_Transport):
         return await self.send(describe())
 
     async def each(self, steps: Steps[T]) -> AsyncIterator[T]:
-        """Carry out steps, and give what they give."""
+        """Carry out steps, and yield their items."""
         step = next(steps, None)
         while step is not None:
             result: Any = None
@@ -174,7 +174,7 @@ X = TypeVar("X", bound=Transport | AsyncTransport)
 
 
 class Area(Generic[X]):
-    """A part of the API, asked through a transport."""
+    """An area of the API, called through a transport."""
 
     def __init__(self, transport: X) -> None:
         self._transport = transport
@@ -209,18 +209,18 @@ class Listing(Generic[P, T_co]):
 
 
 def operation(describe: Callable[Concatenate[Any, P], Request[T]]) -> Operation[P, T]:
-    """Make a method send the request that it describes, and return what that is answered with."""
+    """Make a method send the request it describes, and return the result."""
 
     @functools.wraps(describe)
     def run(area: Area[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         return area._transport.perform(lambda: describe(area, *args, **kwargs))
 
-    # A function is a descriptor itself: it binds its area as any method does.
+    # A function is a descriptor itself, so it binds its area like any method.
     return cast("Operation[P, T]", run)
 
 
 def listing(describe: Callable[Concatenate[Any, P], Steps[T]]) -> Listing[P, T]:
-    """Make a method carry out the steps that it describes, and give what they give."""
+    """Make a method carry out the steps that it describes, and yield their items."""
 
     @functools.wraps(describe)
     def run(area: Area[Any], *args: P.args, **kwargs: P.kwargs) -> Any:

@@ -40,7 +40,7 @@ def emit(
     direct: str | None = None,
     using: str = DEFAULT_DB_ALIAS,
 ) -> None:
-    """Emit an event within a transaction, after what it tells of was saved.
+    """Emit an event within a transaction, after saving the change it describes.
 
     Parameters
     ----------
@@ -51,24 +51,24 @@ def emit(
         Pydantic models and dataclasses as objects. JSON text is given as ``bytes`` or
         ``hooktide.RawJSON`` and sent byte for byte.
     account
-        Whose event it is: the id that you know this customer by.
+        The account: your own id for this customer.
     occurred_at
         When it happened, with its time zone; by default now.
     transition
-        For a wire format that has ``{event.transition}``.
+        For wire formats with ``{event.transition}``.
     key
-        Its idempotency key, where two transactions may emit the same event.
+        Its idempotency key, if two transactions may emit the same event.
     test
         Whether it is a test event.
     direct
-        Where Hooktide is in the same PostgreSQL database: its project. By default the setting
+        If Hooktide uses the same PostgreSQL database: the project. By default the setting
         ``HOOKTIDE_DIRECT``; empty: into the outbox.
     using
         The alias of the database whose transaction it is.
 
     :raises TransactionManagementError: no transaction is open.
     :raises ConfigError: ``direct``, and the database is not PostgreSQL.
-    :raises InvalidError: it could never be accepted; says why.
+    :raises InvalidError: the event could never be accepted; the error says why.
     """
     check_atomic(using)
     if direct is None:
@@ -95,7 +95,7 @@ def emit(
 def check_atomic(using: str) -> None:
     """Refuse to emit where no transaction is open.
 
-    :raises TransactionManagementError: none is.
+    :raises TransactionManagementError: no transaction is open.
     """
     if not connections[using].in_atomic_block:
         raise TransactionManagementError(

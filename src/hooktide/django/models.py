@@ -9,7 +9,7 @@ from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 
 
 class Outbox(models.Model):
-    """An event that waits for the relay; where ``refused`` says why, it was set aside."""
+    """An event waiting for the relay; if ``refused`` has a reason, it was set aside."""
 
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(max_length=MAX_KEY_LENGTH)

@@ -1,4 +1,4 @@
-"""Events from a model's own signals: whenever it is saved or deleted.
+"""Events from a model's signals: whenever an instance is saved or deleted.
 
     emit_on(
         Invoice,
@@ -8,7 +8,7 @@
         payload=lambda invoice: {"id": invoice.pk, "status": invoice.status},
     )
 
-in ``AppConfig.ready``. What goes past signals (``QuerySet.update``, ``bulk_create``, SQL) emits
+in ``AppConfig.ready``. Changes that bypass signals (``QuerySet.update``, ``bulk_create``, SQL) emit
 nothing, and neither does loading a fixture.
 """
 

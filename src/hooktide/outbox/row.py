@@ -54,7 +54,7 @@ def make_row(
 
     ``payload`` as ``domain.json.encoding`` takes it. ``keyed``: it gets a key where none was given.
 
-    :raises InvalidError: it could never be accepted; says why.
+    :raises InvalidError: the event could never be accepted; the error says why.
     """
     for name, text in {"account": account, "type": type}.items():
         if not text:

@@ -49,7 +49,7 @@ class Child:
     async def run(self, begin: Begin) -> None:
         """Serve until stopped.
 
-        :raises ConfigError: the database or the key is not fit for use.
+        :raises ConfigError: the database or the key is unusable.
         :raises UnavailableError: the database did not answer.
         """
         hearing = keep(self._hear, "listen to the supervisor", retry_delay=0)

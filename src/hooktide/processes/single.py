@@ -95,7 +95,7 @@ class Process:
     async def run(self) -> None:
         """Serve until stopped; return when everything is closed.
 
-        :raises ConfigError: the database or the key is not fit for use.
+        :raises ConfigError: the database or the key is unusable.
         """
         site = await self._site()
         self._server = HttpServer(

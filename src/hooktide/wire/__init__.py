@@ -1,5 +1,5 @@
-"""What goes over the wire: the models of the API, its clients and its OpenAPI document, one set.
+"""The models of the API, shared by the server, the clients and the OpenAPI document.
 
-A module for each area. Requests refuse members that they do not know; answers of a newer server are
-read without what it has added. Nothing but msgspec is imported, neither a server nor a client.
+A module for each area. Requests with unknown members are refused; unknown members in responses of a
+newer server are ignored. Only msgspec is imported, neither server nor client.
 """

@@ -32,7 +32,7 @@ class RevokeQuery(RequestModel, frozen=True):
 
 
 class Key(ResponseModel, frozen=True, kw_only=True):
-    """A key; of its text only the last 4 characters are known."""
+    """A key; only the last 4 characters of its text are known."""
 
     id: str
     scope: Annotated[str, one_of("KeyScope")]
@@ -46,7 +46,7 @@ class Key(ResponseModel, frozen=True, kw_only=True):
 
 
 class KeyCreated(Key, frozen=True, kw_only=True):
-    """A new key, with its text, which is shown this once."""
+    """A new key, with its text, which is shown only once."""
 
     key: str
 
@@ -59,7 +59,7 @@ Name = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=100,
-        description="What they log in with; unique, however it is capitalised.",
+        description="The login name; unique, ignoring case.",
     ),
 ]
 AnyRole = Annotated[
@@ -129,22 +129,27 @@ class AuditLogEntry(ResponseModel, frozen=True, kw_only=True):
 
     id: str
     at: Instant
-    actor: Annotated[str, msgspec.Meta(description="A user's name, or which key it was.")]
+    actor: Annotated[str, msgspec.Meta(description="A user's name, or the key.")]
     action: Annotated[str, msgspec.Meta(description="Noun and verb, like `endpoint.disable`.")]
     target: str
     detail: str
     source: Annotated[
         str,
         msgspec.Meta(
-            description="Which way it came in: `api`, `webhooks`, `portal`, `dashboard`, "
-            "`bin_page`, `library`, `command_line`, or `server` for what Hooktide does by a rule. "
-            "Empty: it was written before this was kept."
+            description="Where it came from: `api`, `webhooks`, `portal`, `dashboard`, "
+            "`bin_page`, `library`, `command_line`, or `server` for what Hooktide does "
+            "automatically. Empty in entries older than this field."
         ),
     ]
-    address: Annotated[str, msgspec.Meta(description="The IP address; empty: it is not known.")]
+    address: Annotated[str, msgspec.Meta(description="The IP address; empty if unknown.")]
     before: Annotated[
-        dict[str, Any], msgspec.Meta(description="What differs, as it was. Secrets are `****`.")
+        dict[str, Any],
+        msgspec.Meta(
+            description="The fields that changed, with their old values. Secrets are `****`."
+        ),
     ]
-    after: Annotated[dict[str, Any], msgspec.Meta(description="What differs, as it became.")]
+    after: Annotated[
+        dict[str, Any], msgspec.Meta(description="The fields that changed, with their new values.")
+    ]
     project: str | None
     account: str | None

@@ -11,7 +11,7 @@ DefaultPlan = Annotated[str, msgspec.Meta(description="Default: the project's.")
 
 
 class AccountIn(RequestModel, frozen=True):
-    """A new account. `project` is needed with an operator's key."""
+    """A new account. `project` is required with an operator's key."""
 
     reference: Annotated[
         str, msgspec.Meta(min_length=1, max_length=200, description="The product's own id for it.")
@@ -22,9 +22,9 @@ class AccountIn(RequestModel, frozen=True):
 
 
 class AccountPut(RequestModel, frozen=True):
-    """An account as it should be; what is absent stays, or is the default of a new one."""
+    """An account to create or update; absent fields stay the same, or get their defaults."""
 
-    project: Annotated[str, msgspec.Meta(description="Needed with an operator's key.")] | None = (
+    project: Annotated[str, msgspec.Meta(description="Required with an operator's key.")] | None = (
         None
     )
     name: Named | None = None
@@ -32,7 +32,7 @@ class AccountPut(RequestModel, frozen=True):
 
 
 class AccountUpdate(RequestModel, frozen=True):
-    """What to change of an account; what is absent stays."""
+    """The fields of an account to update; absent fields stay the same."""
 
     name: Named | msgspec.UnsetType = msgspec.UNSET
     plan: str | msgspec.UnsetType = msgspec.UNSET
@@ -49,7 +49,7 @@ class DeleteAccountQuery(RequestModel, frozen=True):
 
     erase: Annotated[
         bool,
-        msgspec.Meta(description="Also erase what is kept of it: payloads, bodies, URLs, names."),
+        msgspec.Meta(description="Also erase its data: payloads, bodies, URLs, names."),
     ] = False
 
 
@@ -67,8 +67,8 @@ class Account(ResponseModel, frozen=True):
 class Erasure(ResponseModel, frozen=True):
     """The progress of erasing an account's data.
 
-    `events` and `attempts` count what is erased so far, up to the event of `erased_to`. It is done
-    when `state` is `done`.
+    `events` and `attempts` count what has been erased so far, up to the event of `erased_to`. The
+    `state` is `done` at the end.
     """
 
     account: str
@@ -81,16 +81,14 @@ class Erasure(ResponseModel, frozen=True):
 
 
 class PortalLinkIn(RequestModel, frozen=True):
-    """How long a link is good for, and for what."""
+    """A new link's lifetime and permissions."""
 
     expires_in: Annotated[
         int,
-        msgspec.Meta(
-            ge=60, le=7 * 86_400, description="Seconds that the link opens the portal for."
-        ),
+        msgspec.Meta(ge=60, le=7 * 86_400, description="Seconds that the link is valid for."),
     ] = 3600
     read_only: Annotated[
-        bool, msgspec.Meta(description="Who opens it can look, and change nothing.")
+        bool, msgspec.Meta(description="The portal can be viewed, but not changed.")
     ] = False
 
 

@@ -1,4 +1,4 @@
-"""Request bins: their scripts, and what they were sent."""
+"""Request bins, their scripts and their requests."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from hooktide.wire.fields import HeaderPairs, Instant, RequestModel, ResponseMod
 
 
 class AnswerHeaders(RequestModel, frozen=True, rename={"retry_after": "Retry-After"}):
-    """The headers an answer may set.
+    """The headers a response may set.
 
-    There is but one: a `Location` would make the bin an open redirector, a content type a place
-    for phishing, and proxies obey some `X-` headers.
+    There is only one: a `Location` would make the bin an open redirector, a content type would
+    allow phishing, and proxies obey some `X-` headers.
     """
 
     retry_after: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,200}$")] | msgspec.UnsetType = (
@@ -21,11 +21,11 @@ class AnswerHeaders(RequestModel, frozen=True, rename={"retry_after": "Retry-Aft
     def __post_init__(self) -> None:
         """Refuse a trailing line end, before which Python's ``$`` also matches."""
         if self.retry_after is not msgspec.UNSET and self.retry_after.endswith("\n"):
-            raise ValueError("a header's value has no line end")
+            raise ValueError("a header's value cannot contain a line end")
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer of a bin: a status, after `delay_ms`, with a plain text body."""
+    """One response of a bin: a status, after `delay_ms`, with a plain text body."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=30_000)] = 0
@@ -37,20 +37,20 @@ Script = Annotated[list[Step], msgspec.Meta(max_length=100)]
 
 
 class NewBin(RequestModel, frozen=True):
-    """A bin as it is asked for: its answers in turn (none: always 200) and how long it lives."""
+    """A new bin: its responses in turn (none: always 200) and its lifetime."""
 
     script: Script = []
     ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
 
 
 class BinUpdate(RequestModel, frozen=True):
-    """New answers for a bin, given from the first one on."""
+    """New responses for a bin, starting with the first."""
 
     script: Script
 
 
 class ScriptStep(ResponseModel, frozen=True):
-    """One answer of a bin's script, as the bin has it."""
+    """One response of a bin's script."""
 
     status: int
     delay_ms: int
@@ -59,7 +59,7 @@ class ScriptStep(ResponseModel, frozen=True):
 
 
 class Bin(ResponseModel, frozen=True):
-    """A request bin. `url` receives; `page_url`, a secret, is where it is read and scripted."""
+    """A request bin. `url` receives requests; `page_url`, a secret, shows and scripts the bin."""
 
     id: str
     url: str
@@ -70,17 +70,17 @@ class Bin(ResponseModel, frozen=True):
 
 
 class Signature(ResponseModel, frozen=True):
-    """Whether a request was signed as its receiver would want it, and why not."""
+    """The verdict on a request's signature, and the reason."""
 
     verdict: Annotated[str, one_of("SignatureVerdict")]
     reason: str
 
 
 class BinRequest(ResponseModel, frozen=True, kw_only=True):
-    """What a bin was sent once. A body that is not UTF-8 comes as `body_base64` instead.
+    """A request that a bin received. A body that is not UTF-8 is in `body_base64` instead.
 
-    `body` is its first 64 KB, without a character that the cut went through; `body_size` counts
-    on, to 1 MB.
+    `body` is its first 64 KB, without a partial character at the end; `body_size` counts up to 1
+    MB.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Endpoints, their secrets and tests; and the same endpoints as a project's customers have them."""
+"""Endpoints, their secrets and tests; and the customers' API for the same endpoints."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,9 @@ MAX_DESCRIPTION_LENGTH = 1000
 
 Url = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=2048, description="A public URL that takes POSTs."),
+    msgspec.Meta(
+        min_length=1, max_length=2048, description="A public URL that accepts POST requests."
+    ),
 ]
 Types = Annotated[
     list[str],
@@ -30,9 +32,9 @@ AnyKind = Annotated[EndpointKind, one_of("EndpointKind")]
 Kind = Annotated[
     AnyKind | None,
     msgspec.Meta(
-        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which is "
-        "sent messages for people; `mail`: it is `mailto:` and an address, for operational events; "
-        "absent: what the URL looks like."
+        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which gets "
+        "readable messages; `mail`: a `mailto:` address, for operational events. Default: "
+        "detected from the URL."
     ),
 ]
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
@@ -44,16 +46,16 @@ GivenSecret = Annotated[
     str,
     msgspec.Meta(
         max_length=256,
-        description="The secret that the receiver has already, when it comes from another sender: "
-        "its text or `whsec_...`. Default: a new one. Not with an account's key.",
+        description="The receiver's existing secret when it moves from another sender: its text or "
+        "`whsec_...`. Default: a new one. An account's key cannot set it.",
     ),
 ]
 
 
 class EndpointIn(RequestModel, frozen=True):
-    """A new endpoint. `account` is needed, but with an account's key.
+    """A new endpoint. `account` is required, except with an account's key.
 
-    With `enabled` false it is sent nothing until it is enabled.
+    If `enabled` is false, nothing is sent to it until it is enabled.
     """
 
     url: Url
@@ -70,7 +72,7 @@ class EndpointIn(RequestModel, frozen=True):
 class EndpointCheckIn(RequestModel, frozen=True):
     """An endpoint to check. The `account` may be one that does not exist yet.
 
-    `project` is needed with an operator's key. `plan` is that of the account if it does not exist
+    `project` is required with an operator's key. `plan` is that of the account if it does not exist
     yet; default: the project's.
     """
 
@@ -87,11 +89,11 @@ class EndpointCheckIn(RequestModel, frozen=True):
 
 
 class EndpointUpdate(RequestModel, frozen=True):
-    """What to change of an endpoint; what is absent stays, `headers` are replaced as a whole.
+    """The fields of an endpoint to update; absent fields stay the same.
 
-    `****` as a header's value keeps the stored value. Where the URL's scheme, host or port changes,
-    stored values are not carried over: give `headers` again, or they are removed. Changing the
-    `kind` of a chat needs its whole `url` again.
+    `headers` are replaced as a whole; `****` as a header's value keeps the stored value. If the
+    URL's scheme, host or port changes, stored values are not carried over: send `headers` again, or
+    they are removed. Changing the `kind` of a chat requires its whole `url` again.
     """
 
     url: Url | msgspec.UnsetType = msgspec.UNSET
@@ -122,9 +124,9 @@ class DisableQuery(RequestModel, frozen=True):
 class Endpoint(ResponseModel, frozen=True, kw_only=True):
     """An endpoint. `consecutive_failures` counts the deliveries that failed in a row.
 
-    `resting_until` is set while the endpoint rests because its receiver asked for it, with 429 or
-    with 503 and `Retry-After`. Until then only tests and manual resends are sent to it.
-    A chat's `url` is shown without what lets one post there.
+    `resting_until` is set while the endpoint rests because its receiver answered 429, or 503 with
+    `Retry-After`. Until then only tests and manual resends are sent to it. A chat's `url` is shown
+    without its secret part.
     """
 
     id: str
@@ -146,10 +148,10 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
 
 
 class Secret(ResponseModel, frozen=True):
-    """A signing secret in both forms; shown this once.
+    """A signing secret in both forms; shown only once.
 
-    `text` is the HMAC key of the provider's own signature, as it is written; `whsec` is what
-    libraries for Standard Webhooks take.
+    `text` is the HMAC key of the provider's own signature; `whsec` is the form for Standard
+    Webhooks libraries.
     """
 
     text: str
@@ -166,10 +168,10 @@ class EndpointCreated(Endpoint, frozen=True, kw_only=True):
 
 
 class EndpointChecked(ResponseModel, frozen=True):
-    """The endpoint could be added, and would be this.
+    """The endpoint could be created, and would be this.
 
     `account` is null where the account does not exist yet. `endpoints_left` is how many more
-    endpoints its plan allows now, this one included; null: there is no limit.
+    endpoints its plan allows now, this one included; null if unlimited.
     """
 
     account: str | None
@@ -187,15 +189,17 @@ class Rotated(ResponseModel, frozen=True):
 
 
 class TestIn(RequestModel, frozen=True):
-    """Which event to test with; absent: the first one that the endpoint wants."""
+    """The event type to test with. Default: the first one that the endpoint subscribes to."""
 
     event_type: str | None = None
 
 
 class Tested(ResponseModel, frozen=True, kw_only=True):
-    """A test that was made. `signature` is the provider's own, `webhook_signature` the standard's.
+    """The result of a test.
 
-    `status` is `delivered` for a 2xx; `error` is the error class where there was no valid answer.
+    `signature` is the provider's own, `webhook_signature` that of Standard Webhooks.
+
+    `status` is `delivered` for a 2xx; `error` is the error class if there was no valid response.
     """
 
     status: str
@@ -226,7 +230,7 @@ class WebhookIn(RequestModel, frozen=True):
 
 
 class WebhookUpdate(EndpointUpdate, frozen=True):
-    """The fields to update of an endpoint of the customers' API, with the standard names."""
+    """The fields of an endpoint in the customers' API to update, in the default names."""
 
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -234,7 +238,7 @@ class WebhookUpdate(EndpointUpdate, frozen=True):
 class WebhookList(ResponseModel, frozen=True):
     """One page of the webhooks, newest first; `next_cursor` is null on the last.
 
-    Each has the fields that the project's guide names.
+    Each has the fields in the project's guide.
     """
 
     items: list[dict[str, Any]]

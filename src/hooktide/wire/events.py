@@ -35,7 +35,7 @@ MAX_TRANSITION_LENGTH = 200
 class EventIn(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
 ):
-    """An event as it is published. `account` is an `acc_` id or the product's own reference."""
+    """An event to publish. `account` is an `acc_` id or the product's own reference."""
 
     account: str
     type: str
@@ -49,8 +49,8 @@ class EventIn(
 class EventAccepted(ResponseModel, frozen=True, omit_defaults=True):
     """The event and its deliveries are durable.
 
-    With `account` "unknown" instead of an `id`, the event is for an account that does not exist,
-    and was stored nowhere.
+    With `account` "unknown" instead of an `id`, the event's account does not exist, and nothing was
+    stored.
     """
 
     deliveries: int
@@ -59,7 +59,7 @@ class EventAccepted(ResponseModel, frozen=True, omit_defaults=True):
 
 
 class EventResult(ResponseModel, frozen=True, omit_defaults=True):
-    """What became of one event of a batch: accepted (`status` 202), or its problem."""
+    """The result of one event of a batch: accepted (`status` 202), or its problem."""
 
     status: int
     id: str = ""
@@ -69,7 +69,7 @@ class EventResult(ResponseModel, frozen=True, omit_defaults=True):
 
 
 class BatchResults(ResponseModel, frozen=True):
-    """What became of each event of a batch, in order."""
+    """The result of each event of a batch, in order."""
 
     results: list[EventResult]
 
@@ -82,7 +82,7 @@ class EventQuery(PeriodQuery, frozen=True):
 
 
 class EventItem(ResponseModel, frozen=True, kw_only=True):
-    """An event. `deliveries` is how many endpoints it went to when it was accepted."""
+    """An event. `deliveries` is the number of endpoints it matched when it was accepted."""
 
     id: str
     account: str
@@ -130,11 +130,11 @@ class Delivery(ResponseModel, frozen=True, kw_only=True):
 
 
 class Attempt(ResponseModel, frozen=True, kw_only=True):
-    """One request and what came back.
+    """One request and its response.
 
-    `status` is null where there was no valid answer; then `error` is the error class. The values
-    of the endpoint's own headers are not shown. `response_body` is the first 4 KB; where
-    `response_truncated`, a character that the cut went through is left out.
+    `status` is null without a valid response; then `error` is the error class. The values of the
+    endpoint's custom headers are not shown. `response_body` is the first 4 KB; if
+    `response_truncated`, without a partial character at the end.
     """
 
     number: int
@@ -164,7 +164,7 @@ class ReplayIn(RequestModel, frozen=True):
         Annotated[
             str,
             msgspec.Meta(
-                description="An instant, RFC 3339: this and later. Not for `event`.",
+                description="RFC 3339: only events from this time on. Not for `event`.",
                 extra_json_schema=DATE_TIME,
             ),
         ]
@@ -174,30 +174,29 @@ class ReplayIn(RequestModel, frozen=True):
         Annotated[
             str,
             msgspec.Meta(
-                description="An instant, RFC 3339: earlier than this. Default: now.",
+                description="RFC 3339: only events before this time. Default: now.",
                 extra_json_schema=DATE_TIME,
             ),
         ]
         | None
     ) = None
-    event: Annotated[str, msgspec.Meta(description="An `evt_` id, for `event` alone.")] | None = (
-        None
-    )
+    event: Annotated[str, msgspec.Meta(description="An `evt_` id, for `event` only.")] | None = None
     dry_run: Annotated[bool, msgspec.Meta(description="Only count.")] = False
 
 
 class Count(ResponseModel, frozen=True):
-    """How many events a replay sends; `at_least`: there may be more, it was not all looked at."""
+    """The number of events a replay sends; `at_least`: counting stopped early."""
 
     events: int
     at_least: bool
 
 
 class Replay(ResponseModel, frozen=True, kw_only=True):
-    """A replay. `made` is how many deliveries it has made, of `count`, when it was asked for.
+    """A replay.
 
-    It goes through what there was in the order of time, and has `looked_until`. `reason` says why
-    it was cancelled, or why it made nothing of one event.
+    `made` is the number of deliveries created so far, of the `count` when it was started. It
+    proceeds in the order of time, and has reached `looked_until`. `reason` says why it was
+    cancelled, or why it created no delivery for an event.
     """
 
     id: str
@@ -217,7 +216,7 @@ class Replay(ResponseModel, frozen=True, kw_only=True):
 
 
 class ReplayStarted(ResponseModel, frozen=True):
-    """How many events there are to send, and the replay that sends them (null: only counted)."""
+    """The number of events to send, and the replay that sends them (null if only counted)."""
 
     count: Count
     replay: Replay | None

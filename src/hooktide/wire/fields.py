@@ -1,4 +1,4 @@
-"""What models of several areas have in common: instants, named values, references, pages."""
+"""Types shared by several areas: times, enumerations, references, pages."""
 
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
@@ -8,14 +8,14 @@ import msgspec
 T = TypeVar("T")
 
 ENUMERATION = "x-enumeration"
-"""The mark of a text that has one of the values of an enumeration; the server knows them all."""
+"""Marks a string whose value is from an enumeration; the server knows all values."""
 
 
 def one_of(enumeration: str) -> msgspec.Meta:
-    """Mark a text as a value of an enumeration, which the OpenAPI document describes by this name.
+    """Mark a string as a value of an enumeration that the OpenAPI document describes.
 
-    In a request it is a ``Literal``. In an answer it is any ``str``, so that a client can read a
-    value that a newer server has added.
+    In a request it is a ``Literal``. In a response it is any ``str``, so that a client can read
+    values that a newer server has added.
     """
     return msgspec.Meta(extra_json_schema={ENUMERATION: enumeration})
 
@@ -28,10 +28,10 @@ Role: TypeAlias = Literal["owner", "member", "viewer"]
 
 Instant: TypeAlias = Annotated[
     datetime,
-    msgspec.Meta(description="An instant in UTC, RFC 3339, to the microsecond.", tz=True),
+    msgspec.Meta(description="A time in UTC, RFC 3339, to the microsecond.", tz=True),
 ]
 DATE_TIME = {"format": "date-time"}
-"""What the schema of an instant in a request says. It is a text, which the server reads itself."""
+"""The schema of a time in a request, which is a string that the server parses itself."""
 
 AccountName: TypeAlias = Annotated[
     str, msgspec.Meta(description="An `acc_` id, or the product's own reference.")
@@ -42,13 +42,13 @@ HeaderPairs: TypeAlias = list[
 
 
 class ResponseModel(msgspec.Struct, frozen=True):
-    """An answer, or a part of one."""
+    """A response, or a part of one."""
 
 
 class RequestModel(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """A request's body, or its query parameters. What is left out is the default."""
+    """A request's body, or its query parameters. Omitted members have their defaults."""
 
 
 class Listed(ResponseModel, Generic[T], frozen=True):
@@ -61,20 +61,22 @@ class Listed(ResponseModel, Generic[T], frozen=True):
 class PageQuery(RequestModel, frozen=True, kw_only=True):
     """Which page of a list."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100, description="How many, at most.")] = 50
-    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before.")] | None = (
-        None
-    )
+    limit: Annotated[
+        int, msgspec.Meta(ge=1, le=100, description="The maximum number of items.")
+    ] = 50
+    cursor: (
+        Annotated[str, msgspec.Meta(description="The `next_cursor` of the previous page.")] | None
+    ) = None
 
 
 class PeriodQuery(PageQuery, frozen=True, kw_only=True):
-    """Which page of a list, and from when to when."""
+    """Which page of a list, and from which period."""
 
     since: (
         Annotated[
             str,
             msgspec.Meta(
-                description="An instant, RFC 3339: only what was made then or later.",
+                description="RFC 3339: only items from this time on.",
                 extra_json_schema=DATE_TIME,
             ),
         ]
@@ -84,7 +86,7 @@ class PeriodQuery(PageQuery, frozen=True, kw_only=True):
         Annotated[
             str,
             msgspec.Meta(
-                description="An instant, RFC 3339: only what was made earlier.",
+                description="RFC 3339: only items before this time.",
                 extra_json_schema=DATE_TIME,
             ),
         ]

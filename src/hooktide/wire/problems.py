@@ -1,10 +1,10 @@
-"""Errors: problems as RFC 9457 has them, and the places that they name."""
+"""Errors: problems (RFC 9457) and their faults."""
 
 from hooktide.wire.fields import ResponseModel
 
 
 class Fault(ResponseModel, frozen=True, omit_defaults=True):
-    """One thing that is wrong: where (RFC 6901; in a project file, line and key), and why."""
+    """One fault: where (RFC 6901; in a project file, line and key), and why."""
 
     code: str
     detail: str

@@ -1,4 +1,4 @@
-"""Projects, their event types, and how much is stored of each."""
+"""Projects, their event types, and their storage usage."""
 
 from typing import Annotated
 
@@ -15,26 +15,25 @@ class ApplyQuery(RequestModel, frozen=True):
     """How to apply a project file."""
 
     remove_event_types: Annotated[
-        bool, msgspec.Meta(description="Also remove event types that endpoints want by name.")
+        bool,
+        msgspec.Meta(description="Also remove event types that endpoints subscribe to by name."),
     ] = False
     dry_run: Annotated[
-        bool, msgspec.Meta(description="Say what would change, and change nothing.")
+        bool, msgspec.Meta(description="Return what would change, without changing it.")
     ] = False
 
 
 class ProjectApplied(ResponseModel, frozen=True):
-    """A project, and what applying its file changed, in lines; none: nothing."""
+    """A project, and the changes made by applying its file, one per line; empty if none."""
 
     name: str
-    id: Annotated[
-        str | None, msgspec.Meta(description="null: a dry run of a project that would be new.")
-    ]
+    id: Annotated[str | None, msgspec.Meta(description="null in a dry run for a new project.")]
     mode: str
     changes: list[str]
 
 
 class Plan(ResponseModel, frozen=True):
-    """What an account on this plan may use; null: as much as it likes."""
+    """The limits of an account on this plan; null if unlimited."""
 
     name: str
     endpoints: int | None
@@ -51,20 +50,20 @@ class Project(ResponseModel, frozen=True):
     name: str
     id: str
     title: str
-    mode: Annotated[str, msgspec.Meta(description="`live`, or `test`: only test events.")]
+    mode: Annotated[str, msgspec.Meta(description="`live`, or `test` for test events only.")]
     plans: list[Plan]
     default_plan: str
     event_types: list[str]
     docs_url: Annotated[
         str | None,
-        msgspec.Meta(description="Where its customers read how it works; null: nowhere."),
+        msgspec.Meta(description="The URL of its public guide; null if it has none."),
     ]
     created_at: Instant
     updated_at: Instant
 
 
 class Projects(ResponseModel, frozen=True):
-    """All projects that the key reaches, by name."""
+    """All projects that the key has access to, by name."""
 
     items: list[Project]
 
@@ -73,7 +72,8 @@ class ProjectQuery(RequestModel, frozen=True):
     """Whose event types."""
 
     project: (
-        Annotated[str, msgspec.Meta(description="Its name; needed with an operator's key.")] | None
+        Annotated[str, msgspec.Meta(description="Its name; required with an operator's key.")]
+        | None
     ) = None
 
 
@@ -81,7 +81,7 @@ class DeleteEventTypeQuery(ProjectQuery, frozen=True):
     """How to remove it, and from which project."""
 
     remove_event_types: Annotated[
-        bool, msgspec.Meta(description="Even if endpoints want it by name.")
+        bool, msgspec.Meta(description="Even if endpoints subscribe to it by name.")
     ] = False
 
 
@@ -97,12 +97,15 @@ class WordingIn(RequestModel, frozen=True):
 
 
 class EventTypeIn(RequestModel, frozen=True):
-    """An event type. `accounts` are the references it is limited to; none: all may use it."""
+    """An event type.
+
+    `accounts` are the references of the accounts that may use it; empty: all accounts.
+    """
 
     description: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] = ""
     example: Annotated[
         msgspec.Raw | msgspec.UnsetType,
-        msgspec.Meta(description="A payload, as a test event has it."),
+        msgspec.Meta(description="An example payload, used by test events."),
     ] = msgspec.UNSET
     schema: Annotated[
         msgspec.Raw | msgspec.UnsetType,
@@ -139,7 +142,7 @@ class EventTypes(ResponseModel, frozen=True):
 
 
 class StorageUsage(ResponseModel, frozen=True):
-    """What is kept of a project. A removed project is here until its log is past retention."""
+    """What a project stores. A deleted project is listed until its log is past retention."""
 
     project: str
     id: str
@@ -151,6 +154,6 @@ class StorageUsage(ResponseModel, frozen=True):
 
 
 class StorageUsageList(ResponseModel, frozen=True):
-    """What is kept of all projects, by name."""
+    """What all projects store, by name."""
 
     items: list[StorageUsage]

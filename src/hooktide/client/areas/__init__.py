@@ -1,1 +1,1 @@
-"""The operations of the API, each written once for both clients. A module for each part of it."""
+"""The operations of the API, each written once for both clients; a module for each area."""

@@ -38,7 +38,7 @@ class AccountsArea(Area[X]):
     def create(
         self, reference: str, *, project: str | None = None, name: str = "", plan: str | None = None
     ) -> Request[Account]:
-        """Create an account. ``project`` is needed with an operator's key."""
+        """Create an account. ``project`` is required with an operator's key."""
         body = AccountIn(reference=reference, project=project, name=name, plan=plan)
         return call("POST", "/v1/accounts", Account, body=body)
 
@@ -61,9 +61,9 @@ class AccountsArea(Area[X]):
         name: str | None = None,
         plan: str | None = None,
     ) -> Request[Account]:
-        """Create the account of a reference, or change what is given of the one there is.
+        """Create the account with a reference, or update the given fields of the existing one.
 
-        The same call again changes nothing. ``project`` is needed with an operator's key.
+        The call is idempotent. ``project`` is required with an operator's key.
         """
         body = AccountPut(project=project, name=name, plan=plan)
         return call("PUT", "/v1/accounts/{account}", Account, body=body, account=reference)
@@ -83,36 +83,36 @@ class AccountsArea(Area[X]):
 
     @operation
     def erase(self, account: str) -> Request[Erasure]:
-        """Delete an account and erase what is kept of it, in the background.
+        """Delete an account and erase its data in the background.
 
-        One that was deleted earlier can still be erased. ``erasure`` says how far it is, by the
-        account's id, which the answer has: its reference is gone.
+        One that was deleted earlier can still be erased. ``erasure`` returns the progress, by the
+        account's id from this response: its reference is erased.
         """
         query = DeleteAccountQuery(erase=True)
         return call("DELETE", "/v1/accounts/{account}", Erasure, query=query, account=account)
 
     @operation
     def erasure(self, id: str) -> Request[Erasure]:
-        """Get how far the erasure of an account is, by the account's id."""
+        """Get the progress of an account's erasure, by the account's id."""
         return call("GET", "/v1/accounts/{account}/erasure", Erasure, account=id)
 
     @operation
     def create_portal_link(
         self, account: str, *, expires_in: int = 3600, read_only: bool = False
     ) -> Request[PortalLink]:
-        """Create a link into an account's portal, good for ``expires_in`` seconds."""
+        """Create a link into an account's portal, valid for ``expires_in`` seconds."""
         body = PortalLinkIn(expires_in=expires_in, read_only=read_only)
         path = "/v1/accounts/{account}/portal-links"
         return call("POST", path, PortalLink, body=body, account=account)
 
     @operation
     def revoke_portal_links(self, account: str) -> Request[None]:
-        """Revoke all links into an account's portal that were made so far."""
+        """Revoke all existing links into an account's portal."""
         return command("DELETE", "/v1/accounts/{account}/portal-links", account=account)
 
 
 class KeysArea(Area[X]):
-    """What opens the API."""
+    """API keys."""
 
     @operation
     def create(
@@ -123,7 +123,7 @@ class KeysArea(Area[X]):
         project: str | None = None,
         account: str | None = None,
     ) -> Request[KeyCreated]:
-        """Create a key; its text is in the answer, this once."""
+        """Create a key; its text is returned only this once."""
         body = KeyIn(scope=scope, name=name, project=project, account=account)
         return call("POST", "/v1/keys", KeyCreated, body=body)
 
@@ -134,7 +134,7 @@ class KeysArea(Area[X]):
 
     @operation
     def revoke(self, id: str, *, force: bool = False) -> Request[None]:
-        """Revoke a key for good; the last operator's key only with ``force``."""
+        """Revoke a key permanently; the last operator key only with ``force``."""
         return command("DELETE", "/v1/keys/{id}", query=RevokeQuery(force=force), id=id)
 
 

@@ -12,7 +12,7 @@ WEEK = 7 * 86_400
 
 
 class BinsArea(Area[X]):
-    """Request bins: URLs on the server that keep what they are sent."""
+    """Request bins: URLs on the server that record requests."""
 
     @operation
     def create(self, script: Sequence[Step] = (), *, ttl_seconds: int = WEEK) -> Request[Bin]:
@@ -27,7 +27,7 @@ class BinsArea(Area[X]):
 
     @operation
     def update(self, id: str, script: Sequence[Step]) -> Request[Bin]:
-        """Give a bin another script, from its first answer on."""
+        """Replace a bin's script, starting with its first response."""
         return call("PATCH", "/v1/bins/{id}", Bin, body=BinUpdate(list(script)), id=id)
 
     @operation
@@ -44,13 +44,13 @@ class BinsArea(Area[X]):
         until: datetime | str | None = None,
         limit: int | None = None,
     ) -> Steps[BinRequest]:
-        """List what a bin was sent, newest first: from ``since`` on and before ``until``."""
+        """List a bin's requests, newest first, from ``since`` on and before ``until``."""
         query = PeriodQuery(since=instant(since), until=instant(until))
         return pages("/v1/bins/{id}/requests", BinRequest, query, limit, id=id)
 
     @operation
     def request(self, id: str, request: str) -> Request[BinRequest]:
-        """Get one request that a bin was sent."""
+        """Get one of a bin's requests."""
         path = "/v1/bins/{id}/requests/{request_id}"
         return call("GET", path, BinRequest, id=id, request_id=request)
 
@@ -61,5 +61,5 @@ class BinsArea(Area[X]):
 
     @operation
     def clear(self, id: str) -> Request[None]:
-        """Forget what a bin was sent."""
+        """Delete a bin's requests."""
         return command("DELETE", "/v1/bins/{id}/requests", id=id)

@@ -1,4 +1,4 @@
-"""Endpoints; and the same endpoints as a project's customers have them."""
+"""Endpoints, and the customers' API for the same endpoints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -25,7 +25,7 @@ from hooktide.wire.fields import EndpointKind, PageQuery, PeriodQuery
 
 
 class EndpointsArea(Area[X]):
-    """Where an account's events go."""
+    """Endpoints: the destinations of an account's events."""
 
     @operation
     def create(
@@ -41,11 +41,12 @@ class EndpointsArea(Area[X]):
         secret: str | None = None,
         enabled: bool = True,
     ) -> Request[EndpointCreated]:
-        """Create an endpoint; its secret is in the answer, this once.
+        """Create an endpoint; its secret is returned only this once.
 
-        ``account`` is needed, but with an account's key. ``kind`` is by default what the URL looks
-        like. ``secret`` is the one that its receiver has already, when it comes from another
-        sender; not with an account's key. One that is not ``enabled`` is sent nothing until it is.
+        ``account`` is required, except with an account's key. ``kind`` is detected from the URL by
+        default. ``secret`` is the receiver's existing secret when it moves from another sender; an
+        account's key cannot set it. An endpoint that is not ``enabled`` is sent nothing until it is
+        enabled.
         """
         body = EndpointIn(
             url=url,
@@ -75,10 +76,10 @@ class EndpointsArea(Area[X]):
         headers: Mapping[str, str] | None = None,
         secret: str | None = None,
     ) -> Request[EndpointChecked]:
-        """Check whether an endpoint could be added; raises what ``create`` would. Changes nothing.
+        """Check whether an endpoint could be created; raises what ``create`` would.
 
-        ``account`` may be a reference that does not exist yet, whose account would be on ``plan``.
-        ``project`` is needed with an operator's key.
+        ``account`` may be the reference of a new account, which would be on ``plan``.
+        ``project`` is required with an operator's key.
         """
         body = EndpointCheckIn(
             url=url,
@@ -130,22 +131,22 @@ class EndpointsArea(Area[X]):
 
     @operation
     def delete(self, id: str) -> Request[None]:
-        """Delete an endpoint; what is pending for it is discarded."""
+        """Delete an endpoint; its pending deliveries are discarded."""
         return command("DELETE", "/v1/endpoints/{id}", id=id)
 
     @operation
     def enable(self, id: str) -> Request[Endpoint]:
-        """Send to an endpoint again."""
+        """Enable an endpoint."""
         return call("POST", "/v1/endpoints/{id}/enable", Endpoint, repeatable=True, id=id)
 
     @operation
     def resume(self, id: str) -> Request[Endpoint]:
-        """End an endpoint's rest before its time; what only the rest delayed is sent."""
+        """End an endpoint's rest early; the deliveries that it delayed are sent."""
         return call("POST", "/v1/endpoints/{id}/resume", Endpoint, repeatable=True, id=id)
 
     @operation
     def disable(self, id: str, *, account_may_enable: bool = False) -> Request[Endpoint]:
-        """Send nothing more to an endpoint; what is pending is discarded.
+        """Disable an endpoint; its pending deliveries are discarded.
 
         ``account_may_enable``: with an operator's or a project's key, the account may enable it
         again, as if it had disabled it itself.
@@ -156,12 +157,12 @@ class EndpointsArea(Area[X]):
 
     @operation
     def rotate(self, id: str) -> Request[Rotated]:
-        """Give an endpoint a new secret; it is in the answer, this once."""
+        """Rotate an endpoint's secret; the new one is returned only this once."""
         return call("POST", "/v1/endpoints/{id}/rotate", Rotated, id=id)
 
     @operation
     def test(self, id: str, *, event_type: str | None = None) -> Request[Tested]:
-        """Send a test event at once, and return what came back."""
+        """Send a test event immediately, and return the response."""
         body = TestIn(event_type=event_type)
         return call("POST", "/v1/endpoints/{id}/test", Tested, body=body, id=id)
 
@@ -172,14 +173,14 @@ class EndpointsArea(Area[X]):
 
 
 class WebhooksArea(Area[X]):
-    """The customers' API, for an account's key: endpoints in the words of the project's guide.
+    """The customers' API, for an account's key: endpoints in the project's own field names.
 
-    What the fields are called is the project's own, so they are dictionaries.
+    Each project may rename the fields, so webhooks are dictionaries.
     """
 
     @operation
     def create(self, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
-        """Create a webhook; the secret is in the answer, this once."""
+        """Create a webhook; the secret is returned only this once."""
         return call("POST", "/webhooks", dict[str, Any], body=fields)
 
     @listing
@@ -194,10 +195,10 @@ class WebhooksArea(Area[X]):
 
     @operation
     def update(self, id: str, fields: Mapping[str, Any]) -> Request[dict[str, Any]]:
-        """Update a webhook; what is absent stays."""
+        """Update a webhook; absent fields stay the same."""
         return call("PATCH", "/webhooks/{id}", dict[str, Any], body=fields, id=id)
 
     @operation
     def delete(self, id: str) -> Request[None]:
-        """Delete a webhook; what is pending for it is discarded."""
+        """Delete a webhook; its pending deliveries are discarded."""
         return command("DELETE", "/webhooks/{id}", id=id)

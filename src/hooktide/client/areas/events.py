@@ -26,19 +26,23 @@ from hooktide.wire.fields import DeliveryState, PageQuery, ReplayWhat
 
 
 class EventsArea(Area[X]):
-    """What happened, and publishing it."""
+    """Events, and publishing them."""
 
     @operation
     def publish(self, event: NewEvent) -> Request[EventAccepted]:
-        """Publish an event; it is durable when this returns. The same again is the same event."""
+        """Publish an event; it is durable when this returns.
+
+        Repeating the call with the same ``NewEvent`` creates no second event.
+        """
         return publishing.publish(event)
 
     @listing
     def publish_many(self, events: Iterable[NewEvent]) -> Steps[Published]:
-        """Publish events, up to 1,000 at once, and say what became of each, in their order.
+        """Publish events, up to 1,000 at once, and yield the result of each, in order.
 
-        Those that the server could not take just now are sent again, some times. A call that fails
-        as a whole raises: what was given before is durable, and the rest may be published again.
+        Events that the server could not accept for now are retried a few times. If a call fails as
+        a whole, this raises: events yielded as accepted are durable, and the rest may be published
+        again.
         """
         return publishing.publish_many(events)
 
@@ -54,7 +58,7 @@ class EventsArea(Area[X]):
     ) -> Steps[EventItem]:
         """List the events, newest first, without their payloads.
 
-        Those that were accepted from ``since`` on and before ``until``.
+        Only events accepted from ``since`` on and before ``until``.
         """
         query = EventQuery(account=account, type=type, since=instant(since), until=instant(until))
         return pages("/v1/events", EventItem, query, limit)
@@ -66,7 +70,7 @@ class EventsArea(Area[X]):
 
 
 class DeliveriesArea(Area[X]):
-    """What became of each event at each endpoint."""
+    """Deliveries: one for each event and endpoint."""
 
     @listing
     def list(
@@ -109,7 +113,7 @@ class DeliveriesArea(Area[X]):
 
 
 class ReplaysArea(Area[X]):
-    """An endpoint is sent old events again."""
+    """Replays: jobs that send old events to an endpoint again."""
 
     @operation
     def count(
@@ -121,7 +125,7 @@ class ReplaysArea(Area[X]):
         until: datetime | str | None = None,
         event: str | None = None,
     ) -> Request[Count]:
-        """Only count what a replay would send; see ``start``."""
+        """Count the events that a replay would send; see ``start``."""
         body = ReplayIn(
             what=what, since=instant(since), until=instant(until), event=event, dry_run=True
         )
@@ -139,9 +143,9 @@ class ReplaysArea(Area[X]):
         until: datetime | str | None = None,
         event: str | None = None,
     ) -> Request[Replay]:
-        """Send an endpoint old events again: those that failed or were missed since, or one.
+        """Start a replay: of the events that failed or were missed since, or of one event.
 
-        It runs on the server; ``get`` says how far it is.
+        It runs on the server; ``get`` returns its progress.
         """
         body = ReplayIn(what=what, since=instant(since), until=instant(until), event=event)
         path = "/v1/endpoints/{id}/replays"
@@ -154,16 +158,16 @@ class ReplaysArea(Area[X]):
 
     @operation
     def get(self, id: str) -> Request[Replay]:
-        """Get a replay, and how far it is."""
+        """Get a replay and its progress."""
         return call("GET", "/v1/replays/{id}", Replay, id=id)
 
     @operation
     def cancel(self, id: str) -> Request[Replay]:
-        """Have a replay make no more deliveries; those that it made stay."""
+        """Cancel a replay; the deliveries that it created stay."""
         return call("POST", "/v1/replays/{id}/cancel", Replay, repeatable=True, id=id)
 
 
 def _started(found: ReplayStarted) -> Replay:
     if found.replay is None:
-        raise UnexpectedAnswerError("the server only counted; it was asked to start a replay")
+        raise UnexpectedAnswerError("the server only counted events instead of starting the replay")
     return found.replay

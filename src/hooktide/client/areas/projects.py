@@ -24,16 +24,16 @@ from hooktide.wire.projects import (
 
 
 class ProjectsArea(Area[X]):
-    """Projects: a project is what its file says."""
+    """Projects, each defined by its file."""
 
     @operation
     def apply(
         self, name: str, file: str, *, remove_event_types: bool = False, dry_run: bool = False
     ) -> Request[ProjectApplied]:
-        """Make a project as its file (its text, TOML) says; the same again changes nothing.
+        """Create or update a project from its file (TOML text). The call is idempotent.
 
-        ``remove_event_types``: event types that the file leaves out are removed even where
-        endpoints want them by name. ``dry_run``: only say what would change.
+        ``remove_event_types``: also remove event types missing from the file that endpoints
+        subscribe to by name. ``dry_run``: only return what would change.
         """
         query = ApplyQuery(remove_event_types=remove_event_types, dry_run=dry_run)
         path = "/v1/projects/{name}"
@@ -56,11 +56,11 @@ class ProjectsArea(Area[X]):
 
 
 class EventTypesArea(Area[X]):
-    """What a project's events may be. ``project`` is needed with an operator's key."""
+    """A project's event types. ``project`` is required with an operator's key."""
 
     @operation
     def list(self, *, project: str | None = None) -> Request[Sequence[EventType]]:
-        """List the event types; an account's key sees those that are offered to the account."""
+        """List the event types; with an account's key, those offered to the account."""
         query = ProjectQuery(project=project)
         return call("GET", "/v1/event-types", EventTypes, query=query).then(lambda them: them.items)
 
@@ -99,9 +99,9 @@ class EventTypesArea(Area[X]):
     def delete(
         self, name: str, *, project: str | None = None, remove_event_types: bool = False
     ) -> Request[None]:
-        """Delete an event type; with ``remove_event_types`` even if endpoints want it by name.
+        """Delete an event type; its events stay.
 
-        What was published stays.
+        ``remove_event_types``: even if endpoints subscribe to it by name.
         """
         query = DeleteEventTypeQuery(project=project, remove_event_types=remove_event_types)
         return command("DELETE", "/v1/event-types/{name}", query=query, name=name)

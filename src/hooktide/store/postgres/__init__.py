@@ -72,7 +72,7 @@ class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
     async def start(self, now: Micros) -> None:
         """Check the database, and start to listen to the other processes.
 
-        :raises ConfigError: the database or the key is not fit for use.
+        :raises ConfigError: the database or the key is unusable.
         :raises UnavailableError: the database did not answer.
         """
         async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:

@@ -1,1 +1,1 @@
-"""The management API, one file an area; each operation says its own wire format and document."""
+"""The management API, one file per area; each operation declares its models and its document."""

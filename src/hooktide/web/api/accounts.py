@@ -63,9 +63,9 @@ async def get_account(call: Call, account: str) -> wire.Account:
     ),
 )
 async def put_account(call: Call, account: str, body: wire.AccountPut) -> wire.Account:
-    """Create the account of a reference, or change it.
+    """Create the account with a reference, or update it.
 
-    The same call again changes nothing, so a product may make it whenever it sees a customer.
+    The call is idempotent, so a product may repeat it whenever it sees a customer.
     """
     accounts = call.services.accounts
     found = await accounts.put(
@@ -103,12 +103,12 @@ async def update_account(call: Call, account: str, body: wire.AccountUpdate) -> 
 async def delete_account(
     call: Call, account: str, query: wire.DeleteAccountQuery
 ) -> wire.Erasure | None:
-    """Delete an account with its endpoints and keys; nothing more is sent for it.
+    """Delete an account with its endpoints and keys; nothing is sent for it afterwards.
 
-    With `erase=true` what is kept of it is erased too: its reference and names at once; payloads,
-    attempts' bodies and headers, URLs and bins in the background. 202 is answered with the
-    account's id, under which `GET /v1/accounts/{account}/erasure` says how far that is. An account
-    that was deleted earlier can still be erased. Ids, counts and instants stay.
+    With `erase=true` its data is erased too: its reference and names immediately; payloads,
+    attempts' bodies and headers, URLs and bins in the background. The response is 202 with the
+    account's id; `GET /v1/accounts/{account}/erasure` with that id returns the progress. An account
+    that was deleted earlier can still be erased. Ids, counts and times stay.
     """
     accounts = call.services.accounts
     if query.erase:
@@ -119,7 +119,7 @@ async def delete_account(
 
 @operation("GET", "/v1/accounts/{account}/erasure", who=MANAGERS)
 async def get_erasure(call: Call, account: str) -> wire.Erasure:
-    """Get how far the erasure of an account is, by the account's id."""
+    """Get the progress of an account's erasure, by the account's id."""
     return _erasure(await call.services.store.get_erasure(call.scope, read("acc", account)))
 
 

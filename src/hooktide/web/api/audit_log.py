@@ -13,8 +13,8 @@ async def list_audit_log(call: Call, query: wire.AuditLogQuery) -> Listed[wire.A
     """List the audit log, newest first. Entries are kept for 400 days.
 
     Every change is one entry, stored with the change itself: through the API, in the portal, on the
-    dashboard, from a command or an application, and what Hooktide does by a rule, like disabling an
-    endpoint.
+    dashboard, from a command or an application, and what Hooktide does automatically, such as
+    disabling an endpoint.
     """
     after, before = call.bounds(query)
     page = await call.services.store.list_audit_log(

@@ -1,4 +1,4 @@
-"""``/v1/bins`` for any key: make a bin, script its answers, read what it was sent.
+"""``/v1/bins`` for any key: create a bin, script its responses, read its requests.
 
 A bin belongs to the scope of the key that made it.
 """
@@ -45,7 +45,7 @@ async def get_bin(call: Call, id: str) -> wire.Bin:
 
 @operation("PATCH", "/v1/bins/{id}", who=ANYONE, max_body=MAX_LARGE_BODY)
 async def update_bin(call: Call, id: str, body: wire.BinUpdate) -> wire.Bin:
-    """Give a bin another script, from its first answer on."""
+    """Replace a bin's script, starting with its first response."""
     return _shown(call, await call.services.bins.change_script(call.actor, call.scope, id, body))
 
 
@@ -58,7 +58,7 @@ async def delete_bin(call: Call, id: str) -> None:
 
 @operation("GET", "/v1/bins/{id}/requests", who=ANYONE)
 async def list_bin_requests(call: Call, id: str, query: PeriodQuery) -> Listed[wire.BinRequest]:
-    """List what a bin was sent, newest first, each with the verdict of its signature."""
+    """List a bin's requests, newest first, each with its signature's verdict."""
     bins = call.services.bins
     after, before = call.bounds(query)
     page = await bins.requests(await bins.find(call.scope, id), before, query.limit, after=after)
@@ -67,14 +67,14 @@ async def list_bin_requests(call: Call, id: str, query: PeriodQuery) -> Listed[w
 
 @operation("DELETE", "/v1/bins/{id}/requests", who=ANYONE, status=204)
 async def clear_bin(call: Call, id: str) -> None:
-    """Forget what a bin was sent."""
+    """Delete a bin's requests."""
     bins = call.services.bins
     await bins.clear(call.actor, await bins.find(call.scope, id))
 
 
 @operation("GET", "/v1/bins/{id}/requests/{request_id}", who=ANYONE)
 async def get_bin_request(call: Call, id: str, request_id: str) -> wire.BinRequest:
-    """Get one request that a bin was sent."""
+    """Get one of a bin's requests."""
     return _request_shown(await _kept(call, id, request_id))
 
 

@@ -1,4 +1,4 @@
-"""``/v1/deliveries``: what became of each event at each endpoint, attempt by attempt."""
+"""``/v1/deliveries``: each event's delivery to each endpoint, attempt by attempt."""
 
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import made_at, read, show
@@ -11,7 +11,7 @@ from hooktide.wire.fields import Listed
 
 @operation("GET", "/v1/deliveries", who=ANYONE, problems=("not_found", "ambiguous_account"))
 async def list_deliveries(call: Call, query: wire.DeliveryQuery) -> Listed[wire.Delivery]:
-    """List the deliveries, newest first; `since` and `until` are of when they were created."""
+    """List the deliveries, newest first; `since` and `until` refer to their creation."""
     after, before = call.bounds(query)
     page = await call.services.store.list_deliveries(
         await call.services.accounts.narrowed(call.scope, query.account),

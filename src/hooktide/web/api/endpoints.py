@@ -1,4 +1,4 @@
-"""``/v1/endpoints``: where an account's events go."""
+"""``/v1/endpoints``: the destinations of an account's events."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ _FIELD_RULES = (
     ),
 )
 async def create_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointCreated:
-    """Create an endpoint; the answer shows its secret, this once."""
+    """Create an endpoint; only this response shows its secret."""
     if body.secret is not None and call.key.scope is KeyScope.ACCOUNT:
         raise RefusedError(
             "forbidden", "an account's key cannot choose a secret; leave it out", status=403
@@ -74,9 +74,9 @@ async def create_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointCre
     ),
 )
 async def check_endpoint(call: Call, body: wire.EndpointCheckIn) -> wire.EndpointChecked:
-    """Check whether an endpoint could be added, by the same rules; nothing is changed.
+    """Check whether an endpoint could be created, by the same rules, without creating it.
 
-    What could not be added is answered with the problem that adding it would be answered with.
+    If not, the response is the problem that creating it would return.
     """
     if body.secret is not None:
         read_secret(body.secret)
@@ -103,7 +103,7 @@ async def get_endpoint(call: Call, id: str) -> wire.Endpoint:
 
 @operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=_FIELD_RULES)
 async def update_endpoint(call: Call, id: str, body: wire.EndpointUpdate) -> wire.Endpoint:
-    """Update an endpoint. A new URL ends its rest, if it has one."""
+    """Update an endpoint. A new URL ends its rest, if any."""
     given = changes_of(body)
     changed = await call.services.endpoints.update(call.actor, call.scope, read("ep", id), given)
     return _shown(call, changed)
@@ -111,15 +111,16 @@ async def update_endpoint(call: Call, id: str, body: wire.EndpointUpdate) -> wir
 
 @operation("DELETE", "/v1/endpoints/{id}", who=ANYONE, status=204)
 async def delete_endpoint(call: Call, id: str) -> None:
-    """Delete an endpoint; what is pending for it is discarded."""
+    """Delete an endpoint; its pending deliveries are discarded."""
     await call.services.endpoints.delete(call.actor, call.scope, read("ep", id))
 
 
 @operation("POST", "/v1/endpoints/{id}/enable", who=ANYONE, problems=("disabled_by_provider",))
 async def enable_endpoint(call: Call, id: str) -> wire.Endpoint:
-    """Send to an endpoint again, its count of failures at zero and its rest, if any, lifted.
+    """Enable an endpoint, reset its consecutive failures and lift its rest, if any.
 
-    With an account's key: unless an operator's or a project's key, or the dashboard, disabled it.
+    An account's key cannot enable an endpoint that an operator's or project's key or the dashboard
+    disabled.
     """
     enabled = await call.services.endpoints.enable(call.actor, call.scope, read("ep", id))
     return _shown(call, enabled)
@@ -127,10 +128,10 @@ async def enable_endpoint(call: Call, id: str) -> wire.Endpoint:
 
 @operation("POST", "/v1/endpoints/{id}/resume", who=ANYONE)
 async def resume_endpoint(call: Call, id: str) -> wire.Endpoint:
-    """End an endpoint's rest before its time.
+    """End an endpoint's rest early.
 
-    What only the rest delayed is due by its own schedule, or now. Nothing changes if the endpoint
-    does not rest.
+    The deliveries that it delayed become due by their own schedule, or now. Nothing changes if the
+    endpoint does not rest.
     """
     resumed = await call.services.endpoints.resume(call.actor, call.scope, read("ep", id))
     return _shown(call, resumed)
@@ -138,10 +139,11 @@ async def resume_endpoint(call: Call, id: str) -> wire.Endpoint:
 
 @operation("POST", "/v1/endpoints/{id}/disable", who=ANYONE)
 async def disable_endpoint(call: Call, id: str, query: wire.DisableQuery) -> wire.Endpoint:
-    """Send nothing more to an endpoint.
+    """Disable an endpoint.
 
-    What happens meanwhile is not queued for it; what is pending is discarded. With an operator's or
-    a project's key, only such a key enables it again, unless `account_may_enable=true`.
+    Its pending deliveries are discarded, and events published while it is disabled are not queued
+    for it. If an operator's or project's key disables it, only such a key can enable it again,
+    unless `account_may_enable=true`.
     """
     disabled = await call.services.endpoints.disable(
         call.actor,
@@ -154,7 +156,7 @@ async def disable_endpoint(call: Call, id: str, query: wire.DisableQuery) -> wir
 
 @operation("POST", "/v1/endpoints/{id}/rotate", who=ANYONE, problems=("too_many_secrets",))
 async def rotate_secret(call: Call, id: str) -> wire.Rotated:
-    """Give an endpoint a new secret; the answer shows it, this once."""
+    """Rotate an endpoint's secret; only this response shows the new one."""
     rotated = await call.services.endpoints.rotate(call.actor, call.scope, read("ep", id))
     return wire.Rotated(
         id=show("ep", rotated.endpoint.id),
@@ -171,11 +173,11 @@ async def rotate_secret(call: Call, id: str) -> wire.Rotated:
     limited=True,
 )
 async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
-    """Send a test event at once, and answer with what came back.
+    """Send a test event immediately, and return the receiver's response.
 
-    It goes the real way: signed, guarded, logged as a delivery, never retried. The payload is the
-    event type's example; without a type, the first one that the endpoint wants. It is sent although
-    the endpoint rests, and a 2xx ends that rest.
+    It is sent like any event: signed, guarded and logged as a delivery, but never retried. The
+    payload is the event type's example; by default of the first type that the endpoint subscribes
+    to. It is sent even if the endpoint rests, and a 2xx ends that rest.
     """
     return _test_shown(
         await call.services.endpoints.test(call.scope, read("ep", id), body.event_type)
@@ -197,7 +199,7 @@ async def list_endpoint_deliveries(call: Call, id: str, query: PeriodQuery) -> L
 def wanted(
     body: wire.EndpointIn | wire.EndpointCheckIn | wire.WebhookIn, *, enabled: bool = True
 ) -> EndpointSpec:
-    """Return the endpoint that a body asks for."""
+    """Return the endpoint described by a body."""
     return EndpointSpec(
         url=body.url,
         event_types=tuple(body.event_types),
@@ -210,7 +212,7 @@ def wanted(
 
 
 def changes_of(body: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields that a PATCH gives."""
+    """Return the fields present in a PATCH."""
     given = {name: getattr(body, name) for name in body.__struct_fields__}
     given = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     if "event_types" in given:
@@ -230,7 +232,7 @@ def _shown(call: Call, endpoint: Endpoint) -> wire.Endpoint:
 
 
 def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
-    """Return the fields of an endpoint's answer; the values of its headers are masked."""
+    """Return an endpoint's fields for a response; the values of its headers are masked."""
     resting_until = endpoint.resting_until(now)
     return {
         "id": show("ep", endpoint.id),

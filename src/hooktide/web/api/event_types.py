@@ -1,4 +1,4 @@
-"""``/v1/event-types``: what a project's events may be."""
+"""``/v1/event-types``: a project's event types."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ NULL = msgspec.Raw(b"null")
 
 @operation("GET", "/v1/event-types", who=ANYONE, problems=("not_found", "project_missing"))
 async def list_event_types(call: Call, query: wire.ProjectQuery) -> wire.EventTypes:
-    """List the event types; an account's key sees those that are offered to the account."""
+    """List the event types; with an account's key, those offered to the account."""
     return wire.EventTypes([_shown(kind) for kind in await _types(call, query)])
 
 
@@ -45,7 +45,7 @@ async def put_event_type(
 ) -> wire.EventType:
     """Create an event type, or replace it.
 
-    Applying the project's file makes the event types what the file says again.
+    Applying the project's file later resets the event types to those in the file.
     """
     row = await call.services.accounts.project(call.scope, query.project)
     kind = EventType(
@@ -69,9 +69,9 @@ async def put_event_type(
     problems=("project_missing", "event_types_in_use", "edit_conflict"),
 )
 async def delete_event_type(call: Call, name: str, query: wire.DeleteEventTypeQuery) -> None:
-    """Delete an event type; what was published stays.
+    """Delete an event type; published events stay.
 
-    Where endpoints want it by name, this takes `remove_event_types=true`.
+    If endpoints subscribe to it by name, this requires `remove_event_types=true`.
     """
     row = await call.services.accounts.project(call.scope, query.project)
     await call.services.projects.remove_type(

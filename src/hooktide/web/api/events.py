@@ -1,4 +1,4 @@
-"""``/v1/events``: what was published; and the document of publishing, answered by the hot door."""
+"""``/v1/events``: published events; and the document of publishing (see ``web.events``)."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ PUBLISH = Documented(
     name="publish_event",
     tag="events",
     summary="Publish an event, or up to 1,000 in an array",
-    description="202 says that the event and its deliveries are durable. The payload (256 KB) "
+    description="202 means that the event and its deliveries are durable. The payload (256 KB) "
     "reaches the receivers byte for byte. `account` is an `acc_` id or the product's own "
-    "reference. The same idempotency key answers as before. A batch is answered with a result "
-    "for each event, in order: 202 when all were accepted, 207 when some were not. An event for "
-    "an account that does not exist creates the account where the project says so "
-    "(`accounts.create_on_publish`); otherwise it is stored nowhere, and answered 202 with "
+    "reference. Repeating an idempotency key returns the first result. The response to a batch has "
+    "a result for each event, in order: 202 if all were accepted, 207 if some were not. An event "
+    "for an account that does not exist creates the account if the project allows it "
+    "(`accounts.create_on_publish`); otherwise it is not stored, and the response is 202 with "
     '`"account": "unknown"`.',
     who=MANAGERS,
     body=(wire.EventIn, list[wire.EventIn]),
@@ -58,7 +58,7 @@ PUBLISH = Documented(
 async def list_events(call: Call, query: wire.EventQuery) -> Listed[wire.EventItem]:
     """List the events, newest first, without their payloads.
 
-    `since` and `until` are of when they were accepted.
+    `since` and `until` refer to their acceptance.
     """
     after, before = call.bounds(query)
     page = await call.services.store.list_events(

@@ -1,4 +1,4 @@
-"""``/v1/keys``: what opens this API, how far, and when it was last used."""
+"""``/v1/keys``: API keys, their scopes, and when they were last used."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ from hooktide.wire.fields import Listed, PageQuery
     ),
 )
 async def create_key(call: Call, body: wire.KeyIn) -> wire.KeyCreated:
-    """Create a key; the answer shows its text, this once.
+    """Create a key; only this response shows its text.
 
-    A project's key makes keys for its project and for its accounts.
+    A project's key can create keys for its project and its accounts.
     """
     text, key = await call.services.keys.create(
         call.actor, call.scope, KeyScope(body.scope), body.name, body.project, body.account
@@ -43,9 +43,9 @@ async def list_keys(call: Call, query: PageQuery) -> Listed[wire.Key]:
 
 @operation("DELETE", "/v1/keys/{id}", who=MANAGERS, status=204, problems=("last_operator_key",))
 async def revoke_key(call: Call, id: str, query: wire.RevokeQuery) -> None:
-    """Revoke a key for good: at once in this process, and within seconds in all others.
+    """Revoke a key permanently: immediately in this process, and within seconds in all others.
 
-    The last operator's key is revoked only with `force=true`.
+    Revoking the last operator key requires `force=true`.
     """
     await call.services.keys.revoke(call.actor, call.scope, read("key", id), force=query.force)
 

@@ -1,4 +1,4 @@
-"""``/v1/accounts/{account}/portal-links``: a customer's way into their portal."""
+"""``/v1/accounts/{account}/portal-links``: links into a customer's portal."""
 
 from hooktide.actions import portal_links as action
 from hooktide.domain.model import SECOND
@@ -38,7 +38,7 @@ async def create_portal_link(call: Call, account: str, body: wire.PortalLinkIn) 
     problems=("ambiguous_account",),
 )
 async def revoke_portal_links(call: Call, account: str) -> None:
-    """Revoke all portal links of an account made so far. New links are unaffected."""
+    """Revoke all existing portal links of an account. New links are unaffected."""
     await call.services.accounts.revoke_portal_links(call.actor, call.scope, account)
 
 

@@ -1,4 +1,4 @@
-"""``/v1/projects``: a project is what its file says."""
+"""``/v1/projects``: projects, each defined by its file."""
 
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
@@ -24,13 +24,14 @@ async def put_project(
 ) -> wire.ProjectApplied:
     """Create or update a project from its file.
 
-    The body is the project file (TOML). The same file again changes nothing; a wrong one changes
-    nothing either. A project's key may change its own project, only an operator's adds one.
+    The body is the project file (TOML). Applying the same file again changes nothing, and an
+    invalid file changes nothing either. A project's key may update its own project; only an
+    operator's key can create one.
 
-    Event types that the file leaves out are removed. Where endpoints want them by name, that takes
-    `remove_event_types=true`; a pattern like `invoice.*` does not count.
+    Event types missing from the file are removed. If endpoints subscribe to them by name, that
+    requires `remove_event_types=true`; a pattern like `invoice.*` does not count.
 
-    With `dry_run=true` the answer is the same, refusals included, and nothing is changed.
+    With `dry_run=true` the response is the same, including errors, but nothing changes.
     """
     applied = await call.services.projects.apply(
         call.actor,

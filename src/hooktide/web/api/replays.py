@@ -1,4 +1,4 @@
-"""``/v1/replays``: an endpoint is sent old events again."""
+"""``/v1/replays``: jobs that send old events to an endpoint again."""
 
 from datetime import datetime
 
@@ -22,9 +22,10 @@ from hooktide.wire.fields import Listed, PageQuery
 async def start_replay(call: Call, id: str, body: wire.ReplayIn) -> wire.ReplayStarted:
     """Send old events to an endpoint again, each as a new delivery.
 
-    Of what the endpoint wants now. `failed`: what was last sent to it since and failed. `missed`:
-    what happened since and was never sent to it, because it was disabled, did not want it, or was
-    not there; and what was discarded. `event`: one event of its account, in any state.
+    Only event types that the endpoint subscribes to now. `failed`: events whose last delivery to it
+    since then failed. `missed`: events since then that were never sent to it, because it was
+    disabled, not subscribed or did not exist, and discarded ones. `event`: one event of its
+    account, in any state.
     """
     wanted = NewReplay(
         endpoint_id=read("ep", id),
@@ -51,15 +52,15 @@ async def list_replays(call: Call, id: str, query: PageQuery) -> Listed[wire.Rep
 
 @operation("GET", "/v1/replays/{id}", who=ANYONE)
 async def get_replay(call: Call, id: str) -> wire.Replay:
-    """Get a replay, and how far it is."""
+    """Get a replay and its progress."""
     return replay_shown(await call.services.store.get_replay(call.scope, read("rpl", id)))
 
 
 @operation("POST", "/v1/replays/{id}/cancel", who=ANYONE)
 async def cancel_replay(call: Call, id: str) -> wire.Replay:
-    """Have a replay make no more deliveries; those that it made stay.
+    """Cancel a replay; the deliveries that it created stay.
 
-    One that has ended stays as it is.
+    A replay that has ended stays as it is.
     """
     return replay_shown(await call.services.replays.cancel(call.actor, call.scope, read("rpl", id)))
 

@@ -1,4 +1,4 @@
-"""``/v1/storage-usage``: how much is kept of each project, for the operator."""
+"""``/v1/storage-usage``: how much each project stores, for the operator."""
 
 from hooktide.domain.ids import show
 from hooktide.store.base import ProjectUsage
@@ -11,7 +11,7 @@ from hooktide.wire import projects as wire
 async def list_storage_usage(call: Call) -> wire.StorageUsageList:
     """Get how much each project stores.
 
-    Reads the whole log, which takes a while on a large database and holds nothing up.
+    This reads the whole log: on a large database it takes a while, but blocks nothing.
     """
     return wire.StorageUsageList(
         [_shown(size) for size in await call.services.store.storage_usage()]
@@ -19,7 +19,7 @@ async def list_storage_usage(call: Call) -> wire.StorageUsageList:
 
 
 def _shown(size: ProjectUsage) -> wire.StorageUsage:
-    """Return what the API shows of a project's size."""
+    """Return a project's storage usage for the API."""
     return wire.StorageUsage(
         project=size.name,
         id=show("prj", size.project_id),

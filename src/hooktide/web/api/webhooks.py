@@ -1,7 +1,7 @@
-"""``/webhooks``: the API of a project's customers, in the words of the project's own guide.
+"""``/webhooks``: the API of a project's customers, with the field names of the project's guide.
 
-Each project says what the fields of an endpoint are called (``fields`` in its file): Defacto's
-customers send ``to_url``. An account's key reaches the account's own endpoints and nothing else.
+Each project can rename the fields of an endpoint (``fields`` in its file): Defacto's
+customers send ``to_url``. An account's key has access to the account's own endpoints only.
 """
 
 import re
@@ -44,7 +44,7 @@ async def create_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Create a webhook.
 
     The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
-    `description`, `headers`); the answer shows the secret, this once.
+    `description`, `headers`); only this response shows the secret.
     """
     fields = await _fields(call)
     ours = _in_our_words(body, wire.WebhookIn, fields)
@@ -80,9 +80,9 @@ async def get_webhook(call: Call, id: str) -> dict[str, Any]:
     "PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=("disabled_by_provider", *_FIELD_RULES)
 )
 async def update_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Update a webhook; what is absent stays. `enabled` switches it off and on.
+    """Update a webhook; absent fields stay the same.
 
-    A new URL, and `enabled: true`, end the rest of a webhook whose receiver asked for it.
+    `enabled` disables and enables it. A new URL and `enabled: true` each end the webhook's rest.
     """
     fields, number = await _fields(call), read("ep", id)
     endpoints = call.services.endpoints
@@ -103,7 +103,7 @@ async def update_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str,
 
 @operation("DELETE", "/webhooks/{id}", who=CUSTOMERS, status=204)
 async def delete_webhook(call: Call, id: str) -> None:
-    """Delete a webhook; what is pending for it is discarded."""
+    """Delete a webhook; its pending deliveries are discarded."""
     await call.services.endpoints.delete(call.actor, call.scope, read("ep", id))
 
 
@@ -115,7 +115,7 @@ async def _fields(call: Call) -> Fields:
 def _in_our_words(
     body: Mapping[str, Any], kind: type[msgspec.Struct], fields: Fields
 ) -> dict[str, Any]:
-    """Give the members of a body the names of ``kind``'s fields.
+    """Rename the members of a body to ``kind``'s fields.
 
     :raises InvalidError: it has an unknown member.
     """
@@ -139,7 +139,7 @@ def _read(ours: Mapping[str, Any], kind: type[Any]) -> Any:
 
 
 def _in_their_words(error: InvalidError, fields: Fields) -> InvalidError:
-    """Speak of fields, and point at them, by the names that the caller knows."""
+    """Return an error whose text and pointers use the caller's field names."""
     translated = InvalidError(error.code, _their_detail(error.detail, fields), status=error.status)
     translated.faults = tuple(
         Fault(
