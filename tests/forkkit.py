@@ -18,7 +18,7 @@ from typing import IO, TypeAlias
 
 from postgreskit import for_the_session
 
-WITHIN = 120.0
+TIMEOUT = 120.0
 """Seconds that a command may take which ends by itself."""
 
 
@@ -113,7 +113,7 @@ async def start(
 async def run(*words: str) -> tuple[int, str]:
     """Run a command; return its exit code and what it said."""
     process = await start(*words)
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(TIMEOUT):
         told, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, told.decode()
@@ -124,7 +124,7 @@ def run_in(cwd: Path, *words: str, env: Mapping[str, str]) -> subprocess.Complet
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         _, status = _fork(words, out, err, env, cwd)
         with status:
-            status.settimeout(WITHIN)
+            status.settimeout(TIMEOUT)
             code = int(status.recv(16))
         out.seek(0)
         err.seek(0)

@@ -72,7 +72,7 @@ class Hooktide:
     projects
         Project files, or names of shipped ones, applied at the start.
     remove_event_types
-        Remove event types that a project file leaves out even if endpoints want them by name;
+        Also remove event types missing from a project file that endpoints subscribe to by name;
         otherwise such a file is refused at the start.
     outbox
         A database of the application with an outbox to relay.

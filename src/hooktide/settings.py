@@ -24,54 +24,54 @@ class Settings:
     Parameters
     ----------
     database
-        A SQLite file, made on first start; or postgresql://user:password@host/name. A password is
-        better given in the environment, where the list of processes does not show it.
+        A SQLite file, created on first start; or postgresql://user:password@host/name. Prefer the
+        environment for a URL with a password, which the process list would show.
     database_direct
-        PostgreSQL only: the same database, not through a pooler. To be given where database leads
-        through one, like PgBouncer.
+        PostgreSQL only: the same database, not through a pooler. Required if database leads through
+        one, like PgBouncer.
     database_connections
-        PostgreSQL only: connections that each process may open, besides the one that listens.
+        PostgreSQL only: the maximum connections of each process, besides the listening one.
     role
-        What this server does: api takes requests, worker delivers, all does both. All but all need
-        PostgreSQL.
+        What this server does: api accepts requests, worker delivers, all does both. api and worker
+        require PostgreSQL.
     processes
-        How many processes serve the address; more than one need PostgreSQL.
+        How many processes serve the address; more than one requires PostgreSQL.
     listen
         Address and port.
     public_url
-        How the world reaches this server; request bins are made with it. By default what it
-        listens on.
+        The server's public URL, used in links and request bins. By default the address it listens
+        on.
     allow_network
-        A network that deliveries may go to although it is not public, or is this machine's own,
-        like 10.0.0.0/8. May be given several times.
+        A non-public network, or one of this machine's own, that deliveries may go to, like
+        10.0.0.0/8. May be repeated.
     deny_network
-        A network that deliveries may not go to although it is public, like that of your other
-        machines; this machine's own addresses are refused anyway. May be given several times; it
-        wins over allow_network.
+        A public network that deliveries may not go to, like that of your other machines; this
+        machine's own addresses are refused anyway. May be repeated; it takes precedence over
+        allow_network.
     trusted_proxy
-        A network from which the word of a proxy is taken, in X-Forwarded-For, on where a request
-        comes from: that decides which address waits after wrong passwords, and is in the audit log.
-        May be given several times; given, it replaces this machine's own (127.0.0.0/8 and ::1).
+        A network of proxies whose X-Forwarded-For is trusted. The client address is used to
+        throttle logins and in the audit log. May be repeated; it replaces the default, this
+        machine's own (127.0.0.0/8 and ::1).
     chat_host
-        A host of your own that speaks a chat service's way, like a Mattermost: host or host:port.
-        Endpoints there may be of kind slack, discord or teams. May be given several times.
+        Your own host that is compatible with a chat service, like a Mattermost: host or host:port.
+        Endpoints there may be of kind slack, discord or teams. May be repeated.
     smtp_url
         A mail relay for operational events, like smtp://user:password@mail.internal:587 (STARTTLS
-        where it is offered, and always before a password) or smtps://mail.internal. Better given in
-        the environment.
+        where it is offered, and always before a password) or smtps://mail.internal. Prefer the
+        environment.
     mail_from
-        The address that such mail comes from.
+        The sender address of such mail.
     nat64
         Whether addresses in 64:ff9b::/96 are judged by the IPv4 address within them.
     allow_http
         Whether endpoints may be plain http.
     only_port_443
-        Whether endpoints may use no port but 443.
+        Whether endpoints may use port 443 only.
     egress_proxy
         An HTTP proxy that all deliveries go through, like http://proxy.internal:3128.
     key_file
-        The key that seals secrets; made on first start. By default the SQLite file's name and .key;
-        required with PostgreSQL, where every machine needs the same file.
+        The key that seals secrets; created on first start. By default the SQLite file's name and
+        .key; required with PostgreSQL, where every machine needs the same file.
     slots
         Requests in flight at once, in each process.
     slots_per_endpoint
@@ -80,19 +80,19 @@ class Settings:
     slots_per_account
         Of those, for one account.
     max_body_memory
-        Megabytes of request bodies that each process holds at once, 16 at least. At that it stops
-        reading, and answers 503 to what has waited for 5 seconds.
+        Megabytes of request bodies that each process holds at once, at least 16. At the limit it
+        stops reading, and answers 503 to requests that have waited for 5 seconds.
     max_wal
-        Megabytes that SQLite's write-ahead log may take, 16 at least. It grows while another
-        program reads the database for long; at this size new events are refused with 507.
+        The maximum size of SQLite's write-ahead log in megabytes, at least 16. It grows while
+        another program reads the database for long; at this size new events are refused with 507.
     stop_within
-        Seconds from SIGTERM to the end at most.
+        Maximum seconds from SIGTERM to the end.
     log_level
         debug, info, warning or error.
     log_attempts
         Whether each attempt is a line in the log.
     traces
-        Whether to make OpenTelemetry traces. They go where OTEL_EXPORTER_OTLP_ENDPOINT says.
+        Whether to export OpenTelemetry traces, to OTEL_EXPORTER_OTLP_ENDPOINT.
     """
 
     database: str = "hooktide.db"
@@ -134,7 +134,7 @@ class Settings:
         return int(self.listen.rpartition(":")[2])
 
     def url(self, port: int) -> str:
-        """How the world reaches this server, which listens on ``port``."""
+        """The server's public URL, if it listens on ``port``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{port}"
 
@@ -142,7 +142,7 @@ class Settings:
     def proxy(self) -> Target | None:
         """The egress proxy.
 
-        :raises ConfigError: it is not one's URL.
+        :raises ConfigError: the URL is invalid.
         """
         try:
             return check_proxy(self.egress_proxy) if self.egress_proxy else None
@@ -151,7 +151,7 @@ class Settings:
 
     @property
     def relay(self) -> Relay | None:
-        """The mail relay, read; None where there is none.
+        """The mail relay; None without one.
 
         :raises ConfigError: it is not an SMTP URL, or the sender address is invalid.
         """
@@ -160,7 +160,7 @@ class Settings:
         try:
             check_mailto(f"mailto:{self.mail_from}")
         except InvalidError:
-            raise ConfigError("give the address that mail comes from", key="--mail-from") from None
+            raise ConfigError("give the sender address of mail", key="--mail-from") from None
         return read_relay(self.smtp_url)
 
     @property
@@ -170,19 +170,19 @@ class Settings:
 
     @property
     def database_shown(self) -> str:
-        """The database as it may be shown and logged: without its password."""
+        """The database for display and logs: without its password."""
         return without_password(self.database)
 
     @property
     def key_path(self) -> Path:
-        """Where the key that seals secrets is."""
+        """The path of the key file."""
         return Path(self.key_file or f"{self.database}.key")
 
 
 def check(settings: Settings) -> None:
-    """Check what the types do not say.
+    """Check what the types do not express.
 
-    :raises ConfigError: a value is wrong; says which and why.
+    :raises ConfigError: a value is wrong; the error says which and why.
     """
     host, _, port = settings.listen.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
@@ -214,13 +214,13 @@ def _check_public_url(url: str) -> None:
     found = _PUBLIC_URL.fullmatch(url)
     if found is None:
         raise ConfigError(
-            "write it like https://hooks.example.com, or with a path below which the server is: "
+            "write it like https://hooks.example.com, or with the path of the server: "
             "https://example.com/hooks",
             key="--public-url",
         )
     if {".", ".."} & set(url.split("/")):
         raise ConfigError(
-            'a path with "." or ".." leads elsewhere; write the path that it leads to',
+            'a path cannot contain "." or ".."; write the path that it leads to',
             key="--public-url",
         )
     if found[1] == "/v1":
@@ -237,9 +237,9 @@ _PUBLIC_URL = re.compile(
 
 
 def check_database(settings: Settings) -> None:
-    """Check what says where the database is and what it is opened with.
+    """Check the options of the database.
 
-    :raises ConfigError: a value is wrong; says which and why.
+    :raises ConfigError: a value is wrong; the error says which and why.
     """
     if settings.on_postgres:
         _check_postgres(settings)
@@ -262,11 +262,11 @@ def _check_postgres(settings: Settings) -> None:
 def check_key_file(settings: Settings) -> None:
     """Check that a key file is named if it is required.
 
-    :raises ConfigError: with PostgreSQL, it is not.
+    :raises ConfigError: it is missing with PostgreSQL.
     """
     if settings.on_postgres and not settings.key_file:
         raise ConfigError(
-            "with PostgreSQL give the file of the key that seals secrets; it is made on first "
+            "with PostgreSQL name the file of the key that seals secrets; it is created on first "
             "start, and every machine needs the same one",
             key="--key-file",
         )
@@ -280,7 +280,7 @@ def _check_processes(settings: Settings) -> None:
     key = "--processes" if settings.processes > 1 else "--role"
     if (settings.processes > 1 or settings.role != "all") and not settings.on_postgres:
         raise ConfigError(
-            "a SQLite file is for one process that does everything; use PostgreSQL for more: "
+            "a SQLite file supports one process that does everything; use PostgreSQL for more: "
             "--database postgresql://user@host/name",
             key=key,
         )

@@ -19,7 +19,7 @@ from hooktide.library import Hooktide
 from hooktide.sqlalchemy import emit as sqlalchemy_emit
 from hooktide.verify import Verification, VerificationError, Verified, Verifier
 from hooktide.wire.accounts import Account
-from hooktide.wire.endpoints import EndpointMade
+from hooktide.wire.endpoints import EndpointCreated
 from hooktide.wire.events import Delivery, EventAccepted
 
 
@@ -34,11 +34,11 @@ def client() -> None:
         event = NewEvent(account="customer-1", type="invoice.paid", payload={"id": 1})
         assert_type(api.events.publish_many([event]), Iterator[Published])
         assert_type(api.accounts.put("customer-1"), Account)
-        made = api.endpoints.add("customer-1", "https://example.com/hook")
-        assert_type(made, EndpointMade)
+        made = api.endpoints.create("customer-1", "https://example.com/hook")
+        assert_type(made, EndpointCreated)
         assert_type(made.secret.whsec, str)
         assert_type(api.accounts.list(), Iterator[Account])
-        assert_type(api.endpoints.remove(made.id), None)
+        assert_type(api.endpoints.delete(made.id), None)
         assert_type(api.webhooks.list(), Iterator[dict[str, Any]])
 
 
@@ -82,5 +82,5 @@ async def library() -> None:
         assert_type(running, Hooktide)
     published = await application.publish("invoice.paid", {"id": 1}, account="customer-1")
     assert_type(published, str | None)
-    assert_type(await application.add_account("customer-1"), str)
-    assert_type(await application.portal_link("customer-1", read_only=True), str)
+    assert_type(await application.create_account("customer-1"), str)
+    assert_type(await application.create_portal_link("customer-1", read_only=True), str)

@@ -53,8 +53,8 @@ class Projects:
     """Changes projects. An edit is made on the project as it is when it is stored.
 
     So edits of different things are all kept, in whichever process they were made. ``seen`` is the
-    fingerprint (``domain.project``) of what an editor showed: where that thing was changed since,
-    the edit is refused; None: the edit applies to any version.
+    fingerprint (``domain.project.project``) of what an editor showed: where that thing was changed
+    since, the edit is refused; None: the edit applies to any version.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:

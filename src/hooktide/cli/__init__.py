@@ -1,6 +1,6 @@
-"""The command line: a file for each command, or for a few that belong together.
+"""The command line: a file for each command or group of related commands.
 
-``options`` has what commands that ask a server have in common, ``output`` how things look. A
+``options`` has the options of commands that use a server, ``output`` the formatting. A
 command's module is imported when that command runs: ``hooktide send`` starts without the server.
 """
 
@@ -18,7 +18,7 @@ from hooktide.domain.errors import ConfigError, HooktideError
 def _prefer_typed(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Of --server and --database, drop the one from the environment where the other was typed.
 
-    They exclude each other: which one a command works on is what was said last, and nearest.
+    They exclude each other: the typed option takes precedence.
     """
     given = [each for each in arguments if each.name in ("--server", "--database") and each.tokens]
     if len(given) > 1:
@@ -69,7 +69,7 @@ for _path, _name in (
 
 
 def main() -> None:
-    """Run the command line; an error is one line that says what to do."""
+    """Run the command line; an error prints one line that says what to do."""
     words = sys.argv[1:]
     try:
         _check_utf8(words)

@@ -1,4 +1,4 @@
-"""``hooktide accounts``: erase what is kept of a customer, and see how far that is."""
+"""``hooktide accounts``: erase a customer's data, and follow the progress."""
 
 import sys
 import time
@@ -15,14 +15,14 @@ from hooktide.wire.accounts import Erasure
 
 POLL_INTERVAL = 2.0
 
-accounts = App(name="accounts", help="Erase what is kept of an account.", config=())
+accounts = App(name="accounts", help="Erase an account's data.", config=())
 
 
 @accounts.command
 def erase(
     account: str, *, yes: Flag = False, wait: Flag = False, options: Options = DEFAULTS
 ) -> None:
-    """Remove an account and erase what is kept of it; this cannot be undone.
+    """Delete an account and erase its data; this cannot be undone.
 
     Payloads, attempts' bodies and headers, URLs, the reference, names and bins are erased; ids,
     counts and times stay. It runs in the server and takes at least two minutes.
@@ -30,11 +30,11 @@ def erase(
     Parameters
     ----------
     account
-        An acc_ id, or your own reference. An account that was removed before can be erased too.
+        An acc_ id, or your own reference. An account that was deleted earlier can still be erased.
     yes
-        Do not ask whether you are sure.
+        Skip the confirmation.
     wait
-        Show how far it is until it is done.
+        Follow the progress until it is done.
     """
     if not yes:
         _ask(account)
@@ -44,14 +44,14 @@ def erase(
 
 @accounts.command
 def erasure(account: str, *, wait: Flag = False, options: Options = DEFAULTS) -> None:
-    """Show how far the erasure of an account is.
+    """Show the progress of an account's erasure.
 
     Parameters
     ----------
     account
         Its acc_ id, which `accounts erase` printed: the reference is erased.
     wait
-        Go on until it is done.
+        Follow it until it is done.
     """
     with options.client() as client:
         _show(client, client.accounts.erasure(account), options.json, wait)
@@ -59,12 +59,12 @@ def erasure(account: str, *, wait: Flag = False, options: Options = DEFAULTS) ->
 
 def _ask(account: str) -> None:
     if not sys.stdin.isatty():
-        raise ConfigError("this erases for good; say that you are sure with --yes", key="erase")
+        raise ConfigError("this cannot be undone; confirm with --yes", key="erase")
     print_line(
-        f"Everything that is kept of {account} is erased for good. Write it again: ", error=True
+        f"All data of {account} will be erased permanently. Type it again to confirm: ", error=True
     )
     if sys.stdin.readline().strip() != account:
-        raise ConfigError("that is another one; nothing was erased", key="erase")
+        raise ConfigError("the names differ; nothing was erased", key="erase")
 
 
 def _show(client: Client, found: Erasure, as_json: bool, wait: bool) -> None:

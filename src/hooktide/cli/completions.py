@@ -1,4 +1,4 @@
-"""``hooktide completions``: the commands and options, for a shell."""
+"""``hooktide completions``: shell completions."""
 
 from typing import Literal
 

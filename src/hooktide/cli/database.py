@@ -23,7 +23,7 @@ _DEFAULTS = Settings()
 
 
 def current_user() -> Actor:
-    """Return who runs this command, for the audit log; a container's user need not have a name."""
+    """Return the audit log's actor for this command; a container's user may have no name."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):
@@ -34,14 +34,14 @@ def current_user() -> Actor:
 def audit(*, database: str = _DEFAULTS.database) -> None:
     """Check a database's invariants; the server may keep running.
 
-    Prints a line for each invariant: its number (ARCHITECTURE.md), what it says, how many were
-    looked at, and which break it. "not checked": there was nothing to look at, as in the first
-    minutes after a project's configuration changed. Exits with 1 when one is broken.
+    Prints a line for each invariant: its number (ARCHITECTURE.md), its text, how many rows were
+    checked, and which break it. "not checked": there was nothing to check, as in the first minutes
+    after a project's configuration changed. Exits with 1 if an invariant is broken.
 
     Parameters
     ----------
     database
-        The SQLite file, or postgresql://user:password@host/name. Nothing in it is changed.
+        The SQLite file, or postgresql://user:password@host/name. The database is not changed.
     """
     broken = asyncio.run(_print_findings(Settings(database=database)))
     for invariant, words in NOT_CHECKED:
@@ -79,7 +79,7 @@ def _told(finding: Finding) -> str:
 def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "") -> None:
     """Copy a SQLite database to a new file; the server may run meanwhile.
 
-    The copy is all of one instant, checked, and on the disk when this ends.
+    The copy is a consistent snapshot, checked, and synced to disk when this ends.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def backup(target: str, *, database: str = _DEFAULTS.database, key_file: str = "
     database
         The SQLite file.
     key_file
-        The key of the secrets in it, of which this only reminds. By default the database's name
+        The key of the secrets in it, which is not copied. By default the database's name
         and .key.
     """
     settings = Settings(database=database, key_file=key_file)
@@ -114,8 +114,8 @@ def migrate(*, database: str = _DEFAULTS.database, check: bool = False) -> None:
         The SQLite file, which has to exist, or postgresql://user:password@host/name: directly, not
         through a pooler.
     check
-        Change nothing; say which schema the database is on, and what is missing. Exits with 0
-        when nothing is, 1 when something is, 2 when it is newer than this program.
+        Change nothing; print the database's schema version and the missing migrations. Exits with 0
+        if none are missing, 1 if some are, 2 if the schema is newer than this program.
     """
     settings = Settings(database=database)
     number, left = asyncio.run(databases.schema_of(settings))
@@ -133,15 +133,15 @@ def _listed(left: Sequence[Migration]) -> str:
 
 
 def retention(*, accept_clock: bool = False, database: str = _DEFAULTS.database) -> None:
-    """Confirm that the clock is right, so that retention deletes by it; servers may run meanwhile.
+    """Confirm that the clock is right, so that retention resumes; servers may keep running.
 
-    Retention pauses while the clock is more than 24 hours past the newest instant in the database:
-    deleting by a wrong clock could not be undone.
+    Retention pauses while the clock is more than 24 hours past the newest time in the database:
+    deletions due to a wrong clock could not be undone.
 
     Parameters
     ----------
     accept_clock
-        The clock is right. For SQLite this machine's, for PostgreSQL the database's.
+        The clock is right. With SQLite this machine's clock, with PostgreSQL the database's.
     database
         The SQLite file, or postgresql://user:password@host/name.
     """
@@ -156,11 +156,11 @@ def retention(*, accept_clock: bool = False, database: str = _DEFAULTS.database)
 
 
 def move(to: str, *, database: str = _DEFAULTS.database) -> None:
-    """Take everything from a SQLite file to an empty PostgreSQL database.
+    """Copy everything from a SQLite file to an empty PostgreSQL database.
 
-    Ids, secrets, keys, the log and what is pending stay what they are. Stop the server first. Start
+    Ids, secrets, keys, the log and pending deliveries are kept. Stop the server first. Start
     it afterwards with --database set to the URL and --key-file set to its key file (by default the
-    database's name and .key). The SQLite file is left as it was.
+    database's name and .key). The SQLite file is not changed.
 
     Parameters
     ----------

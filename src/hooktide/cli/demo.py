@@ -11,7 +11,7 @@ def demo(*, once: bool = False, port: int = 8080) -> None:
     Parameters
     ----------
     once
-        End afterwards, with a non-zero exit if anything was not as promised.
+        Exit afterwards, with a non-zero code if a guarantee did not hold.
     port
         Where the demo's server listens; 0 for any free port.
     """

@@ -1,7 +1,7 @@
-"""Where endpoints come from: Svix and Convoy by their APIs, anything else as CSV.
+"""Sources of endpoints: Svix and Convoy through their APIs, anything else as CSV.
 
-A reader gives ``Found``s. What the other side has and Hooktide has not is said in ``notes``, never
-left out quietly.
+A reader yields ``Found``s. Features that Hooktide lacks are listed in ``notes``, never dropped
+silently.
 """
 
 import base64
@@ -29,7 +29,7 @@ PAGE = 100
 class Found:
     """An endpoint of another sender. ``where`` is its name there, or its line.
 
-    ``wrong`` says why it cannot be read; empty: it can.
+    ``wrong`` says why it cannot be read; empty if it can.
     """
 
     where: str
@@ -58,7 +58,7 @@ class Source:
         self._transport.close()
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Return what is at a path.
+        """Return the JSON at a path.
 
         :raises ConfigError: it cannot be read, most likely because of the URL or the token.
         """
@@ -67,7 +67,7 @@ class Source:
         except UnexpectedAnswerError as error:
             status = error.status
             why = "is the token right?" if status in {401, 403} else "is the URL right?"
-            raise ConfigError(f"{self._url}{path} answered {status}: {why}") from None
+            raise ConfigError(f"{self._url}{path} returned {status}: {why}") from None
         except ClientError as error:
             raise ConfigError(f"{self._url}{path}: {error}") from None
 
@@ -113,7 +113,7 @@ def _svix_notes(endpoint: Mapping[str, Any], headers: Mapping[str, Any]) -> Iter
 
 
 def from_convoy(source: Source, project: str) -> Iterator[Found]:
-    """Read a project's endpoints, and from its subscriptions what each of them wants."""
+    """Read a project's endpoints, and their event types from its subscriptions."""
     types: dict[str, list[str]] = defaultdict(list)
     filtered: set[str] = set()
     for each in _convoy_pages(source, f"/api/v1/projects/{project}/subscriptions"):
@@ -149,7 +149,7 @@ def _convoy_notes(
     if filtered:
         yield "its filter on the payload is not carried over"
     if not wants:
-        yield "it has no subscription, so it gets nothing there: added disabled"
+        yield "it has no subscription, so it received nothing there: added disabled"
     if endpoint.get("rate_limit"):
         yield "its rate limit is not carried over"
 

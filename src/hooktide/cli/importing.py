@@ -1,8 +1,8 @@
 """``hooktide import``: endpoints from another sender, with secrets that receivers already have.
 
-First everything is read and checked, then, unless it is a dry run, added one by one. What is there
-already, by account and URL, is left as it is: so it may be run again, after an error or every day
-until the last customer has moved.
+First everything is read and checked; then, unless it is a dry run, endpoints are added one by one.
+Existing endpoints, by account and URL, are left as they are, so it can be repeated, after an error
+or every day until the last customer has moved.
 """
 
 import sys
@@ -49,31 +49,31 @@ def import_endpoints(  # a parameter an option
     dry_run: Flag = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Add endpoints that another sender has, with their secrets.
+    """Add another sender's endpoints, with their secrets.
 
-    They go to --project; accounts that it has not are added.
-    What is there already, by account and URL, stays as it is, so this may be run again. Exits with
-    1 when something could not be added; the rest is.
+    They go to --project, where missing accounts are created. Existing endpoints, by account and
+    URL, stay as they are, so this can be repeated. Exits with 1 if some could not be added; the
+    others are.
 
     Parameters
     ----------
     source
         Where from.
     file
-        For csv: the file. Its first line names the columns: account, url, secret, and as you like
-        account_name, event_types (with spaces between), name, description, enabled.
+        For csv: the file. Its first line names the columns: account, url, secret, and optionally
+        account_name, event_types (separated by spaces), name, description, enabled.
     source_url
         The other sender's API. [https://api.svix.com, or https://us.getconvoy.cloud]
     source_token
-        A token for it. Better in the environment: HOOKTIDE_SOURCE_TOKEN.
+        A token for it. Preferably set in the environment: HOOKTIDE_SOURCE_TOKEN.
     source_project
-        For convoy: the id of the project there.
+        For Convoy: the id of the project there.
     account
-        Whose endpoints those are that name no account.
+        The account of endpoints that name none.
     plan
-        The plan of accounts that are added. Default: the project's.
+        The plan of new accounts. Default: the project's.
     dry_run
-        Only say what would be done; the server checks each endpoint as if it were added.
+        Only print what would be done; the server checks each endpoint as if it were added.
     """
     project = options.project
     if project is None:
@@ -104,7 +104,7 @@ def _read(source: str, file: str, url: str, token: str, project: str) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one endpoint, one of ``_STYLES``, and why."""
+    """The result for one endpoint, one of ``_STYLES``, and the reason."""
 
     found: Found
     account: str
@@ -114,7 +114,7 @@ class Result:
 
 
 class Adding:
-    """Adds endpoints to accounts of a project, and remembers what is there."""
+    """Adds endpoints to accounts of a project, and caches the existing ones."""
 
     def __init__(
         self, client: Client, project: str, plan: str | None, account: str, dry_run: bool
@@ -149,11 +149,11 @@ class Adding:
         if found.wrong:
             return found.wrong
         if not account:
-            return "it names no account: say whose these are with --account"
+            return "it names no account: give one with --account"
         if not found.url:
             return "it has no URL"
         if not found.secret:
-            return "its secret is missing, and a new one would not be its receiver's"
+            return "its secret is missing, and its receiver would not know a new one"
         try:
             read_secret(found.secret)
         except InvalidError as error:
@@ -165,7 +165,7 @@ class Adding:
         return any(wants((pattern,), name) for name in self._types)
 
     def _there(self, account: str, name: str) -> dict[str, str]:
-        """Return an account's endpoints by their URLs; one that is not there is added."""
+        """Return an account's endpoints by their URLs; a missing account is created."""
         if account not in self._urls:
             self._urls[account] = self._known(account, name)
         return self._urls[account]
@@ -181,7 +181,7 @@ class Adding:
             return {}
         if known.project != self._project:
             raise ConfigError(
-                f"{account} is an account of {known.project}, not of {self._project}", key="project"
+                f"{account} belongs to {known.project}, not to {self._project}", key="project"
             )
         return {each.url: each.id for each in self._client.endpoints.list(account=account)}
 
@@ -192,7 +192,7 @@ class Adding:
         return made.id
 
     def _checked_by_server(self, found: Found, account: str) -> str:
-        """Return why the endpoint would be refused after those before it; empty: it would not.
+        """Return why the endpoint would be refused after the previous ones; empty if it would not.
 
         :raises ProblemError: the server would refuse it in any case.
         """
@@ -222,7 +222,7 @@ def _types(client: Client, project: str) -> list[str]:
 
 
 def _fields(found: Found) -> dict[str, Any]:
-    """Return what adding an endpoint and checking it have in common."""
+    """Return the arguments shared by creating and checking an endpoint."""
     return {
         "kind": "webhook",
         "name": found.name,
@@ -264,7 +264,7 @@ def _what(result: Result) -> str:
 
 
 def _json(result: Result) -> dict[str, object]:
-    """Return what is known of a result; never a secret."""
+    """Return a result as JSON; never with its secret."""
     return {
         "from": result.found.where,
         "account": result.account,
@@ -282,5 +282,5 @@ def _summary(results: list[Result], dry_run: bool) -> str:
     whats = ("would be added" if dry_run else "added", "there already", "refused")
     counts = [f"{sum(r.what == what for r in results)} {what}" for what in whats]
     return f"{count_of(len(results), 'endpoint')}: {', '.join(counts)}" + (
-        ". Nothing was changed: it was a dry run." if dry_run else ""
+        ". This was a dry run: nothing was changed." if dry_run else ""
     )

@@ -1,4 +1,4 @@
-"""``hooktide keys``: rotate the key that seals secrets, step by step or in one go."""
+"""``hooktide keys``: rotate the key that seals secrets, step by step or all at once."""
 
 import asyncio
 import sys
@@ -18,13 +18,13 @@ from hooktide.store.maintenance.sealed import SealedRows
 
 keys = App(
     name="keys",
-    help="Rotate the key that seals secrets in the database. Servers may run meanwhile.",
+    help="Rotate the key that seals secrets in the database. Servers may keep running.",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Options of each of the commands.
+    """Options of all these commands.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Where:
         return settings
 
     def rows(self) -> AbstractAsyncContextManager[SealedRows]:
-        """Open what is sealed in the database."""
+        """Open the database with its keys."""
         return sealed_rows(self.settings())
 
     def change(self, work: Callable[[KeyRotation], Coroutine[Any, Any, object]]) -> None:
@@ -72,7 +72,7 @@ def list_(*, options: Options = DEFAULTS) -> None:
     """List the keys of the key file, what each has sealed, and the servers that have read it."""
     found, other = asyncio.run(list_keys(options.settings().key_path, options.rows))
     for each in found:
-        use = "seals and opens" if each.seals else "opens"
+        use = "seals and decrypts" if each.seals else "opens"
         readers = ", ".join(each.processes) or "no server"
         print(f"{each.id}  {use:<16}{each.sealed:>9,} sealed  read by: {readers}")
     if other:
@@ -81,7 +81,7 @@ def list_(*, options: Options = DEFAULTS) -> None:
 
 @keys.command
 def add(*, options: Options = DEFAULTS) -> None:
-    """Add a new key to the key file: it opens, and seals nothing yet.
+    """Add a new key to the key file: it can decrypt, but seals nothing yet.
 
     Servers read the file again within seconds. Servers on other machines have their own key file:
     copy the file to them.
@@ -93,7 +93,7 @@ def add(*, options: Options = DEFAULTS) -> None:
 def use(key: Id, *, options: Options = DEFAULTS) -> None:
     """Seal with a key of the key file from now on; the others still decrypt.
 
-    Refused until every server that runs has read the key.
+    Refused until every running server has read the key.
 
     Parameters
     ----------
@@ -111,9 +111,11 @@ def reseal(*, options: Options = DEFAULTS) -> None:
 
 @keys.command
 def drop(key: Id, *, options: Options = DEFAULTS) -> None:
-    """Remove a key from the key file; refused while something in the database needs it.
+    """Remove a key from the key file.
 
-    What it signed ends with it: portal links made before the rotation, and cursors of lists.
+    This is refused while something in the database needs the key.
+
+    What it signed becomes invalid: older portal links, and cursors of lists.
 
     Parameters
     ----------
@@ -125,10 +127,9 @@ def drop(key: Id, *, options: Options = DEFAULTS) -> None:
 
 @keys.command
 def rotate(*, options: Options = DEFAULTS, wait: float = 120.0) -> None:
-    """Add a new key, let it seal, seal everything again with it, and drop the others.
+    """Add a new key, let it seal, re-seal everything with it, and drop the others.
 
-    Each step waits for the servers that run. Stopped in between, it is begun again with the same
-    command.
+    Each step waits for the running servers. If interrupted, repeat the same command.
 
     Parameters
     ----------
@@ -141,19 +142,20 @@ def rotate(*, options: Options = DEFAULTS, wait: float = 120.0) -> None:
 def _print(step: KeyStep, path: Path) -> None:
     match step.verb:
         case "add":
-            print(f"{step.key} added to {path}: it opens, and seals nothing yet. Back the file up")
+            print(
+                f"{step.key} added to {path}: it can decrypt, but seals nothing yet. Back up the "
+                "file"
+            )
         case "use":
             print(f"{step.key} now seals; the other keys still decrypt what they sealed")
         case "reseal" if not step.done:
             if sys.stdout.isatty():
                 print(f"{step.count:,} sealed again", end="\r", flush=True)
         case "reseal" if not step.count:
-            print("all is sealed with it already")
+            print("everything is sealed with it already")
         case "reseal":
             print(f"{step.count:,} sealed again with {step.key}")
         case "drop":
-            print(
-                f"{step.key} dropped: backups from before the rotation need it, keep it with them"
-            )
+            print(f"{step.key} dropped: older backups need it, so keep it with them")
     if step.unlogged:
         print(f"this is not in the audit log: {step.unlogged}", file=sys.stderr)

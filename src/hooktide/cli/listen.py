@@ -1,8 +1,8 @@
 """``hooktide listen``: an account's events on this machine, as they happen.
 
-An endpoint of the account sends to a request bin at the server; what the bin gets is fetched and
-sent on to a URL here: method, headers and body as they came, so signatures verify. Endpoint and bin
-are found again by the endpoint's name, so its secret stays the same from one run to the next.
+An endpoint of the account sends to a request bin on the server. The bin's requests are fetched and
+forwarded to a local URL with their original method, headers and body, so signatures verify.
+Endpoint and bin are reused by the endpoint's name, so its secret stays the same between runs.
 """
 
 import base64
@@ -38,7 +38,7 @@ from hooktide.wire.endpoints import Endpoint, Secret
 
 POLL_INTERVAL = 0.5
 ENDPOINT_CHECK_INTERVAL = 2.0
-"""Seconds between two looks whether the endpoint is still enabled."""
+"""Seconds between two checks that the endpoint is still enabled."""
 MONTH = 30 * 86_400
 MAX_NAME_LENGTH = 100
 
@@ -54,25 +54,27 @@ def listen(
 ) -> None:
     """Send an account's events to a URL on this machine, and print a line for each.
 
-    While it runs, an endpoint of the account is enabled; Ctrl-C disables it. It takes one place of
-    the account's plan, and its deliveries count. The server keeps the first 64 KB of a body; a
+    While it runs, an endpoint of the account is enabled; Ctrl-C disables it. The endpoint and its
+    deliveries count towards the account's plan. The server keeps the first 64 KB of a body; a
     larger one is reported instead of forwarded.
 
     Parameters
     ----------
     forward
-        Where to send them, like http://localhost:3000/webhooks.
+        The URL to forward to, like http://localhost:3000/webhooks.
     account
-        Whose: an acc_ id, or your own reference. Not needed with an account's key.
+        The account: an acc_ id, or your own reference. Not required with an account's key.
     types
         Only these event types, like invoice.paid or invoice.*; may be repeated.
     name
-        The endpoint's name, by which it is found again. Default: one for this machine.
+        The endpoint's name, by which it is reused. Default: one for this machine.
     new_secret
-        Make a new secret, as when the old one was lost.
+        Create a new secret, for example if the old one was lost.
     """
     if not forward.startswith(("http://", "https://")):
-        raise ConfigError(f"{forward!r} is not like http://localhost:3000/webhooks", key="forward")
+        raise ConfigError(
+            f"{forward!r} is not a URL like http://localhost:3000/webhooks", key="forward"
+        )
     name = (name or f"hooktide listen on {platform.node()}")[:MAX_NAME_LENGTH]
     signal.signal(signal.SIGTERM, _interrupt)
     with options.client() as client, closing(Forwarder(forward)) as forwarder:
@@ -91,7 +93,7 @@ def listen(
 
 
 def _disable(client: Client, endpoint: Endpoint) -> None:
-    with suppress(NotFoundError):  # it was removed meanwhile
+    with suppress(NotFoundError):  # it was deleted meanwhile
         # The account's own key may listen next.
         client.endpoints.disable(endpoint.id, account_may_enable=True)
 
@@ -101,9 +103,9 @@ def _interrupt(number: int, frame: Any) -> NoReturn:
 
 
 def _check_own(client: Client) -> None:
-    """Check that the key is an account's, where no account is named.
+    """Check that the key is an account's if no account is named.
 
-    Any other key reaches several accounts, and an endpoint of this name may be any account's.
+    Any other key has access to several accounts, each of which may have an endpoint of this name.
 
     :raises ConfigError: it is not.
     """
@@ -112,14 +114,14 @@ def _check_own(client: Client) -> None:
     except ForbiddenError:
         return  # as it is for an account's key
     raise ConfigError(
-        "name the account, by its acc_ id or your own reference; only an account's key needs none",
+        "name the account, by its acc_ id or your own reference; only an account's key can omit it",
         key="--account",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The endpoint, the bin that it sends to, and the newest request that came before."""
+    """The endpoint, its bin, and the newest request received before this run."""
 
     endpoint: Endpoint
     bin: Bin

@@ -113,9 +113,9 @@ def outbox(
         With --discard: delete every refused event.
     """
     if retry and discard:
-        raise ConfigError("choose one of --retry and --discard", key="--retry, --discard")
+        raise ConfigError("use either --retry or --discard", key="--retry, --discard")
     if ids and not (retry or discard):
-        raise ConfigError("say what to do with them: --retry or --discard", key="ids")
+        raise ConfigError("choose an action: --retry or --discard", key="ids")
     if discard and bool(ids) == all_:
         raise ConfigError("give the events' numbers, or --all for every one", key="--discard")
     found = open_outbox(from_, table)
@@ -160,7 +160,7 @@ def _check_refused(ids: Sequence[int], refused: Sequence[int]) -> None:
 
 
 def relay_transport(to: Server) -> AsyncTransport:
-    """Return what a relay sends with: it waits itself before it tries again what failed."""
+    """Return a relay's transport, without retries: the relay repeats failed requests itself."""
     return AsyncTransport(to, TIMEOUT, RetryPolicy(retries=1, first=0.0, longest=0.0))
 
 
@@ -191,7 +191,7 @@ def _why_not_one(body: bytes) -> str:
 def _trouble(error: ClientError) -> Exception:
     if is_temporary(status_of(error)):
         return UnavailableError(str(error))
-    return ConfigError(f"the server does not take events: {error}", key="--server, --key")
+    return ConfigError(f"the server does not accept events: {error}", key="--server, --key")
 
 
 def _answer(result: EventResult | ClientError) -> Answer:

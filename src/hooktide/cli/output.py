@@ -1,7 +1,7 @@
-"""How things look: lines with columns, colours only on a terminal, JSON where it is asked for.
+"""Output: tables, colours on a terminal only, JSON on request.
 
-What comes from outside (reasons, bodies) is shown with its control characters written out, so that
-nothing that was received can drive the terminal.
+Text from outside (reasons, bodies) is shown with escaped control characters, so that it cannot
+control the terminal.
 """
 
 import sys
@@ -42,7 +42,7 @@ def print_json(value: Any) -> None:
 
 
 def print_line(*cells: Cell, error: bool = False) -> None:
-    """Print cells, with two spaces between."""
+    """Print cells, separated by two spaces."""
     line = Text("  ").join(cell if isinstance(cell, Text) else Text(cell) for cell in cells)
     line.rstrip()
     console(error=error).print(line)
@@ -57,7 +57,7 @@ def print_rows(
 ) -> None:
     """Print rows below their titles, each column as wide as its widest cell.
 
-    ``numbers`` are the titles of columns that are aligned at their right.
+    ``numbers`` are the titles of right-aligned columns.
     """
     cells = [[Text(title, style="dim") for title in titles]]
     cells += [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
@@ -75,17 +75,17 @@ def note(text: str) -> None:
 
 
 def state(name: str) -> Text:
-    """Show the state of something, in its colour."""
+    """Show a state in its colour."""
     return Text(name, style=STATE_STYLES.get(name, ""))
 
 
 def time(at: datetime | None) -> str:
-    """Show an instant in the zone of this machine."""
+    """Show an instant in this machine's time zone."""
     return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def visible(text: str) -> str:
-    """Write out what would drive a terminal or turn text around; line ends stay."""
+    """Escape characters that control a terminal or reverse text; line ends stay."""
     return "".join(char if _is_harmless(char) else _written(char) for char in text)
 
 
@@ -103,12 +103,12 @@ def _written(char: str) -> str:
 
 
 def block(text: str) -> str:
-    """Show a text of several lines, set in."""
+    """Show a text of several lines, indented."""
     return "\n".join(f"    {line}" for line in visible(text).split("\n"))
 
 
 def pretty(body: str) -> str:
-    """Show a body: JSON in lines with its numbers as they are, anything else as it is."""
+    """Show a body: JSON indented with its numbers unchanged, anything else as it is."""
     try:
         return msgspec.json.format(body, indent=2)
     except (msgspec.DecodeError, UnicodeEncodeError):

@@ -23,22 +23,22 @@ def apply(
     database_direct: str = "",
     key_file: str = "",
 ) -> None:
-    """Make a project as its file says, and say what changed.
+    """Create or update a project from its file, and print what changed.
 
     Parameters
     ----------
     file
         A project file, or the name of a shipped one (see ``hooktide providers``).
     dry_run
-        Say what would change, and change nothing.
+        Print what would change, without changing anything.
     remove_event_types
-        Remove event types that the file leaves out even if endpoints want them by name.
+        Also remove event types missing from the file that endpoints subscribe to by name.
     server
         The running server to ask. [HOOKTIDE_SERVER, or http://127.0.0.1:8080]
     key
         Its operator key. [HOOKTIDE_OPERATOR_KEY]
     database
-        Instead of asking a server: its database (a SQLite file's server must not be running).
+        The database itself, instead of its server (a SQLite file's server must not be running).
         Ignored with --server.
     database_direct
         The same, not through a pooler (see ``hooktide serve``).

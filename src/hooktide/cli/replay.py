@@ -1,4 +1,7 @@
-"""``hooktide replay``: old events again, counted first, then watched; Ctrl-C leaves it running."""
+"""``hooktide replay``: counts and sends old events again, and follows the progress.
+
+Ctrl-C leaves it running.
+"""
 
 import sys
 import time
@@ -56,38 +59,39 @@ def replay(  # noqa: PLR0913  # a parameter an option
     cancel: Flag = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Send endpoints old events again: counted first, then followed until all are queued.
+    """Send old events to endpoints again: count them, then follow the replay until all are queued.
 
-    A replay makes a new delivery of each event; it is done when all are made, and the server sends
-    them as fast as the endpoint takes them. Ctrl-C only ends the following, and so does a lost
-    connection: "hooktide replay rpl_..." resumes following it, and --cancel ends the replay itself.
+    A replay creates a new delivery for each event and is done when all are created; the server
+    sends them as fast as the endpoint accepts them. Ctrl-C or a lost connection only stops
+    following it: "hooktide replay rpl_..." resumes following it, and --cancel ends the replay
+    itself.
 
     Parameters
     ----------
     id
-        A replay that is there already: follow it, or --cancel it.
+        An existing replay to follow, or to --cancel.
     failed
-        What was last sent and failed, --since then.
+        Events whose last delivery failed, --since then.
     missed
-        What was never sent, --since then.
+        Events that were never sent, --since then.
     event
         This one event.
     since
-        From when on: how long ago, like 24h or 7d, or an instant.
+        The start of the period: how long ago, like 24h or 7d, or a time.
     until
-        Before when. Default: now.
+        The end of the period. Default: now.
     endpoint
-        To this endpoint.
+        Send to this endpoint.
     account
-        To each enabled endpoint of this account. With an account's key: its own.
+        Send to each enabled endpoint of this account. With an account's key: its own.
     dry_run
         Only count.
     yes
-        Do not ask whether to begin.
+        Skip the confirmation.
     wait
         Follow it; --no-wait only starts it.
     cancel
-        End the replay: what it has made stays.
+        Cancel the replay: the deliveries it has created stay.
     """
     with options.client() as client:
         if id is not None:
@@ -110,13 +114,13 @@ def _wanted(
     failed: bool, missed: bool, event: str | None, since: str | None, until: str | None
 ) -> Selection:
     if [failed, missed, event is not None].count(True) != 1:
-        raise ConfigError("say what to send again: --failed, --missed, or --event evt_...")
+        raise ConfigError("choose the events: --failed, --missed, or --event evt_...")
     if event is not None:
         if since or until:
-            raise ConfigError("one event has no --since and no --until")
+            raise ConfigError("--event cannot be combined with --since or --until")
         return Selection("event", None, None, event)
     if since is None:
-        raise ConfigError("say since when, like --since 24h", key="--since")
+        raise ConfigError("give the start of the period, like --since 24h", key="--since")
     start, end = instant(since, "--since"), optional_instant(until, "--until")
     return Selection("failed" if failed else "missed", start, end, None)
 
@@ -127,7 +131,10 @@ def _endpoints(client: Client, endpoint: str | None, account: str | None) -> lis
     found = list(client.endpoints.list(account=account))
     owners = {each.account for each in found}
     if account is None and len(owners) > 1:
-        raise ConfigError("say to whom: --endpoint ep_..., or --account for all of an account's")
+        raise ConfigError(
+            "choose where to send: --endpoint ep_..., or --account for all of an account's "
+            "endpoints"
+        )
     for each in found:
         if not each.enabled:
             note(f"{each.id} is left out, because it is disabled: enable it first  {each.url}")
@@ -179,7 +186,7 @@ def _ask(some: list[tuple[Endpoint, Count]]) -> None:
 
 
 def _start(client: Client, endpoint: Endpoint, wanted: Selection) -> Replay:
-    """Start a replay; where one is running already, that one is followed."""
+    """Start a replay; if one is already running, follow that one."""
     try:
         return client.replays.start(
             endpoint.id, wanted.what, since=wanted.since, until=wanted.until, event=wanted.event
@@ -188,7 +195,7 @@ def _start(client: Client, endpoint: Endpoint, wanted: Selection) -> Replay:
         if error.code != "replay_running":
             raise
         running = next(each for each in client.replays.list(endpoint.id))
-        note(f"{endpoint.id} has a replay running already, {running.id}: following that one")
+        note(f"{endpoint.id} already has a running replay, {running.id}: following that one")
         return running
 
 

@@ -1,4 +1,4 @@
-"""``hooktide send``: an event from the catalogue, with what you change of it."""
+"""``hooktide send``: publish an example event, with your changes."""
 
 import re
 import sys
@@ -41,27 +41,27 @@ def send(  # noqa: PLR0913  # a parameter an option
     wait: Flag = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Publish an event: its type's example, or what you give.
+    """Publish an event: its type's example, or your own payload.
 
     Parameters
     ----------
     type
         An event type of the account's project, like invoice.paid.
     account
-        Whose event: an acc_ id, or your own reference.
+        The account: an acc_ id, or your own reference.
     data
-        The payload as JSON; @FILE for a file's, - for standard input's. Default: the example.
+        The payload as JSON; @FILE reads a file, - standard input. Default: the example.
     change
-        A member to change: total=99.50, customer.name=Ann, lines.0.price=1.10. May be repeated.
+        A field to change: total=99.50, customer.name=Ann, lines.0.price=1.10. May be repeated.
         A value that is not JSON is used as text.
     transition
-        What happened, where the project's envelope tells it. Default: the example's.
+        The transition, if the project's envelope includes it. Default: the example's.
     occurred_at
-        When it happened: an instant, or how long ago, like 2h. Default: now.
+        When it happened: a time, or how long ago, like 2h. Default: now.
     idempotency_key
-        The same key again is the same event.
+        Repeating the key creates no second event.
     test
-        Mark it as a test: a project in test mode takes only these.
+        Mark it as a test: a project in test mode accepts only test events.
     wait
         Wait up to a minute for what becomes of it. Exits with 0 once every endpoint that it went
         to has it, else with 1: also where it went to none.
@@ -90,7 +90,7 @@ def _kind(client: Client, owner: Account, name: str) -> EventType:
     except NotFoundError:
         known = [each.name for each in client.event_types.list(project=owner.project)]
         raise ConfigError(
-            f"{owner.project} has no event type {name!r}{nearest(name, known)}; there are "
+            f"{owner.project} has no event type {name!r}{nearest(name, known)}; its types: "
             f"{', '.join(known) or 'none'}",
             key="type",
         ) from None
@@ -114,9 +114,9 @@ def _occurred(text: str | None) -> datetime | None:
 
 
 def changed(payload: bytes, changes: list[str]) -> bytes:
-    """Return a payload with some members changed; without changes, the bytes that it was.
+    """Return a payload with some fields changed; without changes, the same bytes.
 
-    Numbers stay as they are written: 1210.00 does not become 1210.0.
+    Numbers keep their spelling: 1210.00 does not become 1210.0.
 
     :raises ConfigError: it is not JSON, or a change does not fit it.
     """
@@ -127,7 +127,7 @@ def changed(payload: bytes, changes: list[str]) -> bytes:
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path:
-            raise ConfigError(f"{change!r} is not like total=99.50", key="--set")
+            raise ConfigError(f"{change!r} is not a change like total=99.50", key="--set")
         value = _put(value, path.split("."), _value(text), change)
     return payload_json(value) if changes else payload
 
@@ -137,7 +137,7 @@ def _read(text: str | bytes) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _value(text: str) -> Any:
@@ -156,7 +156,7 @@ def _put(inside: Any, path: list[str], value: Any, change: str) -> Any:
     elif isinstance(inside, dict):
         inside[name] = _put(inside.get(name, {}), rest, value, change)
     else:
-        raise ConfigError(f"there is no {name!r} to change for {change!r}", key="--set")
+        raise ConfigError(f"the payload has no {name!r} to change for {change!r}", key="--set")
     return inside
 
 

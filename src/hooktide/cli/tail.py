@@ -1,4 +1,4 @@
-"""``hooktide tail``: deliveries as they are made, and each time one of them changes."""
+"""``hooktide tail``: deliveries as they are created and change state."""
 
 import fnmatch
 import time
@@ -34,7 +34,7 @@ def tail(
     follow: bool = True,
     options: Options = DEFAULTS,
 ) -> None:
-    """Follow deliveries: a line for each that is made, and each time that it changes.
+    """Follow deliveries: a line for each new delivery, and for each change of its state.
 
     Ends with Ctrl-C.
 
@@ -47,11 +47,11 @@ def tail(
     type
         Only of these event types: invoice.paid, or invoice.*
     state
-        Only what is, or comes to be, in this state.
+        Only deliveries that are in, or reach, this state.
     lines
-        How many of the latest to begin with.
+        How many of the latest to show first.
     follow
-        Go on; --no-follow shows the latest only.
+        Keep following; --no-follow shows the latest only.
     """
     with asking.client() as client, suppress(KeyboardInterrupt):
         # Its id: another project may get an account with the same reference meanwhile.
@@ -75,11 +75,10 @@ def _wanted(delivery: Delivery, type: str | None, state: str | None) -> bool:
 
 @dataclass
 class Following:
-    """What has been seen of deliveries, and what is new since.
+    """Tracks the deliveries seen so far, to find new and changed ones.
 
-    Ids sort by the time at which they were made, but several servers may commit a moment apart, so
-    each look goes back a little further than the last one. What is still open is looked at again,
-    a few at a time.
+    Ids sort by creation time, but several servers may commit a moment apart, so each poll reads
+    back a little further than the last one. Open deliveries are polled again, a few at a time.
     """
 
     client: Client
@@ -90,7 +89,7 @@ class Following:
     since: datetime | None = None
 
     def begin(self, lines: int) -> list[Delivery]:
-        """Return so many of the latest, oldest first; all that is there by now counts as seen."""
+        """Return the latest deliveries, oldest first; all existing ones count as seen."""
         found = self.client.deliveries.list(
             account=self.account, endpoint=self.endpoint, limit=max(1, lines)
         )

@@ -1,8 +1,7 @@
-"""``hooktide verify``: is this request signed as it should be, and if not, exactly why not.
+"""``hooktide verify``: check a request's signature, and explain exactly what is wrong.
 
-Where the signature does not match, it is tried with what commonly goes wrong: a line end that an
-editor added, JSON that was parsed and written again, the secret in its other form. What would
-have matched is said.
+If the signature does not match, common mistakes are tried: a line end added by an editor, JSON
+parsed and re-encoded, the secret in its other form. The one that would have matched is reported.
 """
 
 import json
@@ -24,7 +23,7 @@ from hooktide.verify import Check, Verification, Verifier
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it is given to be verified."""
+    """A request to verify."""
 
     dialect: str
     secrets: tuple[str, ...]
@@ -47,7 +46,7 @@ def verify(
 ) -> None:
     """Check a request's signature, and explain what is wrong. Needs no server.
 
-    Exits with 0 when it is verified, and with 1 when it is not.
+    Exits with 0 if it is verified, and with 1 if not.
 
     Parameters
     ----------
@@ -57,16 +56,16 @@ def verify(
     secret
         The endpoint's secret, in either form. May be repeated. @FILE keeps it out of the history.
     body
-        The file with the body as it came, or - for standard input.
+        The file with the raw body, or - for standard input.
     header
-        A header as it came, like -H "webhook-id: evt_...". May be repeated.
+        A received header, like -H "webhook-id: evt_...". May be repeated.
     headers
-        A file with the headers as they came, one "name: value" a line. A request line, empty lines
-        and curl's "> " before each line are passed over.
+        A file with the received headers, one "name: value" per line. A request line, empty lines
+        and curl's "> " before each line are ignored.
     at
-        When it came: an instant, or how long ago, like 2h. Default: now.
+        When it was received: a time, or how long ago, like 2h. Default: now.
     any_age
-        Do not look at how old the timestamp is.
+        Accept a timestamp of any age.
     json
         Print JSON instead.
     """
@@ -109,7 +108,9 @@ def _is_header(line: str) -> bool:
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.strip().removeprefix("> ").removeprefix("< ").partition(":")
     if not colon or not name.strip():
-        raise ConfigError(f'{line[:80]!r} is not like "webhook-id: evt_..."', key="--header")
+        raise ConfigError(
+            f'{line[:80]!r} is not a header like "webhook-id: evt_..."', key="--header"
+        )
     return name.strip(), value.strip()
 
 
@@ -138,11 +139,11 @@ def _cells(check: Check) -> tuple[Text, str, str]:
 
 
 def _hint(received: Received) -> str:
-    """Return what would have made it right; empty where nothing that is known would."""
+    """Return the mistake that explains the mismatch; empty if none of the known ones does."""
     if _matches(received):
         return (
-            "The signature itself is right; only its time is not. For a request that was kept, "
-            "say when it came with --at, or --any-age."
+            "The signature itself is right; only its timestamp is too old. For a stored request, "
+            "give the time of receipt with --at, or use --any-age."
         )
     for words, other in _others(received):
         if _matches(other):
@@ -165,20 +166,20 @@ def _others(received: Received) -> Iterator[tuple[str, Received]]:
 
 
 def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    ended = "It matches without the line end at the body's end: an editor or echo has added it."
+    ended = "It matches without the trailing line end: an editor or echo added it."
     yield ended, body.removesuffix(b"\n").removesuffix(b"\r")
-    yield "It matches with a line end at the body's end, which was cut off.", body + b"\n"
+    yield "It matches with a trailing line end, which was cut off.", body + b"\n"
     yield (
-        "It matches with line ends as LF: the body's were turned into CRLF.",
+        "It matches with LF line ends: they were converted to CRLF.",
         body.replace(b"\r\n", b"\n"),
     )
     yield (
-        "It matches without the byte order mark that the body begins with.",
+        "It matches without the body's byte order mark.",
         body.removeprefix(b"\xef\xbb\xbf"),
     )
     parsed = (
-        "It matches the same JSON written another way: the body was parsed and written again. "
-        "Verify the bytes that came in, before anything parses them."
+        "It matches the same JSON in another encoding: the body was parsed and re-encoded. Verify "
+        "the raw bytes, before any parsing."
     )
     try:
         value = json.loads(body)
@@ -194,6 +195,7 @@ def _secrets(received: Received) -> Iterator[tuple[str, str]]:
     for secret in received.secrets:
         yield "It matches without the spaces around the secret.", secret.strip()
         yield (
-            "It matches with whsec_ before the secret: what was given is the base64 of its bytes.",
+            "It matches with whsec_ in front of the secret: the given text is the base64 of its "
+            "bytes.",
             f"whsec_{secret.strip()}",
         )

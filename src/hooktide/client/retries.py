@@ -79,7 +79,10 @@ class Exchange(Generic[T]):
             self._may_be_done = True
 
     def unanswered(self, error: Exception, *, sent: bool) -> None:
-        """Record that an attempt had no response. :raises UnreachableError: it was the last one."""
+        """Record that an attempt had no response.
+
+        :raises UnreachableError: it was the last one.
+        """
         self._made += 1
         self._may_be_done |= sent
         self.wait = self._policy.after_silence(self._request, self._made, sent=sent)
@@ -87,7 +90,10 @@ class Exchange(Generic[T]):
             raise silence(self._server, self._request, str(error), sent=sent) from error
 
     def answer(self) -> T:
-        """Return the request's result. :raises ClientError: the server refused it."""
+        """Return the request's result.
+
+        :raises ClientError: the server refused it.
+        """
         request, response = self._request, self._response
         if self._may_be_done and response.status == 404 and request.is_removal:
             response = Response(204, {}, b"")  # an earlier attempt deleted it

@@ -145,7 +145,7 @@ def _event(
 def payload(
     event: OperationalEvent, project: str, account: Account | None, endpoint: Endpoint | None
 ) -> bytes:
-    """Return the payload; ``account`` or ``endpoint`` is None if it was removed meanwhile.
+    """Return the payload; ``account`` or ``endpoint`` is None if it was deleted meanwhile.
 
     The URL's query is left out: it may hold the customer's credentials.
     """

@@ -32,7 +32,7 @@ AnyKind = Annotated[EndpointKind, one_of("EndpointKind")]
 Kind = Annotated[
     AnyKind | None,
     msgspec.Meta(
-        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, which gets "
+        description="`slack`, `discord` or `teams`: the URL is a chat's incoming webhook, for "
         "readable messages; `mail`: a `mailto:` address, for operational events. Default: "
         "detected from the URL."
     ),

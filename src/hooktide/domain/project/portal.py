@@ -13,10 +13,18 @@ MAX_ORIGINS = 20
 class Portal:
     """How a portal looks, and which sites may show it in a frame.
 
-    ``name`` is the heading (empty: the project's title), next to the picture at ``logo``;
-    ``colour`` is ``#rrggbb`` (empty: Hooktide's own). ``origins`` are the sites that may show it
-    in a frame; empty: none may. Over plain http only a site on the viewer's own machine may
-    (``http://localhost:3000``), as while one is developed.
+    Parameters
+    ----------
+    name
+        The heading of each page; by default the project's title.
+    logo
+        A picture next to it: an ``https://`` URL.
+    colour
+        The colour of links and buttons, ``"#rrggbb"``; by default Hooktide's blue. It is made
+        darker or lighter if it would not be readable.
+    origins
+        The sites that may frame it, like ``"https://app.example.com"``, or
+        ``"http://localhost:3000"`` during development; empty: none.
     """
 
     name: str = ""

@@ -54,9 +54,21 @@ class SchemaPolicy(StrEnum):
 class EventType:
     """A kind of event, like ``invoice.paid``.
 
-    ``example`` is a payload and ``schema`` a JSON Schema 2020-12, both as JSON text;
-    ``transition`` is the one that the example would come with. ``accounts`` are the references of
-    those that may use the type; empty: all. ``message`` is its text for chats.
+    Parameters
+    ----------
+    description
+        A sentence for the catalogue.
+    example
+        A payload, as JSON text; test events send it.
+    schema
+        A JSON Schema 2020-12, as JSON text. A ``$ref`` to another document is refused, never
+        fetched.
+    transition
+        The transition of the example, for an envelope that contains one.
+    accounts
+        The references of the only accounts that may use the type; empty: all.
+    message
+        What a chat shows for such an event: the table below.
     """
 
     name: str
@@ -120,8 +132,13 @@ class Fields:
 class NewAccounts:
     """What an event for an account that does not exist leads to.
 
-    ``create_on_publish``: the account is created, on ``plan`` (empty: the project's default plan).
-    Otherwise the event is discarded.
+    Parameters
+    ----------
+    create_on_publish
+        Whether an event for a reference without an account creates the account. Otherwise the event
+        is not stored.
+    plan
+        The plan of accounts that are created in this way; by default the project's default plan.
     """
 
     create_on_publish: bool = False
@@ -218,7 +235,7 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
 def check_named(project: Project, patterns: Iterable[str]) -> None:
     """Check that a project still has the types that patterns name, when they are stored.
 
-    :raises InvalidError: ``unknown_event_type``: it was removed meanwhile.
+    :raises InvalidError: ``unknown_event_type``: it was deleted meanwhile.
     """
     known = {kind.name for kind in project.event_types}
     for pattern in patterns:

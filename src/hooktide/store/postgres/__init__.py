@@ -66,7 +66,9 @@ class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
             self._sql, self._ids, lambda: LEASE + self.lease_shift()
         )
         self._uncertain_claims = UncertainClaims(db, self._sql, self._notifier, self.clock)
-        self._writer = Writer(db, self._batch_writer, self._notifier, self._uncertain_claims)
+        self._writer = Writer(
+            db, self._batch_writer, self._refused, self._notifier, self._uncertain_claims
+        )
         self._storage_usage = Counting(lambda: storage_usage_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:

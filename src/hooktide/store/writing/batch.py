@@ -40,34 +40,6 @@ def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
     return first, rest
 
 
-MAX_TRIED_BYTES = 1024 * 1024
-
-
-class Refused:
-    """How much was to be written when the database last refused events; 0: it takes them again.
-
-    A full disk still has room for a little. So the probe for recovery must write as much as was
-    refused.
-    """
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def note(self, events: Sequence[NewEvent]) -> None:
-        """Note that these were refused."""
-        size = sum(_ROW_BYTES + len(event.payload) for event in events)
-        self.bytes = min(max(size, self.bytes), MAX_TRIED_BYTES)
-
-    def written(self, size: int) -> None:
-        """Note that so much could be written, unless more was refused meanwhile."""
-        if self.bytes <= size:
-            self.bytes = 0
-
-
-_ROW_BYTES = 1024
-"""What an event and its deliveries take besides the payload, more or less."""
-
-
 class Effects:
     """What a transaction changed and handed over, for the listener once it has committed."""
 

@@ -170,7 +170,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _handled(self, exchange: Exchange, handler: Handler) -> bool:
         try:
-            return handler(exchange)
+            return handler.handle(exchange)
         except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
             exchange.fail(error)
             return True

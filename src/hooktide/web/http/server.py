@@ -85,8 +85,8 @@ class HttpServer(uvicorn.Server):
     def _protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
-    def use(self, site: ASGIApp) -> None:
-        """Replace the application."""
+    def use(self, site: ASGIApp, handlers: Handlers) -> None:
+        """Replace the application and the handlers."""
         self.server_state.application = site
         self.server_state.handlers = handlers
 
