@@ -70,7 +70,7 @@ async def rotate_under(tmp_path: Path, url: str, *options: str) -> None:
             assert words in said
         assert "\r" not in said
         listed = (await keys(server, "list")).ok().out
-        assert listed.startswith(f"{new}  seals and opens")
+        assert listed.startswith(f"{new}  seals and decrypts")
         await delivered(server, ledger, secret, 2)
         await server.stop()
         await server.start()

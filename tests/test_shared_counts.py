@@ -8,8 +8,8 @@ import pytest
 
 from hooktide.actions.queue_counts import QueueCounts
 from hooktide.domain.model import Scope
-from hooktide.store.base import Counts, Page, ProjectSize
-from hooktide.store.maintenance.sizes import Counting
+from hooktide.store.base import Counts, Page, ProjectUsage
+from hooktide.store.maintenance.storage_usage import Counting
 
 SIZES: Sequence[ProjectUsage] = ()
 COUNTS = Counts(pending=3, held=0, oldest_due_at=None)

@@ -130,7 +130,7 @@ async def test_what_makes_something_new_is_asked_once_and_said_to_be_unknown(
     async with way_to(server, losing=1) as way:
         url = f"http://127.0.0.1:{way.port}"
         async with AsyncClient(url, KEY, retry_policy=SHORT) as client:
-            with pytest.raises(UnreachableError, match="may have been done") as lost:
+            with pytest.raises(UnreachableError, match="may have been carried out") as lost:
                 await client.accounts.create("new", project="invoice-maker")
             assert lost.value.sent
             added = [each.reference async for each in client.accounts.list()]

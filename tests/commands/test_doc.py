@@ -125,10 +125,10 @@ async def test_the_headers_of_the_guide_are_read_as_they_are_shown(tmp_path: Pat
             *("--body", str(tmp_path / "body"), "--any-age", "--secret", "whsec_" + "A" * 32),
         )
         assert said.code == 1
-        assert "matches no secret" in said.out  # so each of the three was found
+        assert "matches no active secret" in said.out  # so each of the three was found
 
 
 async def test_every_block_of_the_guide_is_looked_at() -> None:
     counted = [len(blocks(language)) for language in ("sh", "csv", "toml", "http")]
     assert TEXT.count("```") == 2 * (sum(counted) + 1)
-    assert "It matches without the line end at the body's end: an editor" in TEXT
+    assert "It matches without the trailing line end: an editor" in TEXT

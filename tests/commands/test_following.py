@@ -55,14 +55,14 @@ async def test_tail_shows_each_delivery_and_each_change(place: Place, tmp_path: 
     async with going(tmp_path, *words, **place.environment) as running:
         await running.until(lambda it: event in it.out)
         with Client(project="namesake") as other:
-            other.accounts.add("tailed", project="namesake")
+            other.accounts.create("tailed", project="namesake")
         with Client(project="invoice-maker") as own:
             new = NewEvent(account="tailed", type="invoice.paid", payload={})
             after = own.events.publish(new).id
         await running.until(lambda it: _is_delivered(it, after))
         assert await running.interrupt() == 0
         with Client(project="namesake") as other:
-            other.accounts.remove("tailed")
+            other.accounts.delete("tailed")
     latest = hooktide("tail", "--account", "tailed", "--no-follow", "-n", "1").ok()
     assert len(latest.out.splitlines()) == 1
     assert "delivered" in latest.out
@@ -154,7 +154,7 @@ async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(
         assert (await client.replays.get(replay)).state == "running"
         assert hooktide("replay", replay, "--no-wait").ok().out.split()[2] == "running"
         attached = hooktide(*words, "--no-wait")
-        assert f"a replay running already, {replay}" in attached.err
+        assert f"already has a running replay, {replay}" in attached.err
         ended = hooktide("replay", replay, "--cancel")
         assert (ended.code, ended.out.split()[2]) == (1, "cancelled")
         await client.endpoints.disable(hook.id)
@@ -294,7 +294,8 @@ async def test_listen_tells_trouble_in_sentences() -> None:
     server = Server("http://127.0.0.1:9", "htk_x")
     asked = call("GET", "/v1/bins/x/requests", dict[str, object])
     assert _trouble(silence(server, asked, "timed out", sent=True)) == (
-        "http://127.0.0.1:9 was asked, and no answer came (timed out). Trying again until it "
+        "the request was sent to http://127.0.0.1:9, but no response arrived (timed out). Trying "
+        "again until it "
         "answers."
     )
     assert _trouble(silence(server, asked, "refused", sent=False)).endswith(

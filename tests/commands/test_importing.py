@@ -64,7 +64,7 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
     assert first["notes"] == [
         "its channels (eu) are not carried over",
         "its rate limit is not carried over",
-        "the value of its header Authorization is not told: add it by hand",
+        "the value of its header Authorization cannot be exported: add it by hand",
     ]
     assert "no event type no.such" in third["why"]
     assert [line["what"] for line in again.json] == ["there already", "there already", "refused"]

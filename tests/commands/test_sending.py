@@ -67,7 +67,7 @@ def test_a_change_reaches_into_objects_and_lists(change: str, made: bytes) -> No
 
 
 def test_a_number_that_json_does_not_have_is_no_payload_and_as_a_change_it_is_text() -> None:
-    with pytest.raises(ConfigError, match="NaN is not a number of JSON"):
+    with pytest.raises(ConfigError, match="NaN is not a JSON number"):
         changed(b'{"a": NaN}', [])
     assert changed(b'{"a": 1}', ["a=NaN"]) == b'{"a":"NaN"}'
 
@@ -178,12 +178,12 @@ def test_waiting_for_what_fails_exits_with_1() -> None:
 @pytest.mark.usefixtures("place")
 def test_an_event_that_no_endpoint_gets_says_why_and_waiting_exits_with_1() -> None:
     with Client() as client:
-        client.accounts.add("unsent", project="invoice-maker", plan="pro")
-        kept = client.bins.add()
+        client.accounts.create("unsent", project="invoice-maker", plan="pro")
+        kept = client.bins.create()
         words = ("send", "invoice.paid", "--account", "unsent", "--wait")
         said = [hooktide(*words)]
         for types in (["quotation.*"], ["invoice.*"], ["*"]):
-            made = client.endpoints.add(kept.url, types, account="unsent")
+            made = client.endpoints.create(kept.url, types, account="unsent")
             client.endpoints.disable(made.id)
             said.append(hooktide(*words))
     assert {each.code for each in said} == {1}

@@ -54,8 +54,8 @@ def test_headers_may_be_given_one_by_one(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
-        (BODY + b"\n", "without the line end"),
-        (BODY + b"\r\n", "without the line end"),
+        (BODY + b"\n", "without the trailing line end"),
+        (BODY + b"\r\n", "without the trailing line end"),
         (b"\xef\xbb\xbf" + BODY, "byte order mark"),
         (json.dumps(json.loads(BODY)).encode(), "verify the bytes that came in"),
         (BODY.replace(b"1.5", b"1.6"), ""),
@@ -65,7 +65,7 @@ def test_what_would_have_matched_is_said(folder: Path, body: bytes, hint: str) -
     (folder / "body").write_bytes(body)
     said = verify("--body", "body", "--at", AT)
     assert said.code == 1
-    assert "invalid  x-ia-signature  x-ia-signature matches no secret in force" in said.out
+    assert "invalid  x-ia-signature  x-ia-signature matches no active secret" in said.out
     assert hint.lower() in said.out.lower()
     assert (hint == "") == ("It matches" not in said.out)
 
@@ -80,9 +80,9 @@ def test_an_old_request_is_told_apart_from_a_wrong_one() -> None:
 
 def test_a_secret_without_its_beginning_and_another_one_are_told_apart() -> None:
     cut = whsec(SECRET).removeprefix("whsec_")
-    assert "with whsec_ before" in verify("--body", "body", "--at", AT, secret=cut).out
+    assert "with whsec_ in front" in verify("--body", "body", "--at", AT, secret=cut).out
     other = verify("--body", "body", "--at", AT, secret=OTHER.text)
-    assert "the secret is another one" in other.out
+    assert "the secret is wrong" in other.out
     assert "It matches" not in other.out
 
 

@@ -132,4 +132,4 @@ def test_a_relay_with_wrong_settings_is_not_started_again(tmp_path: Path) -> Non
         timeout=60,
         check=False,
     )
-    assert (done.returncode, "there is no file" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "does not exist" in done.stderr) == (2, True), done.stderr

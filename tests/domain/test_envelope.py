@@ -85,14 +85,14 @@ def test_an_id_in_the_body_is_the_id_that_people_see() -> None:
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("{nothing}", "there is no slot {nothing}"),
+        ("{nothing}", "unknown slot {nothing}"),
         ("{event.id|lower}", "has no filter 'lower'"),
         ("{event.occurred_at|rfc822}", "has no filter 'rfc822'; it has z, unix, unix_ms"),
-        ("a {payload}", "a value by itself"),
-        ("{payload.id}!", "a value by itself"),
+        ("a {payload}", "must be a whole value"),
+        ("{payload.id}!", "must be a whole value"),
         ("{event.id", "a single {"),
         ("event.id}", "a single }"),
-        ("{event.__class__}", "there is no slot"),
+        ("{event.__class__}", "unknown slot"),
     ],
 )
 def test_what_is_no_slot_is_refused_with_its_reason(template: str, reason: str) -> None:
@@ -101,7 +101,7 @@ def test_what_is_no_slot_is_refused_with_its_reason(template: str, reason: str) 
 
 
 def test_the_payload_cannot_be_a_key() -> None:
-    with pytest.raises(ConfigError, match="a value by itself"):
+    with pytest.raises(ConfigError, match="must be a whole value"):
         Envelope('{"{payload}": 1}')
 
 

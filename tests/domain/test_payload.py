@@ -177,7 +177,7 @@ def test_only_the_first_fault_of_a_payload_of_many_values_is_told() -> None:
     ],
 )
 def test_what_is_no_schema_is_refused(schema: str) -> None:
-    with pytest.raises(ConfigError, match="no JSON Schema"):
+    with pytest.raises(ConfigError, match="not a JSON Schema"):
         compile_schema(schema)
 
 
@@ -242,9 +242,9 @@ def test_a_schema_that_leads_back_to_itself_is_refused() -> None:
     [
         (
             '{"properties": {"a": {"type": "strng"}}}',
-            "properties.a.type: .*strng.* is no type; use",
+            "properties.a.type: .*strng.* is not a type; use",
         ),
-        ('{"pattern": "(?=a)b"}', "at pattern: .* is no pattern; write it without look-around"),
+        ('{"pattern": "(?=a)b"}', "at pattern: .* is not a usable pattern; avoid look-around"),
         ('{"minimum": "1"}', 'at minimum: "1" is not of type "number"'),
     ],
 )

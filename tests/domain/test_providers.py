@@ -163,7 +163,7 @@ def test_invoice_maker_has_the_plans_of_its_guide() -> None:
 def test_offerte_adviseur_is_a_closed_beta() -> None:
     project = load("offerte-adviseur")
     assert type_of(project, "lead.sold", "beta-1").name == "lead.sold"
-    with pytest.raises(RefusedError, match="chosen accounts only"):
+    with pytest.raises(RefusedError, match="selected accounts only"):
         type_of(project, "lead.sold", "somebody else")
     with pytest.raises(InvalidError):
         check_patterns(project, ("*",), "somebody else")

@@ -22,7 +22,7 @@ from serverkit import serving
 from storekit import KEY, Place
 
 KILLS = int(os.environ.get("HOOKTIDE_KILLS", "2"))
-AT_ONCE = 3
+CONCURRENCY = 3
 STEP = "SELECT pg_sleep(0.2);"
 OLD = len(known("postgres"))
 NEW = OLD + 2

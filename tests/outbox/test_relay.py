@@ -221,7 +221,7 @@ async def test_a_batch_is_no_larger_than_a_request_may_be(engine: Engine, url: s
 async def test_a_database_without_an_outbox_is_said_to_have_none(url: str) -> None:
     with engine_on(url):
         found = open_outbox(url, "nowhere")
-        with pytest.raises(ConfigError, match="there is no table nowhere"):
+        with pytest.raises(ConfigError, match="no outbox table nowhere"):
             await found.waiting()
         await found.close()
 

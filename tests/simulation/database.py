@@ -42,7 +42,7 @@ from hooktide.store.sqlite import SqliteStore
 from hooktide.store.sqlite.connection.connection import translate
 from hooktide.store.sqlite.connection.dialect import statements
 from hooktide.store.sqlite.connection.transactions import finish
-from hooktide.store.sqlite.maintenance.sizes import SizeCounter
+from hooktide.store.sqlite.maintenance.storage_usage import StorageUsageCounter
 from hooktide.store.sqlite.writing.batch import Batch
 from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
 from hooktide.store.sqlite.writing.writer import Writer

@@ -143,7 +143,7 @@ async def test_a_process_that_is_deaf_says_so_and_trusts_nothing_it_remembers(
 ) -> None:
     await given.store.check()
     await proxy.refuse()
-    with pytest.raises(UnavailableError, match=r"not told this process of changes for \d+ s: .*"):
+    with pytest.raises(UnavailableError, match=r"received no change notifications for \d+ s: .*"):
         await until_it_says_so(given)
     given.hand.changes.clear()
     await until(lambda: given.hand.changes.count(EVERYTHING) >= 2)

@@ -31,10 +31,10 @@ async def owner(given: Given, name: str = "Ann") -> User:
 async def test_a_users_name_is_theirs_however_it_is_capitalised(given: Given) -> None:
     ann = await owner(given, "Änn")
     assert await given.store.find_user("äNN") == ann
-    with pytest.raises(RefusedError, match="somebody has this name"):
+    with pytest.raises(RefusedError, match="another user has this name"):
         await given.store.create_user("änn", Role.VIEWER, None, NOON)
     bob = await given.store.create_user("bob", Role.MEMBER, given.project_id, NOON)
-    with pytest.raises(RefusedError, match="somebody has this name"):
+    with pytest.raises(RefusedError, match="another user has this name"):
         await given.store.update_user(bob.id, {"name": "ÄNN"}, NOON)
     assert await given.store.list_users() == [bob, ann]
     await given.store.delete_user(bob.id, NOON)
@@ -53,9 +53,9 @@ async def test_the_last_owner_of_all_projects_stays_one(given: Given) -> None:
     ann, bob = await owner(given), await owner(given, "bob")
     await given.store.update_user(bob.id, {"project_id": given.project_id}, NOON)
     for changes in ({"role": Role.MEMBER}, {"project_id": given.project_id}):
-        with pytest.raises(RefusedError, match="the last who owns all projects"):
+        with pytest.raises(RefusedError, match="the last owner of all projects"):
             await given.store.update_user(ann.id, changes, NOON)
-    with pytest.raises(RefusedError, match="the last who owns all projects"):
+    with pytest.raises(RefusedError, match="the last owner of all projects"):
         await given.store.delete_user(ann.id, NOON)
     assert await given.store.get_user(ann.id) == ann
     await given.store.delete_user(bob.id, NOON)

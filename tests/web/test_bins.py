@@ -323,7 +323,7 @@ async def test_a_wrong_signature_is_told_with_its_reason(site: BinSite) -> None:
     [unsigned, tampered] = await site.requests(made)
     assert unsigned["signature"]["verdict"] == tampered["signature"]["verdict"] == "invalid"
     assert "there is no x-acme-signature header" in unsigned["signature"]["reason"]
-    assert "matches no secret" in tampered["signature"]["reason"]
+    assert "matches no active secret" in tampered["signature"]["reason"]
 
 
 async def test_a_timestamp_is_judged_as_of_when_the_request_came(site: BinSite) -> None:

@@ -86,7 +86,7 @@ async def test_a_name_that_is_taken_is_not_offered_and_not_taken_over(
     fields = {"provider": "house-check", "name": "defacto"}
     answer = await owner.post("/dashboard/new-project", fields)
     assert answer.status == 422
-    assert b"There is a project of this name" in answer.body
+    assert b"A project with this name exists" in answer.body
 
 
 async def test_a_projects_file_can_be_checked_before_it_is_saved(site: Site, owner: Seat) -> None:
@@ -567,14 +567,14 @@ async def test_keys_are_made_shown_once_and_revoked(site: Site, owner: Seat) -> 
 async def test_users_are_added_with_a_link_given_another_role_and_removed(
     site: Site, owner: Seat
 ) -> None:
-    page = await owner.follow("/dashboard/people", {"name": "Ann", "role": "viewer"})
+    page = await owner.follow("/dashboard/users", {"name": "Ann", "role": "viewer"})
     [link] = re.findall(r"http://[^<]+/dashboard/login/([\w-]+)", page)
     ann = Seat(owner.client)
     location(await ann.post(f"/dashboard/login/{link}"))
     assert (await ann.get("/dashboard/users")).status == 403
     path = f"/dashboard/users/{show('usr', (await site.app.store.find_user('ann')).id)}"
     location(await owner.post(f"{path}/role", {"role": "owner"}))
-    assert (await ann.get("/dashboard/people")).status == 200
+    assert (await ann.get("/dashboard/users")).status == 200
     assert "/dashboard/login/" in await owner.follow(f"{path}/link")
     location(await owner.post(f"{path}/remove"))
     assert (await ann.get("/dashboard")).status == 303

@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from dashkit import Fields, Seat, make_things, people_of, seat, stranger
+from dashkit import Fields, Seat, make_things, seat, stranger, users_of
 from webkit import OPERATOR, RECEIVER, Site
 
 from hooktide.domain.model import Role
@@ -19,9 +19,9 @@ async def owner(site: Site) -> Seat:
 
 
 async def end_session(site: Site, owner: Seat) -> None:
-    who = await people_of(site).who(owner.cookie)
+    who = await users_of(site).who(owner.cookie)
     assert who is not None
-    await people_of(site).logout(who)
+    await users_of(site).logout(who)
 
 
 def hidden(page: str, name: str) -> str:
@@ -126,10 +126,10 @@ async def test_an_account_that_is_not_known_is_said_at_its_field(site: Site, own
 
 async def test_a_message_is_said_once_and_beside_its_field(site: Site, owner: Seat) -> None:
     await site.account()
-    await owner.follow("/dashboard/people", {"name": "Bo", "role": "viewer"})
+    await owner.follow("/dashboard/users", {"name": "Bo", "role": "viewer"})
     plan = "/dashboard/projects/invoice-maker/plan?plan=basic"
     for path, fields, said in (
-        ("/dashboard/people", {"name": "bo", "role": "viewer"}, "omebody has this name"),
+        ("/dashboard/users", {"name": "bo", "role": "viewer"}, "omebody has this name"),
         (
             "/dashboard/accounts",
             {"project": "invoice-maker", "reference": "acme"},

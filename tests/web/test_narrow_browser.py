@@ -80,7 +80,7 @@ async def _fill(server: Server) -> Place:
     replay = {"what": "failed", "since": "2026-01-01T00:00:00Z"}
     begun = await api.post(f"/v1/endpoints/{endpoints[0]}/replays", replay)
     await api.post("/v1/keys", {"scope": "account", "account": account, "name": NAME})
-    await api.post("/v1/people", {"name": NAME, "role": "viewer", "project": PROJECT})
+    await api.post("/v1/users", {"name": NAME, "role": "viewer", "project": PROJECT})
     link = (await api.post(f"/v1/accounts/{account}/portal-links", {}))["url"]
     portal = link[link.index("/portal/") :]
     delivery = (await api.get(f"/v1/deliveries?endpoint={endpoints[0]}"))["items"][0]["id"]

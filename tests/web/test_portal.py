@@ -423,7 +423,7 @@ async def test_an_endpoint_is_added_and_its_secret_shown_once(place: Place) -> N
         (
             {"url": "https://example.com/", "event_types": "x.y"},
             "event_types",
-            "'x.y' is no event type",
+            "'x.y' is not an event type",
         ),
         (
             {"url": "https://example.com/", "event_types": "*", "headers": "Host: a"},
@@ -783,7 +783,7 @@ async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place
     [
         ("what=failed&since=x", "like 2026-01-31 12:00"),
         ("what=event&event=x", "like evt_"),
-        ("what=event&event=evt_0000000000000001", "no such event"),
+        ("what=event&event=evt_0000000000000001", "this event does not exist"),
         ("what=all", "choose one"),
         ("what=missed&since=2026-01-02&until=2026-01-01", "until comes after since"),
     ],

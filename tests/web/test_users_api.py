@@ -318,7 +318,7 @@ async def test_a_key_logs_in_as_far_as_it_reaches(site: Site) -> None:
     row = await site.app.store.get_project(Scope(), "invoice-maker")
     assert (who.role, who.scope) == (Role.MEMBER, Scope(project_id=row.id))
     for key in ("htk_nobodys", (await site.key("account", account="acme")).key):
-        with pytest.raises(RefusedError, match="no operator's or project's key"):
+        with pytest.raises(RefusedError, match="not an active operator or project key"):
             await users.login_by_key(key)
     [found] = [
         each for each in (await site.operator.get("/v1/keys")).ok()["items"]

@@ -29,7 +29,7 @@ from hooktide.store.sqlite.maintenance.backup import Copied, back_up
 from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 from hooktide.store.sqlite.maintenance.migrating import migrate_sqlite, missing_in_sqlite
 from hooktide.store.sqlite.maintenance.sealed import SqliteSealedRows
-from hooktide.store.sqlite.maintenance.sizes import sizes_in_sqlite
+from hooktide.store.sqlite.maintenance.storage_usage import storage_usage_in_sqlite
 from hooktide.vault import Vault, load_vault
 
 
@@ -84,7 +84,7 @@ async def apply_project(
 async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what the check of each invariant finds, in order; nothing is changed.
 
-    :raises ConfigError: it is not a Hooktide database, or has another schema version.
+    :raises ConfigError: it is no database of ours, or on another schema.
     """
     if not settings.on_postgres:
         for finding in audit_sqlite(settings.database, wall_clock()):
@@ -97,7 +97,7 @@ async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
 async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
     """Return the schema that a database is on (0: none yet), and the migrations it has not had.
 
-    :raises ConfigError: the database was made by a newer Hooktide, or is not a database.
+    :raises ConfigError: the database was made by a newer Hooktide, or is none.
     """
     if not settings.on_postgres:
         return missing_in_sqlite(settings.database)
@@ -198,4 +198,4 @@ def _postgres(module: str) -> Any:
 
     :raises ConfigError: its driver is not installed.
     """
-    return import_postgres(f"hooktide.store.postgres.{module}", "database")
+    return import_postgres(f"hooktide.store.postgres.maintenance.{module}", "database")

@@ -52,7 +52,7 @@ for _path in (
     "keys:keys",
     "accounts:accounts",
 ):
-    app.command(f"hooktide.cli.{_path}", name=_path.partition(":")[2])
+    app.command(f"hooktide.cli.{_path}", name=_path.partition(":")[2].replace("_", "-"))
 
 for _path, _name in (
     ("send:send", "send"),

@@ -79,7 +79,7 @@ def send(  # noqa: PLR0913  # a parameter an option
             **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
         )
         accepted = client.events.publish(event)
-        _print_accepted(client, accepted, event, asking.json)
+        _print_accepted(client, accepted, event, options.json)
         if wait:
             _wait(client, accepted, options.json)
 

@@ -53,7 +53,7 @@ def tail(
     follow
         Keep following; --no-follow shows the latest only.
     """
-    with asking.client() as client, suppress(KeyboardInterrupt):
+    with options.client() as client, suppress(KeyboardInterrupt):
         # Its id: another project may get an account with the same reference meanwhile.
         id = None if account is None else client.accounts.get(account).id
         following, names = Following(client, id, endpoint), Names(client)

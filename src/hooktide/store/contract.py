@@ -1,9 +1,9 @@
-"""The store: every operation of either database."""
+"""The store: what there is to ask of either database."""
 
 from hooktide.store.access.keys import Keys
-from hooktide.store.access.people import People
 from hooktide.store.access.sessions import Sessions
 from hooktide.store.access.stash import Stash
+from hooktide.store.access.users import Users
 from hooktide.store.base import OwnStore
 from hooktide.store.bins import Bins
 from hooktide.store.configuration.accounts import Accounts

@@ -1,6 +1,6 @@
-"""The closed table of problems: what each ``type`` means and what to do about it.
+"""The closed table of problems: the meaning of each ``type``, and what to do about it.
 
-A code is part of the API: it is never renamed, and never means something else.
+A code is part of the API: it is never renamed, and its meaning never changes.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ PROBLEMS: dict[str, Problem] = {
         "The body is not valid JSON",
         "Send one JSON value in UTF-8, without NaN, lone surrogates or numbers beyond a double.",
     ),
-    "duplicate_key": Problem(400, "A member is there twice", "Send each member of an object once."),
+    "duplicate_key": Problem(
+        400, "An object has a duplicate key", "Send each key of an object once."
+    ),
     "unauthorized": Problem(
         401,
         "No valid key",
@@ -32,54 +34,57 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "forbidden": Problem(
         403,
-        "This key does not open that",
-        "Use a key with a wider scope: a project's for managing, an operator's for projects.",
+        "This key has no access to that",
+        "Use a key with a wider scope: a project key to manage accounts, an operator key for "
+        "projects.",
     ),
     "loop_detected": Problem(
         508,
         "A delivery came back to its sender",
-        "Change the endpoint's URL: it leads to this server, which takes its own deliveries in "
+        "Change the endpoint's URL: it leads to this server, which accepts its own deliveries in "
         "request bins only.",
     ),
     "not_found": Problem(
         404,
-        "No such thing",
+        "Not found",
         "Check the id. Anything outside the key's scope returns 404, too.",
     ),
     "method_not_allowed": Problem(
-        405, "This method is not allowed here", "Use one of those that the Allow header names."
+        405, "This method is not allowed here", "Use a method from the Allow header."
     ),
     "request_timeout": Problem(
-        408, "The request came in too slowly", "Send it at once; it has 10 seconds and 50 KB/s."
+        408, "The request arrived too slowly", "Send it faster: within 10 seconds, or at 50 KB/s."
     ),
-    "body_too_large": Problem(413, "The body is too large", "Send less at once."),
+    "body_too_large": Problem(413, "The body is too large", "Send a smaller body."),
     "unsupported_media_type": Problem(
         415,
-        "This content type is not understood",
+        "This content type is not supported",
         "Send application/json in UTF-8 (a project file: application/toml).",
     ),
     "unsupported_encoding": Problem(
-        415, "This content encoding is not understood", "Send the body without Content-Encoding."
+        415, "This content encoding is not supported", "Send the body without Content-Encoding."
     ),
     "head_too_large": Problem(
-        431, "The head is too large", "Send a shorter URL, or fewer and shorter headers."
+        431, "The request's head is too large", "Send a shorter URL, or fewer and shorter headers."
     ),
     "http_version": Problem(
-        505, "This version of HTTP is not spoken here", "Use HTTP/1.1, or a proxy that speaks it."
+        505, "This HTTP version is not supported", "Use HTTP/1.1, or a proxy that speaks it."
     ),
     "transfer_coding": Problem(
-        501, "This transfer coding is not understood", "Send the body as it is, or only chunked."
+        501, "This transfer coding is not supported", "Send the body unencoded, or only chunked."
     ),
     "invalid_body": Problem(
-        422, "The body breaks a rule", "See errors: each names the place and the rule."
+        422, "The body is invalid", "See errors: each names a field and the rule it breaks."
     ),
     "invalid_query": Problem(
-        422, "A query parameter breaks a rule", "See errors: each names the parameter and the rule."
+        422,
+        "A query parameter is invalid",
+        "See errors: each names a parameter and the rule it breaks.",
     ),
     "invalid_cursor": Problem(
         422,
-        "This cursor belongs to no such list",
-        "Use next_cursor as it was given, with the same key and the same filters; or start again.",
+        "This cursor is not valid for this list",
+        "Use next_cursor unchanged, with the same key and filters, or start from the first page.",
     ),
     "too_deep": Problem(422, "The JSON is nested too deeply", "Nest at most 64 levels."),
     "invalid_project": Problem(
@@ -93,144 +98,149 @@ PROBLEMS: dict[str, Problem] = {
     "project_in_use": Problem(409, "The project has accounts", "Remove its accounts first."),
     "plan_in_use": Problem(
         409,
-        "Accounts are on a plan that would go",
+        "Accounts are on a plan that would be removed",
         "Move them to another plan first. Nothing was changed.",
     ),
     "too_many_event_types": Problem(
         409,
-        "The project has as many event types as it may",
-        "The detail says how many. Remove one that is not used any more. Nothing was changed.",
+        "The project has the maximum number of event types",
+        "The detail has the limit. Remove an unused event type first. Nothing was changed.",
     ),
     "event_types_in_use": Problem(
         409,
-        "Endpoints want event types that would be removed",
+        "Endpoints subscribe to event types that would be removed",
         "The detail names them. Keep them in the project, or add ?remove_event_types=true. "
         "Nothing was changed.",
     ),
     "project_exists": Problem(
-        422, "There is a project of this name", "Choose another name, or change that project."
+        422, "A project with this name exists", "Choose another name, or edit the existing project."
     ),
     "plan_exists": Problem(
-        422, "There is a plan of this name", "Choose another name, or change that plan."
+        422, "A plan with this name exists", "Choose another name, or edit the existing plan."
     ),
     "type_exists": Problem(
-        422, "There is an event type of this name", "Choose another name, or change that type."
+        422,
+        "An event type with this name exists",
+        "Choose another name, or edit the existing type.",
     ),
     "default_plan": Problem(
         422,
         "The default plan cannot be removed",
-        "Make another plan the default one first. Nothing was changed.",
+        "Make another plan the default first. Nothing was changed.",
     ),
     "edit_conflict": Problem(
         409,
-        "Somebody else changed this meanwhile",
-        "Nothing was changed. Read what is there now, and make your change to that.",
+        "This was changed by someone else meanwhile",
+        "Your change was not saved. Load the current version, and repeat your change there.",
     ),
     "project_missing": Problem(
-        422, "The project is not named", "Name it: an operator's key reaches all of them."
+        422,
+        "The project is missing",
+        "Name the project: an operator key has access to all of them.",
     ),
     "account_exists": Problem(
-        409, "There is an account with this reference", "Use that account, or another reference."
+        409, "An account with this reference exists", "Use that account, or another reference."
     ),
     "account_missing": Problem(
-        422, "The account is not named", "Name it, by its acc_ id or the product's own reference."
+        422, "The account is missing", "Name it by its acc_ id or your own reference."
     ),
     "delivery_held": Problem(
-        409, "The delivery is held", "It is sent by itself when the plan's hour has room."
+        409, "The delivery is held", "It is sent automatically when the plan's hourly limit allows."
     ),
     "last_operator_key": Problem(
         409,
-        "This is the last operator's key",
-        "Make another one first, or add ?force=true. A new key is also made by starting the server "
-        "with HOOKTIDE_OPERATOR_KEY.",
+        "This is the last operator key",
+        "Create another one first, or add ?force=true. Starting the server with "
+        "HOOKTIDE_OPERATOR_KEY also creates one.",
     ),
-    "key_known": Problem(409, "This key was in use before", "Make another one."),
+    "key_known": Problem(409, "This key was in use before", "Generate another one."),
     "ambiguous_account": Problem(
         409,
-        "Several projects have this reference",
+        "Several projects have an account with this reference",
         "Name the project, in the Hooktide-Project header or with --project; or give the account's "
         "acc_ id.",
     ),
     "invalid_reference": Problem(
         422,
-        "This reference cannot be used",
+        "This reference is invalid",
         "Use 1 to 200 visible characters that do not look like an acc_ id.",
     ),
     "invalid_text": Problem(
-        422, "This text cannot be used", "Leave out control characters and spaces at its ends."
+        422, "This text is invalid", "Remove control characters, and spaces at its ends."
     ),
     "unknown_plan": Problem(
         422, "The project has no such plan", "Use one of the plans in the project's file."
     ),
     "invalid_key_scope": Problem(
         422,
-        "The scope and what it names do not fit",
+        "The scope and its owner do not match",
         'Name a project for "project", an account for "account", and neither for "operator".',
     ),
     "user_exists": Problem(
-        409, "Somebody has this name", "Choose another; capitals make no difference."
+        409,
+        "Another user has this name",
+        "Choose another name; capitalisation makes no difference.",
     ),
     "last_owner": Problem(
-        409, "Nobody would be left who owns all projects", "Make somebody else an owner first."
+        409, "This is the last owner of all projects", "Make another user an owner first."
     ),
     "invalid_password": Problem(
         422,
-        "This password cannot be used",
+        "This password is not allowed",
         "Use 12 to 200 characters, at least 5 different ones, and not the user name.",
     ),
     "login_failed": Problem(
-        401, "Nobody is logged in with that", "Check the name and the password, or the key."
+        401, "The login failed", "Check the name and the password, or the key."
     ),
     "too_many_logins": Problem(
         429,
-        "Too many logins failed",
-        "Wait as long as Retry-After says, or log in with a link or a key.",
+        "Too many failed logins",
+        "Wait for Retry-After, or log in with a link or a key.",
     ),
     "unknown_event_type": Problem(
         422, "The project has no such event type", "See GET /v1/event-types."
     ),
     "invalid_event_type": Problem(
-        422, "The event type breaks a rule", "See errors: each names the place and the rule."
+        422, "The event type is invalid", "See errors: each names a field and the rule it breaks."
     ),
     "invalid_url": Problem(
         422,
-        "This URL cannot be sent to",
-        "Use a public https:// URL. errors names the rule that it breaks.",
+        "This URL is not allowed",
+        "Use a public https:// URL. See errors for the rule it breaks.",
     ),
     "invalid_kind": Problem(
         422,
-        "The URL is not of this kind",
-        "Leave kind out: the URL says what it is. A chat on a host of your own has to be named by "
-        "the server's operator, with --chat-host.",
+        "The URL does not match the kind",
+        "Omit kind: it is detected from the URL. Chats on your own host must be allowed by the "
+        "server's operator, with --chat-host.",
     ),
     "invalid_headers": Problem(
-        422, "These headers cannot be added", "errors names the header and the rule."
+        422, "These headers are not allowed", "See errors for the header and the rule."
     ),
     "webhooks_not_offered": Problem(
         403,
         "Webhooks are not offered to this account",
-        "Add the account's reference to accounts in the project's file.",
+        "Add the account's reference to accounts in the project file.",
     ),
     "event_type_not_offered": Problem(
         403,
         "This event type is not offered to this account",
-        "Add the account's reference to the event type's accounts in the project's file.",
+        "Add the account's reference to the event type's accounts in the project file.",
     ),
     "plan_limit_reached": Problem(
         403,
-        "The account's plan is used up",
-        "limit says how much it allows. Move the account to a larger plan, or wait where "
-        "Retry-After says so.",
+        "The account's plan limit is reached",
+        "See limit. Move the account to a larger plan, or wait if there is a Retry-After.",
     ),
     "too_many_tests": Problem(
         429,
         "Too many tests",
-        "Wait as long as Retry-After says: for a test that is out to end, or for the plan's next.",
+        "Wait for Retry-After: for a running test to end, or for the plan's rate to allow another.",
     ),
     "too_many_changes": Problem(
         429,
-        "Too many changes at once",
-        "Wait as long as Retry-After says. An account's own key and portal are limited to the "
+        "Too many changes per second",
+        "Wait for Retry-After. An account's own key and portal are limited to the "
         "plan's changes_per_second; a project's key is not.",
     ),
     "disabled_by_provider": Problem(
@@ -240,12 +250,14 @@ PROBLEMS: dict[str, Problem] = {
         409, "The endpoint is disabled", "Enable it first: POST /v1/endpoints/{id}/enable."
     ),
     "endpoint_deleted": Problem(
-        409, "The endpoint was removed", "Nothing can be sent to it any more; make a new one."
+        409,
+        "The endpoint was deleted",
+        "Create a new endpoint; nothing can be sent to a deleted one.",
     ),
     "invalid_replay": Problem(
         422,
-        "The replay is not fully said",
-        'Give since for "failed" and "missed", and event, alone, for "event".',
+        "The replay is incomplete",
+        'Give since for "failed" and "missed", and only event for "event".',
     ),
     "replay_running": Problem(
         409,
@@ -253,36 +265,38 @@ PROBLEMS: dict[str, Problem] = {
         "Wait until it is done, or cancel it: POST /v1/replays/{id}/cancel. detail names it.",
     ),
     "too_many_secrets": Problem(
-        409, "Too many secrets sign at once", "Wait until the oldest has retired."
+        409, "Too many active secrets", "Wait until the oldest has expired."
     ),
     "too_many_bins": Problem(
         409,
         "This scope has 100 bins",
-        "Use one of them again, or remove one; give new ones a shorter ttl_seconds.",
+        "Reuse or delete one of them; give new ones a shorter ttl_seconds.",
     ),
     "invalid_event": Problem(
-        422, "The event breaks a rule", "See errors: each names the place and the rule."
+        422, "The event is invalid", "See errors: each names a field and the rule it breaks."
     ),
     "invalid_batch": Problem(422, "The batch is empty or too long", "Send 1 to 1,000 events."),
     "invalid_time": Problem(
-        422, "This is no instant", "Write it like 2026-01-31T12:00:00Z, with its offset."
+        422, "This is not a valid time", "Write it like 2026-01-31T12:00:00Z, with its offset."
     ),
     "payload_too_large": Problem(413, "The payload is too large", "Send 256 KB at most."),
     "payload_breaks_schema": Problem(
-        422, "The payload breaks its schema", "errors names each place and rule."
+        422, "The payload does not match its schema", "See errors for each field and rule."
     ),
     "payload_not_an_object": Problem(
-        422, "The payload is not an object", "This project's envelope takes members from it."
+        422, "The payload is not an object", "This project's envelope uses fields of the payload."
     ),
     "payload_member_missing": Problem(
-        422, "The payload lacks a member", "This project's envelope takes it from the payload."
+        422, "The payload lacks a field", "This project's envelope requires it in the payload."
     ),
     "transition_missing": Problem(
-        422, "The transition is missing", "This project's events tell what happened: add it."
+        422, "The transition is missing", "This project's events require a transition: add it."
     ),
-    "transition_too_long": Problem(422, "The transition is too long", "200 characters at most."),
+    "transition_too_long": Problem(
+        422, "The transition is too long", "Use at most 200 characters."
+    ),
     "invalid_idempotency_key": Problem(
-        422, "The idempotency key cannot be used", "Send 255 characters at most, without U+0000."
+        422, "The idempotency key is invalid", "Use at most 255 characters, without U+0000."
     ),
     "idempotency_key_of_batch": Problem(
         422,
@@ -290,7 +304,7 @@ PROBLEMS: dict[str, Problem] = {
         "Give each event of an array its own idempotency_key.",
     ),
     "idempotency_key_twice": Problem(
-        422, "Two idempotency keys", "Send it in the header or in the body, not two of them."
+        422, "Two idempotency keys", "Send the key either in the header or in the body."
     ),
     "idempotency_key_reuse": Problem(
         422,
@@ -304,17 +318,17 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "internal": Problem(
         500,
-        "Something went wrong here",
-        "It is our fault. Tell the operator the instance: the log has it too.",
+        "Internal error",
+        "Report the instance to the server's operator, who finds it in the log.",
     ),
     "storage_full": Problem(
         507,
-        "No room for more events",
-        "Make the same request again after Retry-After seconds; the operator has to free storage.",
+        "The storage is full",
+        "Repeat the request after Retry-After seconds; the operator must free storage.",
     ),
     "unavailable": Problem(
         503,
-        "Not available just now",
-        "Make the same request again after Retry-After seconds; publish with an idempotency key.",
+        "Temporarily unavailable",
+        "Repeat the request after Retry-After seconds; publish with an idempotency key.",
     ),
 }

@@ -107,7 +107,7 @@ class PublishHandler:
             self._metrics.accepted.add()
             exchange.respond_prepared(202, _HEADER_LINES, accepted_body(accepted))
             self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
             exchange.fail(error)
 
     def refused(self, pending: "_Pending", error: Exception) -> None:

@@ -1,8 +1,8 @@
 """Removing accounts, and erasing what is kept of them, in bounded steps.
 
-Each step is a transaction; a process that dies loses at most one, and the next process continues
-from what was committed. What remains: ids, counts, instants, event types, states, and the audit
-line of the erasure.
+Each step is a transaction; a process that dies loses at most one, and the next goes on from what
+was committed. What remains: ids, counts, instants, event types, states, and the audit line of the
+erasure.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hooktide.domain.model import Erasure, Micros, Scope
 from hooktide.store import refusals
 from hooktide.store.base import LEASE
 from hooktide.store.configuration.accounts import read_account
-from hooktide.store.configuration.endpoints import remove_endpoint
+from hooktide.store.configuration.endpoints import delete_endpoint
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
@@ -43,7 +43,7 @@ class Erasures(Repository):
     ) -> None:
         """Remove an account with its endpoints and keys; nothing more goes out for it."""
         old = await read_account(tx, scope, account_id)
-        await _delete_account(tx, account_id, now, self._vault)
+        await _remove_account(tx, account_id, now, self._vault)
         await record_change(tx, action, snapshot(old), None, now)
 
     @writes
@@ -59,8 +59,8 @@ class Erasures(Repository):
         """Remove an account, and begin to erase what is kept of it, in one transaction.
 
         It is found by its id, or where that is 0 by its reference; it may have been removed before.
-        Removed ones that had its reference are erased along with it. If the account is already
-        being erased, that continues.
+        Removed ones that had its reference are erased along with it. If the account is being erased
+        already, that goes on.
 
         :raises NotFoundError: there is no such account in the scope.
         :raises RefusedError: several projects have this reference.
@@ -69,7 +69,7 @@ class Erasures(Repository):
             found = await _find(tx, scope.project_id, account_id, reference)
             for id_, _, removed_at in found:
                 if removed_at is None:
-                    await _delete_account(tx, id_, now, self._vault)
+                    await _remove_account(tx, id_, now, self._vault)
             await _begin(tx, found, now)
             group_id, project_id, _ = found[0]
             await record_action(tx, action, _audited(group_id, project_id), now)
@@ -107,7 +107,7 @@ class Erasures(Repository):
             return await _erase_piece(tx, account_id, now)
 
 
-async def _delete_account(tx: Transaction, account_id: int, now: Micros, vault: Vault) -> None:
+async def _remove_account(tx: Transaction, account_id: int, now: Micros, vault: Vault) -> None:
     await tx.writer.lock_account(tx, account_id)
     values = {"account_id": account_id, "now": now}
     where = " WHERE account_id = :account_id AND removed_at IS NULL"
@@ -125,7 +125,7 @@ async def _find(
 ) -> Sequence[Row]:
     """Find the accounts to erase, the one that was asked for first: (id, project, removed at).
 
-    :raises NotFoundError: it does not exist.
+    :raises NotFoundError: there is none.
     :raises RefusedError: several projects have a live one of this reference.
     """
     values = {"project_id": project_id, "id": account_id, "reference": reference}

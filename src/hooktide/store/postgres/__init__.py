@@ -1,6 +1,6 @@
 """The store in PostgreSQL: many processes on many machines, one behaviour.
 
-``writer`` collects writes into batches, ``batch_writer`` writes them. ``queue`` has the claims and
+``writer`` collects what is to be written, ``batch_writer`` writes it. ``queue`` has the claims and
 the maintenance that differs from SQLite's, ``uncertain_claims`` the claims whose commit was not
 confirmed, ``emitted`` takes over what applications have written. ``transactions`` is what all that
 is written once for both databases runs on. ``notifier`` has the notifications between processes,
@@ -18,7 +18,7 @@ from hooktide.domain.model import Micros
 from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent, Waiter
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
-from hooktide.store.maintenance.sizes import Counting
+from hooktide.store.maintenance.storage_usage import Counting
 from hooktide.store.postgres.connection.connection import (
     LISTENING,
     Database,
@@ -30,7 +30,10 @@ from hooktide.store.postgres.connection.connection import (
 from hooktide.store.postgres.connection.dialect import SCHEMA, statements
 from hooktide.store.postgres.connection.notifier import Notifier
 from hooktide.store.postgres.maintenance.migrating import migrate
-from hooktide.store.postgres.maintenance.sizes import Sizes, sizes_in_postgres
+from hooktide.store.postgres.maintenance.storage_usage import (
+    StorageUsageReader,
+    storage_usage_in_postgres,
+)
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.processes.dead_processes import DeadProcesses
 from hooktide.store.postgres.processes.nodes import Node
@@ -72,9 +75,9 @@ class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
         self._storage_usage = Counting(lambda: storage_usage_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
-        """Check the database, and start to listen to the other processes.
+        """Check what has to be right, and start to listen to the other processes.
 
-        :raises ConfigError: the database or the key is unusable.
+        :raises ConfigError: the database or the key is not fit for use.
         :raises UnavailableError: the database did not answer.
         """
         async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:

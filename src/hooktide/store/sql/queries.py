@@ -21,7 +21,7 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 DATABASES = {"postgres", "sqlite"}
 
 Dialect: TypeAlias = Callable[[str], str]
-"""Turns a statement as written in a file into what a database is sent."""
+"""From a statement as it stands in a file to what a database is sent."""
 
 
 def load_statements(package: str, dialect: Dialect) -> dict[str, str]:

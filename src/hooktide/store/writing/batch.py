@@ -179,8 +179,8 @@ MAX_TRIED_BYTES = 1024 * 1024
 class Refused:
     """How much was to be written when the database last refused events; 0: it takes them again.
 
-    A full disk still has room for a little. So what tries whether it takes writes has to try as
-    much as was refused.
+    A full disk still has room for a little. So the probe for recovery must write as much as was
+    refused.
     """
 
     def __init__(self) -> None:

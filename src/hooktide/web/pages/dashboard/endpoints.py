@@ -29,6 +29,6 @@ async def endpoints(request: PageRequest) -> View:
 
 
 new_endpoint = page("/accounts/{id}/endpoints")(endpoint_form.new_endpoint)
-add_endpoint = act("/accounts/{id}/endpoints", back=new_endpoint)(endpoint_form.add_endpoint)
+create_endpoint = act("/accounts/{id}/endpoints", back=new_endpoint)(endpoint_form.create_endpoint)
 
-PAGES = (endpoints, new_endpoint, add_endpoint)
+PAGES = (endpoints, new_endpoint, create_endpoint)

@@ -45,7 +45,7 @@ class NewKey:
 
 
 @act("/keys", back=keys)
-async def add_key(request: PageRequest, form: NewKey) -> View:
+async def create_key(request: PageRequest, form: NewKey) -> View:
     """``POST /dashboard/keys``: the page that it leads to shows the key, once."""
     kind = form.scope
     if kind is KeyScope.OPERATOR:

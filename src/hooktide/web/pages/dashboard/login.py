@@ -24,7 +24,7 @@ from hooktide.web.pages.dashboard.session import (
     HEADERS,
     DashboardSkin,
     csrf_of,
-    person_of,
+    user_of,
 )
 from hooktide.web.pages.framework.fields import Raw
 from hooktide.web.pages.framework.page import act, page

@@ -1,7 +1,8 @@
-"""The users page: roles, and login links."""
+"""Users: who may log in, as what, and the links that let them in."""
 
 from dataclasses import dataclass
 
+from hooktide.domain.ids import read, show
 from hooktide.domain.model import Role, User
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -10,19 +11,19 @@ from hooktide.web.pages.framework.view import View
 
 @page("/users", who=Role.OWNER)
 async def users(request: PageRequest) -> View:
-    """``GET /dashboard/users``: all; for an owner of one project, those who see only that."""
-    return await show_users(request)
+    """``GET /dashboard/users``: all; for an owner of one project, those who see only that.
 
-
-async def show_users(request: PageRequest, user: User | None = None, link: str = "") -> View:
-    """Show the users; ``link``: the one that was just made for ``user``."""
+    ``?made=`` the id of somebody whose login link is shown, once.
+    """
+    made = request.query.text("made")
+    user = await request.services.users.get(request.scope, read("usr", made)) if made else None
     return request.show(
         "users.html",
         rows=await request.services.users.everybody(request.scope),
         projects=await request.projects(),
         roles=[each.value for each in (Role.VIEWER, Role.MEMBER, Role.OWNER)],
         user=user,
-        link=link,
+        link=None if user is None else await request.once(),
     )
 
 
@@ -32,7 +33,7 @@ async def _find(request: PageRequest) -> User:
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user to create; ``project`` empty: they see all that the session sees."""
+    """Somebody to add; ``project`` empty: they see all that the session sees."""
 
     name: str
     role: Role
@@ -41,17 +42,21 @@ class NewUser:
 
 @act("/users", back=users, who=Role.OWNER)
 async def create_user(request: PageRequest, form: NewUser) -> View:
-    """``POST /dashboard/users``: the answer shows a link that lets them in, once."""
+    """``POST /dashboard/users``: the page that it leads to shows a link that lets them in."""
     user = await request.services.users.create(
         request.actor, request.scope, form.name, form.role, form.project or None
     )
+    return await _show_link(request, user)
+
+
+async def _show_link(request: PageRequest, user: User) -> View:
     link = await request.services.users.make_link(request.actor, request.scope, user.id)
-    return await show_users(request, user, link.url)
+    return await request.go_once("/users", link.url, made=show("usr", user.id))
 
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """A user's new role."""
+    """What somebody may do from now on."""
 
     role: Role
 
@@ -66,10 +71,8 @@ async def change_role(request: PageRequest, form: RoleChange) -> View:
 
 @act("/users/{id}/link", back=users, who=Role.OWNER)
 async def make_link(request: PageRequest) -> View:
-    """``POST /dashboard/users/{id}/link``: for a user without a password, or who forgot it."""
-    user = await _find(request)
-    link = await request.services.users.make_link(request.actor, request.scope, user.id)
-    return await show_users(request, user, link.url)
+    """``POST /dashboard/users/{id}/link``: for somebody who has no password, or forgot it."""
+    return await _show_link(request, await _find(request))
 
 
 @act("/users/{id}/remove", back=users, who=Role.OWNER)

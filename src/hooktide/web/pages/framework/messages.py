@@ -28,8 +28,8 @@ MESSAGES = {
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
     "delivery.resent": "Sent again, as a new delivery.",
     "key.revoked": "Key revoked. It no longer works.",
-    "person.changed": "Role changed. It applies at once.",
-    "person.removed": "Person removed. They can no longer log in.",
+    "user.changed": "Role changed. It applies at once.",
+    "user.removed": "User removed. They can no longer log in.",
     "form.kept": "Your session ended before this form was sent. Nothing was saved: check the form "
     "and send it again.",
     "password.set": "Password set. Other sessions have ended.",

@@ -18,7 +18,7 @@ from hooktide.web.pages.views import (
 )
 
 new_endpoint = page("/endpoints/new")(endpoint_form.new_endpoint)
-add_endpoint = act("/endpoints/new", back=new_endpoint)(endpoint_form.add_endpoint)
+create_endpoint = act("/endpoints/new", back=new_endpoint)(endpoint_form.create_endpoint)
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,

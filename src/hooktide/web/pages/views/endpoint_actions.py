@@ -31,7 +31,7 @@ async def test_endpoint(request: PageRequest, form: TestForm) -> View:
 async def rotate_secret(request: PageRequest) -> View:
     """Make a new secret, and show it once."""
     made = await request.services.endpoints.rotate(request.actor, request.scope, request.id("ep"))
-    return await go_to_secret(request, made.endpoint, made.secret, made.old_stops_at)
+    return await go_to_secret(request, made.endpoint, made.secret, made.previous_secret_expires_at)
 
 
 @act("/endpoints/{id}/disable", back=endpoint)

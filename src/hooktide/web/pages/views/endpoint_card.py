@@ -68,7 +68,9 @@ def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Mi
         last_delivered_at=show_time(last) if last else "",
         failing_since=show_time(since) if since else "",
         mean=formats.duration(health.mean) if health and health.mean is not None else "",
-        failures=count_of(endpoint.failing, "failure") if endpoint.failing else "",
+        failures=count_of(endpoint.consecutive_failures, "failure")
+        if endpoint.consecutive_failures
+        else "",
         strike=_strike(endpoint, project.disable_after),
         resting_until=show_time(resting_until) if resting_until else "",
         resting_reason=endpoint.rest_reason,

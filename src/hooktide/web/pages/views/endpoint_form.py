@@ -106,12 +106,12 @@ def _types_facts(
     return {"tree": tree, "any_types": bool(kinds), "product": product}
 
 
-async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
+async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
     """Add what was filled in, and show the secret, once; or put a test URL into the form."""
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
-    made, secret = await request.services.endpoints.add(
+    made, secret = await request.services.endpoints.create(
         request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values((ALL,)))
     )
     if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
@@ -121,7 +121,7 @@ async def add_endpoint(request: PageRequest, form: EndpointForm) -> View:
 
 async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
     scope = Scope(project_id=account.project_id, account_id=account.id)
-    made = await request.services.bins.add(request.actor, scope, NewBin())
+    made = await request.services.bins.create(request.actor, scope, NewBin())
     url = f"{request.services.public_url}/bin/{made.token}"
     filled = Form([("url", url), *request.form.without("csrf", "do", "url")])
     return await request.go_again(request.place.removeprefix(request.session.base), filled)
@@ -143,11 +143,11 @@ async def edit_endpoint(request: PageRequest) -> View:
 
 
 @act("/endpoints/{id}/edit", back=edit_endpoint)
-async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
+async def update_endpoint(request: PageRequest, form: EndpointForm) -> View:
     """Change what was filled in."""
     store, number = request.services.store, request.id("ep")
     before = await store.get_endpoint(request.scope, number)
-    changed = await request.services.endpoints.change(
+    changed = await request.services.endpoints.update(
         request.actor, request.scope, number, form.values(before.event_types)
     )
     dropped = form.headers is None and len(changed.headers) < len(before.headers)
@@ -155,4 +155,4 @@ async def change_endpoint(request: PageRequest, form: EndpointForm) -> View:
     return request.go(f"/endpoints/{show('ep', number)}", did)
 
 
-PAGES = (edit_endpoint, change_endpoint)
+PAGES = (edit_endpoint, update_endpoint)

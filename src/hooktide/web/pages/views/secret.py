@@ -24,18 +24,21 @@ from hooktide.web.urls import docs_url
 
 
 class NewSecret(msgspec.Struct, frozen=True):
-    """A secret that was just made; ``old_stops_at``: it took the place of another."""
+    """A secret that was just made; ``previous_secret_expires_at``: it took the place of another."""
 
     text: str
     key: bytes
-    old_stops_at: Micros | None
+    previous_secret_expires_at: Micros | None
 
 
 async def go_to_secret(
-    request: PageRequest, endpoint: Endpoint, secret: Secret, old_stops_at: Micros | None = None
+    request: PageRequest,
+    endpoint: Endpoint,
+    secret: Secret,
+    previous_secret_expires_at: Micros | None = None,
 ) -> View:
     """Go on to the page that shows a new secret, once."""
-    made = NewSecret(secret.text, secret.key, old_stops_at)
+    made = NewSecret(secret.text, secret.key, previous_secret_expires_at)
     path = f"/endpoints/{show('ep', endpoint.id)}/secret"
     return await request.go_once(path, msgspec.json.encode(made).decode())
 
@@ -48,10 +51,13 @@ async def new_secret(request: PageRequest) -> View:
     if kept is None:
         return request.show("secret_shown.html", endpoint=endpoint, called=endpoint_name(endpoint))
     made = msgspec.json.decode(kept, type=NewSecret)
-    secret, old_stops_at = Secret(made.text, made.key), made.old_stops_at
+    secret, previous_secret_expires_at = (
+        Secret(made.text, made.key),
+        made.previous_secret_expires_at,
+    )
     project = (await request.project(endpoint.project_id)).project
     dialect = project.dialect
-    overlaps = dialect.standard_headers and (old_stops_at or 0) > request.now
+    overlaps = dialect.standard_headers and (previous_secret_expires_at or 0) > request.now
     return request.show(
         "secret.html",
         endpoint=show("ep", endpoint.id),
@@ -59,8 +65,8 @@ async def new_secret(request: PageRequest) -> View:
         called=endpoint_name(endpoint),
         product=formats.product_name(project),
         guide=docs_url(project, request.services.public_url),
-        rotated=old_stops_at is not None,
-        old_stops_at=old_stops_at if overlaps else None,
+        rotated=previous_secret_expires_at is not None,
+        previous_secret_expires_at=previous_secret_expires_at if overlaps else None,
         bin_page=await page_of_bin(request, endpoint),
         secret=_shown_secret(secret, dialect),
         programs=programs(dialect),

@@ -95,7 +95,7 @@ async def make_project(request: PageRequest, form: NewProject) -> View:
         raise InvalidError("invalid_provider", error.reason, pointer="/provider") from None
     wanted = replace(shipped_one, name=name, title=form.title or name)
     await request.services.projects.create(request.actor, request.scope, wanted)
-    key, _ = await request.services.keys.add(
+    key, _ = await request.services.keys.create(
         request.actor, request.scope, KeyScope.PROJECT, "first key", name
     )
     return await request.go_once(f"/projects/{name}/made", key)

@@ -2,26 +2,26 @@
 
 from collections.abc import Sequence
 
-from hooktide.store.base import ProjectSize
-from hooktide.store.maintenance.sizes import Counting, read_sizes
+from hooktide.store.base import ProjectUsage
+from hooktide.store.maintenance.storage_usage import Counting, read_storage_usage
 from hooktide.store.postgres.connection.dialect import statements
 from hooktide.store.postgres.maintenance.reading import reading
 
 
-class Sizes:
+class StorageUsageReader:
     """The store's method for sizes."""
 
-    _sizes: Counting
+    _storage_usage: Counting
 
-    async def sizes(self) -> Sequence[ProjectSize]:
-        return await self._sizes.result()
+    async def storage_usage(self) -> Sequence[ProjectUsage]:
+        return await self._storage_usage.result()
 
 
-async def sizes_in_postgres(url: str) -> list[ProjectSize]:
+async def storage_usage_in_postgres(url: str) -> list[ProjectUsage]:
     """Count what is kept in a database; servers may use it meanwhile.
 
     :raises ConfigError: it is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.
     """
     async with reading(url) as conn:
-        return read_sizes(await conn.rows(statements()["sizes"]))
+        return read_storage_usage(await conn.rows(statements()["storage_usage"]))

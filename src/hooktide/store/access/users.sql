@@ -1,4 +1,4 @@
--- The dashboard's users.
+-- Who may log in to the dashboard.
 
 -- name: create_user
 INSERT INTO {schema}people (id, name, folded, role, project_id, password, created_at)

@@ -1,4 +1,4 @@
-"""The dashboard's users, and their one-time login links."""
+"""Users: who may log in to the dashboard, and the links that let them in once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,11 +7,11 @@ from typing import Any
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.model import Micros, Role, User
 from hooktide.store import refusals
-from hooktide.store.audit_log import record_action, record_change
-from hooktide.store.projects import hold_project
-from hooktide.store.repository import Repository, reads, writes
+from hooktide.store.configuration.projects import hold_project
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.transaction import Transaction, UniqueError
+from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.transaction import Transaction, UniqueError
 
 USERS_SPACE = 0x70656F70
 """Who owns what is changed under this lock, so that two owners do not remove each other."""
@@ -59,7 +59,7 @@ class Users(Repository):
 
     @reads
     async def list_users(self, tx: Transaction) -> Sequence[User]:
-        """Return all users, by name."""
+        """Return everybody, by name."""
         found = await tx.rows("users", then=' ORDER BY folded COLLATE "C"')
         return [_user(row) for row in found]
 
@@ -74,7 +74,7 @@ class Users(Repository):
     ) -> User:
         """Change a user's ``name``, ``role``, ``project_id`` or ``password``.
 
-        :raises NotFoundError: the user or the project does not exist.
+        :raises NotFoundError: there is no user with this id, or no such project.
         :raises RefusedError: ``user_exists``, or ``last_owner``: no one would be left who owns
             all projects.
         """
@@ -97,7 +97,7 @@ class Users(Repository):
     async def replace_password_hash(
         self, tx: Transaction, user_id: int, old: str, new: str
     ) -> None:
-        """Replace the hash of an unchanged password; sessions continue.
+        """Replace the hash of a password that stays the same; sessions go on.
 
         Nothing is done where the password was changed meanwhile.
         """
@@ -137,7 +137,7 @@ class Users(Repository):
     async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
         """Use a login link up, and say whose it was.
 
-        :raises NotFoundError: it does not exist, or was used up.
+        :raises NotFoundError: there is none, or none any more.
         """
         [id_] = await tx.one("login link", "take_login_link", {"digest": digest, "now": now})
         return await read_user(tx, id_)
@@ -146,7 +146,7 @@ class Users(Repository):
 async def read_user(tx: Transaction, user_id: int) -> User:
     """Find a user by id.
 
-    :raises NotFoundError: it does not exist.
+    :raises NotFoundError: there is none.
     """
     return _user(await tx.one("user", "users", {"id": user_id}, " AND id = :id"))
 

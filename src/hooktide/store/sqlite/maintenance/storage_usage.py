@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 from hooktide.domain.errors import ConfigError, UnavailableError
-<from hooktide.store.base import ProjectSize
-from hooktide.store.maintenance.sizes import Counting, read_sizes
+from hooktide.store.base import ProjectUsage
+from hooktide.store.maintenance.storage_usage import Counting, read_storage_usage
 from hooktide.store.sqlite.connection.dialect import statements
 from hooktide.store.sqlite.maintenance.read_only import check_schema, read_only
-=
+
 
 class StorageUsageReader:
-    """The store's method for storage usage."""
+    """The store's method for sizes."""
 
     _storage_usage: "StorageUsageCounter"
 
@@ -47,8 +47,7 @@ def storage_usage_in_sqlite(
 ) -> list[ProjectUsage]:
     """Count what is kept in a database file; its server may run meanwhile.
 
-    :raises ConfigError: the file is not a database, has another schema version, or ``stop``
-    returned true.
+    :raises ConfigError: the file is no database, or is on another schema; or ``stop`` said so.
     """
     with read_only(path, stop) as db:
         check_schema(db)
