@@ -194,7 +194,7 @@ class Reader:
             case "evt":
                 return self._client.publish("acme", "invoice.paid", {"id": "inv_0"}).id
             case "key":
-                return self._client.keys.add("account", "lost", account="acme").id
+                return self._client.keys.create("account", "lost", account="acme").id
         raise AssertionError(f"the page has made no {kind}")
 
     def _run(self, command: str) -> Any:

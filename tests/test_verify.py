@@ -175,7 +175,7 @@ def test_an_unknown_dialect_is_told_with_those_that_there_are() -> None:
 
 
 def test_a_body_that_is_text_already_is_refused() -> None:
-    with pytest.raises(TypeError, match="bytes that came in"):
+    with pytest.raises(TypeError, match="raw bytes received"):
         verifier().verify(BODY.decode(), {})  # type: ignore[arg-type]
 
 

@@ -236,7 +236,7 @@ def test_the_server_and_the_key_are_those_of_the_environment(
     assert find_server(None, None, for_operator=True).key == "htk_mine"
     assert find_server(None, "htk_given", for_operator=True).key == "htk_given"
     for odd in ("hooks.example.com", "ftp://x", "http://"):
-        with pytest.raises(ConfigError, match="not like"):
+        with pytest.raises(ConfigError, match="is not a server's URL"):
             find_server(odd, "htk_x")
     with pytest.raises(ConfigError, match="printable"):
         find_server(None, "htk_x\n")

@@ -169,7 +169,7 @@ async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(
         (["--failed", "--missed", "--since", "24h"], "--failed"),
         (["--failed"], "--since 24h"),
         (["--failed", "--since", "yesterday"], "24h or 7d"),
-        (["--event", "evt_0000000000000001", "--since", "1h"], "no --since"),
+        (["--event", "evt_0000000000000001", "--since", "1h"], "cannot be combined with --since"),
         (["--failed", "--since", "1h", "--endpoint", "ep_0000000000000001"], "no such endpoint"),
     ],
 )
@@ -287,7 +287,7 @@ async def test_listen_ends_when_its_endpoint_is_no_longer_sent_to(
             await client.endpoints.delete(hook.id)
         assert await running.ended() == 2
         assert f"{hook.id} was {how}" in running.err
-        assert "listen again" in running.err
+        assert "run this command again" in running.err
 
 
 async def test_listen_tells_trouble_in_sentences() -> None:

@@ -123,7 +123,7 @@ def _signed(secret: str, arrived: Arrived) -> str:
     ("text", "told"),
     [
         ("account,url\n", "'secret' is missing"),
-        ("account,url,secret,colour\n", "no column 'colour'"),
+        ("account,url,secret,colour\n", "unknown column 'colour'"),
     ],
 )
 async def test_a_file_with_other_columns_is_refused_as_a_whole(

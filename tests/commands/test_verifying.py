@@ -57,7 +57,7 @@ def test_headers_may_be_given_one_by_one(folder: Path) -> None:
         (BODY + b"\n", "without the trailing line end"),
         (BODY + b"\r\n", "without the trailing line end"),
         (b"\xef\xbb\xbf" + BODY, "byte order mark"),
-        (json.dumps(json.loads(BODY)).encode(), "verify the bytes that came in"),
+        (json.dumps(json.loads(BODY)).encode(), "verify the raw bytes"),
         (BODY.replace(b"1.5", b"1.6"), ""),
     ],
 )

@@ -16,7 +16,7 @@ from hooktide.domain.errors import ConfigError, NotFoundError, UnavailableError
 from hooktide.domain.ids import NODES
 from hooktide.domain.model import DAY, HOUR, SECOND, Role, Scope
 from hooktide.domain.project.project import Project
-from hooktide.store.access.people import PEOPLE_SPACE
+from hooktide.store.access.users import USERS_SPACE
 from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.postgres import open_postgres
 from hooktide.store.postgres.connection import connection as postgres_connection
@@ -248,14 +248,14 @@ async def test_a_login_waits_for_a_change_of_that_person_and_for_no_other(
     given: Given, aside: Connection
 ) -> None:
     ann, bob = [
-        await given.store.add_person(name, Role.OWNER, None, NOON) for name in ("ann", "bob")
+        await given.store.create_user(name, Role.OWNER, None, NOON) for name in ("ann", "bob")
     ]
-    await aside.execute("SELECT pg_advisory_xact_lock($1, 0)", PEOPLE_SPACE)
-    await aside.execute("UPDATE hooktide.people SET password = 'new' WHERE id = $1", ann.id)
+    await aside.execute("SELECT pg_advisory_xact_lock($1, 0)", USERS_SPACE)
+    await aside.execute("UPDATE hooktide.users SET password = 'new' WHERE id = $1", ann.id)
     async with asyncio.timeout(30):
-        await given.store.add_session(b"b" * 32, bob.id, None, NOON, NOON + DAY)
+        await given.store.create_session(b"b" * 32, bob.id, None, NOON, NOON + DAY)
     logging_in = asyncio.create_task(
-        given.store.add_session(b"a" * 32, ann.id, None, NOON, NOON + DAY)
+        given.store.create_session(b"a" * 32, ann.id, None, NOON, NOON + DAY)
     )
     await until_one_waits(aside)
     await aside.execute("COMMIT")

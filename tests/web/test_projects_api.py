@@ -278,7 +278,7 @@ async def test_a_project_has_so_many_event_types_however_they_are_added(site: Si
     (await site.operator.put(path.format("a.last"), body)).ok()
     refused = await site.operator.put(path.format("a.more"), body)
     assert (refused.status, refused.code) == (409, "too_many_event_types")
-    assert "1,000 event types at most" in refused.json["detail"]
+    assert "at most 1,000 event types" in refused.json["detail"]
     changed = (await site.operator.put(path.format("a.n7"), body)).ok()
     assert changed["description"] == "new"
 

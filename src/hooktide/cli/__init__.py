@@ -46,7 +46,7 @@ for _path in (
     "database:migrate",
     "database:move",
     "database:retention",
-    "sizes:sizes",
+    "storage_usage:storage_usage",
     "outbox:relay",
     "outbox:outbox",
     "keys:keys",

@@ -140,7 +140,7 @@ def entry_of(action: Action, before: Snapshot | None, after: Snapshot | None) ->
     differing = [name for name in {**had, **has} if _value(had, name) != _value(has, name)]
     if before is not None and after is not None and not differing:
         return None
-    changed = before is not None and after is not None and action.name.endswith(".change")
+    changed = before is not None and after is not None and action.name.endswith(".update")
     return _entry(
         action,
         known,

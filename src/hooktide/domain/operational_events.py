@@ -80,7 +80,7 @@ def failing(
     at: Micros,
 ) -> OperationalEvent:
     """An endpoint has begun to fail, with this delivery as the last so far."""
-    about = {"failed_in_a_row": failed, "disabled_after": disable_after or None}
+    about = {"consecutive_failures": failed, "disabled_after": disable_after or None}
     key = f"{delivery_id:x}"
     return _event(Type.ENDPOINT_FAILING, key, account_id, endpoint_id, at, about)
 
@@ -89,7 +89,7 @@ def rotated(
     account_id: int, endpoint_id: int, previous_secret_expires_at: Micros, at: Micros
 ) -> OperationalEvent:
     """An endpoint has a new secret."""
-    about = {"old_secret_stops_at": show_time(old_stops_at)}
+    about = {"previous_secret_expires_at": show_time(previous_secret_expires_at)}
     key = f"{endpoint_id:x}:{at}"
     return _event(Type.SECRET_ROTATED, key, account_id, endpoint_id, at, about)
 

@@ -8,7 +8,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import MINUTE, Micros, Scope, Session
 from hooktide.domain.throttling.login_throttle import LoginPlace, LoginRecord
 from hooktide.store.access.keys import read_key
-from hooktide.store.access.people import hold_person, read_person
+from hooktide.store.access.users import hold_person, read_user
 from hooktide.store.base import LoginEdit
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -36,11 +36,11 @@ class Sessions(Repository):
 
         :raises NotFoundError: there is no such user, or their password was changed since.
         """
-        if person_id is not None:
-            person = await hold_person(tx, person_id)
-            if password != person.password:
-                raise NotFoundError("person with this password")
-            await record_action(tx, action, snapshot(person), now)
+        if user_id is not None:
+            user = await hold_person(tx, user_id)
+            if password != user.password:
+                raise NotFoundError("user with this password")
+            await record_action(tx, action, snapshot(user), now)
         if key_id is not None:
             await record_action(tx, action, snapshot(await read_key(tx, Scope(), key_id)), now)
         values = {

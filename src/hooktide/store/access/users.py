@@ -151,6 +151,15 @@ async def read_user(tx: Transaction, user_id: int) -> User:
     return _user(await tx.one("user", "users", {"id": user_id}, " AND id = :id"))
 
 
+async def hold_person(tx: Transaction, user_id: int) -> User:
+    """Find a user, and lock them against changes and removal until the commit.
+
+    :raises NotFoundError: there is none.
+    """
+    await tx.rows("hold_person", {"id": user_id})
+    return await read_user(tx, user_id)
+
+
 async def _end_sessions(tx: Transaction, user_id: int) -> None:
     for name in ("end_sessions", "forget_login_links"):
         await tx.run(name, {"person_id": user_id})
