@@ -489,7 +489,7 @@ async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -
     fields = {"payload": '{"id": "a-1",\r\n "n": 1.10}', "transition": "SUBMIT"}
     shown = location(await owner.post(path, fields))
     html = await owner.page(shown)
-    assert "on their way" in html
+    assert "Its deliveries are being sent" in html
     assert "&#34;n&#34;: 1.10" in html
     event = await only(site, "/v1/events")
     kept = (await site.operator.get(f"/v1/events/{event['id']}")).body

@@ -105,9 +105,7 @@ async def test_every_answer_of_the_api_is_kept_by_nobody(shared: Site) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize(
-    "path", ["/portal", "/portal/", "/bins", "/bins/", "/nowhere", "/docs/a/b"]
-)
+@pytest.mark.parametrize("path", ["/portal", "/portal/", "/bins", "/bins/", "/nowhere"])
 async def test_a_browser_is_shown_a_page_where_there_is_nothing(shared: Site, path: str) -> None:
     browser = {"accept": "text/html,*/*;q=0.8"}
     answer = await shared.client("").call("GET", path, headers=browser)
