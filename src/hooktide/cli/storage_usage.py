@@ -1,4 +1,4 @@
-"""``hooktide storage-usage``: how much is kept of each project, as a server or its database says."""
+"""``hooktide storage-usage``: how much each project keeps, as a server or its database says."""
 
 import asyncio
 from datetime import datetime
