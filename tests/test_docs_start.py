@@ -22,11 +22,11 @@ from ports import free_port
 FILE = re.compile(r"# (add to )?([\w./]+)\n")
 SERVES = ("uvicorn", "consumer.py")
 INSTALLS = ("python3 -m venv", "pip install", "cd ")
-PATIENCE = 60
+PATIENCE = 120
 
 
 @pytest.mark.parametrize("page", ["docs/fastapi.md", "docs/django.md"])
-async def test_who_follows_the_page_sees_a_verified_event_and_a_portal(
+async def test_following_the_page_leads_to_a_verified_event_and_a_portal(
     page: str, tmp_path: Path
 ) -> None:
     if shutil.which("curl") is None:
