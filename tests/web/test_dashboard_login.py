@@ -175,7 +175,7 @@ async def test_an_accounts_key_logs_nobody_in(site: Site) -> None:
     browser = stranger(site)
     answer = await browser.post("/dashboard/login", {"key": key})
     assert answer.status == 401
-    assert b"no operator&#39;s or project&#39;s key" in answer.body
+    assert b"not an active operator or project key" in answer.body
 
 
 async def test_a_revoked_key_ends_its_session_at_once(site: Site) -> None:

@@ -86,7 +86,7 @@ async def test_a_name_that_is_taken_is_not_offered_and_not_taken_over(
     fields = {"provider": "house-check", "name": "defacto"}
     answer = await owner.post("/dashboard/new-project", fields)
     assert answer.status == 422
-    assert b"A project with this name exists" in answer.body
+    assert b"project with this name exists" in answer.body
 
 
 async def test_a_projects_file_can_be_checked_before_it_is_saved(site: Site, owner: Seat) -> None:
@@ -596,7 +596,7 @@ async def test_the_last_owner_cannot_be_removed(site: Site, owner: Seat) -> None
     for act, fields in (("remove", {}), ("role", {"role": "viewer"})):
         answer = await owner.post(f"/dashboard/users/{show('usr', mine.id)}/{act}", fields)
         assert answer.status == 409
-        assert b"is the last who owns all projects" in answer.body
+        assert b"is the last owner of all projects" in answer.body
 
 
 async def test_addresses_that_are_no_pages_lead_somewhere(site: Site, owner: Seat) -> None:

@@ -129,7 +129,7 @@ async def test_a_message_is_said_once_and_beside_its_field(site: Site, owner: Se
     await owner.follow("/dashboard/users", {"name": "Bo", "role": "viewer"})
     plan = "/dashboard/projects/invoice-maker/plan?plan=basic"
     for path, fields, said in (
-        ("/dashboard/users", {"name": "bo", "role": "viewer"}, "omebody has this name"),
+        ("/dashboard/users", {"name": "bo", "role": "viewer"}, "nother user has this name"),
         (
             "/dashboard/accounts",
             {"project": "invoice-maker", "reference": "acme"},

@@ -129,7 +129,7 @@ class Projects:
             if old is not None:
                 raise InvalidError(
                     "project_exists",
-                    "there is a project of this name; choose another",
+                    "a project with this name exists; choose another",
                     pointer="/name",
                 )
             return _checked(project)
@@ -200,7 +200,7 @@ class Projects:
             if not new:
                 _check_seen("the plan", find_plan(project, plan.name), seen)
             elif any(each.name == plan.name for each in project.plans):
-                raise InvalidError("plan_exists", "there is a plan of this name", pointer="/name")
+                raise InvalidError("plan_exists", "a plan with this name exists", pointer="/name")
             plans = _put(project.plans, plan)
             default_plan = plan.name if default else project.default_plan
             edited = replace(project, plans=plans, default_plan=default_plan)
@@ -253,7 +253,7 @@ class Projects:
             known = next((each for each in project.event_types if each.name == kind.name), None)
             if new and known is not None:
                 raise InvalidError(
-                    "type_exists", "there is an event type of this name", pointer="/name"
+                    "type_exists", "an event type with this name exists", pointer="/name"
                 )
             _check_seen("the event type", known, seen)
             if known is None and len(project.event_types) >= MAX_EVENT_TYPES:

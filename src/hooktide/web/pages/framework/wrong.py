@@ -14,7 +14,7 @@ from hooktide.wire.problems import Fault, Problem
 FIELDS: Mapping[str, str] = {
     "account_exists": "reference",
     "ambiguous_account": "account",
-    "person_exists": "name",
+    "user_exists": "name",
 }
 """The fields of forms that an error without a pointer is about, by its code."""
 
