@@ -6,7 +6,7 @@ things beside it, all the time.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import forkkit
@@ -80,12 +80,19 @@ async def until_accepted(ledger: Ledger, more: int, within: float = 120) -> floa
 def statuses(
     answers: Sequence[Answer], path: str, since: float = 0.0, until: float = float("inf")
 ) -> Counter[int]:
-    """Count the answers to what was asked for between two instants."""
+    """Count the answers to what was asked for and answered between two instants."""
     return Counter(
         answer.status
         for answer in answers
-        if answer.path == path and since <= answer.asked_at <= until
+        if answer.path == path and since <= answer.asked_at <= until - answer.seconds
     )
+
+
+async def until_refused(found: Callable[[], Sequence[Answer]], *paths: str) -> None:
+    """Return once each of these was answered 503."""
+    async with asyncio.timeout(120):
+        while not all(503 in statuses(found(), path) for path in paths):
+            await asyncio.sleep(0.05)
 
 
 def longest(answers: Sequence[Answer]) -> float:
