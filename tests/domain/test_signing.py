@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hooktide.domain.delivery.compose import Composer, compile_dialect
 from hooktide.domain.dialect.dialect import Algorithm, Dialect, Encoding, Signature
 from hooktide.domain.dialect.signing import (
+    MAX_SIGNATURES,
     TOLERANCE,
     Verification,
     new_secret,
@@ -257,6 +258,14 @@ def test_unknown_signatures_beside_a_right_one_are_passed_over() -> None:
     headers = headers_of(STANDARD, NEW)
     headers["webhook-signature"] = "v1a,é v2,x " + headers["webhook-signature"]
     assert check(STANDARD, headers, NEW).valid
+
+
+def test_only_the_first_signatures_of_a_header_are_compared() -> None:
+    headers = headers_of(STANDARD, NEW)
+    right = headers["webhook-signature"]
+    for others, verified in ((MAX_SIGNATURES - 1, True), (MAX_SIGNATURES, False)):
+        headers["webhook-signature"] = "v1,x " * others + right
+        assert check(STANDARD, headers, NEW).valid is verified
 
 
 def test_the_two_schemes_are_told_apart() -> None:
