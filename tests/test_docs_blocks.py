@@ -45,7 +45,7 @@ NOT_RUN = {
 }
 
 SHOWN = {
-    "docs/dashboard.md": "src/hooktide/processes/single.py",
+    "docs/dashboard.md": "src/hooktide/app/first_start.py",
     "docs/operations.md": "src/hooktide/store/maintenance/invariants.py",
     "docs/project-file.md": "",
 }
