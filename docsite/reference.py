@@ -23,8 +23,8 @@ from hooktide.domain.time.spans import show_span
 from hooktide.library import Hooktide
 from hooktide.settings import Settings
 from hooktide.web.api import events
-from hooktide.web.openapi import make_openapi
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.operations.openapi import make_openapi
+from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.site import OPERATIONS
 
 ROOT = Path(__file__).parents[1]

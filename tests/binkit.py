@@ -25,13 +25,13 @@ from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.vault import Vault
 from hooktide.web.api.bins import OPERATIONS
 from hooktide.web.auth import Authenticator, new_key
-from hooktide.web.bins import bin_routes
-from hooktide.web.deps import Services
+from hooktide.web.bins.bins import bin_routes
 from hooktide.web.http.body_memory import BodyMemory
+from hooktide.web.operations.deps import Services
+from hooktide.web.operations.pagination import Cursors
 from hooktide.web.pages.bins.routes import bin_page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.rendering import static_routes
-from hooktide.web.pagination import Cursors
 from hooktide.web.site import Site
 
 NOON: Micros = 1_767_268_800 * SECOND

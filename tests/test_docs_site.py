@@ -11,7 +11,7 @@ from hooktide.cli import app
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.project.project import parse_project
 from hooktide.settings import Settings
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.site import OPERATIONS
 
 

@@ -45,8 +45,8 @@ from hooktide.outbox.row import TABLE, make_row
 from hooktide.settings import Settings, check
 from hooktide.store.base import Accepted
 from hooktide.store.contract import Store
-from hooktide.web.events import read_event
 from hooktide.web.middleware.mount import FORWARDED_PREFIX, prefix_of, without
+from hooktide.web.publishing.events import read_event
 from hooktide.web.starting import StartingSite
 from hooktide.wire.events import EventIn
 

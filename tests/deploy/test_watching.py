@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from webkit import running
 
 from hooktide.domain.delivery.verdict import ERRORS
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems.problem_table import PROBLEMS
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yaml"

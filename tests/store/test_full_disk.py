@@ -21,7 +21,7 @@ from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
 from hooktide.store.base import Done
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems.problem_table import PROBLEMS
 
 MEGABYTES = 48
 MANY = 300

@@ -8,8 +8,8 @@ from webkit import Site
 
 import hooktide
 from hooktide.domain.errors import InvalidError, UnavailableError
-from hooktide.web.problem_table import PROBLEMS
-from hooktide.web.problems import problem_bytes, problem_of
+from hooktide.web.problems.problem_table import PROBLEMS
+from hooktide.web.problems.problems import problem_bytes, problem_of
 
 SOURCE = Path(hooktide.__file__).parent
 pytestmark = pytest.mark.asyncio(loop_scope="module")

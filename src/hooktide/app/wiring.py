@@ -37,14 +37,14 @@ from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator
-from hooktide.web.deps import Deps
-from hooktide.web.events import PublishDoor
 from hooktide.web.http.body_memory import BodyMemory
 from hooktide.web.http.exchange import Handler
 from hooktide.web.http.state import Handlers
 from hooktide.web.middleware.loop_guard import LoopGuard, sender_line
 from hooktide.web.middleware.mount import mounted, prefix_of
-from hooktide.web.publish_handler import PublishHandler
+from hooktide.web.operations.deps import Deps
+from hooktide.web.publishing.events import PublishDoor
+from hooktide.web.publishing.publish_handler import PublishHandler
 from hooktide.web.site import build_health_site, build_site
 
 

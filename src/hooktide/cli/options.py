@@ -11,7 +11,7 @@ from hooktide.client import Client, ClientError, ProblemError, RetryPolicy
 from hooktide.client.server import find_server
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.time.times import read_time
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems.problem_table import PROBLEMS
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option that is given or not."""

@@ -36,8 +36,7 @@ from hooktide.web.api import (
     users,
     webhooks,
 )
-from hooktide.web.bins import bin_routes
-from hooktide.web.deps import Deps, make_services
+from hooktide.web.bins.bins import bin_routes
 from hooktide.web.health import LIVE, Readiness
 from hooktide.web.http.body_memory import (
     SMALL_BODY,
@@ -47,8 +46,9 @@ from hooktide.web.http.body_memory import (
     has_body,
 )
 from hooktide.web.http.client_address import Network
-from hooktide.web.openapi import make_openapi
-from hooktide.web.operation import JSON, Operation
+from hooktide.web.operations.deps import Deps, make_services
+from hooktide.web.operations.openapi import make_openapi
+from hooktide.web.operations.operation import JSON, Operation
 from hooktide.web.pages.bins.routes import bin_page_routes
 from hooktide.web.pages.dashboard.routes import dashboard_routes
 from hooktide.web.pages.framework.live import Live
@@ -56,7 +56,12 @@ from hooktide.web.pages.framework.rendering import static_routes
 from hooktide.web.pages.guide.routes import docs_routes
 from hooktide.web.pages.home import home_routes, missing_page
 from hooktide.web.pages.portal.routes import portal_routes
-from hooktide.web.problems import explain_route, problem_bytes, problem_response, send_whole
+from hooktide.web.problems.problems import (
+    explain_route,
+    problem_bytes,
+    problem_response,
+    send_whole,
+)
 
 __all__ = ["Deps", "build_health_site", "build_site"]
 

@@ -4,8 +4,8 @@ from starlette.types import Receive, Scope, Send
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.web.health import LIVE, Readiness
-from hooktide.web.operation import JSON
-from hooktide.web.problems import problem_bytes, send_whole
+from hooktide.web.operations.operation import JSON
+from hooktide.web.problems.problems import problem_bytes, send_whole
 
 RETRY_AFTER = 2
 

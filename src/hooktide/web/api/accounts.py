@@ -4,8 +4,8 @@ import msgspec
 
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import Account, Erasure, Scope
-from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.response_values import instant
+from hooktide.web.operations.operation import MANAGERS, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.wire import accounts as wire
 from hooktide.wire.fields import Listed
 

@@ -2,8 +2,8 @@
 
 from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.ids import made_at, show
-from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.response_values import instant, optional_id
+from hooktide.web.operations.operation import MANAGERS, Call, operation
+from hooktide.web.operations.response_values import instant, optional_id
 from hooktide.wire import access as wire
 from hooktide.wire.fields import Listed
 

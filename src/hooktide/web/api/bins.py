@@ -11,10 +11,10 @@ from starlette.responses import Response
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest
-from hooktide.web.bin_responses import raw_response, request_id
-from hooktide.web.operation import ANYONE, Call, operation
+from hooktide.web.bins.bin_responses import raw_response, request_id
+from hooktide.web.operations.operation import ANYONE, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import MAX_LARGE_BODY
-from hooktide.web.response_values import instant
 from hooktide.web.urls import bin_page_url
 from hooktide.wire import bins as wire
 from hooktide.wire.fields import Listed, PeriodQuery

@@ -3,8 +3,8 @@
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState
-from hooktide.web.operation import ANYONE, Call, operation
-from hooktide.web.response_values import header_pairs, instant
+from hooktide.web.operations.operation import ANYONE, Call, operation
+from hooktide.web.operations.response_values import header_pairs, instant
 from hooktide.wire import events as wire
 from hooktide.wire.fields import Listed
 

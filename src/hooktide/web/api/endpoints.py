@@ -13,8 +13,8 @@ from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
 from hooktide.web.api.deliveries import delivery_shown
-from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
-from hooktide.web.response_values import header_pairs, instant
+from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
+from hooktide.web.operations.response_values import header_pairs, instant
 from hooktide.wire import endpoints as wire
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import Listed, PeriodQuery

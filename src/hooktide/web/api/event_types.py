@@ -8,7 +8,7 @@ from hooktide.actions.projects import find_type
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.messages.message import Wording
 from hooktide.domain.project.project import EventType, offered
-from hooktide.web.operation import ANYONE, MANAGERS, Call, operation
+from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.wire import projects as wire
 

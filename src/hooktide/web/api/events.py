@@ -1,4 +1,4 @@
-"""``/v1/events``: published events; and the document of publishing (see ``web.events``)."""
+"""``/v1/events``: published events, and the document of ``web.publishing.events``."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import msgspec
 
 from hooktide.domain.ids import made_at, read, show
 from hooktide.store.base import EventRow
-from hooktide.web.operation import ANYONE, MANAGERS, Call, Documented, operation
-from hooktide.web.response_values import instant
+from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, Documented, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.wire import events as wire
 from hooktide.wire.fields import Listed
 

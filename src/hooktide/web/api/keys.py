@@ -4,8 +4,8 @@ from typing import Any
 
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import ApiKey, KeyScope
-from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.response_values import instant, optional_id
+from hooktide.web.operations.operation import MANAGERS, Call, operation
+from hooktide.web.operations.response_values import instant, optional_id
 from hooktide.wire import access as wire
 from hooktide.wire.fields import Listed, PageQuery
 

@@ -2,8 +2,8 @@
 
 from hooktide.actions import portal_links as action
 from hooktide.domain.model import SECOND
-from hooktide.web.operation import MANAGERS, Call, operation
-from hooktide.web.response_values import instant
+from hooktide.web.operations.operation import MANAGERS, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.wire import accounts as wire
 
 

@@ -4,9 +4,9 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.project.project import Plan
 from hooktide.store.base import ProjectRow
-from hooktide.web.operation import MANAGERS, OPERATOR, TOML, Call, operation
+from hooktide.web.operations.operation import MANAGERS, OPERATOR, TOML, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import MAX_LARGE_BODY
-from hooktide.web.response_values import instant
 from hooktide.web.urls import docs_url
 from hooktide.wire import projects as wire
 

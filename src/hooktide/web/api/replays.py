@@ -6,8 +6,8 @@ from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import Replay, ReplayState, ReplayWhat
 from hooktide.domain.time.times import read_time
 from hooktide.store.base import NewReplay
-from hooktide.web.operation import ANYONE, Call, operation
-from hooktide.web.response_values import instant, optional_id
+from hooktide.web.operations.operation import ANYONE, Call, operation
+from hooktide.web.operations.response_values import instant, optional_id
 from hooktide.wire import events as wire
 from hooktide.wire.fields import Listed, PageQuery
 

@@ -2,8 +2,8 @@
 
 from hooktide.domain.ids import show
 from hooktide.store.base import ProjectUsage
-from hooktide.web.operation import OPERATOR, Call, operation
-from hooktide.web.response_values import instant
+from hooktide.web.operations.operation import OPERATOR, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.wire import projects as wire
 
 

@@ -6,8 +6,8 @@ import msgspec
 
 from hooktide.domain.ids import read, show
 from hooktide.domain.model import Role, User
-from hooktide.web.operation import OPERATOR, Call, operation
-from hooktide.web.response_values import instant
+from hooktide.web.operations.operation import OPERATOR, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.wire import access as wire
 
 

@@ -18,9 +18,9 @@ from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project.project import Fields
 from hooktide.web.api.endpoints import changes_of, wanted
-from hooktide.web.operation import CUSTOMERS, Call, operation
+from hooktide.web.operations.operation import CUSTOMERS, Call, operation
+from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import broken_rule
-from hooktide.web.response_values import instant
 from hooktide.wire import endpoints as wire
 from hooktide.wire.fields import PageQuery
 

@@ -19,7 +19,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.web.problems import Headers, problem_bytes
+from hooktide.web.problems.problems import Headers, problem_bytes
 
 log = logging.getLogger("hooktide.web")
 

@@ -15,7 +15,7 @@ from hooktide.web.http.exchange import Exchange, Handler, ResponseState, problem
 from hooktide.web.http.request_reader import Reading, RequestReader
 from hooktide.web.http.state import State
 from hooktide.web.http.transport import CoalescingTransport
-from hooktide.web.problems import Headers, problem_bytes
+from hooktide.web.problems.problems import Headers, problem_bytes
 
 READ_TIMEOUT = 10.0
 READ_RATE = 50_000

@@ -3,7 +3,7 @@
 import re
 
 from hooktide.domain.errors import InvalidError
-from hooktide.web.problems import Headers
+from hooktide.web.problems.problems import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
 

@@ -17,7 +17,7 @@ from hooktide.web.http.request_head import (
     head_too_large,
     trailers_too_large,
 )
-from hooktide.web.problems import Headers
+from hooktide.web.problems.problems import Headers
 
 MAX_PIECE = 16 * 1024
 """Bytes that are parsed at once, before ``held`` is checked: a few hundred requests at most."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hooktide.domain.errors import RefusedError
-from hooktide.web.problems import problem_bytes, send_whole
+from hooktide.web.problems.problems import problem_bytes, send_whole
 
 SENDER = b"hooktide-sender"
 

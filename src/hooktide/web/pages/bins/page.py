@@ -18,7 +18,7 @@ from hooktide.domain.delivery.body_text import body_text
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
 from hooktide.domain.time.times import show_time
-from hooktide.web.bin_responses import raw_headers, request_id
+from hooktide.web.bins.bin_responses import raw_headers, request_id
 from hooktide.web.pages.bins import script as bin_script
 from hooktide.web.pages.bins.session import session_of
 from hooktide.web.pages.framework.forms import sentence

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.routing import Route
 
-from hooktide.web.deps import Services
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.bins.page import PAGES
 from hooktide.web.pages.bins.session import BinSkin
 from hooktide.web.pages.framework.answering import page_routes

@@ -10,7 +10,7 @@ from hooktide.actions.bins import Bins
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.model import Bin, Role
-from hooktide.web.bin_responses import PLAIN
+from hooktide.web.bins.bin_responses import PLAIN
 from hooktide.web.http.client_address import address_of
 from hooktide.web.pages.framework.rendering import POLICY
 from hooktide.web.pages.framework.request import PageRequest

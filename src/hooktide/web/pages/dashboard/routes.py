@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from hooktide.web.deps import Services
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.dashboard import (
     accounts,
     audit_log,

@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from hooktide.domain.errors import HooktideError, NotFoundError
-from hooktide.web.deps import Services
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.forms import Form, read_form, read_query
 from hooktide.web.pages.framework.live import Live, event_stream

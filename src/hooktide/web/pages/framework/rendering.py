@@ -59,7 +59,7 @@ def asset(name: str) -> str:
 
 @cache
 def _content(name: str) -> bytes:
-    return (files("hooktide.web") / "static" / name).read_bytes()
+    return (files("hooktide.web.pages") / "static" / name).read_bytes()
 
 
 @cache
@@ -95,7 +95,7 @@ def _written(value: Any) -> Any:
 
 
 _templates = Environment(
-    loader=PackageLoader("hooktide.web"),
+    loader=PackageLoader("hooktide.web.pages"),
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,

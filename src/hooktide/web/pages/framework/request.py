@@ -13,7 +13,7 @@ from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Endpoint, Micros, Role, Scope
 from hooktide.store.base import ProjectRow
-from hooktide.web.deps import Services
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.forms import Form, parse, sentence
 from hooktide.web.pages.framework.messages import MESSAGES
 from hooktide.web.pages.framework.session import Session

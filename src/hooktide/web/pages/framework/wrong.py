@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from hooktide.domain.errors import HooktideError, NotFoundError
-from hooktide.web.problems import describe
+from hooktide.web.problems.problems import describe
 from hooktide.wire.problems import Fault, Problem
 
 FIELDS: Mapping[str, str] = {

@@ -102,7 +102,7 @@ def bring(language: Language) -> Markup:
 def templates(is_page: bool) -> Environment:
     """Return the templates, for the page or to be read as they are."""
     found = Environment(
-        loader=PackageLoader("hooktide.web"),
+        loader=PackageLoader("hooktide.web.pages"),
         autoescape=True,
         finalize=as_text,
         trim_blocks=True,

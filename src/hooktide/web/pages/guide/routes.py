@@ -20,8 +20,8 @@ from hooktide.domain.model import Scope
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
-from hooktide.web.deps import Services
 from hooktide.web.http.client_address import address_of
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import page

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from hooktide.web.deps import Services
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import Page, act, page

@@ -15,8 +15,8 @@ from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Role, Scope
 from hooktide.domain.project.portal import Portal
 from hooktide.domain.project.project import Project
-from hooktide.web.deps import Services
 from hooktide.web.http.client_address import address_of
+from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.forms import sentence
 from hooktide.web.pages.framework.session import Session

@@ -31,9 +31,9 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import Plan, Project
 from hooktide.domain.time.times import read_time, show_time
+from hooktide.web.operations.response_values import header_pairs
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.visible_text import MAX_SHOWN, beginning, indented, shown
-from hooktide.web.response_values import header_pairs
 
 MAX_TEXT_LENGTH = 200
 

@@ -31,7 +31,7 @@ from hooktide.web.auth import Authenticator
 from hooktide.web.health import Readiness
 from hooktide.web.http.body_memory import BodyMemory
 from hooktide.web.http.client_address import Network
-from hooktide.web.pagination import Cursors
+from hooktide.web.operations.pagination import Cursors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from hooktide.store.base import Accepted
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
 from hooktide.web.http.batch_turns import BatchTurns
 from hooktide.web.http.body_memory import MAX_BODY, SMALL_BODY, BodyMemory, CountedBody
-from hooktide.web.problems import describe, problem_bytes, problem_of
+from hooktide.web.problems.problems import describe, problem_bytes, problem_of
 from hooktide.web.reading import no_member_twice, why_not_json
 from hooktide.wire.events import EventIn
 

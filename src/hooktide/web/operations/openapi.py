@@ -19,9 +19,9 @@ from hooktide.domain.model import (
     SignatureVerdict,
 )
 from hooktide.web.auth import PROJECT_HEADER
-from hooktide.web.operation import ANYONE, JSON, TOML, Documented
-from hooktide.web.problem_table import PROBLEMS
-from hooktide.web.problems import MEDIA_TYPE
+from hooktide.web.operations.operation import ANYONE, JSON, TOML, Documented
+from hooktide.web.problems.problem_table import PROBLEMS
+from hooktide.web.problems.problems import MEDIA_TYPE
 from hooktide.wire.fields import ENUMERATION, PageQuery, PeriodQuery
 from hooktide.wire.problems import Problem
 

@@ -20,7 +20,7 @@ from hooktide.actions.bin_check import Arrival, BinCheck
 from hooktide.actions.bins import MAX_KEPT_BODY, Bins
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros
-from hooktide.web.bin_responses import PLAIN, not_found
+from hooktide.web.bins.bin_responses import PLAIN, not_found
 from hooktide.web.http.body_memory import CountedBody
 from hooktide.wire.bins import Step
 

@@ -23,7 +23,7 @@ from hooktide.domain.errors import (
     RefusedError,
     UnavailableError,
 )
-from hooktide.web.problem_table import PROBLEMS
+from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.wire.problems import Fault, Problem
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]

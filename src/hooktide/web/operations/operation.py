@@ -28,9 +28,10 @@ from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
 from hooktide.store.base import Page
 from hooktide.web.auth import Authenticator
-from hooktide.web.deps import Services
 from hooktide.web.http.client_address import address_of
-from hooktide.web.pagination import id_bounds
+from hooktide.web.operations.deps import Services
+from hooktide.web.operations.pagination import id_bounds
+from hooktide.web.operations.response_values import to_json
 from hooktide.web.reading import (
     MAX_BODY,
     is_empty,
@@ -39,7 +40,6 @@ from hooktide.web.reading import (
     read_query,
     refuse_body,
 )
-from hooktide.web.response_values import to_json
 from hooktide.wire.fields import Listed, PageQuery, PeriodQuery
 
 T = TypeVar("T")

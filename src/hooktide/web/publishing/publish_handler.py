@@ -1,8 +1,8 @@
 """The hot route without a task: one event of ``POST /v1/events``, from callback to callback.
 
 What can be decided at once is: the key, the project and the account are in memory, and the request
-is as clients send it. Anything else goes to the ASGI application (``web.events``) before something
-was changed, so that every error is written in one place.
+is as clients send it. Anything else goes to the ASGI application (``web.publishing.events``) before
+something was changed, so that every error is written in one place.
 """
 
 import time
@@ -14,12 +14,12 @@ from hooktide.domain.model import Micros
 from hooktide.metrics import Metrics
 from hooktide.store.base import AddResult, NewEvent
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
-from hooktide.web.events import accepted_body, may_publish, read_event
 from hooktide.web.http.body_memory import SMALL_BODY, BodyMemory
 from hooktide.web.http.exchange import Exchange
 from hooktide.web.middleware.loop_guard import SENDER
 from hooktide.web.middleware.mount import FORWARDED_PREFIX
-from hooktide.web.problems import describe, problem_bytes
+from hooktide.web.problems.problems import describe, problem_bytes
+from hooktide.web.publishing.events import accepted_body, may_publish, read_event
 
 _RARE = frozenset(
     (
