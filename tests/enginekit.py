@@ -12,7 +12,7 @@ from hooktide.domain.http.address import Target, UrlPolicy
 from hooktide.domain.model import Micros, Scope
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.store.base import Done
 from hooktide.store.directory import Directory

@@ -7,9 +7,9 @@ from storekit import NOON
 from hooktide.domain.delivery.rest import RestRequest
 from hooktide.domain.delivery.verdict import Again, Delivered, Outcome, RetryAt, Verdict
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros, Origin
-from hooktide.engine.lanes import Batch, NotSent
-from hooktide.engine.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
-from hooktide.engine.scheduler import Limits, Scheduler
+from hooktide.engine.scheduling.lanes import Batch, NotSent
+from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
+from hooktide.engine.scheduling.scheduler import Limits, Scheduler
 from hooktide.store.base import Done
 
 MILLISECOND: Micros = 1000

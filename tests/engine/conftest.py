@@ -7,7 +7,7 @@ import pytest
 from enginekit import Engine, running
 from storekit import NOON, Given, Place
 
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.store.sqlite import open_sqlite
 from hooktide.vault import Vault
 

@@ -10,9 +10,9 @@ from schedulerkit import FAILED, MILLISECOND, Schedule
 
 from hooktide.domain.delivery.verdict import Delivered, Outcome
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
-from hooktide.engine.adaptive_slots import FORGET_AFTER, START
-from hooktide.engine.lanes import Batch
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.adaptive_slots import FORGET_AFTER, START
+from hooktide.engine.scheduling.lanes import Batch
+from hooktide.engine.scheduling.scheduler import Limits
 
 OK = Outcome(status=200)
 TIMEOUT = Outcome(error="timeout")

@@ -8,7 +8,7 @@ from enginekit import Engine, running
 from storekit import NOON, Given, until
 
 from hooktide.domain.model import MINUTE, Endpoint, EndpointKind, Scope, Secret
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.store.base import Done, NewEvent
 
 SLACK_URL = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"

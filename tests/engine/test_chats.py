@@ -11,9 +11,9 @@ from storekit import NOON, until
 
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import HOUR, SECOND, Endpoint, EndpointKind, Scope, Secret
-from hooktide.engine import polling
-from hooktide.engine.lanes import NotSent
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling import polling
+from hooktide.engine.scheduling.lanes import NotSent
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.store.base import NewEvent
 
 SLACK_URL = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"

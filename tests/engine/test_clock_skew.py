@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from hooktide.domain.model import HOUR, SECOND, Micros
-from hooktide.engine.clock_skew import MAX_SKEW, ClockSkew
+from hooktide.engine.periodic.clock_skew import MAX_SKEW, ClockSkew
 
 NOON: Micros = 1_767_268_800 * SECOND
 

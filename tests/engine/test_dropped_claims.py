@@ -3,7 +3,7 @@
 import pytest
 from enginekit import Engine
 
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.scheduler import Limits
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from enginekit import Engine
 
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import HOUR, SECOND, Claim, Event, Origin
-from hooktide.engine.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, Lane, LaneKind
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, Lane, LaneKind
+from hooktide.engine.scheduling.scheduler import Limits
 
 
 @pytest.fixture

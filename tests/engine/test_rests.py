@@ -13,10 +13,10 @@ from storekit import NOON, Given, Place, until
 from hooktide.domain.delivery.rest import MIN_REST
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros, Scope
-from hooktide.engine import polling
-from hooktide.engine.adaptive_slots import START
-from hooktide.engine.known_rests import KnownRests
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling import polling
+from hooktide.engine.scheduling.adaptive_slots import START
+from hooktide.engine.scheduling.known_rests import KnownRests
+from hooktide.engine.scheduling.scheduler import Limits
 
 TOOK: Micros = 1000
 

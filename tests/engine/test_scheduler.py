@@ -5,9 +5,15 @@ from schedulerkit import FAILED, MILLISECOND, REQUEUED, Schedule
 
 from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Claim, Origin
-from hooktide.engine import scheduler as scheduler_module
-from hooktide.engine.lanes import FAILING_THRESHOLD, FIRSTS_PER_RETRY, LEASE_MARGIN, Batch, NotSent
-from hooktide.engine.polling import (
+from hooktide.engine.scheduling import scheduler as scheduler_module
+from hooktide.engine.scheduling.lanes import (
+    FAILING_THRESHOLD,
+    FIRSTS_PER_RETRY,
+    LEASE_MARGIN,
+    Batch,
+    NotSent,
+)
+from hooktide.engine.scheduling.polling import (
     CLAIM_DELIVERIES,
     CLAIM_ENDPOINTS,
     MIN_CLAIM,
@@ -16,7 +22,7 @@ from hooktide.engine.polling import (
     ReadDueTimes,
     ReadRests,
 )
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.scheduler import Limits
 
 
 def endpoints(batches: list[Batch]) -> list[int]:

@@ -18,9 +18,9 @@ from schedulerkit import FAILED, MILLISECOND, Schedule
 from hooktide.domain.delivery.rest import ignores_rest
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Claim, Micros, Origin
-from hooktide.engine.lanes import LEASE_MARGIN, Batch, NotSent
-from hooktide.engine.polling import ClaimDue, ReadRests
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, NotSent
+from hooktide.engine.scheduling.polling import ClaimDue, ReadRests
+from hooktide.engine.scheduling.scheduler import Limits
 
 EXAMPLES = int(os.environ.get("HOOKTIDE_SCHEDULES", "25"))
 LIMITS = Limits(

@@ -11,8 +11,8 @@ from storekit import NOON, Given, Place
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
-from hooktide.engine.adaptive_slots import START
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.scheduling.adaptive_slots import START
+from hooktide.engine.scheduling.scheduler import Limits
 
 BUSY = Outcome(status=503, duration=1000)
 

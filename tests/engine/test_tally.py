@@ -10,7 +10,7 @@ from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, Ret
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.engine.tally import BATCH_SIZE, Tally
+from hooktide.engine.periodic.tally import BATCH_SIZE, Tally
 from hooktide.store.base import Accepted, Done
 
 ENDPOINT = Endpoint(

@@ -13,7 +13,7 @@ from simulation.trouble import Trouble
 from simulation.world import World
 
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
-from hooktide.engine import polling
+from hooktide.engine.scheduling import polling
 from hooktide.store.maintenance.invariants import CHECKS
 from hooktide.store.postgres.connection import notifier
 from hooktide.store.sql.queries import load_queries

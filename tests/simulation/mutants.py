@@ -15,9 +15,9 @@ from simulation import database
 from hooktide.actions import publish
 from hooktide.domain.delivery import verdict
 from hooktide.domain.model import MINUTE, SECOND, Scope
-from hooktide.engine import scheduler
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
+from hooktide.engine.scheduling import scheduler
 from hooktide.store.postgres.connection.notifier import Notifier
 from hooktide.store.postgres.processes.dead_processes import DeadProcesses, Looks
 from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims

@@ -25,11 +25,11 @@ from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
-from hooktide.engine.lanes import NotSent
-from hooktide.engine.maintenance import Maintenance, PeriodicTask, store_tasks
-from hooktide.engine.redating import Redating
-from hooktide.engine.retention import Retention
-from hooktide.engine.scheduler import Limits
+from hooktide.engine.periodic.maintenance import Maintenance, PeriodicTask, store_tasks
+from hooktide.engine.periodic.redating import Redating
+from hooktide.engine.periodic.retention import Retention
+from hooktide.engine.scheduling.lanes import NotSent
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.store.base import Done
 from hooktide.store.directory import Directory

@@ -28,8 +28,8 @@ from hooktide.domain.model import (
     Scope,
 )
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, limit_reached, listener_of
-from hooktide.engine.operational_events import OperationalEventPublisher
-from hooktide.engine.tally import Tally
+from hooktide.engine.periodic.operational_events import OperationalEventPublisher
+from hooktide.engine.periodic.tally import Tally
 from hooktide.store.base import Accepted, AddResult, Done, NewEvent, NewReplay, ReplayCount
 from hooktide.store.directory import Directory
 from hooktide.web.auth import Authenticator, new_key

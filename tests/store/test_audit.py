@@ -16,7 +16,7 @@ from hooktide.domain.delivery.verdict import Gone
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import DAY, HOUR, MINUTE, Endpoint, Micros, Scope
 from hooktide.domain.project.project import Plan
-from hooktide.engine.redating import Redating
+from hooktide.engine.periodic.redating import Redating
 from hooktide.store.directory import Directory
 from hooktide.store.maintenance.invariants import CHECKS
 

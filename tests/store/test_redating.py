@@ -11,8 +11,8 @@ from hooktide.domain.delivery.backoff import Retry
 from hooktide.domain.delivery.rest import RestRequest
 from hooktide.domain.delivery.verdict import RetryAt
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Delivery, Micros, Scope
-from hooktide.engine import redating
-from hooktide.engine.redating import Redating
+from hooktide.engine.periodic import redating
+from hooktide.engine.periodic.redating import Redating
 from hooktide.store.directory import Directory
 
 DELAY = 10 * MINUTE

@@ -10,7 +10,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros, Scope
 from hooktide.domain.time.retention import HOLD_TIMEOUT
-from hooktide.engine.retention import Retention
+from hooktide.engine.periodic.retention import Retention
 from hooktide.store.postgres.maintenance.accept_clock import accept_clock_in_postgres
 from hooktide.store.sqlite.maintenance.accept_clock import accept_clock_in_sqlite
 

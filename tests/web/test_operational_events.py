@@ -19,7 +19,7 @@ from hooktide.domain.ids import read
 from hooktide.domain.json.payload import check_schema
 from hooktide.domain.model import Scope
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, Type, limit_reached, listener_of
-from hooktide.engine.operational_events import OperationalEventPublisher
+from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 
 NAME = "invoice-maker"
 LISTENER = listener_of(NAME)

@@ -16,11 +16,11 @@ from hooktide.app.readiness import ReadinessCheck
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.engine.destinations import Destinations
-from hooktide.engine.key_file import KeyFile
-from hooktide.engine.maintenance import Maintenance
-from hooktide.engine.tally import Tally
+from hooktide.engine.periodic.key_file import KeyFile
+from hooktide.engine.periodic.maintenance import Maintenance
+from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.engine.worker import Worker
-from hooktide.engine.write_probe import WriteProbe
 from hooktide.logs import AttemptLog
 from hooktide.metrics import Metrics
 from hooktide.outbound import OwnHost, Sender

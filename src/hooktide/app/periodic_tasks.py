@@ -5,11 +5,11 @@ from collections.abc import Callable
 from hooktide.actions.emitted import TakeOver
 from hooktide.app.parts import App
 from hooktide.domain.model import SECOND
-from hooktide.engine.clock_skew import ClockSkew
-from hooktide.engine.maintenance import PeriodicTask, store_tasks
-from hooktide.engine.operational_events import OperationalEventPublisher
-from hooktide.engine.redating import Redating
-from hooktide.engine.retention import Retention
+from hooktide.engine.periodic.clock_skew import ClockSkew
+from hooktide.engine.periodic.maintenance import PeriodicTask, store_tasks
+from hooktide.engine.periodic.operational_events import OperationalEventPublisher
+from hooktide.engine.periodic.redating import Redating
+from hooktide.engine.periodic.retention import Retention
 from hooktide.metrics import CLOCK_SKEW, RETENTION_PAUSED
 from hooktide.store.base import Emitted
 from hooktide.vault import KEY_FILE_INTERVAL

@@ -5,7 +5,7 @@ import asyncio
 from hooktide.app.first_start import GIVEN_KEY_REVOKED, OperatorKey
 from hooktide.domain.ids import show
 from hooktide.engine.destinations import Destinations
-from hooktide.engine.write_probe import WriteProbe
+from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.web.health import Readiness
 
 

@@ -7,7 +7,7 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import SECOND
 from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
-from hooktide.engine.tally import Tally
+from hooktide.engine.periodic.tally import Tally
 from hooktide.logs import AttemptLog
 from hooktide.metrics import Metrics
 from hooktide.store.base import Done, Emitted

@@ -22,12 +22,12 @@ from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destinations
-from hooktide.engine.key_file import KeyFile
-from hooktide.engine.maintenance import Maintenance
-from hooktide.engine.scheduler import Limits
-from hooktide.engine.tally import Tally
+from hooktide.engine.periodic.key_file import KeyFile
+from hooktide.engine.periodic.maintenance import Maintenance
+from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.write_probe import WriteProbe
+from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
-from hooktide.engine.write_probe import WriteProbe
 from hooktide.extras import import_tracing
 from hooktide.logs import AttemptLog
 from hooktide.metrics import Metrics

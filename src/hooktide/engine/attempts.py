@@ -9,7 +9,7 @@ from hooktide.background import start_in
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer
-from hooktide.engine.lanes import Batch, NotSent
+from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.store.base import Done
 from hooktide.store.contract import Store
 

@@ -30,7 +30,7 @@ from hooktide.domain.model import (
     Origin,
 )
 from hooktide.engine.destinations import Chat, Destination, Destinations
-from hooktide.engine.lanes import NotSent
+from hooktide.engine.scheduling.lanes import NotSent
 from hooktide.store.base import Done
 from hooktide.store.contract import Store
 

@@ -1,4 +1,4 @@
-"""Reads from the store what the scheduler asks for, when it is time (``engine.polling``)."""
+"""Reads from the store what the scheduler asks for, at its time (``engine.scheduling.polling``)."""
 
 import asyncio
 import logging
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hooktide.background import cancel, keep
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND
-from hooktide.engine.polling import ClaimDue, Now, Query, ReadRests
-from hooktide.engine.scheduler import Scheduler
+from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadRests
+from hooktide.engine.scheduling.scheduler import Scheduler
 from hooktide.store.base import LEASE
 from hooktide.store.contract import Store
 

@@ -1,6 +1,6 @@
 """Runs the scheduler: starts the attempts it decides on, and reports their results to it.
 
-All decisions are made in ``engine.scheduler``; here are the clocks and the timer.
+All decisions are made in ``engine.scheduling.scheduler``; here are the clocks and the timer.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Attempt, Claim, Micros
 from hooktide.engine.attempts import Attempts
 from hooktide.engine.deliver import Deliverer
-from hooktide.engine.lanes import Batch, NotSent
 from hooktide.engine.poller import Poller
-from hooktide.engine.polling import Now
-from hooktide.engine.scheduler import Limits, Scheduler
+from hooktide.engine.scheduling.lanes import Batch, NotSent
+from hooktide.engine.scheduling.polling import Now
+from hooktide.engine.scheduling.scheduler import Limits, Scheduler
 from hooktide.store.base import Done, Room
 from hooktide.store.contract import Store
 

@@ -33,7 +33,7 @@ class Retention(Repository):
         """Remove ended events, deliveries and attempts past their project's retention.
 
         And bins, sessions, login links, counted numbers and audit log lines past theirs. Whether
-        ``now`` can be trusted is decided by ``engine.retention``.
+        ``now`` can be trusted is decided by ``engine.periodic.retention``.
         """
         await self._drop_small(now)
         kept = await self._retentions()

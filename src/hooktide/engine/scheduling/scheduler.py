@@ -2,13 +2,13 @@
 
 A value machine: it never awaits, starts nothing and reads no clock. Deliveries are offered to it,
 ``next`` returns what to send now, ``finished`` takes what came of that; ``engine.worker`` carries
-it out. Each endpoint has a lane (``engine.lanes``). A delivery starts when the process, its account
-and its endpoint each have a free slot; lanes take turns.
+it out. Each endpoint has a lane (``engine.scheduling.lanes``). A delivery starts when the process,
+its account and its endpoint each have a free slot; lanes take turns.
 
 New deliveries are offered by the transaction that accepted them. The store is asked only for what
 is due and not here: retries, what did not fit, and what a dead process left behind
-(``engine.polling``). An endpoint whose receiver asked for rest gets nothing but manual resends
-until the rest ends (``domain.delivery.rest``, ``engine.known_rests``).
+(``engine.scheduling.polling``). An endpoint whose receiver asked for rest gets nothing but manual
+resends until the rest ends (``domain.delivery.rest``, ``engine.scheduling.known_rests``).
 """
 
 import heapq
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from hooktide.domain.delivery.rest import MIN_REST
 from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
 from hooktide.domain.model import SECOND, Claim, Micros
-from hooktide.engine.known_rests import KnownRests
-from hooktide.engine.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
-from hooktide.engine.polling import Now, Polling, Query, ReadRests
+from hooktide.engine.scheduling.known_rests import KnownRests
+from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
+from hooktide.engine.scheduling.polling import Now, Polling, Query, ReadRests
 from hooktide.store.base import Done, Room
 
 MAX_IDLE_LANES = 10_000

@@ -2,7 +2,7 @@
 
 A kind of lane (``LaneKind``) says how: a webhook's endpoint takes several requests at a time, each
 for one delivery; a chat takes one at a time, for as many deliveries as fit in a message, and then
-a pause. Nothing here knows a clock; ``engine.scheduler`` decides which lane is next.
+a pause. Nothing here knows a clock; ``engine.scheduling.scheduler`` decides which lane is next.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ import msgspec
 from hooktide.domain.delivery.rest import ignores_rest
 from hooktide.domain.delivery.verdict import Again, Delivered
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
-from hooktide.engine.adaptive_slots import AdaptiveSlots
+from hooktide.engine.scheduling.adaptive_slots import AdaptiveSlots
 from hooktide.store.base import Done
 
 LEASE_MARGIN: Micros = 35 * SECOND

@@ -9,7 +9,7 @@ from functools import partial
 from hooktide.background import cancel, keep
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Micros
-from hooktide.engine.retention import Retention
+from hooktide.engine.periodic.retention import Retention
 from hooktide.store.contract import Store
 
 log = logging.getLogger("hooktide.engine")

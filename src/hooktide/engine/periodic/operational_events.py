@@ -17,7 +17,7 @@ from hooktide.domain.operational_events import (
     listener_of,
     payload,
 )
-from hooktide.engine.maintenance import BATCH
+from hooktide.engine.periodic.maintenance import BATCH
 from hooktide.store.base import NewEvent, ProjectRow
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

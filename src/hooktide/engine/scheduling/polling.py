@@ -13,8 +13,8 @@ from typing import TypeAlias
 import msgspec
 
 from hooktide.domain.model import SECOND, Micros
-from hooktide.engine.due_times import DueTimes
-from hooktide.engine.known_rests import KnownRests
+from hooktide.engine.scheduling.due_times import DueTimes
+from hooktide.engine.scheduling.known_rests import KnownRests
 
 RESCAN_INTERVAL: Micros = 5 * SECOND
 CLAIM_ENDPOINTS = 50
