@@ -13,8 +13,8 @@ import uvicorn
 from apikit import Api
 from uvicorn.server import ServerState
 
-from hooktide.actions.bin_check import BinCheck
-from hooktide.actions.bins import Bins
+from hooktide.actions.bins.bin_check import BinCheck
+from hooktide.actions.bins.bins import Bins
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.domain.dialect.dialect import Dialect, Signature
 from hooktide.domain.dialect.signing import new_secret

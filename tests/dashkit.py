@@ -9,8 +9,8 @@ from apikit import Api
 from docskit import hostile_file
 from webkit import Answer, Client, Site
 
+from hooktide.actions.access.users import Users
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.users import Users
 from hooktide.dialects import read_shipped
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.ids import show

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hooktide.actions.queue_counts import QueueCounts
+from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.domain.model import Scope
 from hooktide.store.base import Counts, Page, ProjectUsage
 from hooktide.store.maintenance.storage_usage import Counting

@@ -26,10 +26,10 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hooktide.actions.access.portal_links import create_portal_link, portal_links
 from hooktide.actions.audit_log import AuditLog
-from hooktide.actions.portal_links import create_portal_link, portal_links
 from hooktide.actions.projects import Projects
-from hooktide.actions.publish import Unknown
+from hooktide.actions.publishing.publish import Unknown
 from hooktide.app import App, Lifecycle, begin_app, begin_when_possible
 from hooktide.background import cancel, keep, start
 from hooktide.dialects import load

@@ -12,7 +12,7 @@ from typing import Any
 
 from simulation import database
 
-from hooktide.actions import publish
+from hooktide.actions.publishing import publish
 from hooktide.domain.delivery import verdict
 from hooktide.domain.model import MINUTE, SECOND, Scope
 from hooktide.engine.deliver import Deliverer

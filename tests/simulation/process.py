@@ -15,10 +15,10 @@ from simulation.loop import OWNER
 from simulation.network import FLIGHTS, Network, WayOut
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
-from hooktide.actions.replays import Replays
 from hooktide.clock import StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.http.address import UrlPolicy

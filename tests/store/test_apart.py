@@ -12,7 +12,7 @@ import pytest
 from storekit import NOON, Given, Hand, until
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publishing.publish import Publisher
 from hooktide.dialects import load
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import HooktideError, UnavailableError

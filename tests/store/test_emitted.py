@@ -11,8 +11,8 @@ from pgbouncer import program
 from storekit import NOON, Given, Place, at_last
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.emitted import TakeOver
-from hooktide.actions.publish import Publisher, Unknown
+from hooktide.actions.publishing.emitted import TakeOver
+from hooktide.actions.publishing.publish import Publisher, Unknown
 from hooktide.clock import StoreClock
 from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project.project import parse_project

@@ -8,7 +8,7 @@ import pytest
 from dashkit import Seat, make_things, seat
 from webkit import RECEIVER, Client, Site
 
-from hooktide.actions.portal_links import portal_links
+from hooktide.actions.access.portal_links import portal_links
 from hooktide.dialects import read_shipped
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES

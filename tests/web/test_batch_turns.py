@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from webkit import Client, Site
 
-from hooktide.actions.publish import Checked, Publisher
+from hooktide.actions.publishing.publish import Checked, Publisher
 from hooktide.domain.model import Scope
 from hooktide.web.http.batch_turns import MAX_CONCURRENT, BatchTurns
 from hooktide.wire.events import EventIn

@@ -8,7 +8,7 @@ import pytest
 from apikit import ApiError
 from binkit import NOON, PROJECT, SECRET, BinSite, bin_site, event
 
-from hooktide.actions.bins import Bins
+from hooktide.actions.bins.bins import Bins
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.dialect.dialect import Dialect, Signature
 from hooktide.domain.dialect.signing import new_secret

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from binkit import Answer, BinSite, bin_site
 
-from hooktide.actions.bins import Bins
+from hooktide.actions.bins.bins import Bins
 from hooktide.domain.model import BinRequest, SignatureVerdict
 from hooktide.web.pages.bins.session import PAGE_HEADERS
 

@@ -11,7 +11,7 @@ import pytest
 from chatkit import channel
 from webkit import RECEIVER, Site, running
 
-from hooktide.actions.delivery_log import Line
+from hooktide.actions.deliveries.delivery_log import Line
 from hooktide.domain.model import Scope
 from hooktide.web.pages.views.delivery import open_delivery
 

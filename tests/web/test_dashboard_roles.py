@@ -10,7 +10,7 @@ import pytest_asyncio
 from dashkit import Seat, make_things, path_of, seat, stranger
 from webkit import Site, running
 
-from hooktide.actions.users import RANKS
+from hooktide.actions.access.users import RANKS
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.framework.page import Page

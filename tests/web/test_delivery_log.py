@@ -11,8 +11,8 @@ import pytest_asyncio
 from webkit import Site, running
 from wire import keeping, receiving
 
-from hooktide.actions import delivery_log
-from hooktide.actions.delivery_log import DeliveryFilter, DeliveryLog, Found, Line
+from hooktide.actions.deliveries import delivery_log
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter, DeliveryLog, Found, Line
 from hooktide.domain import ids
 from hooktide.domain.model import DAY, HOUR, SECOND, DeliveryState, Origin, Scope
 from hooktide.domain.project.project import Plan

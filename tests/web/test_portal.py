@@ -14,7 +14,7 @@ import pytest_asyncio
 from webkit import Answer, Client, Site, running
 from wire import keeping, receiving
 
-from hooktide.actions.portal_links import PortalLinks, portal_links
+from hooktide.actions.access.portal_links import PortalLinks, portal_links
 from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain import ids

@@ -6,7 +6,7 @@ import pytest
 from dashkit import Fields, Seat, make_things, seat
 from webkit import RECEIVER, Answer, Client, Site
 
-from hooktide.actions.stash import LIFETIME, Stash
+from hooktide.actions.access.stash import LIFETIME, Stash
 from hooktide.clock import wall_clock
 from hooktide.domain.model import Role
 from hooktide.vault import Vault

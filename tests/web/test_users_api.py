@@ -10,9 +10,9 @@ import pytest
 from argon2 import PasswordHasher
 from webkit import OPERATOR, Client, Site
 
+from hooktide.actions.access.passwords import Passwords
+from hooktide.actions.access.users import SESSION_LIFETIME, Users
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.passwords import Passwords
-from hooktide.actions.users import SESSION_LIFETIME, Users
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import (
     BusyError,

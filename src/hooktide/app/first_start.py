@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from hooktide.actions.access.users import Users
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.users import Users
 from hooktide.background import start_in
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import ConfigError, RefusedError

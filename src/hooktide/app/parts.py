@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.app.first_start import OperatorKey
 from hooktide.app.metrics_page import MetricsPage

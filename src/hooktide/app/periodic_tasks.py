@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hooktide.actions.emitted import TakeOver
+from hooktide.actions.publishing.emitted import TakeOver
 from hooktide.app.parts import App
 from hooktide.domain.model import SECOND
 from hooktide.engine.periodic.clock_skew import ClockSkew

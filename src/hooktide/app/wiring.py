@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.app.first_start import OperatorKey
 from hooktide.app.metrics_page import AddUp, MetricsPage, alone

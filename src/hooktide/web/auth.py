@@ -10,7 +10,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hooktide.actions.keys import PREFIX, new_key
+from hooktide.actions.access.keys import PREFIX, new_key
 from hooktide.cache import Cache
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, Micros, Scope

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hooktide.actions.bin_check import BinCheck
+from hooktide.actions.bins.bin_check import BinCheck
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.web.api import (
     accounts,

@@ -1,6 +1,6 @@
 """``/v1/accounts/{account}/portal-links``: links into a customer's portal."""
 
-from hooktide.actions import portal_links as action
+from hooktide.actions.access import portal_links as action
 from hooktide.domain.model import SECOND
 from hooktide.web.operations.operation import MANAGERS, Call, operation
 from hooktide.web.operations.response_values import instant

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from hooktide.actions.bin_check import Arrival, BinCheck
-from hooktide.actions.bins import MAX_KEPT_BODY, Bins
+from hooktide.actions.bins.bin_check import Arrival, BinCheck
+from hooktide.actions.bins.bins import MAX_KEPT_BODY, Bins
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros
 from hooktide.web.bins.bin_responses import PLAIN, not_found

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from hooktide.actions.access.keys import Keys
+from hooktide.actions.access.portal_links import PortalLinks, portal_links
+from hooktide.actions.access.stash import Stash
+from hooktide.actions.access.users import Users
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.audit_log import AuditLog
-from hooktide.actions.bins import Bins
-from hooktide.actions.delivery_log import DeliveryLog
+from hooktide.actions.bins.bins import Bins
+from hooktide.actions.deliveries.delivery_log import DeliveryLog
+from hooktide.actions.deliveries.queue_counts import QueueCounts
+from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints, TryNow
-from hooktide.actions.keys import Keys
-from hooktide.actions.portal_links import PortalLinks, portal_links
 from hooktide.actions.projects import Projects
-from hooktide.actions.publish import Publisher
-from hooktide.actions.queue_counts import QueueCounts
+from hooktide.actions.publishing.publish import Publisher
+from hooktide.actions.publishing.refused_rows import RefusedRows
 from hooktide.actions.rate_limits import RateLimits
-from hooktide.actions.refused_rows import RefusedRows
-from hooktide.actions.replays import Replays
-from hooktide.actions.stash import Stash
 from hooktide.actions.storage_usage import StorageUsage
-from hooktide.actions.users import Users
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
 from hooktide.store.contract import Store

@@ -1,7 +1,7 @@
 """The hot door: ``POST /v1/events``, one event or a batch, as a bare ASGI application.
 
 Everything else goes through the routed, documented layer of ``web.api``; this one request is most
-of what a server does, so nothing stands between it and ``actions.publish``.
+of what a server does, so nothing stands between it and ``actions.publishing.publish``.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from hooktide.actions.publish import MAX_BATCH_SIZE, Checked, Publisher, Result, Unknown
-from hooktide.actions.yielding import Yielding
+from hooktide.actions.publishing.publish import MAX_BATCH_SIZE, Checked, Publisher, Result, Unknown
+from hooktide.actions.publishing.yielding import Yielding
 from hooktide.domain.errors import HooktideError, InvalidError, RefusedError
 from hooktide.domain.http.head import content_length
 from hooktide.domain.json.payload import MAX_BYTES

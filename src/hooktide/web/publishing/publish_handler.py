@@ -8,7 +8,7 @@ something was changed, so that every error is written in one place.
 import time
 from collections.abc import Callable
 
-from hooktide.actions.publish import Publisher
+from hooktide.actions.publishing.publish import Publisher
 from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import Micros
 from hooktide.metrics import Metrics

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from hooktide.actions.bins import Bins, read_script
+from hooktide.actions.bins.bins import Bins, read_script
 from hooktide.background import start
 from hooktide.domain.delivery.body_text import body_text
 from hooktide.domain.ids import show

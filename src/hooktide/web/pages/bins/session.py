@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from hooktide.actions.bins import Bins
+from hooktide.actions.bins.bins import Bins
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.model import Bin, Role

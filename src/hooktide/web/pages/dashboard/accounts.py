@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hooktide.actions.portal_links import create_portal_link
+from hooktide.actions.access.portal_links import create_portal_link
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
 from hooktide.domain.project.project import plan_of

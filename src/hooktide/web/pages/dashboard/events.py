@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktide.actions.publish_by_hand import publish_by_hand
+from hooktide.actions.publishing.publish_by_hand import publish_by_hand
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Endpoint, Role, Scope

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hooktide.actions.users import RANKS, Users, Who
+from hooktide.actions.access.users import RANKS, Users, Who
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from starlette.requests import Request
 
-from hooktide.actions.portal_links import PortalLink
+from hooktide.actions.access.portal_links import PortalLink
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Role, Scope

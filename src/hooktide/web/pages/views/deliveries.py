@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from hooktide.actions.delivery_log import Found, Line
+from hooktide.actions.deliveries.delivery_log import Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show

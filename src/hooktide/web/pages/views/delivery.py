@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from hooktide.actions.delivery_log import DeliveryFilter, Line
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
 from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.delivery.hints import Hint, curl, hint

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hooktide.actions.delivery_log import DeliveryFilter, Line
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
 from hooktide.domain import ids
 from hooktide.domain.delivery.hints import Hint, hint
 from hooktide.domain.errors import NotFoundError

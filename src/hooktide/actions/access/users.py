@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from hooktide.actions.access.passwords import Passwords
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.passwords import Passwords
 from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import SERVER, Action, Actor, Source, key_name
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError

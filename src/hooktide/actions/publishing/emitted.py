@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from hooktide.actions.publish import Publisher, Unknown, why_refused
+from hooktide.actions.publishing.publish import Publisher, Unknown, why_refused
 from hooktide.domain.errors import HooktideError, NotFoundError, is_lasting
 from hooktide.domain.model import Micros, Scope
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent

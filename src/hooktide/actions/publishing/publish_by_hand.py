@@ -1,7 +1,7 @@
 """Publishing by hand, from the dashboard: like any other event, and in the audit log."""
 
 from hooktide.actions.audit_log import AuditLog
-from hooktide.actions.publish import Publisher, Unknown
+from hooktide.actions.publishing.publish import Publisher, Unknown
 from hooktide.domain.audit_log import Actor, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from hooktide.actions.accounts import Accounts, being_replaced, check_reference, is_like_an_id
-from hooktide.actions.yielding import Yielding
+from hooktide.actions.publishing.yielding import Yielding
 from hooktide.cache import Cache
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor, Source

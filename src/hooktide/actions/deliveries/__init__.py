@@ -1,0 +1,1 @@
+"""Deliveries looked up, counted, and sent again."""
