@@ -12,8 +12,8 @@ from forkkit import run_in
 from postgreskit import database
 from serverkit import KEY, Server
 
+from hooktide.cli.commands.projects import apply
 from hooktide.cli.output import print_rows
-from hooktide.cli.projects import apply
 from hooktide.dialects import shipped
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Scope
@@ -277,7 +277,7 @@ def test_a_command_that_asks_a_server_loads_none() -> None:
 
 def test_a_command_that_works_on_a_database_loads_no_client() -> None:
     code = (
-        "import sys, hooktide.cli.database, hooktide.cli.keys; "
+        "import sys, hooktide.cli.commands.database, hooktide.cli.commands.keys; "
         "print({'httpx', 'hooktide.client', 'hooktide.web', 'starlette'} & {*sys.modules})"
     )
     done = subprocess.run(

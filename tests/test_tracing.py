@@ -169,7 +169,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_without_traces_a_server_does_not_load_opentelemetry() -> None:
-    done = python("import sys, hooktide.cli.serve; sys.exit('opentelemetry' in sys.modules)")
+    done = python(
+        "import sys, hooktide.cli.commands.serve; sys.exit('opentelemetry' in sys.modules)"
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,4 @@
-"""The server's settings, checked once. The command line fills them in (``cli/serve.py``)."""
+"""The server's settings, checked once; ``cli/commands/serve.py`` fills them in."""
 
 import ipaddress
 import re

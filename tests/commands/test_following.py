@@ -13,8 +13,8 @@ from commandkit import Running, going, hooktide
 from serverkit import receiving
 
 from hooktide import AsyncClient, Client
-from hooktide.cli.listen import _trouble, _type
-from hooktide.cli.tail import Following
+from hooktide.cli.commands.listen import _trouble, _type
+from hooktide.cli.commands.tail import Following
 from hooktide.client import NewEvent
 from hooktide.client.requests import call
 from hooktide.client.retries import silence

@@ -8,7 +8,7 @@ import pytest
 from commandkit import hooktide
 
 from hooktide import Client
-from hooktide.cli.send import changed
+from hooktide.cli.commands.send import changed
 from hooktide.domain.errors import ConfigError
 from hooktide.wire.bins import Step
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktide.cli.outbox import relay
+from hooktide.cli.commands.outbox import relay
 from hooktide.settings import Settings
 from hooktide.store.sqlite.connection.connection import EXIT_SYNC_FAILED
 

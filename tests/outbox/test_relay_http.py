@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from wire import Behaviour, Peer, receiving
 
-from hooktide.cli.outbox import over_http, relay_transport
+from hooktide.cli.commands.outbox import over_http, relay_transport
 from hooktide.client.server import Server
 from hooktide.domain.errors import UnavailableError
 from hooktide.outbox.relay import Answer

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hooktide.cli.outbox import over_http, relay_transport
+from hooktide.cli.commands.outbox import over_http, relay_transport
 from hooktide.client.server import Server
 from hooktide.outbox import sqlite
 from hooktide.outbox.opening import open_outbox

@@ -1,4 +1,4 @@
-"""The command line: a file for each command or group of related commands.
+"""The command line: ``commands`` has a file for each command, or for a few that belong together.
 
 ``options`` has the options of commands that use a server, ``output`` the formatting. A
 command's module is imported when that command runs: ``hooktide send`` starts without the server.
@@ -52,7 +52,7 @@ for _path in (
     "keys:keys",
     "accounts:accounts",
 ):
-    app.command(f"hooktide.cli.{_path}", name=_path.partition(":")[2].replace("_", "-"))
+    app.command(f"hooktide.cli.commands.{_path}", name=_path.partition(":")[2].replace("_", "-"))
 
 for _path, _name in (
     ("send:send", "send"),
@@ -65,7 +65,7 @@ for _path, _name in (
     ("importing:import_endpoints", "import"),
 ):
     # Without config: the environment names a server, not an event.
-    app.command(f"hooktide.cli.{_path}", name=_name, config=())
+    app.command(f"hooktide.cli.commands.{_path}", name=_name, config=())
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hooktide.actions.database import apply_project
-from hooktide.cli.database import current_user
+from hooktide.cli.commands.database import current_user
 from hooktide.cli.options import operator_client
 from hooktide.dialects import all_shipped, load, read
 from hooktide.settings import Settings, check_database

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import Parameter
 
-from hooktide.cli.log import delivery_row
+from hooktide.cli.commands.log import delivery_row
 from hooktide.cli.names import Names
 from hooktide.cli.options import DEFAULTS, Flag, Options, instant
 from hooktide.cli.output import print_json, print_line

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from hooktide.cli.log import delivery_row
+from hooktide.cli.commands.log import delivery_row
 from hooktide.cli.names import Names
 from hooktide.cli.options import DEFAULTS, Options
 from hooktide.cli.output import print_json, print_line
