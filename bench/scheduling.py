@@ -14,12 +14,12 @@ from typing import Any, cast
 import msgspec
 import uvloop
 
-from hooktide.clock import StoreClock
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import HOUR, Attempt, Claim, Event, Micros
 from hooktide.engine import worker as worker_module
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.worker import Worker
+from hooktide.runtime.clock import StoreClock
 from hooktide.store.base import Done
 
 ENDPOINTS = 200

@@ -14,7 +14,6 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hooktide.clock import wall_clock
 from hooktide.dialects import load
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.delivery.verdict import Outcome
@@ -22,6 +21,7 @@ from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.domain.model import Claim, Endpoint, Event, Secret
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
+from hooktide.runtime.clock import wall_clock
 from hooktide.store.contract import Store
 
 ATTEMPTS = 20_000
@@ -103,7 +103,7 @@ def deliverers() -> dict[str, Deliverer]:
     """Return what is compared, by what it is."""
     made = {"without traces": Deliverer(**parts())}
     try:
-        tracing = importlib.import_module("hooktide.tracing")
+        tracing = importlib.import_module("hooktide.app.tracing")
     except ModuleNotFoundError:  # an earlier release, or OpenTelemetry is not installed
         return made
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"

@@ -21,7 +21,7 @@ from hooktide.domain.project.portal import Portal
 from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.time.spans import show_span
 from hooktide.library import Hooktide
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.web.api import events
 from hooktide.web.operations.openapi import make_openapi
 from hooktide.web.problems.problem_table import PROBLEMS

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hooktide.demo.server import DemoServer
+from hooktide.cli.demo.server import DemoServer
 from hooktide.domain.errors import ConfigError
 
 TIMEOUT = 60.0

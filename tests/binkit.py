@@ -20,9 +20,9 @@ from hooktide.domain.dialect.dialect import Dialect, Signature
 from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.model import SECOND, ApiKey, Endpoint, Event, KeyScope, Micros, Secret
 from hooktide.domain.project.project import EventType, Project
+from hooktide.runtime.vault import Vault
 from hooktide.store.directory import Directory
 from hooktide.store.sqlite import SqliteStore, open_sqlite
-from hooktide.vault import Vault
 from hooktide.web.api.bins import OPERATIONS
 from hooktide.web.auth import Authenticator, new_key
 from hooktide.web.bins.bins import bin_routes

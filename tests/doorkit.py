@@ -19,9 +19,9 @@ import msgspec
 from dashkit import users_of
 from webkit import Answer, Client, Site, running
 
+from hooktide.app.processes.single import settle
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.model import Role, Scope
-from hooktide.processes.single import settle
 from hooktide.web.pages.dashboard.session import csrf_of
 from hooktide.web.reading import MAX_BODY
 

@@ -17,7 +17,7 @@ import hooktide.cli
 from hooktide.cli import main
 
 MAX_REQUEST_BYTES = 1 << 20
-ALSO = ("hooktide.processes.serve", "hooktide.store.postgres", "hooktide.store.sqlite")
+ALSO = ("hooktide.app.processes.serve", "hooktide.store.postgres", "hooktide.store.sqlite")
 
 
 def import_all() -> None:

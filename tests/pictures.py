@@ -17,8 +17,8 @@ from serverkit import KEY, Server, serving
 from hooktide.domain.ids import read
 from hooktide.domain.model import MINUTE, SECOND, Scope
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.runtime.vault import load_vault
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import load_vault
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SETTLED = 4.0

@@ -27,11 +27,11 @@ from hooktide.domain.model import (
     Secret,
 )
 from hooktide.domain.project.project import EventType
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import Accepted, Done, NewEvent, Room
 from hooktide.store.contract import Store
 from hooktide.store.postgres import open_postgres
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import Vault
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hooktide import background
 from hooktide.domain.errors import UnavailableError
+from hooktide.runtime import background
 
 SOURCE = Path(background.__file__).parent
 STARTERS = {"create_task", "ensure_future", "Thread"}
@@ -19,9 +19,9 @@ ALLOWED = {
     ("background.py", "create_task"),
     ("background.py", "Thread"),
     ("tracing.py", "Thread"),  # is waited for where it is started
-    ("processes/supervisor.py", "create_task"),  # of a TaskGroup, which passes errors on
-    ("demo/__init__.py", "create_task"),  # the same
-    ("demo/consumers/consumer.py", "Thread"),  # a receiver's program, to be read and copied
+    ("app/processes/supervisor.py", "create_task"),  # of a TaskGroup, which passes errors on
+    ("cli/demo/__init__.py", "create_task"),  # the same
+    ("cli/demo/consumers/consumer.py", "Thread"),  # a receiver's program, to be read and copied
 }
 
 
@@ -103,7 +103,7 @@ async def test_a_task_that_is_cancelled_says_nothing(caplog: pytest.LogCaptureFi
 def test_a_vital_thread_that_fails_ends_the_process() -> None:
     program = (
         "import time\n"
-        "from hooktide.background import start_vital_thread\n"
+        "from hooktide.runtime.background import start_vital_thread\n"
         "start_vital_thread(lambda: 1 / 0, 'writer')\n"
         "time.sleep(60)\n"
     )

@@ -21,9 +21,9 @@ from serverkit import KEY, receiving, serving, set_up, until_none_is
 from storekit import NOON
 
 from hooktide.domain.errors import ConfigError
+from hooktide.runtime.vault import Vault
 from hooktide.store.sqlite import open_sqlite
 from hooktide.store.sqlite.maintenance.backup import back_up
-from hooktide.vault import Vault
 
 
 async def run(*command: str) -> tuple[int, str]:

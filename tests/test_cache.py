@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooktide.cache import Cache
+from hooktide.runtime.cache import Cache
 
 
 def test_the_least_recently_used_value_is_dropped_first() -> None:

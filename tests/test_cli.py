@@ -17,8 +17,8 @@ from hooktide.cli.output import print_rows
 from hooktide.dialects import shipped
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Scope
+from hooktide.runtime.vault import load_vault
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import load_vault
 
 
 def hooktide(

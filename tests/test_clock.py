@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktide.clock import (
+from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
+from hooktide.runtime.clock import (
     FOLLOW,
     MIN_STEP,
     RemoteClock,
@@ -18,7 +19,6 @@ from hooktide.clock import (
     monotonic,
     wall_clock,
 )
-from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
 
 NOON: Micros = 1_767_268_800 * SECOND
 

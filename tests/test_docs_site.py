@@ -10,7 +10,7 @@ from docsite import links, reference, staging
 from hooktide.cli import app
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.project.project import parse_project
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.site import OPERATIONS
 

@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hooktide.vault import load_vault, read_keys
+from hooktide.runtime.vault import load_vault, read_keys
 
 
 def test_a_start_that_is_killed_while_it_makes_the_key_leaves_nothing_in_the_way(
@@ -16,7 +16,7 @@ def test_a_start_that_is_killed_while_it_makes_the_key_leaves_nothing_in_the_way
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from hooktide.vault import load_vault\n"
+        "from hooktide.runtime.vault import load_vault\n"
         "os.fsync = lambda _: os._exit(9)\n"  # the machine stops as the key is to be synced
         "load_vault(Path(sys.argv[1]))\n"
     )

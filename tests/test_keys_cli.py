@@ -11,7 +11,7 @@ from serverkit import Server, receiving, serving, set_up
 from standardwebhooks import Webhook
 from storekit import until
 
-from hooktide.vault import Vault, changing_keys, key_id, read_keys, write_keys
+from hooktide.runtime.vault import Vault, changing_keys, key_id, read_keys, write_keys
 
 OTHER = b"x" * 32
 

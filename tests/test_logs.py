@@ -6,7 +6,7 @@ import logging
 import pytest
 from uvicorn.logging import AccessFormatter
 
-from hooktide.logs import (
+from hooktide.runtime.logs import (
     MAX_CACHED_MESSAGES,
     MAX_REPEATS,
     REPEAT_INTERVAL,

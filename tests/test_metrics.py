@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hooktide.metrics import CLOCK_SKEW, RETENTION_PAUSED, Metrics, Numbers, add_up
+from hooktide.runtime.metrics import CLOCK_SKEW, RETENTION_PAUSED, Metrics, Numbers, add_up
 
 
 def counted(accepted: int, seconds: float, in_flight: float) -> Metrics:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hooktide.domain.errors import ConfigError
-from hooktide.settings import Settings, check, without_password
+from hooktide.runtime.settings import Settings, check, without_password
 
 URL = "postgresql://hooktide@db.internal:5432/hooktide"
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from hooktide.app import FirstStart, Lifecycle, opening
+from hooktide.app.processes import single
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.processes import single
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 
 
 @pytest.mark.parametrize("error", [ConfigError("not this one", key="database"), KeyError("a bug")])

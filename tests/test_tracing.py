@@ -13,8 +13,8 @@ from collectorkit import Collector, attributes, collecting
 from ports import free_port
 from serverkit import READY_TIMEOUT, Server, event, raw, receiving, request, serving, set_up
 
-from hooktide.clock import wall_clock
-from hooktide.tracing import Tracing, publishers_context
+from hooktide.app.tracing import Tracing, publishers_context
+from hooktide.runtime.clock import wall_clock
 
 CALLER = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 

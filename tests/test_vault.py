@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hooktide.domain.errors import ConfigError, UnsealError
-from hooktide.vault import (
+from hooktide.runtime.vault import (
     KEY_BYTES,
     Vault,
     added_key,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hooktide.write_coalescer import WriteCoalescer
+from hooktide.runtime.write_coalescer import WriteCoalescer
 
 
 async def test_the_writes_of_a_turn_are_made_at_its_end_in_order() -> None:

@@ -19,9 +19,9 @@ from hooktide.domain.delivery.rest import RestRequest
 from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.ids import read
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Scope
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
+from hooktide.runtime.vault import load_vault
 from hooktide.store.base import Done, NewEvent
-from hooktide.vault import load_vault
 
 OPERATOR = "htk_" + "o" * 43
 RECEIVER = "http://127.0.0.1:65000/hook"

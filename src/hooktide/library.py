@@ -31,18 +31,18 @@ from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.projects import Projects
 from hooktide.actions.publishing.publish import Unknown
 from hooktide.app import App, Lifecycle, begin_app, begin_when_possible
-from hooktide.background import cancel, keep, start
 from hooktide.dialects import load
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.model import Scope as Reach
-from hooktide.logs import into_logging
 from hooktide.outbox.opening import open_outbox
 from hooktide.outbox.relay import Answer, NotYet, Relay
 from hooktide.outbox.row import TABLE, make_row
-from hooktide.settings import Settings, check
+from hooktide.runtime.background import cancel, keep, start
+from hooktide.runtime.logs import into_logging
+from hooktide.runtime.settings import Settings, check
 from hooktide.store.base import Accepted
 from hooktide.store.contract import Store
 from hooktide.web.middleware.mount import FORWARDED_PREFIX, prefix_of, without

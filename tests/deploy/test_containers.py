@@ -17,7 +17,7 @@ import yaml
 from ports import free_port
 from serverkit import serving
 
-from hooktide.settings import Settings, check
+from hooktide.runtime.settings import Settings, check
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")

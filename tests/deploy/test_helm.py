@@ -19,7 +19,7 @@ import yaml
 from webkit import running
 
 from hooktide import __version__
-from hooktide.settings import Settings, check
+from hooktide.runtime.settings import Settings, check
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/hooktide"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktide.cli.commands.outbox import relay
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.store.sqlite.connection.connection import EXIT_SYNC_FAILED
 
 UNITS = Path(__file__).parents[2] / "deploy/systemd"

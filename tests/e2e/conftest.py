@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktide.demo.server import DemoServer
+from hooktide.cli.demo.server import DemoServer
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hooktide.demo.consumers import GUIDES, Consumer
-from hooktide.demo.server import DemoServer
-from hooktide.demo.story import TWISTS, Story
+from hooktide.cli.demo.consumers import GUIDES, Consumer
+from hooktide.cli.demo.server import DemoServer
+from hooktide.cli.demo.story import TWISTS, Story
 from hooktide.dialects import load
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.dialect.signing import new_secret, whsec

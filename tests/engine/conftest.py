@@ -8,8 +8,8 @@ from enginekit import Engine, running
 from storekit import NOON, Given, Place
 
 from hooktide.engine.scheduling.scheduler import Limits
+from hooktide.runtime.vault import Vault
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import Vault
 
 
 @pytest.fixture

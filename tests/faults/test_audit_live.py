@@ -11,7 +11,7 @@ from accounting import Ledger, Producer
 from postgreskit import database
 from serverkit import KEY, Server, receiving, serving, set_up
 
-from hooktide.clock import wall_clock
+from hooktide.runtime.clock import wall_clock
 from hooktide.store.maintenance.invariants import CHECKS, Finding
 from hooktide.store.postgres.maintenance.invariants import audit_postgres
 from hooktide.store.sqlite.maintenance.invariants import audit_sqlite

@@ -14,8 +14,8 @@ from releases import Release, known, later
 from serverkit import serving
 from storekit import NOON
 
+from hooktide.runtime.vault import Vault
 from hooktide.store.sqlite import open_sqlite
-from hooktide.vault import Vault
 
 EACH = 7 if "HOOKTIDE_KILLS" not in os.environ else 1
 OLD = len(known("sqlite"))

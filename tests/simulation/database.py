@@ -26,10 +26,11 @@ from simulation.links import (
 from simulation.loop import WORLD, VirtualLoop
 from simulation.sessions import Session
 
-from hooktide.clock import StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Claim, Micros
+from hooktide.runtime.clock import StoreClock
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import LEASE, Changed, Listener
 from hooktide.store.maintenance.migrate import load_migrations
 from hooktide.store.postgres.connection.connection import PgConnection, deadline
@@ -47,7 +48,6 @@ from hooktide.store.sqlite.writing.batch import Batch
 from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
 from hooktide.store.sqlite.writing.writer import Writer
 from hooktide.store.writing.batch import Effects, Refused
-from hooktide.vault import Vault
 
 T = TypeVar("T")
 MS: Micros = SECOND // 1000

@@ -11,9 +11,9 @@ import asyncpg
 from simulation.loop import WORLD, VirtualLoop
 from simulation.sessions import Server, Session
 
-from hooktide.clock import RemoteClock, StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Micros
+from hooktide.runtime.clock import RemoteClock, StoreClock
 from hooktide.store.postgres.connection.connection import PgConnection, translated
 from hooktide.store.postgres.processes.dead_processes import DeadProcesses, Looks
 from hooktide.store.postgres.processes.nodes import SESSION_LOCKS

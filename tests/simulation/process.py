@@ -19,7 +19,6 @@ from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
-from hooktide.clock import StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import SECOND, Claim, Micros
@@ -31,6 +30,7 @@ from hooktide.engine.periodic.retention import Retention
 from hooktide.engine.scheduling.lanes import NotSent
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
+from hooktide.runtime.clock import StoreClock
 from hooktide.store.base import Done
 from hooktide.store.directory import Directory
 

@@ -10,8 +10,8 @@ from simulation.ledger import Flight, Ledger
 
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.project.project import Plan
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import LEASE
-from hooktide.vault import Vault
 
 LEASE_AT_LEAST = LEASE * 9 // 10
 """A lease is measured by a clock that follows another: it is wrong by a tenth at most."""

@@ -19,8 +19,8 @@ from hooktide.domain.delivery.backoff import Retry
 from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Micros
 from hooktide.domain.project.project import EventType, Plan, Project
+from hooktide.runtime.vault import Vault
 from hooktide.store.postgres.processes.dead_processes import GRACE_PERIOD, LOOK_INTERVAL
-from hooktide.vault import Vault
 
 NOON: Micros = 1_767_268_800 * SECOND
 KEY = b"k" * 32

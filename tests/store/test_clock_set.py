@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from storekit import LEASE, NOON, Given
 
-from hooktide.clock import StoreClock
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, DeliveryState, Micros, Scope
+from hooktide.runtime.clock import StoreClock
 
 pytestmark = pytest.mark.pooled
 

@@ -13,10 +13,10 @@ from storekit import NOON, Given, Place, at_last
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.publishing.emitted import TakeOver
 from hooktide.actions.publishing.publish import Publisher, Unknown
-from hooktide.clock import StoreClock
 from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project.project import parse_project
 from hooktide.outbox.opening import open_outbox
+from hooktide.runtime.clock import StoreClock
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.directory import Directory
 from hooktide.wire.events import EventIn

@@ -10,9 +10,9 @@ from storekit import KEY, NOON, Given
 
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import DAY
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import Accepted
 from hooktide.store.postgres import open_postgres
-from hooktide.vault import Vault
 
 LATER = NOON + 40 * DAY
 

@@ -16,6 +16,7 @@ from hooktide.domain.errors import ConfigError, NotFoundError, UnavailableError
 from hooktide.domain.ids import NODES
 from hooktide.domain.model import DAY, HOUR, SECOND, Role, Scope
 from hooktide.domain.project.project import Project
+from hooktide.runtime.vault import Vault
 from hooktide.store.access.users import USERS_SPACE
 from hooktide.store.base import Accepted, AddResult, KeyReused
 from hooktide.store.postgres import open_postgres
@@ -24,7 +25,6 @@ from hooktide.store.postgres.connection.connection import translated
 from hooktide.store.postgres.maintenance.migrating import migrate, missing_in
 from hooktide.store.postgres.processes import nodes
 from hooktide.store.sql.queries import load_queries
-from hooktide.vault import Vault
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -11,10 +11,10 @@ from storekit import KEY, NOON, Given
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import ConfigError, UnavailableError, UnsealError
 from hooktide.domain.model import Endpoint, EndpointKind, Scope, Secret
+from hooktide.runtime.vault import Vault, key_id
 from hooktide.store.maintenance.sealed import SealedRows, count_by_key
 from hooktide.store.postgres.maintenance.sealed import PostgresSealedRows
 from hooktide.store.sqlite.maintenance.sealed import SqliteSealedRows
-from hooktide.vault import Vault, key_id
 
 NEW = b"n" * 32
 CHAT = "https://hooks.slack.com/services/T/B/hush"

@@ -10,10 +10,10 @@ from storekit import NOON, Given
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import DAY
+from hooktide.runtime.vault import Vault
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.store.sqlite.connection.checkpoint import WAL_BYTES
 from hooktide.store.sqlite.maintenance.sealed import SqliteSealedRows
-from hooktide.vault import Vault
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from storekit import NOON, Given
 from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.domain.model import Scope
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import Room
 from hooktide.store.sqlite import SqliteStore, open_sqlite
-from hooktide.vault import Vault
 
 ANSWERED_TIMEOUT = 30.0
 """Seconds; two are promised, and the machines that run tests are slow."""

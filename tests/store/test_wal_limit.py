@@ -12,10 +12,10 @@ from storekit import NOON, Given, Place, at_last, until
 
 from hooktide.domain.errors import StorageFullError
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
+from hooktide.runtime.vault import Vault
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 from hooktide.store.sqlite.connection import checkpoint
 from hooktide.store.sqlite.connection.checkpoint import Checkpointer
-from hooktide.vault import Vault
 
 MB = 1 << 20
 LIMIT = 8 * MB

@@ -8,7 +8,7 @@ import pytest_asyncio
 from postgreskit import database
 from webkit import Client, Site, running
 
-from hooktide.clock import wall_clock
+from hooktide.runtime.clock import wall_clock
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -12,7 +12,7 @@ from webkit import OPERATOR, Site, running
 
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.model import Role, Scope, User
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.web.http.client_address import address_of
 
 PASSWORD = "correct horse battery"

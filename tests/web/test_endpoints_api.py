@@ -12,11 +12,11 @@ from webkit import RECEIVER, Site
 from wire import Peer, keeping, receiving
 
 from hooktide.actions.endpoints import MAX_CONCURRENT_TESTS
-from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain.ids import read
 from hooktide.domain.model import DAY, HOUR, MINUTE, Scope
 from hooktide.domain.time.times import show_time
+from hooktide.runtime.clock import wall_clock
 
 ANSWER = b"HTTP/1.1 200 OK\r\nx-seen: yes\r\ncontent-length: 4\r\n\r\n\xff\xfeok"
 

@@ -19,7 +19,7 @@ import pytest_asyncio
 from apikit import api_of
 from pagekit import blocks
 
-from hooktide.demo.server import DemoServer
+from hooktide.cli.demo.server import DemoServer
 
 GENERATED = Path(__file__).parents[1] / "generated"
 TIMEOUT = 240

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS
 from webkit import RECEIVER, Site
 
-from hooktide.demo.server import DemoServer
+from hooktide.cli.demo.server import DemoServer
 
 EXAMPLES = 6
 WANTED = (

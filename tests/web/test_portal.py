@@ -15,10 +15,10 @@ from webkit import Answer, Client, Site, running
 from wire import keeping, receiving
 
 from hooktide.actions.access.portal_links import PortalLinks, portal_links
-from hooktide.clock import wall_clock
 from hooktide.dialects import read_shipped
 from hooktide.domain import ids
 from hooktide.domain.model import SECOND, Account, Scope
+from hooktide.runtime.clock import wall_clock
 from hooktide.web.pages.portal.routes import PAGES as portal_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,9 +7,9 @@ from dashkit import Fields, Seat, make_things, seat
 from webkit import RECEIVER, Answer, Client, Site
 
 from hooktide.actions.access.stash import LIFETIME, Stash
-from hooktide.clock import wall_clock
 from hooktide.domain.model import Role
-from hooktide.vault import Vault
+from hooktide.runtime.clock import wall_clock
+from hooktide.runtime.vault import Vault
 
 SECRET = re.compile(r'id="(?:secret|library|key|link)"[^>]*>(?:[0-9a-f]{64}|whsec_|htk_|http)')
 ORIGIN = {"origin": "http://127.0.0.1:80", "content-type": "application/x-www-form-urlencoded"}

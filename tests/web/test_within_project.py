@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from webkit import RECEIVER, Client, Site
 
 from hooktide import Client as HooktideClient
+from hooktide.cli.demo.server import DemoServer
 from hooktide.client import ConflictError
-from hooktide.demo.server import DemoServer
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Scope
 from hooktide.sqlalchemy import emit, outbox

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from hooktide.actions.projects import Projects
-from hooktide.clock import wall_clock
 from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import Project, changes
 from hooktide.domain.time.times import show_time
-from hooktide.extras import import_postgres
-from hooktide.settings import Settings, without_password
+from hooktide.runtime.clock import wall_clock
+from hooktide.runtime.extras import import_postgres
+from hooktide.runtime.settings import Settings, without_password
+from hooktide.runtime.vault import Vault, load_vault
 from hooktide.store.base import ProjectUsage
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.invariants import Finding
@@ -30,7 +31,6 @@ from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 from hooktide.store.sqlite.maintenance.migrating import migrate_sqlite, missing_in_sqlite
 from hooktide.store.sqlite.maintenance.sealed import SqliteSealedRows
 from hooktide.store.sqlite.maintenance.storage_usage import storage_usage_in_sqlite
-from hooktide.vault import Vault, load_vault
 
 
 async def open_store(settings: Settings, vault: Vault) -> Store:

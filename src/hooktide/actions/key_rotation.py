@@ -16,8 +16,7 @@ from typing import Literal, TypeAlias
 from hooktide.domain.audit_log import Action, Actor
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.store.maintenance.sealed import SealedRows, count_by_key
-from hooktide.vault import (
+from hooktide.runtime.vault import (
     KEY_BYTES,
     Vault,
     added_key,
@@ -26,6 +25,7 @@ from hooktide.vault import (
     read_keys,
     write_keys,
 )
+from hooktide.store.maintenance.sealed import SealedRows, count_by_key
 
 POLL_INTERVAL = 1.0
 OpenRows: TypeAlias = Callable[[], AbstractAsyncContextManager[SealedRows]]

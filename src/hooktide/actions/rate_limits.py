@@ -7,12 +7,12 @@ operator's key asks for is not limited. The rates are the plan's.
 import math
 from collections.abc import Callable
 
-from hooktide.cache import Cache
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import BusyError, NotFoundError
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import Plan, plan_of
 from hooktide.domain.throttling.token_bucket import TokenBucket
+from hooktide.runtime.cache import Cache
 from hooktide.store.directory import Directory
 
 MAX_CACHED_BUCKETS = 20_000

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from hooktide.background import start
 from hooktide.domain.model import MINUTE, Micros
+from hooktide.runtime.background import start
 from hooktide.store.base import ProjectUsage
 from hooktide.store.contract import Store
 

@@ -10,10 +10,10 @@ import structlog
 
 from hooktide.actions.access.users import Users
 from hooktide.actions.accounts import Accounts
-from hooktide.background import start_in
 from hooktide.domain.audit_log import SERVER
 from hooktide.domain.errors import ConfigError, RefusedError
 from hooktide.domain.model import KeyScope, Micros, Scope
+from hooktide.runtime.background import start_in
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.web.auth import new_key

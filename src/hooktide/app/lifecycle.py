@@ -7,8 +7,8 @@ import structlog
 
 from hooktide.app.first_start import FirstStart, first_login_link
 from hooktide.app.parts import App
-from hooktide.background import start
 from hooktide.domain.errors import UnavailableError
+from hooktide.runtime.background import start
 
 CLOSING = 2.0
 """Seconds of ``stop_within`` reserved for closing, after the last attempt has ended."""

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from hooktide.background import start
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Micros
-from hooktide.metrics import Metrics, Numbers
+from hooktide.runtime.background import start
+from hooktide.runtime.metrics import Metrics, Numbers
 from hooktide.store.contract import Store
 
 COUNT_INTERVAL = 2.0

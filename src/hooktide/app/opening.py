@@ -12,9 +12,9 @@ from hooktide.app.lifecycle import Lifecycle
 from hooktide.app.metrics_page import AddUp, alone
 from hooktide.app.wiring import build
 from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
+from hooktide.runtime.vault import load_vault
 from hooktide.store.contract import Store
-from hooktide.vault import load_vault
 from hooktide.web.starting import StartingSite
 
 RETRY_DELAY = 1.0

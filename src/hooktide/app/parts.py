@@ -21,13 +21,13 @@ from hooktide.engine.periodic.maintenance import Maintenance
 from hooktide.engine.periodic.tally import Tally
 from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.engine.worker import Worker
-from hooktide.logs import AttemptLog
-from hooktide.metrics import Metrics
 from hooktide.outbound import OwnHost, Sender
-from hooktide.settings import Settings
+from hooktide.runtime.logs import AttemptLog
+from hooktide.runtime.metrics import Metrics
+from hooktide.runtime.settings import Settings
+from hooktide.runtime.vault import Vault
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
-from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator
 from hooktide.web.http.body_memory import BodyMemory
 from hooktide.web.http.state import Handlers

@@ -10,9 +10,9 @@ from hooktide.engine.periodic.maintenance import PeriodicTask, store_tasks
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 from hooktide.engine.periodic.redating import Redating
 from hooktide.engine.periodic.retention import Retention
-from hooktide.metrics import CLOCK_SKEW, RETENTION_PAUSED
+from hooktide.runtime.metrics import CLOCK_SKEW, RETENTION_PAUSED
+from hooktide.runtime.vault import KEY_FILE_INTERVAL
 from hooktide.store.base import Emitted
-from hooktide.vault import KEY_FILE_INTERVAL
 
 TAKE_OVER_INTERVAL = 0.1
 """Seconds between two looks for emitted events: an empty table costs next to nothing, and a NOTIFY

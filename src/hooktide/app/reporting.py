@@ -8,8 +8,8 @@ from hooktide.domain.model import SECOND
 from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
 from hooktide.engine.periodic.tally import Tally
-from hooktide.logs import AttemptLog
-from hooktide.metrics import Metrics
+from hooktide.runtime.logs import AttemptLog
+from hooktide.runtime.metrics import Metrics
 from hooktide.store.base import Done, Emitted
 from hooktide.wire.events import EventIn
 

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from hooktide.background import start_in
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.scheduling.lanes import Batch, NotSent
+from hooktide.runtime.background import start_in
 from hooktide.store.base import Done
 from hooktide.store.contract import Store
 

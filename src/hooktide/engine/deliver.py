@@ -10,7 +10,6 @@ from typing import Protocol
 
 import msgspec
 
-from hooktide.clock import wall_clock
 from hooktide.domain.delivery.compose import unsigned
 from hooktide.domain.delivery.rest import rest_request
 from hooktide.domain.delivery.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
@@ -31,6 +30,7 @@ from hooktide.domain.model import (
 )
 from hooktide.engine.destinations import Chat, Destination, Destinations
 from hooktide.engine.scheduling.lanes import NotSent
+from hooktide.runtime.clock import wall_clock
 from hooktide.store.base import Done
 from hooktide.store.contract import Store
 

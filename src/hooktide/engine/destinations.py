@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from hooktide.cache import Cache
 from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.compose import Composer, compile_dialect
 from hooktide.domain.errors import InvalidError, UnsealError
@@ -16,6 +15,7 @@ from hooktide.domain.messages.message import Message, Wording, compose_message
 from hooktide.domain.model import SECOND, Endpoint, EndpointKind, Event, Micros, Secret
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import plan_of
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
 

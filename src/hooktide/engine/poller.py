@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from hooktide.background import cancel, keep
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND
 from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadRests
 from hooktide.engine.scheduling.scheduler import Scheduler
+from hooktide.runtime.background import cancel, keep
 from hooktide.store.base import LEASE
 from hooktide.store.contract import Store
 

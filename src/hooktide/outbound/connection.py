@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, cast
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.outbound.response_reader import ResponseReader
 from hooktide.outbound.tls import tls_reason
-from hooktide.write_coalescer import WriteCoalescer
+from hooktide.runtime.write_coalescer import WriteCoalescer
 
 Key: TypeAlias = tuple[str, str, int, str]
 """Scheme, host, port, and the vetted address: what makes two connections interchangeable."""

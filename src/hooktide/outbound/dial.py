@@ -9,7 +9,6 @@ import ssl
 import time
 from ipaddress import ip_address
 
-from hooktide.background import start
 from hooktide.domain.delivery.reachability import Reachability
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.http.address import Target
@@ -18,6 +17,7 @@ from hooktide.outbound.connection import Connection, Key
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy
 from hooktide.outbound.tls import tls_reason
+from hooktide.runtime.background import start
 
 CONNECT_BUDGET = 3.0
 ATTEMPT_DELAY = 0.25

@@ -9,7 +9,6 @@ import logging
 import time
 from dataclasses import dataclass
 
-from hooktide.cache import Cache
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.http.address import (
     Address,
@@ -22,6 +21,7 @@ from hooktide.domain.http.address import (
 )
 from hooktide.outbound.connection import NEVER, Key
 from hooktide.outbound.resolver import DnsAnswer, Resolver
+from hooktide.runtime.cache import Cache
 
 FORBIDDEN = "the destination is not allowed"
 """All that an endpoint's owner learns: which address it was is for the operator's log."""

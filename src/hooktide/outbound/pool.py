@@ -8,7 +8,7 @@ import asyncio
 import time
 
 from hooktide.outbound.connection import Connection, Key
-from hooktide.write_coalescer import WriteCoalescer
+from hooktide.runtime.write_coalescer import WriteCoalescer
 
 SWEEP = 0.1
 

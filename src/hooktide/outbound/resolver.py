@@ -15,9 +15,9 @@ from types import MappingProxyType
 
 import pycares
 
-from hooktide.background import start
-from hooktide.cache import Cache
 from hooktide.domain.http.address import Address, read_address
+from hooktide.runtime.background import start
+from hooktide.runtime.cache import Cache
 
 NEVER = float("inf")
 MAX_TTL, NEGATIVE_TTL = 60.0, 5.0

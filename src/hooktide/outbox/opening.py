@@ -3,10 +3,10 @@
 import re
 
 from hooktide.domain.errors import ConfigError
-from hooktide.extras import import_postgres
 from hooktide.outbox.relay import Outbox
 from hooktide.outbox.row import TABLE
 from hooktide.outbox.sqlite import SqliteOutbox
+from hooktide.runtime.extras import import_postgres
 
 _DRIVER = re.compile(r"^(postgresql|postgres|sqlite)\+\w+:")
 

@@ -4,11 +4,11 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from hooktide.clock import wall_clock
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.encoding import encode_payload
 from hooktide.domain.json.payload import check_payload
 from hooktide.domain.time.times import read_time, show_time
+from hooktide.runtime.clock import wall_clock
 from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 
 TABLE = "hooktide_outbox"

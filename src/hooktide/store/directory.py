@@ -4,9 +4,9 @@ The store says what changed right after each commit, and the next question reads
 one process; another process's change is known here a moment after its commit.
 """
 
-from hooktide.cache import Cache
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, Endpoint, Scope
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
 

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import apsw
 import asyncpg
 
-from hooktide.clock import wall_clock
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import DAY
+from hooktide.runtime.clock import wall_clock
 from hooktide.store.postgres.connection.connection import AsyncpgConnection, PgConnection, connect
 from hooktide.store.postgres.connection.dialect import SCHEMA, statements, to_postgres
 from hooktide.store.postgres.maintenance.migrating import migrate

@@ -20,8 +20,8 @@ from hooktide.domain.model import (
     Secret,
 )
 from hooktide.domain.project.project import Project
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import Done, EventRow
-from hooktide.vault import Vault
 
 Row: TypeAlias = tuple[Any, ...]
 

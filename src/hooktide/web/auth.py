@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktide.actions.access.keys import PREFIX, new_key
-from hooktide.cache import Cache
 from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, Micros, Scope
+from hooktide.runtime.cache import Cache
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.store.writing.batch import run_batch

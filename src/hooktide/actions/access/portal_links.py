@@ -15,7 +15,7 @@ from hooktide.actions.audit_log import AuditLog
 from hooktide.domain.audit_log import Actor, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Account, Micros
-from hooktide.vault import Vault
+from hooktide.runtime.vault import Vault
 
 _FORM = struct.Struct(">BQII")
 _TAG_BYTES = 32

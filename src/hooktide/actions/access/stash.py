@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from hooktide.domain.errors import UnsealError
 from hooktide.domain.model import MINUTE, Micros
+from hooktide.runtime.vault import Vault
 from hooktide.store.contract import Store
-from hooktide.vault import Vault
 
 LIFETIME = 10 * MINUTE
 

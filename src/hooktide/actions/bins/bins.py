@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hooktide.cache import Cache
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Bin, BinRequest, Micros, Scope
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import Page
 from hooktide.store.contract import Store
 from hooktide.wire.bins import BinUpdate, NewBin, Step

@@ -7,8 +7,8 @@ gets the last count.
 import asyncio
 from dataclasses import dataclass
 
-from hooktide.background import start
 from hooktide.domain.model import DeliveryState, Micros, Scope
+from hooktide.runtime.background import start
 from hooktide.store.base import Counts
 from hooktide.store.contract import Store
 

@@ -12,7 +12,6 @@ import msgspec
 
 from hooktide.actions.accounts import Accounts, being_replaced, check_reference, is_like_an_id
 from hooktide.actions.publishing.yielding import Yielding
-from hooktide.cache import Cache
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.delivery.compose import compile_dialect
@@ -30,6 +29,7 @@ from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import EventType, Project, type_of
 from hooktide.domain.time.times import read_time
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import (
     Accepted,
     AccountGone,

@@ -15,7 +15,7 @@ from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.time.times import show_time
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.store.maintenance.invariants import NOT_CHECKED, Finding
 from hooktide.store.maintenance.migrate import Migration
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from hooktide.demo import run
+from hooktide.cli.demo import run
 
 
 def demo(*, once: bool = False, port: int = 8080) -> None:

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from hooktide.actions.database import sealed_rows
 from hooktide.actions.key_rotation import KeyRotation, KeyStep, list_keys, rotating
 from hooktide.cli.commands.database import current_user
-from hooktide.settings import Settings, check_key_file
+from hooktide.runtime.settings import Settings, check_key_file
 from hooktide.store.maintenance.sealed import SealedRows
 
 keys = App(

@@ -16,10 +16,10 @@ from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import Server, find_server
 from hooktide.client.transport import AsyncTransport
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.logs import set_up
 from hooktide.outbox.opening import open_outbox
 from hooktide.outbox.relay import POLL, Answer, NotYet, Outbox, Relay
 from hooktide.outbox.row import TABLE
+from hooktide.runtime.logs import set_up
 from hooktide.wire.events import EventResult
 
 log = structlog.get_logger("hooktide")

@@ -9,7 +9,7 @@ from hooktide.actions.database import apply_project
 from hooktide.cli.commands.database import current_user
 from hooktide.cli.options import operator_client
 from hooktide.dialects import all_shipped, load, read
-from hooktide.settings import Settings, check_database
+from hooktide.runtime.settings import Settings, check_database
 
 
 def apply(

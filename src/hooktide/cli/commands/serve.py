@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktide.processes.serve import serve as run_server
-from hooktide.settings import Settings, check
+from hooktide.app.processes.serve import serve as run_server
+from hooktide.runtime.settings import Settings, check
 
 _DEFAULTS = Settings()
 

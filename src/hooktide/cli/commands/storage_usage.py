@@ -11,7 +11,7 @@ from hooktide.cli.options import operator_client
 from hooktide.cli.output import print_rows
 from hooktide.domain.model import Micros
 from hooktide.domain.time.times import show_time
-from hooktide.settings import Settings
+from hooktide.runtime.settings import Settings
 from hooktide.store.base import ProjectUsage
 from hooktide.wire.projects import StorageUsage
 

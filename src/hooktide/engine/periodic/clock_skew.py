@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from hooktide.clock import monotonic, wall_clock
 from hooktide.domain.model import HOUR, SECOND, Micros
+from hooktide.runtime.clock import monotonic, wall_clock
 
 log = logging.getLogger("hooktide.engine")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import SECOND, Micros
+from hooktide.runtime.vault import Vault, read_keys
 from hooktide.store.contract import Store
-from hooktide.vault import Vault, read_keys
 
 REPORT_INTERVAL: Micros = 10 * SECOND
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hooktide.background import cancel, keep
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.engine.periodic.retention import Retention
+from hooktide.runtime.background import cancel, keep
 from hooktide.store.contract import Store
 
 log = logging.getLogger("hooktide.engine")

@@ -11,12 +11,12 @@ database, an event that another process accepted. So it looks again, at growing 
 import logging
 from collections.abc import Callable
 
-from hooktide.clock import StepDetector, monotonic
 from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.verdict import MAX_LOCAL_REST, corrected_due
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Micros
 from hooktide.outbound.answer import retry_after
+from hooktide.runtime.clock import StepDetector, monotonic
 from hooktide.store.base import LEASE, Waiting
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 
-from hooktide.clock import monotonic
 from hooktide.domain.model import DAY, HOUR, Micros
 from hooktide.domain.time.retention import RetentionGuard
 from hooktide.domain.time.times import show_time
+from hooktide.runtime.clock import monotonic
 from hooktide.store.contract import Store
 
 log = logging.getLogger("hooktide.engine")

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from hooktide.background import keep, start
 from hooktide.domain.errors import UnavailableError
+from hooktide.runtime.background import keep, start
 
 log = logging.getLogger("hooktide.engine")
 

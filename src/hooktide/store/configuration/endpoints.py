@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hooktide.clock import MIN_STEP
 from hooktide.domain.audit_log import SERVER, Action, disabled_snapshots, snapshot
 from hooktide.domain.delivery.rest import Rest, lifted
 from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros, Scope, Secret
 from hooktide.domain.operational_events import disabled, rotated
 from hooktide.domain.project.project import check_named
+from hooktide.runtime.clock import MIN_STEP
+from hooktide.runtime.vault import Vault
 from hooktide.store import refusals, rows
 from hooktide.store.base import EndpointEdit, Page
 from hooktide.store.configuration.accounts import read_account
@@ -20,7 +21,6 @@ from hooktide.store.sql.lists import LIVE, conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.failures import SwitchOff
-from hooktide.vault import Vault
 
 
 class Endpoints(Repository):

@@ -11,6 +11,7 @@ from hooktide.domain.audit_log import Action, Snapshot, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import Erasure, Micros, Scope
+from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
 from hooktide.store.base import LEASE
 from hooktide.store.configuration.accounts import read_account
@@ -20,7 +21,6 @@ from hooktide.store.rows import Row
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_apart
-from hooktide.vault import Vault
 
 EVENT_BATCH_SIZE = 50
 """Events of one transaction: each may have many deliveries, and these many attempts."""

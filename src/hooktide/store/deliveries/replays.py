@@ -7,7 +7,6 @@ locks in the order that all do: account, endpoint, replay.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from hooktide.clock import monotonic
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.ids import NODE_BITS, made_at
 from hooktide.domain.model import (
@@ -21,6 +20,8 @@ from hooktide.domain.model import (
     Scope,
 )
 from hooktide.domain.project.project import wants
+from hooktide.runtime.clock import monotonic
+from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
 from hooktide.store.base import NewReplay, Page, ReplayCount
 from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
@@ -33,7 +34,6 @@ from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_apart
 from hooktide.store.writing.fanout import again_row
 from hooktide.store.writing.usage import Usage
-from hooktide.vault import Vault
 
 LOOK = 1000
 """How much is looked at in one transaction."""

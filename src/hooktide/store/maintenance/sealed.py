@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from hooktide.domain.audit_log import Action
 from hooktide.domain.errors import ConfigError, UnsealError
 from hooktide.domain.model import Micros
+from hooktide.runtime.vault import FORMAT, PREFIX_BYTES, Vault
 from hooktide.store import rows
 from hooktide.store.rows import Row
 from hooktide.store.sql.transaction import Statements
-from hooktide.vault import FORMAT, PREFIX_BYTES, Vault
 
 BATCH_SIZE = 500
 """Rows of one transaction: small enough that no publish waits for it."""

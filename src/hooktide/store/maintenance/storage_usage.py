@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hooktide.background import start
 from hooktide.domain.errors import HooktideError
+from hooktide.runtime.background import start
 from hooktide.store.base import ProjectUsage
 
 

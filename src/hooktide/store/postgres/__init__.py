@@ -12,9 +12,10 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 
-from hooktide.clock import RemoteClock, StoreClock, monotonic
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
+from hooktide.runtime.clock import RemoteClock, StoreClock, monotonic
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent, Waiter
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
@@ -44,7 +45,6 @@ from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
 from hooktide.store.postgres.writing.writer import Writer
 from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
 from hooktide.store.writing.batch import Publish, Refused
-from hooktide.vault import Vault
 
 CONNECTIONS = 10
 

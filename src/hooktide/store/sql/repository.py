@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from hooktide.clock import StoreClock
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Micros
+from hooktide.runtime.clock import StoreClock
+from hooktide.runtime.vault import Vault
 from hooktide.store.sql.transaction import Transaction
-from hooktide.vault import Vault
 
 P = ParamSpec("P")
 T = TypeVar("T")

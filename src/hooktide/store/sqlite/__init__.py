@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import apsw
 
-from hooktide.clock import StoreClock
 from hooktide.domain.errors import ConfigError, StorageFullError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import BinRequest, Micros
+from hooktide.runtime.clock import StoreClock
+from hooktide.runtime.vault import Vault
 from hooktide.store.base import (
     LEASE,
     AddResult,
@@ -36,7 +37,6 @@ from hooktide.store.sqlite.writing.queue import Queue
 from hooktide.store.sqlite.writing.repository import Readers
 from hooktide.store.sqlite.writing.writer import Writer
 from hooktide.store.writing.batch import Publish, Refused
-from hooktide.vault import Vault
 
 ENDED: Micros = (1 << 63) - 1
 """An instant after every lease's end."""

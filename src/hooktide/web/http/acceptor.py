@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from hooktide.background import start_in
+from hooktide.runtime.background import start_in
 
 log = logging.getLogger("hooktide.web")
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from hooktide.background import start
+from hooktide.runtime.background import start
 
 MAX_CONCURRENT = 2
 

@@ -9,8 +9,8 @@ import asyncio
 from collections import deque
 from typing import Any, cast
 
-from hooktide.background import start_in
 from hooktide.domain.errors import HooktideError, InvalidError, UnavailableError
+from hooktide.runtime.background import start_in
 from hooktide.web.http.exchange import Exchange, Handler, ResponseState, problem_response
 from hooktide.web.http.request_reader import Reading, RequestReader
 from hooktide.web.http.state import State

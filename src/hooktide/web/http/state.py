@@ -6,8 +6,8 @@ from typing import TypeAlias
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from hooktide.runtime.write_coalescer import WriteCoalescer
 from hooktide.web.http.exchange import Handler
-from hooktide.write_coalescer import WriteCoalescer
 
 Handlers: TypeAlias = Mapping[tuple[str, str], Handler]
 """What answers requests without a task, by method and path."""

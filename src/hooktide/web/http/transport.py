@@ -6,7 +6,7 @@ is the most expensive part of a short response.
 
 import asyncio
 
-from hooktide.write_coalescer import WriteCoalescer
+from hooktide.runtime.write_coalescer import WriteCoalescer
 
 MAX_COLLECTED = 256 * 1024
 """Bytes that are collected before they are written at once."""

@@ -24,9 +24,9 @@ from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.storage_usage import StorageUsage
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
+from hooktide.runtime.vault import Vault
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
-from hooktide.vault import Vault
 from hooktide.web.auth import Authenticator
 from hooktide.web.health import Readiness
 from hooktide.web.http.body_memory import BodyMemory

@@ -20,7 +20,7 @@ from hooktide.domain.errors import HooktideError, InvalidError, RefusedError
 from hooktide.domain.http.head import content_length
 from hooktide.domain.json.payload import MAX_BYTES
 from hooktide.domain.model import KeyScope
-from hooktide.metrics import Metrics
+from hooktide.runtime.metrics import Metrics
 from hooktide.store.base import Accepted
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
 from hooktide.web.http.batch_turns import BatchTurns

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.domain.errors import HooktideError
 from hooktide.domain.model import Micros
-from hooktide.metrics import Metrics
+from hooktide.runtime.metrics import Metrics
 from hooktide.store.base import AddResult, NewEvent
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
 from hooktide.web.http.body_memory import SMALL_BODY, BodyMemory

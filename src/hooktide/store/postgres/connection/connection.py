@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import asyncpg
 
-from hooktide.background import start, start_in
 from hooktide.domain.errors import ConfigError, InvalidError, UnavailableError
+from hooktide.runtime.background import start, start_in
 from hooktide.store.writing.batch import Effects
 
 Values: TypeAlias = Mapping[str, Any]

@@ -14,10 +14,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from hooktide.background import cancel, keep, start
-from hooktide.cache import Cache
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.domain.model import SECOND, Micros
+from hooktide.runtime.background import cancel, keep, start
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import Changed, Listener
 from hooktide.store.postgres.connection.connection import (
     AsyncpgConnection,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hooktide.domain.audit_log import Action
 from hooktide.domain.model import Micros
+from hooktide.runtime.vault import Vault
 from hooktide.store.journal.audit_log import record_command
 from hooktide.store.maintenance.sealed import (
     LIVE_TIMEOUT,
@@ -15,7 +16,6 @@ from hooktide.store.maintenance.sealed import (
 from hooktide.store.postgres.connection.dialect import statements
 from hooktide.store.postgres.connection.transactions import PostgresStatements
 from hooktide.store.postgres.maintenance.reading import reading, writing
-from hooktide.vault import Vault
 
 
 class PostgresSealedRows:

@@ -15,10 +15,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from hooktide.background import cancel, keep
 from hooktide.domain.errors import HooktideError
 from hooktide.domain.ids import NODES
 from hooktide.domain.model import SECOND, Micros
+from hooktide.runtime.background import cancel, keep
 from hooktide.store.postgres.connection.connection import Database, PgConnection, deadline
 from hooktide.store.postgres.processes.nodes import SESSION_LOCKS, Node
 from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT

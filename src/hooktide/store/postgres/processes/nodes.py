@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 
 import asyncpg
 
-from hooktide.background import cancel, keep
-from hooktide.clock import FOLLOW, RemoteClock, StoreClock
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.domain.ids import NODES, IdMaker
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
+from hooktide.runtime.background import cancel, keep
+from hooktide.runtime.clock import FOLLOW, RemoteClock, StoreClock
 from hooktide.store.postgres.connection.connection import (
     AsyncpgConnection,
     Database,

@@ -7,10 +7,10 @@ after what the first took, also where their clocks differ.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hooktide.clock import StoreClock
 from hooktide.domain.audit_log import Action, Fact, Snapshot
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import Micros
+from hooktide.runtime.clock import StoreClock
 from hooktide.store.base import (
     Accepted,
     AccountGone,

@@ -8,10 +8,10 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from hooktide.background import cancel, keep
-from hooktide.clock import StoreClock
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Claim
+from hooktide.runtime.background import cancel, keep
+from hooktide.runtime.clock import StoreClock
 from hooktide.store.postgres.connection.connection import Database, deadline, single
 from hooktide.store.postgres.connection.notifier import Notifier
 from hooktide.store.postgres.writing.repository import again_after_collisions

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from hooktide.background import start
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
+from hooktide.runtime.background import start
 from hooktide.store.base import AddResult, Done, NewEvent, Room
 from hooktide.store.postgres.connection.connection import (
     Database,

@@ -11,7 +11,7 @@ import time
 
 import apsw
 
-from hooktide.background import start_vital_thread
+from hooktide.runtime.background import start_vital_thread
 from hooktide.store.sqlite.connection.connection import BUSY_TIMEOUT_MS, end_if_sync_failed
 
 log = logging.getLogger("hooktide.store")

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 import apsw
 
-from hooktide.clock import wall_clock
 from hooktide.domain.audit_log import Action
 from hooktide.domain.errors import ConfigError
+from hooktide.runtime.clock import wall_clock
+from hooktide.runtime.vault import Vault
 from hooktide.store.journal.audit_log import record_command
 from hooktide.store.maintenance.sealed import PREFIXES, KeyReport, read_key_report, reseal
 from hooktide.store.sqlite.connection.connection import lock, translate
 from hooktide.store.sqlite.connection.dialect import statements
 from hooktide.store.sqlite.connection.transactions import SqliteStatements
 from hooktide.store.sqlite.maintenance.read_only import open_beside_server
-from hooktide.vault import Vault
 
 
 class SqliteSealedRows:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 import apsw
 import msgspec
 
-from hooktide.cache import Cache
 from hooktide.domain.delivery.rest import Rest
 from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
+from hooktide.runtime.cache import Cache
 from hooktide.store import rows
 from hooktide.store.base import Done
 from hooktide.store.configuration.endpoints import disable_by_rule

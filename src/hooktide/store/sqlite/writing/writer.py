@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import apsw
 
-from hooktide.background import start_vital_thread
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
+from hooktide.runtime.background import start_vital_thread
 from hooktide.store.base import Changed, Done, Listener
 from hooktide.store.sqlite.connection.connection import end_if_sync_failed, translate
 from hooktide.store.sqlite.writing.batch import Batch, Call

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from hooktide.actions.bins.bins import Bins, read_script
-from hooktide.background import start
 from hooktide.domain.delivery.body_text import body_text
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest, SignatureVerdict
 from hooktide.domain.time.times import show_time
+from hooktide.runtime.background import start
 from hooktide.web.bins.bin_responses import raw_headers, request_id
 from hooktide.web.pages.bins import script as bin_script
 from hooktide.web.pages.bins.session import session_of

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from starlette.responses import StreamingResponse
 
-from hooktide.background import keep, start
 from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.runtime.background import keep, start
 
 LOOK_INTERVAL = 1.5
 HEARTBEAT = 15.0

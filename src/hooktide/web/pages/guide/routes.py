@@ -13,11 +13,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
 
-from hooktide.cache import Cache
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Scope
 from hooktide.domain.time.times import show_time
+from hooktide.runtime.cache import Cache
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
 from hooktide.web.http.client_address import address_of

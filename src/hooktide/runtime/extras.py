@@ -22,7 +22,7 @@ def import_tracing() -> ModuleType:
     :raises ConfigError: OpenTelemetry is not installed.
     """
     needs = "traces need OpenTelemetry"
-    return _import("hooktide.tracing", "opentelemetry", needs, "otel", "--traces")
+    return _import("hooktide.app.tracing", "opentelemetry", needs, "otel", "--traces")
 
 
 def _import(module: str, library: str, needs: str, extra: str, key: str) -> ModuleType:

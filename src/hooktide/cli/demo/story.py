@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from hooktide.cli.demo.consumers import GUIDES, Consumer
+from hooktide.cli.demo.screen import Line, Promise
 from hooktide.client import AsyncClient, NewEvent, ProblemError
-from hooktide.demo.consumers import GUIDES, Consumer
-from hooktide.demo.screen import Line, Promise
 from hooktide.dialects import load, read_shipped
 from hooktide.domain.ids import made_at, read
 from hooktide.domain.model import SECOND

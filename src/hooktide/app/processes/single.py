@@ -18,10 +18,10 @@ import uvloop
 from starlette.types import ASGIApp
 
 from hooktide.app import App, FirstStart, Lifecycle, begin_app, begin_when_possible
-from hooktide.background import cancel, start
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.logs import set_up
-from hooktide.settings import Settings
+from hooktide.runtime.background import cancel, start
+from hooktide.runtime.logs import set_up
+from hooktide.runtime.settings import Settings
 from hooktide.web.health import live_handlers
 from hooktide.web.http.server import HttpServer
 from hooktide.web.http.state import Handlers

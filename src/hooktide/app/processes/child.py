@@ -1,4 +1,4 @@
-"""A process that a supervisor has started: ``python -m hooktide.processes.child NUMBER``.
+"""A process that a supervisor has started: ``python -m hooktide.app.processes.child NUMBER``.
 
 ``NUMBER`` is that of the socket through which the two talk. It ends on the supervisor's request, on
 SIGTERM, and when the supervisor is gone.
@@ -15,11 +15,7 @@ import structlog
 import uvloop
 
 from hooktide.app import App, FirstStart, begin_app
-from hooktide.background import keep
-from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.logs import set_up
-from hooktide.metrics import Numbers
-from hooktide.processes.channel import (
+from hooktide.app.processes.channel import (
     Ask,
     Begin,
     Begun,
@@ -31,7 +27,11 @@ from hooktide.processes.channel import (
     Sum,
     open_channel,
 )
-from hooktide.processes.single import Process, show_made, tune
+from hooktide.app.processes.single import Process, show_made, tune
+from hooktide.domain.errors import HooktideError, UnavailableError
+from hooktide.runtime.background import keep
+from hooktide.runtime.logs import set_up
+from hooktide.runtime.metrics import Numbers
 
 ANSWER_TIMEOUT = 3.0
 

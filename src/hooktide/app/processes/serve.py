@@ -3,13 +3,13 @@
 import asyncio
 import sys
 
-from hooktide.logs import set_up
-from hooktide.processes.single import listen, serve_alone
-from hooktide.processes.supervisor import Supervisor
-from hooktide.settings import Settings
-from hooktide.vault import load_vault
+from hooktide.app.processes.single import listen, serve_alone
+from hooktide.app.processes.supervisor import Supervisor
+from hooktide.runtime.logs import set_up
+from hooktide.runtime.settings import Settings
+from hooktide.runtime.vault import load_vault
 
-CHILD = (sys.executable, "-m", "hooktide.processes.child")
+CHILD = (sys.executable, "-m", "hooktide.app.processes.child")
 
 
 def serve(settings: Settings, operator_key: str = "") -> None:

@@ -16,9 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from hooktide.background import start, start_in
-from hooktide.metrics import Numbers, add_up
-from hooktide.processes.channel import (
+from hooktide.app.processes.channel import (
     Ask,
     Begin,
     Begun,
@@ -32,7 +30,9 @@ from hooktide.processes.channel import (
     ToChild,
     open_channel,
 )
-from hooktide.settings import Settings
+from hooktide.runtime.background import start, start_in
+from hooktide.runtime.metrics import Numbers, add_up
+from hooktide.runtime.settings import Settings
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
 """Seconds before a child that died is started again: the first time, and after many."""

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 import structlog
 
-from hooktide.cache import Cache
 from hooktide.domain.model import SECOND, Attempt, Claim
+from hooktide.runtime.cache import Cache
 
 WRITE_INTERVAL = 0.1
 REPEAT_INTERVAL = 10.0

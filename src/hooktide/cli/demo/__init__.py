@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from hooktide.cli.demo.consumers import GUIDES, Consumer
+from hooktide.cli.demo.screen import Screen
+from hooktide.cli.demo.server import DemoServer
+from hooktide.cli.demo.story import Report, Story
 from hooktide.client import ClientError
-from hooktide.demo.consumers import GUIDES, Consumer
-from hooktide.demo.screen import Screen
-from hooktide.demo.server import DemoServer
-from hooktide.demo.story import Report, Story
 
 INTERRUPTED = 130
 

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from hooktide.metrics import Numbers
-from hooktide.settings import Settings
+from hooktide.runtime.metrics import Numbers
+from hooktide.runtime.settings import Settings
 
 log = logging.getLogger("hooktide")
 
