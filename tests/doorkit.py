@@ -494,7 +494,7 @@ def _script(place: Place, share: float) -> Request:
 
 # Lists with their filters and cursors
 
-for _path in ("events", "deliveries", "endpoints", "accounts", "keys", "audit-log", "changes"):
+for _path in ("events", "deliveries", "endpoints", "accounts", "keys", "audit-log"):
 
     @door(f"GET /v1/{_path}: a long cursor")
     def _cursor(place: Place, share: float, path: str = _path) -> Request:
