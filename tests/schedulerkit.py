@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from storekit import NOON
 
 from hooktide.domain.delivery.rest import RestRequest
-from hooktide.domain.delivery.verdict import Again, Delivered, Outcome, RetryAt, Verdict
+from hooktide.domain.delivery.verdict import Delivered, Outcome, Requeued, RetryAt, Verdict
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros, Origin
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
@@ -152,4 +152,4 @@ def attempt(claim: Claim, started_at: Micros, duration: Micros, outcome: Outcome
     )
 
 
-REQUEUED = Again(NOON)
+REQUEUED = Requeued(NOON)

@@ -46,7 +46,7 @@ hooktide = Hooktide(
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Make the product's tables, then run Hooktide beside it."""
+    """Create the product's tables, then run Hooktide next to it."""
     Base.metadata.create_all(engine)
     async with hooktide.running():
         yield
@@ -137,7 +137,7 @@ def delete_invoice(id: str, session: InSession) -> None:
 
 
 def the_invoice(session: Session, id: str, *, to_change: bool = True) -> Invoice:
-    """Find an invoice; who wants to change it keeps others from that meanwhile."""
+    """Find an invoice, optionally locking it for a change."""
     invoice = session.get(Invoice, id, with_for_update=to_change or None)
     if invoice is None:
         raise HTTPException(404, "there is no such invoice")

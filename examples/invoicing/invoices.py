@@ -20,7 +20,7 @@ outbox.to_metadata(Base.metadata)
 
 
 class Customer(Base):
-    """Who has invoices, and what Hooktide calls them, in each of the two formats."""
+    """Customers, and their Hooktide accounts in each of the two formats."""
 
     __tablename__ = "customers"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -97,7 +97,7 @@ def step(session: Session, invoice: Invoice, name: str) -> None:
     """
     before, after = STEPS[name]
     if invoice.status != before:
-        raise NotAllowedError(f"to {name} it, it has to be {before}; it is {invoice.status}")
+        raise NotAllowedError(f"to {name} it, it must be {before}; it is {invoice.status}")
     invoice.status = after
     tell(session, invoice, name.upper(), "invoice.updated")
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hooktide.domain.delivery.verdict import (
     LOCAL_PAUSE,
     MAX_LOCAL_REST,
-    Again,
     Delivered,
     Failed,
     Gone,
     Outcome,
+    Requeued,
     RetryAt,
     Verdict,
     corrected_due,
@@ -58,7 +58,7 @@ def test_gone_is_final_on_every_attempt() -> None:
 
 def test_our_own_trouble_is_no_attempt_even_after_the_last_retry() -> None:
     verdicts = {verdict(Outcome(error="local_error", local=True), n) for n in (1, 2, 3, 9)}
-    assert verdicts == {Again(NOW + LOCAL_PAUSE)}
+    assert verdicts == {Requeued(NOW + LOCAL_PAUSE)}
 
 
 @pytest.mark.parametrize("status", [429, 503])

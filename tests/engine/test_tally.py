@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from storekit import NOON
 
-from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
@@ -67,7 +67,7 @@ async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
     tally = Tally(taker.add)
     tally.accepted(1, Accepted(5, 3, held=2), NOON)
     tally.accepted(1, Accepted(5, 3, replayed=True), NOON)
-    for verdict in (Delivered(), RetryAt(NOON + HOUR), Failed(), Gone(), Again(NOON)):
+    for verdict in (Delivered(), RetryAt(NOON + HOUR), Failed(), Gone(), Requeued(NOON)):
         tally.attempt(done(verdict), ENDPOINT)
     for verdict in (Delivered(), Failed()):
         tally.attempt(done(verdict, NOON + 1, Origin.TEST), ENDPOINT)

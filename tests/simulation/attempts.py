@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from simulation.ledger import Flight, Tracked
 from simulation.truth import LEASE_AT_LEAST, MARKER, SKEW, Truth
 
-from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
+from hooktide.domain.delivery.verdict import Delivered, Requeued, RetryAt
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, MINUTE, SECOND, Claim, Micros, Origin
 from hooktide.engine.destinations import Destination
@@ -103,7 +103,7 @@ class AttemptChecks:
         )
         if other.is_out and not lost:
             self._ledger.broken(2, "is attempted while another attempt of it is out", tracked.id)
-        made = other.done is not None and not isinstance(other.done.verdict, Again)
+        made = other.done is not None and not isinstance(other.done.verdict, Requeued)
         if made and other.claim.attempt == flight.claim.attempt and not lost:
             words = f"attempt {flight.claim.attempt} is made again without a reason"
             self._ledger.broken(2, words, tracked.id)
@@ -186,7 +186,7 @@ class AttemptChecks:
         verdict, made = done.verdict, done.attempt
         words = f"{tracked.name} attempt {made.number}: {made.status or made.error}"
         self._ledger.note(str(flight.process), f"{words}, so {type(verdict).__name__}", tracked.id)
-        if not isinstance(verdict, Again):
+        if not isinstance(verdict, Requeued):
             self._truth.unrecorded[tracked.id, flight.claim.token] = flight
         if done.rest is not None:
             until = made.ended_at + (done.rest.span or SECOND)

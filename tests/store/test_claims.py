@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from storekit import LEASE, NOON, Given
 
-from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
 from hooktide.domain.model import SECOND, Claim, Scope
 
 
@@ -94,7 +94,7 @@ async def test_a_delivered_delivery_stays_delivered(given: Given) -> None:
 async def test_trouble_of_our_own_costs_no_attempt(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
-    await given.record(claim, Again(NOON + SECOND), status=None)
+    await given.record(claim, Requeued(NOON + SECOND), status=None)
     [again] = await given.claim(NOON + SECOND)
     assert again.attempt == 1
     assert await given.store.list_attempts(Scope(), claim.delivery_id) == []

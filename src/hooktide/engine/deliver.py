@@ -12,7 +12,15 @@ import msgspec
 
 from hooktide.domain.delivery.compose import unsigned
 from hooktide.domain.delivery.rest import rest_request
-from hooktide.domain.delivery.verdict import Again, Failed, Gone, Outcome, RetryAt, Verdict, judge
+from hooktide.domain.delivery.verdict import (
+    Failed,
+    Gone,
+    Outcome,
+    Requeued,
+    RetryAt,
+    Verdict,
+    judge,
+)
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.http.address import Target
 from hooktide.domain.messages.chat import PACE
@@ -272,7 +280,7 @@ class Deliverer:
         """
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
-        self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Again(now + rest)))
+        self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Requeued(now + rest)))
 
 
 def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) -> Attempt:
@@ -296,8 +304,8 @@ def name_of(verdict: Verdict) -> str:
     match verdict:
         case RetryAt():
             return "retry"
-        case Again():
-            return "again"
+        case Requeued():
+            return "requeued"
         case Failed():
             return "failed"
         case _:

@@ -154,10 +154,10 @@ class Metrics:
         )
         self._attempts = Count(
             "hooktide_attempts",
-            "Attempts by verdict: delivered, retry, failed (the last retry), gone (410), again "
-            "(the server's own trouble, not counted as an attempt of the delivery).",
+            "Attempts by verdict: delivered, retry, failed (the last retry), gone (410), requeued "
+            "(an internal error, not counted as an attempt of the delivery).",
             "verdict",
-            ("delivered", "retry", "failed", "gone", "again"),
+            ("delivered", "retry", "failed", "gone", "requeued"),
         )
         self._errors = Count(
             "hooktide_attempt_errors", "Attempts without a valid answer, by error class.", "error"

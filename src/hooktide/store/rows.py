@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from hooktide.domain.delivery.rest import Rest
-from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone, RetryAt, Verdict
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
 from hooktide.domain.model import (
     ActiveSecret,
     Attempt,
@@ -252,7 +252,7 @@ def _destination(
             return "delivered", number, None, ""
         case RetryAt(due_at=due_at):
             return "pending", number, due_at, ""
-        case Again(due_at=due_at):
+        case Requeued(due_at=due_at):
             return "pending", number - 1, due_at, ""
         case Gone(reason=reason) if reason:
             return "failed", number, None, f"{GONE_FOR_GOOD}: {reason}"

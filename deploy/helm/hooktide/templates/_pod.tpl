@@ -77,7 +77,7 @@ spec:
         failureThreshold: 2
       lifecycle:
         preStop:
-          # Until nobody sends requests here any more: a pod is told to end before its Service hears of it.
+          # Wait until no more requests arrive: a pod is stopped before its Service is updated.
           exec: {command: ["sleep", "5"]}
       resources:
         {{- toYaml .Values.resources | nindent 8 }}

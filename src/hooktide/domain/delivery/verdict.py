@@ -81,13 +81,13 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """Our own trouble: the same attempt is made again at ``due_at``; it never counted."""
+class Requeued:
+    """An internal error: the attempt is repeated at ``due_at`` and does not count."""
 
     due_at: Micros
 
 
-Verdict: TypeAlias = Delivered | RetryAt | Failed | Gone | Again
+Verdict: TypeAlias = Delivered | RetryAt | Failed | Gone | Requeued
 
 
 def judge(
@@ -102,7 +102,7 @@ def judge(
     schedule.
     """
     if outcome.local:
-        return Again(now + LOCAL_PAUSE)
+        return Requeued(now + LOCAL_PAUSE)
     status = outcome.status
     if status is not None and 200 <= status < 300:
         return Delivered()

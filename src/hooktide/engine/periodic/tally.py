@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from hooktide.domain.delivery.verdict import Again, Delivered, Failed, Gone
+from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
 from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, Done
@@ -41,7 +41,7 @@ class Tally:
     def attempt(self, done: Done, endpoint: Endpoint) -> None:
         """Count an attempt, unless it never counted."""
         verdict, made = done.verdict, done.attempt
-        if type(verdict) is Again:
+        if type(verdict) is Requeued:
             return
         ended_at = made.ended_at
         minute = self._minute(endpoint.project_id, ended_at)

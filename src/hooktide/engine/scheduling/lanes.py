@@ -12,7 +12,7 @@ from enum import Enum
 import msgspec
 
 from hooktide.domain.delivery.rest import ignores_rest
-from hooktide.domain.delivery.verdict import Again, Delivered
+from hooktide.domain.delivery.verdict import Delivered, Requeued
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
 from hooktide.engine.scheduling.adaptive_slots import AdaptiveSlots
 from hooktide.store.base import Done
@@ -157,7 +157,7 @@ class Lane:
 
         An endpoint that fails, and fails fast, gets its slots back late.
         """
-        if isinstance(done.verdict, Again):
+        if isinstance(done.verdict, Requeued):
             return 0
         if isinstance(done.verdict, Delivered):
             self.failures = 0

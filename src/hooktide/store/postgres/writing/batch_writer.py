@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import asyncpg
 
 from hooktide.domain.delivery.rest import Rest
-from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
+from hooktide.domain.delivery.verdict import Delivered, Requeued, RetryAt
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
 from hooktide.runtime.cache import Cache
@@ -199,7 +199,7 @@ class PostgresBatchWriter(BatchWriter):
         moved = {id_ for (id_,) in found}
         kept = [done for done in dones if done.claim.delivery_id in moved]
         for done in kept:
-            if isinstance(done.verdict, RetryAt | Again):
+            if isinstance(done.verdict, RetryAt | Requeued):
                 conn.effects.due_at(done.claim.endpoint_id, done.verdict.due_at)
         if careful:
             await self._count(conn, dones, kept, well, ill)
@@ -303,7 +303,7 @@ def _nothing_read(account_id: int, since: int) -> Minutes:
 
 def _settle_columns(done: Done) -> Row:
     claim = done.claim
-    number = None if type(done.verdict) is Again else claim.attempt
+    number = None if type(done.verdict) is Requeued else claim.attempt
     settled = rows.settle_columns(done, "")
     attempt = rows.attempt_columns(done.attempt)
     return (*settled, claim.endpoint_id, done.attempt.ended_at, number, *attempt)

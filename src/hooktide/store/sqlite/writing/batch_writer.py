@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from hooktide.domain.delivery.rest import Rest
-from hooktide.domain.delivery.verdict import Again, Delivered, RetryAt
+from hooktide.domain.delivery.verdict import Delivered, Requeued, RetryAt
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
 from hooktide.runtime.cache import Cache
@@ -187,14 +187,14 @@ class SqliteBatchWriter(BatchWriter):
         attempts = [
             _attempt_columns(done, done.claim.attempt)
             for done in dones
-            if type(done.verdict) is not Again
+            if type(done.verdict) is not Requeued
         ]
         self._add_attempts.run(attempts)
         self._count([*dones, *late], effects)
         self._rest(handed_in, effects)
         for done in dones:
             verdict = done.verdict
-            if isinstance(verdict, RetryAt | Again):
+            if isinstance(verdict, RetryAt | Requeued):
                 effects.due_at(done.claim.endpoint_id, verdict.due_at)
 
     def _rest(self, dones: list[Done], effects: Effects) -> None:
