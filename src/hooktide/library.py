@@ -142,7 +142,7 @@ class Hooktide:
 
     async def _open_when_possible(self, site: StartingSite) -> None:
         await begin_when_possible(self._open, site, keep_trying=True)
-        log.info("the database is there; Hooktide runs")
+        log.info("the database is available; Hooktide is running")
 
     def _begin_to_stop(self) -> None:
         if self._life is not None:

@@ -167,7 +167,10 @@ async def test_a_source_that_cannot_be_read_is_told(
     file = tmp_path / "some.csv"
     file.write_text("account,url,secret\n")
     unknown = hooktide("import", "csv", str(file), "--project", "nope")
-    assert (unknown.code, unknown.err) == (2, "hooktide: project: there is no project 'nope'\n")
+    assert (unknown.code, unknown.err) == (
+        2,
+        "hooktide: project: the project 'nope' does not exist\n",
+    )
     for words in (["svix", "--source-url", "http://127.0.0.1:9"], ["csv"], ["convoy"]):
         assert bring(place, project, *words).code == 2
 

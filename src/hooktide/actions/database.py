@@ -84,7 +84,7 @@ async def apply_project(
 async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what the check of each invariant finds, in order; nothing is changed.
 
-    :raises ConfigError: it is no database of ours, or on another schema.
+    :raises ConfigError: it is not a Hooktide database, or has another schema version.
     """
     if not settings.on_postgres:
         for finding in audit_sqlite(settings.database, wall_clock()):
@@ -97,7 +97,7 @@ async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
 async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
     """Return the schema that a database is on (0: none yet), and the migrations it has not had.
 
-    :raises ConfigError: the database was made by a newer Hooktide, or is none.
+    :raises ConfigError: the database was made by a newer Hooktide, or is not a database.
     """
     if not settings.on_postgres:
         return missing_in_sqlite(settings.database)
@@ -113,7 +113,8 @@ def check_exists(settings: Settings) -> None:
     """
     if not settings.on_postgres and not Path(settings.database).exists():
         raise ConfigError(
-            f"there is no file {settings.database}; hooktide serve makes a new database when it "
+            f"the file {settings.database} does not exist; hooktide serve creates a new database "
+            "when it "
             "starts",
             key="database",
         )

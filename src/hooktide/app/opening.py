@@ -20,7 +20,7 @@ from hooktide.web.starting import StartingSite
 RETRY_DELAY = 1.0
 """Seconds until a database that is away is tried again."""
 UNFIT_RETRY_DELAY = 10.0
-"""Seconds until one that turned out not to be fit for use is: it may have been set right."""
+"""Seconds before retrying a database that is unusable: it may have been repaired."""
 
 T = TypeVar("T")
 log = logging.getLogger("hooktide")
@@ -43,7 +43,7 @@ async def begin_app(
 
     ``port``, ``add_up``: as for ``build``. ``prepare`` is called before anything is delivered.
 
-    :raises ConfigError: the database or the key is not fit for use.
+    :raises ConfigError: the database or the key is unusable.
     :raises UnavailableError: the database did not answer; nothing is open then.
     """
     vault = load_vault(settings.key_path)
@@ -63,8 +63,8 @@ async def begin_when_possible(
 ) -> T:
     """Call ``begin`` until the database is there; meanwhile ``site`` says what it waits for.
 
-    ``keep_trying``: any other error is no end either, as an application has other things to do; it
-    is tried again less often. Else it is raised.
+    ``keep_trying``: retry after any other error too, less often, since an application has other
+    work to do. Else it is raised.
     """
     log.warning("waiting for the database: %s", site.reason)
     delay = RETRY_DELAY

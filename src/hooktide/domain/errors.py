@@ -110,7 +110,7 @@ class ConfigError(HooktideError):
 class UnavailableError(HooktideError):
     """Our own trouble: the same request may be made again in ``retry_after`` seconds.
 
-    ``detail`` is for whoever made the request; ``reason`` is for the operator, and may name hosts.
+    ``detail`` is for the client; ``reason`` is for the operator, and may name hosts.
     """
 
     code = "unavailable"

@@ -64,7 +64,7 @@ class Problems:
 class Table:
     """A table being read. Each reader takes a key; ``done`` reports unknown keys.
 
-    What is wrong with a key is added to ``problems``, and reading goes on with the default.
+    Errors of a key are added to ``problems``, and reading continues with the default.
     """
 
     def __init__(

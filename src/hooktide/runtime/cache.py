@@ -16,8 +16,8 @@ class Cache(Generic[K, V]):
     """At most ``max_size`` values by key; not for several threads.
 
     ``group`` says what a value was made of, where that is not its key: ``drop_group`` drops what
-    was made of something that changed. ``changes`` counts what was told to change, so that a value
-    whose reading began before a change is not kept after it.
+    was made of something that changed. ``changes`` counts invalidations, so that a value read
+    before a change is not stored after it.
     """
 
     def __init__(self, max_size: int, group: Callable[[V], Hashable] | None = None) -> None:

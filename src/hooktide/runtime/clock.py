@@ -115,8 +115,8 @@ class StepDetector:
 class RemoteClock:
     """Another machine's wall clock: call it for that machine's now, as far as it is known.
 
-    ``heard`` is told what that machine said, and when it was asked (by ``monotonic``). An answer
-    that took long leaves open when it was given: it is ignored where a faster one is known.
+    ``heard`` is called with that machine's time, and when it was asked (by ``monotonic``). An
+    answer that took long leaves open when it was given: it is ignored where a faster one is known.
     """
 
     def __init__(

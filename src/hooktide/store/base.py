@@ -121,13 +121,13 @@ class Waiter(Protocol[T_contra]):
     """Gets the result of a write after its commit: a future, or what does without a task."""
 
     def done(self) -> bool:
-        """Return whether the result is not waited for any more."""
+        """Return whether the result is no longer awaited."""
 
     def set_result(self, result: T_contra, /) -> None:
         """Take the result."""
 
     def set_exception(self, error: Exception, /) -> None:
-        """Take the reason why there is no result."""
+        """Record why there is no result."""
 
 
 class Room(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""The store: what there is to ask of either database."""
+"""The store: every operation of either database."""
 
 from hooktide.store.access.keys import Keys
 from hooktide.store.access.sessions import Sessions

@@ -139,7 +139,7 @@ class Site:
             return
         except MemoryError:
             await answer.refuse(
-                UnavailableError("the server has no memory left for this request request")
+                UnavailableError("the server has no memory left for this request request request")
             )
         except Exception as error:  # noqa: BLE001  # the last resort: no stack trace may reach a client
             await answer.fail(error)

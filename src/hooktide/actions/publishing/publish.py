@@ -61,7 +61,7 @@ MAX_CACHED_ENVELOPES = 10_000
 NOT_OFFERED = 403
 """The status of a refusal because an account is not offered webhooks, or this event type."""
 LARGE_PAYLOAD = 64 * 1024
-"""Bytes of a payload from which on it is checked in a turn of the event loop of its own."""
+"""Payloads of at least this many bytes are checked in a separate turn of the event loop."""
 
 
 ON_PUBLISH = Actor(name="publish", source=Source.SERVER)

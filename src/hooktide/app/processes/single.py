@@ -133,7 +133,7 @@ class Process:
         """Open the database, however long it is away; what will never do ends the process."""
         try:
             site = await begin_when_possible(self._open, starting)
-        except Exception as error:  # noqa: BLE001 - a bug, too, would leave it waiting for ever
+        except Exception as error:  # noqa: BLE001 - a bug, too, would leave the caller waiting forever
             self._error = error
             self.stop()
             return

@@ -218,7 +218,7 @@ def _types(client: Client, project: str) -> list[str]:
     try:
         return [each.name for each in client.event_types.list(project=project)]
     except NotFoundError:
-        raise ConfigError(f"there is no project {project!r}", key="project") from None
+        raise ConfigError(f"the project {project!r} does not exist", key="project") from None
 
 
 def _fields(found: Found) -> dict[str, Any]:

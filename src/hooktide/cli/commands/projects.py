@@ -70,6 +70,6 @@ def apply(
 
 
 def providers() -> None:
-    """List the project files that ship with Hooktide, the ones that ``apply`` takes by name."""
+    """List the project files shipped with Hooktide, which ``apply`` accepts by name."""
     for name in all_shipped():
         print(f"{name:20} {load(name).title}")

@@ -33,8 +33,7 @@ def storage_usage(
     key
         Its operator key. [HOOKTIDE_OPERATOR_KEY]
     database
-        Instead of asking a server: its database, which it may be using. With --server it is not
-        looked at.
+        Instead of asking a server: its database, which it may be using. Ignored with --server.
     """
     if database is not None and server is None:
         found = asyncio.run(storage_usage_in(Settings(database=database)))

@@ -79,7 +79,7 @@ class Dialect:
         Whether to send ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature`` (Standard
         Webhooks).
     envelope
-        What stands around the payload: a table, the template of the body. ``"payload"``: nothing.
+        The template of the body around the payload: a table. ``"payload"``: nothing.
     """
 
     signature: Signature | None = None

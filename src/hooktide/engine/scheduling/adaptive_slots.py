@@ -1,4 +1,4 @@
-"""How many requests an endpoint gets at a time: as many as it answers well.
+"""How many concurrent requests an endpoint gets: as many as it handles well.
 
 As TCP finds its window: the slots grow while all of them are in use and the answers are good, by
 one for each answer until something goes wrong, by one for each round of answers from then on. They

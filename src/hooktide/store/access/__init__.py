@@ -1,3 +1,3 @@
-"""Who may come in: API keys, people, their sessions, what is recorded of failed logins, and what
+"""Access control: API keys, people, their sessions, what is recorded of failed logins, and what
 a page leaves sealed for the next.
 """

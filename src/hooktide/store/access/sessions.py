@@ -1,4 +1,4 @@
-"""Sessions: who is logged in, and what is recorded of failed logins."""
+"""Login sessions, and the record of failed logins."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -34,7 +34,7 @@ class Sessions(Repository):
 
         ``password`` is the hash of the user's password when they were let in.
 
-        :raises NotFoundError: there is no such user, or their password was changed since.
+        :raises NotFoundError: the user does not exist, or their password was changed since.
         """
         if user_id is not None:
             user = await hold_person(tx, user_id)

@@ -1,4 +1,4 @@
--- Who is logged in, and failed logins by where they came from.
+-- Login sessions, and failed logins by address.
 
 -- name: create_session
 INSERT INTO {schema}sessions (digest, person_id, key_id, created_at, expires_at)

@@ -1,4 +1,4 @@
-"""Users: who may log in to the dashboard, and the links that let them in once."""
+"""The dashboard's users, and their one-time login links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ class Users(Repository):
 
     @reads
     async def list_users(self, tx: Transaction) -> Sequence[User]:
-        """Return everybody, by name."""
+        """Return all users, by name."""
         found = await tx.rows("users", then=' ORDER BY folded COLLATE "C"')
         return [_user(row) for row in found]
 
@@ -74,7 +74,7 @@ class Users(Repository):
     ) -> User:
         """Change a user's ``name``, ``role``, ``project_id`` or ``password``.
 
-        :raises NotFoundError: there is no user with this id, or no such project.
+        :raises NotFoundError: the user or the project does not exist.
         :raises RefusedError: ``user_exists``, or ``last_owner``: no one would be left who owns
             all projects.
         """
@@ -97,7 +97,7 @@ class Users(Repository):
     async def replace_password_hash(
         self, tx: Transaction, user_id: int, old: str, new: str
     ) -> None:
-        """Replace the hash of a password that stays the same; sessions go on.
+        """Replace the hash of an unchanged password; sessions continue.
 
         Nothing is done where the password was changed meanwhile.
         """
@@ -137,7 +137,7 @@ class Users(Repository):
     async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
         """Use a login link up, and say whose it was.
 
-        :raises NotFoundError: there is none, or none any more.
+        :raises NotFoundError: it does not exist, or was used up.
         """
         [id_] = await tx.one("login link", "take_login_link", {"digest": digest, "now": now})
         return await read_user(tx, id_)
@@ -146,7 +146,7 @@ class Users(Repository):
 async def read_user(tx: Transaction, user_id: int) -> User:
     """Find a user by id.
 
-    :raises NotFoundError: there is none.
+    :raises NotFoundError: it does not exist.
     """
     return _user(await tx.one("user", "users", {"id": user_id}, " AND id = :id"))
 
@@ -154,7 +154,7 @@ async def read_user(tx: Transaction, user_id: int) -> User:
 async def hold_person(tx: Transaction, user_id: int) -> User:
     """Find a user, and lock them against changes and removal until the commit.
 
-    :raises NotFoundError: there is none.
+    :raises NotFoundError: it does not exist.
     """
     await tx.rows("hold_person", {"id": user_id})
     return await read_user(tx, user_id)

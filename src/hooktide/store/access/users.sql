@@ -1,4 +1,4 @@
--- Who may log in to the dashboard.
+-- The dashboard's users.
 
 -- name: create_user
 INSERT INTO {schema}people (id, name, folded, role, project_id, password, created_at)

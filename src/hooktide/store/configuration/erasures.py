@@ -1,8 +1,8 @@
 """Removing accounts, and erasing what is kept of them, in bounded steps.
 
-Each step is a transaction; a process that dies loses at most one, and the next goes on from what
-was committed. What remains: ids, counts, instants, event types, states, and the audit line of the
-erasure.
+Each step is a transaction; a process that dies loses at most one, and the next process continues
+from what was committed. What remains: ids, counts, instants, event types, states, and the audit
+line of the erasure.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ class Erasures(Repository):
         """Remove an account, and begin to erase what is kept of it, in one transaction.
 
         It is found by its id, or where that is 0 by its reference; it may have been removed before.
-        Removed ones that had its reference are erased along with it. If the account is being erased
-        already, that goes on.
+        Removed ones that had its reference are erased along with it. If the account is already
+        being erased, that continues.
 
         :raises NotFoundError: there is no such account in the scope.
         :raises RefusedError: several projects have this reference.
@@ -125,7 +125,7 @@ async def _find(
 ) -> Sequence[Row]:
     """Find the accounts to erase, the one that was asked for first: (id, project, removed at).
 
-    :raises NotFoundError: there is none.
+    :raises NotFoundError: it does not exist.
     :raises RefusedError: several projects have a live one of this reference.
     """
     values = {"project_id": project_id, "id": account_id, "reference": reference}

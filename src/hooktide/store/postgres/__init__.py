@@ -1,6 +1,6 @@
 """The store in PostgreSQL: many processes on many machines, one behaviour.
 
-``writer`` collects what is to be written, ``batch_writer`` writes it. ``queue`` has the claims and
+``writer`` collects writes into batches, ``batch_writer`` writes them. ``queue`` has the claims and
 the maintenance that differs from SQLite's, ``uncertain_claims`` the claims whose commit was not
 confirmed, ``emitted`` takes over what applications have written. ``transactions`` is what all that
 is written once for both databases runs on. ``notifier`` has the notifications between processes,
@@ -75,9 +75,9 @@ class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
         self._storage_usage = Counting(lambda: storage_usage_in_postgres(direct))
 
     async def start(self, now: Micros) -> None:
-        """Check what has to be right, and start to listen to the other processes.
+        """Check the database, and start to listen to the other processes.
 
-        :raises ConfigError: the database or the key is not fit for use.
+        :raises ConfigError: the database or the key is unusable.
         :raises UnavailableError: the database did not answer.
         """
         async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:

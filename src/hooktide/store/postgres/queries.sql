@@ -105,7 +105,7 @@ RETURNING q.id, q.endpoint_id
 -- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What
 -- has ended leaves the queue; what would be tried again although its endpoint was disabled or
 -- removed meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
--- any more, and none of a rest that was over by then. Returns the deliveries that were moved.
+-- anymore, and none of a rest that was over by then. Returns the deliveries that were moved.
 WITH v AS MATERIALIZED (
     SELECT v.*,
         CASE WHEN stale.id IS NULL THEN v.wanted ELSE 'discarded' END AS state,
@@ -201,7 +201,7 @@ WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
 
 -- name: stale
 -- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
--- While it is disabled nothing is to wait for it, whenever it was accepted.
+-- While it is disabled nothing may wait for it, whenever it was accepted.
 SELECT q.id, ep.stale_reason FROM {schema}endpoints AS ep
 CROSS JOIN LATERAL (
     SELECT id FROM {schema}queue
@@ -312,14 +312,14 @@ WHERE a.delivery_id = ANY(:ids::bigint[]) AND a.delivery_id >= :first AND a.deli
 ORDER BY a.delivery_id, a.number DESC
 
 -- name: old_events
--- Events past their retention that have nothing pending or held any more.
+-- Events past their retention without pending or held deliveries.
 SELECT id FROM {schema}events AS e
 WHERE project_id = :project_id AND id < :before AND NOT EXISTS (
     SELECT 1 FROM {schema}queue AS q WHERE q.event_id = e.id)
 ORDER BY id LIMIT :limit
 
 -- name: waiting_after
--- What nobody holds and is not due yet, with the last attempt of each: a part of it, in the order of
+-- Unclaimed deliveries that are not due yet, with the last attempt of each: a part of them, in the order of
 -- the index.
 SELECT d.endpoint_id, d.due_at, d.id, d.account_id, d.attempts, coalesce(a.started_at, 0),
     coalesce(a.response_head, ''::bytea)
@@ -398,7 +398,7 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = n.delivered + excluded
     duration = n.duration + excluded.duration, slowest = greatest(n.slowest, excluded.slowest)
 
 -- name: add_health
--- Whoever comes first or last, a failure counts that came after the last success, the first of them.
+-- In any order of arrival, the first failure after the last success counts.
 INSERT INTO {schema}endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at,
     failing_since)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[])

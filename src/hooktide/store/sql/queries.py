@@ -1,8 +1,8 @@
 """Reads files of statements: each stands under its ``-- name:`` line.
 
-A statement that both databases understand stands once, in the file of its noun, beside the noun's
-module. The others stand in each database's ``queries.sql``, under the same names in the same order.
-Its ``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
+A statement for both databases is written once, in the file of its noun, next to the noun's module.
+The others are in each database's ``queries.sql``, under the same names in the same order. Its
+``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
 ``store.maintenance.invariants``.
 
 Common statements are in PostgreSQL's SQL: ``{schema}`` before each table, ``::type`` where a value
@@ -21,7 +21,7 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 DATABASES = {"postgres", "sqlite"}
 
 Dialect: TypeAlias = Callable[[str], str]
-"""From a statement as it stands in a file to what a database is sent."""
+"""Turns a statement as written in a file into what a database is sent."""
 
 
 def load_statements(package: str, dialect: Dialect) -> dict[str, str]:

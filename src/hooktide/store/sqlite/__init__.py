@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file, one process, one writer thread, durable at each commit.
 
-``writer`` collects what is to be written and commits it on its thread, ``batch_writer`` writes
-events and attempts, ``queue`` has the claims and the maintenance that differs from PostgreSQL's,
-``transactions`` is what all that is written once for both databases runs on. ``queries.sql`` and
+``writer`` collects writes and commits them on its thread, ``batch_writer`` writes events and
+attempts, ``queue`` has the claims and the maintenance that differs from PostgreSQL's,
+``transactions`` runs everything that is written once for both databases. ``queries.sql`` and
 ``own.sql`` hold the statements that are SQLite's own.
 """
 
@@ -164,7 +164,7 @@ def open_sqlite(
     New events are refused while the write-ahead log has ``max_wal_bytes`` or more. What a
     process that died had claimed is due again.
 
-    :raises ConfigError: another server uses the file, or it is no database of ours.
+    :raises ConfigError: another server uses the file, or it is not a Hooktide database.
     :raises UnavailableError: it cannot be opened now, as on a full disk.
     """
     return SqliteStore(path, vault, now, max_wal_bytes)

@@ -216,13 +216,13 @@ WHERE d.project_id = coalesce(:project_id, d.project_id)
     AND d.account_id = coalesce(:account_id, d.account_id)
 
 -- name: old_events
--- Events past their retention that have nothing pending or held any more.
+-- Events past their retention without pending or held deliveries.
 SELECT id FROM events AS e WHERE project_id = :project_id AND id < :before AND NOT EXISTS (
     SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.state IN ('pending', 'held'))
 ORDER BY id LIMIT :limit
 
 -- name: waiting_after
--- What nobody holds and is not due yet, with the last attempt of each: a part of it, in the order of
+-- Unclaimed deliveries that are not due yet, with the last attempt of each: a part of them, in the order of
 -- the index.
 SELECT d.endpoint_id, d.due_at, d.id, d.account_id, d.attempts, coalesce(a.started_at, 0),
     coalesce(a.response_head, x'')
@@ -314,7 +314,7 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = delivered + excluded.d
     duration = duration + excluded.duration, slowest = max(slowest, excluded.slowest)
 
 -- name: add_health
--- Whoever comes first or last, a failure counts that came after the last success, the first of them.
+-- In any order of arrival, the first failure after the last success counts.
 INSERT INTO endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at, failing_since)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
 FROM json_each(:rows) WHERE TRUE

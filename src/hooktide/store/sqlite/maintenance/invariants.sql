@@ -1,4 +1,4 @@
--- What has to hold (store/maintenance/invariants.py), as statements of the same names in the same order for each
+-- The invariants (store/maintenance/invariants.py), as statements of the same names in the same order for each
 -- database. Each yields what it looks at: its kind, its id, and whether it is broken. ":projects" is
 -- what each project promises, as JSON; what it does not say is NULL and breaks nothing.
 

@@ -47,7 +47,8 @@ def storage_usage_in_sqlite(
 ) -> list[ProjectUsage]:
     """Count what is kept in a database file; its server may run meanwhile.
 
-    :raises ConfigError: the file is no database, or is on another schema; or ``stop`` said so.
+    :raises ConfigError: the file is not a database, has another schema version, or ``stop``
+    returned true.
     """
     with read_only(path, stop) as db:
         check_schema(db)

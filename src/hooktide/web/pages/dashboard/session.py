@@ -167,7 +167,7 @@ def _cookie(request: Request, wanted: str) -> str:
 
 
 def _to_login(request: Request) -> Response:
-    """Let somebody log in first, and come back to what they wanted to see."""
+    """Redirect to the login page, and back to the requested page afterwards."""
     wanted = request.url.path
     if request.method != "GET" or wanted in {BASE, f"{BASE}/live"}:
         return RedirectResponse(f"{BASE}/login", 303)

@@ -1,4 +1,4 @@
-"""Users: who may log in, as what, and the links that let them in."""
+"""The users page: roles, and login links."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ async def _find(request: PageRequest) -> User:
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """Somebody to add; ``project`` empty: they see all that the session sees."""
+    """A user to create; ``project`` empty: they see all that the session sees."""
 
     name: str
     role: Role
@@ -56,7 +56,7 @@ async def _show_link(request: PageRequest, user: User) -> View:
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What somebody may do from now on."""
+    """A user's new role."""
 
     role: Role
 
@@ -71,7 +71,7 @@ async def change_role(request: PageRequest, form: RoleChange) -> View:
 
 @act("/users/{id}/link", back=users, who=Role.OWNER)
 async def make_link(request: PageRequest) -> View:
-    """``POST /dashboard/users/{id}/link``: for somebody who has no password, or forgot it."""
+    """``POST /dashboard/users/{id}/link``: for a user without a password, or who forgot it."""
     return await _show_link(request, await _find(request))
 
 

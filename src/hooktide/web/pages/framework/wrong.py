@@ -58,7 +58,7 @@ class Wrong:
 
 
 def wrong_of(error: HooktideError) -> Wrong:
-    """Say an error as a page does."""
+    """Return an error as a page shows it."""
     problem = describe(error)
     code = problem.type.rpartition("/")[2]
     detail = _detail(code, problem)
