@@ -269,7 +269,7 @@ def test_a_message_outside_the_lane_waits_for_its_pause_and_the_lane_for_it() ->
     test = schedule.claim(origin=Origin.TEST)
     wait = schedule.scheduler.reserve(test, schedule.monotonic)
     assert wait == schedule.pace
-    schedule.pass_time(wait)
+    schedule.pass_time(wait + 1)
     assert schedule.start() == []
     schedule.scheduler.reserved_sent(test, schedule.monotonic)
     schedule.pass_time(schedule.pace - 1)
@@ -311,6 +311,28 @@ def test_a_rest_longer_than_a_lease_releases_what_waits_and_a_short_one_keeps_it
         schedule.end(*schedule.start(), rest=rest)
         assert schedule.scheduler.waiting == kept
         assert schedule.scheduler.released == offered[1 + kept :]
+
+
+def test_a_process_that_was_taken_for_dead_releases_what_waits_and_has_its_room_again() -> None:
+    schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
+    offered = schedule.offer(1, 5)
+    assert schedule.scheduler.room().full_endpoints == {1}
+    schedule.scheduler.changed("claims", 0)
+    assert schedule.scheduler.released == offered
+    assert schedule.scheduler.room().full_endpoints == frozenset()
+
+
+def test_what_waits_for_a_full_endpoint_leaves_room_when_it_begins_to_rest() -> None:
+    schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
+    released = []
+    for endpoint in (1, 2):
+        offered = schedule.offer(endpoint, 6)
+        schedule.end(*schedule.start(), rest=HOUR)
+        released += offered[1:]
+        assert schedule.scheduler.released == released
+        assert schedule.scheduler.room().full_endpoints == set(range(1, endpoint + 1))
+        assert schedule.scheduler.polling.wanted
+    assert schedule.scheduler.waiting == 0
 
 
 def test_what_is_offered_to_a_resting_endpoint_is_released_if_its_lease_is_too_short() -> None:
@@ -533,10 +555,10 @@ def test_a_stopped_scheduler_starts_nothing_and_releases_what_is_offered_when_st
 
 
 def test_a_chat_found_out_while_stopping_is_released_and_not_kept() -> None:
-    schedule = Schedule()
-    offered = schedule.offer()
+    schedule = Schedule(Limits(per_endpoint=1))
+    [first, second] = schedule.offer(1, 2)
     [batch] = schedule.start()
     schedule.scheduler.stop()
     schedule.scheduler.finished(batch, NotSent.CHAT, schedule.monotonic)
-    assert schedule.scheduler.released == offered
+    assert schedule.scheduler.released == [second, first]
     assert schedule.scheduler.active == 0
