@@ -5,12 +5,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from docsite.staging import filled
 
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.model import Event
 from hooktide.domain.project.project import Project, parse_project
 
-TEXT = (Path(__file__).parents[2] / "docs" / "project-file.md").read_text("utf-8")
+PAGE = Path(__file__).parents[2] / "docs" / "project-file.md"
+TEXT = PAGE.read_text("utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 BODIES = re.findall(r"```toml\n(\[dialect\.envelope\].*?)```\n```json\n(.*?)\n```", TEXT, re.DOTALL)
 
@@ -56,7 +58,8 @@ def test_every_key_is_documented() -> None:
     )
     signature = project["dialect"].pop("signature")
     keys = {key for group in (*groups, project["dialect"], signature) for key in group}
+    text = filled(PAGE)
     told = {
-        key for key in keys if f"`{key}`" in TEXT or f"[{key}" in TEXT or f"[dialect.{key}" in TEXT
+        key for key in keys if f"`{key}`" in text or f"[{key}" in text or f"[dialect.{key}" in text
     }
     assert keys - told == set()
