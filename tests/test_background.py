@@ -13,12 +13,12 @@ import pytest
 from hooktide.domain.errors import UnavailableError
 from hooktide.runtime import background
 
-SOURCE = Path(background.__file__).parent
+SOURCE = Path(background.__file__).parents[1]
 STARTERS = {"create_task", "ensure_future", "Thread"}
 ALLOWED = {
-    ("background.py", "create_task"),
-    ("background.py", "Thread"),
-    ("tracing.py", "Thread"),  # is waited for where it is started
+    ("runtime/background.py", "create_task"),
+    ("runtime/background.py", "Thread"),
+    ("app/tracing.py", "Thread"),  # is waited for where it is started
     ("app/processes/supervisor.py", "create_task"),  # of a TaskGroup, which passes errors on
     ("cli/demo/__init__.py", "create_task"),  # the same
     ("cli/demo/consumers/consumer.py", "Thread"),  # a receiver's program, to be read and copied
