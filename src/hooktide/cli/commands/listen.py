@@ -89,7 +89,7 @@ def listen(
             note("")
         finally:
             _disable(client, place.endpoint)
-        note(f"{place.endpoint.id} is disabled until you listen again.")
+        note(f"{place.endpoint.id} is disabled until you run this command again.")
 
 
 def _disable(client: Client, endpoint: Endpoint) -> None:
@@ -242,7 +242,9 @@ def _check_enabled(client: Client, endpoint: Endpoint) -> None:
     try:
         found = client.endpoints.get(endpoint.id)
     except NotFoundError as error:
-        raise ClientError(f"{endpoint.id} was removed: listen again to make another") from error
+        raise ClientError(
+            f"{endpoint.id} was removed: run this command again to make another"
+        ) from error
     if not found.enabled:
         reason = f" ({line_of(found.disabled_reason)})" if found.disabled_reason else ""
         raise ClientError(
