@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 
-import hooktide.cli
+import hooktide.cli.commands
 from hooktide.cli import main
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -22,8 +22,8 @@ ALSO = ("hooktide.app.processes.serve", "hooktide.store.postgres", "hooktide.sto
 
 def import_all() -> None:
     """Import what a command would import when it runs."""
-    commands = [f"hooktide.cli.{each.name}" for each in pkgutil.iter_modules(hooktide.cli.__path__)]
-    for name in (*commands, *ALSO):
+    found = pkgutil.iter_modules(hooktide.cli.commands.__path__)
+    for name in (*(f"hooktide.cli.commands.{each.name}" for each in found), *ALSO):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()

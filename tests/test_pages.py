@@ -99,3 +99,8 @@ def test_every_page_can_be_reached_from_the_first_one() -> None:
         links = [link.partition("#")[0] for link in LINK.findall(page.read_text())]
         waiting += [(page.parent / link).resolve() for link in links if link and ":" not in link]
     assert {page for page in PAGES if page.parent.name != "decisions"} - found == set()
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")]
+    assert len(numbers) == len(set(numbers))

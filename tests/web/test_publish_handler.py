@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -13,6 +14,8 @@ from starlette.types import Scope as AsgiScope
 from webkit import RECEIVER, Site
 
 from hooktide.domain.model import Scope
+from hooktide.domain.project.project import SchemaPolicy
+from hooktide.domain.project.project_file import write_project
 from hooktide.web.http.state import State
 
 PAID = b'{"account":"acme","type":"invoice.paid","payload":{"id":"42"}}'
@@ -248,7 +251,7 @@ async def test_a_body_that_never_arrives_whole_stores_nothing(
     left = fast.send(post()[:-5])
     left.close()
     await closed(left)
-    assert "408 Request Timeout" not in await fast.answers(post())
+    assert " 202 Accepted" in await fast.answers(post())
     assert len(await kept()) == 1
 
 
@@ -313,3 +316,15 @@ async def test_without_room_for_bodies_the_application_lets_it_wait(
             await asyncio.sleep(0)
     memory.release(memory.limit)
     assert " 202 Accepted" in await waiting
+
+
+async def test_what_a_schema_only_warns_about_is_left_to_the_application(
+    site: Site, doors: tuple[Door, Door]
+) -> None:
+    """It might check the event again, and a warning is logged once."""
+    fast, _ = doors
+    project = (await site.app.store.get_project(Scope(), "invoice-maker")).project
+    text = write_project(replace(project, schema_policy=SchemaPolicy.WARN))
+    (await site.operator.apply("invoice-maker", text)).ok()
+    assert " 202 Accepted" in await fast.answers(post())
+    assert fast.tasks == 1

@@ -27,8 +27,8 @@ def acts(ids: dict[str, str]) -> dict[str, Fields]:
         f"{account}/endpoints": {"url": RECEIVER, "event_types": "*"},
         f"{endpoint}/rotate": {},
         "/keys": {"scope": "operator", "name": "k"},
-        "/people": {"name": "Bo", "role": "viewer"},
-        f"/people/{ids['usr']}/link": {},
+        "/users": {"name": "Bo", "role": "viewer"},
+        f"/users/{ids['usr']}/link": {},
         f"{account}/portal-link": {},
         "/new-project": {"provider": "defacto", "name": "mine"},
     }

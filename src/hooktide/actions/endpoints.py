@@ -143,7 +143,7 @@ class Endpoints:
         wanted: EndpointSpec,
         given: Secret | None = None,
     ) -> tuple[Endpoint, Secret]:
-        """Create an endpoint to an account (the key's own where none is named).
+        """Create an endpoint for an account (the key's own where none is named).
 
         ``given`` is the secret that its receiver has already; None: it gets a new one.
 

@@ -138,9 +138,7 @@ class Site:
         except ClientDisconnect:
             return
         except MemoryError:
-            await answer.refuse(
-                UnavailableError("the server has no memory left for this request request request")
-            )
+            await answer.refuse(UnavailableError("the server has no memory left for this request"))
         except Exception as error:  # noqa: BLE001  # the last resort: no stack trace may reach a client
             await answer.fail(error)
 

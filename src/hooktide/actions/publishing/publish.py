@@ -27,7 +27,7 @@ from hooktide.domain.errors import (
 from hooktide.domain.json.payload import UnusableSchemaError, check_size, check_value, read_payload
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project.project import EventType, Project, type_of
+from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of
 from hooktide.domain.time.times import read_time
 from hooktide.runtime.cache import Cache
 from hooktide.store.base import (
@@ -231,8 +231,8 @@ class Publisher:
         if account is None or scope.project_id not in (None, account.project_id):
             return None
         row = self._directory.known_project(account.project_id)
-        if row is None or _takes_long(event):
-            return None
+        if row is None or row.project.schema_policy is SchemaPolicy.WARN or _takes_long(event):
+            return None  # a warning is logged once, although the event may be checked again
         return self._checked(account, row.project, event)
 
     def submit(self, checked: NewEvent, now: Micros, waiter: Waiter[list[AddResult]]) -> None:

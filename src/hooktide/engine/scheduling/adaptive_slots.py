@@ -13,9 +13,9 @@ from hooktide.domain.model import MINUTE, SECOND, Attempt, Micros
 START = 10
 """Slots of an endpoint of which nothing is known."""
 FORGET_AFTER: Micros = 10 * MINUTE
-"""What was learned counts for as long as the endpoint is used at least this often."""
+"""What was learned is forgotten when nothing is sent for so long."""
 TOLERANCE = 2
-"""How many times as long as the quickest answers answers may take before the slots shrink."""
+"""The slots shrink when answers take more than this many times as long as the quickest one."""
 SPARE: Micros = SECOND // 20
 """Microseconds that they may take longer in any case: differences of the network."""
 SMOOTHING = 16

@@ -230,7 +230,7 @@ class Scheduler:
             del self._blocked[account_id]
 
     def stop(self) -> None:
-        """Start nothing more, and release what waits; From now on ``next`` returns None."""
+        """Start nothing more, and release what waits. From now on ``next`` returns None."""
         self._stopping = True
         self._release_waiting()
 

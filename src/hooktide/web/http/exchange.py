@@ -226,9 +226,7 @@ class Exchange:
             self._connection.close()
             raise
         except MemoryError:
-            no_memory = UnavailableError(
-                "the server has no memory left for this request request request"
-            )
+            no_memory = UnavailableError("the server has no memory left for this request")
             self._end_with(*problem_bytes(no_memory))
         except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
             self.fail(error)

@@ -148,9 +148,7 @@ class RequestReader:
         if isinstance(cause, HeadRefusedError):
             return cause.problem
         if isinstance(cause, MemoryError):
-            return UnavailableError(
-                "the server has no memory left for this request request request"
-            )
+            return UnavailableError("the server has no memory left for this request")
         if self.received > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
             return head_too_large()
         return bad_request("this is not HTTP/1.1")

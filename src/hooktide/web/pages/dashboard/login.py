@@ -26,6 +26,7 @@ from hooktide.web.pages.dashboard.session import (
     csrf_of,
     user_of,
 )
+from hooktide.web.pages.framework.answering import MAX_KEPT
 from hooktide.web.pages.framework.fields import Raw
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import AGAIN, FORM_KEPT, PageRequest
@@ -93,7 +94,7 @@ async def log_in(request: PageRequest, form: Login) -> View:
         log.warning("a login from %s failed: %s", address or "this machine", error)
         raise
     path = _safe(form.next)
-    if not form.kept:
+    if not form.kept or len(form.kept) > MAX_KEPT:
         return Redirect(path, session=token)
     target = Redirect(path, {"did": FORM_KEPT, AGAIN: "1"}, session=token)
     place = (BASE, csrf_of(token), target.address.removeprefix(BASE))
