@@ -81,6 +81,10 @@ def test_every_key_of_a_project_file_is_described_and_there_is_no_other(kind: st
         assert f"{SECTIONS[kind]}{key}" not in unknown
 
 
+def test_every_table_of_a_project_file_is_compared() -> None:
+    assert reference.TABLES.keys() - SECTIONS.keys() == {"Fields"}  # words of the product's own API
+
+
 def test_every_guarantee_names_a_test_that_there_is() -> None:
     page = staging.DOCS / "guarantees.md"
     found = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", page.read_text())

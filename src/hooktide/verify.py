@@ -5,8 +5,8 @@
     verifier = Verifier("invoice-ahoy", secret)
     verifier.verify(body, headers)       # raises VerificationError, whose text is the reason
 
-It uses the code that Hooktide signs with (``domain.signing``) and the same configuration. Importing
-it imports no server.
+It uses the code that Hooktide signs with (``domain.dialect.signing``) and the same configuration.
+Importing it imports no server.
 """
 
 import time

@@ -76,7 +76,7 @@ class ProblemError(ClientError):
     @property
     def code(self) -> str:
         """The last part of the type, like ``unknown_event_type``."""
-        return self.problem.type.rpartition("/")[2]
+        return self.problem.code
 
     @property
     def status(self) -> int:

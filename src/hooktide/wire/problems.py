@@ -23,3 +23,8 @@ class Problem(ResponseModel, frozen=True, omit_defaults=True):
     instance: str = ""
     errors: list[Fault] = []
     limit: int | None = None
+
+    @property
+    def code(self) -> str:
+        """Return the last part of the type, which names the kind of problem."""
+        return self.type.rpartition("/")[2]

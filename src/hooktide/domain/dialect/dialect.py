@@ -1,7 +1,8 @@
 """A dialect: a provider's wire format as data.
 
 It defines how requests are signed, which fixed headers they carry, and the envelope around the
-payload. ``domain.signing``, ``domain.envelope`` and ``domain.compose`` turn it into bytes.
+payload. ``domain.dialect.signing``, ``domain.dialect.envelope`` and ``domain.delivery.compose``
+turn it into bytes.
 """
 
 import json

@@ -46,7 +46,7 @@ _decode_batch = msgspec.json.Decoder(
     )
 ).decode
 _WHO = {b"authorization", PROJECT_HEADER.lower().encode()}
-_JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
 class PublishDoor:
@@ -68,9 +68,9 @@ class PublishDoor:
         began = time.perf_counter()
         try:
             status, body = await self._answer(scope, receive)
-            headers = _JSON_HEADERS
+            headers = JSON_HEADERS
         except HooktideError as error:
-            self._metrics.refused.add(1, describe(error).type.rpartition("/")[2])
+            self._metrics.refused.add(1, describe(error).code)
             status, body, headers = problem_bytes(error)
         await send(
             {

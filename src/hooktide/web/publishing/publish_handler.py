@@ -19,7 +19,7 @@ from hooktide.web.http.exchange import Exchange
 from hooktide.web.middleware.loop_guard import SENDER
 from hooktide.web.middleware.mount import FORWARDED_PREFIX
 from hooktide.web.problems.problems import describe, problem_bytes
-from hooktide.web.publishing.events import accepted_body, may_publish, read_event
+from hooktide.web.publishing.events import JSON_HEADERS, accepted_body, may_publish, read_event
 
 _RARE = frozenset(
     (
@@ -35,7 +35,7 @@ _RARE = frozenset(
 _MAX_DIGITS = 6
 """Of a Content-Length; more are for the ASGI application to judge."""
 _JSON = b"application/json"
-_HEADER_LINES = b"content-type: application/json\r\ncache-control: no-store\r\n"
+_HEADER_LINES = b"".join(b"%b: %b\r\n" % header for header in JSON_HEADERS)
 
 
 class PublishHandler:
@@ -116,7 +116,7 @@ class PublishHandler:
         if not isinstance(error, HooktideError):
             pending.exchange.fail(error)
             return
-        self._metrics.refused.add(1, describe(error).type.rpartition("/")[2])
+        self._metrics.refused.add(1, describe(error).code)
         pending.exchange.respond(*problem_bytes(error))
         self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
 

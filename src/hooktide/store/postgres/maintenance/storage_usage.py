@@ -9,7 +9,7 @@ from hooktide.store.postgres.maintenance.reading import reading
 
 
 class StorageUsageReader:
-    """The store's method for sizes."""
+    """The store's method for storage usage."""
 
     _storage_usage: Counting
 

@@ -12,7 +12,7 @@ from hooktide.store.sqlite.maintenance.read_only import check_schema, read_only
 
 
 class StorageUsageReader:
-    """The store's method for sizes."""
+    """The store's method for storage usage."""
 
     _storage_usage: "StorageUsageCounter"
 

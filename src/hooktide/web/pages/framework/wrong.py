@@ -60,7 +60,7 @@ class Wrong:
 def wrong_of(error: HooktideError) -> Wrong:
     """Return an error as a page shows it."""
     problem = describe(error)
-    code = problem.type.rpartition("/")[2]
+    code = problem.code
     detail = _detail(code, problem)
     found = [(_names(fault), fault.detail) for fault in problem.errors]
     if isinstance(error, NotFoundError):

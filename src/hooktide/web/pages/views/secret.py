@@ -51,13 +51,10 @@ async def new_secret(request: PageRequest) -> View:
     if kept is None:
         return request.show("secret_shown.html", endpoint=endpoint, called=endpoint_name(endpoint))
     made = msgspec.json.decode(kept, type=NewSecret)
-    secret, previous_secret_expires_at = (
-        Secret(made.text, made.key),
-        made.previous_secret_expires_at,
-    )
+    secret = Secret(made.text, made.key)
     project = (await request.project(endpoint.project_id)).project
     dialect = project.dialect
-    overlaps = dialect.standard_headers and (previous_secret_expires_at or 0) > request.now
+    overlaps = dialect.standard_headers and (made.previous_secret_expires_at or 0) > request.now
     return request.show(
         "secret.html",
         endpoint=show("ep", endpoint.id),
@@ -65,8 +62,8 @@ async def new_secret(request: PageRequest) -> View:
         called=endpoint_name(endpoint),
         product=formats.product_name(project),
         guide=docs_url(project, request.services.public_url),
-        rotated=previous_secret_expires_at is not None,
-        previous_secret_expires_at=previous_secret_expires_at if overlaps else None,
+        rotated=made.previous_secret_expires_at is not None,
+        previous_secret_expires_at=made.previous_secret_expires_at if overlaps else None,
         bin_page=await page_of_bin(request, endpoint),
         secret=_shown_secret(secret, dialect),
         programs=programs(dialect),
