@@ -1,5 +1,6 @@
 """``python -m docsite``: build the documentation site and check it."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ SITE = staging.ROOT / "build" / "site"
 
 def main() -> int:
     """Build the site in ``build/site``; return an exit code."""
+    logging.getLogger("hooktide").setLevel(logging.CRITICAL)  # of the server that shows its metrics
     pages = staging.lay_out(staging.ROOT / "build" / "docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--quiet"]
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # it is about MkDocs 2, which is not used

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -239,7 +238,6 @@ def metrics() -> str:
 
 
 async def _metrics_page() -> str:
-    logging.getLogger("hooktide").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         server = Hooktide(database=f"{folder}/hooktide.db", public_url=URL, operator_key="k" * 32)
         transport = httpx.ASGITransport(app=server)
