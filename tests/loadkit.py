@@ -141,7 +141,7 @@ async def loading(server: Server, host: str = "127.0.0.1") -> AsyncIterator[Load
         made = await set_up(
             server.api, second, ILL, reference="ill", project=PROJECT, plan="hasty", host=host
         )
-        hasty = Customer(*made, ill, connections=1, pause=0.1)
+        hasty = Customer(*made, ill, connections=1, pause=0.4)
         yield Load(server.api, patient, hasty)
 
 

@@ -95,7 +95,7 @@ async def test_what_was_delivered_while_the_database_was_away_is_recorded_once_i
             for _ in range(40):
                 await server.api.post("/v1/events", event(account))
             async with asyncio.timeout(60):
-                while len(ledger.arrived) < 40:
+                while len(ledger.arrived) < 10:  # an endpoint's slots begin with ten
                     await asyncio.sleep(0.01)
             await asyncio.to_thread(postgres.stop)
             ledger.let_go()
