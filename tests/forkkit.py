@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -106,8 +107,11 @@ async def start(
     env: Mapping[str, str] | None = None,
 ) -> Process:
     """Start a command, which writes to ``out``; without one, ``communicate`` returns it."""
-    into = tempfile.TemporaryFile() if out is None else out  # noqa: SIM115 - communicate closes it
-    return Process(*_fork(words, into, err or into, env or {}), into)
+    into = tempfile.TemporaryFile() if out is None else out  # noqa: SIM115 - closed with the process
+    process = Process(*_fork(words, into, err or into, env or {}), into)
+    if out is None:
+        weakref.finalize(process, into.close)
+    return process
 
 
 async def run(*words: str) -> tuple[int, str]:

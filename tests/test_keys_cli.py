@@ -66,7 +66,7 @@ async def rotate_under(tmp_path: Path, url: str, *options: str) -> None:
 
         [new] = ids(server)
         assert new != old
-        for words in (f"{new} added", f"{new} seals", "sealed again", f"{old} dropped"):
+        for words in (f"{new} added", f"{new} now seals", "sealed again", f"{old} dropped"):
             assert words in said
         assert "\r" not in said
         listed = (await keys(server, "list")).ok().out

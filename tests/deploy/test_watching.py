@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from docsite.staging import filled
 from prometheus_client.parser import text_string_to_metric_families
 from webkit import running
 
@@ -145,7 +146,8 @@ async def test_the_dashboard_and_the_docs_have_all_that_a_server_shows(tmp_path:
         family_of(name) for text in dashboard_expressions() for name, _ in SELECTOR.findall(text)
     }
     assert families.keys() - drawn == set()
-    rows = re.findall(r"^\| `(hooktide_\w+)(?:\{(\w+)\})?` \|", WATCHING.read_text(), re.MULTILINE)
+    page = await asyncio.to_thread(filled, WATCHING)
+    rows = re.findall(r"^\| `(hooktide_\w+)(?:\{(\w+)\})?` \|", page, re.MULTILINE)
     assert {name: {label} - {""} for name, label in rows} == families
 
 
@@ -160,9 +162,7 @@ def test_the_docs_have_every_error_class() -> None:
 
 
 def test_each_alert_says_what_to_do_and_how_urgent_it_is() -> None:
-    sections = dict(
-        re.findall(r"^### (Hooktide\w+)\n\n\*(\w+)\.\*", WATCHING.read_text(), re.MULTILINE)
-    )
+    sections = dict(re.findall(r"^### (Hooktide\w+)\n\n\*(\w+)\.\*", page, re.MULTILINE))
     assert {rule["alert"]: rule["labels"]["severity"] for rule in rules()} == {
         name: severity.lower() for name, severity in sections.items()
     }

@@ -163,6 +163,16 @@ def test_a_receiver_that_becomes_slower_for_good_grows_from_there() -> None:
     assert load.slots == 100
 
 
+@pytest.mark.parametrize("one_in", [2, 10, 100])
+def test_a_few_quick_answers_do_not_make_the_others_slow(one_in: int) -> None:
+    """As of a receiver that ignores some events: they are answered at once."""
+    durations = itertools.cycle([2, *[200] * (one_in - 1)])
+    load = Load(Limits())
+    load.run(lambda _: (OK, next(durations) * MILLISECOND), 20 * SECOND)
+    load.run(lambda _: (OK, next(durations) * MILLISECOND), 20 * SECOND)
+    assert load.slots >= 75
+
+
 def test_answers_that_vary_do_not_take_the_first_slots() -> None:
     durations = itertools.cycle([5, 5, 5, 400])
     load = Load(Limits())

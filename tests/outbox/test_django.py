@@ -105,7 +105,7 @@ def test_a_savepoint_that_is_rolled_back_takes_only_its_own_events_with_it(app: 
 
 
 def test_outside_of_a_transaction_nothing_is_emitted(app: str) -> None:
-    with pytest.raises(transaction.TransactionManagementError, match="within transaction"):
+    with pytest.raises(transaction.TransactionManagementError, match="inside transaction"):
         emit_number(1)
     assert kept() == []
 

@@ -138,7 +138,7 @@ MUTANTS = (
         "routes are never read again", (1,), 3, SqliteBatchWriter, "lock_account", _does_nothing
     ),
     Mutant(
-        "a lost claim is never released", (1,), 2, Queue, "_release_expired_claims", _returns(0)
+        "a lost claim is never released", (1,), 7, Queue, "_release_expired_claims", _returns(0)
     ),
     Mutant(
         "a claim is released before its lease ends",
@@ -148,22 +148,22 @@ MUTANTS = (
         "_release_expired_claims",
         _gives_back_too_soon,
     ),
-    Mutant("a dead process is left to its leases", (1,), 4, DeadProcesses, "look", _is_always(0)),
+    Mutant("a dead process is left to its leases", (1,), 1, DeadProcesses, "look", _is_always(0)),
     Mutant(
         "claims of a commit whose answer was lost are left to their leases",
         (1,),
-        44,
+        12,
         UncertainClaims,
         "take",
         _returns(None),
     ),
-    Mutant("who lost its session is taken for dead", (4,), 19, Looks, "dead", _at_first_sight),
+    Mutant("who lost its session is taken for dead", (4,), 5, Looks, "dead", _at_first_sight),
     Mutant("who hears nothing does not notice", (8,), 9, Notifier, "_hears", _is_always(True)),
-    Mutant("a failed record is forgotten", (2, 3), 6, AttemptBuffer, "put_back", _returns(None)),
+    Mutant("a failed record is forgotten", (2, 3), 1, AttemptBuffer, "put_back", _returns(None)),
     Mutant(
         "who lost the claim may record all the same",
         (3,),
-        1,
+        12,
         database,
         "statements",
         _sql("settle", ("deliveries.claim = v.column2", "deliveries.claim <> -v.column2")),
@@ -171,7 +171,7 @@ MUTANTS = (
     Mutant(
         "claims do not ask whether the endpoint is on",
         (4,),
-        1,
+        4,
         database,
         "statements",
         _sql("claimable", (ON_ALONE, ""), ("AND id >= ep.stale_before", "")),
@@ -190,7 +190,7 @@ MUTANTS = (
     Mutant(
         "a claim is started however little is left of its lease",
         (4,),
-        24,
+        7,
         scheduler,
         "LEASE_MARGIN",
         _constant(-MINUTE),

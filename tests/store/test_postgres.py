@@ -251,7 +251,7 @@ async def test_a_login_waits_for_a_change_of_that_person_and_for_no_other(
         await given.store.create_user(name, Role.OWNER, None, NOON) for name in ("ann", "bob")
     ]
     await aside.execute("SELECT pg_advisory_xact_lock($1, 0)", USERS_SPACE)
-    await aside.execute("UPDATE hooktide.users SET password = 'new' WHERE id = $1", ann.id)
+    await aside.execute("UPDATE hooktide.people SET password = 'new' WHERE id = $1", ann.id)
     async with asyncio.timeout(30):
         await given.store.create_session(b"b" * 32, bob.id, None, NOON, NOON + DAY)
     logging_in = asyncio.create_task(

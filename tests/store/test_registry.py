@@ -208,7 +208,7 @@ async def test_a_held_delivery_is_not_sent_again_before_it_was_sent(given: Given
     await given.set_plan(deliveries_per_hour=1)
     await given.publish(given.event(), given.event())
     [held] = (await given.store.list_deliveries(Scope(), None, 1)).items
-    with pytest.raises(RefusedError, match="held back"):
+    with pytest.raises(RefusedError, match="is held because"):
         await given.store.resend(Scope(), held.id, NOON)
     assert (await given.store.counts()).held == 1
 
@@ -483,9 +483,9 @@ REFUSED = {"plan_in_use", "unknown_plan"}
 
 
 async def test_an_account_is_never_on_a_plan_that_there_is_not(given: Given) -> None:
-    with pytest.raises(InvalidError, match="no such plan; there are test"):
+    with pytest.raises(InvalidError, match="no such plan; use test"):
         await given.store.create_account(given.project_id, "b", "", "gone", NOON)
-    with pytest.raises(InvalidError, match="no such plan; there are test"):
+    with pytest.raises(InvalidError, match="no such plan; use test"):
         await given.store.update_account(Scope(), given.account.id, {"plan": "gone"}, NOON)
 
 

@@ -3,9 +3,9 @@
 As TCP finds its window: the slots grow while all of them are in use and the answers are good, by
 one for each answer until something goes wrong, by one for each round of answers from then on. They
 are halved when the receiver says or shows that it has too many (429, 503, refused connections,
-timeouts). Answers that take much longer than the quickest ones take the growth back, down to
+timeouts). Answers that usually take much longer than they once did take the growth back, down to
 ``START``; if they still take as long then, that is the receiver's own time, and the slots grow from
-there again. Nothing here knows a clock or a socket.
+there again. A single quick answer, as to an event that the receiver ignores, says nothing. Nothing here knows a clock or a socket.
 """
 
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Micros
@@ -15,7 +15,7 @@ START = 10
 FORGET_AFTER: Micros = 10 * MINUTE
 """What was learned is forgotten when nothing is sent for so long."""
 TOLERANCE = 2
-"""The slots shrink when answers take more than this many times as long as the quickest one."""
+"""The slots shrink when answers usually take more than this many times as long as at their best."""
 SPARE: Micros = SECOND // 20
 """Microseconds that they may take longer in any case: differences of the network."""
 SMOOTHING = 16
@@ -33,10 +33,11 @@ class AdaptiveSlots:
     """
 
     __slots__ = (
+        "_best",
         "_ceiling",
         "_credit",
         "_doubling",
-        "_quickest",
+        "_timed",
         "_used_at",
         "_usual",
         "count",
@@ -52,7 +53,8 @@ class AdaptiveSlots:
         self.count = min(START, self._ceiling)
         self._credit = 0
         self._doubling = True
-        self._quickest: Micros = 0
+        self._timed = 0
+        self._best: Micros = 0
         self._usual: Micros = 0
         self._used_at = now
 
@@ -69,7 +71,7 @@ class AdaptiveSlots:
                 self._halve()
         elif attempt.status is not None and 200 <= attempt.status < 300:
             self._time(attempt.duration)
-            if self._usual > self._quickest * TOLERANCE + SPARE:
+            if self._timed >= SMOOTHING and self._usual > self._best * TOLERANCE + SPARE:
                 self._shrink()
             elif full and self.count < self._ceiling:
                 self._grow()
@@ -85,9 +87,10 @@ class AdaptiveSlots:
         self._doubling = False
 
     def _time(self, duration: Micros) -> None:
-        if not self._quickest or duration < self._quickest:
-            self._quickest = duration
-        self._usual += (duration - self._usual) // SMOOTHING if self._usual else duration
+        self._usual += (duration - self._usual) // SMOOTHING if self._timed else duration
+        self._timed += 1
+        if self._timed <= SMOOTHING or self._usual < self._best:
+            self._best = self._usual
 
     def _grow(self) -> None:
         self._credit += 1
@@ -104,4 +107,4 @@ class AdaptiveSlots:
         if self.count > START:
             self.count = max(START, self.count * 7 // 8)
         else:
-            self._quickest = self._usual
+            self._best = self._usual

@@ -127,9 +127,10 @@ async def use_login_link(request: PageRequest) -> View:
 def _safe(path: str) -> str:
     """Return where to continue: only ever a page of the dashboard."""
     ours = path == BASE or path.startswith((f"{BASE}/", f"{BASE}?"))
-    plain = path.isascii() and path.isprintable() and "\\" not in path and "/login" not in path
+    plain = path.isascii() and path.isprintable() and "\\" not in path
     segments = unquote(path.partition("?")[0]).split("/")[1:]
-    return path if ours and plain and not {"", ".", ".."} & set(segments) else BASE
+    odd = {"", ".", ".."} & set(segments) or segments[1:2] == ["login"]
+    return path if ours and plain and not odd else BASE
 
 
 LOGIN_PAGES = (login, log_in, login_link, use_login_link)
