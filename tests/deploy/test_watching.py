@@ -162,7 +162,9 @@ def test_the_docs_have_every_error_class() -> None:
 
 
 def test_each_alert_says_what_to_do_and_how_urgent_it_is() -> None:
-    sections = dict(re.findall(r"^### (Hooktide\w+)\n\n\*(\w+)\.\*", page, re.MULTILINE))
+    sections = dict(
+        re.findall(r"^### (Hooktide\w+)\n\n\*(\w+)\.\*", WATCHING.read_text(), re.MULTILINE)
+    )
     assert {rule["alert"]: rule["labels"]["severity"] for rule in rules()} == {
         name: severity.lower() for name, severity in sections.items()
     }

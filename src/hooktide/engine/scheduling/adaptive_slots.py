@@ -5,7 +5,8 @@ one for each answer until something goes wrong, by one for each round of answers
 are halved when the receiver says or shows that it has too many (429, 503, refused connections,
 timeouts). Answers that usually take much longer than they once did take the growth back, down to
 ``START``; if they still take as long then, that is the receiver's own time, and the slots grow from
-there again. A single quick answer, as to an event that the receiver ignores, says nothing. Nothing here knows a clock or a socket.
+there again. A single quick answer, as to an event that the receiver ignores, says nothing.
+Nothing here knows a clock or a socket.
 """
 
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Micros
