@@ -20,6 +20,7 @@ from hooktide.domain.project.portal import Portal
 from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.time.spans import show_span
 from hooktide.library import Hooktide
+from hooktide.runtime.metrics import Count, Metrics
 from hooktide.runtime.settings import Settings
 from hooktide.web.api import events
 from hooktide.web.operations.openapi import make_openapi
@@ -233,7 +234,12 @@ def metrics() -> str:
     page = asyncio.run(_metrics_page())
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)", page, re.MULTILINE))
     told = re.findall(r"^# HELP (\w+) (.*)", page, re.MULTILINE)
-    rows = [(f"`{name}`", kinds[name], text) for name, text in sorted(told)]
+    labels = {
+        f"{each.name}_total": f"{{{each.label}}}"
+        for each in vars(Metrics()).values()
+        if isinstance(each, Count) and each.label
+    }
+    rows = [(f"`{name}{labels.get(name, '')}`", kinds[name], text) for name, text in sorted(told)]
     return _table(("name", "type", "meaning"), rows)
 
 

@@ -72,7 +72,7 @@ class Count:
     def __init__(self, name: str, text: str, label: str = "", values: tuple[str, ...] = ()) -> None:
         self.name = name
         self._text = text
-        self._label = label
+        self.label = label
         self.by_value = dict.fromkeys(values, 0) if label else {"": 0}
 
     def add(self, number: int = 1, value: str = "") -> None:
@@ -81,10 +81,10 @@ class Count:
 
     def show(self, by_value: dict[str, int]) -> Metric:
         """Return these numbers as Prometheus has them."""
-        labels = [self._label] if self._label else []
+        labels = [self.label] if self.label else []
         family = CounterMetricFamily(self.name, self._text, labels=labels)
         for value, number in by_value.items():
-            family.add_metric([value] if self._label else [], number)
+            family.add_metric([value] if self.label else [], number)
         return family
 
 
