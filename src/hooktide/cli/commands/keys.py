@@ -72,11 +72,11 @@ def list_(*, options: Options = DEFAULTS) -> None:
     """List the keys of the key file, what each has sealed, and the servers that have read it."""
     found, other = asyncio.run(list_keys(options.settings().key_path, options.rows))
     for each in found:
-        use = "seals and decrypts" if each.seals else "opens"
+        use = "seals and decrypts" if each.seals else "decrypts"
         readers = ", ".join(each.processes) or "no server"
-        print(f"{each.id}  {use:<16}{each.sealed:>9,} sealed  read by: {readers}")
+        print(f"{each.id}  {use:<18}{each.sealed:>9,} sealed  read by: {readers}")
     if other:
-        print(f"other keys, or without an id {other:>6,} sealed")
+        print(f"other keys, or without an id {other:>8,} sealed")
 
 
 @keys.command
