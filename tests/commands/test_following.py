@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from hooktide.client.retries import silence
 from hooktide.client.server import Server
 from hooktide.verify import Verifier
 from hooktide.wire.bins import BinRequest, Step
+from hooktide.wire.events import Delivery
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -93,6 +95,28 @@ async def test_following_tells_each_change_once() -> None:
         again = Following(client, "followed-once", None)
         assert len(again.begin(1)) == 1
         assert again.news() == []
+
+
+@pytest.mark.usefixtures("place")
+async def test_what_is_delivered_while_it_is_read_is_told_as_pending_first() -> None:
+    new_account("followed-late")
+    with Client() as client:
+        kept = client.bins.create()
+        client.endpoints.create(kept.url, ["*"], account="followed-late")
+        publish("followed-late")
+        async with asyncio.timeout(60):
+            while not (
+                made := list(client.deliveries.list(state="delivered", account="followed-late"))
+            ):
+                await asyncio.sleep(0.02)
+
+        class ReadsEarly(Following):
+            def _recent(self) -> Iterator[Delivery]:
+                yield msgspec.structs.replace(made[0], state="pending", attempts=0)
+
+        following = ReadsEarly(client, "followed-late", None)
+        told = [each.state for each in (*following.news(), *following.news())]
+    assert told[:2] == ["pending", "delivered"]
 
 
 @pytest.mark.usefixtures("place")

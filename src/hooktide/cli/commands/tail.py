@@ -100,11 +100,12 @@ class Following:
 
     def news(self) -> list[Delivery]:
         """Return what is new or has changed, oldest first."""
+        changed = self._changed()  # of earlier rounds: what is new is shown before it changes
         looked = [each for each in self._recent() if self._is_new(each)]
         if len(self.seen) > MAX_SEEN:
             kept = sorted(self.seen)[MAX_SEEN // 2 :]
             self.seen = {id: self.seen[id] for id in {*kept, *self.open}}
-        return [*self._changed(), *reversed(looked)]
+        return [*changed, *reversed(looked)]
 
     def _recent(self) -> Iterator[Delivery]:
         horizon = None if self.since is None else self.since - LATE
