@@ -148,12 +148,17 @@ async def _watch(visit: Visit) -> None:
         if not request.url.startswith((visit.origin, "data:")):
             wrong.append(f"asked for {request.url}")
 
+    def failed(request: Request) -> None:
+        # A page that is left breaks off its stream, and what its script was loading.
+        if request.failure != "net::ERR_ABORTED":
+            wrong.append(f"failed: {request.url}: {request.failure}")
+
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     page.on(
         "console",
         lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None,
     )
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("requestfailed", failed)
     page.on("request", asked)
 
     async def dismissed(dialog: Any) -> None:

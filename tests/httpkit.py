@@ -6,8 +6,10 @@ any other path says what was asked, so that a difference in how it was read show
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -75,6 +77,15 @@ class Wire(asyncio.Transport):
         return {"peername": ("192.0.2.1", 1234), "sockname": ("192.0.2.2", 80)}.get(name, default)
 
 
+@contextmanager
+def _stopped_clock() -> Iterator[None]:
+    """Stop the event loop's clock: no timer fires."""
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    with patch.object(loop, "time", lambda: now):
+        yield
+
+
 class Server:
     """What the connections of a server share, and a way to make one."""
 
@@ -112,8 +123,14 @@ class Server:
     async def exchange(self, sent: Sequence[Sequence[bytes]]) -> list[str]:
         """Send pieces, on a connection for each sequence; return what comes back.
 
-        Each piece comes when all that is before it has been answered as far as it can be.
+        Each piece comes when all that is before it has been answered as far as it can be. No time
+        passes meanwhile: on a busy machine a connection would be closed between its last response
+        and the look at it.
         """
+        with _stopped_clock():
+            return await self._exchange(sent)
+
+    async def _exchange(self, sent: Sequence[Sequence[bytes]]) -> list[str]:
         wires = [self.connect() for _ in sent]
         for pieces in zip(*sent, strict=True):
             for wire, piece in zip(wires, pieces, strict=True):
