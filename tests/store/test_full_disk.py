@@ -57,6 +57,7 @@ class Disk:
         if self.folder is None:
             await self._run(REFUSE)
         else:
+            await self._run("CHECKPOINT")  # dropped tables keep their room until then
             diskkit.fill(self.folder)
 
     async def free(self) -> None:
