@@ -13,13 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.open_loop import Sent, open_loop, read_sent
+from bench.generator import Sent, generator, read_sent
 from bench.processes import BenchError, Child
-from bench.receiver import await_port, free_ports
 from bench.report import Figure
 from bench.requests import write_requests
 from bench.server import EVENT_TYPES, Server, server
-from bench.slow_receiver import ANSWERING, DRIPPING, QUICK, SILENT
+from bench.slow_receiver import (
+    ANSWERING,
+    DRIPPING,
+    QUICK,
+    SILENT,
+    Receipt,
+    Slow,
+    slow_receiver,
+)
 from bench.stage import ACCOUNTS, BATCH, Plan
 
 FAIRNESS = "fairness"
@@ -54,29 +61,6 @@ NEIGHBOURS = (
     # About 500 batches, all due within a tenth of a second: as fast as they are answered.
     Neighbour(name="burst", behaviour=QUICK, batch=BATCH, rate=5000.0, seconds=0.1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A request's first byte (Unix seconds), and what was then in flight: on its path, in all."""
-
-    at: float
-    event_id: str
-    on_path: int
-    in_all: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """A running slow receiver."""
-
-    ports: list[int]
-    file: Path
-
-    def receipts(self) -> list[Receipt]:
-        """Return what has come in until now."""
-        rows = (line.split() for line in self.file.read_text().rpartition("\n")[0].splitlines())
-        return [Receipt(float(at), webhook_id, int(n), int(m)) for at, webhook_id, n, m in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +119,7 @@ class Street:
         return file
 
     def _publish(self, requests: Path, rate: float, seconds: float) -> Child:
-        return open_loop(
+        return generator(
             requests, port=self.server.port, rate=rate, seconds=seconds, connections=CONNECTIONS
         )
 
@@ -154,7 +138,7 @@ def fairness(plan: Plan, _: object) -> Iterator[Figure]:
 
 
 def _beside(street: Street, base: Part, number: int, neighbour: Neighbour) -> Iterator[Figure]:
-    with _slow(street.folder, neighbour.name, neighbour.behaviour, 1) as receiver:
+    with slow_receiver(street.folder, neighbour.name, neighbour.behaviour, 1) as receiver:
         account = street.server.create_account(ACCOUNTS + number, receiver.ports[0])
         part = street.part(number, neighbour)
         receipts = receiver.receipts()
@@ -223,21 +207,10 @@ def _street(plan: Plan) -> Iterator[Street]:
     folder = plan.folder / FAIRNESS
     folder.mkdir()
     with (
-        _slow(folder, "others", ANSWERING, ACCOUNTS) as others,
+        slow_receiver(folder, "others", ANSWERING, ACCOUNTS) as others,
         server(folder, plan.program, OPTIONS) as running,
     ):
         yield Street(plan, folder, running, others, running.fill(others.ports))
-
-
-@contextmanager
-def _slow(folder: Path, name: str, behaviour: str, count: int) -> Iterator[Slow]:
-    ports = free_ports(count)
-    file = folder / f"{name}.receipts"
-    command: list[str | Path] = [sys.executable, "-m", "bench.slow_receiver"]
-    command += ["--behaviour", behaviour, "--receipts", file, "--ports", *map(str, ports)]
-    with Child(command, folder / f"{name}.log") as child:
-        await_port(child, ports[-1])
-        yield Slow(ports, file)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ import msgspec
 
 from bench.closed_loop import Wrk, wrk
 from bench.fairness import FAIRNESS, fairness
+from bench.generator import Sent, generator, read_sent
 from bench.lasting import BACKLOG, RETENTION, STEADY, backlog, retention, steady
-from bench.open_loop import Sent, open_loop, read_sent
 from bench.processes import BenchError, Child
 from bench.report import Figure, Report
+from bench.rows import ALONE, BESIDE, ROWS, SENDER, beside, phase_of
 from bench.server import server
 from bench.stage import BATCH, Mark, Plan, Stage, stage
 
-FULL, BATCHES, LATENCY, IDLE, SENDER = "full", "batches", "latency", "idle", "sender"
+FULL, BATCHES, LATENCY, IDLE = "full", "batches", "latency", "idle"
 DELIVERED = "delivered"
 SERVER_CPU = "server CPU per delivery"
 LATENCY_RATE = 4000.0
@@ -92,32 +93,30 @@ def latency(plan: Plan, report: Report) -> Iterator[Figure]:
     yield from _kept(LATENCY, before, drained)
 
 
-def sender(plan: Plan, report: Report) -> Iterator[Figure]:
-    """Let the way out send alone, and say how many times that a whole delivery costs."""
+def sender(plan: Plan, _report: Report) -> Iterator[Figure]:
+    """Let the way out send alone: what a whole delivery costs is said in multiples of that."""
     command = [sys.executable, "-m", "bench.sender_cost", "--json"]
     with Child(command, plan.folder / "sender.log") as child:
         child.wait(SENDER_TIMEOUT)
         found = child.log.read_text().strip().rpartition("\n")[2]
     alone = msgspec.convert(msgspec.json.decode(found)[SENDER_KEY], float)
-    yield Figure(phase=SENDER, name="sender alone, CPU per POST", value=alone, unit="us")
-    whole = report.value(FULL, SERVER_CPU)
-    if whole is not None:
-        ratio = whole / alone
-        yield Figure(phase=SENDER, name="delivery / sender", value=ratio, unit="times", at_most=7)
+    yield Figure(phase=SENDER, name=ALONE, value=alone, unit="us")
 
 
 PHASES = {
     IDLE: idle,
+    SENDER: sender,
     FULL: full,
     BATCHES: batches,
     LATENCY: latency,
     FAIRNESS: fairness,
-    SENDER: sender,
+    **{name: phase_of(name) for name in ROWS},
+    BESIDE: beside,
     BACKLOG: backlog,
     STEADY: steady,
     RETENTION: retention,
 }
-DEFAULT = [IDLE, FULL, BATCHES, LATENCY, FAIRNESS, SENDER]
+DEFAULT = [name for name in PHASES if name not in (STEADY, RETENTION)]
 """The phases that run when none are named: the others take long."""
 
 
@@ -221,7 +220,7 @@ def _publish_in_time(one: Stage, rate: float) -> list[Sent]:
     """Run the open-loop generator; return what came after the warm-up."""
     seconds = one.plan.warm_up + one.plan.seconds
     port, connections = one.server.port, one.connections
-    with open_loop(
+    with generator(
         one.requests, port=port, rate=rate, seconds=seconds, connections=connections
     ) as child:
         try:

@@ -83,13 +83,12 @@ class Child:
     def usage(self) -> Usage:
         """Return what it and its descendants have used."""
         self.check()
-        tree = list(_tree(self._process.pid))
-        memory = [_memory(pid) for pid in tree]
-        return Usage(
-            cpu=sum(_cpu(pid) for pid in tree),
-            rss=sum(now for now, _ in memory),
-            peak=sum(peak for _, peak in memory),
-        )
+        return usage_of([self._process.pid])
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def stop(self) -> None:
         """End it, with force when asking does not help."""
@@ -118,6 +117,20 @@ class Child:
             raise BenchError(f"`{self.command}` did not end in {within:.0f} s") from None
         if code:
             raise BenchError(f"`{self.command}` ended with {code}. It said:\n{self.said()}")
+
+
+def usage_of(pids: Sequence[int]) -> Usage:
+    """Return what processes and their descendants have used, each counted once.
+
+    :raises BenchError: one of them does not run.
+    """
+    try:
+        tree = {each for pid in pids for each in _tree(pid)}
+        memory = [_memory(pid) for pid in tree]
+        cpu = sum(_cpu(pid) for pid in tree)
+    except (FileNotFoundError, ProcessLookupError):
+        raise BenchError(f"one of the processes {[*pids]} has ended") from None
+    return Usage(cpu, rss=sum(now for now, _ in memory), peak=sum(peak for _, peak in memory))
 
 
 def machine_cpu() -> float:

@@ -32,17 +32,23 @@ def write_requests(
     types: Sequence[str] = EVENT_TYPES,
 ) -> None:
     """Write prepared requests for these accounts; with ``batch`` above 1, so many events each."""
-    count = SINGLE_REQUESTS if batch == 1 else BATCH_REQUESTS
+    requests = []
+    for number in range(SINGLE_REQUESTS if batch == 1 else BATCH_REQUESTS):
+        events = [event(number * batch + place, accounts, types) for place in range(batch)]
+        body = events[0] if batch == 1 else b"[" + b",".join(events) + b"]"
+        requests.append(publish_request(body, port, key))
+    write_framed(file, requests)
+
+
+def write_framed(file: Path, requests: Sequence[bytes]) -> None:
+    """Write requests as both load generators read them."""
     with file.open("wb") as out:
-        for number in range(count):
-            events = [event(number * batch + place, accounts, types) for place in range(batch)]
-            body = events[0] if batch == 1 else b"[" + b",".join(events) + b"]"
-            request = _request(body, port, key)
+        for request in requests:
             out.write(b"%d\n%b" % (len(request), request))
 
 
 def read_requests(file: Path) -> list[bytes]:
-    """Read what ``write_requests`` wrote."""
+    """Read what ``write_framed`` wrote."""
     return list(_framed(file.read_bytes()))
 
 
@@ -84,7 +90,8 @@ def payload(number: int) -> bytes:
     return msgspec.json.encode(invoice)
 
 
-def _request(body: bytes, port: int, key: str) -> bytes:
+def publish_request(body: bytes, port: int, key: str) -> bytes:
+    """Return the request that publishes an event, or a batch."""
     head = (
         "POST /v1/events HTTP/1.1\r\n"
         f"host: 127.0.0.1:{port}\r\n"

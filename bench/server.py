@@ -63,6 +63,12 @@ class Server:
         self.port = port
         self.ready_after = 0.0
 
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, and PostgreSQL's; those below them are not listed."""
+        database = self._database
+        return [self._child.pid, *([database.child.pid] if isinstance(database, Postgres) else [])]
+
     def check(self) -> None:
         """Raise what it said last, if it has ended."""
         self._child.check()
@@ -107,21 +113,35 @@ class Server:
 
     def fill(self, ports: list[int]) -> str:
         """Make the project, one account for each port with five endpoints; return a project key."""
-        self._ask("PUT", "/v1/projects/bench", PROJECT.read_bytes(), "application/toml")
+        key = self.create_project()
         for number, port in enumerate(ports):
             self.create_account(number, port)
+        return key
+
+    def create_project(self, more_types: int = 0) -> str:
+        """Make the project, with some event types more; return a project key."""
+        types = "".join(f'\n[event_types."other.type_{each}"]\n' for each in range(more_types))
+        text = PROJECT.read_bytes() + types.encode()
+        self._ask("PUT", "/v1/projects/bench", text, "application/toml")
         key = {"scope": "project", "project": "bench", "name": "benchmark"}
         return self._make("/v1/keys", key).key
 
     def create_account(self, number: int, port: int) -> str:
         """Make an account with an endpoint for each event type; return its id."""
-        account = {"project": "bench", "reference": reference(number)}
-        account_id = self._make("/v1/accounts", account).id
+        account_id = self.create_bare_account(number)
         for path, event_type in enumerate(EVENT_TYPES):
-            url = f"http://127.0.0.1:{port}/e{path}"
-            endpoint = {"account": account_id, "url": url, "event_types": [event_type]}
-            self._make("/v1/endpoints", endpoint)
+            self.create_endpoint(account_id, f"http://127.0.0.1:{port}/e{path}", [event_type])
         return account_id
+
+    def create_bare_account(self, number: int) -> str:
+        """Make an account without endpoints; return its id."""
+        account = {"project": "bench", "reference": reference(number)}
+        return self._make("/v1/accounts", account).id
+
+    def create_endpoint(self, account_id: str, url: str, event_types: Sequence[str]) -> None:
+        """Make an endpoint."""
+        endpoint = {"account": account_id, "url": url, "event_types": event_types}
+        self._make("/v1/endpoints", endpoint)
 
     def publish(self, account_id: str) -> None:
         """Publish one event for an account."""

@@ -9,12 +9,19 @@ import argparse
 import asyncio
 import random
 import re
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
 import uvloop
+
+from bench.processes import Child
+from bench.receiver import await_port, free_ports
 
 ANSWERING, QUICK, SILENT, DRIPPING = "answering", "quick", "silent", "dripping"
 """What it does: answers after 10 to 200 ms; after 10; never; never to the end, a byte at a time."""
@@ -117,6 +124,41 @@ async def serve(ports: list[int], behaviour: str, receipts: Path) -> None:
         for port in ports:
             await loop.create_server(lambda: Connection(house), "127.0.0.1", port, backlog=1024)
         await loop.create_future()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A request's first byte (Unix seconds), and what was then in flight: on its path, in all."""
+
+    at: float
+    event_id: str
+    on_path: int
+    in_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A running slow receiver."""
+
+    ports: list[int]
+    file: Path
+
+    def receipts(self) -> list[Receipt]:
+        """Return what has come in until now."""
+        rows = (line.split() for line in self.file.read_text().rpartition("\n")[0].splitlines())
+        return [Receipt(float(at), webhook_id, int(n), int(m)) for at, webhook_id, n, m in rows]
+
+
+@contextmanager
+def slow_receiver(folder: Path, name: str, behaviour: str, count: int) -> Iterator[Slow]:
+    """Start one with some ports, and end it."""
+    ports = free_ports(count)
+    file = folder / f"{name}.receipts"
+    command: list[str | Path] = [sys.executable, "-m", "bench.slow_receiver"]
+    command += ["--behaviour", behaviour, "--receipts", file, "--ports", *map(str, ports)]
+    with Child(command, folder / f"{name}.log") as child:
+        await_port(child, ports[-1])
+        yield Slow(ports, file)
 
 
 def main() -> None:

@@ -22,7 +22,10 @@ STEADY = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for. Rates are events a second; 0 means no cap."""
+    """What was asked for. Rates are events a second; 0 means no cap.
+
+    ``against``: another installation's program, which each row of ``bench.rows`` is compared with.
+    """
 
     folder: Path
     program: Sequence[str]
@@ -36,6 +39,7 @@ class Plan:
     keep: bool
     database: str = "sqlite"
     options: Sequence[str] = ()
+    against: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
-"""The open-loop generator: requests leave when their moment has come, whatever was answered.
+"""The generator that notes each request: open loop at a rate, or closed loop without one.
 
-A process of its own, ``python -m bench.open_loop``: the moments are a Poisson process at a constant
-rate with a fixed seed. One request at a time on each connection; when none is free a request waits,
-and its wait counts, because all spans begin at its moment. Plain sockets and epoll, because the
-event loops' timers are only good to a millisecond.
+A process of its own, ``python -m bench.generator``. Open: requests leave when their moment has
+come, whatever was answered; the moments are a Poisson process at a constant rate with a fixed seed.
+One request at a time on each connection; when none is free a request waits, and its wait counts,
+because all spans begin at its moment. Closed: each connection sends again when it is answered.
+Plain sockets and epoll, because the event loops' timers are only good to a millisecond.
+
+A request that has the text ``PLACE`` is numbered: each one that leaves has its own number there,
+and a batch a number for each of its events.
 """
 
 import argparse
@@ -25,6 +29,11 @@ from bench.requests import read_requests
 GIVE_UP_AFTER = 30.0
 SEED = 20261121
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
+MARK = "bench-"
+DIGITS = 16
+PLACE = (MARK + "0" * DIGITS).encode()
+"""What a number is written over; a number begins with ``MARK`` and has as many digits."""
 EVENT_ID = re.compile(rb'"id": ?"(evt_[0-9a-z]+)"')
 
 
@@ -63,6 +72,8 @@ class Line:
             raise ConnectionResetError
         self.buffer += data
         head, end, body = self.buffer.partition(b"\r\n\r\n")
+        if CHUNKED.search(head):
+            return body.endswith(b"0\r\n\r\n")
         length = LENGTH.search(head)
         return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
@@ -79,9 +90,18 @@ class Line:
 class Generator:
     """Keeps the moments, the free connections and the requests that wait for one."""
 
-    def __init__(self, port: int, requests: list[bytes], connections: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        requests: list[bytes],
+        connections: int,
+        first: int = 0,
+        events: int = 1,
+    ) -> None:
         self._port = port
-        self._requests = requests
+        self._requests = [request.split(PLACE) for request in requests]
+        self._first = first
+        self._events = events
         self._epoll = select.epoll()
         self._lines: dict[int, Line] = {}
         self._free: deque[Line] = deque()
@@ -107,11 +127,37 @@ class Generator:
             self._let_out()
             self._take_in(max(0.0, due - time.time()) if due else 1.0)
 
+    def run_closed(self, seconds: float) -> None:
+        """Send on each connection as soon as it is free, for so long; wait for the last answers."""
+        until = time.time() + seconds
+        while True:
+            now = time.time()
+            if now < until:
+                self._waiting.extend(Sent(now) for _ in range(len(self._free)))
+                self._let_out()
+            elif len(self._free) == len(self._lines):
+                return
+            elif now > until + GIVE_UP_AFTER:
+                raise BenchError(f"answers are missing after {GIVE_UP_AFTER:.0f} s")
+            self._take_in(1.0)
+
     def _let_out(self) -> None:
         while self._waiting and self._free:
             sent = self._waiting.popleft()
-            self._free.popleft().send(sent, self._requests[len(self.sent) % len(self._requests)])
+            number = len(self.sent)
+            self._free.popleft().send(sent, self.request(number))
             self.sent.append(sent)
+
+    def request(self, turn: int) -> bytes:
+        """Return the request of a turn, numbered."""
+        parts = self._requests[turn % len(self._requests)]
+        if len(parts) == 1:
+            return parts[0]
+        number = self._first + turn * self._events
+        if self._events == 1:
+            return mark(number).join(parts)
+        marks = [mark(number + place) for place in range(self._events)]
+        return b"".join(each for pair in zip(parts, [*marks, b""], strict=True) for each in pair)
 
     def _take_in(self, within: float) -> None:
         # select waits in microseconds, epoll in whole milliseconds: one waits for the other.
@@ -140,6 +186,11 @@ class Generator:
         self._open()
 
 
+def mark(number: int) -> bytes:
+    """Return a number as it stands in a request."""
+    return b"%b%0*d" % (MARK.encode(), DIGITS, number)
+
+
 def poisson(start: float, rate: float, seconds: float) -> Iterator[float]:
     """Yield moments at random, ``rate`` a second, for so many seconds; the same ones each time."""
     chance = random.Random(SEED)
@@ -149,11 +200,25 @@ def poisson(start: float, rate: float, seconds: float) -> Iterator[float]:
         at += chance.expovariate(rate)
 
 
-def open_loop(requests: Path, *, port: int, rate: float, seconds: float, connections: int) -> Child:
-    """Start it as a process of its own; ``read_sent`` has what it did once it has ended."""
-    command: list[str | Path] = [sys.executable, "-m", "bench.open_loop", "--requests", requests]
+def generator(
+    requests: Path,
+    *,
+    port: int,
+    rate: float,
+    seconds: float,
+    connections: int,
+    first: int = 0,
+    events: int = 1,
+) -> Child:
+    """Start it as a process of its own; ``read_sent`` has what it did once it has ended.
+
+    ``rate`` 0: closed loop. ``first``: the first number; each request has ``events`` of them.
+    """
+    command: list[str | Path] = [sys.executable, "-m", "bench.generator", "--requests", requests]
     command += ["--port", str(port), "--rate", str(rate), "--seconds", str(seconds)]
-    command += ["--connections", str(connections), "--output", _sent_file(requests)]
+    command += ["--connections", str(connections), "--first", str(first)]
+    command += ["--events", str(events)]
+    command += ["--output", _sent_file(requests)]
     return Child(command, requests.with_name(f"{requests.name}.log"))
 
 
@@ -175,16 +240,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--rate", type=float, required=True, help="a second; 0: closed loop")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--connections", type=int, required=True)
+    parser.add_argument("--first", type=int, default=0, help="the first event's number")
+    parser.add_argument("--events", type=int, default=1, help="in each request, each numbered")
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
-    generator = Generator(asked.port, read_requests(asked.requests), asked.connections)
+    requests = read_requests(asked.requests)
+    running = Generator(asked.port, requests, asked.connections, asked.first, asked.events)
     gc.disable()
-    generator.run(asked.rate, asked.seconds)
+    if asked.rate:
+        running.run(asked.rate, asked.seconds)
+    else:
+        running.run_closed(asked.seconds)
     with asked.output.open("w") as out:
-        for one in generator.sent:
+        for one in running.sent:
             times = f"{one.due_at:.6f} {one.sent_at:.6f} {one.answered_at:.6f}"
             out.write(f"{times} {one.status} {one.event_id}\n")
 
