@@ -21,6 +21,7 @@ from hooktide.domain.project.project import (
     parse_project,
     plan_of,
     type_of,
+    types_by_name,
     wants,
 )
 
@@ -462,7 +463,7 @@ def test_a_misspelt_type_is_told_the_nearest() -> None:
     with pytest.raises(InvalidError, match=re.escape("did you mean 'invoice.paid'?")):
         check_patterns(PROJECT, ("invoice.payed",), "any")
     with pytest.raises(InvalidError, match=re.escape("did you mean 'invoice.paid'?")):
-        type_of(PROJECT, "invoice.payed", "any")
+        type_of(PROJECT, types_by_name(PROJECT), "invoice.payed", "any")
 
 
 def test_an_endpoint_wants_something() -> None:
@@ -471,11 +472,11 @@ def test_an_endpoint_wants_something() -> None:
 
 
 def test_a_type_limited_to_accounts_is_offered_to_them_alone() -> None:
-    assert type_of(PROJECT, "lead.sold", "chosen").name == "lead.sold"
+    assert type_of(PROJECT, types_by_name(PROJECT), "lead.sold", "chosen").name == "lead.sold"
     assert len(offered(PROJECT, "chosen")) == 3
     assert len(offered(PROJECT, "any")) == 2
     with pytest.raises(RefusedError, match="not offered"):
-        type_of(PROJECT, "lead.sold", "any")
+        type_of(PROJECT, types_by_name(PROJECT), "lead.sold", "any")
 
 
 def test_a_dialect_has_so_many_fixed_headers() -> None:

@@ -11,7 +11,7 @@ from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.model import Event
-from hooktide.domain.project.project import Project, check_patterns, plan_of, type_of
+from hooktide.domain.project.project import Project, check_patterns, plan_of, type_of, types_by_name
 
 AT = 1_644_578_819_631_326  # 2022-02-11T11:26:59.631326+00:00
 SECRET = new_secret(bytes(range(32)))
@@ -162,9 +162,9 @@ def test_invoice_maker_has_the_plans_of_its_guide() -> None:
 
 def test_offerte_adviseur_is_a_closed_beta() -> None:
     project = load("offerte-adviseur")
-    assert type_of(project, "lead.sold", "beta-1").name == "lead.sold"
+    assert type_of(project, types_by_name(project), "lead.sold", "beta-1").name == "lead.sold"
     with pytest.raises(RefusedError, match="selected accounts only"):
-        type_of(project, "lead.sold", "somebody else")
+        type_of(project, types_by_name(project), "lead.sold", "somebody else")
     with pytest.raises(InvalidError):
         check_patterns(project, ("*",), "somebody else")
 

@@ -26,10 +26,14 @@ class Directory:
         self._references: Cache[tuple[int, str], Account] = Cache(
             MAX_CACHED_ACCOUNTS, lambda account: account.id
         )
+        # A new account may make a reference ambiguous, so each change drops them all.
+        self._anywhere: Cache[str, Account] = Cache(MAX_CACHED_ACCOUNTS)
         self._endpoints: Cache[int, Endpoint] = Cache(MAX_CACHED_ENDPOINTS)
 
     def changed(self, kind: str, number: int) -> None:
         """Forget what a commit changed."""
+        if kind in {"everything", "project", "account"}:
+            self._anywhere.clear()
         if kind == "everything":
             for known in (self._projects, self._named, self._accounts, self._references):
                 known.clear()
@@ -51,9 +55,11 @@ class Directory:
         """Return an account by id, if it is in memory."""
         return self._accounts.get(account_id)
 
-    def known_account_by_reference(self, project_id: int, reference: str) -> Account | None:
-        """Return an account of a project by the product's own id for it, if it is in memory."""
-        return self._references.get((project_id, reference))
+    def known_account_by_reference(self, scope: Scope, reference: str) -> Account | None:
+        """Return an account of a scope by the product's own id for it, if it is in memory."""
+        if scope.project_id is None:
+            return self._anywhere.get(reference)
+        return self._references.get((scope.project_id, reference))
 
     async def project(self, project_id: int) -> ProjectRow:
         """Find a project by id.
@@ -86,15 +92,20 @@ class Directory:
             self._keep_account(found, seen)
         return found
 
-    async def account_by_reference(self, project_id: int, reference: str) -> Account:
-        """Find an account of a project by the product's own id for it.
+    async def account_by_reference(self, scope: Scope, reference: str) -> Account:
+        """Find an account of a scope by the product's own id for it.
 
         :raises NotFoundError: it does not exist.
+        :raises RefusedError: several projects of the scope have one (``ambiguous_account``).
         """
-        found = self._references.get((project_id, reference))
+        if scope.project_id is None:
+            return await self._anywhere.find(
+                reference, lambda: self._store.find_account(scope, reference)
+            )
+        found = self._references.get((scope.project_id, reference))
         if found is None:
             seen = self._accounts.changes
-            found = await self._store.find_account(Scope(project_id=project_id), reference)
+            found = await self._store.find_account(scope, reference)
             self._keep_account(found, seen)
         return found
 

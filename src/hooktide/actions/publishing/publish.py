@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -27,7 +27,7 @@ from hooktide.domain.errors import (
 from hooktide.domain.json.payload import UnusableSchemaError, check_size, check_value, read_payload
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of
+from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of, types_by_name
 from hooktide.domain.time.times import read_time
 from hooktide.runtime.cache import Cache
 from hooktide.store.base import (
@@ -57,7 +57,7 @@ T = TypeVar("T")
 log = logging.getLogger("hooktide.actions")
 
 MAX_BATCH_SIZE = 1000
-MAX_CACHED_ENVELOPES = 10_000
+MAX_CACHED_PROJECTS = 10_000
 NOT_OFFERED = 403
 """The status of a refusal because an account is not offered webhooks, or this event type."""
 LARGE_PAYLOAD = 64 * 1024
@@ -66,6 +66,14 @@ LARGE_PAYLOAD = 64 * 1024
 
 ON_PUBLISH = Actor(name="publish", source=Source.SERVER)
 """Who creates an account that an event is for, where the project wants that."""
+
+
+class _Prepared(msgspec.Struct, frozen=True, gc=False):
+    """What each event of a project is checked with."""
+
+    project: Project
+    types: Mapping[str, EventType]
+    envelope: Envelope
 
 
 class Publisher:
@@ -95,7 +103,7 @@ class Publisher:
         self._tell_unknown = unknown
         self._on_accepted = on_accepted
         self._unchecked: set[tuple[str, str, str | None]] = set()
-        self._envelopes: Cache[int, tuple[Project, Envelope]] = Cache(MAX_CACHED_ENVELOPES)
+        self._projects: Cache[int, _Prepared] = Cache(MAX_CACHED_PROJECTS)
 
     def tell(self, project_id: int, accepted: Accepted, now: Micros) -> None:
         """Count an accepted event; a failure to count it changes nothing for the sender."""
@@ -162,15 +170,32 @@ class Publisher:
         """
         now = self._clock()
         good = [each for each in checked if isinstance(each, NewEvent)]
-        stored = iter(await self._add_apart(good, now))
+        stored = await self._add_apart(good, now)
+        return await self.batch_results(scope, events, checked, stored, now)
+
+    async def batch_results(
+        self,
+        scope: Scope,
+        events: Sequence[EventIn],
+        checked: Sequence[Checked],
+        added: Sequence[AddResult | HooktideError],
+        now: Micros,
+    ) -> list[Result]:
+        """Return the results of a batch, of which ``added`` says what became of the good events.
+
+        An event whose account was removed meanwhile is published once more.
+
+        :raises UnavailableError: the database went away then, and none of the others was accepted.
+        """
+        left = iter(added)
         away: HooktideError | None = None
         results: list[Result] = []
         for event, new in zip(events, checked, strict=True):
             if not isinstance(new, NewEvent):
                 results.append(new)
                 continue
-            added = next(stored)
-            if isinstance(added, AccountGone):
+            found = next(left)
+            if isinstance(found, AccountGone):
                 self._forget_account(new)
                 if away is None:
                     try:
@@ -180,9 +205,9 @@ class Publisher:
                         away = error.as_value()
                 results.append(away)
                 continue
-            if isinstance(added, Accepted):
-                self.tell(new.project_id, added, now)
-            results.append(_result(added))
+            if isinstance(found, Accepted):
+                self.tell(new.project_id, found, now)
+            results.append(_result(found))
         if away is not None and not _any_accepted(results):
             raise away
         return results
@@ -235,12 +260,16 @@ class Publisher:
             return None  # a warning is logged once, although the event may be checked again
         return self._checked(account, row.project, event)
 
-    def submit(self, checked: NewEvent, now: Micros, waiter: Waiter[list[AddResult]]) -> None:
-        """Store an event that ``check_now`` returned; ``waiter`` gets the result, for ``stored``.
+    def submit(
+        self, checked: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
+    ) -> None:
+        """Store events that ``check_now`` returned; ``waiter`` gets the results.
+
+        What follows from them is for ``stored`` to do, or for ``batch_results``.
 
         :raises UnavailableError: the database takes nothing now.
         """
-        self._store.submit_events([checked], now, waiter)
+        self._store.submit_events(checked, now, waiter)
 
     def stored(self, checked: NewEvent, result: AddResult, now: Micros) -> Accepted | None:
         """Return how an event was accepted; None: it was not, and ``publish`` says why."""
@@ -251,13 +280,23 @@ class Publisher:
             self._forget_account(checked)
         return None
 
+    def stored_batch(
+        self, checked: Sequence[NewEvent], results: Sequence[AddResult], now: Micros
+    ) -> list[Accepted]:
+        """Return those of a batch's events that were accepted, and count them."""
+        found = zip(checked, results, strict=True)
+        accepted = [(new, added) for new, added in found if isinstance(added, Accepted)]
+        for new, added in accepted:
+            self.tell(new.project_id, added, now)
+        return [added for _, added in accepted]
+
     def _known_account(self, scope: Scope, text: str) -> Account | None:
         found = None
         if text.startswith("acc_"):
             with suppress(NotFoundError):  # a reference may look like an id
                 found = self._directory.known_account(ids.read("acc", text))
-        if found is None and scope.project_id is not None and not text.startswith("acc_"):
-            found = self._directory.known_account_by_reference(scope.project_id, text)
+        else:
+            found = self._directory.known_account_by_reference(scope, text)
         return found
 
     async def _check_unknown(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
@@ -314,7 +353,8 @@ class Publisher:
         self, project_id: int, project: Project, event: EventIn, reference: str
     ) -> bytes:
         """Check all that does not depend on there being an account; return the payload."""
-        kind = type_of(project, event.type, reference)
+        prepared = self._prepare(project_id, project)
+        kind = type_of(project, prepared.types, event.type, reference)
         payload = bytes(event.payload)
         check_size(payload)
         value = read_payload(payload)
@@ -326,15 +366,16 @@ class Publisher:
                 f"{project.title} is in test mode and takes only test events: publish with "
                 '"test": true, or set mode = "live" in the project',
             )
-        self._envelope(project_id, project).check(event.transition, payload)
+        prepared.envelope.check(event.transition, payload)
         return payload
 
-    def _envelope(self, project_id: int, project: Project) -> Envelope:
-        known = self._envelopes.get(project_id)
-        if known is None or known[0] is not project:
-            known = (project, compile_dialect(project.dialect).envelope)
-            self._envelopes.keep(project_id, known)
-        return known[1]
+    def _prepare(self, project_id: int, project: Project) -> _Prepared:
+        known = self._projects.get(project_id)
+        if known is None or known.project is not project:
+            envelope = compile_dialect(project.dialect).envelope
+            known = _Prepared(project, types_by_name(project), envelope)
+            self._projects.keep(project_id, known)
+        return known
 
     async def _account(self, scope: Scope, text: str) -> Account | None:
         try:
@@ -349,9 +390,7 @@ class Publisher:
                 return await self._directory.account(ids.read("acc", text))
             except NotFoundError:
                 pass  # a reference may look like an id
-        if scope.project_id is None:
-            return await self._store.find_account(scope, text)
-        return await self._directory.account_by_reference(scope.project_id, text)
+        return await self._directory.account_by_reference(scope, text)
 
     def _check_schema(self, project: Project, kind: EventType, payload: bytes, value: Any) -> None:
         if project.schema_policy == "off":

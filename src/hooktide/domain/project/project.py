@@ -6,7 +6,7 @@ A project is plain data: the database keeps it as JSON (``msgspec.json.encode``,
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -270,26 +270,32 @@ def check_offered(project: Project, account: str) -> None:
         )
 
 
-def type_of(project: Project, name: str, account: str) -> EventType:
+def types_by_name(project: Project) -> dict[str, EventType]:
+    """Return a project's event types, for ``type_of``."""
+    return {kind.name: kind for kind in project.event_types}
+
+
+def type_of(project: Project, types: Mapping[str, EventType], name: str, account: str) -> EventType:
     """Find the type of an event for an account (its reference).
+
+    ``types`` are ``types_by_name`` of the project, made once for many events.
 
     :raises InvalidError: the project has no such type; names the nearest.
     :raises RefusedError: the account is not offered it, or no webhooks at all (403).
     """
     check_offered(project, account)
-    for kind in project.event_types:
-        if kind.name == name:
-            if kind.accounts and account not in kind.accounts:
-                raise RefusedError(
-                    "event_type_not_offered", f"{name} is not offered to this account", status=403
-                )
-            return kind
-    known = [kind.name for kind in project.event_types]
-    raise InvalidError(
-        "unknown_event_type",
-        f"{project.title} has no event type {name[:100]!r}" + nearest(name[:100], known),
-        pointer="/type",
-    )
+    kind = types.get(name)
+    if kind is None:
+        raise InvalidError(
+            "unknown_event_type",
+            f"{project.title} has no event type {name[:100]!r}" + nearest(name[:100], [*types]),
+            pointer="/type",
+        )
+    if kind.accounts and account not in kind.accounts:
+        raise RefusedError(
+            "event_type_not_offered", f"{name} is not offered to this account", status=403
+        )
+    return kind
 
 
 def check_example(project: Project, kind: EventType) -> None:

@@ -64,7 +64,7 @@ class OperationalEventPublisher:
     async def _listener(self, own: ProjectRow, reference: str) -> Account:
         """Return the account of this reference, creating it if needed."""
         try:
-            return await self._directory.account_by_reference(own.id, reference)
+            return await self._directory.account_by_reference(Scope(project_id=own.id), reference)
         except NotFoundError:
             plan, now = own.project.default_plan, self._clock()
         try:

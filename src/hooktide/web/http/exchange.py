@@ -58,8 +58,8 @@ class ClientConnection(Protocol):
     def response_completed(self, exchange: "Exchange") -> None:
         """Continue: the response is complete."""
 
-    def run_application(self, exchange: "Exchange") -> None:
-        """Have the ASGI application answer."""
+    def run_application(self, exchange: "Exchange", application: ASGIApp | None = None) -> None:
+        """Have an ASGI application answer; None: the server's."""
 
 
 class ResponseState(Enum):
@@ -85,7 +85,9 @@ class Exchange:
         "_end_seen",
         "_expects_continue",
         "_left",
+        "_max_unread",
         "_parts",
+        "_release",
         "_size",
         "begun",
         "headers",
@@ -134,6 +136,8 @@ class Exchange:
         self._expects_continue = expects_continue
         self._parts: list[bytes] = []
         self._size = 0
+        self._max_unread = MAX_UNREAD
+        self._release: Callable[[], None] | None = None
         self._end_seen = False
         self._changed: asyncio.Event | None = None
         self._left: int | None = None
@@ -143,9 +147,26 @@ class Exchange:
         """Add to the body."""
         self._parts.append(part)
         self._size += len(part)
-        if self._size > MAX_UNREAD:
+        if self._size > self._max_unread:
             self._connection.pause_reading()
         self._wake()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a handler waits for the rest of the body."""
+        return self._release is not None
+
+    def wait_for(self, size: int, release: Callable[[], None]) -> None:
+        """Let a handler wait for a body of this size, whose memory is counted until ``release``."""
+        self._max_unread = max(size, MAX_UNREAD)
+        self._release = release
+        self._connection.resume_reading()
+
+    def waited(self) -> None:
+        """Stop to wait, as the body is there or will never be."""
+        if self._release is not None:
+            release, self._release = self._release, None
+            release()
 
     def end(self) -> None:
         """Note that the request is complete."""
@@ -156,6 +177,7 @@ class Exchange:
         """Note that the client has disconnected, or that the rest of its request is refused."""
         if self.response is not ResponseState.COMPLETE:
             self.response = ResponseState.ABANDONED
+            self.waited()
             self._wake()
 
     def is_streaming(self) -> bool:
@@ -199,10 +221,10 @@ class Exchange:
             self._connection.write(head if self.method == "HEAD" else head + body)
             self._complete()
 
-    def pass_on(self) -> None:
-        """Leave a request that a handler took to the ASGI application after all."""
+    def pass_on(self, application: ASGIApp | None = None) -> None:
+        """Leave a request that a handler took to an ASGI application; None: the server's."""
         if self.response is ResponseState.PENDING:
-            self._connection.run_application(self)
+            self._connection.run_application(self, application)
 
     def fail(self, error: Exception) -> None:
         """Log a bug and respond with 500, or close where a response has started."""
@@ -343,6 +365,7 @@ class Exchange:
 
     def _complete(self) -> None:
         self.response = ResponseState.COMPLETE
+        self.waited()
         self._parts, self._size = [], 0
         self._wake()
         self._connection.response_completed(self)
@@ -358,7 +381,7 @@ class Handler:
 
     ``handle`` answers a complete request, at once or later. It returns False, and has changed
     nothing, to leave the request to the ASGI application. ``waits_for`` returns whether to wait
-    until a request is complete, whose body then has ``MAX_UNREAD`` bytes at most; otherwise the
+    until a request is complete, and has called ``Exchange.wait_for`` then; otherwise the
     application answers what did not arrive at once.
     """
 

@@ -9,6 +9,8 @@ import asyncio
 from collections import deque
 from typing import Any, cast
 
+from starlette.types import ASGIApp
+
 from hooktide.domain.errors import HooktideError, InvalidError, UnavailableError
 from hooktide.runtime.background import start_in
 from hooktide.web.http.exchange import Exchange, Handler, ResponseState, problem_response
@@ -161,8 +163,9 @@ class HttpProtocol(asyncio.Protocol):
     def _begin(self, exchange: Exchange) -> None:
         """Start to answer, unless a handler waits until the request is complete."""
         handler = self._state.handlers.get((exchange.method, exchange.path))
-        if handler is not None and not exchange.whole and handler.waits_for(exchange):
+        if handler is not None and not exchange.whole and _waits(handler, exchange):
             return
+        exchange.waited()
         exchange.begun = True
         if handler is not None and exchange.whole and self._handled(exchange, handler):
             return
@@ -175,9 +178,9 @@ class HttpProtocol(asyncio.Protocol):
             exchange.fail(error)
             return True
 
-    def run_application(self, exchange: Exchange) -> None:
-        """Have the ASGI application answer, in a task."""
-        run = exchange.run(self._state.application)
+    def run_application(self, exchange: Exchange, application: ASGIApp | None = None) -> None:
+        """Have an ASGI application answer, in a task; None: the server's."""
+        run = exchange.run(application or self._state.application)
         start_in(self._state.tasks, run, "answer a request")
 
     def default_head(self) -> bytes:
@@ -377,6 +380,10 @@ class HttpProtocol(asyncio.Protocol):
             exchanges[0].respond(*problem_bytes(UnavailableError(_NOT_IN_TIME)))
         else:
             self._transport.close()
+
+
+def _waits(handler: Handler, exchange: Exchange) -> bool:
+    return exchange.awaited or handler.waits_for(exchange)
 
 
 def _address(transport: asyncio.BaseTransport, kind: str) -> tuple[str, int] | None:

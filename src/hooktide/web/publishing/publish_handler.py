@@ -1,4 +1,4 @@
-"""The hot route without a task: one event of ``POST /v1/events``, from callback to callback.
+"""The hot route without a task: ``POST /v1/events``, from callback to callback.
 
 What can be decided at once is: the key, the project and the account are in memory, and the request
 is as clients send it. Anything else goes to the ASGI application (``web.publishing.events``) before
@@ -6,20 +6,38 @@ something was changed, so that every error is written in one place.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from hooktide.actions.publishing.publish import Publisher
-from hooktide.domain.errors import HooktideError
-from hooktide.domain.model import Micros
+from hooktide.actions.publishing.yielding import MAX_TURN
+from hooktide.domain.errors import HooktideError, is_lasting
+from hooktide.domain.model import Micros, Scope
 from hooktide.runtime.metrics import Metrics
-from hooktide.store.base import AddResult, NewEvent
-from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
+from hooktide.store.base import Accepted, AddResult, NewEvent
+from hooktide.web.auth import PROJECT_HEADER, Authenticator
 from hooktide.web.http.body_memory import SMALL_BODY, BodyMemory
 from hooktide.web.http.exchange import Exchange
 from hooktide.web.middleware.loop_guard import SENDER
 from hooktide.web.middleware.mount import FORWARDED_PREFIX
 from hooktide.web.problems.problems import describe, problem_bytes
-from hooktide.web.publishing.events import JSON_HEADERS, accepted_body, may_publish, read_event
+from hooktide.web.publishing.events import (
+    JSON_HEADERS,
+    accepted_body,
+    batch_answer,
+    batch_body,
+    is_batch,
+    may_publish,
+    read_event,
+    read_small_batch,
+    result_text,
+    send_answer,
+)
+from hooktide.wire.events import EventIn
 
 _RARE = frozenset(
     (
@@ -34,12 +52,17 @@ _RARE = frozenset(
 """Headers with which a request goes to the ASGI application."""
 _MAX_DIGITS = 6
 """Of a Content-Length; more are for the ASGI application to judge."""
+MAX_SIZE = 256 * 1024
+"""Bytes of a body that is waited for here."""
 _JSON = b"application/json"
 _HEADER_LINES = b"".join(b"%b: %b\r\n" % header for header in JSON_HEADERS)
 
 
 class PublishHandler:
-    """Answers ``POST /v1/events`` with one event, for a ``web.http.exchange.Handler``."""
+    """Answers ``POST /v1/events``, an event or a small batch, for a ``web.http.exchange.Handler``.
+
+    Bodies are counted in ``memory`` until the events are stored, those that are waited for, too.
+    """
 
     def __init__(
         self,
@@ -56,36 +79,37 @@ class PublishHandler:
         self._clock = clock
 
     def waits_for(self, exchange: Exchange) -> bool:
-        """Return whether the request will be taken as far as its head says."""
-        return self._head(exchange) is not None
-
-    def handle(self, exchange: Exchange) -> bool:
-        """Have the event stored; the response follows the commit."""
-        began = time.perf_counter()
+        """Wait for the body, if the request will be taken as far as its head says."""
         head, memory = self._head(exchange), self._memory
-        if head is None or memory.held >= memory.limit:
+        if head is None or not self._has_room(head.size):
             return False
-        credential, key = head
-        body = exchange.peek_body()
-        try:
-            event = read_event(body, key)  # a batch is no event
-            checked = self._publisher.check_now(credential.scope, event)
-            if checked is None:
-                return False
-            pending = _Pending(self, exchange, checked, self._clock(), len(body), began)
-            self._publisher.submit(checked, pending.now, pending)
-        except HooktideError:
-            return False
-        memory.take(len(body))
+        memory.take(head.size)
+        exchange.wait_for(head.size, partial(memory.release, head.size))
         return True
 
-    def _head(self, exchange: Exchange) -> tuple[Credential, str] | None:
-        """Return the request's credential and idempotency key; None: it is not for this handler."""
+    def handle(self, exchange: Exchange) -> bool:
+        """Have the events stored; the response follows the commit."""
+        began = time.perf_counter()
+        head = self._head(exchange)
+        if head is None or not self._has_room(head.size):
+            return False
+        try:
+            pending = self._pending(exchange, head, began)
+            if pending is None:
+                return False
+            self._publisher.submit(pending.checked, pending.now, pending)
+        except HooktideError:
+            return False
+        self._memory.take(pending.size)
+        return True
+
+    def _head(self, exchange: Exchange) -> "_Head | None":
+        """Return what matters of the request's head; None: it is not for this handler."""
         headers = dict(exchange.headers)
         if len(headers) < len(exchange.headers) or not _RARE.isdisjoint(headers):
             return None
         length, key = headers.get(b"content-length", b""), headers.get(b"idempotency-key", b"")
-        is_small = length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= SMALL_BODY
+        is_small = length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= MAX_SIZE
         if not (is_small and key.isascii()) or exchange.query:
             return None
         if headers.get(b"content-type", _JSON) != _JSON:
@@ -93,26 +117,87 @@ class PublishHandler:
         credential = self._auth.cached(headers.get(b"authorization", b""))
         if credential is None or not may_publish(credential):
             return None
-        return credential, key.decode("ascii")
+        return _Head(credential.scope, key.decode("ascii"), int(length))
+
+    def _has_room(self, size: int) -> bool:
+        memory = self._memory
+        return memory.held < (memory.limit if size <= SMALL_BODY else memory.large_limit)
+
+    def _pending(self, exchange: Exchange, head: "_Head", began: float) -> "_Pending | None":
+        """Read and check; None: the ASGI application has to do that.
+
+        :raises HooktideError: something is wrong, which the application will find, too.
+        """
+        body = exchange.peek_body()
+        batch = is_batch(body)
+        if not batch:
+            events: list[EventIn] | None = [read_event(body, head.key)]
+        else:
+            events = None if head.key else read_small_batch(body)
+        checked = [] if events is None else self._check(head.scope, events, began)
+        if not (events and checked):
+            return None
+        kind = _PendingBatch if batch else _Pending
+        return kind(self, exchange, head.scope, events, checked, self._clock(), len(body), began)
+
+    def _check(
+        self, scope: Scope, events: Sequence[EventIn], began: float
+    ) -> list[NewEvent] | None:
+        """Check events, but not for long; None: something has to wait, or others would."""
+        checked: list[NewEvent] = []
+        for event in events:
+            if checked and time.perf_counter() - began > MAX_TURN:
+                return None
+            new = self._publisher.check_now(scope, event)
+            if new is None:
+                return None
+            checked.append(new)
+        return checked
 
     def stored(self, pending: "_Pending", result: AddResult) -> None:
         """Answer that the event was accepted; if it was not, the ASGI application says why."""
-        exchange = pending.exchange
-        self._memory.release(pending.size)
-        try:
-            accepted = self._publisher.stored(pending.checked, result, pending.now)
-            if accepted is None:
-                exchange.pass_on()
-                return
-            self._metrics.accepted.add()
-            exchange.respond_prepared(202, _HEADER_LINES, accepted_body(accepted))
-            self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
-        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
-            exchange.fail(error)
+        accepted = self._publisher.stored(pending.checked[0], result, pending.now)
+        if accepted is None:
+            pending.exchange.pass_on()
+            return
+        self._metrics.accepted.add()
+        self._respond(pending, accepted_body(accepted))
+
+    def stored_batch(self, pending: "_Pending", results: Sequence[AddResult]) -> None:
+        """Answer that the events were accepted, or what became of each."""
+        if any([type(result) is not Accepted for result in results]):
+            pending.exchange.pass_on(partial(self._settle, pending, results))
+            return
+        accepted = self._publisher.stored_batch(pending.checked, results, pending.now)
+        self._metrics.accepted.add(len(accepted))
+        self._respond(pending, batch_body([result_text(each) for each in accepted]))
+
+    async def _settle(
+        self,
+        pending: "_Pending",
+        results: Sequence[AddResult],
+        scope: AsgiScope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answer a batch of which some events were not stored."""
+        await send_answer(send, self._settled(pending, results), self._metrics)
+        self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
+
+    async def _settled(
+        self, pending: "_Pending", results: Sequence[AddResult]
+    ) -> tuple[int, bytes]:
+        answers = await self._publisher.batch_results(
+            pending.scope, pending.events, pending.checked, results, pending.now
+        )
+        return await batch_answer(answers, self._metrics)
+
+    def _respond(self, pending: "_Pending", body: bytes) -> None:
+        pending.exchange.respond_prepared(202, _HEADER_LINES, body)
+        self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
 
     def refused(self, pending: "_Pending", error: Exception) -> None:
-        """Answer that the database did not take the event; it may have been stored."""
-        self._memory.release(pending.size)
+        """Answer that the database did not take the events; they may have been stored."""
         if not isinstance(error, HooktideError):
             pending.exchange.fail(error)
             return
@@ -120,23 +205,48 @@ class PublishHandler:
         pending.exchange.respond(*problem_bytes(error))
         self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
 
+    def refused_batch(self, pending: "_Pending", error: Exception) -> None:
+        """Let the application store the events that can be written, if only one of them cannot."""
+        if is_lasting(error):
+            pending.exchange.pass_on()
+        else:
+            self.refused(pending, error)
+
+    def ended(self, pending: "_Pending", answer: Callable[[], None]) -> None:
+        """Release the body, and answer."""
+        self._memory.release(pending.size)
+        try:
+            answer()
+        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
+            pending.exchange.fail(error)
+
+
+class _Head(NamedTuple):
+    scope: Scope
+    key: str
+    size: int
+
 
 class _Pending:
-    """An event that is being stored, and the request that waits for it (``store.base.Waiter``)."""
+    """Events that are being stored, and the request that waits (``store.base.Waiter``)."""
 
-    __slots__ = ("_handler", "began", "checked", "exchange", "now", "size")
+    __slots__ = ("began", "checked", "events", "exchange", "handler", "now", "scope", "size")
 
     def __init__(
         self,
         handler: PublishHandler,
         exchange: Exchange,
-        checked: NewEvent,
+        scope: Scope,
+        events: Sequence[EventIn],
+        checked: Sequence[NewEvent],
         now: Micros,
         size: int,
         began: float,
     ) -> None:
-        self._handler = handler
+        self.handler = handler
         self.exchange = exchange
+        self.scope = scope
+        self.events = events
         self.checked = checked
         self.now = now
         self.size = size
@@ -148,8 +258,22 @@ class _Pending:
 
     def set_result(self, results: list[AddResult]) -> None:
         """Take what became of the event."""
-        self._handler.stored(self, results[0])
+        self.handler.ended(self, partial(self.handler.stored, self, results[0]))
 
     def set_exception(self, error: Exception) -> None:
         """Take why nothing is known of it."""
-        self._handler.refused(self, error)
+        self.handler.ended(self, partial(self.handler.refused, self, error))
+
+
+class _PendingBatch(_Pending):
+    """A batch that is being stored."""
+
+    __slots__ = ()
+
+    def set_result(self, results: list[AddResult]) -> None:
+        """Take what became of the events."""
+        self.handler.ended(self, partial(self.handler.stored_batch, self, results))
+
+    def set_exception(self, error: Exception) -> None:
+        """Take why nothing is known of them."""
+        self.handler.ended(self, partial(self.handler.refused_batch, self, error))
