@@ -24,7 +24,8 @@ OK = Outcome(status=200, duration=5000)
 class Receivers:
     """Keeps what it is sent and answers from a script; the last answer repeats.
 
-    While ``hold`` is not set, requests to the URLs in ``hanging`` get no answer.
+    While ``hold`` is not set, requests to the URLs in ``hanging`` get no answer. Where nothing is
+    ``kept``, each request needs a new connection.
     """
 
     script: list[Outcome] = field(default_factory=lambda: [OK])
@@ -32,9 +33,10 @@ class Receivers:
     accounts: list[int] = field(default_factory=list)
     hanging: set[str] = field(default_factory=set)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
-    out: int = 0
+    kept: bool = True
     most_out: dict[str, int] = field(default_factory=dict)
     now_out: dict[str, int] = field(default_factory=dict)
+    posts: set[asyncio.Task[Outcome]] = field(default_factory=set)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def post(
@@ -53,6 +55,27 @@ class Receivers:
         finally:
             self.now_out[target.url] -= 1
 
+    def post_now(
+        self,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        timeout: float,
+        answered: Callable[[Outcome], None],
+    ) -> Callable[[], None] | None:
+        if not self.kept:
+            return None
+
+        def ended(post: asyncio.Task[Outcome]) -> None:
+            self.posts.discard(post)
+            if not post.cancelled():
+                answered(post.result())
+
+        post = asyncio.create_task(self.post(target, head, body, timeout))
+        self.posts.add(post)
+        post.add_done_callback(ended)
+        return lambda: _cancel(post)
+
     async def until(self, count: int, url: str = "") -> None:
         """Return when this many requests have arrived (at ``url``)."""
         async with asyncio.timeout(60), self.arrived:
@@ -60,6 +83,10 @@ class Receivers:
 
     def count(self, url: str = "") -> int:
         return sum(url in sent for sent, _, _ in self.sent)
+
+
+def _cancel(post: asyncio.Task[Outcome]) -> None:
+    post.cancel()
 
 
 @dataclass

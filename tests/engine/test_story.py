@@ -8,9 +8,10 @@ import pytest
 from enginekit import OK, Engine, running
 from storekit import NOON, Given, Place
 
-from hooktide.domain.delivery.verdict import Outcome
+from hooktide.domain.delivery.verdict import Outcome, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
+from hooktide.engine import deliver
 from hooktide.engine.scheduling.adaptive_slots import START
 from hooktide.engine.scheduling.scheduler import Limits
 
@@ -35,6 +36,7 @@ async def test_an_event_reaches_each_endpoint_that_wants_it_with_the_same_body(
 async def test_the_outbound_client_is_given_the_account_that_a_request_is_for(
     engine: Engine,
 ) -> None:
+    engine.receivers.kept = False
     await engine.given.publish()
     await engine.receivers.until(1)
     await engine.settled()
@@ -169,6 +171,7 @@ async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_b
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What the database did not answer is attempted again after a second, not after a minute."""
+    engine.receivers.kept = False
     post = engine.receivers.post
 
     async def away(*_: object) -> Outcome:
@@ -204,6 +207,7 @@ async def test_what_waited_in_the_store_before_the_start_is_found_though_nobody_
 async def test_a_bug_in_one_delivery_leaves_its_neighbours_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    engine.receivers.kept = False
     post = engine.receivers.post
     broken = True
 
@@ -225,7 +229,33 @@ async def test_a_bug_in_one_delivery_leaves_its_neighbours_alone(
     assert await engine.states() == ["delivered"] * 3
 
 
-async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(engine: Engine) -> None:
+async def test_a_bug_that_an_answer_meets_leaves_its_neighbours_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops the one delivery, whose slot is free again, and is logged."""
+    judge, calls = deliver.judge, []
+
+    def breaks_once(outcome: Outcome, **given: Any) -> Verdict:
+        calls.append(outcome)
+        if len(calls) == 1:
+            raise LookupError
+        return judge(outcome, **given)
+
+    monkeypatch.setattr(deliver, "judge", breaks_once)
+    await engine.given.publish(*[engine.given.event() for _ in range(3)])
+    await engine.settled()
+    assert sorted(await engine.states()) == ["delivered", "delivered", "pending"]
+    await engine.later(5 * MINUTE)
+    await engine.receivers.until(4)
+    await engine.settled()
+    assert await engine.states() == ["delivered"] * 3
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(
+    engine: Engine, kept: bool
+) -> None:
+    engine.receivers.kept = kept
     url = engine.given.endpoint.url
     engine.receivers.hanging.add(url)
     await engine.given.publish(*[engine.given.event() for _ in range(30)])
@@ -268,13 +298,19 @@ async def test_a_worker_that_stops_is_handed_nothing_while_a_claim_is_under_way(
     assert len(await engine.given.claim(engine.clock())) == 1
 
 
-async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine, kept: bool) -> None:
+    engine.receivers.kept = kept
     engine.receivers.hanging.add(engine.given.endpoint.url)
     await engine.given.publish()
     await engine.receivers.until(1)
     await engine.worker.stop(0.05)
+    assert engine.worker.in_flight == 0
     [claim] = await engine.given.claim(engine.clock())
     assert claim.attempt == 1
+    engine.receivers.hold.set()
+    await asyncio.gather(*engine.receivers.posts)
+    assert engine.dones == []
 
 
 async def test_what_was_being_accepted_when_a_worker_stopped_is_given_back(engine: Engine) -> None:

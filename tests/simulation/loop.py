@@ -95,9 +95,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> None:
+    ) -> asyncio.Handle:
         """Call something after a span, to the microsecond."""
-        self._add(self.now + span, asyncio.Handle(callback, args, self, context))
+        handle = asyncio.Handle(callback, args, self, context)
+        self._add(self.now + span, handle)
+        return handle
 
     def _add(self, at: Micros, handle: asyncio.Handle) -> None:
         if not self._over:

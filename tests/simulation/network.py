@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulation.chance import Chance
@@ -102,29 +102,54 @@ def _status(status: int, rest: Micros = 0) -> Outcome:
 
 
 class WayOut:
-    """A process's way to receivers (``deliver.Sends``)."""
+    """A process's way to receivers (``deliver.Sends``). ``kept``: which connections are."""
 
-    def __init__(self, network: Network, process: Any) -> None:
+    def __init__(self, network: Network, process: Any, kept: Chance) -> None:
         self._network = network
         self._process = process
+        self._kept = kept
 
     async def post(
         self, target: Target, head: bytes, body: bytes, timeout: float, account: int = 0
     ) -> Outcome:
-        network, flights = self._network, FLIGHTS.get()
-        loop, began = network.loop, network.loop.now
+        loop = self._network.loop
+        began = loop.now
         if began < self._process.cut_off_until:
             await asyncio.sleep(0.005)
             return Outcome(error="local_error", local=True, duration=loop.now - began)
-        network.watch.attempts.left(flights, head, body, self._process.wall())
-        after, outcome = network.answer(target, flights[0])
-        most = int(timeout * SECOND)
-        if after >= most:
-            after, outcome = most, Outcome(error="timeout")
+        after, outcome = self._leave(target, head, body, timeout)
         answered: asyncio.Future[None] = loop.create_future()
         loop.after(after, _arrive, answered, context=self._process.context)
         await answered
         return _lasting(outcome, loop.now - began)
+
+    def post_now(
+        self,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        timeout: float,
+        answered: Callable[[Outcome], None],
+    ) -> Callable[[], None] | None:
+        loop = self._network.loop
+        began = loop.now
+        if began < self._process.cut_off_until or self._kept.happens(0.3):
+            return None  # there is no connection that could take it
+        after, outcome = self._leave(target, head, body, timeout)
+
+        def arrive() -> None:
+            answered(_lasting(outcome, loop.now - began))
+
+        return loop.after(after, arrive, context=contextvars.copy_context()).cancel
+
+    def _leave(
+        self, target: Target, head: bytes, body: bytes, timeout: float
+    ) -> tuple[Micros, Outcome]:
+        network, flights = self._network, FLIGHTS.get()
+        network.watch.attempts.left(flights, head, body, self._process.wall())
+        after, outcome = network.answer(target, flights[0])
+        most = int(timeout * SECOND)
+        return (after, outcome) if after < most else (most, Outcome(error="timeout"))
 
 
 def _arrive(answered: "asyncio.Future[None]") -> None:

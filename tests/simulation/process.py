@@ -19,10 +19,11 @@ from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import SECOND, Claim, Micros
-from hooktide.engine.deliver import Deliverer
+from hooktide.engine.deliver import Deliverer, Request
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.periodic.maintenance import Maintenance, PeriodicTask, store_tasks
 from hooktide.engine.periodic.redating import Redating
@@ -122,7 +123,7 @@ class Process:
             self._watch,
             self,
             store=store,
-            sender=WayOut(self._network, self),
+            sender=WayOut(self._network, self, self._chance.of("kept connections")),
             destinations=destinations,
             clock=clock,
             rand=self._chance.of("jitter").number,
@@ -208,6 +209,32 @@ class WatchedDeliverer(Deliverer):
     async def attempt(self, claim: Claim) -> Done | NotSent:
         with self._watched([claim]):
             return await super().attempt(claim)
+
+    async def send(self, request: Request) -> Done:
+        if any(flight.claim is request.claim for flight in FLIGHTS.get(())):
+            return await super().send(request)
+        with self._watched([request.claim]):
+            return await super().send(request)
+
+    def send_now(
+        self, request: Request, answered: Callable[[Outcome], None]
+    ) -> Callable[[], None] | None:
+        attempts = self._watch.attempts
+        flight = attempts.began(self._process, request.claim)
+        before = FLIGHTS.set([flight])
+        try:
+            cancel = super().send_now(request, answered)
+        finally:
+            FLIGHTS.reset(before)
+        if cancel is None:
+            attempts.not_sent(flight)
+            return None
+
+        def cut_off() -> None:
+            cancel()
+            attempts.not_sent(flight)
+
+        return cut_off
 
     async def attempt_batch(self, claims: Sequence[Claim]) -> list[Done] | NotSent:
         with self._watched(claims) as flights:

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Claim, Micros
-from hooktide.engine.deliver import Deliverer
+from hooktide.engine.deliver import Deliverer, Request
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.runtime.background import start_in
 from hooktide.store.base import Done
@@ -24,7 +25,7 @@ Finished: TypeAlias = Callable[[Batch, Done | NotSent | None], None]
 
 
 class Attempts:
-    """Runs attempts, each in its own task."""
+    """Runs attempts: without a task where the request can be sent at once, else each in its own."""
 
     def __init__(
         self, store: Store, deliverer: Deliverer, clock: Callable[[], Micros], finished: Finished
@@ -34,17 +35,51 @@ class Attempts:
         self._clock = clock
         self._finished = finished
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flights: dict[_Flight, None] = {}
+        self._landed: asyncio.Future[None] | None = None
         self._cut_off: list[Claim] = []
 
     def start(self, batch: Batch) -> None:
         """Make the attempts of a batch; ``finished`` is called once, later."""
-        start_in(self._tasks, self._run(batch), "deliver")
+        request = self._prepare(batch)
+        if request is not None:
+            flight = _Flight(batch, request, self._answered)
+            cancel = self._deliverer.send_now(request, flight.answered)
+            if cancel is not None:
+                flight.cancel = cancel
+                self._flights[flight] = None
+                return
+        start_in(self._tasks, self._run(batch, request), "deliver")
 
-    async def _run(self, batch: Batch) -> None:
+    def _prepare(self, batch: Batch) -> Request | None:
+        if batch.kind.max_batch > 1:
+            return None
+        try:
+            return self._deliverer.prepare(batch.claims[0])
+        except Exception:  # noqa: BLE001 - the task meets it again, and says what it was
+            return None
+
+    def _answered(self, flight: "_Flight", outcome: Outcome) -> None:
+        self._flights.pop(flight, None)
+        result: Done | None = None
+        try:
+            result = self._deliverer.conclude(flight.request, outcome)
+        except Exception as error:  # noqa: BLE001 - as at the end of a task
+            self._give_up(flight.batch.claims, error)
+        try:
+            self._finished(flight.batch, result)
+        except Exception:
+            log.exception("a bug stopped what follows an attempt")
+        if self._landed is not None and not self._flights and not self._landed.done():
+            self._landed.set_result(None)
+
+    async def _run(self, batch: Batch, request: Request | None) -> None:
         claims = batch.claims
         result: Done | NotSent | None = None
         try:
-            if batch.kind.max_batch == 1:
+            if request is not None:
+                made: Done | NotSent = await self._deliverer.send(request)
+            elif batch.kind.max_batch == 1:
                 made = await self._deliverer.attempt(claims[0])
             else:
                 several = await self._deliverer.attempt_batch(claims)
@@ -54,16 +89,21 @@ class Attempts:
             result = made
         except asyncio.CancelledError:
             self._cut_off += claims
-        except UnavailableError:
-            for claim in claims:
-                self._deliverer.give_up(claim, UNAVAILABLE_DELAY)
-        except Exception:
-            ids = ", ".join(f"{claim.delivery_id:016x}" for claim in claims)
-            log.exception("a bug stopped delivery %s", ids)
-            for claim in claims:
-                self._deliverer.give_up(claim)
+        except Exception as error:  # noqa: BLE001 - the end of a task
+            self._give_up(claims, error)
         finally:
             self._finished(batch, result)
+
+    def _give_up(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Have deliveries attempted later, which an error has stopped."""
+        if isinstance(error, UnavailableError):
+            for claim in claims:
+                self._deliverer.give_up(claim, UNAVAILABLE_DELAY)
+            return
+        ids = ", ".join(f"{claim.delivery_id:016x}" for claim in claims)
+        log.error("a bug stopped delivery %s", ids, exc_info=error)
+        for claim in claims:
+            self._deliverer.give_up(claim)
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Release claims in the background."""
@@ -77,8 +117,13 @@ class Attempts:
 
     async def stop(self, timeout: float) -> None:
         """Wait for attempts in flight; after ``timeout`` seconds cancel and release them."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+        waiting: set[asyncio.Future[None]] = {*self._tasks}
+        if self._flights:
+            self._landed = asyncio.get_running_loop().create_future()
+            waiting.add(self._landed)
+        if waiting:
+            await asyncio.wait(waiting, timeout=timeout)
+        self._cancel_flights()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -86,3 +131,29 @@ class Attempts:
         cut_off, self._cut_off = self._cut_off, []
         if cut_off:
             await self._store.release_claims(cut_off, self._clock())
+
+    def _cancel_flights(self) -> None:
+        flights, self._flights = self._flights, {}
+        for flight in flights:
+            flight.cancel()
+            self._cut_off += flight.batch.claims
+            self._finished(flight.batch, None)
+
+
+class _Flight:
+    """A request that is out without a task."""
+
+    __slots__ = ("_landed", "batch", "cancel", "request")
+
+    cancel: Callable[[], None]
+
+    def __init__(
+        self, batch: Batch, request: Request, landed: "Callable[[_Flight, Outcome], None]"
+    ) -> None:
+        self.batch = batch
+        self.request = request
+        self._landed = landed
+
+    def answered(self, outcome: Outcome) -> None:
+        """Hand on what came back."""
+        self._landed(self, outcome)

@@ -62,6 +62,19 @@ class Sends(Protocol):
     ) -> Outcome:
         """Send one request; network errors are returned, not raised."""
 
+    def post_now(
+        self,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        timeout: float,
+        answered: Callable[[Outcome], None],
+    ) -> Callable[[], None] | None:
+        """Send one request without waiting; ``answered`` is called later. None: ``post`` has to.
+
+        What is returned cancels it: then ``answered`` is not called.
+        """
+
 
 class AttemptHook(Protocol):
     """What takes part in each attempt: traces do."""
@@ -71,6 +84,17 @@ class AttemptHook(Protocol):
 
     def made(self, done: Done, destination: Destination) -> None:
         """Note an attempt that was made."""
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A webhook's request, composed and signed. ``shown``: its head as the log keeps it."""
+
+    claim: Claim
+    destination: Destination
+    started_at: Micros
+    head: bytes
+    shown: bytes
+    body: bytes
 
 
 class Deliverer:
@@ -118,19 +142,49 @@ class Deliverer:
             return NotSent.RELEASED
         if destination.chat is not None:
             return NotSent.CHAT
-        return await self._make(claim, destination)
+        return await self.send(self._compose(claim, destination))
 
-    async def _make(self, claim: Claim, destination: Destination) -> Done:
+    def prepare(self, claim: Claim) -> Request | None:
+        """Compose a claim's request; None if that is left to ``attempt``.
+
+        It is where the destination has to be read first, or is a chat, or is not allowed.
+        """
+        destination = self._destinations.ready(claim.endpoint_id)
+        if destination is None or destination.chat is not None or destination.target is None:
+            return None
+        return self._compose(claim, destination)
+
+    def _compose(self, claim: Claim, destination: Destination) -> Request:
         started_at = self._clock()
-
         body = destination.composer.body(claim.event)
         head, shown = self._heads(claim, destination, body)
         if self.hook is not None:
             head, shown = self.hook.heads(claim.event.id, head, shown)
-        outcome = await self._send(destination, head, body)
-        verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
+        return Request(claim, destination, started_at, head, shown, body)
 
-        attempt = _attempt(claim, outcome, started_at, shown)
+    def send_now(
+        self, request: Request, answered: Callable[[Outcome], None]
+    ) -> Callable[[], None] | None:
+        """Send a request, if nothing has to be waited for; None: it is left to ``send``.
+
+        ``answered`` is called later; ``conclude`` takes what it is given. What is returned cancels
+        the request: then ``answered`` is not called.
+        """
+        target, timeout = request.destination.target, request.destination.timeout
+        if target is None:
+            return None
+        return self._sender.post_now(target, request.head, request.body, timeout, answered)
+
+    async def send(self, request: Request) -> Done:
+        """Send a request, and record what became of it."""
+        outcome = await self._send(request.destination, request.head, request.body)
+        return self.conclude(request, outcome)
+
+    def conclude(self, request: Request, outcome: Outcome) -> Done:
+        """Judge what came of a request, and record it."""
+        claim, destination, started_at = request.claim, request.destination, request.started_at
+        verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
+        attempt = _attempt(claim, outcome, started_at, request.shown)
         return self._record(Done(claim, attempt, verdict, rest_request(outcome)), destination)
 
     def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
@@ -173,7 +227,7 @@ class Deliverer:
         if destination.chat is None:  # one after the other could take longer than their leases
             if len(claims) > 1:
                 return NotSent.RELEASED
-            return [await self._make(claims[0], destination)]
+            return [await self.send(self._compose(claims[0], destination))]
         claims = sorted(claims, key=lambda claim: claim.event.id)
         claims, messages = self._summed_up(destination.chat, claims)
         if not claims:

@@ -9,6 +9,7 @@ import asyncio
 import select
 import ssl
 import time
+from collections.abc import Callable
 from typing import Protocol, TypeAlias, cast
 
 from hooktide.domain.delivery.verdict import Outcome
@@ -18,6 +19,9 @@ from hooktide.runtime.write_coalescer import WriteCoalescer
 
 Key: TypeAlias = tuple[str, str, int, str]
 """Scheme, host, port, and the vetted address: what makes two connections interchangeable."""
+
+Answered: TypeAlias = Callable[[Outcome], None]
+"""Called once with what came of a request; its connection is back with the owner or closed."""
 
 NEVER = float("inf")
 _CLOSED = ("connection_lost", "the receiver closed the connection without an answer")
@@ -44,13 +48,13 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_answered",
         "_owner",
         "_poll",
         "_reader",
         "_request",
         "_started",
         "_unasked",
-        "_waiting",
         "closed",
         "deadline",
         "key",
@@ -68,29 +72,30 @@ class Connection(asyncio.Protocol):
         self._started = 0.0
         self._unasked = False
         self._poll: select.poll | None = None
-        self._waiting: asyncio.Future[Outcome] | None = None
+        self._answered: Answered | None = None
 
-    def begin(self, request: bytes, started: float, deadline: float) -> asyncio.Future[Outcome]:
-        """Write a request; the future is done when its outcome is known, and never fails.
+    def begin(self, request: bytes, started: float, deadline: float, answered: Answered) -> None:
+        """Write a request at the end of the loop's turn.
 
-        ``started`` is when the attempt began, for its duration; ``deadline`` when it must be over.
+        ``answered`` is called afterwards, unless ``abort`` is. ``started`` is when the attempt
+        began, for its duration; ``deadline`` when it must be over.
         """
-        self._waiting = waiting = asyncio.get_running_loop().create_future()
+        self._answered = answered
         self._reader.begin()
         self._started = started
         self.deadline = deadline
+        self._request = request
+        self._owner.coalescer.add(self._write)
+
+    def _write(self) -> None:
+        request, self._request = self._request, b""
+        if self._answered is None:
+            return
         if self._unasked:
             self._fail("invalid_response", "the receiver spoke before it was asked")
         elif self.closed or self.transport is None:
             self._fail(*_CLOSED)
         else:
-            self._request = request
-            self._owner.coalescer.add(self._write)
-        return waiting
-
-    def _write(self) -> None:
-        request, self._request = self._request, b""
-        if self.transport is not None and self._waiting is not None:
             self.transport.write(request)
 
     def is_quiet(self) -> bool:
@@ -107,7 +112,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """End the attempt, or the idle time, whose deadline has come."""
-        if self._waiting is None:
+        if self._answered is None:
             self.abort()
         else:
             self._reader.expire("timeout", "the receiver did not answer in time")
@@ -121,8 +126,11 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; a pending outcome is dropped."""
+        self._answered = None
+        self._close()
+
+    def _close(self) -> None:
         self.closed = True
-        self._waiting = None
         if self.transport is not None:
             self.transport.abort()
 
@@ -138,25 +146,26 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came of the answer."""
-        if self._waiting is None:
+        if self._answered is None or self._request:
             self._unasked = True
-            self.abort()
+            self._close()
         elif self._reader.feed(data):
             self._settle_answer()
 
     def eof_received(self) -> None:
         """End with what has come: the receiver sends no more."""
+        self.closed = True
         self._end(None)
-        self.abort()
+        self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End with what has come, and leave the owner's books."""
-        self._end(exc)
         self.closed = True
+        self._end(exc)
         self._owner.forget(self)
 
     def _end(self, error: Exception | None) -> None:
-        if self._waiting is None:
+        if self._answered is None:
             return
         failure = _CLOSED
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
@@ -174,9 +183,7 @@ class Connection(asyncio.Protocol):
         self._settle(outcome, reuse=reader.is_reusable)
 
     def _settle(self, outcome: Outcome, *, reuse: bool) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(outcome)
+        answered, self._answered = self._answered, None
         transport = self.transport
         if (
             reuse
@@ -186,7 +193,9 @@ class Connection(asyncio.Protocol):
         ):
             self._owner.give_back(self)
         else:
-            self.abort()
+            self._close()
+        if answered is not None:
+            answered(outcome)
 
     def _elapsed(self) -> int:
         return int((time.monotonic() - self._started) * 1_000_000)

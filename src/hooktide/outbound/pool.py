@@ -85,7 +85,8 @@ class Pool:
     def _sweep(self) -> None:
         now = time.monotonic()
         for connection in [each for each in self._open if each.deadline <= now]:
-            connection.expire()
+            if connection.deadline <= now:  # what another one's end began may be out on it
+                connection.expire()
         for key in [key for key, idle in self._idle.items() if not idle]:
             del self._idle[key]
         self._timer = None

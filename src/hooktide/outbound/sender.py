@@ -6,20 +6,32 @@ Nothing the network does is an exception here; everything is an ``Outcome``.
 """
 
 import asyncio
+import logging
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.http.address import Target, UrlPolicy
-from hooktide.outbound.connection import Connection
+from hooktide.outbound.connection import Answered, Connection, Key
 from hooktide.outbound.dial import Dialer
 from hooktide.outbound.guard import Guard
 from hooktide.outbound.pool import Pool
 from hooktide.outbound.proxy import Proxy
 from hooktide.outbound.resolver import Resolver
 from hooktide.outbound.tls import shared_tls
+from hooktide.runtime.background import start
+
+Cancel: TypeAlias = Callable[[], None]
+
+_CLOSED_EARLY = frozenset(("connection_lost", "invalid_response"))
+"""How a kept connection fails that the receiver ends, or speaks on, before the request is read."""
+
+log = logging.getLogger("hooktide.outbound")
 
 
 class Sender:
@@ -67,18 +79,29 @@ class Sender:
             if isinstance(found, Outcome):
                 return _timed(found, started)
             route = found
+        request = _Request(self._dialer, target, route.keys, head + body, started, deadline)
         connection = self._pool.take(route.keys)
-        if connection is not None:
-            outcome = await _exchange(connection, head + body, started, deadline)
-            if outcome.status is not None:
-                self._dialer.answered(connection)
-            if outcome.error != "connection_lost" or not connection.is_untouched:
-                return outcome
-            # The receiver closed it while we wrote: docs/decisions/0004.
-        fresh = await self._dialer.dial(route.keys, target, deadline)
-        if isinstance(fresh, Connection):
-            return await _exchange(fresh, head + body, started, deadline)
-        return _timed(fresh, started)
+        if connection is None:
+            return await request.over_new()
+        return await _awaited(partial(request.over_kept, connection), request.cancel)
+
+    def post_now(
+        self, target: Target, head: bytes, body: bytes, timeout: float, answered: Answered
+    ) -> Cancel | None:
+        """Do as ``post`` does if a connection is kept that can take the request at once.
+
+        None: there is none; nothing was sent. ``answered`` is called with the outcome, never before
+        this returns, unless what is returned is called first: that cancels the request.
+        """
+        started = time.monotonic()
+        route = self._guard.known(target.origin, started)
+        connection = None if route is None else self._pool.take(route.keys)
+        if route is None or connection is None:
+            return None
+        deadline = started + timeout
+        request = _Request(self._dialer, target, route.keys, head + body, started, deadline)
+        request.over_kept(connection, answered)
+        return request.cancel
 
     async def close(self) -> None:
         """Close every connection and the resolver. Attempts still out end as ``local_error``."""
@@ -86,14 +109,93 @@ class Sender:
         await self._resolver.close()
 
 
-async def _exchange(
-    connection: Connection, request: bytes, started: float, deadline: float
-) -> Outcome:
+class _Request:
+    """One request on its way, for at most two connections: a kept one and a new one."""
+
+    __slots__ = (
+        "_bytes",
+        "_connection",
+        "_deadline",
+        "_dialer",
+        "_keys",
+        "_redial",
+        "_started",
+        "_target",
+    )
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        target: Target,
+        keys: tuple[Key, ...],
+        request: bytes,
+        started: float,
+        deadline: float,
+    ) -> None:
+        self._dialer = dialer
+        self._target = target
+        self._keys = keys
+        self._bytes = request
+        self._started = started
+        self._deadline = deadline
+        self._connection: Connection | None = None
+        self._redial: asyncio.Task[None] | None = None
+
+    def over_kept(self, connection: Connection, answered: Answered) -> None:
+        """Send it over a kept connection, or a new one if the receiver has closed that."""
+        self._connection = connection
+        ended = partial(self._kept_ended, connection, answered)
+        connection.begin(self._bytes, self._started, self._deadline, ended)
+
+    def _kept_ended(self, connection: Connection, answered: Answered, outcome: Outcome) -> None:
+        self._connection = None
+        if outcome.status is not None:
+            self._dialer.answered(connection)
+        elif outcome.error in _CLOSED_EARLY and connection.is_untouched:
+            # The receiver closed it while we wrote: docs/decisions/0004.
+            again = self._dial_again(answered)
+            self._redial = start(again, "send a request over a new connection")
+            return
+        answered(outcome)
+
+    async def _dial_again(self, answered: Answered) -> None:
+        try:
+            outcome = await self.over_new()
+        except Exception:
+            log.exception("a bug stopped a request")
+            outcome = Outcome(error="local_error", detail="this server: a bug", local=True)
+        answered(outcome)
+
+    async def over_new(self) -> Outcome:
+        """Send it over a new connection."""
+        dialled = await self._dialer.dial(self._keys, self._target, self._deadline)
+        if isinstance(dialled, Outcome):
+            return _timed(dialled, self._started)
+        begin = partial(dialled.begin, self._bytes, self._started, self._deadline)
+        return await _awaited(begin, dialled.abort)
+
+    def cancel(self) -> None:
+        """End it without an outcome; too late, it does nothing."""
+        if self._connection is not None:
+            self._connection.abort()
+        if self._redial is not None:
+            self._redial.cancel()
+
+
+async def _awaited(begin: Callable[[Answered], None], cancel: Cancel) -> Outcome:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    begin(partial(_resolve, answer))
     try:
-        return await connection.begin(request, started, deadline)
+        return await answer
     except asyncio.CancelledError:
-        connection.abort()
+        if answer.cancelled():  # else the connection may carry another request already
+            cancel()
         raise
+
+
+def _resolve(answer: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not answer.done():
+        answer.set_result(outcome)
 
 
 def _timed(outcome: Outcome, started: float) -> Outcome:
