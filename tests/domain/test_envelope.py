@@ -71,6 +71,15 @@ def test_without_an_envelope_the_body_is_the_payload() -> None:
     assert Envelope("payload").body(event(payload=b"[1, 2]")) == b"[1, 2]"
 
 
+def test_the_deliveries_of_a_fan_out_share_one_body_and_other_events_have_their_own() -> None:
+    envelope = Envelope('{"id": "{event.id}", "data": "{payload}"}')
+    first, second = event(payload=b"1"), event(payload=b"2")
+    body = envelope.body(first)
+    assert envelope.body(first) is body
+    assert envelope.body(second) == b'{"id":"evt_0000000000000007","data":2}'
+    assert envelope.body(first) == body == b'{"id":"evt_0000000000000007","data":1}'
+
+
 def test_a_type_without_a_dot_has_no_status() -> None:
     assert Envelope('{"s":"{event.status}"}').body(event(kind="ping")) == b'{"s":""}'
 

@@ -31,6 +31,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Micros | None = None
+        self._read = Now(-1, 0, 0)
         self._stopping = False
         self._attempts = Attempts(store, deliverer, clock, self._finished)
         self.scheduler = Scheduler(limits)
@@ -133,9 +134,12 @@ class Worker:
         return int(self._loop.time() * SECOND)
 
     def _now(self) -> Now:
-        clock = self._clock()
-        monotonic = int(self._loop.time() * SECOND)
-        return Now(monotonic, clock, clock + self._store.lease_shift())
+        """Return what the clocks say, which uvloop's ``time`` has once a turn."""
+        monotonic = self._monotonic()
+        if monotonic != self._read.monotonic:
+            clock = self._clock()
+            self._read = Now(monotonic, clock, clock + self._store.lease_shift())
+        return self._read
 
     async def try_now(self, claim: Claim) -> Attempt | None:
         """Make the attempt of a claim at once, outside the lanes; for tests that someone awaits."""

@@ -53,13 +53,21 @@ class Envelope:
         self._payloads = sum(slot.name == "payload" for slot in slots)
         self._bare = self._pieces == (Slot("payload"),)
         self._form = lru_cache(MAX_CACHED_FORMS)(self._make_form)
+        self._last: tuple[Event | None, bytes] = (None, b"")
 
     def body(self, event: Event) -> bytes:
-        """Return the body for an event: the same on every attempt."""
+        """Return the body for an event: the same on every attempt.
+
+        It is written once for a fan-out, whose deliveries share the event and follow one another.
+        """
         if self._bare:
             return event.payload
-        template, getters = self._form(event.type)
-        return template % tuple([get(event) for get in getters])
+        last, body = self._last
+        if last is not event:
+            template, getters = self._form(event.type)
+            body = template % tuple([get(event) for get in getters])
+            self._last = (event, body)
+        return body
 
     def check(self, transition: str, payload: bytes) -> None:
         """Check that an event brings what the envelope takes from it.

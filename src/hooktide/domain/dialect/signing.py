@@ -85,15 +85,19 @@ def _no_secret(detail: str) -> InvalidError:
 
 def standard_signature(secret: Secret, event_id: bytes, timestamp: int, body: bytes) -> bytes:
     """Return ``v1,`` and the signature of ``{id}.{timestamp}.{body}`` (Standard Webhooks 1.0)."""
-    content = b"%b.%d.%b" % (event_id, timestamp, body)
-    return b"v1," + _base64(_mac("sha256", secret.key, content))
+    return _standard(secret.key, b"%b.%d.%b" % (event_id, timestamp, body))
+
+
+def _standard(key: bytes, content: bytes) -> bytes:
+    return b"v1," + _base64(_mac("sha256", key, content))
 
 
 def standard_lines(
     secrets: tuple[Secret, ...], event_id: bytes, timestamp: int, body: bytes
 ) -> bytes:
     """Return the three Standard Webhooks header lines, signed with every active secret."""
-    signatures = [standard_signature(secret, event_id, timestamp, body) for secret in secrets]
+    content = b"%b.%d.%b" % (event_id, timestamp, body)
+    signatures = [_standard(secret.key, content) for secret in secrets]
     return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
         event_id,
         timestamp,
