@@ -132,33 +132,51 @@ def test_what_is_resent_by_hand_goes_before_what_waited() -> None:
 
 
 @pytest.mark.parametrize(("left", "starts"), [(LEASE_MARGIN, True), (LEASE_MARGIN - 1, False)])
-def test_a_claim_starts_only_with_lease_enough_and_else_is_due_when_its_lease_ends(
+def test_a_claim_starts_only_with_lease_enough_and_else_is_released_at_once(
     left: int, starts: bool
 ) -> None:
     schedule = Schedule()
-    schedule.offer()
+    offered = schedule.offer()
     schedule.pass_time(MINUTE - left)
     assert len(schedule.start()) == starts
+    assert schedule.scheduler.released == ([] if starts else offered)
     schedule.read_all()
-    schedule.pass_time(left - 1)
+    schedule.pass_time(MINUTE)
     assert schedule.claimed_for() == []
-    schedule.pass_time(1)
-    assert [query.endpoint_ids for query in schedule.claimed_for()] == ([] if starts else [[1]])
 
 
-def test_a_clock_that_is_set_ends_no_lease_and_the_store_is_asked_by_the_clock_as_it_is() -> None:
+def test_a_claim_whose_lease_is_over_is_not_released_but_asked_for() -> None:
+    schedule = Schedule()
+    schedule.offer()
+    schedule.read_all()
+    schedule.pass_time(MINUTE)
+    assert schedule.start() == []
+    assert schedule.scheduler.released == []
+    assert [query.endpoint_ids for query in schedule.claimed_for()] == [[1]]
+
+
+def test_what_waits_behind_slow_answers_is_released_together_when_a_slot_comes_free() -> None:
+    schedule = Schedule(Limits(per_endpoint=1))
+    offered = schedule.offer(1, 5)
+    [batch] = schedule.start()
+    schedule.pass_time(30 * SECOND)
+    schedule.end(batch)
+    assert schedule.start() == []
+    assert schedule.scheduler.released == offered[1:]
+    assert schedule.scheduler.waiting == 0
+
+
+def test_a_clock_that_is_set_ends_no_lease() -> None:
     schedule = Schedule()
     schedule.offer(1, 2)
     schedule.clock += HOUR
     schedule.shift -= HOUR
     [first, _] = schedule.start()
     assert first.claims[0].lease_ends_at == schedule.now.lease + MINUTE
-    schedule.offer(2)
+    late = schedule.offer(2)
     schedule.pass_time(MINUTE - LEASE_MARGIN + 1)
     assert schedule.start() == []
-    schedule.read_all()
-    schedule.pass_time(LEASE_MARGIN - 1)
-    assert [query.endpoint_ids for query in schedule.claimed_for()] == [[2]]
+    assert schedule.scheduler.released == late
 
 
 def test_an_endpoint_that_fails_at_once_gets_its_slots_back_late_until_it_succeeds() -> None:

@@ -147,8 +147,10 @@ class Scheduler:
                 size += len(claim.event.payload)
                 if size >= kind.max_batch_bytes or len(claims) >= kind.max_batch:
                     return claims
-            else:  # it is due in the store when its lease ends
-                self.polling.due({lane.endpoint_id: now.clock + lease_left})
+            elif lease_left > 0:
+                self.released.append(claim)
+            else:  # somebody else may have claimed it
+                self.polling.ask_now(lane.endpoint_id)
             if not lane.startable:
                 return claims
 
