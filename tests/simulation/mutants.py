@@ -138,7 +138,7 @@ MUTANTS = (
         "routes are never read again", (1,), 3, SqliteBatchWriter, "lock_account", _does_nothing
     ),
     Mutant(
-        "a lost claim is never released", (1,), 7, Queue, "_release_expired_claims", _returns(0)
+        "a lost claim is never released", (1,), 6, Queue, "_release_expired_claims", _returns(0)
     ),
     Mutant(
         "a claim is released before its lease ends",
@@ -152,18 +152,18 @@ MUTANTS = (
     Mutant(
         "claims of a commit whose answer was lost are left to their leases",
         (1,),
-        12,
+        14,
         UncertainClaims,
         "take",
         _returns(None),
     ),
     Mutant("who lost its session is taken for dead", (4,), 5, Looks, "dead", _at_first_sight),
     Mutant("who hears nothing does not notice", (8,), 9, Notifier, "_hears", _is_always(True)),
-    Mutant("a failed record is forgotten", (2, 3), 1, AttemptBuffer, "put_back", _returns(None)),
+    Mutant("a failed record is forgotten", (2, 3), 3, AttemptBuffer, "put_back", _returns(None)),
     Mutant(
         "who lost the claim may record all the same",
         (3,),
-        12,
+        1,
         database,
         "statements",
         _sql("settle", ("deliveries.claim = v.column2", "deliveries.claim <> -v.column2")),
@@ -185,7 +185,7 @@ MUTANTS = (
         _sql("claim", ("SET claim = :token", "SET claim = :token, attempts = attempts + 1")),
     ),
     Mutant(
-        "a destination is never looked up again", (4, 8), 6, Destinations, "changed", _returns(None)
+        "a destination is never looked up again", (4, 8), 3, Destinations, "changed", _returns(None)
     ),
     Mutant(
         "a claim is started however little is left of its lease",
@@ -212,7 +212,7 @@ MUTANTS = (
     Mutant(
         "an account is listed everybody's deliveries",
         (10,),
-        13,
+        10,
         database.SimulatedStore,
         "list_deliveries",
         _lists_all,

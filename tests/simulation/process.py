@@ -210,12 +210,6 @@ class WatchedDeliverer(Deliverer):
         with self._watched([claim]):
             return await super().attempt(claim)
 
-    async def send(self, request: Request) -> Done:
-        if any(flight.claim is request.claim for flight in FLIGHTS.get(())):
-            return await super().send(request)
-        with self._watched([request.claim]):
-            return await super().send(request)
-
     def send_now(
         self, request: Request, answered: Callable[[Outcome], None]
     ) -> Callable[[], None] | None:

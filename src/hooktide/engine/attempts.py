@@ -49,7 +49,7 @@ class Attempts:
                 flight.cancel = cancel
                 self._flights[flight] = None
                 return
-        start_in(self._tasks, self._run(batch, request), "deliver")
+        start_in(self._tasks, self._run(batch), "deliver")
 
     def _prepare(self, batch: Batch) -> Request | None:
         if batch.kind.max_batch > 1:
@@ -73,13 +73,11 @@ class Attempts:
         if self._landed is not None and not self._flights and not self._landed.done():
             self._landed.set_result(None)
 
-    async def _run(self, batch: Batch, request: Request | None) -> None:
+    async def _run(self, batch: Batch) -> None:
         claims = batch.claims
         result: Done | NotSent | None = None
         try:
-            if request is not None:
-                made: Done | NotSent = await self._deliverer.send(request)
-            elif batch.kind.max_batch == 1:
+            if batch.kind.max_batch == 1:
                 made = await self._deliverer.attempt(claims[0])
             else:
                 several = await self._deliverer.attempt_batch(claims)

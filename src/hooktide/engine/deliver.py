@@ -142,7 +142,12 @@ class Deliverer:
             return NotSent.RELEASED
         if destination.chat is not None:
             return NotSent.CHAT
-        return await self.send(self._compose(claim, destination))
+        return await self._make(claim, destination)
+
+    async def _make(self, claim: Claim, destination: Destination) -> Done:
+        request = self._compose(claim, destination)
+        outcome = await self._send(destination, request.head, request.body)
+        return self.conclude(request, outcome)
 
     def prepare(self, claim: Claim) -> Request | None:
         """Compose a claim's request; None if that is left to ``attempt``.
@@ -165,20 +170,16 @@ class Deliverer:
     def send_now(
         self, request: Request, answered: Callable[[Outcome], None]
     ) -> Callable[[], None] | None:
-        """Send a request, if nothing has to be waited for; None: it is left to ``send``.
+        """Send a request, if nothing has to be waited for; None: it is left to ``attempt``.
 
-        ``answered`` is called later; ``conclude`` takes what it is given. What is returned cancels
-        the request: then ``answered`` is not called.
+        That composes it again: its timestamp and signature must be fresh. ``answered`` is called
+        later; ``conclude`` takes what it is given. What is returned cancels the request: then
+        ``answered`` is not called.
         """
         target, timeout = request.destination.target, request.destination.timeout
         if target is None:
             return None
         return self._sender.post_now(target, request.head, request.body, timeout, answered)
-
-    async def send(self, request: Request) -> Done:
-        """Send a request, and record what became of it."""
-        outcome = await self._send(request.destination, request.head, request.body)
-        return self.conclude(request, outcome)
 
     def conclude(self, request: Request, outcome: Outcome) -> Done:
         """Judge what came of a request, and record it."""
@@ -227,7 +228,7 @@ class Deliverer:
         if destination.chat is None:  # one after the other could take longer than their leases
             if len(claims) > 1:
                 return NotSent.RELEASED
-            return [await self.send(self._compose(claims[0], destination))]
+            return [await self._make(claims[0], destination)]
         claims = sorted(claims, key=lambda claim: claim.event.id)
         claims, messages = self._summed_up(destination.chat, claims)
         if not claims:
