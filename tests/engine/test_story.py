@@ -8,10 +8,9 @@ import pytest
 from enginekit import OK, Engine, running
 from storekit import NOON, Given, Place
 
-from hooktide.domain.delivery.verdict import Outcome, Verdict
+from hooktide.domain.delivery.verdict import Outcome, Verdict, judge
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
-from hooktide.engine import deliver
 from hooktide.engine.scheduling.adaptive_slots import START
 from hooktide.engine.scheduling.scheduler import Limits
 
@@ -233,7 +232,7 @@ async def test_a_bug_that_an_answer_meets_leaves_its_neighbours_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stops the one delivery, whose slot is free again, and is logged."""
-    judge, calls = deliver.judge, []
+    calls: list[Outcome] = []
 
     def breaks_once(outcome: Outcome, **given: Any) -> Verdict:
         calls.append(outcome)
@@ -241,7 +240,7 @@ async def test_a_bug_that_an_answer_meets_leaves_its_neighbours_alone(
             raise LookupError
         return judge(outcome, **given)
 
-    monkeypatch.setattr(deliver, "judge", breaks_once)
+    monkeypatch.setattr("hooktide.engine.deliver.judge", breaks_once)
     await engine.given.publish(*[engine.given.event() for _ in range(3)])
     await engine.settled()
     assert sorted(await engine.states()) == ["delivered", "delivered", "pending"]
