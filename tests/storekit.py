@@ -28,7 +28,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import EventType
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import Accepted, Done, NewEvent, Room
+from hooktide.store.base import Accepted, Done, NewEvent, Capacity
 from hooktide.store.contract import Store
 from hooktide.store.postgres import open_postgres
 from hooktide.store.sqlite import open_sqlite
@@ -70,8 +70,8 @@ class Hand:
     hints: dict[int, Micros] = field(default_factory=dict)
     changes: list[tuple[str, int]] = field(default_factory=list)
 
-    def room(self) -> Room:
-        return Room(self.takes, 1 << 30)
+    def capacity(self) -> Capacity:
+        return Capacity(self.takes, 1 << 30)
 
     def handed_over(self, claims: Sequence[Claim]) -> None:
         self.claims.extend(claims)

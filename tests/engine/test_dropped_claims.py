@@ -19,8 +19,8 @@ async def test_what_waits_is_dropped_and_what_is_out_goes_on(engine: Engine) -> 
     assert engine.worker.waiting == 4
     engine.worker.changed("claims", 0)
     assert (engine.worker.waiting, engine.worker.in_flight) == (0, 1)
-    room = engine.worker.room()
-    assert (room.deliveries, room.payload_bytes) == (Limits().waiting, Limits().waiting_bytes)
+    capacity = engine.worker.capacity()
+    assert (capacity.deliveries, capacity.payload_bytes) == (Limits().waiting, Limits().waiting_bytes)
     engine.receivers.hanging.clear()
     engine.receivers.hold.set()
     await engine.receivers.until(5)

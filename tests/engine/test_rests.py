@@ -124,13 +124,13 @@ async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_leas
 
 async def test_new_events_are_not_handed_over_while_their_endpoint_rests(engine: Engine) -> None:
     await begin_rest(engine, asks(HOUR))
-    assert engine.given.endpoint.id in engine.worker.room().full_endpoints
+    assert engine.given.endpoint.id in engine.worker.capacity().full_endpoints
     await engine.given.publish(now=engine.clock())
     assert engine.worker.waiting == 0
     await engine.later(HOUR + TOOK)
     await engine.receivers.until(2)
     await engine.settled()
-    assert engine.given.endpoint.id not in engine.worker.room().full_endpoints
+    assert engine.given.endpoint.id not in engine.worker.capacity().full_endpoints
 
 
 async def test_the_last_attempt_of_a_delivery_rests_the_endpoint_too(engine: Engine) -> None:

@@ -334,10 +334,10 @@ def test_a_rest_longer_than_a_lease_releases_what_waits_and_a_short_one_keeps_it
 def test_a_process_that_was_taken_for_dead_releases_what_waits_and_has_its_room_again() -> None:
     schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
     offered = schedule.offer(1, 5)
-    assert schedule.scheduler.room().full_endpoints == {1}
+    assert schedule.scheduler.capacity().full_endpoints == {1}
     schedule.scheduler.changed("claims", 0)
     assert schedule.scheduler.released == offered
-    assert schedule.scheduler.room().full_endpoints == frozenset()
+    assert schedule.scheduler.capacity().full_endpoints == frozenset()
 
 
 def test_what_waits_for_a_full_endpoint_leaves_room_when_it_begins_to_rest() -> None:
@@ -348,7 +348,7 @@ def test_what_waits_for_a_full_endpoint_leaves_room_when_it_begins_to_rest() -> 
         schedule.end(*schedule.start(), rest=HOUR)
         released += offered[1:]
         assert schedule.scheduler.released == released
-        assert schedule.scheduler.room().full_endpoints == set(range(1, endpoint + 1))
+        assert schedule.scheduler.capacity().full_endpoints == set(range(1, endpoint + 1))
         assert schedule.scheduler.polling.wanted
     assert schedule.scheduler.waiting == 0
 
@@ -377,12 +377,12 @@ def test_the_stores_word_on_a_rest_ends_it_and_what_is_due_is_asked_for() -> Non
 
 def test_while_rests_are_not_known_nothing_is_handed_over() -> None:
     schedule = Schedule()
-    assert schedule.scheduler.room().deliveries == schedule.limits.waiting
+    assert schedule.scheduler.capacity().deliveries == schedule.limits.waiting
     schedule.scheduler.changed("everything", 0)
-    assert schedule.scheduler.room().deliveries == 0
+    assert schedule.scheduler.capacity().deliveries == 0
     assert schedule.read_all(rests={1: schedule.clock + HOUR}) == [ReadRests(None)]
-    room = schedule.scheduler.room()
-    assert (room.deliveries, room.full_endpoints) == (schedule.limits.waiting, frozenset({1}))
+    capacity = schedule.scheduler.capacity()
+    assert (capacity.deliveries, capacity.full_endpoints) == (schedule.limits.waiting, frozenset({1}))
 
 
 def test_a_resting_endpoint_is_claimed_for_only_after_a_resend_and_when_its_rest_ends() -> None:
@@ -399,16 +399,16 @@ def test_a_resting_endpoint_is_claimed_for_only_after_a_resend_and_when_its_rest
 
 @pytest.mark.parametrize("how", ["sent", "released", "no lease", "stopped", "a chat's"])
 def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> None:
-    """However deliveries leave memory, hand-over has as much room as before, in bytes too."""
+    """However deliveries leave memory, hand-over has as much capacity as before, in bytes too."""
     schedule = Schedule()
     if how == "a chat's":
         schedule.is_chat()
-    before = schedule.scheduler.room()
+    before = schedule.scheduler.capacity()
     offered = [schedule.claim(payload=b"x" * 1000) for _ in range(30)]
     schedule.scheduler.offer(offered)
-    room = schedule.scheduler.room()
-    assert before.deliveries - room.deliveries == 30
-    assert before.payload_bytes - room.payload_bytes == 30_000
+    capacity = schedule.scheduler.capacity()
+    assert before.deliveries - capacity.deliveries == 30
+    assert before.payload_bytes - capacity.payload_bytes == 30_000
     if how == "released":
         schedule.end(*schedule.start(), rest=HOUR)
     elif how == "no lease":
@@ -419,7 +419,7 @@ def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> No
         schedule.scheduler._stopping = False
     while schedule.run_dry():
         schedule.pass_time(schedule.pace)
-    after = schedule.scheduler.room()
+    after = schedule.scheduler.capacity()
     assert (after.deliveries, after.payload_bytes) == (before.deliveries, before.payload_bytes)
 
 
@@ -427,14 +427,14 @@ def test_an_endpoint_whose_part_of_the_memory_is_full_is_full_no_more_once_half_
     """A full endpoint is handed new deliveries again after half of what waited has left."""
     schedule = Schedule(Limits(waiting_per_endpoint=10))
     schedule.offer(1, 9)
-    assert schedule.scheduler.room().full_endpoints == frozenset()
+    assert schedule.scheduler.capacity().full_endpoints == frozenset()
     schedule.offer(1)
-    assert schedule.scheduler.room().full_endpoints == {1}
+    assert schedule.scheduler.capacity().full_endpoints == {1}
     for _ in range(5):
         schedule.scheduler.next(schedule.now)
-    assert schedule.scheduler.room().full_endpoints == {1}
+    assert schedule.scheduler.capacity().full_endpoints == {1}
     schedule.scheduler.next(schedule.now)
-    assert schedule.scheduler.room().full_endpoints == frozenset()
+    assert schedule.scheduler.capacity().full_endpoints == frozenset()
 
 
 def test_idle_lanes_are_dropped_and_looked_for_seldom_however_many_are_busy(
@@ -564,7 +564,7 @@ def test_a_stopped_scheduler_starts_nothing_and_releases_what_is_offered_when_st
     [batch] = schedule.start()
     schedule.scheduler.stop()
     assert schedule.scheduler.released == offered[1:]
-    assert schedule.scheduler.room().deliveries == 0
+    assert schedule.scheduler.capacity().deliveries == 0
     schedule.end(batch)
     late = schedule.offer()
     assert schedule.start() == []

@@ -99,13 +99,13 @@ class SchedulerMachine(RuleBasedStateMachine):
         how=st.sampled_from(["handed over", "notified", "silent"]),
     )
     def accept(self, endpoint_id: int, count: int, attempt: int, origin: Origin, how: str) -> None:
-        room = self.schedule.scheduler.room()
+        capacity = self.schedule.scheduler.capacity()
         for _ in range(count):
             claim = self.schedule.claim(
                 endpoint_id, account_id=account_of(endpoint_id), attempt=attempt, origin=origin
             )
             stored = self.stored[claim.delivery_id] = Stored(claim, self.schedule.clock)
-            if how == "handed over" and room.deliveries and endpoint_id not in room.full_endpoints:
+            if how == "handed over" and capacity.deliveries and endpoint_id not in capacity.full_endpoints:
                 self.schedule.scheduler.offer([self.claim(stored)])
             elif how == "notified":
                 self.schedule.scheduler.polling.due({endpoint_id: self.schedule.clock})

@@ -288,7 +288,7 @@ async def test_a_worker_that_stops_is_handed_nothing_while_a_claim_is_under_way(
     await asyncio.wait_for(under_way.wait(), 30)
     stopping = asyncio.create_task(engine.worker.stop(5))
     await asyncio.sleep(0)
-    assert engine.worker.room().deliveries == 0
+    assert engine.worker.capacity().deliveries == 0
     await engine.given.publish()
     go_on.set()
     await stopping

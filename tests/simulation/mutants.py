@@ -205,7 +205,7 @@ MUTANTS = (
         "statements",
         _sql("claimable", ("ep.rests_until <= :now", "1")),
     ),
-    Mutant("a plan's hour has always room", (7,), 2, Usage, "room", _returns(1000)),
+    Mutant("a plan's hour has always room", (7,), 2, Usage, "remaining", _returns(1000)),
     Mutant("a message leaves the last one out", (8,), 13, Deliverer, "_summed_up", _tells_one_less),
     Mutant("one secret signs", (8,), 3, Destinations, "_make", _signs_with_one_secret),
     Mutant("an idempotency key stands for any event", (9,), 6, publish, "_digest", _returns(b"=")),

@@ -19,7 +19,7 @@ from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.errors import ConfigError, UnavailableError
 from hooktide.domain.model import Scope
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import Room
+from hooktide.store.base import Capacity
 from hooktide.store.sqlite import SqliteStore, open_sqlite
 
 ANSWERED_TIMEOUT = 30.0
@@ -109,8 +109,8 @@ async def test_a_failure_that_was_not_committed_is_not_counted(given: Given) -> 
 class Failing:
     """A listener with a bug."""
 
-    def room(self) -> Room:
-        return Room(10, 1000)
+    def capacity(self) -> Capacity:
+        return Capacity(10, 1000)
 
     def handed_over(self, claims: object) -> None:
         raise KeyError("bug")

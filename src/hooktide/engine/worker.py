@@ -15,7 +15,7 @@ from hooktide.engine.poller import Poller
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.engine.scheduling.polling import Now
 from hooktide.engine.scheduling.scheduler import Limits, Scheduler
-from hooktide.store.base import Done, Room
+from hooktide.store.base import Done, Capacity
 from hooktide.store.contract import Store
 
 
@@ -74,9 +74,9 @@ class Worker:
         if claims:
             await self._store.release_claims(claims, self._clock())
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how many new deliveries may be handed over now."""
-        return self.scheduler.room()
+        return self.scheduler.capacity()
 
     def handed_over(self, claims: Sequence[Claim]) -> None:
         """Take deliveries that are claimed already."""

@@ -130,7 +130,7 @@ class Waiter(Protocol[T_contra]):
         """Record why there is no result."""
 
 
-class Room(msgspec.Struct, frozen=True, gc=False):
+class Capacity(msgspec.Struct, frozen=True, gc=False):
     """How many deliveries the worker can take straight from the accepting transaction, claimed."""
 
     deliveries: int
@@ -141,7 +141,7 @@ class Room(msgspec.Struct, frozen=True, gc=False):
 class Listener(Protocol):
     """Who takes deliveries over; called on the event loop, after the commit."""
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how many new deliveries may be handed over now."""
 
     def handed_over(self, claims: Sequence[Claim]) -> None:

@@ -22,7 +22,7 @@ from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.scheduling.known_rests import KnownRests
 from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
 from hooktide.engine.scheduling.polling import Now, Polling, Query, ReadRests
-from hooktide.store.base import Done, Room
+from hooktide.store.base import Done, Capacity
 
 MAX_IDLE_LANES = 10_000
 
@@ -84,11 +84,11 @@ class Scheduler:
         self.released: list[Claim] = []
         self.next_at: Micros | None = None
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how many new deliveries may be offered now."""
         if self._stopping or not self.polling.rests_known:
-            return Room(0, 0)
-        return Room(
+            return Capacity(0, 0)
+        return Capacity(
             self._limits.waiting - self.waiting,
             self._limits.waiting_bytes - self._waiting_bytes,
             self.known_rests.endpoints | self._full,

@@ -101,7 +101,7 @@ def _waiting_values(instant: Micros, after: tuple[int, Micros, int], limit: int)
 
 async def _unhold_account(tx: Transaction, account_id: int, now: Micros, limit: int) -> int:
     per_hour, usage = await tx.writer.hour(tx, account_id, now)
-    most = limit if per_hour is None else min(limit, usage.room(account_id, per_hour, now))
+    most = limit if per_hour is None else min(limit, usage.remaining(account_id, per_hour, now))
     if most <= 0:
         await tx.writer.save_hour(tx, usage)
         return 0

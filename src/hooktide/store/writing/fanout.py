@@ -12,7 +12,7 @@ from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
 from hooktide.store import rows
-from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Room
+from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Capacity
 from hooktide.store.writing.batch import Effects, Publish
 from hooktide.store.writing.usage import Usage
 
@@ -66,7 +66,7 @@ class FanOut:
         *,
         ids: Callable[[Micros], int],
         lease: Micros,
-        room: Room,
+        capacity: Capacity,
         routes: Callable[[int], Routes | None],
         usage: Usage,
         known: Mapping[tuple[int, str], Known],
@@ -74,9 +74,9 @@ class FanOut:
     ) -> None:
         self._ids = ids
         self._lease = lease
-        self._room = room.deliveries
-        self._room_bytes = room.payload_bytes
-        self._full = room.full_endpoints
+        self._room = capacity.deliveries
+        self._room_bytes = capacity.payload_bytes
+        self._full = capacity.full_endpoints
         self._routes = routes
         self.usage = usage
         self._known = dict(known)

@@ -33,12 +33,12 @@ class Usage:
 
     def take(self, account_id: int, limit: int, now: Micros) -> bool:
         """Count one delivery now, if the hour has room and nothing older is held back."""
-        if account_id in self.holding or self.room(account_id, limit, now) <= 0:
+        if account_id in self.holding or self.remaining(account_id, limit, now) <= 0:
             return False
         self.count(account_id, 1, now)
         return True
 
-    def room(self, account_id: int, limit: int, now: Micros) -> int:
+    def remaining(self, account_id: int, limit: int, now: Micros) -> int:
         """Return how many more may leave now."""
         return limit - self.used(account_id, now)
 

@@ -16,7 +16,7 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
 from hooktide.runtime.cache import Cache
 from hooktide.store import rows
-from hooktide.store.base import Done, Room
+from hooktide.store.base import Done, Capacity
 from hooktide.store.configuration.endpoints import disable_by_rule
 from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.postgres.connection.connection import PgConnection, columns_of
@@ -48,7 +48,7 @@ class PostgresBatchWriter(BatchWriter):
     def _tx(self, conn: PgConnection) -> PostgresTransaction:
         return PostgresTransaction(conn, self._sql, self._ids, self)
 
-    async def add(self, conn: PgConnection, publishes: Sequence[Publish], room: Room) -> bool:
+    async def add(self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity) -> bool:
         """Store events by what is remembered, with one statement that is its own transaction.
 
         Sets what their publishers are answered. False, and nothing is stored: something has
@@ -57,7 +57,7 @@ class PostgresBatchWriter(BatchWriter):
         routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
         if any(known is None or known.per_hour is not None for known in routes.values()):
             return False
-        fan_out = self._fan_out(conn, room, routes, Usage(_nothing_read, ()), {})
+        fan_out = self._fan_out(conn, capacity, routes, Usage(_nothing_read, ()), {})
         fan_out.add_all(publishes)
         try:
             return await self._accept(conn, fan_out, routes)
@@ -65,7 +65,7 @@ class PostgresBatchWriter(BatchWriter):
             return False
 
     async def add_carefully(
-        self, conn: PgConnection, publishes: Sequence[Publish], room: Room
+        self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity
     ) -> bool:
         """Store events by what the database says, within a transaction that commits afterwards.
 
@@ -76,7 +76,7 @@ class PostgresBatchWriter(BatchWriter):
         limited = [id_ for id_, known in routes.items() if known and known.per_hour is not None]
         usage = await self.usage(conn, sorted(limited), now)
         known = await self._known_keys(conn, idempotency_keys(publishes))
-        fan_out = self._fan_out(conn, room, routes, usage, known)
+        fan_out = self._fan_out(conn, capacity, routes, usage, known)
         fan_out.add_all(publishes)
         try:
             added = await self._accept(conn, fan_out, routes)
@@ -92,7 +92,7 @@ class PostgresBatchWriter(BatchWriter):
     def _fan_out(
         self,
         conn: PgConnection,
-        room: Room,
+        capacity: Capacity,
         routes: Mapping[int, Routes | None],
         usage: Usage,
         known: Mapping[tuple[int, str], Known],
@@ -100,7 +100,7 @@ class PostgresBatchWriter(BatchWriter):
         return FanOut(
             ids=self._ids,
             lease=self._lease(),
-            room=room,
+            capacity=capacity,
             routes=routes.get,
             usage=usage,
             known=known,

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.runtime.background import start
-from hooktide.store.base import AddResult, Done, NewEvent, Room
+from hooktide.store.base import AddResult, Done, NewEvent, Capacity
 from hooktide.store.postgres.connection.connection import (
     Database,
     PgConnection,
@@ -154,7 +154,7 @@ class Writer:
         events = await taking.events(conn)
         publish = Publish(events, taking.now, self._loop.create_future())
         if publish.events and not await self._batch_writer.add_carefully(
-            conn, [publish], self._room()
+            conn, [publish], self._capacity()
         ):
             raise ChangedError
         await taking.settle(conn, publish.results)
@@ -173,15 +173,15 @@ class Writer:
         """Add a batch: at once where that is possible, else in as many steps as it takes."""
         add, lend = self._batch_writer.add, single
         while True:
-            work = partial(add, publishes=batch, room=self._room())
+            work = partial(add, publishes=batch, capacity=self._capacity())
             added, effects = await self._once(lend, work)
             if added:
                 return effects
             add, lend = self._batch_writer.add_carefully, transaction
 
-    def _room(self) -> Room:
+    def _capacity(self) -> Capacity:
         listener = self._notifier.listener
-        return Room(0, 0) if listener is None else listener.room()
+        return Capacity(0, 0) if listener is None else listener.capacity()
 
     def record(self, done: Done) -> None:
         """Write an attempt with one of the next batches, within a moment."""

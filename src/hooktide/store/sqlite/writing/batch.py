@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.store.base import Done, Room
+from hooktide.store.base import Done, Capacity
 from hooktide.store.writing.batch import Effects, Publish
 
 
@@ -28,7 +28,7 @@ class Batch:
     failed after waiting for another program that has locked the database.
     """
 
-    __slots__ = ("at_fault", "calls", "dones", "effects", "error", "publishes", "room", "waited")
+    __slots__ = ("at_fault", "calls", "capacity", "dones", "effects", "error", "publishes", "waited")
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Batch:
         self.publishes = list(publishes)
         self.dones = list(dones)
         self.calls = list(calls)
-        self.room = Room(0, 0)
+        self.capacity = Capacity(0, 0)
         self.effects = Effects()
         self.error: UnavailableError | None = None
         self.at_fault = False

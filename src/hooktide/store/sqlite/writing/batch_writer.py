@@ -151,7 +151,7 @@ class SqliteBatchWriter(BatchWriter):
         fan_out = FanOut(
             ids=self.ids,
             lease=self._lease(),
-            room=batch.room,
+            capacity=batch.capacity,
             routes=self.routes,
             usage=self.usage,
             known=self._known_keys(idempotency_keys(batch.publishes)),

@@ -116,7 +116,7 @@ class Writer:
             return
         batch, self._next = self._next, Batch()
         if self._listener is not None and batch.publishes:
-            batch.room = self._listener.room()
+            batch.capacity = self._listener.capacity()
         self._busy = True
         self._hand_in(batch)
 
