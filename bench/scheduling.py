@@ -20,7 +20,7 @@ from hooktide.engine import worker as worker_module
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.worker import Worker
 from hooktide.runtime.clock import StoreClock
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 ENDPOINTS = 200
 ACCOUNTS = 20
@@ -55,12 +55,12 @@ class InstantDeliverer:
         self.left = 0
         self.all_done = asyncio.Event()
 
-    async def attempt(self, claim: Claim) -> Done:
+    async def attempt(self, claim: Claim) -> AttemptRecord:
         await asyncio.sleep(0)
         self.left -= 1
         if not self.left:
             self.all_done.set()
-        return Done(claim, ATTEMPT, DELIVERED)
+        return AttemptRecord(claim, ATTEMPT, DELIVERED)
 
 
 ATTEMPT = Attempt(

@@ -14,7 +14,7 @@ from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.directory import Directory
 
 OK = Outcome(status=200, duration=5000)
@@ -107,7 +107,7 @@ class Engine:
     receivers: Receivers
     clock: Clock
     worker: Worker
-    dones: list[Done]
+    dones: list[AttemptRecord]
 
     async def settled(self) -> None:
         """Return when nothing is out or waiting in memory, and all is recorded."""
@@ -133,7 +133,7 @@ async def running(
     limits: Limits,
     receivers: Receivers | None = None,
     clock: Clock | None = None,
-    told: Callable[[Done], None] | None = None,
+    told: Callable[[AttemptRecord], None] | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine on an open store, which is closed afterwards.
 
@@ -141,11 +141,11 @@ async def running(
     """
     store = given.store
     receivers, clock = receivers or Receivers(), clock or Clock()
-    dones: list[Done] = []
+    dones: list[AttemptRecord] = []
     directory = Directory(store)
     destinations = Destinations(directory, UrlPolicy())
 
-    def hear(done: Done, _: Destination) -> None:
+    def hear(done: AttemptRecord, _: Destination) -> None:
         dones.append(done)
         if told is not None:
             told(done)

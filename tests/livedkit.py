@@ -30,7 +30,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.domain.project.project import EventType, Plan, Project
-from hooktide.store.base import Accepted, Done, NewEvent, NewReplay, ReplayCount
+from hooktide.store.base import Accepted, AttemptRecord, NewEvent, NewReplay, ReplayCount
 from hooktide.store.contract import Store
 
 DELAY = 10 * SECOND
@@ -119,7 +119,7 @@ class Life:
         return list(found.items)
 
 
-def made(claim: Claim, now: Micros, status: int) -> Done:
+def made(claim: Claim, now: Micros, status: int) -> AttemptRecord:
     outcome = Outcome(status=status, duration=5000)
     delays = () if claim.origin is Origin.TEST else (DELAY,)
     verdict = judge(outcome, attempt=claim.attempt, delays=delays, now=now + 5000, rand=0.5)
@@ -136,7 +136,7 @@ def made(claim: Claim, now: Micros, status: int) -> Done:
         response_body=b"ok",
         response_truncated=False,
     )
-    return Done(claim, attempt, verdict, rest_request(outcome))
+    return AttemptRecord(claim, attempt, verdict, rest_request(outcome))
 
 
 async def live(store: Store) -> Life:

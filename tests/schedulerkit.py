@@ -10,7 +10,7 @@ from hooktide.domain.model import MINUTE, SECOND, Attempt, Claim, Event, Micros,
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadDueTimes, ReadRests
 from hooktide.engine.scheduling.scheduler import Limits, Scheduler
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 MILLISECOND: Micros = 1000
 FAILED = RetryAt(NOON + MINUTE)
@@ -94,7 +94,7 @@ class Schedule:
             claim = batch.claims[0]
             asks = None if rest is None else RestRequest(429, rest)
             made = attempt(claim, self.clock - took, took, outcome or Outcome())
-            done = Done(claim, made, verdict or Delivered(), asks)
+            done = AttemptRecord(claim, made, verdict or Delivered(), asks)
             self.scheduler.finished(batch, done, self.monotonic)
 
     def run_dry(self) -> int:

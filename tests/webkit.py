@@ -21,7 +21,7 @@ from hooktide.domain.ids import read
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Scope
 from hooktide.runtime.settings import Settings
 from hooktide.runtime.vault import load_vault
-from hooktide.store.base import Done, NewEvent
+from hooktide.store.base import AttemptRecord, NewEvent
 
 OPERATOR = "htk_" + "o" * 43
 RECEIVER = "http://127.0.0.1:65000/hook"
@@ -209,7 +209,7 @@ class Site:
             response_body=b"",
             response_truncated=False,
         )
-        store.record(Done(claim, attempt, Failed(), RestRequest(429, HOUR)))
+        store.record(AttemptRecord(claim, attempt, Failed(), RestRequest(429, HOUR)))
         await store.recorded()
 
 

@@ -9,7 +9,7 @@ from storekit import NOON, Given, until
 
 from hooktide.domain.model import MINUTE, Endpoint, EndpointKind, Scope, Secret
 from hooktide.engine.scheduling.scheduler import Limits
-from hooktide.store.base import Done, NewEvent
+from hooktide.store.base import AttemptRecord, NewEvent
 
 SLACK_URL = "https://hooks.slack.com/services/T0/B0/s3cr3tpart"
 UNWRITABLE = "\ud800"
@@ -77,7 +77,7 @@ async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_of_its_message_
 ) -> None:
     record, seen = engine.given.store.record, []
 
-    def spoil_third(done: Done) -> None:
+    def spoil_third(done: AttemptRecord) -> None:
         seen.append(done)
         if len(seen) == 3:
             made = msgspec.structs.replace(done.attempt, detail=UNWRITABLE)
@@ -95,9 +95,9 @@ async def test_attempts_are_recorded_although_what_hears_of_them_fails(
     given: Given, limits: Limits, kind: EndpointKind
 ) -> None:
     """The log, the metrics, the traces: what they raise must not send an event again."""
-    heard: list[Done] = []
+    heard: list[AttemptRecord] = []
 
-    def fail(done: Done) -> None:
+    def fail(done: AttemptRecord) -> None:
         heard.append(done)
         raise LookupError
 

@@ -11,7 +11,7 @@ from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
 from hooktide.engine.periodic.tally import BATCH_SIZE, Tally
-from hooktide.store.base import Accepted, Done
+from hooktide.store.base import Accepted, AttemptRecord
 
 ENDPOINT = Endpoint(
     id=3, project_id=1, account_id=2, url="", event_types=("*",), created_at=0, updated_at=0
@@ -35,7 +35,7 @@ class Taker:
         self.hours += hours
 
 
-def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> Done:
+def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> AttemptRecord:
     event = Event(id=5, account_id=2, type="a", payload=b"{}", occurred_at=at)
     claim = Claim(
         delivery_id=7,
@@ -59,7 +59,7 @@ def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> 
         response_body=b"",
         response_truncated=False,
     )
-    return Done(claim, attempt, verdict)
+    return AttemptRecord(claim, attempt, verdict)
 
 
 async def test_what_happens_is_counted_for_project_and_endpoint() -> None:

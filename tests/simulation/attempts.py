@@ -12,7 +12,7 @@ from hooktide.domain.delivery.verdict import Delivered, Requeued, RetryAt
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, MINUTE, SECOND, Claim, Micros, Origin
 from hooktide.engine.destinations import Destination
-from hooktide.store.base import LEASE, Done
+from hooktide.store.base import LEASE, AttemptRecord
 
 JITTER = 0.1
 LEASE_AT_MOST = LEASE * 3 // 4
@@ -178,7 +178,7 @@ class AttemptChecks:
         if sorted(lines[b"webhook-signature"].split(b" ")) != wanted:
             self._ledger.broken(8, "is not signed with the secrets in force", tracked.id)
 
-    def judged(self, flight: Flight, done: Done, destination: Destination) -> None:
+    def judged(self, flight: Flight, done: AttemptRecord, destination: Destination) -> None:
         """A process has judged what came back, and handed it in to be recorded."""
         tracked = self._ledger.deliveries[flight.claim.delivery_id]
         flight.done, flight.ended = done, self._truth.now()
@@ -195,7 +195,7 @@ class AttemptChecks:
         if isinstance(verdict, RetryAt):
             self._check_schedule(tracked, done, destination)
 
-    def _check_schedule(self, tracked: Tracked, done: Done, destination: Destination) -> None:
+    def _check_schedule(self, tracked: Tracked, done: AttemptRecord, destination: Destination) -> None:
         assert isinstance(done.verdict, RetryAt)
         delay = done.verdict.due_at - done.attempt.ended_at
         wanted = destination.delays[done.claim.attempt - 1]

@@ -21,7 +21,7 @@ from simulation.truth import LEASE_AT_LEAST, SKEW, Truth
 from hooktide.domain.delivery.verdict import Delivered, Failed
 from hooktide.domain.model import HOUR, SECOND, Micros, Origin
 from hooktide.store import rows
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.sqlite.writing.batch import Batch
 
 RELEASED_TIMEOUT: Micros = 5 * SECOND
@@ -282,7 +282,7 @@ class CommitChecks:
 
     def _check_recorded(
         self,
-        dones: Sequence[Done],
+        dones: Sequence[AttemptRecord],
         kept: dict[int, DeliveryChanged],
         before: dict[int, int],
         enabled: set[int],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hooktide.domain.model import SECOND, Claim, Micros
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 STORY_LINES = 60
 
@@ -40,7 +40,7 @@ class Flight:
     ended: Micros | None = None
     requests: int = 0
     judged: int = 0
-    done: Done | None = None
+    done: AttemptRecord | None = None
     recorded: bool = False
 
     @property

@@ -32,7 +32,7 @@ from hooktide.engine.scheduling.lanes import NotSent
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.runtime.clock import StoreClock
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.directory import Directory
 
 NEVER = 1 << 62
@@ -181,7 +181,7 @@ class Process:
         every = self._tasks_every
         return [PeriodicTask(each.name, max(every, each.every * every), each.run) for each in tasks]
 
-    def _judged(self, done: Done, destination: Destination) -> None:
+    def _judged(self, done: AttemptRecord, destination: Destination) -> None:
         for flight in FLIGHTS.get():
             if flight.claim.delivery_id == done.claim.delivery_id:
                 self._watch.attempts.judged(flight, done, destination)
@@ -206,7 +206,7 @@ class WatchedDeliverer(Deliverer):
         self._watch = watch
         self._process = process
 
-    async def attempt(self, claim: Claim) -> Done | NotSent:
+    async def attempt(self, claim: Claim) -> AttemptRecord | NotSent:
         with self._watched([claim]):
             return await super().attempt(claim)
 

@@ -30,7 +30,7 @@ from hooktide.domain.model import (
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, limit_reached, listener_of
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 from hooktide.engine.periodic.tally import Tally
-from hooktide.store.base import Accepted, AddResult, Done, NewEvent, NewReplay, ReplayCount
+from hooktide.store.base import Accepted, AddResult, AttemptRecord, NewEvent, NewReplay, ReplayCount
 from hooktide.store.directory import Directory
 from hooktide.web.auth import Authenticator, new_key
 from hooktide.wire.events import EventIn
@@ -63,7 +63,7 @@ async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_from_it(given: 
         made = attempt(claim)
         if index == 2:
             made = msgspec.structs.replace(made, detail=UNWRITABLE)
-        given.store.record(Done(claim, made, Delivered()))
+        given.store.record(AttemptRecord(claim, made, Delivered()))
     await given.store.recorded()
     states = [await given.state(claim) for claim in claims]
     assert states == ["delivered", "delivered", "pending", "delivered", "delivered"]
@@ -411,7 +411,7 @@ async def test_numbers_that_cannot_be_added_keep_no_others_from_it(given: Given)
     await given.publish()
     [claim] = [*await given.claim()]
     for endpoint in (given.endpoint, other):
-        tally.attempt(Done(claim, attempt(claim), Delivered()), endpoint)
+        tally.attempt(AttemptRecord(claim, attempt(claim), Delivered()), endpoint)
     await tally.flush()
     health = await given.store.health(Scope(), [given.endpoint.id, other.id], NOON - HOUR)
     assert {id_: each.delivered for id_, each in health.items() if each.delivered} == {other.id: 1}

@@ -23,7 +23,7 @@ from hooktide.domain.model import (
     Scope,
     SignatureVerdict,
 )
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 CANARY = "canary4711"
 ANYONE = Scope()
@@ -106,7 +106,7 @@ async def record(given: Given, claim: Claim, text: str) -> None:
         response_body=text.encode(),
         response_truncated=False,
     )
-    given.store.record(Done(claim, made, Delivered()))
+    given.store.record(AttemptRecord(claim, made, Delivered()))
     await given.store.recorded()
 
 

@@ -20,7 +20,7 @@ from storekit import NOON, Given, Place, at_last, until
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import Scope
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.web.problems.problem_table import PROBLEMS
 
 MEGABYTES = 48
@@ -140,7 +140,7 @@ async def test_what_cannot_be_recorded_is_recorded_once_there_is_room(
     [claim] = await given.claim()
     await disk.fill()
     attempt = msgspec.structs.replace(given.attempt(claim), response_body=os.urandom(60_000))
-    given.store.record(Done(claim, attempt, Delivered()))
+    given.store.record(AttemptRecord(claim, attempt, Delivered()))
     await until(lambda: "the database's disk is full" in caplog.text)
     assert await given.state(claim) == "pending"
     await disk.free()

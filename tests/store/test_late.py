@@ -6,7 +6,7 @@ from storekit import LEASE, NOON, Given
 
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.model import SECOND, Claim, Scope
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 LATER = NOON + 2 * LEASE
 
@@ -49,7 +49,7 @@ async def test_a_late_2xx_ends_it_together_with_what_failed_in_the_same_batch(
     await given.publish()
     [other] = await given.claim()
     failed = made(other, NOON, 500)
-    given.store.record(Done(other, failed.attempt, Failed()))
+    given.store.record(AttemptRecord(other, failed.attempt, Failed()))
     given.store.record(made(lost, NOON, 200))
     await given.store.recorded()
     assert await given.state(lost) == "delivered"

@@ -31,7 +31,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.store.base import Done, NewReplay
+from hooktide.store.base import AttemptRecord, NewReplay
 
 T = TypeVar("T")
 DOES = SERVER.does("lockstep")
@@ -192,7 +192,7 @@ async def deliver(side: Side, i: int, now: Micros) -> Any:
     for claim in sorted(claims, key=lambda claim: claim.delivery_id):
         verdict = (Delivered(), RetryAt(now + MINUTE), Failed(), Failed())[i % 4]
         attempt = side.given.attempt(claim, 200 if i % 4 == 0 else 500, now)
-        side.store.record(Done(claim, attempt, verdict))
+        side.store.record(AttemptRecord(claim, attempt, verdict))
     await side.store.recorded()
     return len(claims)
 

@@ -6,7 +6,7 @@ from storekit import LEASE, NOON, Given
 from hooktide.domain.delivery.rest import MIN_REST, RestRequest
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt, Verdict
 from hooktide.domain.model import DAY, HOUR, SECOND, Claim, Endpoint, Micros, Origin, Scope
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 TOOK: Micros = 5000
 RETRY: Micros = NOON + 10 * SECOND
@@ -275,7 +275,7 @@ async def test_one_batch_may_ask_fail_and_deliver(given: Given) -> None:
     for claim, verdict in zip(claims, verdicts, strict=True):
         rest = RestRequest(429, HOUR) if isinstance(verdict, RetryAt) else None
         made = given.attempt(claim, 200 if isinstance(verdict, Delivered) else 429)
-        given.store.record(Done(claim, made, verdict, rest))
+        given.store.record(AttemptRecord(claim, made, verdict, rest))
     await given.store.recorded()
     found = await endpoint(given)
     assert (found.rests_until, found.consecutive_failures) == (ENDS, 0)

@@ -10,7 +10,7 @@ from hooktide.engine.destinations import Destination
 from hooktide.engine.periodic.tally import Tally
 from hooktide.runtime.logs import AttemptLog
 from hooktide.runtime.metrics import Metrics
-from hooktide.store.base import Done, Emitted
+from hooktide.store.base import AttemptRecord, Emitted
 from hooktide.wire.events import EventIn
 
 log = structlog.get_logger("hooktide")
@@ -24,7 +24,7 @@ class Reporting:
         self._tally = tally
         self._attempt_log = attempt_log
 
-    def attempt(self, done: Done, destination: Destination) -> None:
+    def attempt(self, done: AttemptRecord, destination: Destination) -> None:
         """Report an attempt that was made."""
         claim, made, verdict = done.claim, done.attempt, name_of(done.verdict)
         first = claim.attempt == 1

@@ -40,7 +40,7 @@ from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import Micros
 from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
-from hooktide.store.base import Accepted, Done
+from hooktide.store.base import Accepted, AttemptRecord
 
 _REMEMBERED = 4096
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -165,7 +165,7 @@ class Tracing:
         line = b"traceparent: 00-%032x-%016x-%02x\r\n" % (own.trace_id, span_id, own.trace_flags)
         return head[:-2] + line + b"\r\n", shown[:-2] + line + b"\r\n"
 
-    def made(self, done: Done, destination: Destination) -> None:
+    def made(self, done: AttemptRecord, destination: Destination) -> None:
         """Make an attempt's span; it has the id that its receiver was given."""
         claim, made = done.claim, done.attempt
         own = self.event(claim.event.id)
@@ -223,7 +223,7 @@ def publishers_context(scope: Scope) -> SpanContext | None:
     return parent if parent.is_valid else None
 
 
-def _attributes(done: Done, destination: Destination) -> dict[str, str | int]:
+def _attributes(done: AttemptRecord, destination: Destination) -> dict[str, str | int]:
     """Return an attempt's span attributes; never its URL, which may be a secret."""
     claim, made, target = done.claim, done.attempt, destination.target
     found: dict[str, str | int] = {

@@ -11,7 +11,7 @@ from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer, Request
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.runtime.background import start_in
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.contract import Store
 
 UNAVAILABLE_DELAY: Micros = SECOND
@@ -20,7 +20,7 @@ is back."""
 
 log = logging.getLogger("hooktide.engine")
 
-Finished: TypeAlias = Callable[[Batch, Done | NotSent | None], None]
+Finished: TypeAlias = Callable[[Batch, AttemptRecord | NotSent | None], None]
 """Called on the event loop when a batch has ended; see ``Scheduler.finished``."""
 
 
@@ -75,7 +75,7 @@ class Attempts:
 
     async def _run(self, batch: Batch) -> None:
         claims = batch.claims
-        result: Done | NotSent | None = None
+        result: AttemptRecord | NotSent | None = None
         try:
             if batch.kind.max_batch == 1:
                 made = await self._deliverer.attempt(claims[0])

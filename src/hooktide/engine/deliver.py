@@ -39,7 +39,7 @@ from hooktide.domain.model import (
 from hooktide.engine.destinations import Chat, Destination, Destinations
 from hooktide.engine.scheduling.lanes import NotSent
 from hooktide.runtime.clock import wall_clock
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.contract import Store
 
 log = logging.getLogger("hooktide.engine")
@@ -82,7 +82,7 @@ class AttemptHook(Protocol):
     def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
         """Return a request's head and the one that the log keeps, with what this adds to both."""
 
-    def made(self, done: Done, destination: Destination) -> None:
+    def made(self, done: AttemptRecord, destination: Destination) -> None:
         """Note an attempt that was made."""
 
 
@@ -113,7 +113,7 @@ class Deliverer:
         destinations: Destinations,
         clock: Callable[[], Micros],
         rand: Callable[[], float],
-        on_attempt: Callable[[Done, Destination], None],
+        on_attempt: Callable[[AttemptRecord, Destination], None],
         wall: Callable[[], Micros] = wall_clock,
         pace: Micros = PACE,
         mailer: Mails | None = None,
@@ -130,7 +130,7 @@ class Deliverer:
         self.hook: AttemptHook | None = None
         """Takes part in each attempt, where it is set."""
 
-    async def attempt(self, claim: Claim) -> Done | NotSent:
+    async def attempt(self, claim: Claim) -> AttemptRecord | NotSent:
         """Make one attempt, and record what became of it.
 
         A chat's deliveries are not sent here: see ``attempt_batch``.
@@ -203,7 +203,7 @@ class Deliverer:
         start, _, end = head.rpartition(b"\r\n" + extra)
         return head, b"%b\r\n%b%b" % (start, destination.shown_headers, end)
 
-    def _record(self, done: Done, destination: Destination) -> Done:
+    def _record(self, done: AttemptRecord, destination: Destination) -> AttemptRecord:
         self._store.record(done)
         try:
             self._note(done, destination)
@@ -211,12 +211,12 @@ class Deliverer:
             log.exception("could not note an attempt of delivery %016x", done.claim.delivery_id)
         return done
 
-    def _note(self, done: Done, destination: Destination) -> None:
+    def _note(self, done: AttemptRecord, destination: Destination) -> None:
         if self.hook is not None:
             self.hook.made(done, destination)
         self._on_attempt(done, destination)
 
-    async def attempt_batch(self, claims: Sequence[Claim]) -> list[Done] | NotSent:
+    async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
         """Send a chat one message for one or more deliveries: an attempt of each of them.
 
         ``RELEASED``: the endpoint was disabled, removed or made a webhook meanwhile.
@@ -241,7 +241,7 @@ class Deliverer:
             ended_at = started_at + outcome.duration
             verdict = Gone(reason) if reason else self._judge(outcome, claim, destination, ended_at)
             attempt = _attempt(claim, outcome, started_at, head)
-            dones.append(Done(claim, attempt, verdict, rest_request(outcome)))
+            dones.append(AttemptRecord(claim, attempt, verdict, rest_request(outcome)))
         return [self._record(done, destination) for done in dones]
 
     def _summed_up(self, chat: Chat, claims: Sequence[Claim]) -> tuple[list[Claim], list[Message]]:
@@ -335,7 +335,7 @@ class Deliverer:
         """
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
-        self._store.record(Done(claim, _attempt(claim, outcome, now, b""), Requeued(now + rest)))
+        self._store.record(AttemptRecord(claim, _attempt(claim, outcome, now, b""), Requeued(now + rest)))
 
 
 def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) -> Attempt:

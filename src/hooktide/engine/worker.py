@@ -15,7 +15,7 @@ from hooktide.engine.poller import Poller
 from hooktide.engine.scheduling.lanes import Batch, NotSent
 from hooktide.engine.scheduling.polling import Now
 from hooktide.engine.scheduling.scheduler import Limits, Scheduler
-from hooktide.store.base import Done, Capacity
+from hooktide.store.base import AttemptRecord, Capacity
 from hooktide.store.contract import Store
 
 
@@ -100,7 +100,7 @@ class Worker:
             self._attempts.start(batch)
         self._follow_up()
 
-    def _finished(self, batch: Batch, result: Done | NotSent | None) -> None:
+    def _finished(self, batch: Batch, result: AttemptRecord | NotSent | None) -> None:
         self.scheduler.finished(batch, result, self._monotonic())
         if self.scheduler.may_start:
             self._start()
@@ -146,13 +146,13 @@ class Worker:
         result = await self._deliverer.attempt(claim)
         if result is NotSent.CHAT:
             result = await self._try_chat(claim)
-        if isinstance(result, Done):
+        if isinstance(result, AttemptRecord):
             self.scheduler.asked_for_rest(result)
             self._follow_up()
         await self._store.recorded()
-        return result.attempt if isinstance(result, Done) else None
+        return result.attempt if isinstance(result, AttemptRecord) else None
 
-    async def _try_chat(self, claim: Claim) -> Done | NotSent:
+    async def _try_chat(self, claim: Claim) -> AttemptRecord | NotSent:
         """Send a message at once, but in turn with those of the endpoint's lane."""
         wait = self.scheduler.reserve(claim, self._monotonic())
         self._follow_up()

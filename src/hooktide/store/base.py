@@ -102,7 +102,7 @@ class Emitted(msgspec.Struct, frozen=True, gc=False):
     test: bool
 
 
-class Done(msgspec.Struct, frozen=True, gc=False):
+class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     """An attempt that was made, for whom, and what it means.
 
     ``rest``: for how long the receiver asked to be left alone, if it did.
@@ -356,7 +356,7 @@ class OwnStore(Protocol):
         """
         return {}
 
-    def record(self, done: Done) -> None:
+    def record(self, done: AttemptRecord) -> None:
         """Hand in an attempt; it is stored with the next commit, or kept until one succeeds.
 
         Fenced: if the claim is outdated, only a 2xx still counts.

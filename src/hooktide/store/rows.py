@@ -21,7 +21,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import Project
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import Done, EventRow
+from hooktide.store.base import AttemptRecord, EventRow
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -230,7 +230,7 @@ GONE_FOR_GOOD = "gone"
 """What the reason of a delivery begins with that disabled its endpoint, but for a plain 410."""
 
 
-def settle_columns(done: Done, stale_reason: str) -> Row:
+def settle_columns(done: AttemptRecord, stale_reason: str) -> Row:
     """Return where a verdict moves its delivery, in the order of ``settle``.
 
     ``stale_reason`` (empty: none) is why the endpoint wants nothing more: then a delivery that

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
 from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
 from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.store.base import Accepted, Done
+from hooktide.store.base import Accepted, AttemptRecord
 from hooktide.store.writing.batch import run_batch
 
 AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
@@ -38,7 +38,7 @@ class Tally:
             minute.accepted += 1
             minute.held += accepted.held
 
-    def attempt(self, done: Done, endpoint: Endpoint) -> None:
+    def attempt(self, done: AttemptRecord, endpoint: Endpoint) -> None:
         """Count an attempt, unless it never counted."""
         verdict, made = done.verdict, done.attempt
         if type(verdict) is Requeued:
@@ -123,7 +123,7 @@ class Tally:
             _join_hour(hours.setdefault(place, hour), hour)
 
 
-def _count_end(done: Done, minute: ProjectMinute, hour: EndpointHour) -> None:
+def _count_end(done: AttemptRecord, minute: ProjectMinute, hour: EndpointHour) -> None:
     kind = type(done.verdict)
     if kind is Delivered:
         minute.delivered += 1

@@ -15,7 +15,7 @@ from hooktide.domain.delivery.rest import ignores_rest
 from hooktide.domain.delivery.verdict import Delivered, Requeued
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
 from hooktide.engine.scheduling.adaptive_slots import AdaptiveSlots
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 LEASE_MARGIN: Micros = 35 * SECOND
 """A claim with less than this left of its lease is not started: the longest timeout is 30 seconds,
@@ -152,7 +152,7 @@ class Lane:
         self.waiting -= len(taken)
         return taken
 
-    def cool_down(self, done: Done, failing_pace: Micros) -> Micros:
+    def cool_down(self, done: AttemptRecord, failing_pace: Micros) -> Micros:
         """Note how an attempt ended, and return how much longer its slot stays taken.
 
         An endpoint that fails, and fails fast, gets its slots back late.

@@ -22,7 +22,7 @@ from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.scheduling.known_rests import KnownRests
 from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
 from hooktide.engine.scheduling.polling import Now, Polling, Query, ReadRests
-from hooktide.store.base import Done, Capacity
+from hooktide.store.base import AttemptRecord, Capacity
 
 MAX_IDLE_LANES = 10_000
 
@@ -166,7 +166,7 @@ class Scheduler:
         self._queue(lane)
         return Batch(lane, kind, claims, lane.adaptive.round)
 
-    def finished(self, batch: Batch, result: Done | NotSent | None, now: Micros) -> None:
+    def finished(self, batch: Batch, result: AttemptRecord | NotSent | None, now: Micros) -> None:
         """Note that a batch has ended, and its outcome.
 
         ``result`` is one of the attempts that were made; None: an internal error stopped them.
@@ -176,7 +176,7 @@ class Scheduler:
         cool_down = 0
         if batch.kind.pause:
             self._pause(lane, now + batch.kind.pause)
-        if isinstance(result, Done):
+        if isinstance(result, AttemptRecord):
             if result.rest is not None:
                 self.asked_for_rest(result)
             full = lane.active >= lane.slots
@@ -328,7 +328,7 @@ class Scheduler:
         """Resume the chat's lane after a pause."""
         self._pause(self._lane_of(claim), now + self._chat.pause)
 
-    def asked_for_rest(self, done: Done) -> None:
+    def asked_for_rest(self, done: AttemptRecord) -> None:
         """Start nothing more for an endpoint; the store will say for how long."""
         if done.rest is not None:
             until = done.attempt.ended_at + (done.rest.span or MIN_REST)

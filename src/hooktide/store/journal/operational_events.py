@@ -9,7 +9,7 @@ from hooktide.domain import operational_events as domain_events
 from hooktide.domain.delivery.verdict import Failed, Gone
 from hooktide.domain.model import Origin
 from hooktide.domain.operational_events import OperationalEvent, Type
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.rows import Row, json_text, settle_columns
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
@@ -78,7 +78,7 @@ def _read(row: Row) -> tuple[int, OperationalEvent]:
 
 
 def events_of_attempts(
-    dones: Iterable[Done], failures: Failures, disable_after: Callable[[int], int]
+    dones: Iterable[AttemptRecord], failures: Failures, disable_after: Callable[[int], int]
 ) -> list[OperationalEvent]:
     """Return the operational events of attempts that ``failures`` has counted."""
     found = []
@@ -95,7 +95,7 @@ def events_of_attempts(
     return found
 
 
-def _failed(done: Done) -> OperationalEvent:
+def _failed(done: AttemptRecord) -> OperationalEvent:
     claim = done.claim
     return domain_events.delivery_failed(
         account_id=claim.event.account_id,

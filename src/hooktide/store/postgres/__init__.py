@@ -16,7 +16,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.runtime.clock import RemoteClock, StoreClock, monotonic
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import LEASE, AddResult, Changed, Done, Listener, NewEvent, Waiter
+from hooktide.store.base import LEASE, AddResult, Changed, AttemptRecord, Listener, NewEvent, Waiter
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
 from hooktide.store.maintenance.storage_usage import Counting
@@ -145,7 +145,7 @@ class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
         await conn.rows(sql, {"bytes": size})
         await conn.script(f"DROP TABLE {table}")
 
-    def record(self, done: Done) -> None:
+    def record(self, done: AttemptRecord) -> None:
         self._writer.record(done)
 
     async def recorded(self) -> None:

@@ -21,7 +21,7 @@ from hooktide.store.base import (
     LEASE,
     AddResult,
     Changed,
-    Done,
+    AttemptRecord,
     Listener,
     NewEvent,
     Waiter,
@@ -149,7 +149,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
         self._check_wal()
         return await super().add_bin_request(request, keep, keep_bytes)
 
-    def record(self, done: Done) -> None:
+    def record(self, done: AttemptRecord) -> None:
         self._writer.record(done)
 
     async def recorded(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.writing.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
 
 
@@ -16,14 +16,14 @@ class AttemptBuffer:
     def __init__(self, on_ripe: Callable[[], None]) -> None:
         self._on_ripe = on_ripe
         self._loop = asyncio.get_running_loop()
-        self._dones: list[Done] = []
+        self._dones: list[AttemptRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self.ripe = False
 
     def __bool__(self) -> bool:
         return bool(self._dones)
 
-    def add(self, done: Done) -> None:
+    def add(self, done: AttemptRecord) -> None:
         """Add an attempt, to be recorded within moments."""
         self._dones.append(done)
         if len(self._dones) >= RECORD_BATCH_SIZE:
@@ -39,14 +39,14 @@ class AttemptBuffer:
         self.ripe = bool(self._dones)
         self._on_ripe()
 
-    def take(self, most: int | None = None) -> list[Done]:
+    def take(self, most: int | None = None) -> list[AttemptRecord]:
         """Take a batch that has no delivery twice; what is left stays ripe."""
         batch, again = once_each(self._dones[:most])
         self._dones = again + (self._dones[most:] if most is not None else [])
         self.ripe = bool(self._dones)
         return batch
 
-    def put_back(self, dones: Sequence[Done]) -> None:
+    def put_back(self, dones: Sequence[AttemptRecord]) -> None:
         """Have attempts taken again, before all others."""
         self._dones[:0] = dones
         self.ripen()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError, is_lasting
 from hooktide.domain.model import Claim, Micros
-from hooktide.store.base import AddResult, Changed, Done, Listener, NewEvent, Waiter
+from hooktide.store.base import AddResult, Changed, AttemptRecord, Listener, NewEvent, Waiter
 
 log = logging.getLogger("hooktide.store")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ RECORD_RETRY_TIMEOUT = 60.0
 """Seconds that attempts are kept when the database does not take them; then they are redone."""
 
 
-def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
+def once_each(dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
     """Split attempts into a batch that has no delivery twice, and the rest, in their order.
 
     The attempt of a lost claim may be handed in together with that of the claim made instead.
@@ -32,8 +32,8 @@ def once_each(dones: list[Done]) -> tuple[list[Done], list[Done]]:
     if len({done.claim.delivery_id for done in dones}) == len(dones):
         return dones, []
     seen: set[int] = set()
-    first: list[Done] = []
-    rest: list[Done] = []
+    first: list[AttemptRecord] = []
+    rest: list[AttemptRecord] = []
     for done in dones:
         (rest if done.claim.delivery_id in seen else first).append(done)
         seen.add(done.claim.delivery_id)

@@ -7,7 +7,7 @@ from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone
 from hooktide.domain.model import Origin
 from hooktide.domain.operational_events import failing_after
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 GONE = "the receiver answered 410 Gone"
 
@@ -15,7 +15,7 @@ GONE = "the receiver answered 410 Gone"
 class SwitchOff(NamedTuple):
     """An endpoint to be disabled, because of what this attempt met."""
 
-    done: Done
+    done: AttemptRecord
     reason: str
 
 
@@ -30,9 +30,9 @@ class Failures:
     def __init__(self, failing: dict[int, int]) -> None:
         self._failing = failing
         self.changed: dict[int, int] = {}
-        self.began: list[tuple[Done, int]] = []
+        self.began: list[tuple[AttemptRecord, int]] = []
 
-    def count(self, dones: Iterable[Done], disable_after: Callable[[int], int]) -> list[SwitchOff]:
+    def count(self, dones: Iterable[AttemptRecord], disable_after: Callable[[int], int]) -> list[SwitchOff]:
         """Count failures, and return the endpoints to disable.
 
         ``disable_after`` gives the number of failures that is enough, by account id; 0: none is.
@@ -51,7 +51,7 @@ class Failures:
                 found.append(SwitchOff(done, verdict.reason or GONE))
         return found
 
-    def _count_failure(self, done: Done, disable_after: Callable[[int], int]) -> list[SwitchOff]:
+    def _count_failure(self, done: AttemptRecord, disable_after: Callable[[int], int]) -> list[SwitchOff]:
         endpoint_id = done.claim.endpoint_id
         failing = self._failing.get(endpoint_id, 0) + 1
         self._set(endpoint_id, failing)
@@ -68,7 +68,7 @@ class Failures:
         self.changed[endpoint_id] = failing
 
 
-def counted(dones: Iterable[Done]) -> tuple[list[int], list[int]]:
+def counted(dones: Iterable[AttemptRecord]) -> tuple[list[int], list[int]]:
     """Return the endpoints (ids) where a delivery ended well, and those where one failed."""
     well, ill = set(), set()
     for done in dones:

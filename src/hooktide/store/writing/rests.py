@@ -5,19 +5,19 @@ from collections.abc import Iterable, Mapping
 from hooktide.domain.delivery.rest import NO_REST, Rest, asked, succeeded
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.model import Origin
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 
 
-def concern_rests(dones: Iterable[Done]) -> set[int]:
+def concern_rests(dones: Iterable[AttemptRecord]) -> set[int]:
     """Return the endpoints (ids) whose rest these attempts may begin, prolong or lift."""
     return {done.claim.endpoint_id for done in dones if done.rest or _is_good_test(done)}
 
 
-def _is_good_test(done: Done) -> bool:
+def _is_good_test(done: AttemptRecord) -> bool:
     return done.claim.origin is Origin.TEST and isinstance(done.verdict, Delivered)
 
 
-def rests_after(rests: Mapping[int, Rest], dones: Iterable[Done]) -> dict[int, Rest]:
+def rests_after(rests: Mapping[int, Rest], dones: Iterable[AttemptRecord]) -> dict[int, Rest]:
     """Return the rests that these attempts change, by endpoint id; ``rests`` are those so far."""
     changed: dict[int, Rest] = {}
     for done in dones:
@@ -29,7 +29,7 @@ def rests_after(rests: Mapping[int, Rest], dones: Iterable[Done]) -> dict[int, R
     return changed
 
 
-def _after(rest: Rest, done: Done) -> Rest:
+def _after(rest: Rest, done: AttemptRecord) -> Rest:
     started_at = done.attempt.started_at
     if done.rest is not None:
         return asked(rest, done.rest, started_at, done.attempt.ended_at)

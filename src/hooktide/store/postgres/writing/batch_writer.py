@@ -16,7 +16,7 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import MINUTE, Micros
 from hooktide.runtime.cache import Cache
 from hooktide.store import rows
-from hooktide.store.base import Done, Capacity
+from hooktide.store.base import AttemptRecord, Capacity
 from hooktide.store.configuration.endpoints import disable_by_rule
 from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.postgres.connection.connection import PgConnection, columns_of
@@ -186,7 +186,7 @@ class PostgresBatchWriter(BatchWriter):
         await tx.many("add_events", events)
         await tx.many("add_deliveries", deliveries)
 
-    async def record(self, conn: PgConnection, dones: Sequence[Done]) -> list[Done]:
+    async def record(self, conn: PgConnection, dones: Sequence[AttemptRecord]) -> list[AttemptRecord]:
         """Store attempts and move their deliveries; return those whose claim was lost.
 
         One statement, where it ``is_plain``: then it may be its own transaction.
@@ -205,7 +205,7 @@ class PostgresBatchWriter(BatchWriter):
             await self._count(conn, dones, kept, well, ill)
         return [done for done in dones if done.claim.delivery_id not in moved]
 
-    async def record_late(self, conn: PgConnection, done: Done) -> None:
+    async def record_late(self, conn: PgConnection, done: AttemptRecord) -> None:
         """Store an attempt whose claim was lost, if it was a 2xx: nothing else still counts."""
         number = None
         if isinstance(done.verdict, Delivered):
@@ -224,8 +224,8 @@ class PostgresBatchWriter(BatchWriter):
     async def _count(
         self,
         conn: PgConnection,
-        handed_in: Sequence[Done],
-        dones: Sequence[Done],
+        handed_in: Sequence[AttemptRecord],
+        dones: Sequence[AttemptRecord],
         well: list[int],
         ill: list[int],
     ) -> None:
@@ -244,7 +244,7 @@ class PostgresBatchWriter(BatchWriter):
         await self._count_failures(conn, dones, {id_: failing for id_, failing, *_ in found})
 
     async def _count_failures(
-        self, conn: PgConnection, dones: Sequence[Done], failing: dict[int, int]
+        self, conn: PgConnection, dones: Sequence[AttemptRecord], failing: dict[int, int]
     ) -> None:
         """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
         tx = self._tx(conn)
@@ -284,7 +284,7 @@ def _pg_connection(tx: Transaction) -> PgConnection:
     return tx.conn
 
 
-def is_plain(dones: Sequence[Done]) -> bool:
+def is_plain(dones: Sequence[AttemptRecord]) -> bool:
     """Whether attempts change no more of their endpoints than what one statement does."""
     return not counted(dones)[1] and not concern_rests(dones)
 
@@ -301,7 +301,7 @@ def _nothing_read(account_id: int, since: int) -> Minutes:
     raise LookupError(f"account {account_id} was not read")
 
 
-def _settle_columns(done: Done) -> Row:
+def _settle_columns(done: AttemptRecord) -> Row:
     claim = done.claim
     number = None if type(done.verdict) is Requeued else claim.attempt
     settled = rows.settle_columns(done, "")

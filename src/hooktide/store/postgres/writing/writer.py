@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.runtime.background import start
-from hooktide.store.base import AddResult, Done, NewEvent, Capacity
+from hooktide.store.base import AddResult, AttemptRecord, NewEvent, Capacity
 from hooktide.store.postgres.connection.connection import (
     Database,
     PgConnection,
@@ -183,7 +183,7 @@ class Writer:
         listener = self._notifier.listener
         return Capacity(0, 0) if listener is None else listener.capacity()
 
-    def record(self, done: Done) -> None:
+    def record(self, done: AttemptRecord) -> None:
         """Write an attempt with one of the next batches, within a moment."""
         self._attempts.add(done)
 
@@ -198,7 +198,7 @@ class Writer:
         finally:
             self._recording = None
 
-    async def _record(self, batch: list[Done]) -> None:
+    async def _record(self, batch: list[AttemptRecord]) -> None:
         """Record a batch: again until the database takes it, but not for ever."""
         since = self._loop.time()
         while True:
@@ -224,7 +224,7 @@ class Writer:
             else:
                 return
 
-    async def _record_once(self, batch: list[Done]) -> None:
+    async def _record_once(self, batch: list[AttemptRecord]) -> None:
         lend = single if is_plain(batch) else transaction
         lost, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
         self._notifier.tell(effects)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.store.base import Done, Capacity
+from hooktide.store.base import AttemptRecord, Capacity
 from hooktide.store.writing.batch import Effects, Publish
 
 
@@ -33,7 +33,7 @@ class Batch:
     def __init__(
         self,
         publishes: Sequence[Publish] = (),
-        dones: Sequence[Done] = (),
+        dones: Sequence[AttemptRecord] = (),
         calls: Sequence[Call] = (),
     ) -> None:
         self.publishes = list(publishes)

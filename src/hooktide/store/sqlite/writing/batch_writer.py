@@ -19,7 +19,7 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import Claim, Micros
 from hooktide.runtime.cache import Cache
 from hooktide.store import rows
-from hooktide.store.base import Done
+from hooktide.store.base import AttemptRecord
 from hooktide.store.configuration.endpoints import disable_by_rule
 from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.rows import Row, json_text
@@ -179,9 +179,9 @@ class SqliteBatchWriter(BatchWriter):
         self._add_events.run(events)
         self._add_deliveries.run(deliveries)
 
-    def _record(self, dones: list[Done], effects: Effects) -> None:
+    def _record(self, dones: list[AttemptRecord], effects: Effects) -> None:
         settled = [rows.settle_columns(done, self._stale_reason(done.claim)) for done in dones]
-        handed_in, late = dones, list[Done]()
+        handed_in, late = dones, list[AttemptRecord]()
         if self._settle.run(settled) != len(dones):
             dones, late = self._mend(dones)
         attempts = [
@@ -197,7 +197,7 @@ class SqliteBatchWriter(BatchWriter):
             if isinstance(verdict, RetryAt | Requeued):
                 effects.due_at(done.claim.endpoint_id, verdict.due_at)
 
-    def _rest(self, dones: list[Done], effects: Effects) -> None:
+    def _rest(self, dones: list[AttemptRecord], effects: Effects) -> None:
         """Keep each endpoint's rest; what a receiver asks for counts even if the claim is lost."""
         concerned = concern_rests(dones)
         if not (concerned or self.rests):
@@ -211,7 +211,7 @@ class SqliteBatchWriter(BatchWriter):
         mark = self.stale.get(claim.endpoint_id)
         return mark[2] if mark is not None and claim.delivery_id < mark[1] else ""
 
-    def _mend(self, dones: list[Done]) -> tuple[list[Done], list[Done]]:
+    def _mend(self, dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
         """Take out the attempts whose claim was lost, and return those of them that still count."""
         pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
@@ -221,7 +221,7 @@ class SqliteBatchWriter(BatchWriter):
             done for done in dones if done.claim.delivery_id in lost and self._record_late(done)
         ]
 
-    def _record_late(self, done: Done) -> bool:
+    def _record_late(self, done: AttemptRecord) -> bool:
         """Store an attempt whose claim was lost, if it was a 2xx: nothing else counts."""
         made = done.attempt
         number = None
@@ -235,7 +235,7 @@ class SqliteBatchWriter(BatchWriter):
         self._add_attempts.run([_attempt_columns(done, number)])
         return True
 
-    def _count(self, dones: list[Done], effects: Effects) -> None:
+    def _count(self, dones: list[AttemptRecord], effects: Effects) -> None:
         """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
         failures = Failures(self.failing)
         for off in failures.count(dones, self._disable_after):
@@ -270,7 +270,7 @@ class SqliteBatchWriter(BatchWriter):
         self._routes.drop(account_id)
 
 
-def _attempt_columns(done: Done, number: int) -> Row:
+def _attempt_columns(done: AttemptRecord, number: int) -> Row:
     return (done.attempt.delivery_id + number, *rows.attempt_columns(done.attempt))
 
 

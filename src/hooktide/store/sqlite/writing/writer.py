@@ -15,7 +15,7 @@ import apsw
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
 from hooktide.runtime.background import start_vital_thread
-from hooktide.store.base import Changed, Done, Listener
+from hooktide.store.base import Changed, AttemptRecord, Listener
 from hooktide.store.sqlite.connection.connection import end_if_sync_failed, translate
 from hooktide.store.sqlite.writing.batch import Batch, Call
 from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter
@@ -76,7 +76,7 @@ class Writer:
         self._next.publishes.append(publish)
         self._schedule()
 
-    def record(self, done: Done) -> None:
+    def record(self, done: AttemptRecord) -> None:
         """Write an attempt with one of the next batches, within a moment."""
         self._attempts.add(done)
 
