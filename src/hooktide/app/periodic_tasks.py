@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hooktide.actions.publishing.emitted import TakeOver
+from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.app.parts import App
 from hooktide.domain.model import SECOND
 from hooktide.engine.periodic.clock_skew import ClockSkew
@@ -51,7 +51,7 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
 
 def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
     store, clock, metrics = app.store, app.clock, app.metrics
-    take_over = TakeOver(
+    outbox_ingest = OutboxIngest(
         store, app.directory, app.publisher, clock, accepted=metrics.accepted.add, refused=refused
     )
     retention = Retention(store, clock)
@@ -64,7 +64,7 @@ def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[Perio
     redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add)
     return [
         *store_tasks(store, clock, retention),
-        PeriodicTask("take over what applications emitted", TAKE_OVER_INTERVAL, take_over.run),
+        PeriodicTask("take over what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),
         PeriodicTask("date again what is due too far ahead", 1.0, redating.run),
         PeriodicTask("publish operational events", 1.0, operational_events.publish),
     ]

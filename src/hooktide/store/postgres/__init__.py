@@ -2,7 +2,7 @@
 
 ``writer`` collects writes into batches, ``batch_writer`` writes them. ``queue`` has the claims and
 the maintenance that differs from SQLite's, ``uncertain_claims`` the claims whose commit was not
-confirmed, ``emitted`` takes over what applications have written. ``transactions`` is what all that
+confirmed, ``outbox_ingest`` takes over what applications have written. ``transactions`` is what all that
 is written once for both databases runs on. ``notifier`` has the notifications between processes,
 ``nodes`` their numbers, ``dead_processes`` the claims of those that died, ``partitions`` the days
 of the log. ``queries.sql`` and ``own.sql`` hold the statements that are PostgreSQL's own.
@@ -39,7 +39,7 @@ from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.processes.dead_processes import DeadProcesses
 from hooktide.store.postgres.processes.nodes import Node
 from hooktide.store.postgres.writing.batch_writer import PostgresBatchWriter
-from hooktide.store.postgres.writing.emitted import EmittedQueue
+from hooktide.store.postgres.writing.outbox_ingest import OutboxIngestRepository
 from hooktide.store.postgres.writing.queue import Queue
 from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
 from hooktide.store.postgres.writing.writer import Writer
@@ -49,7 +49,7 @@ from hooktide.store.writing.batch import Publish, Refused
 CONNECTIONS = 10
 
 
-class PostgresStore(EmittedQueue, Queue, StorageUsageReader, Store):
+class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
     def __init__(self, db: Database, direct: str, vault: Vault, far: RemoteClock) -> None:

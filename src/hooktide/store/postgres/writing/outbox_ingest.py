@@ -35,7 +35,7 @@ MAX_PAYLOAD = 1024 * 1024
 """Bytes of one row's payload that are read: more is refused for its size anyway."""
 
 
-class EmittedQueue(PostgresRepository):
+class OutboxIngestRepository(PostgresRepository):
     """The store's methods for events that were emitted."""
 
     _batch_writer: PostgresBatchWriter

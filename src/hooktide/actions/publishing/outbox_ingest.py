@@ -21,7 +21,7 @@ NOT_WRITTEN = "the database refuses to store this event; the server's log says w
 BUG = "this event met a bug in Hooktide; the server's log says which"
 
 
-class TakeOver:
+class OutboxIngest:
     """Takes rows over, in order.
 
     ``accepted`` hears how many were, ``refused`` which was not, and why.

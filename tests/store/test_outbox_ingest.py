@@ -11,7 +11,7 @@ from pgbouncer import program
 from storekit import NOON, Given, Place, at_last
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.publishing.emitted import TakeOver
+from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.actions.publishing.publish import Publisher, Unknown
 from hooktide.domain.model import MINUTE, Micros, Scope
 from hooktide.domain.project.project import parse_project
@@ -65,7 +65,7 @@ class Taking:
             on_accepted=self._tell,
             unknown=lambda project, event: self.unknown.append(f"{project}: {event.account}"),
         )
-        self._take_over = TakeOver(
+        self._ingest = OutboxIngest(
             store, directory, self.publisher, store.clock, self._add, self._refuse
         )
 
@@ -79,7 +79,7 @@ class Taking:
         self.told.append(accepted.event_id)
 
     async def run(self) -> int:
-        return await self._take_over.run()
+        return await self._ingest.run()
 
     async def all(self) -> None:
         """Take over until nothing waits, whatever happens to the database."""
