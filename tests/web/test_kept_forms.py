@@ -19,7 +19,7 @@ async def owner(site: Site) -> Seat:
 
 
 async def end_session(site: Site, owner: Seat) -> None:
-    who = await users_of(site).who(owner.cookie)
+    who = await users_of(site).principal(owner.cookie)
     assert who is not None
     await users_of(site).logout(who)
 

@@ -109,11 +109,11 @@ async def test_a_link_logs_in_once(site: Site) -> None:
     assert (who.may(Role.MEMBER), who.may(Role.OWNER)) == (True, False)
     with pytest.raises(NotFoundError):
         await users.login_by_link(token)
-    assert await users.who(session) == who
+    assert await users.principal(session) == who
     await users.logout(who)
-    assert await users.who(session) is None
+    assert await users.principal(session) is None
     for nobodys in ("", "htks_", session[:-1], session[:-1] + "\n", session + "x", "ä" * 48):
-        assert await users.who(nobodys) is None
+        assert await users.principal(nobodys) is None
 
 
 @pytest.mark.both_databases
@@ -128,7 +128,7 @@ async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None
     ann, users = await added(site), users_of(site)
     await users.set_password(SERVER, ann, PASSWORD)
     session, who = await users.login("aNN", PASSWORD, "")
-    assert await users.who(session) == who
+    assert await users.principal(session) == who
     for name, password in (
         ("Ann", PASSWORD + "x"),
         ("Ann", ""),
@@ -142,7 +142,7 @@ async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None
     assert (await users.get(Scope(), ann)).password.startswith("$argon2id$")
     assert PASSWORD not in (await users.get(Scope(), ann)).password
     await users.set_password(SERVER, ann, PASSWORD * 2)
-    assert await users.who(session) is None
+    assert await users.principal(session) is None
 
 
 async def test_a_password_is_long_enough_and_not_the_name(site: Site) -> None:
@@ -210,7 +210,7 @@ async def test_a_hash_of_an_older_form_lets_in_and_is_replaced_at_login(site: Si
     await users.login("Ann", PASSWORD, "")
     replaced = (await store.get_user(ann)).password
     assert replaced.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
-    assert await users.who(session) is not None
+    assert await users.principal(session) is not None
     await users.login("Ann", PASSWORD, "")
     assert (await store.get_user(ann)).password == replaced
 
@@ -225,7 +225,7 @@ async def test_a_hash_that_cannot_be_replaced_now_lets_in_all_the_same(site: Sit
 
     store.replace_password_hash = away
     token, _ = await users.login("Ann", PASSWORD, "")
-    assert await users.who(token) is not None
+    assert await users.principal(token) is not None
 
 
 async def test_a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) -> None:
@@ -312,7 +312,7 @@ async def test_a_key_logs_in_as_far_as_it_reaches(site: Site) -> None:
     session, who = await users.login_by_key(OPERATOR)
     assert (who.role, who.scope, who.user_id) == (Role.OWNER, Scope(), None)
     assert who.name == f"key …{OPERATOR[-4:]} (from the settings)"
-    assert await users.who(session) == who
+    assert await users.principal(session) == who
     project = await site.key("project", project="invoice-maker")
     session, who = await users.login_by_key(project.key)
     row = await site.app.store.get_project(Scope(), "invoice-maker")
@@ -325,7 +325,7 @@ async def test_a_key_logs_in_as_far_as_it_reaches(site: Site) -> None:
         if each["scope"] == "project"
     ]  # fmt: skip
     (await site.operator.delete(f"/v1/keys/{found['id']}")).ok(204)
-    assert await users.who(session) is None
+    assert await users.principal(session) is None
 
 
 @pytest.mark.both_databases
@@ -335,11 +335,11 @@ async def test_a_session_ends_by_itself_and_a_new_role_holds_at_once(site: Site)
     session, _ = await users.begin(await users.get(Scope(), ann))
     await users.update(SERVER, Scope(), ann, {"role": Role.VIEWER})
     now += SESSION_LIFETIME - DAY
-    who = await users.who(session)
+    who = await users.principal(session)
     assert who is not None
     assert not who.may(Role.MEMBER)
     now += DAY
-    assert await users.who(session) is None
+    assert await users.principal(session) is None
 
 
 @pytest.mark.both_databases

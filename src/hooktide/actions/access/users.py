@@ -39,7 +39,7 @@ _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Who:
+class Principal:
     """A logged-in user or key holder, and the scope they have access to.
 
     ``name`` is what the audit log calls them, ``user_id`` who they are (None: they came with
@@ -186,7 +186,7 @@ class Users:
             return None
         return await self.make_link(SERVER, Scope(), owner.id)
 
-    async def login(self, name: str, password: str, address: str) -> tuple[str, Who]:
+    async def login(self, name: str, password: str, address: str) -> tuple[str, Principal]:
         """Log a user in by name and password; return the session's token and its principal.
 
         ``address`` is where the request came from, empty if unknown. A name that does not exist
@@ -225,7 +225,7 @@ class Users:
             if hashed != user.password:
                 await self._store.replace_password_hash(user.id, user.password, hashed)
 
-    async def login_by_key(self, key: str, address: str = "") -> tuple[str, Who]:
+    async def login_by_key(self, key: str, address: str = "") -> tuple[str, Principal]:
         """Log in the holder of an operator or project key.
 
         :raises RefusedError: ``login_failed``: the key opens nothing here.
@@ -237,7 +237,7 @@ class Users:
             )
         return await self._login(address, None, found)
 
-    async def login_by_link(self, token: str, address: str = "") -> tuple[str, Who]:
+    async def login_by_link(self, token: str, address: str = "") -> tuple[str, Principal]:
         """Log in with a login link, and use it up.
 
         :raises NotFoundError: it was used, is too old, or never was one.
@@ -245,18 +245,18 @@ class Users:
         user = await self._store.take_login_link(_digest(token), self._clock())
         return await self._login(address, user, None)
 
-    async def begin(self, user: User) -> tuple[str, Who]:
+    async def begin(self, user: User) -> tuple[str, Principal]:
         """Start a session for a user; return its token too."""
         return await self._begin(user, None, None)
 
-    async def _login(self, address: str, user: User | None, key: ApiKey | None) -> tuple[str, Who]:
+    async def _login(self, address: str, user: User | None, key: ApiKey | None) -> tuple[str, Principal]:
         name = user.name if user is not None else "" if key is None else key_name(key)
         actor = Actor(name=name, source=Source.DASHBOARD, address=address)
         return await self._begin(user, key, actor.does("user.login"))
 
     async def _begin(
         self, user: User | None, key: ApiKey | None, action: Action | None
-    ) -> tuple[str, Who]:
+    ) -> tuple[str, Principal]:
         token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         digest = _digest(token)
         await self._store.create_session(
@@ -269,24 +269,24 @@ class Users:
             "" if user is None else user.password,
         )
         session = Session(user=user, key=key, expires_at=now + SESSION_LIFETIME)
-        return token, _who(session, digest)
+        return token, _principal(session, digest)
 
-    async def who(self, token: str) -> Who | None:
+    async def principal(self, token: str) -> Principal | None:
         """Return the principal of a session's token; None: not logged in."""
         if not _TOKEN.fullmatch(token):
             return None
         digest = _digest(token)
         session = await self._store.find_session(digest, self._clock())
-        return None if session is None else _who(session, digest)
+        return None if session is None else _principal(session, digest)
 
-    async def is_current(self, who: Who) -> bool:
+    async def is_current(self, principal: Principal) -> bool:
         """Return whether a principal is still logged in with the same role and scope."""
-        session = await self._store.find_session(who.digest, self._clock())
-        return session is not None and _who(session, who.digest) == who
+        session = await self._store.find_session(principal.digest, self._clock())
+        return session is not None and _principal(session, principal.digest) == principal
 
-    async def logout(self, who: Who) -> None:
+    async def logout(self, principal: Principal) -> None:
         """End a session."""
-        await self._store.end_session(who.digest)
+        await self._store.end_session(principal.digest)
 
 
 def _check_name(name: str) -> str:
@@ -299,10 +299,10 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _who(session: Session, digest: bytes) -> Who:
+def _principal(session: Session, digest: bytes) -> Principal:
     user, key = session.user, session.key
     if user is not None:
-        return Who(
+        return Principal(
             name=user.name,
             role=user.role,
             scope=Scope(project_id=user.project_id),
@@ -312,7 +312,7 @@ def _who(session: Session, digest: bytes) -> Who:
         )
     if key is None:
         raise NotFoundError("session")
-    return Who(
+    return Principal(
         name=key_name(key),
         role=_ROLES.get(key.scope, Role.VIEWER),
         scope=Scope(project_id=key.project_id, account_id=key.account_id),

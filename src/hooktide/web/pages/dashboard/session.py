@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hooktide.actions.access.users import RANKS, Users, Who
+from hooktide.actions.access.users import RANKS, Principal, Users
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show
@@ -46,7 +46,7 @@ class UserSession:
         "endpoints_url": f"{BASE}/endpoints",
     }
 
-    who: Who
+    principal: Principal
     users: Users
     address: str
     csrf: str = field(repr=False)
@@ -54,21 +54,21 @@ class UserSession:
     @property
     def scope(self) -> Scope:
         """Whose things they see."""
-        return self.who.scope
+        return self.principal.scope
 
     @property
     def actor(self) -> Actor:
         """Who they are in the audit log."""
-        return Actor(name=self.who.name, source=Source.DASHBOARD, address=self.address)
+        return Actor(name=self.principal.name, source=Source.DASHBOARD, address=self.address)
 
     @property
     def watches(self) -> bytes:
         """Each session has its own streams."""
-        return self.who.digest
+        return self.principal.digest
 
     def may(self, role: Role) -> bool:
         """Whether they have at least this role."""
-        return self.who.may(role)
+        return self.principal.may(role)
 
     def missing_role(self, role: Role) -> RefusedError:
         """Name the required role."""
@@ -82,7 +82,7 @@ class UserSession:
 
     async def is_open(self) -> bool:
         """Whether the session is still what it was when the page was opened."""
-        return await self.users.is_current(self.who)
+        return await self.users.is_current(self.principal)
 
 
 class DashboardSkin(Skin):
@@ -98,10 +98,10 @@ class DashboardSkin(Skin):
     async def enter(self, request: Request) -> Session | Response:
         """Return the session of the request's cookie; without one, lead to the login."""
         token = _cookie(request, cookie_name(secure=self.secure))
-        who = await self.users.who(token)
-        if who is None:
+        principal = await self.users.principal(token)
+        if principal is None:
             return _to_login(request)
-        return UserSession(who, self.users, address_of(request), csrf_of(token))
+        return UserSession(principal, self.users, address_of(request), csrf_of(token))
 
     def ask_login(self, path: str, sent: Form) -> Template | Response:
         """Lead to the login and back to the form, with what was filled in."""
@@ -133,10 +133,10 @@ class DashboardSkin(Skin):
         )
 
 
-def user_of(request: PageRequest) -> Who:
+def user_of(request: PageRequest) -> Principal:
     """Return the principal who is logged in."""
     if isinstance(request.session, UserSession):
-        return request.session.who
+        return request.session.principal
     raise TypeError("this is a page of the dashboard")
 
 
