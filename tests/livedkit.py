@@ -28,7 +28,7 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.domain.project.project import EventType, Plan, Project
 from hooktide.store.base import Accepted, AttemptRecord, NewEvent, NewReplay, ReplayCount
 from hooktide.store.contract import Store
@@ -248,7 +248,7 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
         last_delivered_at=now,
     )
     minute = ProjectMinute(project_id=life.project_id, minute=now // MINUTE, accepted=1)
-    await life.store.add_tallies([minute], [hour])
+    await life.store.add_stats([minute], [hour])
 
 
 async def _fails_once(life: Life, now: Micros) -> None:

@@ -16,7 +16,7 @@ from serverkit import KEY, Server, serving
 
 from hooktide.domain.ids import read
 from hooktide.domain.model import MINUTE, SECOND, Scope
-from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.runtime.vault import load_vault
 from hooktide.store.sqlite import open_sqlite
 
@@ -66,7 +66,7 @@ async def _make_up_numbers(folder: Path, filled: Filled) -> None:
         )
         for ago in range(1, 24)
     ]
-    await store.add_tallies(minutes, hours)
+    await store.add_stats(minutes, hours)
     await store.close()
 
 

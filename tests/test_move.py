@@ -11,7 +11,7 @@ from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import HOUR, MINUTE, ReplayWhat, Role, Scope
-from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.moving import move
 
@@ -55,7 +55,7 @@ async def lived(given: Given) -> None:
         failing_since=NOON,
     )
     minute = ProjectMinute(project_id=given.project_id, minute=NOON // MINUTE, accepted=6)
-    await given.store.add_tallies([minute], [hour])
+    await given.store.add_stats([minute], [hour])
     await given.store.redate_rests(NOON - HOUR, MINUTE)  # the clock was set back
 
 

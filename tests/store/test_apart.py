@@ -29,7 +29,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.operational_events import EVERYTHING, PROJECT, limit_reached, listener_of
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
-from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.stats_buffer import StatsBuffer
 from hooktide.store.base import Accepted, AddResult, AttemptRecord, NewEvent, NewReplay, ReplayCount
 from hooktide.store.directory import Directory
 from hooktide.web.auth import Authenticator, new_key
@@ -407,15 +407,15 @@ async def test_a_keys_use_that_cannot_be_noted_keeps_no_others_from_it(given: Gi
 async def test_numbers_that_cannot_be_added_keep_no_others_from_it(given: Given) -> None:
     other = await given.create_endpoint()
     await given.refuse("endpoint_hours", f"NEW.endpoint_id = {given.endpoint.id}")
-    tally = Tally(given.store.add_tallies)
+    stats = StatsBuffer(given.store.add_stats)
     await given.publish()
     [claim] = [*await given.claim()]
     for endpoint in (given.endpoint, other):
-        tally.attempt(AttemptRecord(claim, attempt(claim), Delivered()), endpoint)
-    await tally.flush()
+        stats.attempt(AttemptRecord(claim, attempt(claim), Delivered()), endpoint)
+    await stats.flush()
     health = await given.store.health(Scope(), [given.endpoint.id, other.id], NOON - HOUR)
     assert {id_: each.delivered for id_, each in health.items() if each.delivered} == {other.id: 1}
-    assert await tally.flush() == 0
+    assert await stats.flush() == 0
 
 
 async def test_each_caller_raises_an_error_of_its_own(given: Given) -> None:

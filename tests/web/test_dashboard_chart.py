@@ -3,7 +3,7 @@
 import pytest
 
 from hooktide.domain.model import MINUTE
-from hooktide.domain.numbers import ChartPoint
+from hooktide.domain.stats import ChartPoint
 from hooktide.web.pages.dashboard.chart import SPANS, Chart, Series, make_chart, nice
 
 GOOD = Series("delivered", "good", lambda point: point.delivered)

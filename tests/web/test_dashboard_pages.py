@@ -620,7 +620,7 @@ async def test_a_method_that_a_page_does_not_take_is_answered_with_those_that_it
 async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
     async with database() as url, running(tmp_path, url) as site:
         owner, ids = await seat(site, Role.OWNER), await make_things(site)
-        await site.app.tally.flush()
+        await site.app.stats.flush()
         for page in PAGES:
             if page.method == "GET" and page.path != "/live":
                 await owner.page(path_of(page, ids))
@@ -652,7 +652,7 @@ async def test_the_overview_counts_what_happens(site: Site, owner: Seat) -> None
     event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
     for _ in range(3):
         (await site.operator.post("/v1/events", event)).ok(202)
-    await site.app.tally.flush()
+    await site.app.stats.flush()
     for span in ("hour", "day", "week", "nonsense"):
         html = await owner.page(f"/dashboard?range={span}")
         assert '<p class="big">3</p>' in html

@@ -108,7 +108,7 @@ class Lifecycle:
                 await app.worker.stop(0)  # events were accepted as long as the doors were open
                 await app.auth.flush()
                 with suppress(UnavailableError):
-                    await app.tally.flush()
+                    await app.stats.flush()
                     await app.key_file.end()
                 await app.store.close()
         except (UnavailableError, TimeoutError) as error:

@@ -18,7 +18,7 @@ from hooktide.domain.model import Micros
 from hooktide.engine.destinations import Destinations
 from hooktide.engine.periodic.key_file import KeyFile
 from hooktide.engine.periodic.maintenance import Maintenance
-from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.stats_buffer import StatsBuffer
 from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.engine.worker import Worker
 from hooktide.outbound import OwnHost, Sender
@@ -61,7 +61,7 @@ class App:
     key_file: KeyFile
     metrics: Metrics
     metrics_page: MetricsPage
-    tally: Tally
+    stats: StatsBuffer
     attempt_log: AttemptLog
     tracing: Any
     write_probe: WriteProbe

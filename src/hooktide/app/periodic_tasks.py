@@ -37,7 +37,7 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
     )
 
     async def add_up() -> int:
-        await app.tally.flush()
+        await app.stats.flush()
         return 0  # what is counted meanwhile waits for its turn
 
     return [

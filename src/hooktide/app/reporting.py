@@ -7,7 +7,7 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import SECOND
 from hooktide.engine.deliver import name_of
 from hooktide.engine.destinations import Destination
-from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.stats_buffer import StatsBuffer
 from hooktide.runtime.logs import AttemptLog
 from hooktide.runtime.metrics import Metrics
 from hooktide.store.base import AttemptRecord, Emitted
@@ -19,9 +19,9 @@ log = structlog.get_logger("hooktide")
 class Reporting:
     """Reports. ``attempt_log``: None where attempts are not logged."""
 
-    def __init__(self, metrics: Metrics, tally: Tally, attempt_log: AttemptLog | None) -> None:
+    def __init__(self, metrics: Metrics, stats: StatsBuffer, attempt_log: AttemptLog | None) -> None:
         self._metrics = metrics
-        self._tally = tally
+        self._stats = stats
         self._attempt_log = attempt_log
 
     def attempt(self, done: AttemptRecord, destination: Destination) -> None:
@@ -32,7 +32,7 @@ class Reporting:
         if waited is not None:  # an id may be ahead of a clock that was set back
             waited = max(0.0, waited)
         self._metrics.attempt(verdict, made.error, made.duration / SECOND, waited)
-        self._tally.attempt(done, destination.endpoint)
+        self._stats.attempt(done, destination.endpoint)
         if self._attempt_log is not None:
             self._attempt_log.write(destination.project_name, claim, made, verdict)
 

@@ -24,7 +24,7 @@ from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destinations
 from hooktide.engine.periodic.key_file import KeyFile
 from hooktide.engine.periodic.maintenance import Maintenance
-from hooktide.engine.periodic.tally import Tally
+from hooktide.engine.periodic.stats_buffer import StatsBuffer
 from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
@@ -56,8 +56,8 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
     """
     clock, public_url = store.clock, settings.url(port)
     policy, resolver = _policy(settings, public_url), Resolver()
-    metrics, tally, attempt_log = Metrics(), Tally(store.add_tallies), AttemptLog()
-    reporting = Reporting(metrics, tally, attempt_log if settings.log_attempts else None)
+    metrics, stats, attempt_log = Metrics(), StatsBuffer(store.add_stats), AttemptLog()
+    reporting = Reporting(metrics, stats, attempt_log if settings.log_attempts else None)
     tracing = _tracing(settings, vault, clock)
 
     directory = Directory(store)
@@ -87,7 +87,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         accounts,
         clock,
         warned=reporting.schema_warning,
-        on_accepted=tally.accepted if tracing is None else tracing.accepted(tally.accepted),
+        on_accepted=stats.accepted if tracing is None else tracing.accepted(stats.accepted),
         unknown=reporting.unknown_account,
     )
 
@@ -115,7 +115,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         key_file=KeyFile(settings.key_path, vault, store, clock, new_keys.use),
         metrics=metrics,
         metrics_page=MetricsPage(store, clock, metrics, add_up),
-        tally=tally,
+        stats=stats,
         attempt_log=attempt_log,
         tracing=tracing,
         write_probe=write_probe,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from hooktide.domain.model import BY_HAND, BY_PROVIDER, HOUR, MINUTE, Endpoint, Micros, Scope
-from hooktide.domain.numbers import (
+from hooktide.domain.stats import (
     MAX_COUNTED,
     AccountUsage,
     Busy,
@@ -26,7 +26,7 @@ class Stats(Repository):
     """The store's methods for what is counted, and for what follows from it."""
 
     @writes
-    async def add_tallies(
+    async def add_stats(
         self, tx: Transaction, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
     ) -> None:
         """Add numbers to those that are there."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros
-from hooktide.domain.numbers import ChartPoint
+from hooktide.domain.stats import ChartPoint
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import number, short
 

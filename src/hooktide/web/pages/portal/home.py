@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY
-from hooktide.domain.numbers import MAX_COUNTED, AccountUsage
+from hooktide.domain.stats import MAX_COUNTED, AccountUsage
 from hooktide.domain.project.project import Plan, plan_of
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest

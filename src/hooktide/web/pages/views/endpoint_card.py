@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros
-from hooktide.domain.numbers import Health
+from hooktide.domain.stats import Health
 from hooktide.domain.project.project import Project
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats

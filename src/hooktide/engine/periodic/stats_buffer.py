@@ -11,11 +11,11 @@ from typing import TypeAlias
 
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
 from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
-from hooktide.domain.numbers import EndpointHour, ProjectMinute
+from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, AttemptRecord
 from hooktide.store.writing.batch import run_batch
 
-AddTallies: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
+AddStats: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
 
 BATCH_SIZE = 500
 """Rows in one transaction, so that events wait for a few milliseconds at most."""
@@ -23,10 +23,10 @@ MAX_KEPT_HOURS = 50_000
 """How many hours of endpoints are kept while the database is away; then they are forgotten."""
 
 
-class Tally:
+class StatsBuffer:
     """This process's numbers that are not in the store yet. ``add`` puts them there."""
 
-    def __init__(self, add: AddTallies) -> None:
+    def __init__(self, add: AddStats) -> None:
         self._add = add
         self._minutes: dict[tuple[int, int], ProjectMinute] = {}
         self._hours: dict[tuple[int, int], EndpointHour] = {}

@@ -8,7 +8,7 @@ from storekit import NOON, Given
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, Micros, Scope
-from hooktide.domain.numbers import ChartPoint, EndpointHour, Health, ProjectMinute
+from hooktide.domain.stats import ChartPoint, EndpointHour, Health, ProjectMinute
 from hooktide.store.base import NUMBERS_RETENTION
 
 STRANGER = Scope(account_id=1)
@@ -28,7 +28,7 @@ def of_hour(
 
 
 async def add(given: Given, *hours: EndpointHour) -> None:
-    await given.store.add_tallies([], hours)
+    await given.store.add_stats([], hours)
 
 
 async def health(given: Given, since: Micros = NOON) -> Health:
@@ -108,8 +108,8 @@ async def test_a_chart_has_every_step_and_counts_each_minute_once(given: Given) 
         ProjectMinute(project_id=given.project_id, minute=first + n, accepted=1, held=2, attempts=n)
         for n in (0, 4, 5)
     ]
-    await given.store.add_tallies(minutes, [])
-    await given.store.add_tallies([ProjectMinute(project_id=1, minute=first, failed=7)], [])
+    await given.store.add_stats(minutes, [])
+    await given.store.add_stats([ProjectMinute(project_id=1, minute=first, failed=7)], [])
     since, until = (first + 2) * MINUTE + 1, (first + 10) * MINUTE + 1
     points = await given.store.chart(Scope(project_id=given.project_id), since, until, 5)
     assert points == [
@@ -197,7 +197,7 @@ async def test_an_account_sees_what_it_has_of_its_plan(given: Given) -> None:
 @pytest.mark.pooled
 async def test_old_numbers_are_dropped_and_the_last_success_stays(given: Given) -> None:
     await add(given, of_hour(given, attempts=1, last_delivered_at=NOON))
-    await given.store.add_tallies(
+    await given.store.add_stats(
         [ProjectMinute(project_id=given.project_id, minute=NOW_MINUTE, accepted=1)], []
     )
     await given.store.drop_old(NOON + NUMBERS_RETENTION, 10)

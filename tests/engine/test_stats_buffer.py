@@ -9,8 +9,8 @@ from storekit import NOON
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
-from hooktide.domain.numbers import EndpointHour, ProjectMinute
-from hooktide.engine.periodic.tally import BATCH_SIZE, Tally
+from hooktide.domain.stats import EndpointHour, ProjectMinute
+from hooktide.engine.periodic.stats_buffer import BATCH_SIZE, StatsBuffer
 from hooktide.store.base import Accepted, AttemptRecord
 
 ENDPOINT = Endpoint(
@@ -64,15 +64,15 @@ def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> 
 
 async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
     taker = Taker()
-    tally = Tally(taker.add)
-    tally.accepted(1, Accepted(5, 3, held=2), NOON)
-    tally.accepted(1, Accepted(5, 3, replayed=True), NOON)
+    stats = StatsBuffer(taker.add)
+    stats.accepted(1, Accepted(5, 3, held=2), NOON)
+    stats.accepted(1, Accepted(5, 3, replayed=True), NOON)
     for verdict in (Delivered(), RetryAt(NOON + HOUR), Failed(), Gone(), Requeued(NOON)):
-        tally.attempt(done(verdict), ENDPOINT)
+        stats.attempt(done(verdict), ENDPOINT)
     for verdict in (Delivered(), Failed()):
-        tally.attempt(done(verdict, NOON + 1, Origin.TEST), ENDPOINT)
-    assert await tally.flush() == 2
-    assert await tally.flush() == 0
+        stats.attempt(done(verdict, NOON + 1, Origin.TEST), ENDPOINT)
+    assert await stats.flush() == 2
+    assert await stats.flush() == 0
     counts = {"delivered": 1, "failed": 2, "attempts": 6, "failed_attempts": 4}
     assert taker.minutes == [
         ProjectMinute(project_id=1, minute=NOON // MINUTE, accepted=1, held=2, **counts)
@@ -95,18 +95,18 @@ async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
 async def test_what_the_database_did_not_take_is_added_up_and_taken_later() -> None:
     taker = Taker()
     taker.away = True
-    tally = Tally(taker.add)
-    tally.accepted(1, Accepted(5, 1), NOON)
-    tally.attempt(done(Failed()), ENDPOINT)
+    stats = StatsBuffer(taker.add)
+    stats.accepted(1, Accepted(5, 1), NOON)
+    stats.attempt(done(Failed()), ENDPOINT)
     with pytest.raises(UnavailableError):
-        await tally.flush()
-    tally.accepted(1, Accepted(5, 1), NOON)
+        await stats.flush()
+    stats.accepted(1, Accepted(5, 1), NOON)
     for at, verdict in ((NOON + 1, Failed()), (NOON + HOUR, Delivered())):
-        tally.attempt(done(verdict, at), ENDPOINT)
+        stats.attempt(done(verdict, at), ENDPOINT)
     with pytest.raises(UnavailableError):
-        await tally.flush()
+        await stats.flush()
     taker.away = False
-    await tally.flush()
+    await stats.flush()
     assert [(each.accepted, each.failed, each.delivered) for each in taker.minutes] == [
         (2, 2, 0),
         (0, 0, 1),
@@ -120,13 +120,13 @@ async def test_what_the_database_did_not_take_is_added_up_and_taken_later() -> N
 async def test_many_endpoints_go_a_few_at_a_time_and_each_once() -> None:
     taker = Taker()
     taker.most = BATCH_SIZE
-    tally = Tally(taker.add)
+    stats = StatsBuffer(taker.add)
     for number in range(2 * BATCH_SIZE):
-        tally.attempt(done(Delivered()), dataclasses.replace(ENDPOINT, id=number))
+        stats.attempt(done(Delivered()), dataclasses.replace(ENDPOINT, id=number))
     with pytest.raises(UnavailableError):
-        await tally.flush()
+        await stats.flush()
     assert len(taker.hours) == BATCH_SIZE
     taker.most *= 2
-    assert await tally.flush() == BATCH_SIZE
+    assert await stats.flush() == BATCH_SIZE
     assert [each.endpoint_id for each in taker.hours] == list(range(2 * BATCH_SIZE))
     assert sum(each.attempts for each in taker.minutes) == 2 * BATCH_SIZE
