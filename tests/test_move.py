@@ -13,7 +13,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import HOUR, MINUTE, ReplayWhat, Role, Scope
 from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.store.base import NewReplay, ReplayCount
-from hooktide.store.moving import move
+from hooktide.store.copy_to_postgres import copy_installation
 
 
 async def lived(given: Given) -> None:
@@ -88,7 +88,7 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
     before = await seen(given)
     await given.close()
     async with database() as url:
-        moved = await move(given.place.url, url)
+        moved = await copy_installation(given.place.url, url)
         assert moved["events"] == 6
         assert moved["queue"] == 4
         assert moved["ended"] == 2
@@ -118,7 +118,7 @@ async def test_what_a_server_held_when_it_died_is_due(tmp_path: Path) -> None:
     await given.publish()
     await given.close()
     async with database() as url:
-        await move(given.place.url, url)
+        await copy_installation(given.place.url, url)
         there = Given(Place(url), endpoint=given.endpoint)
         await there.open()
         [claim] = await there.claim(there.store.clock())
@@ -131,7 +131,7 @@ async def test_a_running_server_is_not_moved_from_under_its_feet(tmp_path: Path)
     await given.open()
     async with database() as url:
         with pytest.raises(ConfigError, match="another hooktide server"):
-            await move(given.place.url, url)
+            await copy_installation(given.place.url, url)
     await given.close()
 
 
@@ -141,6 +141,6 @@ async def test_nothing_is_moved_to_where_something_is(tmp_path: Path) -> None:
     await given.begin()
     await given.close()
     async with database() as url:
-        await move(given.place.url, url)
+        await copy_installation(given.place.url, url)
         with pytest.raises(ConfigError, match="move to an empty one"):
-            await move(given.place.url, url)
+            await copy_installation(given.place.url, url)

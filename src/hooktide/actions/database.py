@@ -160,8 +160,8 @@ async def move(source: Settings, target: Settings) -> Mapping[str, int]:
     """
     if source.on_postgres or not target.on_postgres:
         raise ConfigError("give a SQLite file and a postgresql:// URL", key="to")
-    moving = import_postgres("hooktide.store.moving", "database")
-    moved: Mapping[str, int] = await moving.move(source.database, target.database)
+    copying = import_postgres("hooktide.store.copy_to_postgres", "database")
+    moved: Mapping[str, int] = await copying.copy_installation(source.database, target.database)
     return moved
 
 

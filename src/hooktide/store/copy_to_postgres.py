@@ -77,7 +77,7 @@ _SELECT_ATTEMPTS = (
 )
 
 
-async def move(path: str, url: str) -> dict[str, int]:
+async def copy_installation(path: str, url: str) -> dict[str, int]:
     """Copy the database file at ``path`` to the PostgreSQL at ``url``; return the rows by table.
 
     The file is left as it was. No server may use it meanwhile, and none the other yet.
