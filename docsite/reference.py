@@ -20,7 +20,7 @@ from hooktide.domain.project.portal import Portal
 from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.time.spans import show_span
 from hooktide.library import Hooktide
-from hooktide.runtime.metrics import Count, Metrics
+from hooktide.runtime.metrics import Counter, Metrics
 from hooktide.runtime.settings import Settings
 from hooktide.web.api import events
 from hooktide.web.operations.openapi import make_openapi
@@ -237,7 +237,7 @@ def metrics() -> str:
     labels = {
         f"{each.name}_total": f"{{{each.label}}}"
         for each in vars(Metrics()).values()
-        if isinstance(each, Count) and each.label
+        if isinstance(each, Counter) and each.label
     }
     rows = [(f"`{name}{labels.get(name, '')}`", kinds[name], text) for name, text in sorted(told)]
     return _table(("name", "type", "meaning"), rows)

@@ -7,18 +7,18 @@ from typing import TypeAlias
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Micros
 from hooktide.runtime.background import start
-from hooktide.runtime.metrics import Metrics, Numbers
+from hooktide.runtime.metrics import Metrics, MetricsSnapshot
 from hooktide.store.contract import Store
 
 COUNT_INTERVAL = 2.0
 COUNT_TIMEOUT = 1.0
 """Minimum seconds between two counts of the queue, and how long a request waits for one."""
 
-AddUp: TypeAlias = Callable[[Numbers], Awaitable[Numbers]]
+AddUp: TypeAlias = Callable[[MetricsSnapshot], Awaitable[MetricsSnapshot]]
 """Adds to a process's own numbers those of the others behind the same address."""
 
 
-async def alone(own: Numbers) -> Numbers:
+async def alone(own: MetricsSnapshot) -> MetricsSnapshot:
     """Add nothing: there are no others."""
     return own
 
@@ -42,7 +42,7 @@ class MetricsPage:
         :raises UnavailableError: the other processes did not answer.
         """
         await self._counted()
-        return self._metrics.page(await self._add_up(self._metrics.numbers()))
+        return self._metrics.page(await self._add_up(self._metrics.snapshot()))
 
     def stop(self) -> None:
         """Count no more."""

@@ -2,7 +2,7 @@
 
 Everything is counted on the event loop, so plain numbers do: prometheus-client's own counters take
 a lock each time, which at our rates costs more than the signature. It writes the page. Where
-several processes serve one address, each gives its ``Numbers`` and the page shows their sum.
+several processes serve one address, each gives its ``MetricsSnapshot`` and the page shows their sum.
 """
 
 from bisect import bisect_left
@@ -21,36 +21,36 @@ from prometheus_client.registry import Collector
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What one process has counted, or several together, by the names of the metrics.
 
-    ``counts`` are by label value; ``spreads`` are a histogram's buckets and, last, the sum of all;
-    ``levels`` go up and down.
+    ``counters`` are by label value; ``histograms`` hold the buckets and, last, the sum;
+    ``gauges`` go up and down.
     """
 
-    counts: dict[str, dict[str, int]] = {}
-    spreads: dict[str, list[float]] = {}
-    levels: dict[str, float] = {}
+    counters: dict[str, dict[str, int]] = {}
+    histograms: dict[str, list[float]] = {}
+    gauges: dict[str, float] = {}
 
-    def ended(self) -> "Numbers":
+    def ended(self) -> "MetricsSnapshot":
         """Return what remains of a process that has ended: what it counted."""
-        return Numbers(counts=self.counts, spreads=self.spreads)
+        return MetricsSnapshot(counters=self.counters, histograms=self.histograms)
 
 
-def add_up(given: Sequence[Numbers]) -> Numbers:
+def add_up(snapshots: Sequence[MetricsSnapshot]) -> MetricsSnapshot:
     """Return what processes have counted together."""
-    total = Numbers(counts={}, spreads={}, levels={})
-    for numbers in given:
-        for name, by_value in numbers.counts.items():
-            counts = total.counts.setdefault(name, {})
+    total = MetricsSnapshot(counters={}, histograms={}, gauges={})
+    for snapshot in snapshots:
+        for name, by_value in snapshot.counters.items():
+            counts = total.counters.setdefault(name, {})
             for value, number in by_value.items():
                 counts[value] = counts.get(value, 0) + number
-        for name, spread in numbers.spreads.items():
-            total.spreads[name] = _add(total.spreads.get(name), spread)
-        for name, level in numbers.levels.items():
-            known = total.levels.get(name, 0)
-            added = max(known, level, key=abs) if name in _NOT_ADDED else known + level
-            total.levels[name] = added
+        for name, histogram in snapshot.histograms.items():
+            total.histograms[name] = _add(total.histograms.get(name), histogram)
+        for name, gauge in snapshot.gauges.items():
+            known = total.gauges.get(name, 0)
+            added = max(known, gauge, key=abs) if name in _NOT_ADDED else known + gauge
+            total.gauges[name] = added
     return total
 
 
@@ -60,13 +60,13 @@ _NOT_ADDED = {f"hooktide_{CLOCK_SKEW}", f"hooktide_{RETENTION_PAUSED}"}
 """Of these the number farthest from 0 is shown."""
 
 
-def _add(total: list[float] | None, spread: list[float]) -> list[float]:
-    if total is None or len(total) != len(spread):  # another version's buckets cannot be added
-        return list(spread)
-    return [one + other for one, other in zip(total, spread, strict=True)]
+def _add(total: list[float] | None, histogram: list[float]) -> list[float]:
+    if total is None or len(total) != len(histogram):  # another version's buckets cannot be added
+        return list(histogram)
+    return [one + other for one, other in zip(total, histogram, strict=True)]
 
 
-class Count:
+class Counter:
     """A counter, by the values of at most one label."""
 
     def __init__(self, name: str, text: str, label: str = "", values: tuple[str, ...] = ()) -> None:
@@ -88,8 +88,8 @@ class Count:
         return family
 
 
-class Spread:
-    """A histogram of seconds. ``numbers``: how many are in each bucket, and the sum of all."""
+class Histogram:
+    """A histogram of seconds."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -118,7 +118,7 @@ class Spread:
         return family
 
 
-class Level:
+class Gauge:
     """A number that goes up and down. ``now`` is None while it is not known."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -131,7 +131,7 @@ class Level:
         return GaugeMetricFamily(self.name, self._text, value=number)
 
 
-class Watched(Level):
+class CallbackGauge(Gauge):
     """A number that is read when it is asked for."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -143,56 +143,56 @@ class Metrics:
     """This process's numbers."""
 
     def __init__(self) -> None:
-        self.accepted = Count("hooktide_events_accepted", "Events answered 202.")
-        self.refused = Count(
+        self.accepted = Counter("hooktide_events_accepted", "Events answered 202.")
+        self.refused = Counter(
             "hooktide_events_refused", "Publish requests refused, by problem code.", "code"
         )
-        self.unknown_account = Count(
+        self.unknown_account = Counter(
             "hooktide_events_unknown_account",
             "Events for accounts that do not exist, answered 202 and not stored; by project.",
             "project",
         )
-        self._attempts = Count(
+        self._attempts = Counter(
             "hooktide_attempts",
             "Attempts by verdict: delivered, retry, failed (the last retry), gone (410), requeued "
             "(an internal error, not counted as an attempt of the delivery).",
             "verdict",
             ("delivered", "retry", "failed", "gone", "requeued"),
         )
-        self._errors = Count(
+        self._errors = Counter(
             "hooktide_attempt_errors", "Attempts without a valid answer, by error class.", "error"
         )
-        self.accept_seconds = Spread(
+        self.accept_seconds = Histogram(
             "hooktide_accept_seconds", "From a publish request's arrival to its answer."
         )
-        self._attempt_seconds = Spread(
+        self._attempt_seconds = Histogram(
             "hooktide_attempt_seconds", "From an attempt's start to its end."
         )
-        self._wait_seconds = Spread(
+        self._wait_seconds = Histogram(
             "hooktide_first_attempt_wait_seconds",
             "From an event's acceptance to its first attempt.",
         )
-        self.pending = Level(
+        self.pending = Gauge(
             "hooktide_deliveries_pending",
             "Deliveries that wait, those for a later retry included: the queue's depth.",
         )
-        self.held = Level(
+        self.held = Gauge(
             "hooktide_deliveries_held", "Deliveries held back by a plan's hourly limit."
         )
-        self.oldest_due = Level(
+        self.oldest_due = Gauge(
             "hooktide_deliveries_oldest_due_seconds",
             "How long ago the oldest due delivery was due.",
         )
-        self.refused_emitted = Level(
+        self.refused_emitted = Gauge(
             "hooktide_emitted_refused",
             "Emitted events in this database that were refused and wait for a decision.",
         )
-        self.redated = Count(
+        self.redated = Counter(
             "hooktide_redated_deliveries",
             "Deliveries that were due further ahead than their own delay, because a clock was set "
             "back, and were dated again.",
         )
-        self._counts: tuple[Count, ...] = (
+        self._counters: tuple[Counter, ...] = (
             self.accepted,
             self.refused,
             self.unknown_account,
@@ -200,25 +200,25 @@ class Metrics:
             self._errors,
             self.redated,
         )
-        self._spreads = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
-        self._of_the_database = (
+        self._histograms = (self.accept_seconds, self._attempt_seconds, self._wait_seconds)
+        self._database_gauges = (
             self.pending,
             self.held,
             self.oldest_due,
             self.refused_emitted,
         )
-        self._own: list[Watched] = []
-        self._read: list[tuple[Count, Callable[[], int]]] = []
+        self._own: list[CallbackGauge] = []
+        self._read: list[tuple[Counter, Callable[[], int]]] = []
 
     def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
         """Show what this process has counted elsewhere, which is read when it is asked for."""
-        count = Count(f"hooktide_{name}", text)
-        self._read.append((count, read))
-        self._counts = (*self._counts, count)
+        counter = Counter(f"hooktide_{name}", text)
+        self._read.append((counter, read))
+        self._counters = (*self._counters, counter)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number of this process that is read when it is asked for."""
-        self._own.append(Watched(f"hooktide_{name}", text, read))
+        self._own.append(CallbackGauge(f"hooktide_{name}", text, read))
 
     def attempt(self, verdict: str, error: str, seconds: float, waited: float | None) -> None:
         """Count an attempt; ``waited`` is given for first attempts."""
@@ -229,31 +229,31 @@ class Metrics:
         if waited is not None:
             self._wait_seconds.add(waited)
 
-    def numbers(self) -> Numbers:
+    def snapshot(self) -> MetricsSnapshot:
         """Return what was counted here so far."""
-        for read_count, read in self._read:
-            read_count.by_value[""] = read()
-        return Numbers(
-            counts={count.name: dict(count.by_value) for count in self._counts},
-            spreads={spread.name: spread.numbers for spread in self._spreads},
+        for counter, read in self._read:
+            counter.by_value[""] = read()
+        return MetricsSnapshot(
+            counters={counter.name: dict(counter.by_value) for counter in self._counters},
+            histograms={histogram.name: histogram.numbers for histogram in self._histograms},
             # One that is true or false would reach the other processes as no number.
-            levels={level.name: float(level.read()) for level in self._own},
+            gauges={gauge.name: float(gauge.read()) for gauge in self._own},
         )
 
-    def page(self, numbers: Numbers) -> bytes:
+    def page(self, snapshot: MetricsSnapshot) -> bytes:
         """Write these numbers, and what is known of the database, as Prometheus reads it."""
-        return generate_latest(_Page(self._shown(numbers)))
+        return generate_latest(_Page(self._shown(snapshot)))
 
-    def _shown(self, numbers: Numbers) -> Iterator[Metric]:
-        for count in self._counts:
-            yield count.show(numbers.counts.get(count.name, {}))
-        for spread in self._spreads:
-            yield spread.show(numbers.spreads.get(spread.name, spread.numbers))
-        for watched in self._own:
-            yield watched.show(numbers.levels.get(watched.name, 0))
-        for level in self._of_the_database:
-            if level.now is not None:
-                yield level.show(level.now)
+    def _shown(self, snapshot: MetricsSnapshot) -> Iterator[Metric]:
+        for counter in self._counters:
+            yield counter.show(snapshot.counters.get(counter.name, {}))
+        for histogram in self._histograms:
+            yield histogram.show(snapshot.histograms.get(histogram.name, histogram.numbers))
+        for gauge in self._own:
+            yield gauge.show(snapshot.gauges.get(gauge.name, 0))
+        for database_gauge in self._database_gauges:
+            if database_gauge.now is not None:
+                yield database_gauge.show(database_gauge.now)
 
 
 class _Page(Collector):

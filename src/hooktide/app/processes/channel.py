@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hooktide.runtime.metrics import Numbers
+from hooktide.runtime.metrics import MetricsSnapshot
 from hooktide.runtime.settings import Settings
 
 log = logging.getLogger("hooktide")
@@ -38,14 +38,14 @@ class Leave(msgspec.Struct, tag="leave", frozen=True):
     """To a child: another has taken over; take nothing new, finish, and end."""
 
 
-class Report(msgspec.Struct, tag="report", frozen=True):
-    """To a child: say what you have counted."""
+class ReportMetrics(msgspec.Struct, tag="report_metrics", frozen=True):
+    """To a child: send your metrics."""
 
 
-class Sum(msgspec.Struct, tag="sum", frozen=True):
-    """To a child that has asked: what all have counted together."""
+class TotalMetrics(msgspec.Struct, tag="total_metrics", frozen=True):
+    """To a child that has asked: the metrics of all processes together."""
 
-    numbers: Numbers
+    numbers: MetricsSnapshot
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):
@@ -56,18 +56,18 @@ class Begun(msgspec.Struct, tag="begun", frozen=True):
     """From a child: its database is there, and so it delivers and answers everything."""
 
 
-class Counted(msgspec.Struct, tag="counted", frozen=True):
-    """From a child: what it has counted so far."""
+class ProcessMetrics(msgspec.Struct, tag="process_metrics", frozen=True):
+    """From a child: its metrics so far."""
 
-    numbers: Numbers
-
-
-class Ask(msgspec.Struct, tag="ask", frozen=True):
-    """From a child: what have all counted together?"""
+    numbers: MetricsSnapshot
 
 
-ToChild: TypeAlias = Begin | Leave | Report | Sum
-FromChild: TypeAlias = Ready | Begun | Counted | Ask
+class RequestTotal(msgspec.Struct, tag="request_total", frozen=True):
+    """From a child: a request for the metrics of all processes together."""
+
+
+ToChild: TypeAlias = Begin | Leave | ReportMetrics | TotalMetrics
+FromChild: TypeAlias = Ready | Begun | ProcessMetrics | RequestTotal
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ToChild | FromChild).decode

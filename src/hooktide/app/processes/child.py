@@ -16,22 +16,22 @@ import uvloop
 
 from hooktide.app import App, FirstStart, begin_app
 from hooktide.app.processes.channel import (
-    Ask,
+    RequestTotal,
     Begin,
     Begun,
     Channel,
-    Counted,
+    ProcessMetrics,
     Leave,
     Ready,
-    Report,
-    Sum,
+    ReportMetrics,
+    TotalMetrics,
     open_channel,
 )
 from hooktide.app.processes.single import Process, show_made, tune
 from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.runtime.background import keep
 from hooktide.runtime.logs import set_up
-from hooktide.runtime.metrics import Numbers
+from hooktide.runtime.metrics import MetricsSnapshot
 
 ANSWER_TIMEOUT = 3.0
 
@@ -43,7 +43,7 @@ class Child:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._sums: list[asyncio.Future[Numbers]] = []
+        self._sums: list[asyncio.Future[MetricsSnapshot]] = []
         self._process: Process | None = None
 
     async def run(self, begin: Begin) -> None:
@@ -72,7 +72,7 @@ class Child:
         )
         await process.run()
         hearing.cancel()
-        self._channel.send(Counted(self._numbers()))
+        self._channel.send(ProcessMetrics(self._numbers()))
         await self._channel.close()
 
     def _serving(self, process: Process) -> None:
@@ -86,10 +86,10 @@ class Child:
     async def _hear(self) -> None:
         while message := await self._channel.hear():
             match message:
-                case Report():
+                case ReportMetrics():
                     self._report()
-                case Sum(numbers):
-                    self._told(numbers)
+                case TotalMetrics(numbers):
+                    self._set_total(numbers)
                 case Leave():
                     self._leave()
         # The supervisor is gone: nothing would restart or stop this process. The listening socket
@@ -103,27 +103,27 @@ class Child:
         self._process.stop(leave=True)
 
     def _report(self) -> None:
-        self._channel.send(Counted(self._numbers()))
+        self._channel.send(ProcessMetrics(self._numbers()))
 
-    def _numbers(self) -> Numbers:
+    def _numbers(self) -> MetricsSnapshot:
         app = None if self._process is None else self._process.app
-        return Numbers() if app is None else app.metrics.numbers()
+        return MetricsSnapshot() if app is None else app.metrics.snapshot()
 
-    async def _add_up(self, own: Numbers) -> Numbers:
-        """Ask the supervisor, who asks everyone: our own are among them.
+    async def _add_up(self, own: MetricsSnapshot) -> MetricsSnapshot:
+        """Ask the supervisor for the total of all processes, this one included.
 
         :raises UnavailableError: it does not answer.
         """
-        answer: asyncio.Future[Numbers] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[MetricsSnapshot] = asyncio.get_running_loop().create_future()
         self._sums.append(answer)
-        self._channel.send(Ask())
+        self._channel.send(RequestTotal())
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 return await answer
         except TimeoutError:
             raise UnavailableError("the supervisor does not answer; try again") from None
 
-    def _told(self, numbers: Numbers) -> None:
+    def _set_total(self, numbers: MetricsSnapshot) -> None:
         answer = self._sums.pop(0)
         if not answer.done():
             answer.set_result(numbers)

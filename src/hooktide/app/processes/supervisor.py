@@ -17,21 +17,21 @@ from typing import Protocol
 import structlog
 
 from hooktide.app.processes.channel import (
-    Ask,
+    RequestTotal,
     Begin,
     Begun,
     Channel,
-    Counted,
+    ProcessMetrics,
     FromChild,
     Leave,
     Ready,
-    Report,
-    Sum,
+    ReportMetrics,
+    TotalMetrics,
     ToChild,
     open_channel,
 )
 from hooktide.runtime.background import start, start_in
-from hooktide.runtime.metrics import Numbers, add_up
+from hooktide.runtime.metrics import MetricsSnapshot, add_up
 from hooktide.runtime.settings import Settings
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
@@ -56,7 +56,7 @@ class Member:
     ) -> None:
         self.pid = process.pid
         self.began = time.monotonic()
-        self.numbers = Numbers()
+        self.numbers = MetricsSnapshot()
         self._process = process
         self._channel = channel
         self._asked = asked
@@ -78,10 +78,10 @@ class Member:
                 self._ready.set()
             case Begun():
                 self.begun.set()
-            case Counted(numbers):
+            case ProcessMetrics(numbers):
                 self.numbers = numbers
                 self._reported.set()
-            case Ask():
+            case RequestTotal():
                 self._asked(self)
 
     async def up(self, within: float | None = None) -> bool:
@@ -95,7 +95,7 @@ class Member:
     async def report(self) -> None:
         """Return once it has said what it has counted so far."""
         self._reported.clear()
-        self._channel.send(Report())
+        self._channel.send(ReportMetrics())
         await self._reported.wait()
 
     def send(self, message: ToChild) -> None:
@@ -223,7 +223,7 @@ class Supervisor:
         self._operator_key = operator_key
         self._end_within = settings.stop_within + KILL_AFTER
         self._members: set[Member] = set()
-        self._gone = Numbers()
+        self._gone = MetricsSnapshot()
         self._answering: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._roll = asyncio.Event()
@@ -384,4 +384,4 @@ class Supervisor:
         for report in reports:
             report.cancel()
         total = add_up([self._gone, *(member.numbers for member in self._members)])
-        asker.send(Sum(total))
+        asker.send(TotalMetrics(total))
