@@ -317,7 +317,7 @@ async def test_it_may_be_mounted_at_a_path_that_it_has_itself(
 ) -> None:
     hooktide = hooktide_in(tmp_path, public_url="http://hooks.example.com/portal")
     nothing = Starlette()
-    site = Starlette(routes=[Mount("/portal", hooktide)]) if mounted else hooktide.beside(nothing)
+    site = Starlette(routes=[Mount("/portal", hooktide)]) if mounted else hooktide.wrap(nothing)
     async with hooktide.running():
         await hooktide.create_account("acme")
         link = await hooktide.create_portal_link("acme")
@@ -335,7 +335,7 @@ async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     hooktide = hooktide_in(tmp_path)
-    application = hooktide.beside(other)
+    application = hooktide.wrap(other)
     client = client_of(application)
     async with living(application):
         (await client.get(f"{PREFIX}/v1/projects")).ok()

@@ -348,11 +348,11 @@ class Hooktide:
         inner = without(root, path)
         return path if inner == path else prefix_of(self.settings.public_url) + inner
 
-    def beside(self, application: ASGIApp) -> ASGIApp:
+    def wrap(self, application: ASGIApp) -> ASGIApp:
         """Return an application that routes ``public_url``'s path here, and the rest to another.
 
         For Django, whose applications have no mounts and no lifespan:
-        ``application = hooktide.beside(get_asgi_application())``.
+        ``application = hooktide.wrap(get_asgi_application())``.
         """
         prefix = prefix_of(self.settings.public_url)
 
