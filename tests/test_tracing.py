@@ -200,7 +200,7 @@ def test_an_events_trace_is_the_same_everywhere_and_another_installations_is_ano
 
 def flags_of(traces: Tracing, event_id: int) -> bytes:
     """Return what a receiver of an event is told of its trace's flags, as does the log."""
-    head, shown = traces.heads(event_id, b"POST / HTTP/1.1\r\n\r\n", b"\r\n")
+    head, shown = traces.add_trace_headers(event_id, b"POST / HTTP/1.1\r\n\r\n", b"\r\n")
     assert head == b"POST / HTTP/1.1\r\n" + shown
     return shown[-6:-4]
 

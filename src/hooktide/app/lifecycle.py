@@ -105,7 +105,7 @@ class Lifecycle:
         until = max(self._stop_at, asyncio.get_running_loop().time() + CLOSING / 2)
         try:
             async with asyncio.timeout_at(until):
-                await app.worker.stop(0)  # events were accepted as long as the doors were open
+                await app.worker.stop(0)  # events were accepted until the listeners closed
                 await app.auth.flush()
                 with suppress(UnavailableError):
                     await app.stats.flush()

@@ -62,7 +62,7 @@ _request: ContextVar[_Request | None] = ContextVar("hooktide_publish_request", d
 class Tracing:
     """Makes spans and sends them where OpenTelemetry's own environment variables say.
 
-    It wraps what accepts events (``door``, ``accepted``) and is a hook of what delivers them.
+    It wraps what accepts events (``traced``, ``accepted``) and is a hook of what delivers them.
     ``key`` makes an event's trace id this installation's own; ``clock`` gives now in microseconds.
     """
 
@@ -93,21 +93,21 @@ class Tracing:
         span_id = int.from_bytes(digest[16:], "big")
         return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
 
-    def door(self, door: ASGIApp) -> ASGIApp:
-        """Return the door that events come in by, noting whose trace they come from."""
+    def traced(self, application: ASGIApp) -> ASGIApp:
+        """Return the publishing application with each request in the trace of its client."""
 
-        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+        async def run(scope: Scope, receive: Receive, send: Send) -> None:
             began = self._clock()
             request = _Request(began, self._answering(scope, began))
             token = _request.set(request)
             try:
-                await door(scope, receive, send)
+                await application(scope, receive, send)
             finally:
                 _request.reset(token)
                 if request.span is not None:
                     request.span.end(self._clock() * 1000)
 
-        return traced
+        return run
 
     def _answering(self, scope: Scope, began: Micros) -> Span | None:
         """Begin a span in the publisher's trace, if it has one."""
@@ -132,7 +132,7 @@ class Tracing:
             if not accepted.replayed:
                 self._begin(accepted, _request.get() or _Request(now, None))
 
-        return traced
+        return run
 
     def _begin(self, accepted: Accepted, request: _Request) -> None:
         own = self.event(accepted.event_id)
@@ -156,7 +156,7 @@ class Tracing:
         if request.span is not None:
             request.span.add_link(own)
 
-    def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
+    def add_trace_headers(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
         """Pass the event's trace on to a receiver, in the attempt's own span."""
         if _OWN.search(head):  # the endpoint already has a header of this name
             return head, shown

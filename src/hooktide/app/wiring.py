@@ -43,7 +43,7 @@ from hooktide.web.http.state import Handlers
 from hooktide.web.middleware.loop_guard import LoopGuard, sender_line
 from hooktide.web.middleware.mount import mounted, prefix_of
 from hooktide.web.operations.deps import Deps
-from hooktide.web.publishing.events import PublishDoor
+from hooktide.web.publishing.events import PublishApplication
 from hooktide.web.publishing.publish_handler import PublishHandler
 from hooktide.web.site import build_health_site, build_site
 
@@ -51,8 +51,8 @@ from hooktide.web.site import build_health_site, build_site
 def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: AddUp = alone) -> App:
     """Put the parts of one process together; nothing runs until its ``Lifecycle`` starts.
 
-    ``vault`` seals secrets; ``port`` is what the doors listen on; ``add_up`` adds to this process's
-    metrics those of the others behind the same address.
+    ``vault`` seals secrets; the site listens on ``port``; ``add_up`` adds the metrics of the other
+    processes behind the same address to this one's.
     """
     clock, public_url = store.clock, settings.url(port)
     policy, resolver = _policy(settings, public_url), Resolver()
@@ -191,9 +191,9 @@ def _handlers(app: App) -> Handlers:
 
 
 def _deps(app: App) -> Deps:
-    door: ASGIApp = PublishDoor(app.publisher, app.auth, app.metrics, app.body_memory)
+    publishing: ASGIApp = PublishApplication(app.publisher, app.auth, app.metrics, app.body_memory)
     if app.tracing is not None:
-        door = app.tracing.door(door)
+        publishing = app.tracing.traced(publishing)
     return Deps(
         store=app.store,
         directory=app.directory,
@@ -205,7 +205,7 @@ def _deps(app: App) -> Deps:
         vault=app.vault,
         try_now=app.worker.try_now,
         publisher=app.publisher,
-        publish_door=door,
+        publish_application=publishing,
         body_memory=app.body_memory,
         limits=app.limits,
         ready=app.readiness.check,

@@ -79,7 +79,7 @@ class Sends(Protocol):
 class AttemptHook(Protocol):
     """What takes part in each attempt: traces do."""
 
-    def heads(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
+    def add_trace_headers(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
         """Return a request's head and the one that the log keeps, with what this adds to both."""
 
     def made(self, done: AttemptRecord, destination: Destination) -> None:

@@ -1,4 +1,4 @@
-"""The whole site as one ASGI application: the hot door first, then everything that is routed.
+"""The whole site as one ASGI application: the hot path first, then everything that is routed.
 
 ``build_site`` is what the composition root calls, and ``build_health_site`` for a process that only
 delivers. Each area of ``web.api`` lists its operations in ``OPERATIONS``; routes from elsewhere
@@ -87,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def build_site(deps: Deps) -> ASGIApp:
     """Build the application that answers everything."""
-    return Site(_routes(deps), deps.publish_door, deps.body_memory, deps.trusted_proxies)
+    return Site(_routes(deps), deps.publish_application, deps.body_memory, deps.trusted_proxies)
 
 
 def build_health_site(

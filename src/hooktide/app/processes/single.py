@@ -42,7 +42,7 @@ BIND_RETRY_DELAY = 0.1
 
 
 class Process:
-    """A server process: an ``App`` behind doors.
+    """A server process: an ``App`` behind its listeners.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Process:
     listener
         The socket that requests come to.
     begin
-        Opens the database and begins to deliver. Where it is away, the doors open all the same: the
+        Opens the database and begins to deliver. Where it is away, it listens all the same: the
         process answers for its health, and tries again.
     serving
         Called once it takes requests.
@@ -60,7 +60,7 @@ class Process:
     shared
         Other processes have ``listener`` too.
     replaces
-        Another process serves until this one can: it waits for its database with its doors closed.
+        Another process serves until this one can: it waits for its database without listening.
     """
 
     def __init__(

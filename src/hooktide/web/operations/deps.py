@@ -39,7 +39,7 @@ class Deps:
     """The parts that the composition root puts together.
 
     ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events,
-    ``publish_door`` those of ``POST /v1/events``; ``body_memory`` bounds bodies; ``ready``
+    ``publish_application`` those of ``POST /v1/events``; ``body_memory`` bounds bodies; ``ready``
     gives the reasons for not being ready; ``metrics_page`` is what Prometheus reads; ``stopping``
     ends open streams.
     """
@@ -54,7 +54,7 @@ class Deps:
     vault: Vault
     try_now: TryNow
     publisher: Publisher
-    publish_door: ASGIApp
+    publish_application: ASGIApp
     body_memory: BodyMemory
     limits: RateLimits
     ready: Callable[[], Awaitable[Readiness]]

@@ -1,1 +1,1 @@
-"""The hot door, ``POST /v1/events``: ``events`` reads a request, ``publish_handler`` answers it."""
+"""The hot path, ``POST /v1/events``: ``events`` reads a request, ``publish_handler`` answers it."""

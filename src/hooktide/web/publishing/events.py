@@ -1,4 +1,4 @@
-"""The hot door: ``POST /v1/events``, one event or a batch, as a bare ASGI application.
+"""The hot path, ``POST /v1/events``, one event or a batch, as a bare ASGI application.
 
 Everything else goes through the routed, documented layer of ``web.api``; this one request is most
 of what a server does, so nothing stands between it and ``actions.publishing.publish``.
@@ -53,7 +53,7 @@ _WHO = {b"authorization", PROJECT_HEADER.lower().encode()}
 JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
-class PublishDoor:
+class PublishApplication:
     """The ASGI application for ``POST /v1/events``."""
 
     def __init__(
