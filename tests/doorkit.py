@@ -658,8 +658,8 @@ for _name, _text in TEXTS.items():
         return Request(path="/dashboard/login", body=body, kind=FORM, headers=_from_ours())
 
     for _path, _field, _limit in (
-        ("/endpoints/{endpoint}/change", "patterns", SMALL),
-        ("/endpoints/{endpoint}/change", "description", SMALL),
+        ("/endpoints/{endpoint}/edit", "patterns", SMALL),
+        ("/endpoints/{endpoint}/edit", "description", SMALL),
         ("/projects/doors/file", "file", 1.0),
         ("/projects/doors/event-type", "example", 1.0),
         ("/projects/doors/event-type", "schema", 1.0),

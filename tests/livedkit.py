@@ -28,8 +28,8 @@ from hooktide.domain.model import (
     Scope,
     Secret,
 )
-from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.domain.project.project import EventType, Plan, Project
+from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, AttemptRecord, NewEvent, NewReplay, ReplayCount
 from hooktide.store.contract import Store
 

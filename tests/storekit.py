@@ -28,7 +28,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import EventType
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import Accepted, AttemptRecord, NewEvent, Capacity
+from hooktide.store.base import Accepted, AttemptRecord, Capacity, NewEvent
 from hooktide.store.contract import Store
 from hooktide.store.postgres import open_postgres
 from hooktide.store.sqlite import open_sqlite
@@ -266,7 +266,9 @@ class Given:
         rest: RestRequest | None = None,
         head: bytes = b"HTTP/1.1 200 OK\r\n\r\n",
     ) -> None:
-        self.store.record(AttemptRecord(claim, self.attempt(claim, status, at, head), verdict, rest))
+        self.store.record(
+            AttemptRecord(claim, self.attempt(claim, status, at, head), verdict, rest)
+        )
         await self.store.recorded()
 
     def attempt(

@@ -85,7 +85,7 @@ async def test_apply_removes_types_that_endpoints_want_only_when_it_is_confirmed
     finally:
         await server.kill()
     assert refused.returncode == 2
-    assert "would be removed: a.b (1 endpoint)." in refused.stderr
+    assert "would be deleted: a.b (1 endpoint)." in refused.stderr
     assert "--remove-event-types" in refused.stderr
     assert would.stdout == done.stdout == "mine: event type a.b removed\n"
 

@@ -295,7 +295,7 @@ async def test_listen_asks_for_the_account_unless_the_key_is_an_accounts(
         assert await running.interrupt() == 0
 
 
-@pytest.mark.parametrize("how", ["disabled", "removed"])
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
 async def test_listen_ends_when_its_endpoint_is_no_longer_sent_to(
     place: Place, tmp_path: Path, how: str
 ) -> None:

@@ -20,7 +20,10 @@ async def test_what_waits_is_dropped_and_what_is_out_goes_on(engine: Engine) -> 
     engine.worker.changed("claims", 0)
     assert (engine.worker.waiting, engine.worker.in_flight) == (0, 1)
     capacity = engine.worker.capacity()
-    assert (capacity.deliveries, capacity.payload_bytes) == (Limits().waiting, Limits().waiting_bytes)
+    assert (capacity.deliveries, capacity.payload_bytes) == (
+        Limits().waiting,
+        Limits().waiting_bytes,
+    )
     engine.receivers.hanging.clear()
     engine.receivers.hold.set()
     await engine.receivers.until(5)

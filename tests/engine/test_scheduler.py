@@ -382,7 +382,10 @@ def test_while_rests_are_not_known_nothing_is_handed_over() -> None:
     assert schedule.scheduler.capacity().deliveries == 0
     assert schedule.read_all(rests={1: schedule.clock + HOUR}) == [ReadRests(None)]
     capacity = schedule.scheduler.capacity()
-    assert (capacity.deliveries, capacity.full_endpoints) == (schedule.limits.waiting, frozenset({1}))
+    assert (capacity.deliveries, capacity.full_endpoints) == (
+        schedule.limits.waiting,
+        frozenset({1}),
+    )
 
 
 def test_a_resting_endpoint_is_claimed_for_only_after_a_resend_and_when_its_rest_ends() -> None:

@@ -105,7 +105,11 @@ class SchedulerMachine(RuleBasedStateMachine):
                 endpoint_id, account_id=account_of(endpoint_id), attempt=attempt, origin=origin
             )
             stored = self.stored[claim.delivery_id] = Stored(claim, self.schedule.clock)
-            if how == "handed over" and capacity.deliveries and endpoint_id not in capacity.full_endpoints:
+            if (
+                how == "handed over"
+                and capacity.deliveries
+                and endpoint_id not in capacity.full_endpoints
+            ):
                 self.schedule.scheduler.offer([self.claim(stored)])
             elif how == "notified":
                 self.schedule.scheduler.polling.due({endpoint_id: self.schedule.clock})

@@ -195,7 +195,9 @@ class AttemptChecks:
         if isinstance(verdict, RetryAt):
             self._check_schedule(tracked, done, destination)
 
-    def _check_schedule(self, tracked: Tracked, done: AttemptRecord, destination: Destination) -> None:
+    def _check_schedule(
+        self, tracked: Tracked, done: AttemptRecord, destination: Destination
+    ) -> None:
         assert isinstance(done.verdict, RetryAt)
         delay = done.verdict.due_at - done.attempt.ended_at
         wanted = destination.delays[done.claim.attempt - 1]

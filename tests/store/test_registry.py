@@ -153,7 +153,7 @@ async def test_a_removed_account_takes_its_endpoints_and_keys_with_it(given: Giv
         await given.store.get_endpoint(Scope(), given.endpoint.id)
     assert await given.store.discard_stale(NOON, 10) == 1
     page = await given.store.list_deliveries(Scope(), None, 10)
-    assert page.items[0].reason == "endpoint removed"
+    assert page.items[0].reason == "endpoint deleted"
 
 
 async def test_a_revoked_key_opens_nothing(given: Given) -> None:

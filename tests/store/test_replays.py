@@ -297,7 +297,7 @@ async def test_a_replay_that_is_cancelled_makes_nothing_more(given: Given, how: 
             "by hand": "by hand",
             "disable": "endpoint disabled: by the customer",
             "failures": "endpoint disabled: ",
-        }.get(how, "endpoint removed")
+        }.get(how, "endpoint deleted")
     )
     await store.run_replays(END + HOUR, 100)
     assert len(await replayed(given)) == 4

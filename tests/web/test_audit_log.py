@@ -333,10 +333,10 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
     text = read_shipped("invoice-maker") + "# the same but for a comment\n"
     acts: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         (f"{project}/event-type", {"name": "a.b", "example": "{}"}, ("event_type.put",)),
-        (f"{project}/event-type/remove?type=a.b", {}, ("event_type.delete",)),
+        (f"{project}/event-type/delete?type=a.b", {}, ("event_type.delete",)),
         (f"{project}/plan", {"name": "big", "retries": "1", "timeout": "5s"}, ("project.put",)),
         (f"{project}/plan?plan=big", {"retries": "1", "timeout": "5s"}, ()),
-        (f"{project}/plan/remove?plan=big", {}, ("project.put",)),
+        (f"{project}/plan/delete?plan=big", {}, ("project.put",)),
         (f"{project}/file", {"file": text}, ()),
         (
             f"{project}/file",
@@ -344,8 +344,8 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             ("project.put",),
         ),
         ("/accounts", {"project": "invoice-maker", "reference": "b"}, ("account.create",)),
-        (f"{account}/change", {"name": "N", "plan": "basic"}, ("account.update",)),
-        (f"{account}/change", {"name": "N", "plan": "basic"}, ()),
+        (f"{account}/update", {"name": "N", "plan": "basic"}, ("account.update",)),
+        (f"{account}/update", {"name": "N", "plan": "basic"}, ()),
         (f"{account}/portal-link", {}, ("portal_link.create",)),
         (f"{account}/portal-links/revoke", {}, ("portal_links.revoke",)),
         (f"{account}/endpoints", {"url": RECEIVER, "event_types": "*"}, ("endpoint.create",)),
@@ -367,17 +367,17 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             {"payload": '{"id": "inv_1"}'},
             ("event.publish",),
         ),
-        (f"{endpoint}/remove", {"sure": "remove"}, ("endpoint.delete",)),
+        (f"{endpoint}/delete", {"confirmation": "delete"}, ("endpoint.delete",)),
         ("/keys", {"scope": "operator", "name": "k"}, ("key.create",)),
         (f"/keys/{ids['key']}/revoke", {}, ("key.revoke",)),
         ("/users", {"name": "Bo", "role": "viewer"}, ("user.create", "login_link.create")),
         (f"/users/{ids['usr']}/role", {"role": "member"}, ("user.update",)),
         (f"/users/{ids['usr']}/link", {}, ("login_link.create",)),
-        (f"/users/{ids['usr']}/remove", {}, ("user.delete",)),
+        (f"/users/{ids['usr']}/delete", {}, ("user.delete",)),
         ("/operational-events", {}, ("project.put",)),
         ("/new-project", {"provider": "defacto", "name": "mine"}, ("project.put", "key.create")),
-        ("/projects/mine/remove", {"sure": "mine"}, ("project.delete",)),
-        (f"{account}/remove", {"sure": "acme"}, ("account.delete",)),
+        ("/projects/mine/delete", {"confirmation": "mine"}, ("project.delete",)),
+        (f"{account}/delete", {"confirmation": "acme"}, ("account.delete",)),
         (
             "/you/password",
             {"password": "a long enough one", "again": "a long enough one"},
@@ -445,7 +445,7 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
         (f"{endpoint}/disable", "", []),
         (f"{endpoint}/enable", "", ["endpoint.enable"]),
         (f"{endpoint}/resume", "", []),
-        (f"{endpoint}/remove", "sure=remove", ["endpoint.delete"]),
+        (f"{endpoint}/delete", "confirmation=delete", ["endpoint.delete"]),
     ):
         before = await entries(site)
         answer = await site.client("").call("POST", path, body=body.encode(), headers=FORM)

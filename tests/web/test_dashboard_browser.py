@@ -53,7 +53,7 @@ def pages(filled: Filled) -> list[str]:
         "/endpoints",
         f"/endpoints/{filled.failing}",
         f"/endpoints/{filled.failing}/edit",
-        f"/endpoints/{filled.failing}/remove",
+        f"/endpoints/{filled.failing}/delete",
         "/accounts",
         f"/accounts/{filled.account}",
         f"/accounts/{filled.account}/endpoints",

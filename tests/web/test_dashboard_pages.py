@@ -100,7 +100,7 @@ async def test_a_projects_file_can_be_checked_before_it_is_saved(site: Site, own
     checked = await owner.post(path, {"file": longer.replace("\n", "\r\n"), "check": "1"})
     assert b"retention: 30d -&gt; 90d" in checked.body
     assert location(await owner.post(path, {"file": text})).endswith("did=project.same")
-    assert location(await owner.post(path, {"file": longer})).endswith("did=project.changed")
+    assert location(await owner.post(path, {"file": longer})).endswith("did=project.updated")
     assert "retention = &#34;90d&#34;" in await owner.page(path)
 
 
@@ -140,14 +140,14 @@ async def test_types_that_endpoints_want_are_removed_only_with_the_tick(
 ) -> None:
     await site.account()
     await site.endpoint(event_types=["invoice.paid", "invoice.created"])
-    path = "/dashboard/projects/invoice-maker/event-type/remove?type=invoice.paid"
+    path = "/dashboard/projects/invoice-maker/event-type/delete?type=invoice.paid"
     tick = b'name="remove_event_types"'
     refused = await owner.post(path, {})
     assert refused.status == 409
     assert b"invoice.paid (1 endpoint)" in refused.body
     assert tick in refused.body
     gone = await owner.post(path, {"remove_event_types": "1"})
-    assert location(gone).endswith("did=type.removed")
+    assert location(gone).endswith("did=type.deleted")
     path = "/dashboard/projects/invoice-maker/file"
     assert tick.decode() not in await owner.page(path)
     file = {"file": 'name = "invoice-maker"\n[plans.basic]\n'}
@@ -162,19 +162,21 @@ async def test_types_that_endpoints_want_are_removed_only_with_the_tick(
     refused = await owner.post(path, {**in_use, "remove_event_types": "1"})
     assert (refused.status, b"is on the plan" in refused.body) == (409, True)
     done = await owner.post(path, {**file, "remove_event_types": "1"})
-    assert location(done).endswith("did=project.changed")
+    assert location(done).endswith("did=project.updated")
 
 
 async def test_a_project_is_removed_once_it_has_no_accounts_and_its_name_is_written(
     site: Site, owner: Seat
 ) -> None:
     account = await site.account("defacto")
-    path = "/dashboard/projects/defacto/remove"
-    assert (await owner.post(path, {"sure": "defact"})).status == 422
-    assert (await owner.post(path, {"sure": "defacto"})).status == 409
-    removed = await owner.post(f"/dashboard/accounts/{account['id']}/remove", {"sure": "acme"})
-    assert location(removed) == "/dashboard/accounts?did=account.removed"
-    assert location(await owner.post(path, {"sure": "defacto"})).endswith("project.removed")
+    path = "/dashboard/projects/defacto/delete"
+    assert (await owner.post(path, {"confirmation": "defact"})).status == 422
+    assert (await owner.post(path, {"confirmation": "defacto"})).status == 409
+    removed = await owner.post(
+        f"/dashboard/accounts/{account['id']}/delete", {"confirmation": "acme"}
+    )
+    assert location(removed) == "/dashboard/accounts?did=account.deleted"
+    assert location(await owner.post(path, {"confirmation": "defacto"})).endswith("project.deleted")
 
 
 TYPE = {
@@ -200,7 +202,7 @@ async def test_an_event_type_is_added_changed_and_removed(site: Site, owner: Sea
     [made] = [each for each in types if each["name"] == "invoice.sent"]
     assert made["description"] == "Changed"
     assert made["message"] == {"text": "Sent: {payload.id}", "link": "", "fields": ["id"]}
-    location(await owner.post(f"{base}/remove?type=invoice.sent"))
+    location(await owner.post(f"{base}/delete?type=invoice.sent"))
     assert [each[1] for each in (await changes(site))[:3]] == [
         "event_type.delete",
         "event_type.put",
@@ -250,9 +252,9 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
     for wrong, field in (({"retries": "x"}, "retries"), ({"timeout": "long"}, "timeout")):
         answer = await owner.post(f"{base}?plan=big", {**plan, "timeout": "5s", **wrong})
         assert f'id="{field}-fault"' in answer.body.decode()
-    assert (await owner.post(f"{base}/remove?plan=basic")).status == 409
-    assert (await owner.post(f"{base}/remove?plan=big")).status == 422
-    location(await owner.post(f"{base}/remove?plan=pro"))
+    assert (await owner.post(f"{base}/delete?plan=basic")).status == 409
+    assert (await owner.post(f"{base}/delete?plan=big")).status == 422
+    location(await owner.post(f"{base}/delete?plan=pro"))
 
 
 def seen_in(html: str) -> str:
@@ -280,8 +282,8 @@ async def test_an_editor_keeps_what_others_changed_elsewhere(site: Site, owner: 
         ("plan?plan=basic", {"retries": "9", "timeout": "5s"}),
         ("event-type?type=invoice.paid", {"description": "Mine.", "example": "{}"}),
         ("file", {"file": read_shipped("invoice-maker")}),
-        ("plan/remove?plan=pro", {}),
-        ("event-type/remove?type=invoice.paid", {}),
+        ("plan/delete?plan=pro", {}),
+        ("event-type/delete?type=invoice.paid", {}),
     ],
 )
 async def test_an_editor_does_not_undo_a_change_of_the_same_thing(
@@ -289,7 +291,7 @@ async def test_an_editor_does_not_undo_a_change_of_the_same_thing(
 ) -> None:
     (await site.operator.apply("invoice-maker")).ok()
     path = f"/dashboard/projects/invoice-maker/{page}"
-    seen = seen_in(await owner.page(path.replace("/remove", "")))
+    seen = seen_in(await owner.page(path.replace("/delete", "")))
     text = read_shipped("invoice-maker")
     other = re.sub(r"retries = \d+", "retries = 2", text).replace(
         'description = "', 'description = "New: '
@@ -301,7 +303,7 @@ async def test_an_editor_does_not_undo_a_change_of_the_same_thing(
     assert "was changed after this page was opened" in html
     assert f'name="seen" value="{seen}"' in html
     assert (await site.operator.apply("invoice-maker", other)).ok()["changes"] == []
-    fresh = seen_in(await owner.page(path.replace("/remove", "")))
+    fresh = seen_in(await owner.page(path.replace("/delete", "")))
     location(await owner.post(path, {**typed, "seen": fresh}))
 
 
@@ -323,9 +325,9 @@ async def test_an_account_is_added_found_and_put_on_another_plan(site: Site, own
     path = location(await owner.post("/dashboard/accounts", fields)).partition("?")[0]
     assert "customer-7" in await owner.page("/dashboard/accounts?q=SEV")
     assert "customer-7" not in await owner.page("/dashboard/accounts?q=acme")
-    location(await owner.post(f"{path}/change", {"name": "Seven", "plan": "pro"}))
+    location(await owner.post(f"{path}/update", {"name": "Seven", "plan": "pro"}))
     assert (await site.operator.get("/v1/accounts/customer-7")).ok()["plan"] == "pro"
-    assert (await owner.post(f"{path}/change", {"name": "", "plan": "none"})).status == 422
+    assert (await owner.post(f"{path}/update", {"name": "", "plan": "none"})).status == 422
     assert [each[1] for each in (await changes(site))[:2]] == ["account.update", "account.create"]
     again = await owner.post("/dashboard/accounts", fields)
     assert again.status == 409
@@ -400,8 +402,8 @@ async def test_an_endpoint_is_tested_disabled_enabled_rotated_changed_and_remove
     location(await owner.post(f"{path}/edit", fields))
     made = await only(site, "/v1/endpoints")
     assert (made["url"], made["name"]) == (RECEIVER + "/2", "Live")
-    assert (await owner.post(f"{path}/remove", {"sure": "yes"})).status == 422
-    location(await owner.post(f"{path}/remove", {"sure": "remove"}))
+    assert (await owner.post(f"{path}/delete", {"confirmation": "yes"})).status == 422
+    location(await owner.post(f"{path}/delete", {"confirmation": "delete"}))
     assert [each[1] for each in (await changes(site))[:5]] == [
         "endpoint.delete",
         "endpoint.update",
@@ -415,7 +417,7 @@ async def test_each_form_of_an_endpoint_brings_the_sessions_token(site: Site, ow
     await site.account()
     endpoint = await site.endpoint()
     token = f'value="{csrf_of(owner.cookie)}"'
-    for path in ("", "/edit", "/disable", "/rotate", "/remove"):
+    for path in ("", "/edit", "/disable", "/rotate", "/delete"):
         html = await owner.page(f"/dashboard/endpoints/{endpoint['id']}{path}")
         [form] = re.findall(
             r'<form method="post"[^>]*>.*?</form>', html.partition("<main")[2], re.S
@@ -576,7 +578,7 @@ async def test_users_are_added_with_a_link_given_another_role_and_removed(
     location(await owner.post(f"{path}/role", {"role": "owner"}))
     assert (await ann.get("/dashboard/users")).status == 200
     assert "/dashboard/login/" in await owner.follow(f"{path}/link")
-    location(await owner.post(f"{path}/remove"))
+    location(await owner.post(f"{path}/delete"))
     assert (await ann.get("/dashboard")).status == 303
     assert [each[1] for each in (await changes(site))[:6]] == [
         "user.delete",
@@ -592,8 +594,8 @@ async def test_the_last_owner_cannot_be_removed(site: Site, owner: Seat) -> None
     mine = await site.app.store.find_user("owner of all")
     for each in await site.app.store.list_users():
         if each.id != mine.id:
-            location(await owner.post(f"/dashboard/users/{show('usr', each.id)}/remove"))
-    for act, fields in (("remove", {}), ("role", {"role": "viewer"})):
+            location(await owner.post(f"/dashboard/users/{show('usr', each.id)}/delete"))
+    for act, fields in (("delete", {}), ("role", {"role": "viewer"})):
         answer = await owner.post(f"/dashboard/users/{show('usr', mine.id)}/{act}", fields)
         assert answer.status == 409
         assert b"is the last owner of all projects" in answer.body

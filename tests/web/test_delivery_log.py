@@ -205,7 +205,7 @@ async def test_a_row_says_when_the_next_attempt_comes(logged: Logged) -> None:
     [line] = (await logged.search(1, endpoint_id=logged.bad)).lines
     assert line.delivery.due_at is not None
     row = row_of(line, PLAN, {}, line.delivery.due_at - 90 * SECOND)
-    assert (row.next_in, row.endpoint_name) == ("in 1 minute 30 seconds", "a removed endpoint")
+    assert (row.next_in, row.endpoint_name) == ("in 1 minute 30 seconds", "a deleted endpoint")
     test = Line(replace(line.delivery, origin=Origin.TEST), None)
     assert row_of(test, PLAN, {}, 0).origin == "test"
 

@@ -66,10 +66,12 @@ async def test_a_reference_of_several_projects_is_refused_and_a_projects_key_era
 async def test_the_dashboard_erases_what_is_confirmed_by_name(site: Site, owner: Seat) -> None:
     made = await site.account()
     path, progress = f"/dashboard/accounts/{made['id']}", f"/dashboard/erasures/{made['id']}"
-    assert (await owner.post(f"{path}/remove", {"sure": "other", "erase": "1"})).status == 422
+    assert (
+        await owner.post(f"{path}/delete", {"confirmation": "other", "erase": "1"})
+    ).status == 422
     assert (await site.operator.get("/v1/accounts/acme")).ok() == made
-    erased = await owner.post(f"{path}/remove", {"sure": "acme", "erase": "1"})
-    assert erased.headers["location"] == f"{progress}?did=account.removed"
+    erased = await owner.post(f"{path}/delete", {"confirmation": "acme", "erase": "1"})
+    assert erased.headers["location"] == f"{progress}?did=account.deleted"
     html = await owner.page(progress)
     assert "Being erased" in html
     assert "acme" not in html

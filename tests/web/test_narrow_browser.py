@@ -125,7 +125,7 @@ async def _fill(server: Server) -> Place:
             *(f"{portal}/endpoints/{each}" for each in endpoints),
             f"{portal}/endpoints/{endpoints[0]}/edit",
             f"{portal}/endpoints/{endpoints[0]}/rotate",
-            f"{portal}/endpoints/{endpoints[0]}/remove",
+            f"{portal}/endpoints/{endpoints[0]}/delete",
             f"{portal}/endpoints/{endpoints[0]}/secret",
             f"{portal}/endpoints/{endpoints[0]}/replay",
             f"{portal}/deliveries",

@@ -225,7 +225,7 @@ FORMS = (
     "/endpoints/{endpoint}/disable",
     "/endpoints/{endpoint}/enable",
     "/endpoints/{endpoint}/resume",
-    "/endpoints/{endpoint}/remove",
+    "/endpoints/{endpoint}/delete",
     "/endpoints/{endpoint}/replay",
     "/replays/{replay}/cancel",
     "/deliveries/{delivery}/resend",
@@ -235,7 +235,7 @@ PAGES = (
     "/endpoints/{endpoint}/edit",
     "/endpoints/{endpoint}/rotate",
     "/endpoints/{endpoint}/disable",
-    "/endpoints/{endpoint}/remove",
+    "/endpoints/{endpoint}/delete",
     "/endpoints/{endpoint}/replay",
     "/replays/{replay}",
     "/deliveries?delivery={delivery}",
@@ -248,7 +248,7 @@ FIELDS = {
     "event_types": "*",
     "what": "missed",
     "since": "2026-01-01",
-    "sure": "remove",
+    "confirmation": "delete",
 }
 
 
@@ -643,11 +643,11 @@ async def test_a_removed_endpoint_is_gone_and_its_log_stays(place: Place) -> Non
     endpoint = await place.endpoint()
     await place.publish()
     [delivery] = await place.attempted(endpoint)
-    assert "cannot be undone" in await place.acme.get(f"/endpoints/{endpoint}/remove")
-    page = await place.acme.post(f"/endpoints/{endpoint}/remove", sure="remove")
-    assert "Endpoint removed." in page
+    assert "cannot be undone" in await place.acme.get(f"/endpoints/{endpoint}/delete")
+    page = await place.acme.post(f"/endpoints/{endpoint}/delete", confirmation="delete")
+    assert "Endpoint deleted." in page
     assert "No endpoints yet" in page
-    assert "a removed endpoint" in await place.acme.get("/deliveries")
+    assert "a deleted endpoint" in await place.acme.get("/deliveries")
     opened = await place.acme.get(f"/deliveries?delivery={delivery}")
     assert "Send again" not in opened
 
@@ -744,8 +744,8 @@ async def test_each_change_is_written_down_as_the_portals(place: Place) -> None:
     await place.acme.post(
         f"{path}/edit", url=place.url, event_types="*", name="New", headers="X-Key: h"
     )
-    for act in ("rotate", "disable", "enable", "resume", "remove"):
-        await place.acme.post(f"{path}/{act}", sure="remove")
+    for act in ("rotate", "disable", "enable", "resume", "delete"):
+        await place.acme.post(f"{path}/{act}", confirmation="delete")
     scope = Scope(account_id=place.account)
     page = await place.site.app.store.list_audit_log(scope, None, 6, target=made["id"])
     assert [each.action for each in page.items] == [

@@ -180,7 +180,7 @@ async def test_every_page_is_fit_for_a_phone_in_the_dark(place: Place) -> None:
             f"{base}{one}?tested={tested['delivery']}",
             f"{base}{one}/edit",
             f"{base}{one}/rotate",
-            f"{base}{one}/remove",
+            f"{base}{one}/delete",
             f"{base}{one}/replay?what=missed&since=2026-01-01",
             f"{base}/replays/{job['replay']['id']}",
             f"{base}/deliveries",

@@ -191,7 +191,7 @@ async def test_event_types_that_endpoints_want_are_removed_only_when_it_is_confi
     answer = await site.operator.apply("invoice-maker", fewer)
     assert (answer.status, answer.code) == (409, "event_types_in_use")
     assert (
-        "removed: invoice.paid (2 endpoints), quotation.accepted (1 endpoint)."
+        "deleted: invoice.paid (2 endpoints), quotation.accepted (1 endpoint)."
         in (answer.json["detail"])
     )
     assert "?remove_event_types=true" in answer.json["detail"]
@@ -318,7 +318,7 @@ async def test_a_project_stored_over_a_limit_is_edited_elsewhere(site: Site) -> 
     assert (await projects.put_plan(*by, Plan(name="more"), new=True)).changes == [
         "plan more added"
     ]
-    assert (await projects.remove_plan(*by, "more")).changes == ["plan more removed"]
+    assert (await projects.delete_plan(*by, "more")).changes == ["plan more removed"]
     with pytest.raises(ProjectFileError, match="retries"):
         await projects.put_plan(*by, replace(older.plans[2], retries=21), new=False)
     many = replace(over_limits(), dialect=Dialect(), event_types=())
@@ -328,7 +328,7 @@ async def test_a_project_stored_over_a_limit_is_edited_elsewhere(site: Site) -> 
     for plan, new in ((replace(last, retries=21), False), (Plan(name="more"), True)):
         with pytest.raises(ProjectFileError):
             await projects.put_plan(*by, plan, new=new)
-    assert (await projects.remove_plan(*by, "plan-7")).changes == ["plan plan-7 removed"]
+    assert (await projects.delete_plan(*by, "plan-7")).changes == ["plan plan-7 removed"]
 
 
 @pytest.mark.both_databases

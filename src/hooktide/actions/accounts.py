@@ -180,7 +180,7 @@ class Accounts:
     async def erase(self, actor: Actor, scope: Scope, text: str) -> Erasure:
         """Delete an account, and begin to erase what is kept of it, in the background.
 
-        An account that was removed before can be erased, by its id or the reference that it had.
+        An account that was deleted before can be erased, by its id or the reference that it had.
         Removed accounts of the same reference are erased along with it.
 
         :raises NotFoundError: there is no such account.
@@ -199,7 +199,7 @@ class Accounts:
         await self._store.revoke_portal_links(scope, account.id, self._clock(), action)
 
     async def reference(self, account_id: int) -> str:
-        """Return an account's reference; empty once it is removed."""
+        """Return an account's reference; empty once it is deleted."""
         try:
             return (await self._directory.account(account_id)).reference
         except NotFoundError:
@@ -217,7 +217,7 @@ class Accounts:
 
 def being_replaced() -> UnavailableError:
     """Return the error of a call whose account others create and remove all the time."""
-    return UnavailableError("the account is being created and removed; try again")
+    return UnavailableError("the account is being created and deleted; try again")
 
 
 def check_reference(reference: str, pointer: str = "/reference") -> str:

@@ -208,7 +208,7 @@ class Projects:
 
         return await self._edit(actor.does("project.put"), scope, name, edit)
 
-    async def remove_plan(
+    async def delete_plan(
         self, actor: Actor, scope: Scope, name: str, plan: str, *, seen: str | None = None
     ) -> Applied:
         """Remove a plan that no account is on.
@@ -267,7 +267,7 @@ class Projects:
 
         return await self._edit(actor.does("event_type.put", kind.name), scope, name, edit)
 
-    async def remove_type(
+    async def delete_type(
         self,
         actor: Actor,
         scope: Scope,

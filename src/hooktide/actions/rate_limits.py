@@ -50,7 +50,7 @@ class RateLimits:
             account = await self._directory.account(account_id)
             project = (await self._directory.project(account.project_id)).project
         except NotFoundError:
-            return Plan(name="")  # removed meanwhile: what it asks for says so
+            return Plan(name="")  # deleted meanwhile: what it asks for says so
         return plan_of(project, account.plan)
 
     def _take(self, what: str, account_id: int, rate: int) -> None:

@@ -19,7 +19,9 @@ log = structlog.get_logger("hooktide")
 class Reporting:
     """Reports. ``attempt_log``: None where attempts are not logged."""
 
-    def __init__(self, metrics: Metrics, stats: StatsBuffer, attempt_log: AttemptLog | None) -> None:
+    def __init__(
+        self, metrics: Metrics, stats: StatsBuffer, attempt_log: AttemptLog | None
+    ) -> None:
         self._metrics = metrics
         self._stats = stats
         self._attempt_log = attempt_log

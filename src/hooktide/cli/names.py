@@ -1,6 +1,6 @@
 """The names to show for ids in lists: an account's reference, an endpoint's URL.
 
-Each is asked for once and remembered. Where it cannot be had (it was removed, or the key does not
+Each is asked for once and remembered. Where it cannot be had (it was deleted, or the key does not
 reach it), an account is shown by its id, and an endpoint without a URL.
 """
 
@@ -26,7 +26,7 @@ class Names:
         return self._accounts[id]
 
     def endpoint(self, id: str) -> str:
-        """Return an endpoint's URL; ``-`` where it was removed."""
+        """Return an endpoint's URL; ``-`` where it was deleted."""
         if id not in self._endpoints:
             try:
                 self._endpoints[id] = line_of(self._client.endpoints.get(id).url)

@@ -335,7 +335,9 @@ class Deliverer:
         """
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
-        self._store.record(AttemptRecord(claim, _attempt(claim, outcome, now, b""), Requeued(now + rest)))
+        self._store.record(
+            AttemptRecord(claim, _attempt(claim, outcome, now, b""), Requeued(now + rest))
+        )
 
 
 def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) -> Attempt:

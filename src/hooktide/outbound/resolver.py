@@ -153,9 +153,9 @@ class _Lookup:
                 left -= 1
                 pending.add(self._channel(turn).ask(self._host, kind))
                 turn += 1
-            patience = self._budget / MAX_ASKED if left else ends_at - loop.time()
+            timeout = self._budget / MAX_ASKED if left else ends_at - loop.time()
             done, pending = await asyncio.wait(
-                pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
             for part in (future.result() for future in done):
                 if not part.is_failure:

@@ -75,7 +75,7 @@ class KeyReused(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountGone(msgspec.Struct, frozen=True, gc=False):
-    """The account was removed meanwhile; nothing was stored."""
+    """The account was deleted meanwhile; nothing was stored."""
 
 
 AddResult: TypeAlias = Accepted | KeyReused | AccountGone
@@ -350,7 +350,7 @@ class OwnStore(Protocol):
 
         One transaction: an event is always either a row or stored. Rows in ``refused``,
         and those that ``why`` gives a reason for, are set aside with the reason; rows in
-        ``ignored`` are forgotten. One whose account was removed meanwhile stays, to be looked at
+        ``ignored`` are forgotten. One whose account was deleted meanwhile stays, to be looked at
         again. Another process may have been faster: returns what became of those that it left. What
         is taken over later is accepted later, in any process.
         """
@@ -380,7 +380,7 @@ class OwnStore(Protocol):
         """Make claims whose lease has ended due again; how many."""
 
     async def discard_stale(self, now: Micros, limit: int) -> int:
-        """Discard deliveries of endpoints that were disabled or removed; how many."""
+        """Discard deliveries of endpoints that were disabled or deleted; how many."""
 
     async def log_new(self, limit: int) -> int:
         """Enter new deliveries and events into the logs that lists are read from; how many.

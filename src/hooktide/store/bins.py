@@ -65,7 +65,7 @@ class Bins(Repository):
 
         They are counted in all processes together, and from 0 again once the script is changed.
 
-        :raises NotFoundError: the bin was removed.
+        :raises NotFoundError: the bin was deleted.
         """
         turn, script = await tx.one("bin", "take_bin_turn", {"id": bin_id})
         return turn, script

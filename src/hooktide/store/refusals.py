@@ -44,7 +44,7 @@ def check_types(wanted: Sequence[tuple[str, int]]) -> None:
         named[MAX_NAMED_TYPES:] = [f"{more:,} more"]
     raise RefusedError(
         "event_types_in_use",
-        f"endpoints want event types that would be removed: {', '.join(named)}. Nothing was "
+        f"endpoints want event types that would be deleted: {', '.join(named)}. Nothing was "
         "changed; to remove them anyway, confirm it: ?remove_event_types=true in the API, "
         "--remove-event-types for hooktide apply, the tick in the dashboard, "
         "remove_event_types=True for hooktide.library",
@@ -162,7 +162,7 @@ def endpoint_deleted() -> RefusedError:
     """Refuse to resend a delivery whose endpoint was deleted."""
     return RefusedError(
         "endpoint_deleted",
-        "the endpoint of this delivery was removed; nothing can be sent to it",
+        "the endpoint of this delivery was deleted; nothing can be sent to it",
     )
 
 

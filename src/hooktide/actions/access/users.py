@@ -249,7 +249,9 @@ class Users:
         """Start a session for a user; return its token too."""
         return await self._begin(user, None, None)
 
-    async def _login(self, address: str, user: User | None, key: ApiKey | None) -> tuple[str, Principal]:
+    async def _login(
+        self, address: str, user: User | None, key: ApiKey | None
+    ) -> tuple[str, Principal]:
         name = user.name if user is not None else "" if key is None else key_name(key)
         actor = Actor(name=name, source=Source.DASHBOARD, address=address)
         return await self._begin(user, key, actor.does("user.login"))

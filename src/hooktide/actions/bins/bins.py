@@ -131,7 +131,7 @@ class Bins:
         return await self._store.get_bin_request(found.id, request_id)
 
     async def delete(self, actor: Actor, found: Bin) -> None:
-        """Remove the bin, and forget what it was sent."""
+        """Delete the bin, and forget what it was sent."""
         await self._store.delete_bin(found.id, actor.does("bin.delete"))
         self._tell(found.token, 0)
 

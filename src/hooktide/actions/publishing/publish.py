@@ -136,7 +136,7 @@ class Publisher:
         raise being_replaced()
 
     def _forget_account(self, gone: NewEvent) -> None:
-        """Forget the account of an event, which was removed after it was looked up.
+        """Forget the account of an event, which was deleted after it was looked up.
 
         There may be another of its reference by now, which the directory does not know yet.
         """

@@ -15,7 +15,7 @@ async def publish_by_hand(
 ) -> Accepted:
     """Accept an event for an account, and write in the audit log who published it.
 
-    :raises NotFoundError: the account was removed meanwhile.
+    :raises NotFoundError: the account was deleted meanwhile.
     """
     accepted = await publisher.publish(Scope(project_id=account.project_id), event)
     if isinstance(accepted, Unknown):

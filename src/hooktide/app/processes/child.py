@@ -16,14 +16,14 @@ import uvloop
 
 from hooktide.app import App, FirstStart, begin_app
 from hooktide.app.processes.channel import (
-    RequestTotal,
     Begin,
     Begun,
     Channel,
-    ProcessMetrics,
     Leave,
+    ProcessMetrics,
     Ready,
     ReportMetrics,
+    RequestTotal,
     TotalMetrics,
     open_channel,
 )

@@ -17,17 +17,17 @@ from typing import Protocol
 import structlog
 
 from hooktide.app.processes.channel import (
-    RequestTotal,
     Begin,
     Begun,
     Channel,
-    ProcessMetrics,
     FromChild,
     Leave,
+    ProcessMetrics,
     Ready,
     ReportMetrics,
-    TotalMetrics,
+    RequestTotal,
     ToChild,
+    TotalMetrics,
     open_channel,
 )
 from hooktide.runtime.background import start, start_in

@@ -237,13 +237,13 @@ def _trouble(error: ClientError) -> str:
 def _check_enabled(client: Client, endpoint: Endpoint) -> None:
     """Check that the server still sends to the endpoint.
 
-    :raises ClientError: it was disabled or removed, so nothing will come.
+    :raises ClientError: it was disabled or deleted, so nothing will come.
     """
     try:
         found = client.endpoints.get(endpoint.id)
     except NotFoundError as error:
         raise ClientError(
-            f"{endpoint.id} was removed: run this command again to make another"
+            f"{endpoint.id} was deleted: run this command again to make another"
         ) from error
     if not found.enabled:
         reason = f" ({line_of(found.disabled_reason)})" if found.disabled_reason else ""

@@ -53,7 +53,7 @@ class Sessions(Repository):
         await tx.run("create_session", values)
 
     async def find_session(self, digest: bytes, now: Micros) -> Session | None:
-        """Find a session; None once it has expired, its user is removed or its key revoked.
+        """Find a session; None once it has expired, its user is deleted or its key revoked.
 
         Writes down when the user was seen, to the minute.
         """

@@ -319,7 +319,7 @@ async def disable_endpoint(
 async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | None) -> None:
     """Disable an endpoint because of its failures, and write it into the audit log.
 
-    ``project_id`` is None if the account was removed meanwhile.
+    ``project_id`` is None if the account was deleted meanwhile.
     """
     claim, now = off.done.claim, off.done.attempt.ended_at
     account_id, endpoint_id = claim.event.account_id, claim.endpoint_id
@@ -341,7 +341,7 @@ async def delete_endpoint(
     }
     await tx.run("delete_endpoint", values)
     await tx.run("forget_secrets", {"endpoint_id": endpoint_id})
-    await _is_off(tx, endpoint_id, account_id, before, "endpoint removed", now)
+    await _is_off(tx, endpoint_id, account_id, before, "endpoint deleted", now)
 
 
 async def _is_off(

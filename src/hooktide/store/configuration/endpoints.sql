@@ -23,7 +23,7 @@ WHERE id = :id
 -- name: delete_endpoint
 -- The row stays, without what it held in confidence: the log's deliveries refer to it.
 UPDATE {schema}endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
-    sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint removed'
+    sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint deleted'
 WHERE id = :id AND removed_at IS NULL
 
 -- name: disable_endpoint

@@ -26,7 +26,7 @@ EVENT_BATCH_SIZE = 50
 """Events of one transaction: each may have many deliveries, and these many attempts."""
 ROW_BATCH_SIZE = 200
 SETTLE_DELAY: Micros = 2 * LEASE
-"""No attempt that began before the account was removed can be recorded later than this."""
+"""No attempt that began before the account was deleted can be recorded later than this."""
 
 
 class Erasures(Repository):
@@ -58,7 +58,7 @@ class Erasures(Repository):
     ) -> Erasure:
         """Remove an account, and begin to erase what is kept of it, in one transaction.
 
-        It is found by its id, or where that is 0 by its reference; it may have been removed before.
+        It is found by its id, or where that is 0 by its reference; it may have been deleted before.
         Removed ones that had its reference are erased along with it. If the account is already
         being erased, that continues.
 
@@ -138,7 +138,7 @@ async def _find(
 
 
 async def _begin(tx: Transaction, accounts: Sequence[Row], now: Micros) -> None:
-    """Begin to erase accounts, which are removed by now: their names are gone at once."""
+    """Begin to erase accounts, which are deleted by now: their names are gone at once."""
     group_id, project_id, _ = accounts[0]
     for account_id, _, _ in accounts:
         erasure = {"account_id": account_id, "group_id": group_id, "project_id": project_id}

@@ -1,7 +1,7 @@
 -- Erasing what is kept of an account.
 
 -- name: erasable_accounts
--- An account, removed or not, and the removed ones that had the same reference before it.
+-- An account, deleted or not, and the deleted ones that had the same reference before it.
 SELECT a.id, a.project_id, a.removed_at FROM {schema}accounts AS a
 WHERE a.project_id = coalesce(:project_id::bigint, a.project_id) AND (a.id = :id
     OR :reference <> '' AND a.reference = :reference

@@ -5,7 +5,7 @@ SELECT id, config, created_at, changed_at, version FROM {schema}projects WHERE r
 
 -- name: hold_project
 -- Accounts are added and put on plans while their project is held: meanwhile it is neither changed
--- nor removed.
+-- nor deleted.
 SELECT id FROM {schema}projects WHERE id = :id FOR SHARE
 
 -- name: lock_project

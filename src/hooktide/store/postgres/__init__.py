@@ -16,7 +16,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.runtime.clock import RemoteClock, StoreClock, monotonic
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import LEASE, AddResult, Changed, AttemptRecord, Listener, NewEvent, Waiter
+from hooktide.store.base import LEASE, AddResult, AttemptRecord, Changed, Listener, NewEvent, Waiter
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
 from hooktide.store.maintenance.storage_usage import Counting

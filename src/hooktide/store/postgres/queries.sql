@@ -104,7 +104,7 @@ RETURNING q.id, q.endpoint_id
 -- name: settle
 -- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What
 -- has ended leaves the queue; what would be tried again although its endpoint was disabled or
--- removed meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
+-- deleted meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
 -- anymore, and none of a rest that was over by then. Returns the deliveries that were moved.
 WITH v AS MATERIALIZED (
     SELECT v.*,

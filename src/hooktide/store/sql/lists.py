@@ -11,7 +11,7 @@ from hooktide.store.sql.transaction import NO_VALUES, Transaction, Values
 ABOVE_ALL = (1 << 63) - 1
 """An id that is larger than every other."""
 LIVE = ("removed_at IS NULL", "live", True)
-"""The condition that leaves out what was removed."""
+"""The condition that leaves out what was deleted."""
 
 
 def conditions(wanted: Iterable[tuple[str, str, Any]]) -> tuple[str, dict[str, Any]]:

@@ -20,8 +20,8 @@ from hooktide.runtime.vault import Vault
 from hooktide.store.base import (
     LEASE,
     AddResult,
-    Changed,
     AttemptRecord,
+    Changed,
     Listener,
     NewEvent,
     Waiter,

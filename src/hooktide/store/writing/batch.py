@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError, is_lasting
 from hooktide.domain.model import Claim, Micros
-from hooktide.store.base import AddResult, Changed, AttemptRecord, Listener, NewEvent, Waiter
+from hooktide.store.base import AddResult, AttemptRecord, Changed, Listener, NewEvent, Waiter
 
 log = logging.getLogger("hooktide.store")
 T = TypeVar("T")

@@ -32,7 +32,9 @@ class Failures:
         self.changed: dict[int, int] = {}
         self.began: list[tuple[AttemptRecord, int]] = []
 
-    def count(self, dones: Iterable[AttemptRecord], disable_after: Callable[[int], int]) -> list[SwitchOff]:
+    def count(
+        self, dones: Iterable[AttemptRecord], disable_after: Callable[[int], int]
+    ) -> list[SwitchOff]:
         """Count failures, and return the endpoints to disable.
 
         ``disable_after`` gives the number of failures that is enough, by account id; 0: none is.
@@ -51,7 +53,9 @@ class Failures:
                 found.append(SwitchOff(done, verdict.reason or GONE))
         return found
 
-    def _count_failure(self, done: AttemptRecord, disable_after: Callable[[int], int]) -> list[SwitchOff]:
+    def _count_failure(
+        self, done: AttemptRecord, disable_after: Callable[[int], int]
+    ) -> list[SwitchOff]:
         endpoint_id = done.claim.endpoint_id
         failing = self._failing.get(endpoint_id, 0) + 1
         self._set(endpoint_id, failing)

@@ -12,7 +12,7 @@ from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
 from hooktide.store import rows
-from hooktide.store.base import Accepted, AccountGone, AddResult, KeyReused, NewEvent, Capacity
+from hooktide.store.base import Accepted, AccountGone, AddResult, Capacity, KeyReused, NewEvent
 from hooktide.store.writing.batch import Effects, Publish
 from hooktide.store.writing.usage import Usage
 

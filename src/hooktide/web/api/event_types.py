@@ -74,7 +74,7 @@ async def delete_event_type(call: Call, name: str, query: wire.DeleteEventTypeQu
     If endpoints subscribe to it by name, this requires `remove_event_types=true`.
     """
     row = await call.services.accounts.project(call.scope, query.project)
-    await call.services.projects.remove_type(
+    await call.services.projects.delete_type(
         call.actor,
         call.scope,
         row.project.name,

@@ -95,20 +95,20 @@ PROBLEMS: dict[str, Problem] = {
     "project_name_differs": Problem(
         422, "The file is for another project", "Use the file's own name in the path."
     ),
-    "project_in_use": Problem(409, "The project has accounts", "Remove its accounts first."),
+    "project_in_use": Problem(409, "The project has accounts", "Delete its accounts first."),
     "plan_in_use": Problem(
         409,
-        "Accounts are on a plan that would be removed",
+        "Accounts are on a plan that would be deleted",
         "Move them to another plan first. Nothing was changed.",
     ),
     "too_many_event_types": Problem(
         409,
         "The project has the maximum number of event types",
-        "The detail has the limit. Remove an unused event type first. Nothing was changed.",
+        "The detail has the limit. Delete an unused event type first. Nothing was changed.",
     ),
     "event_types_in_use": Problem(
         409,
-        "Endpoints subscribe to event types that would be removed",
+        "Endpoints subscribe to event types that would be deleted",
         "The detail names them. Keep them in the project, or add ?remove_event_types=true. "
         "Nothing was changed.",
     ),
@@ -125,7 +125,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "default_plan": Problem(
         422,
-        "The default plan cannot be removed",
+        "The default plan cannot be deleted",
         "Make another plan the default first. Nothing was changed.",
     ),
     "edit_conflict": Problem(

@@ -48,7 +48,9 @@ class PostgresBatchWriter(BatchWriter):
     def _tx(self, conn: PgConnection) -> PostgresTransaction:
         return PostgresTransaction(conn, self._sql, self._ids, self)
 
-    async def add(self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity) -> bool:
+    async def add(
+        self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity
+    ) -> bool:
         """Store events by what is remembered, with one statement that is its own transaction.
 
         Sets what their publishers are answered. False, and nothing is stored: something has
@@ -186,7 +188,9 @@ class PostgresBatchWriter(BatchWriter):
         await tx.many("add_events", events)
         await tx.many("add_deliveries", deliveries)
 
-    async def record(self, conn: PgConnection, dones: Sequence[AttemptRecord]) -> list[AttemptRecord]:
+    async def record(
+        self, conn: PgConnection, dones: Sequence[AttemptRecord]
+    ) -> list[AttemptRecord]:
         """Store attempts and move their deliveries; return those whose claim was lost.
 
         One statement, where it ``is_plain``: then it may be its own transaction.

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.model import Micros
 from hooktide.runtime.background import start
-from hooktide.store.base import AddResult, AttemptRecord, NewEvent, Capacity
+from hooktide.store.base import AddResult, AttemptRecord, Capacity, NewEvent
 from hooktide.store.postgres.connection.connection import (
     Database,
     PgConnection,

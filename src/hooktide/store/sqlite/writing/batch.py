@@ -28,7 +28,16 @@ class Batch:
     failed after waiting for another program that has locked the database.
     """
 
-    __slots__ = ("at_fault", "calls", "capacity", "dones", "effects", "error", "publishes", "waited")
+    __slots__ = (
+        "at_fault",
+        "calls",
+        "capacity",
+        "dones",
+        "effects",
+        "error",
+        "publishes",
+        "waited",
+    )
 
     def __init__(
         self,

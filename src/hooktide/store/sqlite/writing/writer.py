@@ -15,7 +15,7 @@ import apsw
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
 from hooktide.runtime.background import start_vital_thread
-from hooktide.store.base import Changed, AttemptRecord, Listener
+from hooktide.store.base import AttemptRecord, Changed, Listener
 from hooktide.store.sqlite.connection.connection import end_if_sync_failed, translate
 from hooktide.store.sqlite.writing.batch import Batch, Call
 from hooktide.store.sqlite.writing.batch_writer import SqliteBatchWriter

@@ -99,34 +99,34 @@ class AccountUpdate:
     plan: str
 
 
-@act("/accounts/{id}/change", back=account)
+@act("/accounts/{id}/update", back=account)
 async def update_account(request: PageRequest, form: AccountUpdate) -> View:
-    """``POST /dashboard/accounts/{id}/change``."""
+    """``POST /dashboard/accounts/{id}/update``."""
     text = show("acc", (await find(request)).id)
     await request.services.accounts.update(
         request.actor, request.scope, text, name=form.name, plan=form.plan
     )
-    return request.go(f"/accounts/{text}", "account.changed")
+    return request.go(f"/accounts/{text}", "account.updated")
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class Deletion:
     """``erase``: nothing that is kept of the account stays."""
 
     erase: bool
 
 
-@act("/accounts/{id}/remove", back=account)
-async def delete_account(request: PageRequest, form: Removal) -> View:
-    """``POST /dashboard/accounts/{id}/remove``: with all that it has."""
+@act("/accounts/{id}/delete", back=account)
+async def delete_account(request: PageRequest, form: Deletion) -> View:
+    """``POST /dashboard/accounts/{id}/delete``: with all that it has."""
     found = await find(request)
     request.check_confirmed(found.reference)
     text = show("acc", found.id)
     if form.erase:
         await request.services.accounts.erase(request.actor, request.scope, text)
-        return request.go(f"/erasures/{text}", "account.removed")
+        return request.go(f"/erasures/{text}", "account.deleted")
     await request.services.accounts.delete(request.actor, request.scope, text)
-    return request.go("/accounts", "account.removed")
+    return request.go("/accounts", "account.deleted")
 
 
 @page("/erasures/{id}")

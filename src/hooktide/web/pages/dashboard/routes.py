@@ -27,7 +27,7 @@ from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import Page
 from hooktide.web.pages.views import (
-    asking,
+    confirmations,
     deliveries,
     endpoint,
     endpoint_actions,
@@ -43,7 +43,7 @@ AREAS = (
     endpoints,
     endpoint,
     endpoint_form,
-    asking,
+    confirmations,
     endpoint_actions,
     replays,
     accounts,

@@ -66,7 +66,7 @@ async def change_role(request: PageRequest, form: RoleChange) -> View:
     """``POST /dashboard/users/{id}/role``: it holds at once."""
     user = await _find(request)
     await request.services.users.update(request.actor, request.scope, user.id, {"role": form.role})
-    return request.go("/users", "user.changed")
+    return request.go("/users", "user.updated")
 
 
 @act("/users/{id}/link", back=users, who=Role.OWNER)
@@ -75,12 +75,12 @@ async def make_link(request: PageRequest) -> View:
     return await _show_link(request, await _find(request))
 
 
-@act("/users/{id}/remove", back=users, who=Role.OWNER)
+@act("/users/{id}/delete", back=users, who=Role.OWNER)
 async def delete_user(request: PageRequest) -> View:
-    """``POST /dashboard/users/{id}/remove``."""
+    """``POST /dashboard/users/{id}/delete``."""
     user = await _find(request)
     await request.services.users.delete(request.actor, request.scope, user.id)
-    return request.go("/users", "user.removed")
+    return request.go("/users", "user.deleted")
 
 
 PAGES = (users, create_user, change_role, make_link, delete_user)

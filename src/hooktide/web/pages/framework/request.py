@@ -120,7 +120,7 @@ class PageRequest:
         return {row.id: row for row in rows}
 
     async def accounts(self, account_ids: Iterable[int]) -> dict[int, Account]:
-        """Return the accounts of what was found; one that is removed is not among them."""
+        """Return the accounts of what was found; one that is deleted is not among them."""
         found = {}
         for each in set(account_ids):
             with suppress(NotFoundError):
@@ -128,7 +128,7 @@ class PageRequest:
         return found
 
     async def endpoints(self, endpoint_ids: Iterable[int]) -> dict[int, Endpoint]:
-        """Return the endpoints of what was found; one that is removed is not among them."""
+        """Return the endpoints of what was found; one that is deleted is not among them."""
         found = {}
         for each in set(endpoint_ids):
             with suppress(NotFoundError):
@@ -186,8 +186,8 @@ class PageRequest:
 
         :raises InvalidError: it was not.
         """
-        if self.form.text("sure") != name:
-            raise InvalidError("not_sure", f"type {name} to confirm", pointer="/sure")
+        if self.form.text("confirmation") != name:
+            raise InvalidError("not_confirmed", f"type {name} to confirm", pointer="/confirmation")
 
     @property
     def did(self) -> str:

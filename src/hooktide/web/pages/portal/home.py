@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY
-from hooktide.domain.stats import MAX_COUNTED, AccountUsage
 from hooktide.domain.project.project import Plan, plan_of
+from hooktide.domain.stats import MAX_COUNTED, AccountUsage
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import File, View

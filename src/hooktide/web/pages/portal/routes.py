@@ -9,7 +9,7 @@ from hooktide.web.pages.framework.page import Page, act, page
 from hooktide.web.pages.portal import home, streams
 from hooktide.web.pages.portal.session import PortalSkin
 from hooktide.web.pages.views import (
-    asking,
+    confirmations,
     deliveries,
     endpoint,
     endpoint_actions,
@@ -27,7 +27,7 @@ PAGES: tuple[Page, ...] = (
     create_endpoint,
     *endpoint.PAGES,
     *endpoint_form.PAGES,
-    *asking.PAGES,
+    *confirmations.PAGES,
     *endpoint_actions.PAGES,
     *replays.PAGES,
     *deliveries.PAGES,

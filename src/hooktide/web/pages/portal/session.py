@@ -111,7 +111,7 @@ class ExpiredError(RefusedError):
 async def open_portal(services: Services, token: str, address: str) -> PortalSession:
     """Open a session.
 
-    :raises NotFoundError: the link was not made here, or its account was removed.
+    :raises NotFoundError: the link was not made here, or its account was deleted.
     :raises ExpiredError: its time is over, or it was revoked.
     """
     link = services.portal_links.read(token)

@@ -98,7 +98,7 @@ def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> Del
         event_type=delivery.event_type,
         origin=ORIGINS.get(delivery.origin, ""),
         endpoint=show("ep", delivery.endpoint_id),
-        endpoint_name=names.get(delivery.endpoint_id, "a removed endpoint"),
+        endpoint_name=names.get(delivery.endpoint_id, "a deleted endpoint"),
         at=show_time(made_at(delivery.id)),
         code=code,
         code_tone=code_tone,
@@ -285,7 +285,7 @@ def open_delivery(
     plan: Plan,
     now: Micros,
 ) -> OpenedDelivery:
-    """Show all of a delivery; ``endpoint``: None where it was removed."""
+    """Show all of a delivery; ``endpoint``: None where it was deleted."""
     sent = _sent(event, endpoint, project)
     names = {} if endpoint is None else {endpoint.id: endpoint_name(endpoint)}
     last = attempts[-1] if attempts else None

@@ -1,4 +1,4 @@
-"""What is done to one endpoint: tested, rotated, disabled, enabled, resumed, removed."""
+"""What is done to one endpoint: tested, rotated, disabled, enabled, resumed, deleted."""
 
 from dataclasses import dataclass
 
@@ -60,13 +60,13 @@ async def resume_endpoint(request: PageRequest) -> View:
     return request.go(_path(number), "endpoint.resumed")
 
 
-@act("/endpoints/{id}/remove", back=endpoint)
+@act("/endpoints/{id}/delete", back=endpoint)
 async def delete_endpoint(request: PageRequest) -> View:
-    """Remove it, once that is confirmed."""
+    """Delete it, once that is confirmed."""
     found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
-    request.check_confirmed("remove")
+    request.check_confirmed("delete")
     await request.services.endpoints.delete(request.actor, request.scope, found.id)
-    return request.go(request.session.path_of_account(found.account_id), "endpoint.removed")
+    return request.go(request.session.path_of_account(found.account_id), "endpoint.deleted")
 
 
 def _path(number: int) -> str:

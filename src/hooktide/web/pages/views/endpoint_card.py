@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros
-from hooktide.domain.stats import Health
 from hooktide.domain.project.project import Project
+from hooktide.domain.stats import Health
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.views.delivery import endpoint_name

@@ -151,7 +151,7 @@ async def update_endpoint(request: PageRequest, form: EndpointForm) -> View:
         request.actor, request.scope, number, form.values(before.event_types)
     )
     dropped = form.headers is None and len(changed.headers) < len(before.headers)
-    did = "endpoint.moved" if dropped else "endpoint.changed"
+    did = "endpoint.moved" if dropped else "endpoint.updated"
     return request.go(f"/endpoints/{show('ep', number)}", did)
 
 

@@ -100,11 +100,11 @@ class EventTypeRemoval:
     remove_event_types: bool
 
 
-@act("/projects/{name}/event-type/remove", back=event_type)
+@act("/projects/{name}/event-type/delete", back=event_type)
 async def delete_event_type(request: PageRequest, form: EventTypeRemoval) -> View:
-    """``POST /dashboard/projects/{name}/event-type/remove``: ``?type=`` says which."""
+    """``POST /dashboard/projects/{name}/event-type/delete``: ``?type=`` says which."""
     name, kind = request.path("name"), request.query.text("type")
-    await request.services.projects.remove_type(
+    await request.services.projects.delete_type(
         request.actor,
         request.scope,
         name,
@@ -112,7 +112,7 @@ async def delete_event_type(request: PageRequest, form: EventTypeRemoval) -> Vie
         seen=request.seen,
         remove_event_types=form.remove_event_types,
     )
-    return request.go(f"/projects/{name}", "type.removed")
+    return request.go(f"/projects/{name}", "type.deleted")
 
 
 PAGES = (event_type, put_event_type, delete_event_type)

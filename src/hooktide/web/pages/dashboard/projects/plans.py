@@ -59,17 +59,17 @@ async def put_plan(request: PageRequest, form: PlanForm) -> View:
     return await _done(request, applied, "plan.saved")
 
 
-@act("/projects/{name}/plan/remove", back=plan)
-async def remove_plan(request: PageRequest) -> View:
-    """``POST /dashboard/projects/{name}/plan/remove``: delete a plan without accounts."""
-    applied = await request.services.projects.remove_plan(
+@act("/projects/{name}/plan/delete", back=plan)
+async def delete_plan(request: PageRequest) -> View:
+    """``POST /dashboard/projects/{name}/plan/delete``: delete a plan without accounts."""
+    applied = await request.services.projects.delete_plan(
         request.actor,
         request.scope,
         request.path("name"),
         request.query.text("plan"),
         seen=request.seen,
     )
-    return await _done(request, applied, "plan.removed")
+    return await _done(request, applied, "plan.deleted")
 
 
 async def _done(request: PageRequest, applied: Applied, did: str) -> View:
@@ -77,4 +77,4 @@ async def _done(request: PageRequest, applied: Applied, did: str) -> View:
     return request.go(f"/projects/{name}", did)
 
 
-PAGES = (plan, put_plan, remove_plan)
+PAGES = (plan, put_plan, delete_plan)

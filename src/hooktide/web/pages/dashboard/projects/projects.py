@@ -1,4 +1,4 @@
-"""Projects: made from a provider that ships, changed by their file, removed when they are empty."""
+"""Projects: made from a provider that ships, changed by their file, deleted when they are empty."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -196,17 +196,17 @@ async def update_project(request: PageRequest, form: ProjectFile) -> View:
         )
     if not applied.changes:
         return request.go(f"/projects/{name}", "project.same")
-    return request.go(f"/projects/{name}", "project.changed")
+    return request.go(f"/projects/{name}", "project.updated")
 
 
-@act("/projects/{name}/remove", back=project, who=Role.OWNER)
+@act("/projects/{name}/delete", back=project, who=Role.OWNER)
 async def delete_project(request: PageRequest) -> View:
-    """``POST /dashboard/projects/{name}/remove``."""
+    """``POST /dashboard/projects/{name}/delete``."""
     row = await _find(request)
     name = row.project.name
     request.check_confirmed(name)
     await request.services.projects.delete(request.actor, request.scope, name)
-    return request.go("/projects", "project.removed")
+    return request.go("/projects", "project.deleted")
 
 
 PAGES = (

@@ -1,4 +1,4 @@
-"""The confirmation page before what cannot be undone, or has a cost."""
+"""The confirmation pages before an endpoint is rotated, disabled or deleted."""
 
 from typing import Any
 
@@ -16,24 +16,24 @@ MAX_COUNTED = 100
 
 
 @page("/endpoints/{id}/rotate")
-async def ask_rotate(request: PageRequest) -> View:
-    """Explain what rotating means."""
-    return await _ask(request, "rotate.html")
+async def confirm_rotate(request: PageRequest) -> View:
+    """Explain what rotating the secret means."""
+    return await _confirmation(request, "rotate.html")
 
 
 @page("/endpoints/{id}/disable")
-async def ask_disable(request: PageRequest) -> View:
-    """Explain what disabling means."""
-    return await _ask(request, "disable.html", pending=await _pending(request))
+async def confirm_disable(request: PageRequest) -> View:
+    """Explain what disabling it means."""
+    return await _confirmation(request, "disable.html", pending=await _pending(request))
 
 
-@page("/endpoints/{id}/remove")
-async def ask_remove(request: PageRequest) -> View:
-    """Explain what removing means."""
-    return await _ask(request, "remove.html", pending=await _pending(request))
+@page("/endpoints/{id}/delete")
+async def confirm_delete(request: PageRequest) -> View:
+    """Explain what deleting it means."""
+    return await _confirmation(request, "delete.html", pending=await _pending(request))
 
 
-async def _ask(request: PageRequest, template: str, **facts: Any) -> View:
+async def _confirmation(request: PageRequest, template: str, **facts: Any) -> View:
     endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     project = (await request.project(endpoint.project_id)).project
     return request.show(
@@ -82,4 +82,4 @@ def rotation_facts(project: Project) -> list[str]:
     return facts
 
 
-PAGES = (ask_rotate, ask_disable, ask_remove)
+PAGES = (confirm_rotate, confirm_disable, confirm_delete)
