@@ -223,7 +223,7 @@ WRONG = [
     (
         '[event_types.a]\n[dialect.envelope]\na = "{event.transition}"',
         "event_types.a.transition",
-        "give a transition",
+        "require a transition",
     ),
     (
         'schema_policy = "warn"\n[event_types.a]\nschema = \'{"required": ["id"]}\'',
@@ -294,9 +294,7 @@ def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
     ]
     lines = str(error).split("\n")
     assert len(lines) == len(found)
-    assert lines[2] == (
-        "a.toml:4: retry.retries: there is no such key; it belongs into [plans.NAME]"
-    )
+    assert lines[2] == ("a.toml:4: retry.retries: there is no such key; it belongs in [plans.NAME]")
     assert lines[5].endswith("there is no such key; did you mean 'endpoints'?")
     assert lines[6].endswith("plan: there is no such key; did you mean 'plans'?")
     assert "{payload} is not known here; use of {body}" in lines[9]
@@ -493,4 +491,4 @@ def test_a_dialect_has_so_many_fixed_headers() -> None:
 def test_a_plans_key_that_stands_outside_it_is_said_to_belong_there(key: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_project(f'name = "acme"\n[portal]\n{key} = 1\n')
-    assert "it belongs into [plans.NAME]" in str(refused.value)
+    assert "it belongs in [plans.NAME]" in str(refused.value)

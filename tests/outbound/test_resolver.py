@@ -127,7 +127,7 @@ async def test_one_waiter_giving_up_does_not_end_the_lookup_of_the_others() -> N
     ("said", "problem"),
     [
         ("NXDOMAIN", "the name does not exist"),
-        ("SERVFAIL", "the DNS servers of the name fail (SERVFAIL)"),
+        ("SERVFAIL", "the name's DNS servers fail (SERVFAIL)"),
         ([], "the name has no address"),
         (None, "no DNS server answered within 0.3 s"),
     ],

@@ -131,7 +131,7 @@ def test_the_head_is_kept_as_it_came_up_to_16_kb() -> None:
 
 def test_switching_protocols_is_refused_with_its_reason() -> None:
     answer = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nraw"
-    detail = "the receiver switched protocols without being asked to"
+    detail = "the receiver switched protocols without a request to do so"
     assert read([answer]).outcome.detail == detail
 
 

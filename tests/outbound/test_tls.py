@@ -182,7 +182,7 @@ async def test_a_receiver_that_wants_a_client_certificate_is_no_answer(
 @pytest.mark.parametrize(
     ("version", "detail"),
     [
-        (ssl.TLSVersion.TLSv1_3, "the receiver asks for a client certificate, and none is sent"),
+        (ssl.TLSVersion.TLSv1_3, "the receiver requires a client certificate, which is not sent"),
         (ssl.TLSVersion.TLSv1_2, "the receiver ended TLS: handshake failure"),
     ],
 )

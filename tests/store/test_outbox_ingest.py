@@ -181,7 +181,7 @@ async def test_a_row_that_meets_a_bug_is_set_aside_and_blocks_nothing(
         await emit(app, n=n)
     await taking.all()
     [aside] = await app.fetch(LEFT)
-    assert aside["refused"].startswith("this event met a bug")
+    assert aside["refused"].startswith("a bug in Hooktide prevented")
     assert len(await payloads(given)) == 2
 
 

@@ -529,7 +529,7 @@ async def test_editing_changes_what_was_typed_and_keeps_what_is_hidden(place: Pl
     moved = {"url": "https://example.org/", "event_types": "*"}
     refused = await place.acme.send(f"/endpoints/{endpoint}/edit", headers="X-Key: ****", **moved)
     assert refused.status == 422
-    assert b"not sent to the new one" in refused.body
+    assert b"not sent to a new one" in refused.body
     await place.acme.post(f"/endpoints/{endpoint}/edit", headers="", **moved)
     assert (await place.site.app.store.get_endpoint(Scope(), kept.id)).headers == ()
     await place.remove_all()
@@ -785,7 +785,7 @@ async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place
         ("what=event&event=x", "like evt_"),
         ("what=event&event=evt_0000000000000001", "this event does not exist"),
         ("what=all", "choose one"),
-        ("what=missed&since=2026-01-02&until=2026-01-01", "until comes after since"),
+        ("what=missed&since=2026-01-02&until=2026-01-01", "until must be later than since"),
     ],
 )
 async def test_a_replay_that_is_not_fully_said_is_not_counted(

@@ -1,1 +1,1 @@
-"""What someone asks for, one file an area; checked here, made durable by the store."""
+"""What users and clients can do, one file per area: checked here, made durable by the store."""

@@ -16,7 +16,7 @@ from hooktide.store.directory import Directory
 MAX_REFERENCE_LENGTH = 200
 MAX_NAME_LENGTH = 200
 MAX_LOOKUPS = 3
-"""How often we look for an account that others create and remove meanwhile."""
+"""How often to retry while others create and delete the same account."""
 
 _LIKE_AN_ID = re.compile(r"acc_[0-9a-f]{16}")
 
@@ -27,7 +27,7 @@ def is_like_an_id(text: str) -> bool:
 
 
 class Accounts:
-    """Finds, adds and changes accounts within a scope."""
+    """Finds, creates and updates accounts within a scope."""
 
     def __init__(self, store: Store, directory: Directory, clock: Callable[[], Micros]) -> None:
         self._store = store
@@ -45,23 +45,25 @@ class Accounts:
         return await self._store.find_account(scope, text)
 
     async def narrowed(self, scope: Scope, text: str | None) -> Scope:
-        """Return the scope of one account, or the same scope when none is named."""
+        """Return the scope of one account, or the same scope if none is given."""
         if text is None:
             return scope
         account = await self.find(scope, text)
         return Scope(project_id=account.project_id, account_id=account.id)
 
     async def project(self, scope: Scope, name: str | None) -> ProjectRow:
-        """Find the project that a request is about: the one named, or the key's own.
+        """Find the project of a request: the one named, or the key's own.
 
-        :raises InvalidError: it is not named and the key reaches all of them.
-        :raises NotFoundError: the key has access to no project of this name.
+        :raises InvalidError: none is named and the key has access to all of them. :raises
+        NotFoundError: the key has access to no project with this name.
         """
         if name is not None:
             return await self._store.get_project(scope, name)
         if scope.project_id is None:
             raise InvalidError(
-                "project_missing", "give the project: this key reaches all", pointer="/project"
+                "project_missing",
+                "name the project: this key has access to all of them",
+                pointer="/project",
             )
         return await self._directory.project(scope.project_id)
 
@@ -74,7 +76,7 @@ class Accounts:
         name: str,
         plan: str | None,
     ) -> Account:
-        """Create an account, on the project's default plan where none is given.
+        """Create an account, on the project's default plan unless another is given.
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
         :raises RefusedError: the project has an account with this reference.
@@ -98,9 +100,9 @@ class Accounts:
         name: str,
         plan: str | None,
     ) -> tuple[Account, bool]:
-        """Return the account of a reference, and whether it was created for this call.
+        """Return the account with a reference, and whether this call created it.
 
-        :raises InvalidError: it would have to be created, and something about it is wrong.
+        :raises InvalidError: it would have to be created, and is invalid.
         """
         within = Scope(project_id=(await self.project(scope, project)).id)
         for _ in range(MAX_LOOKUPS):
@@ -125,13 +127,13 @@ class Accounts:
         name: str | None = None,
         plan: str | None = None,
     ) -> Account:
-        """Create the account of a reference, or change what is given of it.
+        """Create the account with a reference, or update the given fields.
 
-        A new account is on the project's default plan where none is given. ``reference`` may also
-        be the ``acc_`` id of an existing account.
+        A new account gets the project's default plan unless another is given. ``reference`` may
+        also be the ``acc_`` id of an existing account.
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
-        :raises NotFoundError: it is an id, and there is no such account.
+        :raises NotFoundError: it is an id, and no account has it.
         """
         if is_like_an_id(reference):
             account = await self.find(scope, reference)
@@ -178,10 +180,10 @@ class Accounts:
         )
 
     async def erase(self, actor: Actor, scope: Scope, text: str) -> Erasure:
-        """Delete an account, and begin to erase what is kept of it, in the background.
+        """Delete an account, and start to erase its data in the background.
 
         An account that was deleted before can be erased, by its id or the reference that it had.
-        Removed accounts of the same reference are erased along with it.
+        Deleted accounts with the same reference are erased along with it.
 
         :raises NotFoundError: there is no such account.
         :raises RefusedError: several projects have this reference.
@@ -216,14 +218,14 @@ class Accounts:
 
 
 def being_replaced() -> UnavailableError:
-    """Return the error of a call whose account others create and remove all the time."""
+    """Return the error for an account that others create and delete at the same time."""
     return UnavailableError("the account is being created and deleted; try again")
 
 
 def check_reference(reference: str, pointer: str = "/reference") -> str:
     """Return the reference of an account.
 
-    :raises InvalidError: it cannot be one.
+    :raises InvalidError: it is not valid.
     """
     if not 1 <= len(reference) <= MAX_REFERENCE_LENGTH or is_like_an_id(reference):
         raise InvalidError(
@@ -231,7 +233,7 @@ def check_reference(reference: str, pointer: str = "/reference") -> str:
             f"use 1 to {MAX_REFERENCE_LENGTH} characters that do not look like an acc_ id",
             pointer=pointer,
         )
-    # NFC would make it another string than the one the product looks for.
+    # Normalizing it would make it a different string from the one the product uses.
     if check_text(reference, pointer, MAX_REFERENCE_LENGTH) != reference:
         raise InvalidError("invalid_reference", "write it in NFC", pointer=pointer)
     return reference

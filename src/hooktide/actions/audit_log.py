@@ -1,6 +1,6 @@
-"""The audit log, for what goes with no stored change: a link that was made, an event sent by hand.
+"""Audit log entries for actions without a stored change: a link created, an event sent by hand.
 
-Everything else is written by the store, in the transaction of the change.
+All other entries are written by the store, in the transaction of the change.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from hooktide.store.contract import Store
 
 
 class AuditLog:
-    """Writes entries that belong to no change in the database."""
+    """Writes entries for actions that change nothing in the database."""
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store = store
@@ -20,6 +20,6 @@ class AuditLog:
     async def note(self, action: Action, about: Snapshot) -> None:
         """Record an action that leaves its target unchanged.
 
-        :raises UnavailableError: it could not be written; then it must not be done either.
+        :raises UnavailableError: it could not be written, so the action must not be done.
         """
         await self._store.add_audit_entry(note_of(action, about), self._clock())

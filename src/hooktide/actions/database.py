@@ -1,6 +1,6 @@
-"""What is done to a whole database of either kind, mostly from outside its servers.
+"""Operations on a whole database of either kind, mostly from outside its servers.
 
-The modules of PostgreSQL are imported when they are needed: their driver need not be installed.
+The PostgreSQL modules are imported when needed: their driver is optional.
 """
 
 import shlex
@@ -34,9 +34,9 @@ from hooktide.store.sqlite.maintenance.storage_usage import storage_usage_in_sql
 
 
 async def open_store(settings: Settings, vault: Vault) -> Store:
-    """Open the database that the settings name, its schema brought up to date.
+    """Open the database that the settings name, and migrate its schema.
 
-    :raises ConfigError: it is not fit for use, or what it needs is not installed.
+    :raises ConfigError: it cannot be used, or its driver is not installed.
     :raises UnavailableError: it did not answer.
     """
     if not settings.on_postgres:
@@ -54,11 +54,11 @@ async def open_store(settings: Settings, vault: Vault) -> Store:
 async def apply_project(
     settings: Settings, project: Project, actor: Actor, *, remove_event_types: bool, dry_run: bool
 ) -> list[str]:
-    """Make a project in a database as its file says; return what changed.
+    """Apply a project file to a database; return what changed.
 
-    A dry run changes nothing: it makes no database, and brings no schema up to date.
+    A dry run changes nothing: it creates no database and migrates no schema.
 
-    :raises ConfigError: a dry run would have to; else as ``open_store``.
+    :raises ConfigError: a dry run would have to; otherwise as ``open_store``.
     :raises RefusedError: as ``Projects.put``.
     """
     if dry_run:
@@ -67,7 +67,7 @@ async def apply_project(
             return changes(None, project)
         if missing:
             raise ConfigError(
-                "its schema is older than this program, and a dry run changes nothing: run "
+                "the schema is older than this program, and a dry run does not migrate it: run "
                 "hooktide migrate first",
                 key="database",
             )
@@ -82,7 +82,7 @@ async def apply_project(
 
 
 async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield what the check of each invariant finds, in order; nothing is changed.
+    """Check each invariant in order and yield the findings; nothing is changed.
 
     :raises ConfigError: it is not a Hooktide database, or has another schema version.
     """
@@ -95,7 +95,7 @@ async def check_invariants(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
-    """Return the schema that a database is on (0: none yet), and the migrations it has not had.
+    """Return a database's schema version (0: none yet), and the pending migrations.
 
     :raises ConfigError: the database was made by a newer Hooktide, or is not a database.
     """
@@ -107,7 +107,7 @@ async def schema_of(settings: Settings) -> tuple[int, list[Migration]]:
 
 
 def check_exists(settings: Settings) -> None:
-    """Check that a SQLite database is there: only a server makes one.
+    """Check that a SQLite database exists: only a server creates one.
 
     :raises ConfigError: there is no such file.
     """
@@ -121,7 +121,7 @@ def check_exists(settings: Settings) -> None:
 
 
 async def migrate(settings: Settings) -> None:
-    """Bring a database's schema up to date."""
+    """Migrate a database's schema to the current version."""
     if settings.on_postgres:
         await _postgres("migrating").migrate(settings.database)
     else:
@@ -129,7 +129,7 @@ async def migrate(settings: Settings) -> None:
 
 
 async def storage_usage_in(settings: Settings) -> Sequence[ProjectUsage]:
-    """Return how much a database keeps of each project."""
+    """Return the storage that each project uses in a database."""
     if not settings.on_postgres:
         return storage_usage_in_sqlite(settings.database)
     found: Sequence[ProjectUsage] = await _postgres("storage_usage").storage_usage_in_postgres(
@@ -139,7 +139,8 @@ async def storage_usage_in(settings: Settings) -> Sequence[ProjectUsage]:
 
 
 async def accept_clock(settings: Settings, actor: Actor) -> Micros:
-    """Let retention delete by the clock; return what it says: PostgreSQL's own, else ours."""
+    """Confirm the clock for retention; return its time: PostgreSQL's own, otherwise this
+    machine's."""
 
     def accepted(now: Micros) -> Action:
         return actor.does("clock.accept", detail=f"it is {show_time(now)}")
@@ -154,9 +155,9 @@ async def accept_clock(settings: Settings, actor: Actor) -> Micros:
 
 
 async def move(source: Settings, target: Settings) -> Mapping[str, int]:
-    """Take everything from a SQLite file to an empty PostgreSQL database; return rows by table.
+    """Copy everything from a SQLite file to an empty PostgreSQL database; return rows by table.
 
-    :raises ConfigError: they are not that, or the target is not empty.
+    :raises ConfigError: the databases are not of these kinds, or the target is not empty.
     """
     if source.on_postgres or not target.on_postgres:
         raise ConfigError("give a SQLite file and a postgresql:// URL", key="to")
@@ -166,16 +167,17 @@ async def move(source: Settings, target: Settings) -> Mapping[str, int]:
 
 
 def backup(settings: Settings, target: str) -> Copied:
-    """Copy a SQLite database to a new file; its server may run meanwhile.
+    """Copy a SQLite database to a new file, also while its server runs.
 
-    :raises ConfigError: it is a PostgreSQL database (says how to copy that), or as ``back_up``.
+    :raises ConfigError: it is a PostgreSQL database (the error explains how to copy it), or as
+    ``back_up``.
     """
     if settings.on_postgres:
         dump = ["pg_dump", "--format=custom", "--schema=hooktide", f"--file={target}"]
         raise ConfigError(
-            "PostgreSQL has tools of its own for this, which work while servers run:\n"
+            "use PostgreSQL's own tools, which work while servers run:\n"
             f"  {shlex.join([*dump, without_password(settings.database)])}\n"
-            "and pg_restore to restore; keep the key file too, in another place",
+            "and pg_restore to restore; also keep a copy of the key file, in another place",
             key="database",
         )
     return back_up(settings.database, target)
@@ -183,7 +185,7 @@ def backup(settings: Settings, target: str) -> Copied:
 
 @asynccontextmanager
 async def sealed_rows(settings: Settings) -> AsyncIterator[SealedRows]:
-    """Open what is sealed in a database."""
+    """Open the sealed values of a database."""
     if settings.on_postgres:
         rows: SealedRows = _postgres("sealed").PostgresSealedRows(settings.database)
     else:

@@ -1,4 +1,4 @@
-"""Endpoints: added, changed, disabled, rotated, tested, within what project and plan allow."""
+"""Endpoints: created, updated, disabled, rotated, tested, within the limits of project and plan."""
 
 import secrets
 from collections import Counter
@@ -59,16 +59,16 @@ from hooktide.wire.endpoints import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 
 MAX_PATTERNS = 100
-"""How many event types, or patterns of them, an endpoint may name."""
+"""Maximum event types or patterns of an endpoint."""
 MAX_CONCURRENT_TESTS = 5
 TEST_RETRY_DELAY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSpec:
-    """An endpoint as someone asks for it; without a kind, its URL says which it is.
+    """An endpoint as requested; without a kind, its URL decides.
 
-    One that is not ``enabled`` is sent nothing until it is.
+    One that is not ``enabled`` is sent nothing until it is enabled.
     """
 
     url: str
@@ -82,9 +82,9 @@ class EndpointSpec:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An endpoint that could be added: what it would be.
+    """An endpoint that could be created.
 
-    ``account`` is None where the account would have to be created first; ``left`` is how many more
+    ``account`` is None if the account would have to be created first; ``left`` is how many more
     endpoints its plan allows now (None: unlimited).
     """
 
@@ -96,7 +96,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """An endpoint's new secret, and when the old one stops (or has stopped)."""
+    """An endpoint's new secret, and when the old one expires (or expired)."""
 
     endpoint: Endpoint
     secret: Secret
@@ -105,7 +105,7 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A test that was made: of which event, for which project, and what came back."""
+    """A completed test: its event, its project, and the outcome."""
 
     claim: Claim
     attempt: Attempt
@@ -113,7 +113,7 @@ class Tested:
 
 
 class Endpoints:
-    """Does what is asked with endpoints, within a scope."""
+    """Manages endpoints within a scope."""
 
     def __init__(
         self,
@@ -143,11 +143,11 @@ class Endpoints:
         wanted: EndpointSpec,
         given: Secret | None = None,
     ) -> tuple[Endpoint, Secret]:
-        """Create an endpoint for an account (the key's own where none is named).
+        """Create an endpoint for an account (the key's own if none is named).
 
-        ``given`` is the secret that its receiver has already; None: it gets a new one.
+        ``given`` is the secret that its receiver already has; None: it gets a new one.
 
-        :raises InvalidError: something about it cannot be used.
+        :raises InvalidError: a field is invalid.
         :raises RefusedError: the account is not offered webhooks.
         :raises LimitError: its plan allows no more endpoints.
         """
@@ -185,11 +185,12 @@ class Endpoints:
         wanted: EndpointSpec,
         plan: str | None = None,
     ) -> Checked:
-        """Check by the rules of ``add`` whether an endpoint could be added; nothing is changed.
+        """Check by the rules of ``create`` whether an endpoint could be created; nothing is
+        changed.
 
         ``reference`` may be that of an account that does not exist yet and would be on ``plan``.
 
-        :raises InvalidError: something about it, or the account, cannot be used.
+        :raises InvalidError: a field, or the account, is invalid.
         :raises NotFoundError: there is no such project.
         :raises RefusedError: the account is not offered webhooks.
         :raises LimitError: its plan allows no more endpoints.
@@ -228,7 +229,7 @@ class Endpoints:
             return await self._accounts.find(scope, text)
         if scope.account_id is None:
             raise InvalidError(
-                "account_missing", "say which account the endpoint is for", pointer="/account"
+                "account_missing", "name the account that the endpoint is for", pointer="/account"
             )
         return await self._store.get_account(scope, scope.account_id)
 
@@ -242,7 +243,7 @@ class Endpoints:
         reference: str,
         old: Endpoint | None = None,
     ) -> dict[str, Any]:
-        """Return the fields that are given, checked, as the store keeps them."""
+        """Check the given fields and return them as they are stored."""
         checked: dict[str, Any] = dict(given)
         kind = checked.pop("kind", None)
         if "url" in given or kind is not None:
@@ -266,10 +267,10 @@ class Endpoints:
     def _check_url(
         self, text: str | None, kind: EndpointKind | None, project: Project, old: Endpoint | None
     ) -> dict[str, Any]:
-        """Check a URL (None: the old one) and what kind of endpoint it makes.
+        """Check a URL (None: the stored one) and the kind of endpoint.
 
-        What is shown of an endpoint's URL means the URL that it has. A chat's URL is stored as a
-        secret of its kind, so another kind, which would show it, needs the URL given again.
+        The shown form of an endpoint's URL stands for the stored URL. A chat's URL is stored as a
+        secret, so changing the kind, which could expose it, requires the URL to be given again.
         """
         if old is not None and text in (None, old.url):
             if old.secret_url and kind not in (None, old.kind):
@@ -289,14 +290,14 @@ class Endpoints:
         return {"url": shown, "kind": kind, "secret_url": "" if shown == target.url else target.url}
 
     def _check_mail(self, text: str, kind: EndpointKind | None, project: Project) -> dict[str, Any]:
-        """Check a mail address: only who watches over Hooktide gets mail, never a customer."""
+        """Check a mail address: mail is for operational events only, never for customers."""
         if project.name != BUILT_IN:
             why = (
                 "mail endpoints are for operational events only: use an account of the project "
                 f"{BUILT_IN}"
             )
         elif not self._policy.mail:
-            why = "this server has no mail relay; its operator gives one with --smtp-url"
+            why = "this server has no mail relay; its operator can set one with --smtp-url"
         elif kind not in (None, EndpointKind.MAIL):
             why = "this is a mail address"
         else:
@@ -310,20 +311,22 @@ class Endpoints:
             raise _under("invalid_url", error, "/url") from None
         if target.path.endswith(f"/{MASK}"):
             raise InvalidError(
-                "invalid_url", "this URL has its secret left out; give the whole", pointer="/url"
+                "invalid_url",
+                "the secret is missing from this URL; give the whole URL, like",
+                pointer="/url",
             )
         return target
 
     async def update(
         self, actor: Actor, scope: Scope, endpoint_id: int, given: Mapping[str, Any]
     ) -> Endpoint:
-        """Change what is given: any of the fields of ``EndpointSpec``.
+        """Update the given fields, any of those of ``EndpointSpec``.
 
-        ``MASK`` as a header's value keeps the value that is stored under that name. Stored values
-        were given for one origin: where the URL's scheme, host or port changes and no headers are
-        given, the endpoint's headers are removed.
+        ``MASK`` as a header's value keeps the stored value. Stored values were given for one
+        origin: if the URL's scheme, host or port changes and no headers are given, the endpoint's
+        headers are removed.
 
-        :raises InvalidError: something about it cannot be used.
+        :raises InvalidError: a field is invalid.
         """
         found = await self._store.get_endpoint(scope, endpoint_id)
         if not given:
@@ -346,10 +349,10 @@ class Endpoints:
         *,
         account_may_enable: bool = False,
     ) -> Endpoint:
-        """Send nothing more to an endpoint.
+        """Stop sending to an endpoint.
 
-        What the operator or the product disables, its account cannot enable; but with
-        ``account_may_enable``, which is for who acts in the account's place.
+        The account cannot enable what the operator or the product disabled, unless
+        ``account_may_enable`` is set, for callers that act on the account's behalf.
         """
         by_account = account_may_enable or scope.account_id is not None
         reason = BY_HAND if by_account else BY_PROVIDER
@@ -358,14 +361,14 @@ class Endpoints:
         )
 
     async def check_enable(self, scope: Scope, endpoint_id: int) -> None:
-        """Refuse what ``enable`` would refuse, before something else is changed with it.
+        """Refuse what ``enable`` would refuse, before other changes are made.
 
         :raises RefusedError: ``disabled_by_provider``: only the provider may.
         """
         check_enable(await self._store.get_endpoint(scope, endpoint_id), scope)
 
     async def enable(self, actor: Actor, scope: Scope, endpoint_id: int) -> Endpoint:
-        """Send to an endpoint again, also if its receiver had asked for rest.
+        """Send to an endpoint again, even if its receiver asked for rest.
 
         :raises RefusedError: ``disabled_by_provider``: only the provider may.
         """
@@ -374,7 +377,7 @@ class Endpoints:
         )
 
     async def resume(self, actor: Actor, scope: Scope, endpoint_id: int) -> Endpoint:
-        """End the rest that an endpoint's receiver asked for, before its time."""
+        """End an endpoint's rest early."""
         return await self._store.resume_endpoint(
             scope, endpoint_id, self._clock(), actor.does("endpoint.resume")
         )
@@ -388,7 +391,7 @@ class Endpoints:
     async def rotate(self, actor: Actor, scope: Scope, endpoint_id: int) -> Rotated:
         """Sign with a new secret; the old one remains valid for the project's overlap.
 
-        :raises RefusedError: too many secrets sign already.
+        :raises RefusedError: too many secrets are active.
         """
         endpoint = await self._store.get_endpoint(scope, endpoint_id)
         overlap = (await self._project(endpoint.project_id)).rotation_overlap
@@ -399,14 +402,15 @@ class Endpoints:
         return Rotated(rotated, secret, now + overlap)
 
     async def test(self, scope: Scope, endpoint_id: int, type_name: str | None) -> Tested:
-        """Send a test event at once, through the real way, and wait for what comes back.
+        """Send a test event immediately, exactly as real ones are sent, and wait for the outcome.
 
-        Without a type: the first one that the endpoint wants.
+        Without a type, the first one that the endpoint subscribes to is used.
 
         :raises InvalidError: the project has no such type.
         :raises RefusedError: the endpoint is disabled.
-        :raises BusyError: its account has ``MAX_CONCURRENT_TESTS`` out, or asks for them too fast.
-        :raises LimitError: the plan's hour is full.
+        :raises BusyError: its account has ``MAX_CONCURRENT_TESTS`` in progress, or exceeds its
+        rate.
+        :raises LimitError: the plan's hourly limit is reached.
         """
         endpoint = await self._store.get_endpoint(scope, endpoint_id)
         await self._limits.test(scope)
@@ -419,8 +423,8 @@ class Endpoints:
         if self._testing[account_id] >= MAX_CONCURRENT_TESTS:
             raise BusyError(
                 "too_many_tests",
-                f"{MAX_CONCURRENT_TESTS} tests of this account are out already; "
-                "wait for one to end",
+                f"{MAX_CONCURRENT_TESTS} tests of this account are already running; wait for one "
+                f"to end",
                 retry_after=TEST_RETRY_DELAY,
             )
         self._testing[account_id] += 1
@@ -446,7 +450,7 @@ class Endpoints:
         claim = await self._store.add_test(scope, endpoint.id, event, self._clock(), MINUTE)
         attempt = await self._try_now(claim)
         if attempt is None:
-            raise RefusedError("endpoint_disabled", "the endpoint was disabled just now")
+            raise RefusedError("endpoint_disabled", "the endpoint has just been disabled")
         return Tested(claim, attempt, project)
 
 
@@ -498,13 +502,12 @@ def _unmask(name: str, value: str, stored: Mapping[str, str], moved: bool) -> st
         return value
     if name.lower() not in stored:
         why = (
-            f"{MASK} keeps a stored value, but none is stored for {name[:64]}; send the value "
-            "itself"
+            f"{MASK} keeps a stored value, but there is none for {name[:64]}; send the value itself"
         )
     elif moved:
         why = (
             f"the stored value of {name} was given for another scheme, host or port and is not "
-            "sent to the new one; give the value, or leave the header out"
+            f"sent to a new one; give the value, or leave the header out"
         )
     else:
         return stored[name.lower()]
@@ -530,6 +533,6 @@ def _test_type(
         "unknown_event_type",
         "this event type does not exist or is not offered to this account"
         if name is not None
-        else "none of the account's event types is one that the endpoint wants; name one",
+        else "the endpoint subscribes to none of the account's event types; name one",
         pointer="/event_type",
     )

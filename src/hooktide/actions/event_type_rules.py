@@ -12,7 +12,8 @@ from hooktide.wire.projects import MAX_TEXT_LENGTH
 
 
 def check_alone(kind: EventType) -> EventType:
-    """Check what of an event type does not depend on its project; return it with texts in NFC.
+    """Check the parts of an event type that do not depend on its project; return it with texts in
+    NFC.
 
     This may take long.
 

@@ -1,7 +1,7 @@
-"""Rotating the key that seals secrets: add, use, seal everything again, drop the old ones.
+"""Rotation of the key that seals secrets: add a key, use it, reseal everything, drop the old ones.
 
-Servers may run meanwhile. Each step is refused until nothing can be lost by it, and a rotation that
-was stopped resumes there.
+Servers may keep running. Each step is refused until it is safe, and an interrupted rotation resumes
+where it stopped.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ OpenRows: TypeAlias = Callable[[], AbstractAsyncContextManager[SealedRows]]
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A key of a key file. ``sealed``: how many values; ``processes``: who runs and has read it."""
+    """A key of a key file. ``sealed``: how many values it sealed; ``processes``: the running
+    processes that have read it."""
 
     id: str
     seals: bool
@@ -43,10 +44,10 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyStep:
-    """What was done to a key.
+    """One step of a key's rotation.
 
-    ``count``: the values sealed again with it so far; ``done`` is False while there are more.
-    ``unlogged`` says why the audit log has no entry of it; empty: it has.
+    ``count``: the values resealed with it so far; ``done`` is False while there are more.
+    ``unlogged`` says why the audit log has no entry for it (empty: it has one).
     """
 
     verb: Literal["add", "use", "reseal", "drop"]
@@ -57,7 +58,7 @@ class KeyStep:
 
 
 async def list_keys(path: Path, open_rows: OpenRows) -> tuple[list[KeyUse], int]:
-    """Return the keys of a file, and how many values none of them is known to have sealed."""
+    """Return the keys of a file, and how many values were sealed by none of them."""
     vault = Vault(*read_keys(path))
     async with open_rows() as rows:
         counts, live = count_by_key(await rows.prefixes(), vault), await rows.live()
@@ -77,9 +78,9 @@ async def list_keys(path: Path, open_rows: OpenRows) -> tuple[list[KeyUse], int]
 def rotating(
     path: Path, open_rows: OpenRows, actor: Actor, on_step: Callable[[KeyStep], None]
 ) -> "Iterator[KeyRotation]":
-    """Lock a key file for changes by this process alone.
+    """Lock a key file for exclusive changes by this process.
 
-    ``open_rows`` opens the database that they seal; ``on_step`` is called after each step.
+    ``open_rows`` opens the database whose values they seal; ``on_step`` is called after each step.
 
     :raises ConfigError: another process is changing it.
     """
@@ -99,13 +100,13 @@ class KeyRotation:
         self._on_step = on_step
 
     async def add(self) -> str:
-        """Add a new key, which opens and seals nothing yet; return its id.
+        """Add a new key, not used yet; return its id.
 
-        :raises ConfigError: one was added already, or the file cannot be written.
+        :raises ConfigError: there is an unused key already, or the file cannot be written.
         """
         if (waiting := added_key(self._path)) is not None:
             raise ConfigError(
-                f"{key_id(waiting)} was added already and seals nothing yet; use it", key="key_file"
+                f"{key_id(waiting)} was added before and is not used yet; use it", key="key_file"
             )
         new = secrets.token_bytes(KEY_BYTES)
         self._write([*read_keys(self._path), new], new)
@@ -115,7 +116,7 @@ class KeyRotation:
     async def use(self, key: str) -> None:
         """Seal with a key from now on; the other keys still decrypt.
 
-        :raises ConfigError: a process that runs has not read it, or it is not this database's.
+        :raises ConfigError: a running process has not read it, or it is not this database's.
         """
         chosen, others = self._split(key)
         async with self._open_rows() as rows:
@@ -129,7 +130,7 @@ class KeyRotation:
         await self._done("use", key)
 
     async def reseal(self) -> None:
-        """Seal everything with the key that seals now, batch by batch; resumes where it stopped."""
+        """Reseal everything with the current key, batch by batch; resumes where it stopped."""
         vault, count = Vault(*read_keys(self._path)), 0
         key = vault.ids[0]
         async with self._open_rows() as rows:
@@ -137,20 +138,24 @@ class KeyRotation:
             to_do = count_of(sum(counts.values()) - counts[key], "value")
             action: Action | None = self._action("reseal", key, to_do)
             while batch := await rows.reseal(vault, action):
-                count, action = count + batch, None  # the first batch's entry tells of all of them
+                count, action = (
+                    count + batch,
+                    None,
+                )  # one entry, for the first batch, covers all of them
                 self._on_step(KeyStep(verb="reseal", key=key, count=count, done=False))
         self._on_step(KeyStep(verb="reseal", key=key, count=count))
 
     async def drop(self, key: str) -> None:
         """Delete a key.
 
-        :raises ConfigError: it seals, a value may need it, or it is not this database's.
+        :raises ConfigError: it is in use, a value may need it, or it is not this database's.
         """
         dropped, others = self._split(key)
         keys_now = read_keys(self._path)
         if dropped == keys_now[0]:
             raise ConfigError(
-                "this key seals; let another one seal first, with hooktide keys use", key="key_file"
+                "this key is in use; switch to another one first, with hooktide keys use",
+                key="key_file",
             )
         async with self._open_rows() as rows:
             await _check_belongs(rows, keys_now)
@@ -170,9 +175,9 @@ class KeyRotation:
         await self._done("drop", key)
 
     async def rotate(self, wait: float) -> None:
-        """Do all four for a new key; a process has ``wait`` seconds to read it.
+        """Do all four steps with a new key; each process has ``wait`` seconds to read it.
 
-        :raises ConfigError: a process took longer; begin again when it has read the file.
+        :raises ConfigError: a process took longer; repeat this when it has read the file.
         """
         new = self._begun() or await self.add()
         if new != key_id(read_keys(self._path)[0]):
@@ -186,7 +191,7 @@ class KeyRotation:
             await self.drop(each)
 
     def _begun(self) -> str:
-        """Return the new key of a rotation that was stopped; empty if none was."""
+        """Return the new key of an interrupted rotation; empty if there is none."""
         if (added := added_key(self._path)) is not None:
             return key_id(added)
         sealing, *others = read_keys(self._path)
@@ -200,7 +205,7 @@ class KeyRotation:
         return found.pop(key), list(found.values())
 
     def _added_but(self, key: bytes) -> bytes | None:
-        """Return the key that is marked as added, unless it is this one."""
+        """Return another key that was added and is not used yet."""
         added = added_key(self._path)
         return None if added == key else added
 
@@ -227,22 +232,22 @@ class KeyRotation:
 
 
 async def _check_belongs(rows: SealedRows, keys_now: Sequence[bytes]) -> None:
-    """Check that a key file is this database's: an empty one of another installation needs no key.
+    """Check that a key file belongs to this database.
 
-    Values from before keys had ids may be of any key, so they count.
+    Values from before keys had ids may belong to any key, so they count.
     """
     vault = Vault(*keys_now)
     sealed = any(count_by_key(await rows.prefixes(), vault).values())
     if not sealed and not any({*vault.ids} & {*each.key_ids} for each in await rows.live()):
         raise ConfigError(
-            "nothing in this database is sealed, and no server that runs on it has read this file: "
-            "check that they belong together; for a new database, start its server first",
+            "this database has no sealed values, and no running server has read this file: check "
+            "that they belong together; for a new database, start its server first",
             key="database",
         )
 
 
 async def _without(rows: SealedRows, key: str) -> list[str]:
-    """Return the processes that run and have not read a key."""
+    """Return the running processes that have not read a key."""
     return [each.process for each in await rows.live() if key not in each.key_ids]
 
 
@@ -252,7 +257,8 @@ async def _until_read(rows: SealedRows, key: str, deadline: float) -> None:
 
 
 async def _until_sealing(rows: SealedRows, key: str, deadline: float) -> None:
-    """Wait until every process seals with a key: else it could seal with another after a reseal."""
+    """Wait until every process seals with a key: otherwise one could use an old key after a
+    reseal."""
     while others := [each.process for each in await rows.live() if each.key_ids[0] != key]:
         await _poll_again(deadline, f"{', '.join(others)} does not seal with the key {key}")
 

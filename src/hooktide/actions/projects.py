@@ -1,4 +1,4 @@
-"""Projects: made as their file says; their plans and event types edited one at a time."""
+"""Projects: applied from their files; their plans and event types edited one at a time."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -27,11 +27,11 @@ from hooktide.store.contract import Store
 T = TypeVar("T", Plan, EventType)
 
 READ_TIMEOUT = 10.0
-"""Seconds that reading a project file may take."""
+"""Maximum seconds for reading a project file."""
 
 
 class ProjectFileError(InvalidError):
-    """A project file is wrong; ``errors`` are all that was found, in the file's order."""
+    """A project file is invalid; ``errors`` are all problems found, in the file's order."""
 
     def __init__(self, error: ConfigError) -> None:
         where = "" if error.line is None else f"line {error.line}: "
@@ -43,18 +43,19 @@ class ProjectFileError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A project as it is now, and what that changed, in lines."""
+    """A project in its new state, and the changes, one per line."""
 
     row: ProjectRow
     changes: list[str]
 
 
 class Projects:
-    """Changes projects. An edit is made on the project as it is when it is stored.
+    """Updates projects.
 
-    So edits of different things are all kept, in whichever process they were made. ``seen`` is the
-    fingerprint (``domain.project.project``) of what an editor showed: where that thing was changed
-    since, the edit is refused; None: the edit applies to any version.
+    An edit is applied to the stored project in the transaction that stores it, so concurrent edits
+    of different parts are all kept. ``seen`` is the fingerprint (``domain.project.project``) of the
+    version that an editor showed: if that part has changed since, the edit is refused; None: the
+    edit applies to any version.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
@@ -72,18 +73,18 @@ class Projects:
         remove_event_types: bool = False,
         dry_run: bool = False,
     ) -> Applied:
-        """Make a project as its file (TOML) says; nothing is changed if anything is wrong.
+        """Apply a project file (TOML); nothing is changed if it has any error.
 
-        ``remove_event_types``: event types that the file leaves out are removed even where
-        endpoints want them by name. ``dry_run``: say what would change, or why it would be refused,
-        and change nothing; a project that would be new has the id 0.
+        ``remove_event_types``: event types missing from the file are deleted even if endpoints
+        subscribe to them by name. ``dry_run``: return what would change, or raise why it would be
+        refused, and change nothing; a new project has the id 0.
 
-        :raises ProjectFileError: the file is wrong.
+        :raises ProjectFileError: the file is invalid.
         :raises InvalidError: the file is for a project of another name.
         :raises NotFoundError: the scope is another project.
-        :raises RefusedError: accounts are on a plan that would go (``plan_in_use``), endpoints want
-            event types that would go (``event_types_in_use``), or the project was changed since
-            ``seen`` (``edit_conflict``).
+        :raises RefusedError: accounts are on a plan that would be deleted (``plan_in_use``),
+        endpoints subscribe to event types that would be deleted (``event_types_in_use``), or the
+        project was changed since ``seen`` (``edit_conflict``).
         """
         project = await read_file(text)
         if project.name != name:
@@ -110,7 +111,7 @@ class Projects:
         remove_event_types: bool = False,
         dry_run: bool = False,
     ) -> Applied:
-        """Make a project as its file, which was read already, says; raises what ``apply`` does."""
+        """Apply a project file that was read already; raises what ``apply`` does."""
 
         def edit(old: Project | None) -> Project:
             _check_seen("the project", old, seen)
@@ -120,9 +121,9 @@ class Projects:
         return await self._edit(action, scope, project.name, edit, remove_event_types, dry_run)
 
     async def create(self, actor: Actor, scope: Scope, project: Project) -> Applied:
-        """Add a project.
+        """Create a project.
 
-        :raises InvalidError: ``project_exists``: there is one of this name.
+        :raises InvalidError: ``project_exists``: the name is taken.
         """
 
         def edit(old: Project | None) -> Project:
@@ -186,11 +187,11 @@ class Projects:
         default: bool = False,
         seen: str | None = None,
     ) -> Applied:
-        """Add a plan to a project (``new``), or change the one of its name.
+        """Add a plan to a project (``new``), or update the one with its name.
 
-        ``default``: it becomes the plan of new accounts that name none.
+        ``default``: make it the plan of new accounts that name none.
 
-        :raises InvalidError: ``plan_exists``, or something about it is wrong.
+        :raises InvalidError: ``plan_exists``, or a field is invalid.
         :raises NotFoundError: there is no such project or plan.
         :raises RefusedError: ``edit_conflict``.
         """
@@ -211,9 +212,9 @@ class Projects:
     async def delete_plan(
         self, actor: Actor, scope: Scope, name: str, plan: str, *, seen: str | None = None
     ) -> Applied:
-        """Remove a plan that no account is on.
+        """Delete a plan that no account is on.
 
-        :raises InvalidError: it is the default one.
+        :raises InvalidError: it is the default plan.
         :raises NotFoundError: there is no such project or plan.
         :raises RefusedError: ``plan_in_use`` or ``edit_conflict``.
         """
@@ -223,7 +224,7 @@ class Projects:
             gone = find_plan(project, plan)
             _check_seen("the plan", gone, seen)
             if gone.name == project.default_plan:
-                raise InvalidError("default_plan", "make another plan the default one first")
+                raise InvalidError("default_plan", "make another plan the default first")
             plans = tuple(each for each in project.plans if each is not gone)
             return _checked_edit(project, replace(project, plans=plans))
 
@@ -239,14 +240,14 @@ class Projects:
         new: bool = False,
         seen: str | None = None,
     ) -> Applied:
-        """Create an event type to a project, or replace the one of its name (but with ``new``).
+        """Add an event type to a project (``new``), or replace the one with its name.
 
-        :raises InvalidError: ``type_exists``, or something about it is wrong.
+        :raises InvalidError: ``type_exists``, or a field is invalid.
         :raises NotFoundError: there is no such project.
         :raises RefusedError: ``too_many_event_types`` or ``edit_conflict``.
         """
 
-        kind = await asyncio.to_thread(check_alone, kind)  # a large one takes a while
+        kind = await asyncio.to_thread(check_alone, kind)  # a large file takes a while
 
         def edit(old: Project | None) -> Project:
             project = _existing(old)
@@ -259,8 +260,8 @@ class Projects:
             if known is None and len(project.event_types) >= MAX_EVENT_TYPES:
                 raise RefusedError(
                     "too_many_event_types",
-                    f"a project has at most {MAX_EVENT_TYPES:,} event types; remove an unused one "
-                    "first",
+                    f"a project has at most {MAX_EVENT_TYPES:,} event types; delete an unused one "
+                    f"first",
                 )
             check_type(project, kind)
             return replace(project, event_types=_put(project.event_types, kind))
@@ -277,9 +278,9 @@ class Projects:
         seen: str | None = None,
         remove_event_types: bool = False,
     ) -> Applied:
-        """Delete an event type; what was published stays.
+        """Delete an event type; published events stay.
 
-        ``remove_event_types``: even if endpoints want it by name.
+        ``remove_event_types``: even if endpoints subscribe to it by name.
 
         :raises NotFoundError: there is no such project, or it has no such event type.
         :raises RefusedError: ``event_types_in_use`` or ``edit_conflict``.
@@ -316,7 +317,7 @@ def _check_seen(what: str, thing: Project | Plan | EventType | None, seen: str |
 
 
 def _put(things: tuple[T, ...], thing: T) -> tuple[T, ...]:
-    """Return the things with the one of this name replaced, or with this one added."""
+    """Return the items with the one of this name replaced, or with this one added."""
     put = [thing if each.name == thing.name else each for each in things]
     if thing not in put:
         put.append(thing)
@@ -324,7 +325,7 @@ def _put(things: tuple[T, ...], thing: T) -> tuple[T, ...]:
 
 
 def _checked(project: Project) -> Project:
-    """Return a project that keeps to all rules of its file.
+    """Return a project that satisfies all rules of its file.
 
     :raises ProjectFileError: it does not.
     """
@@ -333,12 +334,12 @@ def _checked(project: Project) -> Project:
 
 
 def _checked_edit(before: Project, after: Project, plan: Plan | None = None) -> Project:
-    """Return an edited project that keeps to all rules of its file that it kept to before.
+    """Return an edited project that violates no rule that it did not violate before.
 
-    What was stored when there were other limits does not stop an edit of something else. ``plan``
-    is the one that was edited, and must be valid in any case.
+    A part that was stored under other limits does not prevent the edit of another part. ``plan`` is
+    the one that was edited, and must be valid in any case.
 
-    :raises ProjectFileError: it breaks a rule that it did not break.
+    :raises ProjectFileError: it newly violates a rule.
     """
     try:
         return _checked(after)
@@ -358,7 +359,7 @@ def _checked_edit(before: Project, after: Project, plan: Plan | None = None) -> 
 
 
 def _wrong_with(project: Project) -> set[tuple[str, str]]:
-    """Return what is wrong with the file of a project: keys and reasons."""
+    """Return the errors in a project's file as keys and reasons."""
     try:
         _checked(project)
     except ProjectFileError as error:
@@ -369,7 +370,7 @@ def _wrong_with(project: Project) -> set[tuple[str, str]]:
 def find_plan(project: Project, name: str) -> Plan:
     """Find a plan by name.
 
-    :raises NotFoundError: no project has this name.
+    :raises NotFoundError: there is no plan with this name.
     """
     for plan in project.plans:
         if plan.name == name:
@@ -380,7 +381,7 @@ def find_plan(project: Project, name: str) -> Plan:
 def find_type(types: Iterable[EventType], name: str) -> EventType:
     """Find an event type by name.
 
-    :raises NotFoundError: no project has this name.
+    :raises NotFoundError: there is no event type with this name.
     """
     for kind in types:
         if kind.name == name:
@@ -391,7 +392,7 @@ def find_type(types: Iterable[EventType], name: str) -> EventType:
 async def read_file(text: str) -> Project:
     """Read a project file off the event loop: a large one takes a second.
 
-    :raises ProjectFileError: it is wrong, or takes longer than ``READ_TIMEOUT``.
+    :raises ProjectFileError: it is invalid, or takes longer than ``READ_TIMEOUT``.
     """
     try:
         async with asyncio.timeout(READ_TIMEOUT):

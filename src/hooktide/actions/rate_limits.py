@@ -1,7 +1,7 @@
-"""How often an account may ask for something: a token bucket an account, in each process.
+"""Rate limits of accounts: a token bucket per account, in each process.
 
-They are for accounts' keys and portals, which are in customers' hands; what a project's or an
-operator's key asks for is not limited. The rates are the plan's.
+They apply to accounts' keys and portals, which customers use; requests with a project's or an
+operator's key are not limited. The plan sets the rates.
 """
 
 import math
@@ -16,11 +16,11 @@ from hooktide.runtime.cache import Cache
 from hooktide.store.directory import Directory
 
 MAX_CACHED_BUCKETS = 20_000
-"""The one that was used the longest ago is forgotten first: it is full again, or nearly so."""
+"""The least recently used one is dropped first: it is full again, or nearly so."""
 
 
 class RateLimits:
-    """Counts what accounts ask for."""
+    """Counts the requests of accounts."""
 
     def __init__(self, directory: Directory, clock: Callable[[], Micros]) -> None:
         self._directory = directory
@@ -50,7 +50,7 @@ class RateLimits:
             account = await self._directory.account(account_id)
             project = (await self._directory.project(account.project_id)).project
         except NotFoundError:
-            return Plan(name="")  # deleted meanwhile: what it asks for says so
+            return Plan(name="")  # deleted meanwhile: the request itself will report it
         return plan_of(project, account.plan)
 
     def _take(self, what: str, account_id: int, rate: int) -> None:
@@ -62,7 +62,7 @@ class RateLimits:
         if wait := bucket.take(rate, now):
             raise BusyError(
                 f"too_many_{what}s",
-                f"this account's plan allows {count_of(rate, what)} a second; "
-                "make this request again after Retry-After seconds",
+                f"this account's plan allows {count_of(rate, what)} per second; repeat this "
+                f"request after Retry-After seconds",
                 retry_after=math.ceil(wait),
             )

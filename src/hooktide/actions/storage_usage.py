@@ -1,4 +1,4 @@
-"""How much is kept of each project, counted for the pages: it takes long, so not often."""
+"""Storage usage of each project for the pages, cached: counting takes long."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MAX_AGE: Micros = MINUTE
 
 
 class StorageUsage:
-    """The last count of what is kept; a new one runs while pages show it."""
+    """The last count of storage usage; a new one runs while pages show it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -22,7 +22,7 @@ class StorageUsage:
         self._last: tuple[Micros, Sequence[ProjectUsage]] | None = None
 
     async def get(self, now: Micros) -> tuple[Micros, Sequence[ProjectUsage]] | None:
-        """Return when it was counted, and what; None: the first count still runs.
+        """Return the time and result of the last count; ``None`` while the first one runs.
 
         :raises UnavailableError: the database did not answer.
         """
@@ -32,7 +32,7 @@ class StorageUsage:
             count = self._count
             done, _ = await asyncio.wait({count}, timeout=PAGE_TIMEOUT)
             if done:
-                if self._count is count:  # not that of a page that waited, too
+                if self._count is count:  # not the error of another page that waited, too
                     self._count = None
                 self._last = (now, count.result())
         return self._last

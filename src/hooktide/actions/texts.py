@@ -1,12 +1,12 @@
-"""Text that people give things: kept as NFC, with nothing in it that hides or reorders."""
+"""Names and descriptions: stored as NFC, without characters that hide or reorder text."""
 
 import re
 import unicodedata
 
 from hooktide.domain.errors import InvalidError
 
-# Controls, line and paragraph separators, and the characters that turn text around or have no
-# width (but the joiners, which emoji and several scripts need).
+# Controls, line and paragraph separators, and bidirectional or zero-width characters (except the
+# joiners, which emoji and several scripts need).
 _HIDING = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
@@ -15,7 +15,7 @@ _HIDING = re.compile(
 def check_text(text: str, pointer: str, longest: int, *, lines: bool = False) -> str:
     """Return a text in NFC; ``lines`` allows line breaks and tabs.
 
-    :raises InvalidError: it is too long, has spaces at its ends, or characters that hide.
+    :raises InvalidError: it is too long, has spaces at its ends, or contains such characters.
     """
     looked_at = re.sub("[\n\t]", " ", text) if lines else text
     if len(text) > longest:

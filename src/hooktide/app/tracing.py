@@ -132,7 +132,7 @@ class Tracing:
             if not accepted.replayed:
                 self._begin(accepted, _request.get() or _Request(now, None))
 
-        return run
+        return traced
 
     def _begin(self, accepted: Accepted, request: _Request) -> None:
         own = self.event(accepted.event_id)

@@ -1,1 +1,1 @@
-"""Nouns and rules: no await, no clock, no chance, no files; those come in as arguments."""
+"""The domain's objects and rules: no await, clock, randomness or files; those are arguments."""

@@ -1,8 +1,8 @@
 """The audit log: who did what to which thing, from where, and what that changed.
 
-An entry is stored in the transaction of the change that it tells of (``store``). ``snapshot`` says
-what is shown of each kind of thing; nothing secret is: a header's value, a password or a URL's
-query is compared, so that its change is seen, and shown masked.
+An entry is stored in the same transaction as the change it records (``store``). ``snapshot``
+defines what is shown for each kind of object. Secrets are never shown: a header's value, a password
+or a URL's query is compared, so that a change is visible, but shown masked.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,13 @@ MAX_ACTOR_LENGTH = 200
 MAX_DETAIL_LENGTH = 500
 MAX_VALUE_LENGTH = 200
 MAX_FACTS = 100
-"""Facts that an entry shows of a thing: a large project has thousands."""
+"""Maximum facts that an entry shows of an object: a large project has thousands."""
 MAX_LINES = 3
-"""Lines that the detail of a project's change has."""
+"""Maximum lines in the detail of a project's change."""
 
 
 class Source(StrEnum):
-    """Which way a change came in."""
+    """The interface through which a change was made."""
 
     API = "api"
     WEBHOOKS = "webhooks"
@@ -53,8 +53,8 @@ class Source(StrEnum):
 class Action:
     """An action by an actor: passed to the store with each change, to write its entry.
 
-    ``name`` is noun.verb. ``target`` and ``detail``, where they are given, replace what the thing
-    itself says.
+    ``name`` is noun.verb. ``target`` and ``detail``, if given, replace those of the object's
+    snapshot.
     """
 
     actor: "Actor"
@@ -65,23 +65,23 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who makes a change: "ann", "key …1a2b (ci)"; from an address (empty: it is not known)."""
+    """Who makes a change ("ann", "key …1a2b (ci)"), and from which address (empty if unknown)."""
 
     name: str
     source: Source
     address: str = ""
 
     def does(self, action: str, target: str = "", detail: str = "") -> Action:
-        """Name what this actor does."""
+        """Return the action with this name by this actor."""
         return Action(self, action, target, detail)
 
 
 SERVER = Actor(name="hooktide", source=Source.SERVER)
-"""Hooktide itself: what happens by a rule, and at a start."""
+"""Hooktide itself: actions by a rule, or at startup."""
 
 
 def key_name(key: ApiKey) -> str:
-    """Name a key: ``key …1a2b (ci)``."""
+    """Return the display name of a key: ``key …1a2b (ci)``."""
     return f"key …{key.last4}" + (f" ({key.name})" if key.name else "")
 
 
@@ -89,8 +89,8 @@ def key_name(key: ApiKey) -> str:
 class AuditEntry:
     """A line of the audit log.
 
-    ``before`` and ``after`` hold the facts that differ; ``before`` is empty for what is new,
-    ``after`` for what is gone.
+    ``before`` and ``after`` hold the facts that differ; ``before`` is empty for a new object,
+    ``after`` for a deleted one.
     """
 
     id: int
@@ -116,7 +116,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A thing at one moment, as far as the audit log cares: whose it is, its id, facts about it.
+    """An object at one moment, as the audit log sees it: its owner, its id and facts about it.
 
     ``label`` says in a few words which one it is.
     """
@@ -129,9 +129,9 @@ class Snapshot:
 
 
 def entry_of(action: Action, before: Snapshot | None, after: Snapshot | None) -> AuditEntry | None:
-    """Return what to write of an action; None: it changed nothing.
+    """Return the entry for an action, or ``None`` if it changed nothing.
 
-    ``before`` is None for what is new, ``after`` for what is gone.
+    ``before`` is None for a new object, ``after`` for a deleted one.
     """
     known = after or before
     if known is None:
@@ -151,7 +151,7 @@ def entry_of(action: Action, before: Snapshot | None, after: Snapshot | None) ->
 
 
 def note_of(action: Action, about: Snapshot) -> AuditEntry:
-    """Return what to write of an action that leaves its target as it is: a login, a link made."""
+    """Return the entry for an action that does not change its target, such as a login."""
     return _entry(action, about, about.label, {}, {})
 
 
@@ -182,7 +182,7 @@ def _facts(of: Snapshot | None) -> Mapping[str, Fact]:
 
 
 def _value(facts: Mapping[str, Fact], name: str) -> Any:
-    """Return a fact's value; what is absent and what is empty are the same."""
+    """Return a fact's value; absent and empty values are the same."""
     return (facts[name].value if name in facts else None) or None
 
 
@@ -195,7 +195,7 @@ def _shown(facts: Mapping[str, Fact], names: list[str]) -> dict[str, Any]:
 
 @singledispatch
 def snapshot(thing: Any) -> Snapshot:
-    """Return what the audit log shows of a thing of the domain."""
+    """Return what the audit log shows of a domain object."""
     raise TypeError(f"the audit log knows nothing of {type(thing)}")
 
 
@@ -268,7 +268,7 @@ def _bin(thing: Bin) -> Snapshot:
     return Snapshot(
         project_id=thing.project_id,
         account_id=thing.account_id,
-        target=f"bin_{thing.token[:6]}...",  # the whole token would let a reader of the log in
+        target=f"bin_{thing.token[:6]}...",  # not the whole token: a reader of the log could use it
         facts={"script": Fact(value=thing.script, shown=_cut(thing.script)), **facts},
     )
 
@@ -332,7 +332,7 @@ def project_detail(before: Project | None, after: Project) -> str:
 def disabled_snapshots(
     project_id: int | None, account_id: int, endpoint_id: int, reason: str
 ) -> tuple[Snapshot, Snapshot]:
-    """Return an endpoint before and after a rule disabled it, for those who know no more of it."""
+    """Return an endpoint's snapshots before and after a rule disabled it, from its id alone."""
 
     def snapshot_of(disabled_reason: str) -> Snapshot:
         return Snapshot(
@@ -347,7 +347,7 @@ def disabled_snapshots(
 
 
 def place(url: str) -> str:
-    """Return a URL without the values that may be secret in it."""
+    """Return a URL without the parts that may be secret."""
     path = url.partition("#")[0].partition("?")[0]
     return path if path == url else f"{path}?..."
 

@@ -1,13 +1,12 @@
-"""Everything that can be refused, and what the caller can do about it.
+"""Every error that Hooktide raises, and what the caller can do about it.
 
-HooktideError
-├── InvalidError            the request is wrong; carries where (pointer) and why (code)
-├── RefusedError            the request is understood and not allowed now; carries a stable code
-│   ├── LimitError          a plan's limit is reached; carries the limit
-│   └── BusyError           too much of it is under way; carries when to ask again
-├── NotFoundError           not found, or outside the caller's scope: indistinguishable
-├── ConfigError             a project file or setting is wrong; carries line, key and reason
-└── UnavailableError        an internal problem (database, overload); the caller should retry
+HooktideError ├── InvalidError            the request is wrong; carries where (pointer) and why
+(code) ├── RefusedError            the request is valid but not allowed now; carries a stable code │
+├── LimitError          a plan's limit is reached; carries the limit │   └── BusyError           too
+many at once; carries when to retry ├── NotFoundError           not found, or outside the caller's
+scope: indistinguishable ├── ConfigError             a project file or setting is wrong; carries
+line, key and reason └── UnavailableError        an internal problem (database, overload); the
+caller should retry
 
 A failed delivery is not here: it is a value (``domain.delivery.verdict``), not an error.
 """
@@ -20,10 +19,10 @@ class HooktideError(Exception):
     """The root: every error Hooktide raises on purpose."""
 
     def as_value(self) -> Self:
-        """Return this error fit to be kept, as one of the results of a batch.
+        """Return this error without its traceback, to be stored as one of a batch's results.
 
-        A traceback holds the frames it came through with all their variables: kept in a list that
-        one of these frames knows, it would keep a whole batch's payloads until the next collection.
+        A traceback references its frames and all their variables, so a stored error would keep a
+        whole batch's payloads alive until the next garbage collection.
         """
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
@@ -50,7 +49,7 @@ class InvalidError(HooktideError):
 
 
 class RefusedError(HooktideError):
-    """The request is understood, and not allowed as things stand."""
+    """The request is valid, but not allowed in the current state."""
 
     def __init__(self, code: str, detail: str, *, status: int = 409) -> None:
         super().__init__(detail)
@@ -71,7 +70,7 @@ class LimitError(RefusedError):
 
 
 class BusyError(RefusedError):
-    """Too much of this is under way; ask again after ``retry_after`` seconds."""
+    """Too many such requests are in progress; retry after ``retry_after`` seconds."""
 
     def __init__(self, code: str, detail: str, *, retry_after: int) -> None:
         super().__init__(code, detail, status=429)
@@ -79,7 +78,7 @@ class BusyError(RefusedError):
 
 
 class NotFoundError(HooktideError):
-    """It does not exist, or is outside the caller's scope: both look the same."""
+    """The object does not exist, or is outside the caller's scope: both look the same."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"no such {what}")
@@ -108,7 +107,7 @@ class ConfigError(HooktideError):
 
 
 class UnavailableError(HooktideError):
-    """Our own trouble: the same request may be made again in ``retry_after`` seconds.
+    """An internal problem: the same request may be repeated in ``retry_after`` seconds.
 
     ``detail`` is for the client; ``reason`` is for the operator, and may name hosts.
     """
@@ -127,7 +126,7 @@ class UnavailableError(HooktideError):
 
 
 class WriteFaultError(UnavailableError):
-    """What was to be written is at fault itself: the same write would fail whenever it is made."""
+    """The data itself cannot be written: the same write would fail every time."""
 
 
 class StorageFullError(UnavailableError):
@@ -137,7 +136,7 @@ class StorageFullError(UnavailableError):
 
 
 class UnsealError(UnavailableError):
-    """A stored secret cannot be opened, or is missing. No attempt is spent on it.
+    """A stored secret cannot be decrypted, or is missing. No attempt is used up.
 
     The operator must restore the key or the row; then the same request can be repeated.
     """
@@ -146,14 +145,14 @@ class UnsealError(UnavailableError):
         super().__init__(detail, retry_after=60)
 
     def again(self) -> Self:
-        """Return another error that says the same."""
+        """Return a new error with the same content."""
         return type(self)(self.detail)
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether an error is that of one piece of work, which would meet it again.
+    """Whether an error belongs to one piece of work, which would fail again.
 
-    Else it is the database's absence or the installation's settings, and stops all work alike.
+    Otherwise the cause is the database or the configuration, which stops all work alike.
     """
     if isinstance(error, UnavailableError):
         return isinstance(error, WriteFaultError)

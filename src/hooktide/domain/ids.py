@@ -12,10 +12,11 @@ NODES = 1 << NODE_BITS
 
 
 class IdMaker:
-    """Makes ids that only ever grow, even when the wall clock steps back.
+    """Makes ids that only ever grow, even when the wall clock steps back, so ids define the order
+    of events.
 
-    So they are what order is decided by. Between processes too: one that has read an id which its
-    own have to be larger than says so (``pass_by``).
+    Across processes, too: a process that has read an id which its own ids must exceed calls
+    ``pass_by``.
 
     ``floor`` is the largest id already in use; ``node`` is this process's number, 0..2047.
     """
@@ -25,7 +26,7 @@ class IdMaker:
         self._last = (floor >> NODE_BITS << NODE_BITS) | node
 
     def pass_by(self, number: int) -> None:
-        """Make only ids larger than ``number`` from now on, even if the clock goes back."""
+        """Make only ids larger than ``number`` from now on, even if the clock steps back."""
         if number > self._last:
             self._last = (number >> NODE_BITS << NODE_BITS) + NODES | self._node
 
@@ -56,10 +57,9 @@ def first_at(instant: int) -> int:
 def between(
     since: int | None, until: int | None, before: int | None = None
 ) -> tuple[int | None, int | None]:
-    """Return the two ids between which lies what was made from ``since`` on and before ``until``.
+    """Return exclusive id bounds for what was made from ``since`` on and before ``until``.
 
-    Neither id itself is among it; None: nothing bounds it there. ``before`` is another upper bound,
-    such as a page's.
+    ``None`` means no bound. ``before`` is a further upper bound, such as a page's.
     """
     after = None if since is None else first_at(since) - 1
     if until is None:
@@ -76,7 +76,7 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 def read(prefix: str, text: str) -> int:
-    """Read an id of this prefix; anything else is something that does not exist.
+    """Read an id with this prefix; any other text counts as not found.
 
     :raises NotFoundError: the text is not an id of this kind.
     """

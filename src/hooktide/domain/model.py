@@ -1,4 +1,4 @@
-"""The nouns: what an event, a delivery, an endpoint and an attempt are.
+"""The domain's objects: events, deliveries, endpoints, attempts and so on.
 
 Instants are integers, microseconds since 1970 in UTC (names end in ``_at``); spans inside the
 engine are microseconds too, and ``timedelta`` where people configure them. Ids are integers
@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. ``delivered``, ``failed`` and ``discarded`` are ends."""
+    """Where a delivery stands. ``delivered``, ``failed`` and ``discarded`` are final."""
 
     PENDING = "pending"
     HELD = "held"
@@ -57,7 +57,7 @@ class Secret:
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened. ``payload`` is the bytes that came in, never re-serialised.
 
-    ``test`` marks an event that is only a test: a project in test mode takes no others.
+    ``test`` marks a test event: a project in test mode accepts no others.
     """
 
     id: int
@@ -107,7 +107,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def ended_at(self) -> Micros:
-        """Return when the answer was there, or it was clear that none would come."""
+        """Return when the response had arrived, or when the attempt was given up."""
         return self.started_at + self.duration
 
 
@@ -129,7 +129,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveSecret:
-    """A secret that signs now; ``retires_at`` is set once a rotation has replaced it."""
+    """A secret that is used for signing; ``retires_at`` is set once a rotation has replaced it."""
 
     secret: Secret
     created_at: Micros
@@ -137,9 +137,9 @@ class ActiveSecret:
 
 
 BY_HAND = "disabled by hand"
-"""Why an endpoint is disabled that its account disabled."""
+"""The reason when an account disabled its own endpoint."""
 BY_PROVIDER = "disabled by the provider"
-"""Why an endpoint is disabled that the operator or the product disabled: only they enable it.
+"""The reason when the operator or the product disabled an endpoint: only they can enable it.
 
 Any other reason is Hooktide's own, and the account may enable the endpoint again.
 """
@@ -157,7 +157,7 @@ class EndpointKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A URL and the event types it wants (``invoice.paid``, ``invoice.*`` or ``*``).
+    """A URL and the event types it subscribes to (``invoice.paid``, ``invoice.*`` or ``*``).
 
     ``url`` may be shown to anyone who may see the endpoint. A chat's URL is a secret, since anyone
     who has it can post: then ``secret_url`` is the whole URL, and ``url`` omits the secret part.
@@ -188,7 +188,7 @@ class Endpoint:
 
     @property
     def enabled(self) -> bool:
-        """Whether deliveries go out to this endpoint."""
+        """Whether deliveries are sent to this endpoint."""
         return not self.disabled_reason
 
     def resting_until(self, now: Micros) -> Micros | None:
@@ -210,7 +210,7 @@ class Endpoint:
 class Delivery:
     """One event for one endpoint. ``reason`` says why it is held, failed or discarded.
 
-    ``sending``: an attempt is out; ``due_at`` is then the end of the claim.
+    ``sending``: an attempt is in progress; ``due_at`` is then the end of the claim.
     """
 
     id: int
@@ -237,7 +237,7 @@ class ReplayWhat(StrEnum):
 
 
 class ReplayState(StrEnum):
-    """Where a replay stands. ``done`` and ``cancelled`` are ends."""
+    """Where a replay stands. ``done`` and ``cancelled`` are final."""
 
     RUNNING = "running"
     DONE = "done"
@@ -246,12 +246,12 @@ class ReplayState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A job that makes new deliveries of old events for one endpoint, a few at a time.
+    """A job that creates new deliveries of old events for one endpoint, a few at a time.
 
-    It looks through what there was from ``since`` on and before ``until`` (None: when it was asked
-    for), or is for ``event_id`` alone. ``counted`` is how many events it would send when it was
-    asked for, or more where ``at_least``; ``made`` is how many deliveries it has made,
-    ``looked_to`` the id up to which it has looked. ``reason`` says why it was cancelled.
+    It covers events from ``since`` on and before ``until`` (None: when it was requested), or
+    ``event_id`` alone. ``counted`` is how many events matched when it was requested, or more if
+    ``at_least``; ``made`` is how many deliveries it has created, ``looked_to`` the id up to which
+    it has looked. ``reason`` says why it was cancelled.
     """
 
     id: int
@@ -272,7 +272,7 @@ class Replay:
 
 
 class KeyScope(StrEnum):
-    """How far a key opens: everything, one project, or one account."""
+    """What a key gives access to: everything, one project, or one account."""
 
     OPERATOR = "operator"
     PROJECT = "project"
@@ -332,9 +332,9 @@ class Session:
 class Erasure:
     """The progress of erasing an account's data.
 
-    So many ``events`` and ``attempts`` are erased; the account's events up to ``erased_to`` are,
-    the first time through, or the second, which finds what was recorded meanwhile. ``ended_at``:
-    all of it is.
+    ``events`` and ``attempts`` count what has been erased. ``erased_to`` is the id up to which the
+    current pass has come; a second pass finds what was recorded meanwhile. ``ended_at`` is set when
+    everything is erased.
     """
 
     account_id: int
@@ -347,10 +347,10 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """A URL on this server that keeps what it is sent, until ``expires_at``.
+    """A URL on this server that stores the requests sent to it, until ``expires_at``.
 
-    ``token`` is the unguessable part of the URL that receives, ``page_token`` that of its page,
-    where the bin is read and scripted. ``script`` are the answers it gives, in turn, as JSON; the
+    ``token`` is the unguessable part of the receiving URL, ``page_token`` that of its page, where
+    the bin is viewed and scripted. ``script`` holds the answers it gives, in turn, as JSON; the
     last one repeats.
     """
 
@@ -365,7 +365,7 @@ class Bin:
 
 
 class SignatureVerdict(StrEnum):
-    """What is known about the signatures of a request that a bin was sent."""
+    """The result of checking the signatures of a request to a bin."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -374,9 +374,10 @@ class SignatureVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinRequest:
-    """One request a bin was sent, and the status it answered. ``body`` is its first 64 KB.
+    """One request to a bin, and the status it answered.
 
-    ``verdict`` is what was found of its signatures when it came, and ``reason`` why, as a sentence.
+    ``body`` is its first 64 KB. ``verdict`` is the result of checking its signatures on arrival,
+    and ``reason`` explains it in a sentence.
     """
 
     id: int
@@ -393,13 +394,13 @@ class BinRequest:
 
     @property
     def body_truncated(self) -> bool:
-        """Whether there was more of the body than was kept."""
+        """Whether only the beginning of the body was kept."""
         return self.body_size > len(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Whose things a credential reaches: all (both None), one project's, or one account's."""
+    """What a credential gives access to: everything (both None), one project, or one account."""
 
     project_id: int | None = None
     account_id: int | None = None

@@ -16,9 +16,9 @@ from hooktide.domain.model import HOUR, Account, Endpoint, Micros
 from hooktide.domain.time.times import show_time
 
 PROJECT = "hooktide"
-"""The built-in project's name. It has no operational events itself: they would never end."""
+"""The built-in project's name. It has no operational events of its own, which would recurse."""
 EVERYTHING = "all_projects"
-"""The reference of the account that gets those of every project."""
+"""The reference of the account that receives the events of every project."""
 
 FAILING_THRESHOLD = 5
 
@@ -48,8 +48,8 @@ class OperationalEvent:
 def listener_of(project: str) -> str:
     """Return the reference of the account that gets a project's operational events.
 
-    Not its bare name: a product may use that for a customer, and then a request with an operator's
-    key that names the account would be ambiguous.
+    It is not the bare project name: a product may use that for a customer, and a request with an
+    operator's key that names the account would be ambiguous.
     """
     return f"project:{project}"
 
@@ -79,7 +79,7 @@ def failing(
     disable_after: int,
     at: Micros,
 ) -> OperationalEvent:
-    """An endpoint has begun to fail, with this delivery as the last so far."""
+    """An endpoint has begun to fail; this delivery is the latest to fail."""
     about = {"consecutive_failures": failed, "disabled_after": disable_after or None}
     key = f"{delivery_id:x}"
     return _event(Type.ENDPOINT_FAILING, key, account_id, endpoint_id, at, about)
@@ -117,7 +117,7 @@ def delivery_failed(
 
 
 def limit_reached(account_id: int, limit: str, allowed: int, at: Micros) -> OperationalEvent:
-    """A plan's limit is reached; published once an hour for each limit."""
+    """A plan's limit is reached; published once per hour for each limit."""
     about = {"limit": limit, "allowed": allowed}
     key = f"{account_id:x}:{limit}:{at // HOUR}"
     return _event(Type.PLAN_LIMIT_REACHED, key, account_id, None, at, about)
@@ -131,7 +131,7 @@ def _event(
     at: Micros,
     about: Mapping[str, Any],
 ) -> OperationalEvent:
-    """Make an event; ``key`` tells it from all others of its type."""
+    """Make an event; ``key`` is unique among the events of its type."""
     return OperationalEvent(
         key=f"{type_}:{key}",
         type=type_,

@@ -1,7 +1,7 @@
-"""What is counted as it happens, for health and for charts: by minute, by hour, and added up.
+"""Counts for health and charts: per minute, per hour, and totals.
 
-Numbers are for people to look at, not for deciding: a process that is killed takes those of its
-last seconds with it. Manual tests count as attempts, but not as deliveries.
+They are for people to look at, never for decisions: a process that is killed loses those of its
+last seconds. Manual tests count as attempts, but not as deliveries.
 """
 
 import msgspec
@@ -12,8 +12,8 @@ from hooktide.domain.model import Micros
 class ProjectMinute(msgspec.Struct, kw_only=True):
     """What happened in a project within a minute (``minute``: since 1970).
 
-    ``accepted`` counts events; ``held``, ``delivered`` and ``failed`` deliveries, when they became
-    that; ``failed_attempts`` are those of ``attempts`` that were not answered 2xx.
+    ``accepted`` counts events; ``held``, ``delivered`` and ``failed`` count deliveries when they
+    reach that state; ``failed_attempts`` are those of ``attempts`` that were not answered 2xx.
     """
 
     project_id: int
@@ -29,9 +29,9 @@ class ProjectMinute(msgspec.Struct, kw_only=True):
 class EndpointHour(msgspec.Struct, kw_only=True):
     """What happened at an endpoint within an hour (``hour``: since 1970).
 
-    ``duration`` is that of all attempts together, ``slowest`` that of one. ``last_delivered_at`` is
-    when an attempt was last answered 2xx; ``failing_since`` when the first of those after it that
-    were not was made (None: there was none). A test counts for these two like any other.
+    ``duration`` is the total of all attempts, ``slowest`` the longest. ``last_delivered_at`` is
+    when an attempt was last answered 2xx; ``failing_since`` is when the first failed attempt after
+    it was made (None: there was none). Tests count for these two as well.
     """
 
     endpoint_id: int
@@ -49,7 +49,7 @@ class EndpointHour(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint does. ``mean`` and ``slowest`` are None where nothing was attempted."""
+    """How an endpoint is doing. ``mean`` and ``slowest`` are None if there were no attempts."""
 
     attempts: int
     failed_attempts: int
@@ -62,10 +62,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account has of its plan.
+    """How much of its plan an account has used.
 
-    ``deliveries`` left within the hour that the plan limits: 0 where it limits none. ``held`` and
-    ``pending`` are counted up to ``MAX_COUNTED``.
+    ``deliveries`` were sent within the hour that the plan limits: 0 if it has no limit. ``held``
+    and ``pending`` are counted up to ``MAX_COUNTED``.
     """
 
     endpoints: int
@@ -90,7 +90,7 @@ class ChartPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Busy(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was sent for an account."""
+    """How busy an account is."""
 
     account_id: int
     project_id: int

@@ -1,4 +1,5 @@
-"""A TOML file, read strictly: every key is known, every value checked, every error has its line."""
+"""A strict TOML reader: every key must be known, every value is checked, every error has its
+line."""
 
 import difflib
 import re
@@ -19,7 +20,7 @@ MAX_PROBLEMS = 50
 
 
 class Problems:
-    """What is wrong with a file: one problem a key, ``MAX_PROBLEMS`` at most."""
+    """The problems of a file: one per key, ``MAX_PROBLEMS`` at most."""
 
     def __init__(self) -> None:
         self._found: dict[str, ConfigError] = {}
@@ -29,7 +30,7 @@ class Problems:
 
     @property
     def full(self) -> bool:
-        """Whether no more are noted."""
+        """Whether no more problems are noted."""
         return len(self._found) >= MAX_PROBLEMS
 
     def add(self, error: ConfigError) -> None:
@@ -38,7 +39,7 @@ class Problems:
             self._found.setdefault(error.key, error)
 
     def attempt(self, read: Callable[[], Value], instead: Value) -> Value:
-        """Return what is read; where it cannot be, note why and return ``instead``."""
+        """Return the value read; on an error, note it and return ``instead``."""
         try:
             return read()
         except ConfigError as error:
@@ -148,7 +149,8 @@ class Table:
             yield name, outer.table(name)
 
     def first_table(self, but: Iterable[str]) -> str:
-        """Return the key of the first table within this one, but for these; empty: none."""
+        """Return the key of the first table within this one except these; empty if there is
+        none."""
         keys = (key for key, value in self._values.items() if isinstance(value, dict))
         return next((key for key in keys if key not in but), "")
 
@@ -158,14 +160,14 @@ class Table:
         return tuple((name, inner.text(name)) for name in inner._values)
 
     def anything(self, key: str) -> Any:
-        """Read a value of any kind; None where there is none."""
+        """Read a value of any kind; None if absent."""
         self._taken.add(key)
         return self._values.get(key)
 
     def done(self) -> None:
-        """Refuse what is left over.
+        """Refuse unknown keys.
 
-        The problem names the nearest known key, or the table in which there is such a key.
+        The problem names the nearest known key, or the table to which the key belongs.
         """
         for key in self._values:
             if self.problems.full:
@@ -176,7 +178,7 @@ class Table:
     def _hint(self, key: str) -> str:
         place = _PLACES.get(key)
         if place is not None and place.partition(".")[0].strip("[]") != self.path.partition(".")[0]:
-            return f"; it belongs into {place}"
+            return f"; it belongs in {place}"
         return nearest(key, self._taken)
 
     def _refuse(self, key: str, reason: str) -> None:
@@ -259,7 +261,7 @@ def read_toml(text: str) -> Table:
 
 
 class Lines:
-    """The lines at which the keys of a file stand."""
+    """The line numbers of the keys of a file."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[str, int] = {}
@@ -270,7 +272,7 @@ class Lines:
                 self._begin.setdefault(key[: end.start()], number)
 
     def of(self, key: str) -> int:
-        """Find the line of a key, of what is in its table, or of the nearest thing around it."""
+        """Find the line of a key, of something in its table, or of the nearest enclosing table."""
         while key:
             if line := self._lines.get(key) or self._begin.get(key):
                 return line
@@ -295,7 +297,7 @@ def _keys(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _opens(value: str) -> str:
-    """Return the quotes of a string over many lines that begins here and ends further down."""
+    """Return the quotes of a multi-line string that begins here and ends further down."""
     value = value.lstrip()
     for quotes in ("'''", '"""'):
         if value.startswith(quotes) and quotes not in value[3:]:
@@ -310,7 +312,7 @@ def _dotted(written: str) -> str:
     )
 
 
-# Parsing a dotted key takes time by the square of its dots.
+# Parsing a dotted key takes quadratic time.
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){33}""")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _WORD = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"')

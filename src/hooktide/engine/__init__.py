@@ -1,1 +1,1 @@
-"""What the server does without a request: delivering, retrying, recording, maintenance."""
+"""What the server does in the background: delivering, retrying, recording, maintenance."""

@@ -1,4 +1,4 @@
-"""Makes the attempts of batches in the background, and reports each by a callback."""
+"""Makes the attempts of batches in background tasks, and reports each by a callback."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from hooktide.store.base import AttemptRecord
 from hooktide.store.contract import Store
 
 UNAVAILABLE_DELAY: Micros = SECOND
-"""How long a delivery waits if the database was away when it was read; it is sent once the database
-is back."""
+"""How long a delivery waits if the database was unavailable when it was read; it is sent once the
+database is back."""
 
 log = logging.getLogger("hooktide.engine")
 
@@ -111,7 +111,9 @@ class Attempts:
         try:
             await self._store.release_claims(claims, self._clock())
         except UnavailableError as error:
-            log.warning("could not release claims, which wait for their lease's end: %s", error)
+            log.warning(
+                "could not release claims; they are released when their leases end: %s", error
+            )
 
     async def stop(self, timeout: float) -> None:
         """Wait for attempts in flight; after ``timeout`` seconds cancel and release them."""

@@ -1,6 +1,6 @@
-"""The centre: one attempt of one delivery. Compose, send, judge, record.
+"""One attempt of one delivery: compose, send, judge, record.
 
-A chat gets many events in one message, which is then one attempt of each of their deliveries.
+A chat gets many events in one message, which is one attempt for each of their deliveries.
 """
 
 import asyncio
@@ -77,10 +77,10 @@ class Sends(Protocol):
 
 
 class AttemptHook(Protocol):
-    """What takes part in each attempt: traces do."""
+    """A hook into each attempt, used for tracing."""
 
     def add_trace_headers(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
-        """Return a request's head and the one that the log keeps, with what this adds to both."""
+        """Return a request's head and the one that is logged, with trace headers added to both."""
 
     def made(self, done: AttemptRecord, destination: Destination) -> None:
         """Note an attempt that was made."""
@@ -98,11 +98,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deliverer:
-    """Makes attempts. ``clock`` gives now in microseconds, ``rand`` a number from 0 to 1.
+    """Makes attempts. ``clock`` returns the time in microseconds, ``rand`` a number from 0 to 1.
 
     ``wall`` is the wall clock: receivers compare a signature's timestamp with theirs.
-    ``on_attempt`` is called with each attempt that was handed to the store, for log and metrics.
-    ``pace`` lies between two messages to a chat at least. ``mailer``: None without a relay.
+    ``on_attempt`` is called with each attempt that was passed to the store, for log and metrics.
+    ``pace`` is the minimum interval between two messages to a chat. ``mailer``: None without a
+    relay.
     """
 
     def __init__(
@@ -128,10 +129,10 @@ class Deliverer:
         self._pace = pace
         self._mailer = mailer
         self.hook: AttemptHook | None = None
-        """Takes part in each attempt, where it is set."""
+        """A hook into each attempt, or None."""
 
     async def attempt(self, claim: Claim) -> AttemptRecord | NotSent:
-        """Make one attempt, and record what became of it.
+        """Make one attempt, and record its outcome.
 
         A chat's deliveries are not sent here: see ``attempt_batch``.
         """
@@ -189,7 +190,7 @@ class Deliverer:
         return self._record(Done(claim, attempt, verdict, rest_request(outcome)), destination)
 
     def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
-        """Return the head that goes out, and the one that the log keeps.
+        """Return the head to send, and the one to log.
 
         They differ in the values of the customer's own headers, which may be credentials.
         """
@@ -199,7 +200,7 @@ class Deliverer:
         head = compose(claim.event, prefix, secrets, body, self._wall(), extra)
         if not extra:
             return head, head
-        # Whole lines, and the last of their like: a name may end as one of ours does.
+        # Whole lines, and the last match: the name of a custom header may end like one of ours.
         start, _, end = head.rpartition(b"\r\n" + extra)
         return head, b"%b\r\n%b%b" % (start, destination.shown_headers, end)
 
@@ -207,8 +208,8 @@ class Deliverer:
         self._store.record(done)
         try:
             self._note(done, destination)
-        except Exception:  # the attempt was made, and is recorded all the same
-            log.exception("could not note an attempt of delivery %016x", done.claim.delivery_id)
+        except Exception:  # the attempt was made, and is recorded anyway
+            log.exception("could not report an attempt of delivery %016x", done.claim.delivery_id)
         return done
 
     def _note(self, done: AttemptRecord, destination: Destination) -> None:
@@ -217,15 +218,15 @@ class Deliverer:
         self._on_attempt(done, destination)
 
     async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
-        """Send a chat one message for one or more deliveries: an attempt of each of them.
+        """Send a chat one message for one or more deliveries: an attempt of each.
 
-        ``RELEASED``: the endpoint was disabled, removed or made a webhook meanwhile.
-        ``GIVEN_UP``: none could be summed up.
+        ``RELEASED``: the endpoint was disabled, deleted or turned into a webhook meanwhile.
+        ``GIVEN_UP``: no message could be made of any of them.
         """
         destination = await self._find(claims[0].endpoint_id)
         if destination is None:
             return NotSent.RELEASED
-        if destination.chat is None:  # one after the other could take longer than their leases
+        if destination.chat is None:  # sequentially this could take longer than their leases
             if len(claims) > 1:
                 return NotSent.RELEASED
             return [await self._make(claims[0], destination)]
@@ -245,7 +246,8 @@ class Deliverer:
         return [self._record(done, destination) for done in dones]
 
     def _summed_up(self, chat: Chat, claims: Sequence[Claim]) -> tuple[list[Claim], list[Message]]:
-        """Sum up each event; those that cannot be are given up, and keep no other waiting."""
+        """Summarise each event; those that cannot be summarised are given up and do not delay the
+        others."""
         summed_up: list[Claim] = []
         messages: list[Message] = []
         for claim in claims:
@@ -263,9 +265,9 @@ class Deliverer:
     async def _tell(
         self, destination: Destination, chat: Chat, messages: Sequence[Message], first: Event
     ) -> tuple[Outcome, bytes]:
-        """Send a message, and once more as plain text if it was not understood.
+        """Send a message, and again as plain text if it was rejected as malformed.
 
-        Returns what came of it, and the head as the log keeps it.
+        Returns the outcome, and the head as logged.
         """
         notes = [f"in one message with {len(messages) - 1} more"] if len(messages) > 1 else []
         if destination.endpoint.kind is EndpointKind.MAIL:
@@ -329,9 +331,8 @@ class Deliverer:
         return judge(outcome, attempt=claim.attempt, delays=delays, now=now, rand=self._rand())
 
     def give_up(self, claim: Claim, rest: Micros = MINUTE) -> None:
-        """Note that an internal error stopped an attempt, which is made again after ``rest``.
-
-        It never counted.
+        """Record that an internal error stopped an attempt; it is repeated after ``rest`` and does
+        not count.
         """
         now = self._clock()
         outcome = Outcome(error="local_error", local=True)
@@ -357,7 +358,7 @@ def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) ->
 
 
 def name_of(verdict: Verdict) -> str:
-    """Name a verdict for the log and the metrics."""
+    """Return a verdict's name for the log and the metrics."""
     match verdict:
         case RetryAt():
             return "retry"

@@ -1,4 +1,4 @@
-"""All that is needed to send to an endpoint, made ready once and kept until something changes."""
+"""Everything needed to send to an endpoint, prepared once and cached until something changes."""
 
 import logging
 from collections.abc import Mapping, Set
@@ -30,8 +30,8 @@ class Destination:
     """An enabled endpoint, ready to be sent to.
 
     ``target`` is None for a mail address, and when a URL is no longer allowed; ``refused`` says
-    why. ``prefix`` begins every request head. ``shown_headers`` is what the log keeps of the
-    customer's own headers: their names. ``chat``: None for a webhook.
+    why. ``prefix`` begins every request head. ``shown_headers`` is what is logged of the customer's
+    own headers: their names. ``chat``: None for a webhook.
     """
 
     endpoint: Endpoint
@@ -50,9 +50,9 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What a chat's endpoint needs besides: how its service is spoken to, and in what words.
+    """What a chat's endpoint needs in addition: its service and its wordings.
 
-    ``shown_path`` replaces a path in the log that would let a reader post.
+    ``shown_path`` replaces the secret path in the log.
     """
 
     service: Service
@@ -60,7 +60,7 @@ class Chat:
     shown_path: bytes
 
     def message(self, event: Event) -> Message:
-        """Sum up an event."""
+        """Summarise an event."""
         return compose_message(event, self.wordings.get(event.type, _OWN))
 
 
@@ -68,9 +68,9 @@ _OWN = Wording()
 
 
 class Destinations:
-    """Finds destinations, and drops them when what they were made of changed.
+    """Finds destinations, and drops them when their sources change.
 
-    ``sender`` is the header line by which this installation knows its own deliveries again.
+    ``sender`` is the header line by which this installation recognises its own deliveries.
     """
 
     def __init__(self, directory: Directory, policy: UrlPolicy, sender: bytes = b"") -> None:
@@ -84,7 +84,7 @@ class Destinations:
         self._composers: Cache[int, tuple[ProjectRow, Composer]] = Cache(MAX_CACHED_COMPOSERS)
 
     def changed(self, kind: str, number: int) -> None:
-        """Forget what a commit changed."""
+        """Drop what a commit changed."""
         if kind == "endpoint":
             self._ready.drop(number)
             self._unsealed.pop(number, None)
@@ -94,14 +94,14 @@ class Destinations:
             self._ready.clear()
 
     def ready(self, endpoint_id: int) -> Destination | None:
-        """Return a destination if it is at hand."""
+        """Return a destination if it is cached."""
         return self._ready.get(endpoint_id)
 
     async def find(self, endpoint_id: int) -> Destination | None:
         """Return a destination, or None when the endpoint is disabled.
 
-        :raises NotFoundError: the endpoint was removed.
-        :raises UnsealError: what it is sent with cannot be opened, or has no secret to sign with.
+        :raises NotFoundError: the endpoint was deleted. :raises UnsealError: its secrets cannot be
+        decrypted, or it has none.
         """
         seen = self._ready.changes
         try:
@@ -134,7 +134,7 @@ class Destinations:
         plan = plan_of(row.project, plan_name)
         target, refused = self._check(endpoint, row.project.name)
         ours = row.project.dialect.header_names
-        # The dialect may have got a header since the customer's was taken: its own goes out.
+        # The dialect may have gained this header after the customer set it: the dialect's wins.
         given = tuple(pair for pair in endpoint.headers if pair[0].lower() not in ours)
         return Destination(
             endpoint=endpoint,
@@ -169,7 +169,7 @@ class Destinations:
 
 
 def _prefix(target: Target | None, replaced: Set[str]) -> bytes:
-    """Return the start of a request head, without the headers that are given a value further on."""
+    """Return the start of a request head, without the headers whose values are added later."""
     if target is None:
         return b""
     first, *lines = target.prefix.split(b"\r\n")
@@ -178,7 +178,7 @@ def _prefix(target: Target | None, replaced: Set[str]) -> bytes:
 
 
 def _check_secret(endpoint: Endpoint) -> None:
-    """Refuse to send a webhook unsigned: its receiver could not tell it from a forgery."""
+    """Refuse to send an unsigned webhook: its receiver could not tell it from a forgery."""
     if endpoint.kind is EndpointKind.WEBHOOK and not endpoint.secrets:
         raise UnsealError(
             "it has no signing secret; rotate its secret, or restore the row from a backup"

@@ -1,4 +1,4 @@
-"""Reads from the store what the scheduler asks for, at its time (``engine.scheduling.polling``)."""
+"""Reads from the store what the scheduler asks for (``engine.scheduling.polling``)."""
 
 import asyncio
 import logging
@@ -20,9 +20,9 @@ log = logging.getLogger("hooktide.engine")
 
 
 class Poller:
-    """Asks one query after the other, and waits until there is one to ask.
+    """Runs one query after the other, and waits until there is one.
 
-    ``now`` reads the clocks. ``answered`` is called after each answer, when the scheduler may have
+    ``now`` reads the clocks. ``answered`` is called after each result, when the scheduler may have
     something to start.
     """
 
@@ -43,11 +43,12 @@ class Poller:
         """Set to wake the poller at once."""
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start polling."""
         self._running = keep(self._run, "claim what is due", retry_delay=POLL_RETRY_DELAY)
 
     async def stop(self) -> None:
-        """Wait for a claim that is under way: its deliveries would wait for their lease's end."""
+        """Wait for a claim in progress: its deliveries would otherwise wait until the lease
+        ends."""
         self._stopping = True
         self.wake.set()
         if self._running is not None:
@@ -68,9 +69,9 @@ class Poller:
             await self._until_wanted()
 
     async def ask(self) -> bool:
-        """Read one thing that the scheduler asks for; return whether there was one.
+        """Run one query for the scheduler; return whether there was one.
 
-        :raises UnavailableError: the database did not answer; it will be asked again.
+        :raises UnavailableError: the database did not answer; the query is repeated later.
         """
         query = None if self._stopping else self._scheduler.query(self._now())
         if query is not None:

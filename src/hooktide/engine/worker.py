@@ -1,6 +1,6 @@
 """Runs the scheduler: starts the attempts it decides on, and reports their results to it.
 
-All decisions are made in ``engine.scheduling.scheduler``; here are the clocks and the timer.
+All decisions are made in ``engine.scheduling.scheduler``; this module has the clocks and the timer.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from hooktide.store.contract import Store
 
 
 class Worker:
-    """Takes deliveries, starts them as slots come free, and asks for more when they are due."""
+    """Takes deliveries, starts them as slots become free, and claims more when they are due."""
 
     def __init__(
         self, store: Store, deliverer: Deliverer, clock: Callable[[], Micros], limits: Limits
@@ -48,25 +48,25 @@ class Worker:
         return self.scheduler.waiting
 
     async def start(self) -> None:
-        """Start to take deliveries and to look for due ones, once it is known what rests."""
-        with suppress(UnavailableError):  # then nothing is handed over until it is known
+        """Start taking deliveries and polling, once the resting endpoints are known."""
+        with suppress(UnavailableError):  # nothing is handed over until they are known
             await self._poller.ask()
         self._poller.start()
 
     async def stop(self, within: float) -> None:
         """Stop claiming, release what waits, and finish the attempts in flight.
 
-        After ``within`` seconds attempts still in flight are cancelled and released. May be called
-        again: an event that was being accepted may have been handed over since.
+        After ``within`` seconds attempts still in flight are cancelled and released. It may be
+        called again: an event that was being accepted may have been handed over since.
         """
         until = self._loop.time() + within
         self._stopping = True
         self.scheduler.stop()
         await self._poller.stop()
-        self.scheduler.stop()  # what it claimed meanwhile
+        self.scheduler.stop()  # deliveries claimed meanwhile
         await self._release()
         await self._attempts.stop(max(0.0, until - self._loop.time()))
-        await self._release()  # deliveries whose attempt showed that they are for a chat
+        await self._release()  # deliveries that turned out to be for a chat
         await self._store.recorded()
 
     async def _release(self) -> None:
@@ -89,7 +89,7 @@ class Worker:
         self._follow_up()
 
     def changed(self, kind: str, number: int) -> None:
-        """Look at an endpoint again: it may be disabled, rest, or have something due."""
+        """Check an endpoint again: it may be disabled, rest, or have something due."""
         self.scheduler.changed(kind, number)
         self._follow_up()
 
@@ -108,7 +108,7 @@ class Worker:
             self._follow_up()
 
     def _follow_up(self) -> None:
-        """Release, poll and set the timer as the scheduler asks, after any call of it."""
+        """Release, poll and set the timer as the scheduler asks, after any call to it."""
         scheduler = self.scheduler
         if scheduler.released and not self._stopping:
             claims, scheduler.released = scheduler.released, []
@@ -123,7 +123,7 @@ class Worker:
             self._timer.cancel()
         self._timer, self._timer_at = None, self.scheduler.next_at
         if self._timer_at is not None:
-            # A microsecond later: a call that is early by a rounding error would be in vain.
+            # A microsecond later: a call that is early by a rounding error would do nothing.
             self._timer = self._loop.call_at((self._timer_at + 1) / SECOND, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -142,7 +142,7 @@ class Worker:
         return self._read
 
     async def try_now(self, claim: Claim) -> Attempt | None:
-        """Make the attempt of a claim at once, outside the lanes; for tests that someone awaits."""
+        """Attempt a claim immediately, outside the lanes, for tests that a caller awaits."""
         result = await self._deliverer.attempt(claim)
         if result is NotSent.CHAT:
             result = await self._try_chat(claim)
@@ -153,7 +153,7 @@ class Worker:
         return result.attempt if isinstance(result, AttemptRecord) else None
 
     async def _try_chat(self, claim: Claim) -> AttemptRecord | NotSent:
-        """Send a message at once, but in turn with those of the endpoint's lane."""
+        """Send a message immediately, but in turn with those of the endpoint's lane."""
         wait = self.scheduler.reserve(claim, self._monotonic())
         self._follow_up()
         await asyncio.sleep(wait / SECOND)

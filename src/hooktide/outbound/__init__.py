@@ -1,6 +1,6 @@
-"""The only way out: an HTTP/1.1 client that posts and guards where it posts.
+"""All outbound traffic: an HTTP/1.1 client that sends POST requests to vetted addresses only.
 
-Beside it, what hands mail to the operator's own relay.
+``mail`` passes mail to the operator's own relay.
 """
 
 from hooktide.outbound.mail import Mailer

@@ -1,8 +1,8 @@
-"""What the outbound client reads from a raw response head: its end, status, framing, Retry-After.
+"""Parsing of raw response heads: the end, status, framing and Retry-After.
 
-llhttp reads well-formed answers; the head is kept as the bytes that came. A head that llhttp
-refuses is read here, line by line: its status line decides, and its fields only have to say where
-the body ends.
+llhttp parses well-formed responses; the head is stored as received. A head that llhttp refuses is
+parsed here, line by line: its status line decides, and its fields only determine where the body
+ends.
 """
 
 import re
@@ -15,9 +15,9 @@ MAX_KEPT_HEAD = 16 * 1024
 MAX_KEPT_RESPONSE = 4 * 1024
 BODY_LIMIT = 64 * 1024
 WIRE_LIMIT = 1024 * 1024
-"""Bytes of one response on the wire: chunk framing and trailers can be most of it."""
+"""Maximum bytes of one response on the wire: chunk framing and trailers can be most of it."""
 MAX_INTERIM = 16
-"""Responses of the 1xx kind before the real one."""
+"""Maximum 1xx responses before the final one."""
 
 _HEAD_LIMIT = 64 * 1024
 _STATUS_LINE_LIMIT = 256 * 1024
@@ -25,7 +25,7 @@ _MAX_FIELDS = 100
 
 
 def head_end(raw: bytes) -> int:
-    """Return the offset behind the blank line that ends the first head; -1 if it has not come."""
+    """Return the offset behind the blank line that ends the first head, or -1 if incomplete."""
     end = raw.find(b"\n\r\n")
     bare = raw.find(b"\n\n", 0, end if end >= 0 else len(raw))
     if bare >= 0:
@@ -34,7 +34,7 @@ def head_end(raw: bytes) -> int:
 
 
 def first_head(raw: bytes) -> bytes:
-    """Return the first head, or all that came of it."""
+    """Return the first head, or what there is of it."""
     end = head_end(raw)
     return raw if end < 0 else raw[:end]
 
@@ -42,7 +42,7 @@ def first_head(raw: bytes) -> bytes:
 def read_status(head: bytes) -> int | None:
     """Return the status of a complete status line; None if absent, or not 100 to 599.
 
-    Tolerant of what servers written by hand get wrong: the version, the spaces, the line's end.
+    It tolerates common mistakes: in the version, the spaces and the line end.
     """
     match = _STATUS_LINE.match(head)
     return int(match[1]) if match else None
@@ -60,9 +60,9 @@ def may_become_status_line(head: bytes) -> bool:
 
 
 def framing(head: bytes) -> bytes | None:
-    """Return the header line that says where the body of a malformed head's answer ends.
+    """Return the header line that delimits the body after a malformed head.
 
-    Empty: it ends where the connection does. None: unknown, because its lengths differ or are not
+    Empty: the body ends with the connection. None: unknown, because the lengths differ or are not
     numbers.
     """
     fields = read_fields(head)
@@ -83,9 +83,9 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 def is_oversized(head: bytes) -> bool:
-    """Whether a head has more than 100 fields or 64 KB of them: no more of it is read.
+    """Whether a head exceeds 100 fields or 64 KB, at which reading stops.
 
-    A long status line is accepted (its reason phrase is ignored), but it is bounded too.
+    A long status line is accepted (its reason phrase is ignored), but it is bounded, too.
     """
     if len(head) <= _HEAD_LIMIT:
         return head.count(b"\n") > _MAX_FIELDS + 2
@@ -119,7 +119,7 @@ _SECONDS = re.compile(r"[0-9]+")
 
 
 def _seconds(digits: str) -> Micros:
-    # A receiver may send thousands of digits; nine are far beyond the cap already.
+    # A receiver may send thousands of digits; nine are already far beyond the cap.
     significant = digits.lstrip("0") or "0"
     return (
         RETRY_AFTER_CAP if len(significant) > 9 else min(int(significant) * SECOND, RETRY_AFTER_CAP)

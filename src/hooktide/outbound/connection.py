@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: writes a request, has its answer read, and is then reused or closed.
+"""One HTTP/1.1 connection: writes a request, reads the response, and is then reused or closed.
 
 It is closed, never reused, once its state is uncertain: unsolicited bytes, bytes after the end of a
-response, a response not read to its end, a request not fully written. What an answer amounts to is
-decided by its ``ResponseReader``.
+response, a response not read to its end, a request not fully written. Its ``ResponseReader``
+interprets the response.
 """
 
 import asyncio
@@ -18,23 +18,23 @@ from hooktide.outbound.tls import tls_reason
 from hooktide.runtime.write_coalescer import WriteCoalescer
 
 Key: TypeAlias = tuple[str, str, int, str]
-"""Scheme, host, port, and the vetted address: what makes two connections interchangeable."""
+"""Scheme, host, port and vetted address: connections with the same key are interchangeable."""
 
 Answered: TypeAlias = Callable[[Outcome], None]
 """Called once with what came of a request; its connection is back with the owner or closed."""
 
 NEVER = float("inf")
-_CLOSED = ("connection_lost", "the receiver closed the connection without an answer")
+_CLOSED = ("connection_lost", "the receiver closed the connection without a response")
 
 
 class Owner(Protocol):
-    """Who keeps the connections."""
+    """The owner of the connections."""
 
     coalescer: WriteCoalescer
-    """Makes the writes of all connections."""
+    """Batches the writes of all connections."""
 
     def give_back(self, connection: "Connection") -> None:
-        """Take a connection that can carry another request."""
+        """Take back a connection that can carry another request."""
 
     def forget(self, connection: "Connection") -> None:
         """Drop a connection that is closed."""
@@ -43,8 +43,8 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """A connection to one vetted address.
 
-    ``deadline`` (of ``time.monotonic``) is when the owner calls ``expire``: the end of the attempt
-    while a request is out, the end of its keeping while it is idle.
+    ``deadline`` (of ``time.monotonic``) is when the owner calls ``expire``: the attempt's deadline
+    while a request is in flight, the idle timeout otherwise.
     """
 
     __slots__ = (
@@ -92,22 +92,22 @@ class Connection(asyncio.Protocol):
         if self._answered is None:
             return
         if self._unasked:
-            self._fail("invalid_response", "the receiver spoke before it was asked")
+            self._fail("invalid_response", "the receiver sent data before the request")
         elif self.closed or self.transport is None:
             self._fail(*_CLOSED)
         else:
             self.transport.write(request)
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come since the last answer, asked of the kernel and not of the loop.
+        """Whether nothing was received since the last response, according to the kernel.
 
-        A readable idle connection holds either its end or an answer to nothing.
+        A readable idle connection was closed or got an unsolicited response.
         """
         return not (self.closed or self._poll is None or self._poll.poll(0))
 
     @property
     def is_untouched(self) -> bool:
-        """Whether not one byte of an answer to the last request has come."""
+        """Whether no byte of a response to the last request has been received."""
         return self._reader.is_untouched
 
     def expire(self) -> None:
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         if self._answered is None:
             self.abort()
         else:
-            self._reader.expire("timeout", "the receiver did not answer in time")
+            self._reader.expire("timeout", "the receiver did not respond in time")
             self._settle_answer()
 
     def give_up(self) -> None:

@@ -1,5 +1,5 @@
-"""How a connection comes to be: TCP to the vetted address, through the egress proxy if there is
-one, then TLS with the name checked. What fails comes back as an ``Outcome`` that says why.
+"""Opens connections: TCP to the vetted address, through the egress proxy if there is one, then TLS
+with a check of the name. A failure is returned as an ``Outcome`` that explains it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from hooktide.runtime.background import start
 
 CONNECT_BUDGET = 3.0
 ATTEMPT_DELAY = 0.25
-"""Seconds before the next address is tried in parallel with one that has not answered (RFC 8305,
+"""Seconds before the next address is tried in parallel with one that has not responded (RFC 8305,
 5)."""
 
 
@@ -37,9 +37,9 @@ class Dialer:
     async def dial(
         self, keys: tuple[Key, ...], target: Target, deadline: float
     ) -> Connection | Outcome:
-        """Connect to the first of these that lets us, within the connect budget.
+        """Connect to the first of these that accepts, within the connect budget.
 
-        ``keys`` are in the order in which they are tried.
+        ``keys`` are tried in order.
         """
         connect_by = min(deadline, time.monotonic() + CONNECT_BUDGET)
         if len(keys) == 1:
@@ -59,7 +59,7 @@ class Dialer:
         return reached
 
     def answered(self, connection: Connection) -> None:
-        """Note that a receiver answered on a connection that was kept."""
+        """Note that a receiver responded on a reused connection."""
         if self._proxy is None:
             self._reachability.reached(connection.key[3], _now())
 
@@ -67,7 +67,7 @@ class Dialer:
         self, keys: tuple[Key, ...], connect_by: float, deadline: float
     ) -> Connection | Outcome:
         """Try one address after the other, the next as soon as one fails or is slow (RFC 8305)."""
-        # A proxy is asked for one tunnel at a time.
+        # Through a proxy, one tunnel is opened at a time.
         delay = ATTEMPT_DELAY if self._proxy is None else CONNECT_BUDGET
         left = list(reversed(keys))
         racing: dict[asyncio.Task[Connection | Outcome], Connection] = {}
@@ -96,7 +96,7 @@ class Dialer:
             for task, connection in racing.items():
                 task.cancel()
                 self._discard(connection)
-        # Our own trouble is only to blame where no address failed for another reason.
+        # It is a local failure only if no address failed for another reason.
         return min(failures, key=lambda failure: failure.local)
 
     async def _try(
@@ -128,7 +128,9 @@ class Dialer:
                     lambda: connection, address, port
                 )
         except TimeoutError:
-            return Outcome(error="connect_error", detail="the receiver did not take the connection")
+            return Outcome(
+                error="connect_error", detail="the receiver did not accept the connection"
+            )
         except OSError as error:
             return self._unreachable(error, address)
         self._reachability.reached(address, _now())
@@ -181,23 +183,24 @@ def _now() -> Micros:
 
 
 def _check_peer(transport: asyncio.Transport, address: str) -> Outcome | None:
-    """Make sure that who answers is who was vetted."""
+    """Check that the peer is the vetted address."""
     peer = transport.get_extra_info("peername")
     if peer and ip_address(peer[0]) == ip_address(address):
         return None
-    return Outcome(error="connection_lost", detail="the connection was lost at once")
+    return Outcome(error="connection_lost", detail="the connection was lost immediately")
 
 
 def _is_unrouted(number: int, address: str) -> bool:
     """Whether an error says that there is no route to an address.
 
-    Without any IPv6 here, an IPv6-only receiver is unreachable for good, and that is not ours.
+    Without IPv6 on this host, an IPv6-only receiver is permanently unreachable, which is not a
+    local failure.
     """
     return number == errno.ENETDOWN or (number == errno.ENETUNREACH and ":" not in address)
 
 
 def _has_run_out(number: int, address: str) -> bool:
-    """Whether an error says that this process or machine has run out of something.
+    """Whether an error means that this process or machine has run out of a resource.
 
     For IPv4, no local address means no free port; for IPv6, no IPv6 on this host.
     """
@@ -205,7 +208,7 @@ def _has_run_out(number: int, address: str) -> bool:
 
 
 RUN_OUT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-"""What idle connections use up, so closing them helps."""
+"""Resources that closing idle connections frees."""
 
 
 def _local_error(reason: str) -> Outcome:

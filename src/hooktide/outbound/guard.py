@@ -1,7 +1,7 @@
-"""Which addresses a target may be dialled at, decided on each answer of DNS.
+"""Decides, on each DNS response, which addresses of a target may be dialled.
 
-One forbidden address in an answer refuses the whole answer: an honest name has no such mixture.
-What was decided holds as long as the answer does; then the name is resolved and vetted again.
+One forbidden address refuses the whole response: no legitimate name has such a mixture. A decision
+is valid as long as the DNS response is; then the name is resolved and vetted again.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from hooktide.outbound.resolver import DnsAnswer, Resolver
 from hooktide.runtime.cache import Cache
 
 FORBIDDEN = "the destination is not allowed"
-"""All that an endpoint's owner learns: which address it was is for the operator's log."""
+"""All that the endpoint's owner is told; the address itself goes to the operator's log."""
 
 MAX_ADDRESSES = 16
 MAX_CACHED_ROUTES = 20_000
 MAX_ROUTE_AGE = 60.0
-"""Seconds after which even a fixed address is vetted again: our own addresses may change."""
+"""Seconds after which even a literal address is vetted again: our own addresses may change."""
 
 log = logging.getLogger("hooktide.outbound")
 
@@ -43,7 +43,7 @@ class Route:
 
 
 class Guard:
-    """Resolves and vets; remembers what it has decided."""
+    """Resolves and vets names, and caches its decisions."""
 
     def __init__(self, policy: UrlPolicy, resolver: Resolver) -> None:
         self._policy = policy
@@ -51,12 +51,13 @@ class Guard:
         self._routes: Cache[Origin, Route] = Cache(MAX_CACHED_ROUTES)
 
     def known(self, origin: Origin, now: float) -> Route | None:
-        """Return what was decided on this origin, while it holds."""
+        """Return the cached decision for an origin while it is valid."""
         route = self._routes.get(origin)
         return route if route is not None and now < route.expires_at else None
 
     async def find(self, target: Target, deadline: float, account: int) -> Route | Outcome:
-        """Return where this target may be dialled, or why nowhere."""
+        """Return the addresses at which a target may be dialled, or an ``Outcome`` that explains
+        why not."""
         answer = await self._resolve(target, deadline, account)
         if answer.problem:
             error = "local_error" if answer.local else "dns_error"

@@ -1,7 +1,7 @@
-"""Mail, handed to the operator's relay (RFC 5321): one connection a mail, one deadline over all.
+"""Mail, passed to the operator's relay (RFC 5321): one connection per mail, one overall deadline.
 
-The relay is the operator's own, so it may be anywhere. A password is never sent in the clear.
-What the relay answers comes back as an ``Outcome`` whose status is SMTP's own code: 250 is taken.
+The relay is the operator's own, so it may have any address. A password is never sent in plain text.
+The relay's response is returned as an ``Outcome`` with the SMTP status: 250 means accepted.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ MAX_BODY = 4096
 
 
 class Mailer:
-    """Hands mail to a relay."""
+    """Passes mail to a relay."""
 
     def __init__(self, relay: Relay, sender: str, tls: ssl.SSLContext | None = None) -> None:
         self._relay = relay
@@ -40,7 +40,7 @@ class Mailer:
         self.sender = sender
 
     async def send(self, to: str, mail: bytes, timeout: float) -> Outcome:
-        """Hand in one mail (head and body, CRLF at each line's end) for one recipient."""
+        """Send one mail (head and body, with CRLF line ends) to one recipient."""
         started = time.monotonic()
         outcome = await self._try(to, mail, timeout)
         return msgspec.structs.replace(
@@ -70,11 +70,12 @@ class Mailer:
             client.close()
 
     async def _hand_in(self, client: SMTP, to: str, mail: bytes) -> Outcome:
-        await client.connect()  # with STARTTLS where it is offered
+        await client.connect()  # with STARTTLS if it is offered
         if self._relay.user:
             if client.get_transport_info("sslcontext") is None:
                 return Outcome(
-                    error="tls_error", detail="the relay offers no TLS to send a password in"
+                    error="tls_error",
+                    detail="the relay offers no TLS, without which no password is sent",
                 )
             await client.login(self._relay.user, self._relay.password)
         await client.mail(self.sender)
@@ -84,7 +85,7 @@ class Mailer:
 
 
 def _failed(error: SMTPException | OSError, sender: str, to: str) -> Outcome:
-    """Return what to make of an error: of a connection, of TLS, or what the relay refused."""
+    """Return the outcome for an error of the connection, of TLS, or from the relay."""
     cause = error.__cause__ if isinstance(error, SMTPConnectError) else error
     if isinstance(cause, ssl.SSLError):
         return Outcome(error="tls_error", detail=f"the mail relay's TLS: {cause.reason}")
@@ -122,5 +123,5 @@ def _refused(error: SMTPResponseException, sender: str, to: str) -> Outcome:
 
 
 def _encode(text: str) -> bytes:
-    """Return the bytes of which the client made a text."""
+    """Return the bytes that the client decoded."""
     return text.encode("utf-8", "surrogateescape")

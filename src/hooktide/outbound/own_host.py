@@ -1,7 +1,7 @@
 """Which addresses lead to this server: those of its interfaces, and what its URL resolves to.
 
 A firewall often lets a machine reach its own public address, and with it services that are closed
-to the outside. So deliveries do not go there, unless the operator opens the network.
+to the outside. So deliveries are not sent there, unless the operator allows the network.
 """
 
 import ipaddress
@@ -43,7 +43,7 @@ class OwnHost:
         self._public: frozenset[Address] = frozenset()
 
     async def refresh(self) -> int:
-        """Read the interfaces and resolve the host; what cannot be read stays as it was."""
+        """Read the interfaces and resolve the host; on a failure the last result stays."""
         self._public = await self._resolve() or self._public
         try:
             interfaces = frozenset(self._interfaces())

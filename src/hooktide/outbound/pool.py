@@ -1,7 +1,7 @@
-"""The connections that are open: idle ones for the next request, and the sweep of all deadlines.
+"""The open connections: idle ones for the next request, and a sweep of all deadlines.
 
-One timer for all: every ``SWEEP`` seconds each connection past its deadline is ended, whether an
-attempt is out on it or it only waits. A timer for each request would cost more than the request.
+One timer serves all: every ``SWEEP`` seconds each connection past its deadline is ended, whether it
+carries an attempt or is idle. A timer per request would cost more than the request.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, keys: tuple[Key, ...]) -> Connection | None:
-        """Return an idle connection to one of these, nothing having come over it since."""
+        """Return an idle connection to one of these that has received nothing since its last
+        use."""
         for key in keys:
             idle = self._idle.get(key)
             while idle:
@@ -39,7 +40,7 @@ class Pool:
         return None
 
     def add(self, key: Key) -> Connection:
-        """Make a connection that is not connected yet."""
+        """Create a connection that is not connected yet."""
         connection = Connection(key, self)
         self._open.add(connection)
         if self._timer is None:
@@ -47,7 +48,7 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next request, or close it where there are enough."""
+        """Keep a connection for the next request, or close it if there are enough."""
         idle = self._idle.setdefault(connection.key, [])
         if self._idle_count >= self._max_idle or len(idle) >= self._max_idle_per_key:
             connection.abort()
@@ -65,7 +66,7 @@ class Pool:
             self._idle_count -= 1
 
     def drop_idle(self, address: str | None = None) -> None:
-        """Close what is only kept: to an address that has no route, or all of it."""
+        """Close idle connections: those to an address without a route, or all."""
         for key in [key for key in self._idle if address is None or key[3] == address]:
             idle = self._idle.pop(key)
             self._idle_count -= len(idle)

@@ -1,8 +1,8 @@
 """The explicit egress proxy: an HTTP CONNECT tunnel, for http and https targets alike.
 
-The proxy is the operator's, so its own address is not vetted. The target's is, as ever: the tunnel
-is asked for by the vetted address, so the proxy resolves nothing. Proxies of the environment
-(``HTTPS_PROXY`` and the like) are not looked at.
+The proxy is the operator's, so its own address is not vetted. The target's is vetted as always, and
+the tunnel is opened to that address, so the proxy resolves nothing. Proxy environment variables
+(``HTTPS_PROXY`` and the like) are ignored.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Proxy:
     async def connect(
         self, connection: Connection, address: str, port: int, deadline: float
     ) -> Outcome | None:
-        """Tunnel this connection to an address; None when it is through."""
+        """Open a tunnel to an address on this connection; return None on success."""
         tunnel = _Tunnel()
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
@@ -43,7 +43,9 @@ class Proxy:
             async with asyncio.timeout(deadline - time.monotonic()):
                 failure = await tunnel.ask(transport, address, port)
         except TimeoutError:
-            failure = Outcome(error="connect_error", detail="the egress proxy did not get through")
+            failure = Outcome(
+                error="connect_error", detail="the egress proxy could not open the tunnel"
+            )
         except asyncio.CancelledError:
             transport.abort()
             raise
@@ -64,14 +66,14 @@ class Proxy:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Asks for a tunnel and reads the proxy's answer, up to its blank line."""
+    """Requests a tunnel and reads the proxy's response head."""
 
     def __init__(self) -> None:
         self._head = b""
         self._answered: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
 
     async def ask(self, transport: asyncio.Transport, address: str, port: int) -> Outcome | None:
-        """Return None when the tunnel stands, or why it does not."""
+        """Return None when the tunnel is open, or why it is not."""
         host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         transport.write(f"CONNECT {host} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode("ascii"))
         return await self._answered
@@ -83,7 +85,7 @@ class _Tunnel(asyncio.Protocol):
             self._answer(_judge(self._head))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End without an answer."""
+        """End without a response."""
         self._answer(_broken("closed the connection"))
 
     def _answer(self, failure: Outcome | None) -> None:
@@ -94,11 +96,11 @@ class _Tunnel(asyncio.Protocol):
 def _judge(head: bytes) -> Outcome | None:
     match = _STATUS.match(head)
     if match is None or not head.endswith(b"\r\n\r\n"):
-        return _broken("did not answer as a proxy does")
+        return _broken("did not respond like a proxy")
     if match[1].startswith(b"2"):
         return None
     if match[1] == b"407":
-        return _broken("asks for credentials, which are not supported")
+        return _broken("requires credentials, which are not supported")
     return Outcome(
         error="connect_error", detail=f"the egress proxy answered {match[1].decode('ascii')}"
     )

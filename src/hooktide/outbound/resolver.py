@@ -1,8 +1,8 @@
-"""Names to addresses: asked of DNS only, coalesced, kept shortly, and never for long.
+"""Resolves names with DNS only; lookups are coalesced and cached for a short time.
 
-``/etc/hosts`` is not read and no search domain is applied: what a name means is what DNS says, plus
-the ``hosts`` mapping handed in. ``localhost`` is loopback without asking (RFC 6761, 6.3), which the
-guard then refuses unless the operator opened it.
+``/etc/hosts`` is not read and no search domain is applied: only DNS and the ``hosts`` mapping
+count. ``localhost`` is always loopback (RFC 6761, 6.3), which the guard refuses unless the operator
+allowed it.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ MAX_TTL, NEGATIVE_TTL = 60.0, 5.0
 NO_HOSTS: Mapping[str, Sequence[str]] = MappingProxyType({})
 LOOPBACK = ("127.0.0.1", "::1")
 MAX_ASKED = 3
-"""How often a question is asked at most; never more often than twice for each server."""
+"""Maximum number of times a question is asked; at most twice per server."""
 ACCOUNT_SHARE = 4
-"""One account may hold a quarter of the lookups under way."""
+"""One account may hold a quarter of the lookups in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class DnsAnswer:
-    """The addresses of a name, or the problem with it. ``local``: the problem is our own."""
+    """The addresses of a name, or the error. ``local``: the failure is our own."""
 
     addresses: tuple[Address, ...]
     expires_at: float
@@ -41,23 +41,23 @@ class DnsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one question (A or AAAA) brought."""
+    """The result of one question (A or AAAA)."""
 
     addresses: tuple[Address, ...] = ()
     ttl: float = MAX_TTL
     problem: str = ""
     local: bool = False
     is_failure: bool = False
-    """Another server may know more."""
+    """Whether another server may have a better answer."""
 
 
 class Resolver:
     """Resolves names; all times are of ``time.monotonic``.
 
     ``nameservers`` (``host`` or ``host:port``) replace the system's; ``hosts`` maps names to
-    addresses without asking; a lookup takes at most ``budget`` seconds, and at most
-    ``max_lookups`` are under way, a quarter of them for one account. An answer is kept for its TTL,
-    within ``min_ttl`` and 60 seconds.
+    addresses without a lookup; a lookup takes at most ``budget`` seconds, and at most
+    ``max_lookups`` run at a time, a quarter of them for one account. A result is cached for its
+    TTL, within ``min_ttl`` and 60 seconds.
     """
 
     def __init__(
@@ -82,9 +82,10 @@ class Resolver:
         self._of_account: Counter[int] = Counter()
 
     async def resolve(self, host: str, account: int = 0) -> DnsAnswer:
-        """Return the addresses of a name in lower case; a failure is an answer too.
+        """Return the addresses of a name in lower case, or the failure.
 
-        ``account`` is whose lookup it is; 0 for one of the server's own, which has no share.
+        ``account`` is the account that the lookup is for; 0 for one of the server's own, which has
+        no quota.
         """
         answer = self._fixed.get(host) or self._known.get(host)
         if answer is not None and answer.expires_at > time.monotonic():
@@ -92,15 +93,15 @@ class Resolver:
         lookup = self._lookups.get(host)
         if lookup is None:
             if len(self._lookups) >= self._max_lookups or self._is_above_share(account):
-                return DnsAnswer((), 0.0, "too many DNS lookups are under way", local=True)
+                return DnsAnswer((), 0.0, "too many DNS lookups are in progress", local=True)
             lookup = start(self._look_up(host, account), "look up a name")
             self._lookups[host] = lookup
             self._of_account[account] += 1
-        # The lookup belongs to all who wait for it: one of them giving up must not end it.
+        # All waiting callers share the lookup: one of them being cancelled must not end it.
         return await asyncio.shield(lookup)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the lookups in progress."""
         for lookup in self._lookups.values():
             lookup.cancel()
 
@@ -128,10 +129,10 @@ class Resolver:
 class _Lookup:
     """The questions about one name, asked of the DNS servers in turn.
 
-    A server that stays silent for a third of the budget costs no answer: the next is asked (or the
-    same again, where there is only one), and whichever answers first is heard, until the budget is
-    spent. Channels live no longer than this, because c-ares shortens its timeout, to a quarter of a
-    second, once a channel has had a few quick answers.
+    If a server does not answer within a third of the budget, the next is asked, too (or the same
+    again, if there is only one), and the first answer counts, until the budget is spent. Channels
+    live no longer than this, because c-ares shortens its timeout, to a quarter of a second, once a
+    channel has had a few quick answers.
     """
 
     def __init__(self, host: str, servers: Sequence[str], budget: float) -> None:
@@ -141,7 +142,7 @@ class _Lookup:
         self._channels: dict[str, _Channel] = {}
 
     async def ask(self, kind: int) -> _Part:
-        """Return what the first server says that knows."""
+        """Return the first conclusive answer of any server."""
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._budget
         left = min(MAX_ASKED, max(2, len(self._servers)))
@@ -173,7 +174,7 @@ class _Lookup:
         return self._channels[server]
 
     def close(self) -> None:
-        """Give up the questions that are still open."""
+        """Cancel the open questions."""
         for channel in self._channels.values():
             channel.close()
 
@@ -184,7 +185,7 @@ class _Channel:
     def __init__(self, server: str, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._watched: set[int] = set()
-        # The caller enforces the time limit; this must only be no shorter.
+        # The caller enforces the time limit; this one must not be shorter.
         self._channel = pycares.Channel(
             servers=[server], timeout=2 * timeout, tries=1, sock_state_cb=self._watch
         )
@@ -229,7 +230,7 @@ class _Channel:
 
 
 def _system_servers() -> list[str]:
-    """Return the servers that the system's resolver asks, as ``host:port``."""
+    """Return the system resolver's servers, as ``host:port``."""
     return pycares.Channel(sock_state_cb=lambda *_: None).servers
 
 
@@ -247,14 +248,14 @@ def _part(result: pycares.DNSResult) -> _Part:
 
 
 def _join(v4: _Part, v6: _Part, min_ttl: float) -> DnsAnswer:
-    """Put both halves together, the families in turn; one half is enough."""
+    """Join both results, alternating the families; one of them is enough."""
     now = time.monotonic()
     mixed = chain.from_iterable(zip_longest(v4.addresses, v6.addresses))
     addresses = tuple(address for address in mixed if address is not None)
     if addresses:
         return DnsAnswer(addresses, now + min(max(min_ttl, min(v4.ttl, v6.ttl)), MAX_TTL))
     part = v6 if v4.problem in ("", NO_ADDRESS) else v4
-    # Our own trouble may be over the next moment.
+    # A local failure may be over the next moment.
     kept = 0.0 if part.local else NEGATIVE_TTL
     return DnsAnswer((), now + kept, part.problem or NO_ADDRESS, part.local)
 
@@ -267,13 +268,13 @@ def _failed(error: int | None) -> _Part:
 
 
 NO_ADDRESS = "the name has no address"
-# That no DNS server can be reached is our own network's trouble, not the receiver's.
+# If no DNS server can be reached, our own network is at fault, not the receiver.
 _PROBLEMS = {
     pycares.errno.ARES_ENOTFOUND: _Part(problem="the name does not exist"),
     pycares.errno.ARES_ENODATA: _Part(problem=NO_ADDRESS),
     pycares.errno.ARES_ETIMEOUT: _Part(problem="no DNS server answered in time", is_failure=True),
     pycares.errno.ARES_ESERVFAIL: _Part(
-        problem="the DNS servers of the name fail (SERVFAIL)", is_failure=True
+        problem="the name's DNS servers fail (SERVFAIL)", is_failure=True
     ),
     pycares.errno.ARES_ECONNREFUSED: _Part(
         problem="no DNS server can be reached", local=True, is_failure=True

@@ -1,7 +1,7 @@
-"""Reads the answer to one request: bytes in, ``Outcome`` out; no transport, clock or asyncio.
+"""Reads the response to one request: bytes in, ``Outcome`` out; no transport, clock or asyncio.
 
-Whether an answer is believed is decided by its status line: neither malformed header fields nor a
-body that is cut, endless or late changes anything but ``body_truncated``. See decision 0005.
+The status line alone decides: neither malformed header fields nor a body that is cut off, endless
+or late changes anything but ``body_truncated``. See decision 0005.
 """
 
 import httptools
@@ -26,10 +26,10 @@ from hooktide.outbound.answer import (
 
 
 class ResponseReader:
-    """Reads the answers of one connection, one after the other.
+    """Reads the responses of one connection, one after the other.
 
-    For each request: ``begin``, then ``feed`` what comes until it returns True. Where nothing more
-    comes, ``end`` or ``expire`` says so. Then ``outcome`` is what the answer amounts to, and
+    For each request: call ``begin``, then ``feed`` with received bytes until it returns True; call
+    ``end`` or ``expire`` if no more will come. Then ``outcome`` returns the result, and
     ``is_reusable`` whether the connection can carry another request.
     """
 
@@ -58,7 +58,7 @@ class ResponseReader:
         self.begin()
 
     def begin(self) -> None:
-        """Expect the answer to a new request."""
+        """Expect the response to a new request."""
         self._raw = self._head = self._body = b""
         self._error = self._detail = ""
         self._status: int | None = None
@@ -67,11 +67,12 @@ class ResponseReader:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether not one byte of the answer has come."""
+        """Whether no byte of the response has been received."""
         return not (self._raw or self._interims) and self._status is None
 
     def feed(self, data: bytes) -> bool:
-        """Read what came; return True if the answer is over. Nothing is fed after that."""
+        """Read received bytes; return True if the response is complete. Do not feed any more after
+        that."""
         if self._status is None:
             self._raw += data
             if self._lenient:
@@ -81,11 +82,11 @@ class ResponseReader:
         return self._over
 
     def end(self, error: str, detail: str, *, cleanly: bool = True) -> None:
-        """End the answer: the connection has ended, ``cleanly`` or by a failure of it.
+        """End the response: the connection has ended, ``cleanly`` or by a failure.
 
         ``error`` and ``detail`` are the outcome if the response is invalid.
         """
-        # A head that ends with the connection lacks its blank line, not its status.
+        # A head cut off by the end of the connection lacks its blank line, not its status.
         whole = self._lenient or (cleanly and self._raw.endswith(b"\n"))
         if self._status is not None:
             self._finish(truncated=is_framed(first_head(self._raw)))
@@ -95,17 +96,17 @@ class ResponseReader:
             self._fail(error, detail)
 
     def expire(self, error: str, detail: str) -> None:
-        """End the answer: no more of it is waited for. The arguments are as for ``end``."""
+        """End the response at the deadline. The arguments are as for ``end``."""
         if self._status is not None or (self._lenient and self._believe_status_line()):
             self._finish(truncated=True)
         else:
             self._fail(error, detail)
 
     def outcome(self, duration: Micros, now: float) -> Outcome:
-        """Return what came of the request, once its answer is over.
+        """Return the outcome of the request, once its response has ended.
 
-        ``duration`` is how long the attempt took. ``now``, in seconds since 1970, is what a date
-        in Retry-After is compared with.
+        ``duration`` is how long the attempt took. A date in Retry-After is compared with ``now``,
+        in seconds since 1970.
         """
         status = self._status
         if self._error or status is None:
@@ -120,12 +121,12 @@ class ResponseReader:
         )
 
     def on_message_begin(self) -> None:
-        """Detect an unsolicited second response behind the first."""
+        """Detect an unsolicited second response after the first."""
         if self._complete:
             self._keep = False
 
     def on_headers_complete(self) -> None:
-        """Note the status of the real answer; 1xx (but 101) only announce it."""
+        """Note the status of the final response; 1xx (except 101) only precede it."""
         if self._complete:
             return
         status = self._parser.get_status_code()
@@ -141,7 +142,7 @@ class ResponseReader:
             self._body += data[: MAX_KEPT_RESPONSE - len(self._body)]
 
     def on_message_complete(self) -> None:
-        """Note the end of the answer; anything behind it is not part of it."""
+        """Note the end of the response; anything after it is not part of it."""
         if self._complete:
             return
         if self._status is None:
@@ -172,22 +173,22 @@ class ResponseReader:
             self._raw = raw[head_end(raw) :]
 
     def _misread(self, reason: str, size: int) -> None:
-        """Judge an answer that breaks the grammar.
+        """Handle a response that violates the grammar.
 
-        A malformed head is read again, tolerantly. A malformed chunk behind a well-formed head
-        means that what came is not what the receiver said. Behind a malformed head, whose framing
-        is our guess, it proves nothing, and nor does a malformed trailer behind the last chunk.
+        A malformed head is parsed again, leniently. A malformed chunk after a well-formed head
+        means that the body was corrupted. After a malformed head, whose framing is our guess, it
+        proves nothing, and neither does a malformed trailer after the last chunk.
         """
         if self._status is None:
             self._lenient = True
             self._read_malformed(size)
         elif "chunk" in reason.lower() and not self._lenient:
-            self._fail("invalid_response", f"the answer is not valid HTTP: {reason}")
+            self._fail("invalid_response", f"the response is not valid HTTP: {reason}")
         else:
             self._finish(truncated=True)
 
     def _read_malformed(self, size: int) -> None:
-        """Read an answer whose head llhttp refused; its body is llhttp's again."""
+        """Read a response whose head llhttp refused; llhttp still parses its body."""
         self._raw = self._raw.lstrip(b"\r\n")
         while (end := head_end(self._raw)) >= 0 and self._interims <= MAX_INTERIM:
             if not _is_interim(read_status(self._raw[:end])):
@@ -195,7 +196,7 @@ class ResponseReader:
             self._skip_interim()
         status = read_status(self._raw)
         if status is None and not may_become_status_line(self._raw):
-            self._fail("invalid_response", "the answer does not begin with an HTTP status line")
+            self._fail("invalid_response", "the response does not begin with an HTTP status line")
         elif status is None or end < 0 or _is_interim(status):
             self._check_limits(size)
         else:
@@ -213,7 +214,7 @@ class ResponseReader:
         self._parse(b"HTTP/1.1 %d -\r\n%b\r\n%b" % (status, where, rest))
 
     def _believe_status_line(self) -> bool:
-        """Take the status from the status line alone; whether there is a final one."""
+        """Take the status from the status line alone; return whether it is a final one."""
         status = read_status(self._raw.lstrip(b"\r\n"))
         if status is None or _is_interim(status):
             return False
@@ -229,17 +230,19 @@ class ResponseReader:
             if self._interims <= MAX_INTERIM and self._believe_status_line():
                 self._finish(truncated=True)
             else:
-                self._fail("invalid_response", "the head of the answer is too large")
+                self._fail("invalid_response", "the head of the response is too large")
 
     def _finish(self, *, truncated: bool = False) -> None:
         """End a response whose status is known: accept it, unless the status is unexpected."""
         status = self._status
         if status == 101:
-            self._fail("invalid_response", "the receiver switched protocols without being asked to")
+            self._fail(
+                "invalid_response", "the receiver switched protocols without a request to do so"
+            )
         elif status is None or not 200 <= status <= 599:
-            self._fail("invalid_response", f"{status} is not a status of HTTP")
+            self._fail("invalid_response", f"{status} is not an HTTP status")
         elif self._interims > MAX_INTERIM:
-            self._fail("invalid_response", "the head of the answer is too large")
+            self._fail("invalid_response", "the head of the response is too large")
         else:
             self._over = True
             self._truncated = truncated
@@ -253,5 +256,5 @@ class ResponseReader:
 
 
 def _is_interim(status: int | None) -> bool:
-    """Whether an answer of this status only announces the real one."""
+    """Whether a response with this status only precedes the final one."""
     return status is not None and 100 <= status < 200 and status != 101

@@ -1,8 +1,8 @@
-"""The way out: one POST to one target, and what came of it.
+"""The outbound client: one POST to one target, and its outcome.
 
-Read ``Sender.post`` for the story: ``guard`` says where it may go, ``pool`` has a connection or
-``dial`` makes one, ``connection`` carries the request and ``response_reader`` reads the answer.
-Nothing the network does is an exception here; everything is an ``Outcome``.
+Start reading at ``Sender.post``: ``guard`` decides where it may connect, ``pool`` has a connection
+or ``dial`` opens one, ``connection`` carries the request and ``response_reader`` reads the
+response. Network failures are never exceptions here; everything is an ``Outcome``.
 """
 
 import asyncio
@@ -67,9 +67,9 @@ class Sender:
     ) -> Outcome:
         """Send one request, ``head`` with its blank line and ``body``, within ``timeout`` seconds.
 
-        ``account`` is whose request it is: it has its share of the name lookups (0: no share).
-        The deadline is kept to a tenth of a second and covers everything from DNS to the last
-        byte. No redirect is followed, no cookie kept, nothing decompressed.
+        ``account`` is the account that the request is for, which has a share of the name lookups
+        (0: no share). The deadline is kept to a tenth of a second and covers everything from DNS to
+        the last byte. Redirects are not followed, cookies not stored, and bodies not decompressed.
         """
         started = time.monotonic()
         deadline = started + timeout
@@ -104,7 +104,7 @@ class Sender:
         return request.cancel
 
     async def close(self) -> None:
-        """Close every connection and the resolver. Attempts still out end as ``local_error``."""
+        """Close every connection and the resolver. Attempts in flight end as ``local_error``."""
         self._pool.close()
         await self._resolver.close()
 

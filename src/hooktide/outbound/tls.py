@@ -1,4 +1,4 @@
-"""TLS to a receiver: how it is done, and why it failed, explained to the endpoint's owner."""
+"""TLS to receivers: its settings, and explanations of failures for the endpoint's owner."""
 
 import functools
 import ssl
@@ -6,12 +6,12 @@ import ssl
 
 @functools.cache
 def shared_tls() -> ssl.SSLContext:
-    """Return the context that a process's senders share: reading the system's roots takes long."""
+    """Return the context shared by a process's senders: loading the system's roots takes long."""
     return default_tls()
 
 
 def default_tls() -> ssl.SSLContext:
-    """Return how TLS is done here: the system's roots, 1.2 or newer, names always checked."""
+    """Return the default context: the system's roots, TLS 1.2 or newer, names always checked."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -20,17 +20,17 @@ def default_tls() -> ssl.SSLContext:
 
 
 def tls_reason(error: ssl.SSLError) -> str:
-    """Explain a failure of TLS, in the handshake or after it, to the endpoint's owner."""
+    """Explain a TLS failure, in the handshake or after it, to the endpoint's owner."""
     if isinstance(error, ssl.SSLCertVerificationError):
         known = _CERTIFICATE_REASONS.get(error.verify_code)
         return known or f"the certificate is not trusted: {error.verify_message}"
     reason = error.reason or ""
     if "CERTIFICATE_REQUIRED" in reason:
-        return "the receiver asks for a client certificate, and none is sent"
+        return "the receiver requires a client certificate, which is not sent"
     if "_ALERT_" in reason:
         alert = reason.partition("_ALERT_")[2].replace("_", " ").lower()
         return f"the receiver ended TLS: {alert}"
-    return f"TLS failed: {reason.replace('_', ' ').lower() or 'no common ground'}"
+    return f"TLS failed: {reason.replace('_', ' ').lower() or 'no common parameters'}"
 
 
 # Numbers of OpenSSL's X509_V_ERR_*.

@@ -1,8 +1,9 @@
 """What Prometheus reads at ``/metrics``. Names are stable; ``docs/watching.md`` explains each.
 
-Everything is counted on the event loop, so plain numbers do: prometheus-client's own counters take
-a lock each time, which at our rates costs more than the signature. It writes the page. Where
-several processes serve one address, each gives its ``MetricsSnapshot`` and the page shows their sum.
+Everything is counted on the event loop, so plain numbers are enough: prometheus-client's own
+counters take a lock each time, which at our rates costs more than the signature. The library only
+writes the page. If several processes serve one address, each provides its ``MetricsSnapshot`` and
+the page shows their sum.
 """
 
 from bisect import bisect_left

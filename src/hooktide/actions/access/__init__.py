@@ -1,1 +1,1 @@
-"""Who may come in, and as whom: API keys, users and their passwords, portal links."""
+"""Access: API keys, users and their passwords, portal links."""

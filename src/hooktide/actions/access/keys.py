@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked. The text of a key exists only in the answer that shows it."""
+"""API keys: created, listed, revoked. A key's text exists only in the response that shows it."""
 
 import hashlib
 import secrets
@@ -24,7 +24,8 @@ def new_key(
     account_id: int | None = None,
     text: str = "",
 ) -> tuple[str, ApiKey, bytes]:
-    """Create a key: its text (shown once; ``text`` if given), what is stored of it, its SHA-256."""
+    """Create a key; return its text (shown once; ``text`` if given), the stored key and its
+    SHA-256."""
     text = text or PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         id=0,
@@ -62,13 +63,14 @@ class Keys:
         project: str | None = None,
         account: str | None = None,
     ) -> tuple[str, ApiKey]:
-        """Create a key that reaches no further than its maker; returns its text and what is kept.
+        """Create a key whose scope is at most its creator's; return its text and the stored key.
 
         ``project`` is a name, ``account`` an id or a reference.
 
-        :raises InvalidError: the kind and what is named do not fit, or the name is empty.
+        :raises InvalidError: the scope does not match the project or account given, or the name is
+        empty.
         :raises NotFoundError: there is no such project or account.
-        :raises RefusedError: only an operator makes an operator's key.
+        :raises RefusedError: only an operator may create an operator's key.
         """
         if not name:
             raise InvalidError("invalid_text", "say what the key is for", pointer="/name")
@@ -85,7 +87,7 @@ class Keys:
     async def revoke(
         self, actor: Actor, scope: Scope, key_id: int, *, force: bool = False
     ) -> ApiKey:
-        """Revoke a key, at once and for good.
+        """Revoke a key, immediately and permanently.
 
         :raises NotFoundError: there is no such key in the scope.
         :raises RefusedError: it is the last operator's key, and this is not forced.
@@ -100,15 +102,15 @@ class Keys:
         if kind is KeyScope.ACCOUNT:
             return await self._reach_account(scope, project, account)
         if account is not None:
-            raise _unfit("/account", f"a key of scope {kind.value} names no account")
+            raise _unfit("/account", f"a key of scope {kind.value} must not name an account")
         if kind is KeyScope.PROJECT:
             row = await self._accounts.project(scope, project)
             return Scope(project_id=row.id)
         if project is not None:
-            raise _unfit("/project", "a key of scope operator names no project")
+            raise _unfit("/project", "a key of scope operator must not name a project")
         if scope.project_id is not None:
             raise RefusedError(
-                "forbidden", "only an operator's key makes an operator's key", status=403
+                "forbidden", "only an operator's key can create an operator's key", status=403
             )
         return Scope()
 

@@ -19,20 +19,21 @@ MIN_LENGTH = 12
 MAX_LENGTH = 200
 MIN_DIFFERENT = 5
 MAX_CONCURRENT_HASHES = 2
-"""Each takes 32 MB, and a core for a tenth of a second."""
+"""Each uses 32 MB, and a core for a tenth of a second."""
 MAX_WAITING = 20
 
 _HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
-"""Above OWASP's least for Argon2id, and about what scrypt cost, by which older hashes were made."""
+"""Above OWASP's minimum for Argon2id, and about the cost of scrypt, which older hashes use."""
 
 
 class Passwords:
-    """Hashes passwords and verifies them. ``hasher`` makes the hashes, at its cost."""
+    """Hashes passwords and verifies them. ``hasher`` computes the hashes with its own cost
+    parameters."""
 
     def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
         self._hasher = hasher
         cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
-        # Verified against when no hash is stored, so that it takes equally long.
+        # Verified against if no hash is stored, so that the check takes equally long.
         self._no_password = f"$argon2id$v=19${cost}${'A' * 22}${'A' * 43}"
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_HASHES)
         self._waiting = 0
@@ -41,26 +42,27 @@ class Passwords:
         """Return the hash of a new password for a user.
 
         :raises InvalidError: it is too short, too long, or the user's name.
-        :raises UnavailableError: too many ask at once.
+        :raises UnavailableError: too many requests at once.
         """
         _check(password, name)
         return await self._run(lambda: self._hasher.hash(_encode(password)))
 
     async def verify(self, password: str, stored: str) -> bool:
-        """Return whether a password is the one of which ``stored`` is the hash.
+        """Return whether a password matches the hash ``stored``.
 
         An empty ``stored`` matches no password and takes equally long.
 
-        :raises UnavailableError: too many ask at once.
+        :raises UnavailableError: too many requests at once.
         """
         given = _encode(password[:MAX_LENGTH])
         same = await self._run(lambda: _verify(given, stored or self._no_password))
         return same and bool(stored) and len(password) <= MAX_LENGTH
 
     async def rehash(self, password: str, stored: str) -> str:
-        """Return a new hash of a password that was just verified; ``stored`` where that will do.
+        """Return a new hash of a password that was just verified, or ``stored`` if it is up to
+        date.
 
-        :raises UnavailableError: too many ask at once.
+        :raises UnavailableError: too many requests at once.
         """
         if not _is_scrypt(stored) and not self._hasher.check_needs_rehash(stored):
             return stored
@@ -68,7 +70,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= MAX_WAITING:
-            raise UnavailableError("too many log in at once; try again")
+            raise UnavailableError("too many logins at once; try again")
         self._waiting += 1
         try:
             async with self._slots:
@@ -103,7 +105,7 @@ def _verify(password: bytes, stored: str) -> bool:
 
 
 def _is_scrypt(stored: str) -> bool:
-    """Whether a hash is of the form that was made until 0.1."""
+    """Whether a hash has the format used up to version 0.1."""
     return stored.startswith("scrypt$")
 
 

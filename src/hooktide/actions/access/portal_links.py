@@ -1,7 +1,8 @@
-"""Portal links: whom they let in, until when, and whether to change anything. All is in the link.
+"""Portal links: which account they open, until when, and whether changes are allowed. A link is
+self-contained: its token holds these facts and their HMAC-SHA256, so nothing is stored and nothing
+can be guessed.
 
-A token is what it says and an HMAC-SHA256 of that, so nothing is stored and nothing can be guessed.
-It includes its account's link generation: raising that revokes all earlier links.
+It includes the account's link generation: raising that revokes all earlier links.
 """
 
 import base64
@@ -25,7 +26,7 @@ _READ_ONLY = 4
 
 @dataclass(frozen=True, slots=True)
 class PortalLink:
-    """What a token says."""
+    """The contents of a token."""
 
     account_id: int
     expires_at: Micros
@@ -34,18 +35,18 @@ class PortalLink:
     token: str = field(repr=False)
 
     def url(self, public_url: str) -> str:
-        """Return the address that the link leads to."""
+        """Return the link's URL."""
         return f"{public_url}/portal/{self.token}"
 
 
 class PortalLinks:
-    """Makes and reads links. ``keys`` are the installation's own: the first signs, all verify."""
+    """Creates and reads links. ``keys`` are the installation's own: the first signs, all verify."""
 
     def __init__(self, keys: Callable[[], Sequence[bytes]]) -> None:
         self._keys = keys
 
     def make(self, account: Account, expires_at: Micros, read_only: bool) -> PortalLink:
-        """Make a link; it ends on the whole second."""
+        """Create a link; its expiry is rounded to whole seconds."""
         seconds = expires_at // SECOND
         kind = _READ_ONLY if read_only else _WHOLE
         said = _FORM.pack(kind, account.id, seconds, account.link_generation)
@@ -53,9 +54,9 @@ class PortalLinks:
         return PortalLink(account.id, seconds * SECOND, read_only, account.link_generation, token)
 
     def read(self, token: str) -> PortalLink:
-        """Read a token; whether it has ended or is revoked is for the caller to say.
+        """Read a token; the caller checks whether it has expired or is revoked.
 
-        :raises NotFoundError: it was not made here.
+        :raises NotFoundError: it was not created here.
         """
         try:
             whole = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
@@ -77,9 +78,9 @@ async def create_portal_link(
     expires_at: Micros,
     read_only: bool,
 ) -> PortalLink:
-    """Create a link into an account's portal, which the audit log tells of.
+    """Create a link to an account's portal, and record it in the audit log.
 
-    :raises UnavailableError: the audit entry could not be written, so no link was made.
+    :raises UnavailableError: the audit entry could not be written, so no link was created.
     """
     detail = "read-only" if read_only else "read and write"
     await audit_log.note(actor.does("portal_link.create", detail=detail), snapshot(account))

@@ -1,8 +1,8 @@
-"""The stash: what one request of a page leaves for the next.
+"""The stash: what one request to a page leaves for the next.
 
-A secret that is shown once, and a form that is shown again after a login, are kept sealed in the
-database for ten minutes: any process can serve the next request, and neither a URL nor a log holds
-them.
+A secret that is shown once, and a form that is shown again after a login, are stored encrypted in
+the database for ten minutes: any process can serve the next request, and they appear in no URL and
+no log.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ LIFETIME = 10 * MINUTE
 
 
 class Stash:
-    """Keeps text by place: a session, the page that will show it, and a name.
+    """Stores text by place: a session, the page that will show it, and a name.
 
-    It is sealed with keys that are derived from the vault's, so the rotation of those need not wait
-    for it: what was sealed with a key that is gone is gone too.
+    It is sealed with keys derived from the vault's, so their rotation need not wait for it: text
+    sealed with a dropped key is lost.
     """
 
     def __init__(self, store: Store, vault: Vault, clock: Callable[[], Micros]) -> None:
@@ -29,18 +29,18 @@ class Stash:
         self._clock = clock
 
     async def put(self, place: tuple[str, ...], text: str) -> None:
-        """Keep a text; it replaces what is at its place."""
+        """Store a text, replacing any text at its place."""
         digest = _digest(place)
         sealed = self._cipher().seal(text.encode(), digest.hex())
         await self._store.put_stashed(digest, sealed, self._clock() + LIFETIME)
 
     async def take(self, place: tuple[str, ...]) -> str | None:
-        """Return a text, this once; None: it was taken already, has expired or never was."""
+        """Remove and return a text; ``None`` if it was taken, has expired or never existed."""
         digest = _digest(place)
         return self._open(digest, await self._store.take_stashed(digest, self._clock()))
 
     async def get(self, place: tuple[str, ...]) -> str | None:
-        """Return a text, which stays until it expires; None: there is none."""
+        """Return a text without removing it; ``None`` if there is none."""
         digest = _digest(place)
         return self._open(digest, await self._store.get_stashed(digest, self._clock()))
 

@@ -1,4 +1,4 @@
-"""Who logs in to the dashboard: with a password, a key, or a link that works once."""
+"""Dashboard users, who log in with a password, a key, or a link that works once."""
 
 import hashlib
 import re
@@ -34,7 +34,7 @@ FIRST_OWNER = "owner"
 
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
 RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
-"""A role has all that those below it have."""
+"""A role includes the permissions of the roles below it."""
 _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 
 
@@ -42,8 +42,8 @@ _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
 class Principal:
     """A logged-in user or key holder, and the scope they have access to.
 
-    ``name`` is what the audit log calls them, ``user_id`` who they are (None: they came with
-    a key), ``digest`` which session it is.
+    ``name`` is what the audit log calls them, ``user_id`` the user (None: logged in with a key),
+    ``digest`` identifies the session.
     """
 
     name: str
@@ -67,7 +67,7 @@ class LoginLink:
 
 
 class Users:
-    """Adds users, and logs them in. What a ``scope`` does not reach does not exist."""
+    """Manages users and logs them in. Users outside a ``scope`` count as not found."""
 
     def __init__(
         self,
@@ -119,12 +119,12 @@ class Users:
     ) -> User:
         """Update a user's ``name``, ``role`` or ``project`` (a name; None: all of them).
 
-        What they may do is new at once, also where they are logged in.
+        New permissions apply at once, including to open sessions.
 
         :raises InvalidError: the name cannot be used.
         :raises NotFoundError: there is no such user or project.
-        :raises RefusedError: another user has this name, or the last owner of all projects would
-        go.
+        :raises RefusedError: another user has this name, or they are the last owner of all
+        projects.
         """
         user = await self.get(scope, user_id)
         given = dict(changes)
@@ -141,7 +141,7 @@ class Users:
     async def delete(self, actor: Actor, scope: Scope, user_id: int) -> None:
         """Delete a user, and log them out at once.
 
-        :raises RefusedError: the last owner of all projects would go.
+        :raises RefusedError: they are the last owner of all projects.
         """
         await self.get(scope, user_id)
         await self._store.delete_user(user_id, self._clock(), actor.does("user.delete"))
@@ -152,7 +152,7 @@ class Users:
         return (await self._accounts.project(scope, name)).id
 
     async def set_password(self, actor: Actor, user_id: int, password: str) -> None:
-        """Set a user's password, log them out everywhere and revoke their login links.
+        """Set a user's password, end all their sessions and revoke their login links.
 
         :raises InvalidError: it is too short, too long, or their name.
         """
@@ -163,7 +163,7 @@ class Users:
         )
 
     async def make_link(self, actor: Actor, scope: Scope, user_id: int) -> LoginLink:
-        """Create a link that logs a user in, once and within a day.
+        """Create a link that logs a user in, once, within a day.
 
         :raises NotFoundError: the scope has no user with this id.
         """
@@ -189,8 +189,8 @@ class Users:
     async def login(self, name: str, password: str, address: str) -> tuple[str, Principal]:
         """Log a user in by name and password; return the session's token and its principal.
 
-        ``address`` is where the request came from, empty if unknown. A name that does not exist
-        takes as long as one that does.
+        ``address`` is where the request came from, empty if unknown. An unknown name takes as long
+        as a known one.
 
         :raises RefusedError: ``login_failed``.
         :raises BusyError: ``too_many_logins``.
@@ -219,8 +219,8 @@ class Users:
         return user
 
     async def _rehash(self, user: User, password: str) -> None:
-        """Store a password's hash as it is made today, where the stored one is older."""
-        with suppress(UnavailableError):  # at the next login then
+        """Replace a password's stored hash if its format is outdated."""
+        with suppress(UnavailableError):  # it is tried again at the next login
             hashed = await self._passwords.rehash(password, user.password)
             if hashed != user.password:
                 await self._store.replace_password_hash(user.id, user.password, hashed)
@@ -228,7 +228,7 @@ class Users:
     async def login_by_key(self, key: str, address: str = "") -> tuple[str, Principal]:
         """Log in the holder of an operator or project key.
 
-        :raises RefusedError: ``login_failed``: the key opens nothing here.
+        :raises RefusedError: ``login_failed``: the key has no access to the dashboard.
         """
         found = await self._store.find_key(_digest(key))
         if found is None or found.scope not in _ROLES:
@@ -240,13 +240,13 @@ class Users:
     async def login_by_link(self, token: str, address: str = "") -> tuple[str, Principal]:
         """Log in with a login link, and use it up.
 
-        :raises NotFoundError: it was used, is too old, or never was one.
+        :raises NotFoundError: it was used, has expired, or is not a login link.
         """
         user = await self._store.take_login_link(_digest(token), self._clock())
         return await self._login(address, user, None)
 
     async def begin(self, user: User) -> tuple[str, Principal]:
-        """Start a session for a user; return its token too."""
+        """Start a session for a user; return its token and its principal."""
         return await self._begin(user, None, None)
 
     async def _login(
@@ -293,7 +293,7 @@ class Users:
 
 def _check_name(name: str) -> str:
     if not name:
-        raise InvalidError("invalid_text", "a name has a character at least", pointer="/name")
+        raise InvalidError("invalid_text", "a name needs at least one character", pointer="/name")
     return check_text(name, "/name", MAX_NAME_LENGTH)
 
 

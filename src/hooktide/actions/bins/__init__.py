@@ -1,1 +1,1 @@
-"""Request bins: made, read, and checked as their receiver would check what they get."""
+"""Request bins: created, read, and their requests verified as a receiver would verify them."""

@@ -1,4 +1,4 @@
-"""Whether what comes to a bin is signed as its receiver would want it, and if not, why not."""
+"""Whether requests to a bin are signed correctly, and if not, why."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request as it came in. ``body`` is all of it, or None where not all of it came."""
+    """A request as received. ``body`` is complete, or None if it was not."""
 
     path: str
     headers: Sequence[tuple[str, str]]
@@ -33,20 +33,20 @@ class Arrival:
 
 _NO_ENDPOINT = Finding(
     SignatureVerdict.UNCHECKED,
-    "no endpoint of this server sends to this URL, so no secret is known",
+    "no endpoint on this server sends to this URL, so no secret is known",
 )
 _NOT_WHOLE = Finding(
     SignatureVerdict.UNCHECKED,
-    "the signature covers all of the body, which is longer than what is read, did not end in time, "
-    "or came with too many others",
+    "the signature covers the whole body, which was too long, did not arrive in time, or arrived "
+    "with too many others",
 )
 _FAILED = Finding(SignatureVerdict.UNCHECKED, "the check itself failed; the server's log says why")
 
 
 class BinCheck:
-    """Checks requests as they come in, with the secrets of the endpoints that send to the bin.
+    """Checks requests on arrival, with the secrets of the endpoints that send to the bin.
 
-    So it uses the secrets active at the time, and later rotations change no verdict.
+    It uses the secrets active at that time, so later rotations change no verdict.
     """
 
     def __init__(self, store: Store, directory: Directory, public_url: str) -> None:
@@ -55,7 +55,7 @@ class BinCheck:
         self._public_url = public_url
 
     async def find(self, arrival: Arrival) -> Finding:
-        """Check a request. Raises nothing: a check that fails must not cost the request."""
+        """Check a request. Never raises: a failing check must not lose the request."""
         try:
             return await self._find(arrival)
         except Exception:
@@ -74,7 +74,7 @@ class BinCheck:
     async def _find_for(self, endpoint: Endpoint, arrival: Arrival, body: bytes) -> Finding:
         dialect = (await self._directory.project(endpoint.project_id)).project.dialect
         secrets = tuple(active.secret for active in endpoint.secrets)
-        # Anyone may send 1 MB at a time: hashing that would block the event loop.
+        # Anyone can send 1 MB at a time; hashing that would block the event loop.
         found = await asyncio.to_thread(verify, dialect, secrets, arrival.headers, body, arrival.at)
         if found.valid:
             names = " and ".join(check.header for check in found.checks)

@@ -1,9 +1,9 @@
-"""Request bins: URLs on this server that keep what they are sent and answer by a script.
+"""Request bins: URLs on this server that store requests and answer by a script.
 
-Two unguessable tokens belong to a bin. ``token`` is in the URL that receives, and with ``bin_``
-before it the bin's API id: it lets a client send to the bin, no more. ``page_token`` is in the URL
-of its page: it lets a browser read and script the bin. What a bin keeps is bounded in size, count,
-rate and time, so a bin that strangers find costs no more than one that they do not.
+Two unguessable tokens belong to a bin. ``token`` is in the receiving URL and, prefixed with
+``bin_``, is the bin's API id: it only lets a client send to the bin. ``page_token`` is in the URL
+of its page: it lets a browser read and script the bin. What a bin stores is bounded in size, count,
+rate and time, so even a bin whose URL becomes public costs little.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from hooktide.wire.bins import BinUpdate, NewBin, Step
 MAX_KEPT_BODY = 64 * 1024
 MAX_KEPT_REQUESTS = 200
 MAX_KEPT_BYTES = 1_000_000
-"""Of one bin. With ``MAX_BINS`` it bounds what an account or a project keeps: 100 MB."""
+"""Per bin. With ``MAX_BINS`` it bounds the storage of an account or a project: 100 MB."""
 MAX_REQUESTS_PER_SECOND = 100
 MAX_CONCURRENT_REQUESTS = 100
 MAX_WATCHERS = 20
@@ -39,7 +39,7 @@ _MAX_CACHED_TRAFFIC = 10_000
 
 @dataclass(slots=True)
 class _Traffic:
-    """What one bin has been up to since this process started."""
+    """The requests to one bin since this process started."""
 
     second: int = 0
     within_second: int = 0
@@ -48,7 +48,7 @@ class _Traffic:
 
 
 class Bins:
-    """Makes bins, keeps what they are sent, and tells those who watch.
+    """Creates bins, stores their requests, and notifies watchers.
 
     The position in a script is stored, so it continues in another process and after a restart.
     """
@@ -92,11 +92,11 @@ class Bins:
     async def change_script(
         self, actor: Actor, scope: Scope, bin_id: str, change: BinUpdate
     ) -> Bin:
-        """Give the bin other answers, and begin with the first of them."""
+        """Replace the bin's answers, and start with the first."""
         return await self.script(actor, await self.find(scope, bin_id), change)
 
     async def open(self, token: str) -> Bin:
-        """Find a bin by the token of the URL that receives.
+        """Find a bin by the token of its receiving URL.
 
         :raises NotFoundError: it does not exist or has expired.
         """
@@ -114,7 +114,7 @@ class Bins:
         return await self._store.get_bin_by_page(page_token, self._clock())
 
     async def script(self, actor: Actor, found: Bin, change: BinUpdate) -> Bin:
-        """Give the bin other answers, and begin with the first of them."""
+        """Replace the bin's answers, and start with the first."""
         text = _script_text(change.script)
         return await self._store.update_bin(
             found.token, text, self._clock(), actor.does("bin.update")
@@ -123,7 +123,7 @@ class Bins:
     async def requests(
         self, found: Bin, before: int | None = None, limit: int = 50, *, after: int | None = None
     ) -> Page:
-        """Return what the bin was sent (``BinRequest``), newest first; ids between these two."""
+        """Return the bin's requests (``BinRequest``), newest first, with ids between these two."""
         return await self._store.list_bin_requests(found.id, before, limit, after=after)
 
     async def request(self, found: Bin, request_id: int) -> BinRequest:
@@ -131,18 +131,18 @@ class Bins:
         return await self._store.get_bin_request(found.id, request_id)
 
     async def delete(self, actor: Actor, found: Bin) -> None:
-        """Delete the bin, and forget what it was sent."""
+        """Delete the bin and its requests."""
         await self._store.delete_bin(found.id, actor.does("bin.delete"))
         self._tell(found.token, 0)
 
     async def clear(self, actor: Actor, found: Bin) -> None:
-        """Forget what the bin was sent."""
+        """Delete the bin's requests."""
         await self._store.clear_bin(found.id, actor.does("bin.clear"))
         self._tell(found.token, 0)
 
     @contextmanager
     def room(self, found: Bin) -> Iterator[bool]:
-        """Return whether the bin accepts another request: rate and concurrency are limited."""
+        """Yield whether the bin accepts another request: rate and concurrency are limited."""
         traffic, second = self._of(found.token), self._clock() // SECOND
         if traffic.second != second:
             traffic.second, traffic.within_second = second, 0
@@ -160,21 +160,24 @@ class Bins:
             traffic.at_once -= 1
 
     async def next_answer(self, found: Bin) -> Step:
-        """Return the answer whose turn it is; the last one of a script repeats."""
+        """Return the next answer; the last one of a script repeats."""
         script, turn = read_script(found.script), 0
-        if len(script) > 1:  # it may have been changed since: the turn is that of the script now
+        if (
+            len(script) > 1
+        ):  # the script may have been replaced since: the turn belongs to the current one
             turn, text = await self._store.take_bin_turn(found.id)
             script = read_script(text)
         return script[min(turn, len(script) - 1)] if script else Step()
 
     async def keep(self, request: BinRequest, token: str) -> None:
-        """Keep a request, the bin's oldest ones making room for it, and tell those who watch."""
+        """Store a request, deleting the bin's oldest ones if needed, and notify watchers."""
         kept = await self._store.add_bin_request(request, MAX_KEPT_REQUESTS, MAX_KEPT_BYTES)
         self._tell(token, kept.id)
 
     @contextmanager
     def watch(self, found: Bin) -> Iterator[asyncio.Queue[int] | None]:
-        """Return a queue that receives each request's id (0: cleared); None: too many watch."""
+        """Return a queue that receives each request's id (0: cleared), or ``None`` if too many
+        watch."""
         watchers = self._of(found.token).watchers
         if len(watchers) >= MAX_WATCHERS:
             yield None
@@ -189,7 +192,7 @@ class Bins:
     def _tell(self, token: str, request_id: int) -> None:
         for news in self._of(token).watchers:
             if news.full():
-                news.get_nowait()  # the newest says it all: a watcher looks at the whole list
+                news.get_nowait()  # the newest is enough: a watcher reads the whole list
             news.put_nowait(request_id)
 
     def _of(self, token: str) -> _Traffic:
@@ -201,7 +204,7 @@ class Bins:
 
 
 def read_script(text: str) -> list[Step]:
-    """Read the answers a bin gives, as they are stored."""
+    """Read a bin's stored answers."""
     return msgspec.json.decode(text or "[]", type=list[Step])
 
 

@@ -1,1 +1,1 @@
-"""Deliveries looked up, counted, and sent again."""
+"""Deliveries: searched, counted, and sent again."""

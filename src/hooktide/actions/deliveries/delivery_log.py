@@ -1,7 +1,7 @@
-"""The log of deliveries as people look through it: by state, answer, type, time or words.
+"""Search in the delivery log: by state, response, type, time or text.
 
-What the database has an index for it answers; the rest is looked through, newest first, so many at
-a time. A page reports how far it searched, and the next page continues there.
+The database answers what it has an index for; other filters scan, newest first, in batches. A page
+reports how far it searched, and the next page continues there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ SCAN_PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFilter:
-    """Which deliveries; what is None or empty wants all.
+    """Which deliveries to find; None or empty means any.
 
     ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all.
-    ``since`` and later, before ``until``. ``text`` is searched for, ignoring case, in ids, types,
-    payloads and the last attempt's response.
+    Deliveries from ``since`` on and before ``until``. ``text`` is searched for, ignoring case, in
+    ids, types, payloads and the last attempt's response.
     """
 
     state: DeliveryState | None = None
@@ -38,7 +38,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A delivery and its last attempt; None: none was made, or none is kept."""
+    """A delivery and its last attempt; None if none was made or stored."""
 
     delivery: Delivery
     attempt: Attempt | None
@@ -48,8 +48,8 @@ class Line:
 class Found:
     """One page. The next page holds ids below ``next_before`` (None: this is the last page).
 
-    ``looked_to``: nothing older than this was looked at, although there may be more (None: the
-    page is full, or all was looked at).
+    ``looked_to``: the search stopped here, although there may be older matches (None: the page is
+    full, or everything was searched).
     """
 
     lines: Sequence[Line]
@@ -58,7 +58,7 @@ class Found:
 
 
 class DeliveryLog:
-    """Looks through deliveries, within a scope."""
+    """Searches deliveries within a scope."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class DeliveryLog:
     async def search(
         self, scope: Scope, wanted: DeliveryFilter, before: int | None, limit: int
     ) -> Found:
-        """Return the newest ``limit`` deliveries below the id ``before`` that are wanted."""
+        """Return the newest ``limit`` matching deliveries below the id ``before``."""
         after, before = between(wanted.since, wanted.until, before)
         lines: list[Line] = []
         looked = 0
@@ -104,7 +104,7 @@ class DeliveryLog:
     async def _matching(
         self, scope: Scope, wanted: DeliveryFilter, deliveries: Sequence[Delivery]
     ) -> list[Line]:
-        """Return those that are wanted, asking for no more than it takes to tell."""
+        """Return those that match, reading no more than needed to decide."""
         left = [each for each in deliveries if _may_be(wanted, each)]
         made = [each.id for each in left if each.attempts]
         attempts = await self._store.last_attempts(scope, made)
@@ -119,7 +119,7 @@ class DeliveryLog:
 
 
 def _looks(wanted: DeliveryFilter) -> bool:
-    """Whether there is something that the database has no index for."""
+    """Whether there is a filter that the database has no index for."""
     return wanted.answered is not None or bool(wanted.event_type or wanted.text)
 
 
@@ -134,7 +134,7 @@ def _answered(attempt: Attempt | None) -> int | None:
 
 
 def _says(text: str, line: Line, events: Mapping[int, EventRow]) -> bool:
-    """Whether a text is somewhere in a delivery, as bytes of UTF-8."""
+    """Whether a delivery contains a text, as UTF-8 bytes."""
     delivery, attempt = line.delivery, line.attempt
     ids = [("dlv", delivery.id), ("evt", delivery.event_id), ("ep", delivery.endpoint_id)]
     words = [*(show(*each) for each in ids), delivery.event_type, delivery.reason]

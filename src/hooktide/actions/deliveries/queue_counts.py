@@ -1,7 +1,7 @@
-"""What waits, counted for the pages: not more often than is cheap.
+"""Queue counts for the pages, no more often than is cheap.
 
-The queue may be long, so counting it rests for ten times as long as it took; who asks meanwhile
-gets the last count.
+The queue may be long, so after a count there is a pause of ten times as long as it took; meanwhile
+callers get the last count.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ LOOKED_AT = 200
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits. ``more``: there is more than was looked through (``LOOKED_AT``)."""
+    """The waiting deliveries. ``more``: there are more than were counted (``LOOKED_AT``)."""
 
     pending: int
     held: int
@@ -30,7 +30,7 @@ class Waiting:
 
 
 class QueueCounts:
-    """Counts what waits, in all projects or in one."""
+    """Counts the waiting deliveries, in all projects or in one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class QueueCounts:
         self._again_at = 0.0
 
     async def waiting(self, scope: Scope) -> Waiting:
-        """Count the waiting deliveries. Of one project, and of retries, up to a limit.
+        """Count the waiting deliveries; those of one project, and retries, only up to a limit.
 
         :raises UnavailableError: the database did not answer.
         """

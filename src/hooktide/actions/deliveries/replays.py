@@ -1,4 +1,4 @@
-"""Replays: an endpoint is sent again what failed, what it missed, one event, or one delivery."""
+"""Replays: sending an endpoint what failed, what it missed, one event or one delivery again."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ BY_HAND = "cancelled by hand"
 
 
 class Replays:
-    """Does what is asked with replays, within a scope."""
+    """Starts, cancels and resends within a scope."""
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store = store
@@ -23,9 +23,9 @@ class Replays:
     async def start(
         self, actor: Actor, scope: Scope, wanted: NewReplay, *, only_count: bool
     ) -> tuple[ReplayCount, Replay | None]:
-        """Count what a replay would send and, but with ``only_count``, begin it.
+        """Count what a replay would send and, unless ``only_count``, start it.
 
-        :raises InvalidError: it does not say which events to send.
+        :raises InvalidError: it is not clear which events to send.
         :raises RefusedError: the endpoint is disabled, or a replay of it is running.
         """
         now = self._clock()
@@ -42,15 +42,15 @@ class Replays:
         return counted, made
 
     async def cancel(self, actor: Actor, scope: Scope, replay_id: int) -> Replay:
-        """Have a replay make nothing more; one that has ended stays as it is."""
+        """Stop a replay; one that has ended is left as it is."""
         return await self._store.cancel_replay(
             scope, replay_id, BY_HAND, self._clock(), actor.does("replay.cancel")
         )
 
     async def resend(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
-        """Make a new delivery of the same event for the same endpoint.
+        """Create a new delivery of the same event for the same endpoint.
 
-        :raises RefusedError: the endpoint is disabled, or the delivery is held and still to come.
+        :raises RefusedError: the endpoint is disabled, or the delivery is still held.
         """
         action = actor.does("delivery.resend", show("dlv", delivery_id))
         return await self._store.resend(scope, delivery_id, self._clock(), action)
@@ -59,11 +59,11 @@ class Replays:
 def _check(wanted: NewReplay) -> None:
     of_one = wanted.what is ReplayWhat.EVENT
     if of_one != (wanted.event_id is not None):
-        raise _wrong('"event" names an event, and nothing else does', "/event")
+        raise _wrong('give event if, and only if, what is "event"', "/event")
     if of_one == (wanted.since is not None):
-        raise _wrong('since is for "failed" and "missed", and they need it', "/since")
+        raise _wrong('give since if, and only if, what is "failed" or "missed"', "/since")
     if wanted.until is not None and (wanted.since is None or wanted.until <= wanted.since):
-        raise _wrong("until comes after since", "/until")
+        raise _wrong("until must be later than since", "/until")
 
 
 def _wrong(detail: str, pointer: str) -> InvalidError:

@@ -1,6 +1,6 @@
-"""Publishing, from whichever side an event comes.
+"""Publishing an event, whichever way it arrives.
 
-``publish`` is the one way in; ``publish_by_hand`` takes it from the dashboard, and ``outbox_ingest`` for
-rows that applications wrote themselves, of which ``refused_rows`` shows those that were not
-accepted.
+``publish`` is the only entry point; ``publish_by_hand`` uses it for the dashboard, and
+``outbox_ingest`` for rows that applications wrote themselves. ``refused_rows`` has the rows that
+were not accepted.
 """

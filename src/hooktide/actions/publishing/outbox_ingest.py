@@ -1,4 +1,4 @@
-"""Events that applications have written into the database themselves, accepted like any other."""
+"""Ingests events that applications have written into the database themselves."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +18,14 @@ log = logging.getLogger("hooktide.actions")
 
 BATCH_SIZE = 500
 NOT_WRITTEN = "the database refuses to store this event; the server's log says why"
-BUG = "this event met a bug in Hooktide; the server's log says which"
+BUG = "a bug in Hooktide prevented this event from being accepted; see the server's log"
 
 
 class OutboxIngest:
-    """Takes rows over, in order.
+    """Accepts waiting rows in order.
 
-    ``accepted`` hears how many were, ``refused`` which was not, and why.
+    ``accepted`` is called with the number accepted, ``refused`` with each refused row and the
+    reason.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class OutboxIngest:
         self._refused = refused
 
     async def run(self) -> int:
-        """Take a batch over; return how many rows it had.
+        """Process a batch; return its number of rows.
 
         :raises UnavailableError: the database did not answer; waiting rows stay in the outbox.
         """
@@ -68,9 +69,10 @@ class OutboxIngest:
     async def _accept(
         self, good: Mapping[int, NewEvent], bad: dict[int, str], ignored: Sequence[int]
     ) -> dict[int, AddResult]:
-        """Have rows and events change places; a row whose event cannot be written is set aside.
+        """Replace rows by events in one transaction; a row whose event cannot be written is set
+        aside, and its reason is added to ``bad``.
 
-        Its reason is added to ``bad`` then. What is set aside or ignored goes with the first part.
+        Rows set aside or ignored are handled with the first part.
         """
         others = (dict(bad), ignored)
 
@@ -86,7 +88,7 @@ class OutboxIngest:
         results: dict[int, AddResult] = {}
         async for ids, added in in_halves(list(good), accept):
             if isinstance(added, Exception):
-                log.error("could not take over emitted event %d", ids[0], exc_info=added)
+                log.error("could not accept emitted event %d", ids[0], exc_info=added)
                 others[0][ids[0]] = bad[ids[0]] = NOT_WRITTEN
                 added = await accept(())
             results |= added
@@ -128,7 +130,7 @@ class OutboxIngest:
 
 
 def event_in(row: Emitted) -> EventIn:
-    """Return a row as if it had been published."""
+    """Return a row as a publish request."""
     return EventIn(
         account=row.account,
         type=row.type,

@@ -51,7 +51,7 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
 
 Result: TypeAlias = Accepted | Unknown | HooktideError
 Checked: TypeAlias = NewEvent | Unknown | HooktideError
-"""An event of a batch: ready to store, for an unknown account, or refused with a reason."""
+"""An event of a batch: ready to store, for an unknown account, or refused."""
 
 T = TypeVar("T")
 log = logging.getLogger("hooktide.actions")
@@ -59,13 +59,13 @@ log = logging.getLogger("hooktide.actions")
 MAX_BATCH_SIZE = 1000
 MAX_CACHED_PROJECTS = 10_000
 NOT_OFFERED = 403
-"""The status of a refusal because an account is not offered webhooks, or this event type."""
+"""The status if an account is not offered webhooks, or not this event type."""
 LARGE_PAYLOAD = 64 * 1024
 """Payloads of at least this many bytes are checked in a separate turn of the event loop."""
 
 
 ON_PUBLISH = Actor(name="publish", source=Source.SERVER)
-"""Who creates an account that an event is for, where the project wants that."""
+"""The actor for accounts created on publish."""
 
 
 class _Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +106,7 @@ class Publisher:
         self._projects: Cache[int, _Prepared] = Cache(MAX_CACHED_PROJECTS)
 
     def tell(self, project_id: int, accepted: Accepted, now: Micros) -> None:
-        """Count an accepted event; a failure to count it changes nothing for the sender."""
+        """Count an accepted event; a failure to count does not affect the sender."""
         try:
             self._on_accepted(project_id, accepted, now)
         except Exception:
@@ -115,12 +115,12 @@ class Publisher:
     async def publish(self, scope: Scope, event: EventIn) -> Accepted | Unknown:
         """Accept one event: it and its deliveries are durable when this returns.
 
-        An event for an unknown account creates the account or is discarded, as the project's
-        ``NewAccounts`` says.
+        An event for an unknown account creates the account or is discarded, depending on the
+        project's ``NewAccounts``.
 
         :raises InvalidError: the event is invalid.
         :raises RefusedError: the project is not live, or the idempotency key was used.
-        :raises UnavailableError: the database did not store it.
+        :raises UnavailableError: the database could not store it.
         """
         for _ in range(2):
             checked = await self.check(scope, event)
@@ -136,22 +136,22 @@ class Publisher:
         raise being_replaced()
 
     def _forget_account(self, gone: NewEvent) -> None:
-        """Forget the account of an event, which was deleted after it was looked up.
+        """Drop an event's account from the directory: it was deleted after it was looked up.
 
-        There may be another of its reference by now, which the directory does not know yet.
+        There may be a new one with its reference that the directory does not know yet.
         """
         self._directory.changed("account", gone.account_id)
 
     async def publish_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Result]:
-        """Accept a batch; each event has its own answer, in order.
+        """Accept a batch; each event gets its own result, in order.
 
-        :raises UnavailableError: the database is away, and is not known to have stored any of them:
-            the answer to a commit may have been lost.
+        :raises UnavailableError: the database is unavailable, and no event is known to be stored:
+        the response to a commit may have been lost.
         """
         return await self.publish_checked(scope, events, await self.check_batch(scope, events))
 
     async def check_batch(self, scope: Scope, events: Sequence[EventIn]) -> list[Checked]:
-        """Check each event of a batch, giving way to others in between; nothing is stored."""
+        """Check each event of a batch, yielding to other work in between; nothing is stored."""
         checked, yielding = [], Yielding()
         for event in events:
             await yielding.turn()
@@ -161,10 +161,10 @@ class Publisher:
     async def publish_checked(
         self, scope: Scope, events: Sequence[EventIn], checked: Sequence[Checked]
     ) -> list[Result]:
-        """Accept the events of a batch that ``check_batch`` has found good.
+        """Accept the valid events of a batch that ``check_batch`` has checked.
 
-        If the database goes away halfway, each event that was not stored gets that error, and each
-        stored one is answered as accepted.
+        If the database becomes unavailable halfway, each event that was not stored gets that error,
+        and each stored one is accepted.
 
         :raises UnavailableError: as ``publish_batch``.
         """
@@ -215,13 +215,13 @@ class Publisher:
     async def _add_apart(
         self, events: Sequence[NewEvent], now: Micros
     ) -> list[AddResult | HooktideError]:
-        """Store events; where some of them cannot be written, the others without them.
+        """Store events; if some of them cannot be written, store the others.
 
-        When the database goes away meanwhile, nothing behind that is tried: what is sent again is
-        stored in the batch's order.
+        If the database becomes unavailable, the rest is not tried, so that a repeated batch is
+        stored in its order.
 
-        :raises UnavailableError: the database is away, and is not known to have stored any of them:
-            the answer to a commit may have been lost.
+        :raises UnavailableError: the database is unavailable, and no event is known to be stored:
+        the response to a commit may have been lost.
         """
         results: list[AddResult | HooktideError] = []
         try:
@@ -234,7 +234,7 @@ class Publisher:
         return results
 
     async def check(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
-        """Return an event as it is stored; its account exists then.
+        """Return an event ready to be stored; its account exists.
 
         :raises HooktideError: as ``publish``; nothing was stored.
         """
@@ -246,9 +246,8 @@ class Publisher:
         return self._checked(account, project, event)
 
     def check_now(self, scope: Scope, event: EventIn) -> NewEvent | None:
-        """Return an event as it is stored, without waiting; None: ``check`` has to do that.
-
-        That is where something has to be read from the database, or takes long to check.
+        """Return an event ready to be stored, without waiting, or ``None`` if ``check`` is needed:
+        to read something from the database, or because the check takes long.
 
         :raises HooktideError: as ``publish``; nothing was stored.
         """
@@ -257,7 +256,7 @@ class Publisher:
             return None
         row = self._directory.known_project(account.project_id)
         if row is None or row.project.schema_policy is SchemaPolicy.WARN or _takes_long(event):
-            return None  # a warning is logged once, although the event may be checked again
+            return None  # log a warning once, although the event may be checked twice
         return self._checked(account, row.project, event)
 
     def submit(
@@ -267,12 +266,12 @@ class Publisher:
 
         What follows from them is for ``stored`` to do, or for ``batch_results``.
 
-        :raises UnavailableError: the database takes nothing now.
+        :raises UnavailableError: the database accepts no writes now.
         """
         self._store.submit_events(checked, now, waiter)
 
     def stored(self, checked: NewEvent, result: AddResult, now: Micros) -> Accepted | None:
-        """Return how an event was accepted; None: it was not, and ``publish`` says why."""
+        """Return how an event was accepted; ``None``: it was not, and ``publish`` reports why."""
         if isinstance(result, Accepted):
             self.tell(checked.project_id, result, now)
             return result
@@ -300,7 +299,7 @@ class Publisher:
         return found
 
     async def _check_unknown(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
-        """Check an event whose account does not exist, and create the account if it should be."""
+        """Check an event whose account does not exist, and create the account if configured."""
         has_id = is_like_an_id(event.account)
         if not has_id:
             check_reference(event.account, "/account")
@@ -324,7 +323,7 @@ class Publisher:
         return self._new(account, event, payload)
 
     async def _project_of_unknown(self, scope: Scope) -> ProjectRow | None:
-        """Return the project whose account it would be: the scope's, or the only one there is."""
+        """Return the project in which to create the account: the scope's, or the only one."""
         if scope.project_id is not None:
             return await self._directory.project(scope.project_id)
         found = await self._store.list_projects(scope)
@@ -352,7 +351,7 @@ class Publisher:
     def _check_event(
         self, project_id: int, project: Project, event: EventIn, reference: str
     ) -> bytes:
-        """Check all that does not depend on there being an account; return the payload."""
+        """Check everything that does not depend on the account; return the payload."""
         prepared = self._prepare(project_id, project)
         kind = type_of(project, prepared.types, event.type, reference)
         payload = bytes(event.payload)
@@ -363,7 +362,7 @@ class Publisher:
         if not event.test and project.mode == "test":
             raise RefusedError(
                 "project_not_live",
-                f"{project.title} is in test mode and takes only test events: publish with "
+                f"{project.title} is in test mode and accepts only test events: publish with "
                 '"test": true, or set mode = "live" in the project',
             )
         prepared.envelope.check(event.transition, payload)
@@ -405,14 +404,14 @@ class Publisher:
             self._warned(kind.name, error)
 
     def _warn_unchecked(self, project: Project, kind: EventType, reason: str) -> None:
-        """Warn once that payloads are accepted unchecked: no event is lost to a later limit."""
+        """Warn once that payloads are accepted unchecked: a newer limit must not lose events."""
         unchecked = (project.name, kind.name, kind.schema)
         if unchecked in self._unchecked:
             return
         self._unchecked.add(unchecked)
         log.warning(
-            "payloads of %s in the project %s are accepted unchecked, for the schema that is "
-            "stored cannot be used (%s); store another",
+            "payloads of %s in the project %s are accepted unchecked because the stored schema "
+            "cannot be used (%s); store another",
             kind.name,
             project.name,
             reason,
@@ -448,15 +447,15 @@ def _takes_long(event: EventIn) -> bool:
 
 
 async def _yield_before(event: EventIn) -> None:
-    """Let others go first where an event takes long to check."""
+    """Yield to other work if an event takes long to check."""
     if _takes_long(event):
         await asyncio.sleep(0)
 
 
 async def _or_error(call: Awaitable[T]) -> T | HooktideError:
-    """Return what a call returns, or the error that it is refused with, as one result of many.
+    """Return a call's result, or its error, as one result of many.
 
-    :raises UnavailableError: the database is away, for all of them.
+    :raises UnavailableError: the database is unavailable, for all of them.
     """
     try:
         return await call
@@ -471,11 +470,13 @@ def _any_accepted(results: Sequence[object]) -> bool:
 
 
 def _own(error: Exception) -> HooktideError:
-    """Return what one event of a batch is refused with; a bug of ours is the log's to explain."""
+    """Return the error for one event of a batch; a bug of ours is explained in the log."""
     if isinstance(error, HooktideError):
         return error.as_value()
     log.error("a bug stopped an event of a batch", exc_info=error)
-    return UnavailableError("this event met a bug; the server's log says which").as_value()
+    return UnavailableError(
+        "an internal error prevented this event from being accepted; see the server's log"
+    ).as_value()
 
 
 def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
@@ -517,7 +518,7 @@ def _accepted(added: Accepted | KeyReused) -> Accepted:
         case KeyReused(event_id=event_id):
             raise RefusedError(
                 "idempotency_key_reuse",
-                f"this idempotency key was used for {ids.show('evt', event_id)}, which was "
-                "another event; use a new key for a new event",
+                f"this idempotency key was used for {ids.show('evt', event_id)}, a different "
+                f"event; use a new key for a new event",
                 status=422,
             )

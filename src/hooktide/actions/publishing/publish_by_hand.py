@@ -1,4 +1,4 @@
-"""Publishing by hand, from the dashboard: like any other event, and in the audit log."""
+"""Publishing by hand, from the dashboard, with an entry in the audit log."""
 
 from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.publishing.publish import Publisher, Unknown
@@ -13,7 +13,7 @@ from hooktide.wire.events import EventIn
 async def publish_by_hand(
     publisher: Publisher, audit_log: AuditLog, actor: Actor, account: Account, event: EventIn
 ) -> Accepted:
-    """Accept an event for an account, and write in the audit log who published it.
+    """Accept an event for an account, and record in the audit log who published it.
 
     :raises NotFoundError: the account was deleted meanwhile.
     """

@@ -15,7 +15,7 @@ class RefusedRows:
         self._clock = clock
 
     async def retry(self, actor: Actor, row_id: int) -> None:
-        """Let a row be tried again.
+        """Retry a row.
 
         :raises NotFoundError: there is no such refused row.
         """
@@ -23,7 +23,7 @@ class RefusedRows:
         await self._store.retry_refused_row(row_id, self._clock(), action)
 
     async def discard(self, actor: Actor, row_id: int) -> None:
-        """Give a row up: its event is never accepted.
+        """Discard a row: its event is never accepted.
 
         :raises NotFoundError: there is no such refused row.
         """

@@ -1,4 +1,4 @@
-"""Long work on the event loop, done in turns: others are served in between."""
+"""Long work on the event loop, done in turns, so that other requests are served in between."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ MAX_TURN = 0.005
 
 
 class Yielding:
-    """Gives the event loop to others whenever a piece of work has held it for ``MAX_TURN``."""
+    """Yields the event loop whenever a piece of work has held it for ``MAX_TURN``."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()

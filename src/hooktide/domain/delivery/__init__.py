@@ -1,6 +1,6 @@
-"""A delivery from its event to its verdict: composed as a request, judged by what came back,
-retried.
+"""A delivery from its event to its verdict: composed as a request, judged by its outcome, retried.
 
-``compose`` makes the request's bytes, ``verdict`` says what an attempt's outcome means, ``backoff``
-and ``rest`` say when the next attempt may be, and ``hints`` and ``body_text`` explain it to people.
+``compose`` builds the request's bytes, ``verdict`` decides what an attempt's outcome means,
+``backoff`` and ``rest`` decide when the next attempt may start, and ``hints`` and ``body_text``
+explain attempts to people.
 """

@@ -1,4 +1,4 @@
-"""How long a delivery rests before each retry. Chance comes later, in ``verdict.judge``."""
+"""The delay before each retry of a delivery. ``verdict.judge`` adds the jitter."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Retry:
     max
         No delay is longer.
     delays
-        The delays one by one instead; the last one repeats.
+        An explicit list of delays instead; the last one repeats.
     """
 
     first: Micros = 10 * SECOND
@@ -41,7 +41,7 @@ def delays(schedule: Retry, retries: int) -> tuple[Micros, ...]:
 def read_retry(table: Table) -> Retry:
     """Read the ``[retry]`` table of a project file.
 
-    :raises ConfigError: something in it is wrong.
+    :raises ConfigError: the table is invalid.
     """
     plain = Retry()
     retry = Retry(

@@ -1,4 +1,4 @@
-"""Kept bodies as text, also those of which only the beginning was kept."""
+"""Stored bodies as text, including truncated ones."""
 
 import base64
 import codecs
@@ -10,8 +10,8 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 def body_text(body: bytes, *, truncated: bool, errors: str = "strict") -> str:
     """Return a body as text.
 
-    Of one that was ``truncated``, an incomplete last character is left out. ``errors`` is
-    what ``bytes.decode`` takes.
+    If it was ``truncated``, an incomplete last character is dropped. ``errors`` is what
+    ``bytes.decode`` takes.
 
     :raises UnicodeDecodeError: it is not UTF-8, and ``errors`` is ``strict``.
     """
@@ -19,7 +19,7 @@ def body_text(body: bytes, *, truncated: bool, errors: str = "strict") -> str:
 
 
 def text_or_base64(body: bytes, *, truncated: bool) -> tuple[str, Literal["utf-8", "base64"]]:
-    """Return a body as text and ``utf-8``; one that is not UTF-8 in base64 and ``base64``."""
+    """Return a body as text with ``utf-8``, or, if it is not UTF-8, in base64 with ``base64``."""
     try:
         return body_text(body, truncated=truncated), "utf-8"
     except UnicodeDecodeError:

@@ -8,13 +8,13 @@ from hooktide.domain.dialect.signing import Signer, standard_lines
 from hooktide.domain.model import SECOND, Event, Micros, Secret
 
 TYPE_HEADER = b"hooktide-event-type"
-"""Names the event type if the body does not: Standard Webhooks has no header for it."""
+"""Carries the event type if the body does not: Standard Webhooks has no header for it."""
 
 
 class Composer:
     """A dialect, compiled.
 
-    :raises ConfigError: the dialect has a template that is wrong; the key says which.
+    :raises ConfigError: a template of the dialect is invalid; the key says which.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -74,14 +74,14 @@ def unsigned(target_prefix: bytes, body: bytes, extra: bytes) -> bytes:
 def compile_dialect(dialect: Dialect) -> Composer:
     """Return the dialect's composer, compiled once.
 
-    :raises ConfigError: the dialect has a template that is wrong; the key says which.
+    :raises ConfigError: a template of the dialect is invalid; the key says which.
     """
     return Composer(dialect)
 
 
 def check_event(dialect: Dialect, transition: str, payload: bytes) -> None:
-    """Check that an event brings what the dialect's envelope takes from it.
+    """Check that an event has everything that the dialect's envelope uses.
 
-    :raises InvalidError: it lacks its transition, or a member of its payload.
+    :raises InvalidError: the transition, or a member of the payload, is missing.
     """
     compile_dialect(dialect).envelope.check(transition, payload)

@@ -1,6 +1,6 @@
-"""What an attempt's outcome most likely means for the receiver's engineer, and what to do.
+"""The likely cause of an attempt's outcome, for the receiver's engineer, and how to fix it.
 
-A hint is a guess, worded as one where it is; what is known is in the attempt itself.
+A hint is a guess and worded as one; the facts are in the attempt itself.
 """
 
 import re
@@ -10,7 +10,7 @@ from hooktide.domain.http.head import field_value, read_fields
 from hooktide.domain.model import SECOND, Attempt, Micros
 
 SLOW = 0.8
-"""An answer that took this share of the timeout is a timeout soon."""
+"""A response that takes this share of the timeout is likely to become a timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Hint:
 
 
 def hint(attempt: Attempt, timeout: Micros) -> Hint | None:
-    """Return what to say of an attempt whose plan's timeout is this; None: nothing.
+    """Return a hint about an attempt, or ``None``.
 
-    ``timeout`` is that of the account's plan now.
+    ``timeout`` is that of the account's current plan.
     """
     if attempt.status is None:
         return _of_error(attempt, timeout)
@@ -37,7 +37,7 @@ def _of_error(attempt: Attempt, timeout: Micros) -> Hint | None:
     if attempt.error == "timeout":
         return Hint(
             f"No answer within {timeout / SECOND:g} seconds",
-            "Answer 2xx as soon as the event is kept, and do the work afterwards.",
+            "Answer 2xx as soon as you have stored the event, and do the work afterwards.",
         )
     if attempt.error == "tls_error":
         return _of_tls(attempt.detail)
@@ -59,8 +59,9 @@ def _of_tls(detail: str) -> Hint:
         )
     if "client certificate" in detail:
         return Hint(
-            "It asks for a client certificate",
-            "Let this path through without one (ssl_verify_client optional in nginx), and check "
+            "The server requires a client certificate",
+            "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
+            "check "
             "the signature of each webhook instead.",
         )
     if "expired" in detail:
@@ -73,25 +74,26 @@ def _of_tls(detail: str) -> Hint:
 
 _ERRORS = {
     "dns_error": Hint(
-        "The name was not found",
+        "The host name was not found",
         "Check the host in the URL for a typo, and that its DNS records are public.",
     ),
     "connect_error": Hint(
-        "Nothing took the connection",
-        "Check that the server is running, and that its firewall lets the public internet in.",
+        "The connection was refused",
+        "Check that the server is running and that its firewall allows connections from the "
+        "internet.",
     ),
     "connection_lost": Hint(
-        "The connection was closed without an answer",
-        "Often a crash, or a proxy's limit; or the body was not read. Read the whole request, then "
-        "answer.",
+        "The connection was closed without a response",
+        "The server may have crashed, a proxy may have hit a limit, or the body was not read. Read "
+        "the whole request, then answer.",
     ),
     "invalid_response": Hint(
-        "The answer was not valid HTTP",
-        "Check that the port speaks HTTP, and what stands between it and the internet.",
+        "The response was not valid HTTP",
+        "Check that the port speaks HTTP, and check any proxy in front of it.",
     ),
     "destination_forbidden": Hint(
         "This address is not public",
-        "The host leads to a private or reserved network. Use one that is reachable from the "
+        "The host resolves to a private or reserved network. Use one that is reachable from the "
         "internet.",
     ),
 }
@@ -138,51 +140,60 @@ def _redirect(head: bytes) -> Hint:
     where = (field_value(read_fields(head), "location") or "")[:200]
     return Hint(
         "Redirects are not followed",
-        f"Register the URL that it leads to, {where}" if where else "Register the final URL.",
+        f"Register the URL that it redirects to, {where}" if where else "Register the final URL.",
     )
 
 
 _AUTH = Hint(
     "Signature or authentication",
     "Most often the signature did not verify: use this endpoint's secret, over the raw body as "
-    "it came. Or the URL wants a login: add a header of your own to the endpoint.",
+    "received. Or the URL requires a login: add an authorization header to the endpoint.",
 )
 _STATUSES = {
     400: Hint(
-        "The receiver could not read it",
-        "Its handler may expect another body. Compare with the request shown here.",
+        "The receiver could not read the request",
+        "Its handler may expect a different body. Compare with the request shown here.",
     ),
     401: _AUTH,
     403: _AUTH,
     404: Hint(
-        "There is nothing at this path", "Check the URL's path: the server answers, but 404."
+        "There is nothing at this path", "Check the URL's path: the server is up, but answers 404."
     ),
-    405: Hint("The path takes no POST", "Webhooks are sent as POST. Check the route's method."),
+    405: Hint(
+        "The path does not accept POST", "Webhooks are sent as POST. Check the route's method."
+    ),
     408: Hint("The receiver gave up waiting", "Something before your handler is too slow."),
     410: Hint(
         "Gone",
-        "410 means that the receiver wants no more events, so the endpoint was disabled.",
+        "410 means that the receiver no longer wants events, so the endpoint was disabled.",
     ),
-    413: Hint("The body is too large for it", "Raise the limit of your server or its proxy."),
-    415: Hint("The content type is refused", "Webhooks come as application/json."),
+    413: Hint(
+        "The body is too large for the receiver", "Raise the limit of your server or its proxy."
+    ),
+    415: Hint("The content type was refused", "Webhooks are sent as application/json."),
     422: Hint(
         "The receiver refused the content",
-        "If it checks signatures with 422, see that first; else compare the body shown here.",
+        "If your server answers 422 to a wrong signature, check that first; otherwise compare the "
+        "body shown here.",
     ),
     429: Hint(
         "Too many requests",
-        "The endpoint rests for as long as Retry-After asks (24 hours at most); without one for a "
-        "second, and twice as long each time it is answered 429 again, up to a minute.",
+        "The endpoint is paused for as long as Retry-After asks (24 hours at most); without one "
+        "for a second, doubling with each further 429, up to a minute.",
     ),
-    502: Hint("The proxy did not reach your app", "Is it running, and on the port it should?"),
-    503: Hint("The receiver is not available", "It may be starting, overloaded or under repair."),
+    502: Hint(
+        "The proxy did not reach your app", "Check that your app is running, and on the right port."
+    ),
+    503: Hint(
+        "The receiver is unavailable", "It may be starting, overloaded or under maintenance."
+    ),
     508: Hint(
-        "It came back to its sender",
-        "The URL leads to the server that sends the webhooks. Use your own receiver's.",
+        "The delivery came back to its sender",
+        "The URL leads to the server that sends the webhooks. Use your own receiver's URL.",
     ),
     504: Hint(
         "The proxy waited too long for your app",
-        "Answer 2xx as soon as the event is kept, and do the work afterwards.",
+        "Answer 2xx as soon as you have stored the event, and do the work afterwards.",
     ),
 }
 

@@ -1,8 +1,8 @@
 """Decides whether an unreachable address is a fault of our own network or of the address.
 
-It is ours as long as nothing says otherwise: no other address has answered or failed in another way
-for ``EVIDENCE_AGE``. It is the address's after ``MAX_LOCAL_TROUBLE`` in any case, so that an
-endpoint that can never be reached fails, is logged, and is disabled.
+We assume our network as long as there is no evidence against it: no other address has answered or
+failed in another way for ``EVIDENCE_AGE``. After ``MAX_LOCAL_TROUBLE`` we blame the address in any
+case, so that an endpoint that can never be reached fails, is logged, and is disabled.
 """
 
 from hooktide.domain.model import DAY, MINUTE, Micros
@@ -17,7 +17,7 @@ MAX_ADDRESSES = 10_000
 class Reachability:
     """Remembers which addresses were reached last, and which had no route since when.
 
-    Instants are of any clock that does not go back.
+    Instants are from any monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Reachability:
     def reached(self, address: str, now: Micros) -> None:
         """Note that the network reached an address, whatever the response was.
 
-        The loopback says nothing of other addresses.
+        Loopback proves nothing about other addresses.
         """
         if self._trouble:
             self._trouble.pop(address, None)
@@ -39,7 +39,7 @@ class Reachability:
         self._newest = (address, now)
 
     def is_local(self, address: str, now: Micros) -> bool:
-        """Note that an address had no route; return whether that is our own trouble."""
+        """Note that an address had no route; return whether our own network is at fault."""
         began_at, last_at = self._trouble.pop(address, (now, now))
         if now - last_at >= FORGOTTEN_AFTER:
             began_at = now

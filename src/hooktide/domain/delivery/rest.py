@@ -1,7 +1,7 @@
 """How long an endpoint rests because its receiver asked for it (429, or 503 with Retry-After).
 
-A rest is state of the endpoint: nothing but tests and manual resends is sent to it until the rest
-ends or is lifted. It costs no attempt and counts as no failure.
+A rest belongs to the endpoint: only tests and manual resends are sent to it until the rest ends or
+is lifted. It uses up no attempt and does not count as a failure.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from hooktide.domain.model import MINUTE, SECOND, Claim, Micros, Origin
 
 MIN_REST = SECOND
 MAX_REST = MINUTE
-"""A 429 that does not say for how long rests the endpoint for ``MIN_REST``; each one that follows
-such a rest doubles it, up to ``MAX_REST``."""
+"""A 429 without a Retry-After rests the endpoint for ``MIN_REST``; each further one doubles the
+rest, up to ``MAX_REST``."""
 
 
 class RestRequest(msgspec.Struct, frozen=True, gc=False):
@@ -25,10 +25,10 @@ class RestRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 def rest_request(outcome: Outcome) -> RestRequest | None:
-    """Return the rest that an answer asks for, or None.
+    """Return the rest that a response asks for, or None.
 
-    A 503 asks for one only with a Retry-After. A Retry-After of nothing, or one that is over
-    already, says no more than none.
+    A 503 asks for one only with a Retry-After. A Retry-After of zero, or in the past, is treated as
+    missing.
     """
     span = min(outcome.retry_after or 0, RETRY_AFTER_CAP)
     if outcome.status in RESTING_STATUSES and (span or outcome.status == 429):
@@ -55,10 +55,10 @@ NO_REST = Rest()
 
 
 def asked(rest: Rest, request: RestRequest, started_at: Micros, ended_at: Micros) -> Rest:
-    """Return an endpoint's rest after an attempt whose answer asked for one. The later end wins.
+    """Return an endpoint's rest after an attempt whose response asked for one.
 
-    An attempt that was made before the last rest was over doubles nothing: ten requests that were
-    out together are one burst.
+    The later end wins. An attempt that was made before the last rest ended does not double it: ten
+    requests in flight together are one burst.
     """
     if started_at < rest.lifted_at:
         return rest
@@ -93,8 +93,9 @@ def lifted(now: Micros) -> Rest:
 
 
 def ignores_rest(claim: Claim) -> bool:
-    """Whether an attempt is made although its endpoint rests: the first of a manual resend, a test.
+    """Whether an attempt is made although its endpoint rests: a test, or the first attempt of a
+    manual resend.
 
-    The conditions of ``claimable`` in both stores' ``queries.sql`` say the same.
+    The conditions of ``claimable`` in both stores' ``queries.sql`` must match this.
     """
     return claim.origin is Origin.TEST or (claim.origin is Origin.RESEND and claim.attempt == 1)

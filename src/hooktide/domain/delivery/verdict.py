@@ -1,7 +1,7 @@
-"""What an attempt brought back, and what that means for its delivery.
+"""The outcome of an attempt, and what it means for the delivery.
 
-An ``Outcome`` is what the way out saw; ``judge`` turns it into a ``Verdict``. A failed attempt is
-an everyday value here, never an exception.
+An ``Outcome`` is what the outbound client saw; ``judge`` turns it into a ``Verdict``. A failed
+attempt is an ordinary value here, never an exception.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ LOCAL_PAUSE = 2 * SECOND
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one attempt brought back.
+    """The outcome of one attempt.
 
     ``status`` is the receiver's status (100..599) or None when there was no valid answer; then
     ``error`` is one of ``ERRORS``. ``head`` is the raw response head (status line and headers) and
     ``body`` the first 4 KB of the body. ``detail`` explains an error to the endpoint's owner and
-    holds no address that the guard refused. ``local`` marks our own trouble (no file descriptors,
-    our network down): it costs no attempt. ``retry_after`` is the span the receiver asked for.
+    holds no address that the guard refused. ``local`` marks a local failure (no file descriptors,
+    our network down): it uses up no attempt. ``retry_after`` is the span the receiver asked for.
     """
 
     status: int | None = None
@@ -46,7 +46,7 @@ ERRORS = (
     "destination_forbidden",
     "local_error",
 )
-"""The error classes of an attempt without a valid answer."""
+"""The error classes of an attempt without a valid response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A 410, or what means the same: the receiver wants nothing more, so the endpoint is disabled.
+    """A 410 or its equivalent: the receiver wants no more events, so the endpoint is disabled.
 
     ``reason`` is empty for a plain 410.
     """
@@ -95,11 +95,10 @@ def judge(
 ) -> Verdict:
     """Return what an outcome means for a delivery.
 
-    ``delays`` are the spans after attempt 1, 2, ...; there are as many retries as delays.
-    ``rand`` (0..1) spreads the retry over plus or minus 10 % of its delay. A Retry-After moves
-    the retry later, at most by ``RETRY_AFTER_CAP``, and never earlier; but that of a 429 or a 503
-    is a rest of the whole endpoint (``domain.delivery.rest``), and the delivery keeps its own
-    schedule.
+    ``delays`` are the spans after attempt 1, 2, ...; there are as many retries as delays. ``rand``
+    (0..1) spreads the retry over plus or minus 10 % of its delay. A Retry-After delays the retry
+    further, by at most ``RETRY_AFTER_CAP``. With a 429 or a 503 it rests the whole endpoint instead
+    (``domain.delivery.rest``), and the delivery keeps its own schedule.
     """
     if outcome.local:
         return Requeued(now + LOCAL_PAUSE)
@@ -116,14 +115,14 @@ def judge(
 
 
 RESTING_STATUSES = (429, 503)
-"""With these, a Retry-After is for the whole endpoint."""
+"""For these, a Retry-After applies to the whole endpoint."""
 
 
 JITTER = 0.1
-"""How far chance moves a retry, as a share of its delay, to both sides."""
+"""The jitter of a retry, as a share of its delay, in both directions."""
 
 MAX_LOCAL_REST: Micros = MINUTE
-"""How long our own trouble delays an attempt at most."""
+"""Maximum delay of an attempt after a local failure."""
 
 
 def corrected_due(
@@ -134,10 +133,10 @@ def corrected_due(
     retry_after: Micros | None,
     now: Micros,
 ) -> Micros | None:
-    """Return when a waiting delivery is due instead, where ``due_at`` is too far ahead.
+    """Return the corrected due time of a waiting delivery, or ``None`` if ``due_at`` is plausible.
 
-    It is where it lies further ahead than the delivery's own delay after so many ``attempts``, or
-    than the Retry-After of the last one: the clock was set back since. ``None``: it is right.
+    A due time further ahead than the delivery's own delay after ``attempts`` attempts, or than the
+    last Retry-After, means that the clock was set back.
     """
     delay = delays[min(attempts, len(delays)) - 1] if attempts and delays else 0
     asked = min(retry_after or 0, RETRY_AFTER_CAP)

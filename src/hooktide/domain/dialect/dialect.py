@@ -100,7 +100,7 @@ class Dialect:
 def read_dialect(table: Table) -> Dialect:
     """Read the ``[dialect]`` table of a project file.
 
-    :raises ConfigError: something in it is wrong. Templates are checked when it is compiled.
+    :raises ConfigError: the table is invalid. Templates are checked when it is compiled.
     """
     standard = table.flag("standard_headers", True)
     signed = "signature" in table
@@ -130,7 +130,7 @@ def _read_signature(table: Table, standard: bool) -> Signature:
     if signature.timestamp_header:
         _check_name(table, "timestamp_header", signature.timestamp_header, standard)
     if signature.header.lower() == signature.timestamp_header.lower():
-        raise table.wrong("timestamp_header", "the signature has this header; use another")
+        raise table.wrong("timestamp_header", "the signature uses this header; choose another")
     return signature
 
 

@@ -1,6 +1,6 @@
 """The envelope around a payload: a JSON template, compiled once to literal bytes and slots.
 
-The payload's own bytes are spliced in as they came; nothing parses and writes them again.
+The payload's bytes are spliced in unchanged; nothing re-serializes them.
 """
 
 import json
@@ -27,19 +27,19 @@ Piece: TypeAlias = bytes | Slot
 
 MAX_CACHED_FORMS = 10_000
 MAX_PAYLOADS = 2
-"""How often an envelope may contain ``{payload}``: each adds up to 256 KB to a body."""
+"""Maximum occurrences of ``{payload}`` in an envelope: each adds up to 256 KB to a body."""
 MAX_MEMBERS = 50
-"""How many ``{payload.member}`` it may contain."""
+"""Maximum occurrences of ``{payload.member}`` in an envelope."""
 MAX_MEMBERS_SIZE = 2 * MAX_BYTES
-"""Bytes that they may take from a payload together: the same member may be taken more than once."""
+"""Maximum bytes that they may copy from a payload in total: a member may occur more than once."""
 KEY = "dialect.envelope"
 
 
 class Envelope:
     """A compiled envelope. ``text`` is as in ``Dialect.envelope``.
 
-    ``needs_transition`` and ``members`` say what an event must bring: a transition, and members of
-    its payload. ``names_type``: a receiver learns the event's type from the body.
+    ``needs_transition`` and ``members`` say what an event must have: a transition, and members of
+    its payload. ``names_type``: the body contains the event's type.
 
     :raises ConfigError: the template contains an unknown slot.
     """
@@ -70,27 +70,27 @@ class Envelope:
         return body
 
     def check(self, transition: str, payload: bytes) -> None:
-        """Check that an event brings what the envelope takes from it.
+        """Check that an event has everything that the envelope uses.
 
-        :raises InvalidError: it lacks its transition, or a member of its payload; or its members
-            together are too large.
+        :raises InvalidError: the transition or a member of the payload is missing, or the members
+        are too large in total.
         """
         if self.needs_transition and not transition:
             raise InvalidError(
                 "transition_missing",
-                "this project's events tell what happened: give a transition, like SUBMIT",
+                "events of this project require a transition, like SUBMIT",
                 pointer="/transition",
             )
         if self.members:
             size = _size_of_members(self.members, payload)
-            # More members than a file may have: it was stored before the limits, and stays valid.
+            # More members than a file may have: the project was stored before there were limits.
             if size > MAX_MEMBERS_SIZE and len(self.members) <= MAX_MEMBERS:
                 raise _too_large(size)
 
     def check_limits(self) -> None:
-        """Check how often it takes from a payload, when a project file is applied.
+        """Check the limits on slots when a project file is applied.
 
-        Only then: a project that was stored before there were limits stays valid.
+        A project that was stored before there were limits stays valid.
 
         :raises ConfigError: more often than ``MAX_PAYLOADS`` or ``MAX_MEMBERS``.
         """
@@ -98,7 +98,7 @@ class Envelope:
         _check_count("payload.member", len(self.members), MAX_MEMBERS)
 
     def _make_form(self, event_type: str) -> tuple[bytes, tuple[Getter, ...]]:
-        """Fill what the type alone decides; the rest is left for the event."""
+        """Fill the slots that the type alone decides; the event fills the others."""
         template = bytearray()
         getters: list[Getter] = []
         for piece in self._pieces:
@@ -114,9 +114,9 @@ class Envelope:
 
 
 def _size_of_members(members: tuple[str, ...], payload: bytes) -> int:
-    """Return how many bytes the envelope takes from a payload.
+    """Return how many bytes the envelope copies from a payload.
 
-    :raises InvalidError: it lacks one of the members.
+    :raises InvalidError: a member is missing.
     """
     try:
         found = _read_members(payload)
@@ -162,7 +162,7 @@ def _check_count(name: str, count: int, most: int) -> None:
 
 
 def _member_of(found: dict[str, msgspec.Raw], name: str) -> msgspec.Raw | None:
-    """Return a member, or what is in it at a path like ``customer.name``; None: there is none."""
+    """Return a member, or the value at a path like ``customer.name``; ``None`` if there is none."""
     while name not in found:
         outer, dot, name = name.partition(".")
         if not dot or outer not in found:
@@ -292,7 +292,7 @@ _SLOTS = {
 
 
 def _filler(slot: Slot) -> Filler:
-    """Describe how a slot is filled for an event."""
+    """Return how a slot is filled for an event."""
     match slot.name:
         case "event.id":
             return b"evt_%016x", attrgetter("id")
@@ -310,7 +310,7 @@ def _filler(slot: Slot) -> Filler:
 
 
 def _bytes_of(payload: bytes, name: str) -> bytes:
-    """Return a member's bytes; null where it is lacking: accepted before the envelope asked."""
+    """Return a member's bytes; null if it is missing: the event is older than the envelope."""
     found = _member_of(_last_members(payload), name)
     return b"null" if found is None else bytes(found)
 

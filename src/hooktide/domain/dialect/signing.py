@@ -1,7 +1,7 @@
-"""Signatures: made for what goes out, and checked as a receiver would check them.
+"""Signatures: created for requests, and verified as a receiver would verify them.
 
-Two schemes go side by side: the provider's own (``dialect.Signature``), keyed with the secret's
-text, and Standard Webhooks, keyed with the secret's bytes.
+Two schemes can be used together: the provider's own (``dialect.Signature``), keyed with the
+secret's text, and Standard Webhooks, keyed with the secret's bytes.
 """
 
 import base64
@@ -20,7 +20,7 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import MINUTE, SECOND, Micros, Secret
 
 TOLERANCE = 5 * MINUTE
-"""How far a timestamp may be from now (Standard Webhooks 1.0)."""
+"""Maximum distance of a timestamp from now (Standard Webhooks 1.0)."""
 
 MAX_CACHED_KEYS = 16_384
 MAX_SIGNATURES = 20
@@ -28,7 +28,7 @@ MAX_SIGNATURES = 20
 
 
 def new_secret(random32: bytes) -> Secret:
-    """Make a secret of 32 random bytes: 64 hexadecimal digits, and the bytes."""
+    """Return a secret of 32 random bytes as 64 hexadecimal digits and as bytes."""
     return Secret(text=random32.hex(), key=random32)
 
 
@@ -42,13 +42,13 @@ MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
 
 
 def read_secret(text: str) -> Secret:
-    """Read a secret in either of its forms, ours or another sender's.
+    """Read a secret in either form, ours or another sender's.
 
     ``whsec_`` and base64 encode the bytes; the text form is their hexadecimal digits. Any other
     text is itself the HMAC key; its bytes are the decoded 64 hexadecimal digits, else the text's
     own bytes.
 
-    :raises InvalidError: it is neither; the reason never quotes it.
+    :raises InvalidError: it is neither; the reason never quotes the secret.
     """
     if text.startswith(WHSEC):
         key = _read_base64(text.removeprefix(WHSEC))
@@ -70,10 +70,10 @@ def _read_base64(text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError:
-        raise _no_secret("what stands after whsec_ is not base64; was it cut off?") from None
+        raise _no_secret("the text after whsec_ is not base64; was it cut off?") from None
     if not MIN_SECRET_LENGTH <= len(key) <= MAX_SECRET_LENGTH:
         raise _no_secret(
-            f"what stands after whsec_ is {len(key)} bytes; a secret has "
+            f"the text after whsec_ is {len(key)} bytes; a secret has "
             f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH}"
         )
     return key
@@ -108,7 +108,7 @@ def standard_lines(
 class Signer:
     """A provider's own signature, compiled.
 
-    :raises ConfigError: a template is wrong, or leaves receivers without what was signed.
+    :raises ConfigError: a template is invalid, or signs something that receivers do not get.
     """
 
     def __init__(self, signature: Signature, *, standard_headers: bool) -> None:
@@ -135,7 +135,7 @@ class Signer:
         return self._encode(_mac(self._hash, secret.text.encode(), content))
 
     def lines(self, secret: Secret, event_id: bytes, timestamp: int, body: bytes) -> bytes:
-        """Return the header line, or both where the timestamp has its own."""
+        """Return the header line, or two if the timestamp has its own header."""
         return self._lines % {
             b"signature": self.sign(secret, event_id, timestamp, body),
             b"timestamp": timestamp,
@@ -180,8 +180,8 @@ def _check_told(signature: Signature) -> None:
     for slot in ("{timestamp}", "{id}"):
         if slot in signature.content and slot not in sent:
             raise ConfigError(
-                f"{slot} is signed but not sent: put it into the value, give it a header, or turn "
-                "on dialect.standard_headers",
+                f"{slot} is signed but not sent: put it in the value, give it a header, or turn on "
+                f"dialect.standard_headers",
                 key="dialect.signature.content",
             )
 
@@ -217,7 +217,7 @@ def _base64(digest: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of one signature: the header it is in, whether it is right, and why not."""
+    """The result for one signature: its header, whether it is valid, and if not, why."""
 
     header: str
     valid: bool
@@ -226,13 +226,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of a request's signatures, one ``Check`` each."""
+    """The result for a request's signatures, one ``Check`` each."""
 
     checks: tuple[Check, ...]
 
     @property
     def valid(self) -> bool:
-        """Whether there are signatures, and all are right."""
+        """Whether there are signatures and all are valid."""
         return bool(self.checks) and all(check.valid for check in self.checks)
 
     @property
@@ -273,7 +273,7 @@ def verify(
 ) -> Verification:
     """Check a received request as its receiver would, with any of the active secrets.
 
-    A timestamp may be ``tolerance`` away from now; None: as far as it likes.
+    A timestamp may be at most ``tolerance`` from now; None: no limit.
     """
     age = _Age(now, tolerance)
     given = {name.lower(): value for name, value in headers}
@@ -366,6 +366,6 @@ def _wrong_unless_any(wanted: list[bytes], given: list[str], header: str) -> str
     if any(tried):
         return ""
     return (
-        f"{header} matches no active secret: the secret is wrong, or the body is not byte for byte "
-        "what was signed"
+        f"{header} matches no active secret: the secret is wrong, or the body differs from what "
+        f"was signed"
     )

@@ -1,7 +1,7 @@
 """Texts with slots, ``t={timestamp},v1={signature}``: the one notation of dialects.
 
 A slot is a name in braces, with at most one filter: ``{event.entity|lower}``. ``{{`` and ``}}`` are
-literal braces. Nothing is executed: names and filters mean what the asker says.
+literal braces. Nothing is executed: the caller defines what names and filters mean.
 """
 
 import re
@@ -13,7 +13,7 @@ from hooktide.domain.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place to be filled: a name, and the filter that its value goes through (empty: none)."""
+    """A placeholder: a name, and the filter applied to its value (empty: none)."""
 
     name: str
     filter: str = ""
@@ -23,7 +23,7 @@ Part: TypeAlias = str | Slot
 
 
 def parts(text: str, key: str) -> tuple[Part, ...]:
-    """Split a text into what stands as it is and what is filled in.
+    """Split a text into literals and slots.
 
     :raises ConfigError: a brace is left over; ``key`` says where.
     """

@@ -1,8 +1,8 @@
-"""Where a webhook may go: the grammar of a target URL, and the addresses that are refused.
+"""Where a webhook may be sent: the grammar of target URLs, and the addresses that are refused.
 
 A URL is parsed once, by this grammar, into a ``Target``. The text is never parsed again, so two
 parsers can never disagree about its host. What the grammar cannot know (what a name resolves to) is
-decided by ``check_address``, on the very address that is dialled.
+checked by ``check_address`` on the exact address that is dialled.
 
 The tables are our own on purpose: the answers of ``ipaddress.is_global`` and ``is_private`` are
 wrong for many special ranges and change with Python's patch level.
@@ -33,13 +33,13 @@ Origin: TypeAlias = tuple[str, str, int]
 
 MAX_URL = 2048
 OWN_HOST = "ip_own_host"
-"""Why an address is refused that leads to this server itself."""
+"""The code for an address that leads to this server itself."""
 
 
 class OwnAddresses:
-    """The addresses that lead to this server itself, as they are known by now.
+    """The addresses known to lead to this server itself.
 
-    One object is shared by all who ask; ``outbound.own_host`` keeps it up to date.
+    All callers share one object; ``outbound.own_host`` keeps it up to date.
     """
 
     __slots__ = ("addresses",)
@@ -50,16 +50,15 @@ class OwnAddresses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlPolicy:
-    """What this installation lets a webhook reach. Set by its operator, never by a customer.
+    """Which addresses webhooks may reach. Set by the operator, never by a customer.
 
     ``allow_networks`` opens networks that are refused otherwise; ``deny_networks`` closes more, and
     wins. ``own_host`` are the server's own addresses, which are refused. ``own_bins`` is what the
     URLs of the server's own bins begin with, ``/bin/`` included: those are allowed although the
-    server itself is not (empty: none). ``strict_ports`` leaves only
-    443. ``chat_hosts`` (``host`` or ``host:port``) may be endpoints of any chat's kind, like a
-    server of one's own that speaks Slack's way. ``nat64`` accepts ``64:ff9b::/96`` where the
-    embedded IPv4 address is accepted. ``mail``: there is a relay to hand mail to. ``ValueError``
-    for text that is not a network.
+    server itself is not (empty: none). ``strict_ports`` leaves only 443. ``chat_hosts`` (``host``
+    or ``host:port``) may be endpoints of any chat kind, such as a self-hosted server that is
+    compatible with Slack. ``nat64`` accepts ``64:ff9b::/96`` where the embedded IPv4 address is
+    accepted. ``mail``: a mail relay is configured. ``ValueError`` for text that is not a network.
     """
 
     allow_http: bool = False
@@ -109,7 +108,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_url(text: str, policy: UrlPolicy) -> Target:
-    """Read a target URL and decide on the text alone; names are vetted when they are resolved.
+    """Parse a target URL and check its text; names are checked when they are resolved.
 
     :raises InvalidError: with the code of the rule that refuses it, and what to write instead.
     """
@@ -128,7 +127,7 @@ def check_url(text: str, policy: UrlPolicy) -> Target:
 
 
 def is_own(target: Target, policy: UrlPolicy) -> bool:
-    """Whether this is one of the server's own bins: its token, perhaps a status, nothing else."""
+    """Whether this is the URL of one of the server's own bins: a token, optionally a status."""
     if not policy.own_bins or not target.url.startswith(policy.own_bins):
         return False
     return _BIN.fullmatch(target.url[len(policy.own_bins) :]) is not None
@@ -140,7 +139,7 @@ _BIN = re.compile(r"[A-Za-z0-9_-]{16,64}(/[0-9]{3})?")
 def check_proxy(text: str) -> Target:
     """Read the operator's egress proxy, ``http://host:port``: any host and port, no path.
 
-    :raises InvalidError: it is not such a URL.
+    :raises InvalidError: it is not a valid proxy URL.
     """
     target = _parse(text)
     if target.scheme != "http" or target.path != "/":
@@ -149,7 +148,7 @@ def check_proxy(text: str) -> Target:
 
 
 def read_address(text: str) -> Address:
-    """Read an address in its canonical spelling; ``ValueError`` for anything else."""
+    """Read an address in its canonical form; ``ValueError`` for anything else."""
     return IPv6Address(text) if ":" in text else IPv4Address(text)
 
 
@@ -163,7 +162,7 @@ def check_address(address: Address, policy: UrlPolicy) -> str | None:
 
 
 def is_allowed_by_operator(address: Address, policy: UrlPolicy) -> bool:
-    """Whether the operator opened the network of this address."""
+    """Whether the operator allowed the network of this address."""
     return _within(address, policy.allow_networks)
 
 
@@ -176,7 +175,7 @@ def _check_ipv4(address: IPv4Address, policy: UrlPolicy) -> str | None:
 
 
 def _check_ipv6(address: IPv6Address, policy: UrlPolicy) -> str | None:
-    # A mapped spelling inherits nothing: to allow the IPv4 address, write the IPv4 address.
+    # An IPv4-mapped network allows nothing: to allow an IPv4 network, write it as IPv4.
     if address.ipv4_mapped is not None:
         return "ip_v4_mapped"
     if is_allowed_by_operator(address, policy):
@@ -328,9 +327,9 @@ def _ascii_hint(text: str) -> str:
 def _split_authority(authority: str) -> tuple[str, str | None]:
     """Split host and port text; the port is None if absent."""
     if "@" in authority:
-        raise InvalidError("userinfo", "a URL must not hold a user name or password")
+        raise InvalidError("userinfo", "a URL must not contain a user name or password")
     if "%" in authority:
-        raise InvalidError("percent_in_host", "the host must not hold percent-escapes")
+        raise InvalidError("percent_in_host", "the host must not contain percent-escapes")
     if authority.startswith("["):
         host, bracket, rest = authority.partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -353,7 +352,7 @@ _DIGITS = re.compile(r"[0-9]+")
 
 def _check_path(path: str) -> None:
     if "#" in path:
-        raise InvalidError("fragment", "a URL to send to has no #fragment; leave it out")
+        raise InvalidError("fragment", "leave out the #fragment; it is never sent")
     if _BAD_ESCAPE.search(path):
         raise InvalidError("bad_percent", "write % as %25, or two hexadecimal digits after it")
     if _ENCODED_CONTROL.search(path):
@@ -405,7 +404,7 @@ def _read_ipv6(text: str) -> str:
 
 
 def _check_idna(labels: list[str]) -> None:
-    """Refuse A-labels that are no valid IDNA2008 name: resolvers and people read them apart."""
+    """Refuse A-labels that are not valid IDNA2008: resolvers and people read them differently."""
     for label in labels:
         if label.startswith("xn--"):
             try:

@@ -1,7 +1,7 @@
 """HTTP as text: the header fields of a raw head, and the dates in them (RFC 9110, RFC 9112).
 
-Heads are kept as the bytes that came, so they are read here as tolerantly as they can be: what one
-broken line hides is that line, never the others.
+Heads are stored as received, so they are parsed as leniently as possible: a malformed line hides
+itself, never the others.
 """
 
 import re
@@ -69,7 +69,7 @@ _ASCTIME = re.compile(
 
 
 def content_length(value: bytes) -> int:
-    """Return the number of a Content-Length, of which no more than 19 digits count.
+    """Return the number of a Content-Length; only 19 digits count.
 
     It may have leading zeros, more than ``int`` reads (RFC 9110, 8.6).
     """

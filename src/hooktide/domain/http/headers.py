@@ -1,4 +1,4 @@
-"""The headers that may be added to a request, and those that stay ours.
+"""The headers that an endpoint may add to a request, and those that are reserved.
 
 Headers that frame the request, control proxies or carry a signature cannot be set by anyone else.
 """
@@ -12,7 +12,7 @@ from hooktide.domain.json.pointer import escaped
 MAX_HEADERS = 20
 MAX_HEADERS_SIZE = 4096
 MASK = "****"
-"""Stands in answers for a value that is stored and not shown; in a change it means that value."""
+"""Replaces a stored value in responses; in an update it means "keep the stored value"."""
 
 RESERVED = frozenset(
     {

@@ -1,7 +1,7 @@
 """The one JSON encoder for payloads, used by the client, library mode, ``emit`` and ``send``.
 
-A Python value is encoded; JSON text is kept byte for byte. Which of the two a value is follows from
-its type alone: ``str`` is a value and becomes a JSON string, ``bytes`` and ``RawJSON`` are text.
+A Python value is encoded; JSON text is kept byte for byte. The type alone decides: a ``str`` is a
+value and becomes a JSON string; ``bytes`` and ``RawJSON`` are JSON text.
 """
 
 import math
@@ -35,10 +35,10 @@ class RawJSON:
 def encode_payload(value: Any, at: str = "/payload") -> bytes:
     """Return a payload as JSON text (UTF-8), ready to be sent; ``at`` is its pointer.
 
-    ``bytes`` and ``RawJSON`` are JSON text and are returned as they are. All else is encoded:
-    ``str`` as a JSON string, ``Decimal`` as a JSON number, Pydantic models, dataclasses, attrs and
-    msgspec classes as objects, dates as RFC 3339, UUIDs as strings, ``bytes`` inside a value as
-    base64.
+    ``bytes`` and ``RawJSON`` are JSON text and are returned as they are. Everything else is
+    encoded: ``str`` as a JSON string, ``Decimal`` as a JSON number, Pydantic models, dataclasses,
+    attrs and msgspec classes as objects, dates as RFC 3339, UUIDs as strings, ``bytes`` inside a
+    value as base64.
 
     :raises InvalidError: it is not JSON, or cannot be written as JSON: NaN and infinities, types
         that JSON has no form for. The pointer names the place.
@@ -104,10 +104,10 @@ def _plain(value: Any) -> Any:
 
 
 def _with_decimals(dumped: Any, values: Any) -> Any:
-    """Return a dumped Pydantic model, its Decimals as they were: Pydantic makes strings of them.
+    """Return a dumped Pydantic model with its Decimals restored: Pydantic turns them into strings.
 
-    ``values`` is the same model, dumped without making it JSON. Where a serializer made something
-    else of a Decimal, that stays.
+    ``values`` is the same model in Python mode. If a serializer changed a Decimal, its result
+    stays.
     """
     if isinstance(values, Decimal) and dumped == str(values):
         return values

@@ -1,6 +1,6 @@
-"""What a payload must be: JSON that every receiver can read, not too large, not too deep.
+"""The rules for payloads: JSON that every receiver can read, not too large, not too deep.
 
-Payloads are read here only to be judged. The bytes that came in are the bytes that go out.
+Payloads are parsed only to be checked. They are sent byte for byte as received.
 """
 
 import itertools
@@ -22,11 +22,11 @@ MAX_BYTES = 262_144
 MAX_DEPTH = 64
 MAX_FAULTS = 20
 MAX_CHECKED_VALUES = 2_000_000
-"""How many checks of a value a schema may take for one payload; each takes about 20 ns."""
+"""Maximum checks of values by a schema for one payload; each takes about 20 ns."""
 MANY_VALUES = 250
-"""In a payload with as many values, only the first fault is looked for: each takes about 5 us."""
+"""In a payload with this many values, only the first fault is reported: each costs about 5 us."""
 MAX_PATTERN_SIZE = 1_000_000
-"""Bytes of a compiled ``pattern``."""
+"""Maximum size of a compiled ``pattern`` in bytes."""
 
 
 def check_payload(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
@@ -88,7 +88,7 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class UnusableSchemaError(InvalidError):
-    """A schema was stored when there were other rules, so payloads cannot be checked by it."""
+    """A schema was stored under earlier rules, so payloads cannot be checked against it."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
@@ -100,7 +100,7 @@ class UnusableSchemaError(InvalidError):
 
 
 class HasSchema(Protocol):
-    """An event type, as far as its payloads' schema goes."""
+    """An event type, as far as its schema is concerned."""
 
     @property
     def name(self) -> str:
@@ -123,7 +123,7 @@ def check_schema(kind: HasSchema, payload: bytes) -> None:
 
 
 def check_value(kind: HasSchema, payload: bytes, value: Any) -> None:
-    """Check a payload against its type's schema; ``value`` is what ``read_payload`` made of it.
+    """Check a payload against its type's schema; ``value`` is the result of ``read_payload``.
 
     :raises InvalidError: as ``check_schema``.
     :raises UnusableSchemaError: the schema cannot decide; the payload may be valid.
@@ -152,14 +152,14 @@ def check_value(kind: HasSchema, payload: bytes, value: Any) -> None:
 
 def _compiled(kind: HasSchema) -> "Schema":
     compiled = _schema_or_reason(kind.schema or "true")
-    if isinstance(compiled, str):  # it was stored before it was refused
+    if isinstance(compiled, str):  # it was stored before such schemas were refused
         raise UnusableSchemaError(kind.name, compiled)
     return compiled
 
 
 @lru_cache(maxsize=1024)
 def _schema_or_reason(schema: str) -> "Schema | str":
-    """Compile a schema once; or say, as often as it is asked for, why it cannot be used."""
+    """Compile a schema once, or return why it cannot be used; both results are cached."""
     try:
         return compile_schema(schema)
     except ConfigError as error:
@@ -184,7 +184,7 @@ def _fault(error: Any) -> Fault:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A compiled schema, and how often it checks one value at worst."""
+    """A compiled schema, and how often it checks one value in the worst case."""
 
     validator: Any
     checks: int

@@ -7,5 +7,5 @@ def escaped(step: object) -> str:
 
 
 def unescaped(step: str) -> str:
-    """Return the member's name that a step of a pointer means."""
+    """Return the member's name for a step of a pointer."""
     return step.replace("~1", "/").replace("~0", "~")

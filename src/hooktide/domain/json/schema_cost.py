@@ -1,9 +1,9 @@
-"""How often a JSON Schema checks one value of a payload, at worst: that bounds what a check costs.
+"""How often a JSON Schema checks one value of a payload in the worst case, to bound the cost.
 
-A schema may apply others to the same value (``$ref``, ``allOf``, ``anyOf`` and the like), which may
-do so again: 28 lines can apply one schema 2^28 times. Others are applied to what is inside a value
+A schema may apply others to the same value (``$ref``, ``allOf``, ``anyOf`` and the like),
+recursively: 28 lines can apply one schema 2^28 times. Others are applied to what is inside a value
 (``properties``, ``items``), and where those refer back, the count may double with each level of a
-payload. So it is counted level by level, down to the deepest that a payload may have.
+payload. So the count runs level by level, down to the maximum depth of a payload.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.json.pointer import unescaped
 
 MAX_CHECKS = 1000
-"""How often one value may be checked."""
+"""Maximum number of checks of one value."""
 MAX_SCHEMA_NODES = 5000
 
 _LISTS = ("allOf", "anyOf", "oneOf")
@@ -35,7 +35,7 @@ class Cost:
 def cost_of(schema: Any, depth: int) -> Cost:
     """Return what a schema costs for a payload that is ``depth`` levels deep.
 
-    :raises ConfigError: it checks a value more than ``MAX_CHECKS`` times, or endlessly.
+    :raises ConfigError: it checks a value more than ``MAX_CHECKS`` times, or without end.
     """
     reader = _Reader(schema)
     nodes = reader.read()
@@ -58,7 +58,7 @@ def cost_of(schema: Any, depth: int) -> Cost:
 
 @dataclass(slots=True)
 class _Node:
-    """A schema, and the numbers of those that it applies."""
+    """A schema, and the numbers of the schemas that it applies."""
 
     weight: int = 0
     factor: int = 1
@@ -81,9 +81,9 @@ def _count(node: _Node, level: int, before: list[int], counts: list[int]) -> int
 
 
 def _inner_first(nodes: list[_Node]) -> list[int]:
-    """Return the nodes so that those that one applies to the same value stand before it.
+    """Return the nodes in an order in which each follows those that it applies to the same value.
 
-    :raises ConfigError: one applies itself.
+    :raises ConfigError: a schema applies itself.
     """
     done: dict[int, bool] = {}
     order: list[int] = []
@@ -101,12 +101,12 @@ def _inner_first(nodes: list[_Node]) -> list[int]:
                 done[inner] = False
                 stack.append((inner, iter(nodes[inner].same)))
             elif not done[inner]:
-                raise ConfigError("a $ref leads back to itself without going into the value")
+                raise ConfigError("a $ref leads back to itself without descending into the value")
     return order
 
 
 class _Reader:
-    """Numbers the schemas within a schema; the first is the whole."""
+    """Numbers the schemas within a schema; the first is the schema itself."""
 
     def __init__(self, schema: Any) -> None:
         self._whole = schema
@@ -126,7 +126,7 @@ class _Reader:
         return self._nodes
 
     def _name(self, whole: Any) -> None:
-        """Note what ``$anchor`` and ``$id`` name, wherever they stand."""
+        """Note what ``$anchor`` and ``$id`` name, wherever they occur."""
         todo = [whole]
         while todo:
             value = todo.pop()
@@ -162,7 +162,7 @@ class _Reader:
             len(schema[key]) // 10 for key in _WEIGHED if isinstance(schema.get(key), list | dict)
         )
         if "unevaluatedProperties" in schema or "unevaluatedItems" in schema:
-            node.factor = 2  # what applies to the same value is looked at once more
+            node.factor = 2  # schemas that apply to the same value are visited once more
         node.same = [self._number(schema[key]) for key in _SAME if key in schema]
         for key in (*_LISTS, "dependentSchemas"):
             node.same += self._numbers_of(schema.get(key))
@@ -184,7 +184,7 @@ class _Reader:
                 yield self._find(reference)
 
     def _find(self, reference: str) -> Any:
-        """Return what a reference means; True, which is any value, if that is not known here."""
+        """Resolve a reference; True (any value) if the target is unknown."""
         if reference in self._named:
             return self._named[reference]
         place, _, path = reference.partition("#")

@@ -1,6 +1,6 @@
-"""What people read instead of a webhook: messages in chats, and mail.
+"""Human-readable alternatives to a webhook: chat messages and mail.
 
 ``message`` picks a title, a few fields and a link from an event; ``slack``, ``discord`` and
-``teams`` write it for their service, ``chat`` knows which of them a URL belongs to, and ``mail``
-writes mail.
+``teams`` format it for their service, ``chat`` tells which of them a URL belongs to, and ``mail``
+formats mail.
 """

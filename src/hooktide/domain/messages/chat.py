@@ -1,7 +1,7 @@
-"""Endpoints that are a chat's: which service a URL belongs to, what it is sent, what it answers.
+"""Chat endpoints: which service a URL belongs to, what is sent to it, and what its responses mean.
 
-Each service is a module (``slack``, ``discord``, ``teams``) with the same few functions; here is
-what they have in common, and which is whose. A chat's URL is a secret: anyone who has it can post.
+Each service is a module (``slack``, ``discord``, ``teams``) with the same few functions; this
+module has what they share. A chat's URL is a secret: anyone who has it can post.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +17,20 @@ from hooktide.domain.model import SECOND, EndpointKind, Micros
 MAX_BATCH = 25
 """Maximum events in one message, so that it fits every service's limits."""
 MAX_BATCH_BYTES = 256 * 1024
-"""Payload bytes that go into one message at most: each is read to be summed up."""
+"""Maximum payload bytes in one message: each payload is parsed for its summary."""
 PACE: Micros = SECOND
-"""What lies between two messages to one endpoint at least: Slack takes one a second."""
+"""Minimum interval between two messages to one endpoint: Slack accepts one per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """How one chat service is spoken to.
+    """How to talk to one chat service.
 
-    ``fits`` says of a URL whether it is the service's; ``compose`` writes a message of one or more
-    events, ``plain`` the same without anything that could be refused. ``judged`` gives an outcome
-    the status that the service means where it answers 2xx and says an error in the body. ``gone``
-    says why an answer means that nothing will ever be taken there again (empty: it does not);
-    ``refused`` why it means that the message was not understood.
+    ``fits`` returns whether a URL is the service's; ``compose`` writes a message of one or more
+    events, ``plain`` the same without anything that could be refused. ``judged`` corrects the
+    status of an outcome if the service answers 2xx with an error in the body. ``gone`` returns why
+    a response means that the destination is permanently gone (empty: it is not); ``refused`` why
+    the message was rejected as malformed.
     """
 
     name: str
@@ -95,7 +95,7 @@ SERVICES: Mapping[EndpointKind, Service] = {
 def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> EndpointKind:
     """Return the kind of endpoint that a URL is; ``wanted`` (None: as recognised) must match it.
 
-    Any URL may be taken as a plain webhook's. A chat host named by the operator may belong to any
+    Any URL may be used as a plain webhook. A chat host named by the operator may belong to any
     service, so the kind must be given.
 
     :raises InvalidError: ``invalid_kind``: the URL is not of that kind. ``invalid_url``: it is,
@@ -118,11 +118,11 @@ def kind_of(target: Target, wanted: EndpointKind | None, policy: UrlPolicy) -> E
 
 
 def _check_secure(target: Target, service: Service) -> None:
-    """Refuse what would send a chat's secret URL in the clear, or to another port."""
+    """Refuse a URL that would send a chat's secret in plain text, or to another port."""
     if (target.scheme, target.port) != ("https", 443):
         raise InvalidError(
             "invalid_url",
-            f"{service.name} takes messages over https on port 443 only; write it like "
+            f"{service.name} accepts messages over https on port 443 only; use a URL like "
             f"{service.like}",
             pointer="/url",
         )
@@ -133,6 +133,7 @@ def _is_named(target: Target, policy: UrlPolicy) -> bool:
 
 
 def shown_url(url: str, kind: EndpointKind) -> str:
-    """Return what may be shown of an endpoint's URL: of a chat's, not what lets one post."""
+    """Return the part of an endpoint's URL that may be shown: without the secret of a chat's
+    URL."""
     service = SERVICES.get(kind)
     return url if service is None else service.shown(url)

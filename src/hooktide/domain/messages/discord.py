@@ -28,7 +28,7 @@ NO_MENTIONS: dict[str, list[str]] = {"parse": []}
 
 
 def fits(target: Target) -> bool:
-    """Whether this is the URL of a webhook (with /slack or /github at its end, it is not ours)."""
+    """Whether this is the URL of a webhook (one that ends in /slack or /github is not)."""
     return target.host in HOSTS and _PATH.fullmatch(target.path) is not None
 
 
@@ -79,7 +79,7 @@ def _one(message: Message) -> dict[str, Any]:
 
 
 def _many(messages: Sequence[Message]) -> dict[str, Any]:
-    """Write a line an event; links as far as there is room for them."""
+    """Write one line per event; links as far as there is room."""
     lines = [_text(each.line, 140) for each in messages]
     room = MAX_DESCRIPTION_LENGTH - sum(length(line) + 1 for line in lines)
     for index, each in enumerate(messages):

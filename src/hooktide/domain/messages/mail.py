@@ -34,7 +34,7 @@ def check_mailto(text: str) -> str:
 
 
 def is_mailto(text: str) -> bool:
-    """Whether a text is meant as a mail address."""
+    """Whether a text is meant to be a mail address."""
     return text[: len(SCHEME)].lower() == SCHEME
 
 
@@ -49,7 +49,7 @@ def write_mail(
 ) -> tuple[bytes, bytes]:
     """Write a mail of one or more events: its head and its body, with CRLF at each line's end.
 
-    ``mail_id`` is the same on all attempts, so that a mail that comes twice is known for one.
+    ``mail_id`` is the same on all attempts, so that duplicates can be recognised.
     """
     one = len(messages) == 1
     mail = EmailMessage(policy=SMTP)
@@ -65,7 +65,7 @@ def write_mail(
 
 
 def write_text(messages: Sequence[Message]) -> bytes:
-    """Write what a mail says: a paragraph an event."""
+    """Write the text of a mail: one paragraph per event."""
     return ("\n\n".join(_paragraph(each) for each in messages) + "\n").encode()
 
 
@@ -96,7 +96,7 @@ def gone(outcome: Outcome) -> str:
 
 
 AT_RECIPIENT = "RCPT TO"
-"""What the detail of an outcome begins with, where it was the recipient that was refused."""
+"""Prefix of an outcome's detail if the recipient was refused."""
 
 
 PORTS = {"smtp": 25, "smtps": 465}
@@ -104,7 +104,7 @@ PORTS = {"smtp": 25, "smtps": 465}
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Where mail is handed in. ``secure``: TLS from the start; else STARTTLS where offered."""
+    """The mail relay. ``secure``: TLS from the start; otherwise STARTTLS if offered."""
 
     host: str
     port: int

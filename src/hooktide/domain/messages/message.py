@@ -1,7 +1,7 @@
-"""What a person reads of an event: a title, the few fields that tell most, a link.
+"""An event as a person reads it: a title, the most informative fields, a link.
 
-By itself, from the event's type and payload; or in the project's own words, where its file has a
-``message`` for the type. All of it is plain text here: each chat service escapes it in its own way.
+It is generated from the event's type and payload, or follows the project's wording if its file has
+a ``message`` for the type. It is plain text here; each chat service escapes it in its own way.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from hooktide.domain.time.times import show_time
 MAX_FIELDS = 6
 MAX_OWN_FIELDS = 10
 MAX_SCALARS = 200
-"""How many values of a payload are looked at for those that tell most."""
+"""Maximum values of a payload that are considered as fields."""
 MAX_TELLING_LENGTH = 120
 """A longer value is not shown as a field."""
 MAX_VALUE_LENGTH = 200
@@ -29,7 +29,7 @@ MAX_TEXT_LENGTH = 1500
 MAX_LINK_LENGTH = 1000
 MAX_LINE_LENGTH = 95
 MISSING = "—"
-"""Stands where the project's words ask for what a payload does not have."""
+"""Replaces a slot for which the payload has no value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def _read(payload: bytes) -> Any:
 class _Writer:
     """A wording, compiled.
 
-    :raises ConfigError: a template is wrong; the key says which.
+    :raises ConfigError: a template is invalid; the key says which.
     """
 
     def __init__(self, wording: Wording) -> None:
@@ -170,7 +170,7 @@ def _value(slot: Slot, event: Event, payload: Any) -> str:
 def check_wording(wording: Wording, example: str) -> None:
     """Check a wording against its event type's example (JSON text).
 
-    :raises ConfigError: a template is wrong, or asks for what the example does not have.
+    :raises ConfigError: a template is invalid, or uses a member that the example lacks.
     """
     writer = _writer(wording)
     payload = _read(example.encode())
@@ -189,7 +189,7 @@ def check_wording(wording: Wording, example: str) -> None:
 
 
 def _at(payload: Any, path: str) -> Any:
-    """Return what is in a payload at a path of members and places; None: nothing."""
+    """Return the value at a path of members and indexes in a payload, or ``None``."""
     found = payload
     for step in path.split("."):
         if isinstance(found, dict):
@@ -225,7 +225,7 @@ _TELLING = (
 
 
 def _telling(payload: Any) -> list[tuple[str, str]]:
-    """Return the few fields that tell most, as labels and values."""
+    """Return the most informative fields, as labels and values."""
     ranked: list[tuple[int, int, str, str]] = []
     for order, (path, value) in enumerate(_first_scalars(payload)):
         text = shown(value)
@@ -268,7 +268,7 @@ def _rank(path: str) -> int:
 
 
 def _link_in(payload: Any) -> str:
-    """Return the link to what the event is about, where the payload has one; empty: none."""
+    """Return the payload's link to the object that the event is about; empty if there is none."""
     found: list[tuple[int, str]] = []
     for path, value in _first_scalars(payload):
         words = _words(path.rpartition(".")[2])
@@ -323,7 +323,7 @@ def shown(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Take out what is not to be seen: line breaks, control characters, changes of direction."""
+    """Remove line breaks, control characters and bidirectional overrides."""
     return " ".join(_UNSEEN.sub(" ", text).split())
 
 
@@ -331,17 +331,17 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\
 
 
 def length(text: str) -> int:
-    """Count as the services do: in UTF-16 units, where most emoji are two."""
+    """Count as the services do: in UTF-16 code units, of which most emoji take two."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
 def clip(text: str, limit: int) -> str:
-    """Cut a text off at ``limit`` units (see ``length``)."""
+    """Truncate a text to ``limit`` units (see ``length``)."""
     return escaped(text, limit, {})
 
 
 def escaped(text: str, limit: int, escapes: Mapping[str, str]) -> str:
-    """Escape a text, char by char, and cut it off so that no escape is cut in two."""
+    """Escape a text character by character, and truncate it without splitting an escape."""
     whole = "".join(escapes.get(char, char) for char in text)
     if length(whole) <= limit:
         return whole

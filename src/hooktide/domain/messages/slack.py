@@ -24,7 +24,7 @@ MAX_LINK_LENGTH = 1500
 
 
 def fits(target: Target) -> bool:
-    """Whether this is the URL of an incoming webhook (of a workflow, it is not: those differ)."""
+    """Whether this is the URL of an incoming webhook (not of a workflow: those differ)."""
     return target.host in HOSTS and _PATH.fullmatch(target.path) is not None
 
 
@@ -37,7 +37,7 @@ def shown(url: str) -> str:
 
 
 def compose(messages: Sequence[Message]) -> bytes:
-    """Write a message: blocks, and a text for notifications and for who knows no blocks."""
+    """Write a message: blocks, and a text for notifications and for clients without blocks."""
     blocks = _one(messages[0]) if len(messages) == 1 else _many(messages)
     return msgspec.json.encode({"text": _fallback(messages), "blocks": blocks})
 
@@ -95,12 +95,12 @@ def _text(text: str, limit: int) -> str:
 
 
 def _keep(mark: re.Match[str]) -> str:
-    """Part a formatting character from the words it would format, invisibly."""
+    """Separate a formatting character from the adjacent word with an invisible character."""
     return f"\u2060{mark[0]}\u2060"
 
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-# Slack has no escape for these; they format only where they stand at a word's edge.
+# Slack has no escape for these; they format only at the edge of a word.
 _EDGE = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)")
 
 

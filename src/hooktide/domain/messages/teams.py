@@ -23,7 +23,7 @@ MAX_LINK_LENGTH = 300
 
 
 def fits(target: Target) -> bool:
-    """Whether this is the URL of a workflow, or of one of the connectors before them."""
+    """Whether this is the URL of a workflow, or of one of the older connectors."""
     if not target.host.endswith(DOMAINS):
         return False
     return "/workflows/" in target.path or target.path.startswith("/webhookb2/")

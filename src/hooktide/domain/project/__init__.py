@@ -1,5 +1,5 @@
-"""A project: one sending product, all of it configuration.
+"""A project: the configuration of one sending product.
 
-``project`` has its nouns and rules and reads its file, ``project_file`` writes that file, and
-``portal`` and ``colour`` say how the pages for its customers look.
+``project`` has its types and rules and reads its file, ``project_file`` writes that file, and
+``portal`` and ``colour`` define how the customers' pages look.
 """

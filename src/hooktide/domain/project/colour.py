@@ -1,6 +1,6 @@
-"""A brand's colour made fit to be read: one colour in, what pages need of it out.
+"""Readable tones of a brand's colour: all that pages need, computed from one colour.
 
-Contrast is WCAG 2's: 4.5 is what its level AA asks of text.
+Contrast is WCAG 2's; its level AA requires 4.5 for text.
 """
 
 from dataclasses import dataclass

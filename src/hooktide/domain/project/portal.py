@@ -1,4 +1,4 @@
-"""How a project's customer portal looks, and who may frame it: the project file's ``[portal]``."""
+"""How a project's customer portal looks, and who may embed it: the project file's ``[portal]``."""
 
 import re
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Portal:
     logo
         A picture next to it: an ``https://`` URL.
     colour
-        The colour of links and buttons, ``"#rrggbb"``; by default Hooktide's blue. It is made
-        darker or lighter if it would not be readable.
+        The colour of links and buttons, ``"#rrggbb"``; by default Hooktide's blue. It is darkened
+        or lightened if it would not be readable.
     origins
-        The sites that may frame it, like ``"https://app.example.com"``, or
+        The sites that may embed it in a frame, like ``"https://app.example.com"``, or
         ``"http://localhost:3000"`` during development; empty: none.
     """
 
@@ -42,7 +42,7 @@ class Portal:
 def read_portal(table: Table) -> Portal:
     """Read the table of a project file.
 
-    :raises ConfigError: something in it is wrong.
+    :raises ConfigError: the table is invalid.
     """
     portal = Portal(
         name=table.text("name", "").strip(),
@@ -69,7 +69,7 @@ def read_portal(table: Table) -> Portal:
     return portal
 
 
-# Both go into the pages' policy, where a space, a comma or a semicolon would begin something else.
+# Both go into the pages' content security policy, where a space, a comma or a semicolon separates.
 _HOST = r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
 _ORIGIN = re.compile(
     rf"{_HOST}|http://(?:localhost|[a-z0-9-]{{1,63}}\.localhost|127\.0\.0\.1)(?::[0-9]{{1,5}})?"

@@ -1,4 +1,4 @@
-"""A project: one sending product, all of it configuration. Its nouns, its rules, its file.
+"""A project: the configuration of one sending product, its rules and its file.
 
 A project is plain data: the database keeps it as JSON (``msgspec.json.encode``, and back by
 ``msgspec.json.decode(..., type=Project)``), people write it as TOML (``parse_project``).
@@ -25,12 +25,12 @@ from hooktide.domain.time.spans import show_span
 from hooktide.domain.toml_table import Table, nearest, read_toml
 
 MAX_PATTERN_LENGTH = 128
-"""Characters of an event type's name, or of a pattern of them."""
+"""Maximum length of an event type's name or of a pattern."""
 MAX_RATE = 1000
 MAX_EVENT_TYPES = 1000
 MAX_PLANS = 100
 MAX_ACCOUNTS = 1000
-"""How many references a project's, or an event type's, list of accounts may have."""
+"""Maximum references in a project's or an event type's list of accounts."""
 MAX_TIMEOUT: Micros = 30 * SECOND
 """A claim's lease must outlive its attempt, so every plan bounds the attempt's time."""
 
@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 class SchemaPolicy(StrEnum):
-    """What becomes of an event whose payload breaks its type's schema."""
+    """What happens to an event whose payload violates its type's schema."""
 
     OFF = "off"
     WARN = "warn"
@@ -82,21 +82,21 @@ class EventType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an account on this plan may use; None: as much as it likes.
+    """The limits of an account on this plan; None: no limit.
 
     Parameters
     ----------
     endpoints
         How many endpoints an account may have; without it, any number.
     deliveries_per_hour
-        Deliveries above it are held and go out when the hour has room; without it, any number.
+        Deliveries above it are held and sent once the hour allows more; without it, any number.
     retries
         Attempts after the first; 0 to 20.
     timeout
-        For a whole attempt, from name lookup to answer; ``"1s"`` to ``"30s"``.
+        For a whole attempt, from name lookup to response; ``"1s"`` to ``"30s"``.
     changes_per_second
-        Requests that change something, by an account's own key or its portal, in each process;
-        twice that at once. Above it they are answered 429 with ``Retry-After``. 1 to 1000.
+        Requests that change something, by an account's own key or its portal, per process; bursts
+        may be twice that. Requests above it are answered 429 with ``Retry-After``. 1 to 1000.
     tests_per_second
         Tests of endpoints, likewise.
     """
@@ -130,7 +130,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccounts:
-    """What an event for an account that does not exist leads to.
+    """What happens to an event for an account that does not exist.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class NewAccounts:
         Whether an event for a reference without an account creates the account. Otherwise the event
         is not stored.
     plan
-        The plan of accounts that are created in this way; by default the project's default plan.
+        The plan of accounts created in this way; by default the project's default plan.
     """
 
     create_on_publish: bool = False
@@ -154,17 +154,17 @@ class Project:
     name
         Lower case letters, digits and hyphens. It identifies the project and never changes.
     title
-        What people read; without it, the name.
+        The display name; without it, the name.
     mode
         In mode ``"test"`` a project can be set up and tested, and accepts only test events.
     accounts
         The references of the only accounts that are offered webhooks (a closed beta); empty: all.
         May be a table instead.
     default_plan
-        The plan of accounts that name none; without it, the first plan.
+        The plan of accounts created without one; by default the first plan.
     schema_policy
-        Payloads that break their schema: ``"off"`` not checked, ``"warn"`` accepted and logged,
-        ``"reject"`` refused.
+        Payloads that violate their schema: ``"off"`` does not check, ``"warn"`` accepts and logs,
+        ``"reject"`` refuses them.
     disable_after
         An endpoint is disabled after this many failed deliveries in a row; ``0``: never.
     rotation_overlap
@@ -196,7 +196,7 @@ class Project:
 
     @property
     def sure_timeout(self) -> Micros:
-        """The time for an answer that every plan gives."""
+        """The shortest timeout of all plans."""
         return min(plan.timeout for plan in self.plans)
 
 
@@ -233,7 +233,7 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
 
 
 def check_named(project: Project, patterns: Iterable[str]) -> None:
-    """Check that a project still has the types that patterns name, when they are stored.
+    """Check, when patterns are stored, that the project still has the types that they name.
 
     :raises InvalidError: ``unknown_event_type``: it was deleted meanwhile.
     """
@@ -327,10 +327,10 @@ def check_plan(project: Project, name: str) -> str:
 
 
 def parse_project(text: str, file: str = "") -> Project:
-    """Read a project file (TOML; ``docs/project-file.md`` tells every key).
+    """Read a project file (TOML; ``docs/project-file.md`` documents every key).
 
-    :raises ConfigError: something is wrong: says the file's line, the key and the reason, and in
-        ``others`` what else is wrong.
+    :raises ConfigError: the file is invalid; carries the line, the key and the reason, and in
+    ``others`` further errors.
     """
     try:
         table = read_toml(text)
@@ -383,7 +383,7 @@ Named = TypeVar("Named", Plan, EventType)
 def _read_all(
     table: Table, key: str, read: Callable[[str, Table], Named], most: int
 ) -> tuple[Named, ...]:
-    """Read a table of tables, but for those in which something is wrong."""
+    """Read a table of tables; those with errors are left out."""
     found: list[Named] = []
     for number, (name, inner) in enumerate(table.tables(key)):
         if number == most:
@@ -418,7 +418,7 @@ def _read_name(table: Table, key: str, form: re.Pattern[str], allowed: str) -> s
 
 
 def _read_accounts(table: Table) -> tuple[tuple[str, ...], NewAccounts]:
-    """Read ``accounts``: a table, or the list alone that is its ``only``."""
+    """Read ``accounts``: a table, or just the list that is its ``only``."""
     if not isinstance(table.anything("accounts"), dict):
         return _read_references(table, "accounts"), NewAccounts()
     inner = table.table("accounts")
@@ -506,7 +506,7 @@ def _read_fields(table: Table) -> Fields:
 
 
 def _check(project: Project, table: Table) -> None:
-    """Check what takes more than one part of the file."""
+    """Check the rules that span several parts of the file."""
     names = [plan.name for plan in project.plans]
     if project.default_plan not in names:
         raise table.wrong("default_plan", f"no such plan; use {', '.join(names)}")
@@ -528,7 +528,7 @@ _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 def fingerprint(thing: Project | Plan | EventType) -> str:
-    """Return a short text that is another one once any of this has changed."""
+    """Return a short text that changes whenever any of this changes."""
     return hashlib.sha256(msgspec.json.encode(thing)).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
-"""A project written as its file: ``parse_project`` reads the very same project from it.
+"""Writes a project as a file from which ``parse_project`` reads the same project.
 
-Only what differs from the default is written. Comments are not part of a project, so those of the
-file that it came from are not there.
+Only values that differ from the defaults are written. Comments are not part of a project, so those
+of the original file are lost.
 """
 
 import json
@@ -90,7 +90,7 @@ def _retry(retry: Retry) -> Iterator[tuple[str, str]]:
 
 
 def _changed(of: Any, plain: Any) -> Iterator[tuple[str, str]]:
-    """Write the texts, and lists of texts, in which something differs from what is the default."""
+    """Write the texts and lists of texts that differ from the defaults."""
     for each in fields(of):
         found = getattr(of, each.name)
         if found != getattr(plain, each.name):
@@ -128,7 +128,7 @@ def _type(kind: EventType) -> Iterator[tuple[str, str]]:
 
 
 def _table(name: str, pairs: Iterator[tuple[str, str]]) -> str:
-    """Write a table; nothing where nothing is in it."""
+    """Write a table; nothing if it is empty."""
     lines = _lines(pairs)
     return f"[{name}]\n{lines}" if lines else ""
 
@@ -142,7 +142,7 @@ def _lines(pairs: Iterator[tuple[str, str]]) -> str:
 
 
 def _value(value: Any) -> str:
-    """Write a value of an envelope. Tables are written within the line: their order stays."""
+    """Write a value of an envelope. Tables are written inline, which keeps their order."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
@@ -187,7 +187,7 @@ def _escape(found: re.Match[str]) -> str:
 _SHORT = {"\n": "\\n", "\t": "\\t"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
-# What TOML does not take as it is, and what would not be seen or would turn the line around.
+# Characters that TOML requires to be escaped, and invisible or bidirectional ones.
 _ESCAPED = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )

@@ -1,1 +1,1 @@
-"""What may be done only so often: logins that fail, and requests by token bucket."""
+"""Rate limits: failed logins, and requests by token bucket."""

@@ -1,8 +1,8 @@
 """Throttling of failed password logins: guessing is hopeless, and no user is locked out.
 
-A login counts in up to three places: the name from its address, the address under any name, and
-the name from any address. Guesses from elsewhere therefore never delay an address from which the
-name has logged in before. What is counted is stored, so that it holds over processes and restarts.
+A login counts in up to three places: the name from its address, the address under any name, and the
+name from any address. Guesses from elsewhere therefore never delay an address from which the name
+has logged in before. The counts are stored, so that they hold across processes and restarts.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from hooktide.domain.model import DAY, MINUTE, SECOND, Micros
 
 MAX_WAIT: Micros = MINUTE
 FAILURE_RETENTION: Micros = 15 * MINUTE
-"""Failures are forgotten when the last one is this long ago."""
+"""Failures are forgotten this long after the last one."""
 SUCCESS_RETENTION: Micros = 30 * DAY
-"""How long an address counts as known to a name after a login."""
+"""How long an address counts as known for a name after a login."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginPlace:
-    """Where failures are counted; ``free`` of them cost no wait, each further one doubles it."""
+    """Where failures are counted; the first ``free`` cost no wait, each further one doubles it."""
 
     kind: str
     digest: bytes
@@ -30,7 +30,7 @@ class LoginPlace:
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
-    """What is known of a place. ``succeeded_at`` is 0 where no login ever succeeded."""
+    """The state of a place. ``succeeded_at`` is 0 if no login ever succeeded."""
 
     failures: int = 0
     last_at: Micros = 0
@@ -41,7 +41,7 @@ class LoginRecord:
 def login_places(name: str, address: str) -> tuple[LoginPlace, ...]:
     """Return the places that a login counts in; the first is the name from its address.
 
-    ``address`` is empty where it is unknown: then there is nothing to count by it alone.
+    ``address`` is empty if unknown; then there is no count per address.
     """
     folded = name.casefold()[:200]
     of_address = (_place("address", 20, address),) if address else ()
@@ -60,7 +60,7 @@ def _place(kind: str, free: int, *parts: str) -> LoginPlace:
 def begin_login(
     places: Sequence[LoginPlace], records: Sequence[LoginRecord], now: Micros
 ) -> list[LoginRecord]:
-    """Count a login as failed until it succeeds, so that parallel attempts count too.
+    """Count a login as failed until it succeeds, so that parallel attempts count, too.
 
     :raises BusyError: ``too_many_logins``: it is too soon after the last failures (429).
     """
@@ -86,7 +86,7 @@ def begin_login(
 def finish_login(
     places: Sequence[LoginPlace], records: Sequence[LoginRecord], now: Micros
 ) -> list[LoginRecord]:
-    """Take back what ``begin_login`` counted, and remember the address as known to the name."""
+    """Undo what ``begin_login`` counted, and remember the address as known for the name."""
     counting = _counting(places, records, now)
     first, *others = [
         replace(record, failures=max(record.failures - 1, 0), blocked_until=0) if counts else record

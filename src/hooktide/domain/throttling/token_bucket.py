@@ -1,4 +1,4 @@
-"""A token bucket: so many a second, and twice that at once after a rest."""
+"""A token bucket: a rate per second, and a burst of twice that after a pause."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class TokenBucket:
         return cls(float(rate * BURST_SECONDS), now)
 
     def take(self, rate: int, now: Micros) -> float:
-        """Take a token; return 0, or how many seconds it takes until there is one."""
+        """Take a token; return 0, or the seconds until there is one."""
         passed = max(0, now - self.at) / SECOND
         self.tokens = min(float(rate * BURST_SECONDS), self.tokens + passed * rate)
         self.at = now

@@ -1,20 +1,21 @@
-"""When retention may trust the clock: what it deletes is gone for good."""
+"""When retention may trust the clock, since deletion cannot be undone."""
 
 from dataclasses import dataclass
 
 from hooktide.domain.model import DAY, HOUR, Micros
 
 FIRST_DELETE_DELAY: Micros = HOUR
-"""A start deletes nothing for so long: a clock that is wrong at boot is corrected by then."""
+"""Nothing is deleted for this long after a start: a clock that is wrong at boot is corrected by
+then."""
 MAX_CLOCK_LEAD: Micros = DAY
-"""How far the clock may be past the newest instant that is known to be right."""
+"""Maximum distance of the clock from the newest instant known to be right."""
 HOLD_TIMEOUT: Micros = DAY
-"""A clock that stayed ahead for so long is taken for right."""
+"""A clock that stays ahead for this long is accepted as right."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """What a database knows of the clock.
+    """What a database knows about the clock.
 
     ``seen_at`` is the newest instant at which the clock was trusted (0: never yet), ``accepted_at``
     when an operator last confirmed the clock, ``newest_at`` the newest instant in the log.
@@ -26,7 +27,7 @@ class ClockMark:
 
 
 class RetentionGuard:
-    """Decides whether what is past its time may be deleted. Instants are microseconds.
+    """Decides whether expired data may be deleted. Instants are microseconds.
 
     ``started_at`` is monotonic time. One guard per process; the database's mark is shared.
     """

@@ -1,4 +1,4 @@
-"""Spans as people write them: ``10s``, ``5m``, ``2h``, ``30d``."""
+"""Spans as written in configuration: ``10s``, ``5m``, ``2h``, ``30d``."""
 
 import re
 
@@ -15,7 +15,7 @@ def read_span(text: str) -> Micros | None:
 
 
 def show_span(span: Micros) -> str:
-    """Write a span in the largest unit that shows it whole: 120 seconds are ``2m``."""
+    """Write a span in the largest unit that divides it: 120 seconds are ``2m``."""
     for letter, unit in UNITS.items():
         if span and span % unit == 0:
             return f"{span // unit}{letter}"

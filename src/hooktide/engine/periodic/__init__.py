@@ -1,6 +1,6 @@
-"""What a server does from time to time by itself: maintenance, retention, counts, probes.
+"""What a server does periodically: maintenance, retention, stats, probes.
 
-``maintenance`` has the tasks that one process does for all; ``redating``, ``clock_skew``,
-``key_file`` and ``write_probe`` follow the world around it, and ``stats_buffer`` adds its counts to the
-store.
+``maintenance`` has the tasks that one process runs for all. ``redating``, ``clock_skew``,
+``key_file`` and ``write_probe`` watch the process's environment, and ``stats_buffer`` adds its
+counts to the store.
 """

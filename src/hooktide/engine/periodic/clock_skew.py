@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the database's: signatures carry it, all else the other."""
+"""Compares this machine's clock, used for signatures, with the database's, used for all else."""
 
 import logging
 from collections.abc import Callable
@@ -9,12 +9,13 @@ from hooktide.runtime.clock import monotonic, wall_clock
 log = logging.getLogger("hooktide.engine")
 
 MAX_SKEW: Micros = 30 * SECOND
-"""More is warned about. Receivers mostly accept a timestamp that is five minutes off."""
+"""A larger skew is logged. Most receivers accept a timestamp that is five minutes off."""
 WARNING_INTERVAL: Micros = HOUR
 
 
 class ClockSkew:
-    """Knows how far this machine's clock is ahead of the store's (SQLite uses this machine's)."""
+    """Measures how far this machine's clock is ahead of the store's (SQLite uses this
+    machine's)."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class ClockSkew:
         return self._wall() - self._clock()
 
     async def check(self) -> int:
-        """Warn, once an hour, where the clocks disagree; return 0."""
+        """Warn, once an hour, if the clocks disagree; return 0."""
         skew, now = self.skew, self._monotonic()
         if abs(skew) <= MAX_SKEW:
             self._warn_at = 0

@@ -1,7 +1,7 @@
-"""The key file, followed while a server runs, so that keys are rotated without a restart.
+"""Watches the key file while a server runs, so that keys are rotated without a restart.
 
-Each process reports which keys it has read; ``hooktide keys use`` lets no key seal before every
-process that runs can open what it seals.
+Each process reports which keys it has read; ``hooktide keys use`` waits until every running process
+can decrypt with the new key.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logging.getLogger("hooktide.engine")
 
 
 class KeyFile:
-    """Brings a vault up to date with its file, and reports what was read.
+    """Keeps a vault up to date with its file, and reports which keys were read.
 
     ``changed`` is called after the keys were replaced.
     """
@@ -45,11 +45,11 @@ class KeyFile:
         self._report_at: Micros = 0
 
     async def check(self) -> int:
-        """Read the file again; what cannot be read changes nothing and is logged."""
+        """Read the file again; if that fails, log it and keep the current keys."""
         try:
             keys = await asyncio.to_thread(read_keys, self._path)
         except ConfigError as error:
-            log.warning("the key file cannot be read; its last keys stay in use: %s", error)
+            log.warning("the key file cannot be read; the current keys stay in use: %s", error)
         else:
             before = self._vault.ids
             self._vault.replace(keys)
@@ -61,7 +61,9 @@ class KeyFile:
 
     async def _report(self) -> None:
         now, ids = self._clock(), self._vault.ids
-        waits = self._report_at - REPORT_INTERVAL <= now < self._report_at  # not: a clock set back
+        waits = (
+            self._report_at - REPORT_INTERVAL <= now < self._report_at
+        )  # unless the clock was set back
         if ids != self._reported or not waits:
             await self._store.report_keys(self._process, ids, now)
             self._reported, self._report_at = ids, now + REPORT_INTERVAL

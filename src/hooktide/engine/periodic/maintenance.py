@@ -1,4 +1,4 @@
-"""Periodic tasks: held deliveries sent, stale ones discarded, old ones dropped, and so on."""
+"""Periodic tasks: sending held deliveries, discarding stale ones, dropping old ones, and so on."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ log = logging.getLogger("hooktide.engine")
 
 BATCH = 500
 REPLAYED = 200
-"""How many deliveries a replay makes at once, and how many may be due before it makes more: a new
-event never waits behind more than two times as many."""
+"""How many deliveries a replay creates at once, and how many may be due before it creates more: a
+new event never waits behind more than twice as many."""
 BETWEEN_BATCHES = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Something to do every so many seconds; ``run`` returns how much it did.
+    """A task to run at an interval in seconds; ``run`` returns how much it did.
 
-    One that did a whole batch runs again at once, as there is more to do.
+    After a full batch it runs again immediately, because there is more to do.
     """
 
     name: str
@@ -34,7 +34,8 @@ class PeriodicTask:
 
 
 class Maintenance:
-    """Runs periodic tasks until stopped; one that fails is logged, and runs again in its turn."""
+    """Runs periodic tasks until stopped; a failure is logged, and the task runs again at its next
+    turn."""
 
     def __init__(self, tasks: Sequence[PeriodicTask]) -> None:
         self._periodic = tasks
@@ -73,7 +74,7 @@ def store_tasks(
 
 
 async def _erase(store: Store, clock: Callable[[], Micros]) -> int:
-    """Erase a piece of each account; as long as there is more, ask to be called again at once."""
+    """Erase a part of each account; return a full batch while there is more."""
     return BATCH if await store.run_erasures(clock()) else 0
 
 

@@ -1,9 +1,10 @@
 """Publishes operational events, each exactly once, even if a process dies.
 
-The store keeps an operational event in the transaction that caused it. Here it is published to its
+The store writes an operational event in the transaction that caused it. Here it is published to its
 project's account and to the one for all projects, with fixed idempotency keys, so that publishing
-it again changes nothing. Then it is deleted. So is one that the built-in project has no event type
-for, and, after a line in the log, one that cannot be published because of a bug.
+it again changes nothing. Then it is deleted. An event without an event type in the built-in project
+is deleted unpublished, as is, with a line in the log, one that cannot be published because of a
+bug.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ class OperationalEventPublisher:
         self._clock = clock
 
     async def publish(self) -> int:
-        """Publish what the store has kept, if the built-in project exists; return how many."""
+        """Publish the stored events, if the built-in project exists; return how many."""
         try:
             own = await self._store.get_project(Scope(), PROJECT)
         except NotFoundError:

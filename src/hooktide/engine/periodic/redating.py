@@ -1,11 +1,10 @@
-"""Follows a clock that was set: no retry waits for longer than its own delay.
+"""Corrects due times after the clock was set back, so that no retry waits too long.
 
-A retry's due time is an instant of the clock that it was dated by. Where that was ahead, the retry
-would wait until real time has caught up. So all that waits is looked through at the start, and
-whenever the clock was set back.
-
-What was dated before the step may be stored after that look: an outcome that was on its way to the
-database, an event that another process accepted. So it looks again, at growing intervals.
+A retry's due time comes from the clock at that time. If that clock was ahead, the retry would wait
+until real time has caught up. So all waiting deliveries are checked at startup, and whenever the
+clock was set back. A due time from before the step may be stored after that check: an outcome that
+was on its way to the database, or an event that another process accepted. So the check is repeated
+at growing intervals.
 """
 
 import logging
@@ -26,8 +25,9 @@ log = logging.getLogger("hooktide.engine")
 PAGE = 500
 START = (0, 0, 0)
 AGAIN = tuple(seconds * SECOND for seconds in (1, 2, 4, 8, 16, 32, 64))
-"""When it looks again after the clock was set back: only for what was dated before that, which is
-little. Two leases after it, when all claims of then have ended, it looks through everything again.
+"""Delays of the repeated checks after the clock was set back, which cover only deliveries dated
+before the step. Two leases after it, when all claims of that time have ended, everything is checked
+again.
 """
 
 
@@ -54,7 +54,7 @@ class Redating:
         self._on_redated = on_redated
 
     async def run(self) -> int:
-        """Look through the next page of what waits, if there is a reason to; return how much."""
+        """Check the next page of waiting deliveries if needed; return how many."""
         self._notice_step()
         if self._after is None:
             return 0
@@ -71,7 +71,7 @@ class Redating:
         if due:
             redated = await self._store.redate(due)
             self._on_redated(redated)
-            log.warning("%d deliveries were due too far ahead of the clock; dated again", redated)
+            log.warning("corrected %d deliveries that were due too far ahead of the clock", redated)
         self._after = page[-1].place if len(page) == PAGE else None
         return len(page)
 
@@ -100,7 +100,7 @@ class Redating:
         return corrected_due(
             waiting.due_at,
             attempts=waiting.attempts,
-            # As many as it has had: its account may be on a plan with fewer by now.
+            # The attempts already made: its account's plan may allow fewer by now.
             delays=delays(project.retry, waiting.attempts),
             retry_after=retry_after(waiting.response_head, ended_at),
             now=now,

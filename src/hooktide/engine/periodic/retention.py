@@ -1,4 +1,4 @@
-"""Deletes what is past its time, while the clock can be trusted (``domain.time.retention``)."""
+"""Deletes expired data while the clock can be trusted (``domain.time.retention``)."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,8 @@ WARNING_INTERVAL: Micros = HOUR
 
 
 class Retention:
-    """The two periodic tasks that delete by time: the log, and secrets whose overlap is over."""
+    """The two periodic tasks that delete by time: events and log, and secrets past their
+    overlap."""
 
     def __init__(
         self,
@@ -48,9 +49,10 @@ class Retention:
         return await self._store.drop_old(now, limit) if deletes else 0
 
     async def retire_secrets(self) -> int:
-        """Forget secrets whose overlap is over; return how many.
+        """Delete secrets past their overlap; return how many.
 
-        They do not wait for the first hour: a secret must not sign for longer than was asked.
+        They do not wait for the first hour: a secret must not be used for longer than was
+        requested.
         """
         now, mark = self._clock(), await self._store.clock_mark()
         if not self._guard.trusts(now, self._monotonic(), mark):

@@ -1,8 +1,7 @@
-"""Counts what happens, in memory; every few seconds it is added to the store's numbers.
+"""Counts for charts and health in memory, added to the store's stats every few seconds.
 
-Nothing waits for it and nothing is decided by it, so an attempt costs a few additions here. A
-process that is killed takes what it had not handed over yet with it: seconds of charts, never a
-delivery.
+Nothing waits for the counts and nothing depends on them, so an attempt costs a few additions. A
+process that is killed loses a few seconds of charts, never a delivery.
 """
 
 import itertools
@@ -18,13 +17,13 @@ from hooktide.store.writing.batch import run_batch
 AddStats: TypeAlias = Callable[[Sequence[ProjectMinute], Sequence[EndpointHour]], Awaitable[None]]
 
 BATCH_SIZE = 500
-"""Rows in one transaction, so that events wait for a few milliseconds at most."""
+"""Maximum rows in one transaction, so that events wait for a few milliseconds at most."""
 MAX_KEPT_HOURS = 50_000
-"""How many hours of endpoints are kept while the database is away; then they are forgotten."""
+"""Maximum hourly counts buffered while the database is unavailable; more are dropped."""
 
 
 class StatsBuffer:
-    """This process's numbers that are not in the store yet. ``add`` puts them there."""
+    """This process's counts that are not in the store yet. ``add`` stores them."""
 
     def __init__(self, add: AddStats) -> None:
         self._add = add
@@ -39,7 +38,7 @@ class StatsBuffer:
             minute.held += accepted.held
 
     def attempt(self, done: AttemptRecord, endpoint: Endpoint) -> None:
-        """Count an attempt, unless it never counted."""
+        """Count an attempt, unless it was requeued."""
         verdict, made = done.verdict, done.attempt
         if type(verdict) is Requeued:
             return
@@ -80,9 +79,9 @@ class StatsBuffer:
         return found
 
     async def flush(self) -> int:
-        """Add what was counted to the store's numbers; how many rows that were.
+        """Add the counts to the store's stats; return the number of rows.
 
-        :raises UnavailableError: the database did not take it; it is kept for the next time.
+        :raises UnavailableError: the database did not store them; they are kept for the next time.
         """
         minutes, self._minutes = self._minutes, {}
         hours, self._hours = self._hours, {}
@@ -112,7 +111,7 @@ class StatsBuffer:
         minutes: dict[tuple[int, int], ProjectMinute],
         hours: dict[tuple[int, int], EndpointHour],
     ) -> None:
-        """Put back what was not taken, before what was counted since."""
+        """Put back the counts that were not stored, before those made since."""
         if len(hours) > MAX_KEPT_HOURS:
             return
         newer_minutes, self._minutes = self._minutes, minutes

@@ -1,4 +1,4 @@
-"""Whether the database takes what publishing writes: tried every two seconds, and when asked."""
+"""Probes whether the database accepts writes, every two seconds and on request."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ PROBE_TIMEOUT = 2.0
 
 
 class WriteProbe:
-    """Tries by ``check``, once at a time, however many ask."""
+    """Probes with ``check``, one probe at a time for all callers."""
 
     def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
         self._check = check
@@ -24,11 +24,11 @@ class WriteProbe:
         self._trouble = ""
 
     def start(self) -> None:
-        """Begin to try again and again; what goes wrong, and that it is well again, is logged."""
-        self._repeating = keep(self._repeat, "try whether the database takes writes")
+        """Start probing; failures and recoveries are logged."""
+        self._repeating = keep(self._repeat, "probe whether the database accepts writes")
 
     def stop(self) -> None:
-        """Try no more."""
+        """Stop probing."""
         if self._repeating is not None:
             self._repeating.cancel()
 
@@ -38,16 +38,16 @@ class WriteProbe:
             await asyncio.sleep(PROBE_INTERVAL)
 
     async def trouble(self) -> str:
-        """Return what is wrong now, within two seconds; nothing: writing works.
+        """Return the current error within two seconds, or ``None`` if writing works.
 
-        A try that began before this question answers it only if it fails.
+        A probe that began before this call counts only if it fails.
         """
         loop = asyncio.get_running_loop()
         asked = loop.time()
         while True:
             if self._running is None or self._running.done():
                 self._began = loop.time()
-                self._running = start(self._try(), "try whether the database takes writes")
+                self._running = start(self._try(), "probe whether the database accepts writes")
             began, left = self._began, asked + PROBE_TIMEOUT - loop.time()
             done, _ = await asyncio.wait({self._running}, timeout=max(0.0, left))
             if not done:
@@ -64,7 +64,7 @@ class WriteProbe:
         except Exception as error:  # noqa: BLE001 - any error means that writing does not work
             trouble = f"{type(error).__name__}: {error}"
         if trouble and not self._trouble:
-            log.warning("the database takes no writes: %s", trouble)
+            log.warning("the database does not accept writes: %s", trouble)
         elif self._trouble and not trouble:
-            log.info("the database takes writes again")
+            log.info("the database accepts writes again")
         self._trouble = trouble

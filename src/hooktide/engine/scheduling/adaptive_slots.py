@@ -3,24 +3,24 @@
 As TCP finds its window: the slots grow while all of them are in use and the answers are good, by
 one for each answer until something goes wrong, by one for each round of answers from then on. They
 are halved when the receiver says or shows that it has too many (429, 503, refused connections,
-timeouts). Answers that usually take much longer than they once did take the growth back, down to
-``START``; if they still take as long then, that is the receiver's own time, and the slots grow from
-there again. A single quick answer, as to an event that the receiver ignores, says nothing.
-Nothing here knows a clock or a socket.
+timeouts). If responses usually take much longer than before, the growth is undone, down to
+``START``; if they still take as long then, that is the receiver's normal time, and the slots grow
+again. A single quick response, as to an event that the receiver ignores, proves nothing. Nothing
+here reads a clock or a socket.
 """
 
 from hooktide.domain.model import MINUTE, SECOND, Attempt, Micros
 
 START = 10
-"""Slots of an endpoint of which nothing is known."""
+"""Slots of an unknown endpoint."""
 FORGET_AFTER: Micros = 10 * MINUTE
-"""What was learned is forgotten when nothing is sent for so long."""
+"""The state is reset when nothing has been sent for this long."""
 TOLERANCE = 2
-"""The slots shrink when answers usually take more than this many times as long as at their best."""
+"""The slots shrink when responses usually take more than this many times their best time."""
 SPARE: Micros = SECOND // 20
-"""Microseconds that they may take longer in any case: differences of the network."""
+"""Microseconds that they may take longer in any case, because of network jitter."""
 SMOOTHING = 16
-"""How many answers the usual time of an answer is taken from."""
+"""Number of responses from which the usual response time is computed."""
 _OVERLOADED = frozenset((429, 503))
 _UNREACHED = frozenset(("connect_error", "timeout"))
 
@@ -78,7 +78,7 @@ class AdaptiveSlots:
                 self._grow()
 
     def restrain(self) -> None:
-        """Have no more slots than at the start: the endpoint does nothing but fail."""
+        """Limit the slots to the initial number: the endpoint keeps failing."""
         self.count = min(self.count, START)
 
     def _halve(self) -> None:

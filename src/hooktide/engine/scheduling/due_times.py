@@ -1,4 +1,4 @@
-"""When endpoints have deliveries due that wait in the store, as far as this process knows."""
+"""When deliveries waiting in the store are due, by endpoint, as far as this process knows."""
 
 import heapq
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ class DueTimes:
 
     @property
     def next_at(self) -> Micros | None:
-        """When ``pop`` returns something next; None: never. It may be early."""
+        """When ``pop`` will return something next, or None. It may be too early."""
         return self._heap[0][0] if self._heap else None
 
     def add(self, endpoint_id: int, due_at: Micros) -> bool:
-        """Note that an endpoint has something due; return whether nothing is due earlier."""
+        """Note when an endpoint has something due; return whether it is the earliest."""
         known = self._earliest.get(endpoint_id)
         if known is not None and known <= due_at:
             return False
@@ -28,7 +28,7 @@ class DueTimes:
         return self._heap[0][1] == endpoint_id
 
     def pop(self, now: Micros) -> int | None:
-        """Forget the endpoint that has been due for longest, and return it; None: none is due."""
+        """Remove and return the endpoint that has been due for longest, or ``None``."""
         while self._heap and self._heap[0][0] <= now:
             due_at, endpoint_id = heapq.heappop(self._heap)
             if self._earliest.get(endpoint_id) == due_at:
@@ -37,5 +37,5 @@ class DueTimes:
         return None
 
     def update(self, due: Mapping[int, Micros]) -> bool:
-        """Note several; return whether one of them is the earliest of all."""
+        """Note several; return whether one of them is the earliest."""
         return any([self.add(endpoint_id, due_at) for endpoint_id, due_at in due.items()])

@@ -1,7 +1,7 @@
 """Which endpoints rest, as far as this process knows.
 
-A value machine: instants are arguments, nothing waits here. What the store says (``stored``) is
-what counts; what this process has heard from a receiver counts until the store has said it.
+Pure state: instants are arguments, nothing waits here. The store (``stored``) is authoritative; a
+rest heard from a receiver counts until the store confirms it.
 """
 
 import heapq
@@ -21,23 +21,24 @@ class KnownRests:
         self._endpoints: frozenset[int] | None = frozenset()
 
     def until(self, endpoint_id: int) -> Micros:
-        """Return when an endpoint's rest ends; 0 where it does not rest."""
+        """Return when an endpoint's rest ends; 0 if it does not rest."""
         return max(self._stored.get(endpoint_id, 0), self._heard.get(endpoint_id, 0))
 
     @property
     def endpoints(self) -> frozenset[int]:
-        """Return the endpoints that rest; made when that changed, for each publish asks."""
+        """Return the resting endpoints; cached, because each publish reads them."""
         if self._endpoints is None:
             self._endpoints = frozenset(self._stored.keys() | self._heard.keys())
         return self._endpoints
 
     @property
     def next_end(self) -> Micros | None:
-        """Return when to call ``ended`` next; None: nothing rests."""
+        """Return when to call ``ended`` next, or ``None`` if nothing rests."""
         return self._ends[0][0] if self._ends else None
 
     def asked(self) -> None:
-        """Note that the store is being read now: later notifications are not part of its answer."""
+        """Note that the store is being read now: its result will not include later
+        notifications."""
         self._heard_since_asked.clear()
 
     def heard(self, endpoint_id: int, until: Micros) -> None:
@@ -49,14 +50,14 @@ class KnownRests:
             heapq.heappush(self._ends, (until, endpoint_id))
 
     def stored(self, endpoint_id: int, until: Micros) -> None:
-        """Note what is stored of an endpoint, in place of what was heard; 0: it does not rest."""
+        """Note an endpoint's stored rest, replacing what was heard; 0: it does not rest."""
         if endpoint_id not in self._heard_since_asked:
             self._heard.pop(endpoint_id, None)
         self._store(endpoint_id, until)
         self._endpoints = None
 
     def all_stored(self, ends: Mapping[int, Micros]) -> list[int]:
-        """Take over all stored rests; return the endpoints whose rest has ended."""
+        """Replace all rests by the stored ones; return the endpoints whose rest has ended."""
         over = [id_ for id_ in self._stored if id_ not in ends and id_ not in self._heard]
         for endpoint_id in set(self._stored) - ends.keys():
             del self._stored[endpoint_id]
@@ -73,7 +74,7 @@ class KnownRests:
             heapq.heappush(self._ends, (until, endpoint_id))
 
     def ended(self, now: Micros) -> list[int]:
-        """Forget rests that are over, and return whose they were."""
+        """Drop rests that are over; return their endpoints."""
         found: list[int] = []
         while self._ends and self._ends[0][0] <= now:
             _, endpoint_id = heapq.heappop(self._ends)

@@ -1,8 +1,9 @@
-"""A lane: the deliveries of one endpoint that wait in this process, and the order they leave in.
+"""A lane: the waiting deliveries of one endpoint in this process, and their order.
 
-A kind of lane (``LaneKind``) says how: a webhook's endpoint takes several requests at a time, each
-for one delivery; a chat takes one at a time, for as many deliveries as fit in a message, and then
-a pause. Nothing here knows a clock; ``engine.scheduling.scheduler`` decides which lane is next.
+The kind of lane (``LaneKind``) decides how they are sent: a webhook takes several requests at a
+time, each for one delivery; a chat takes one at a time, for as many deliveries as fit in a message,
+and then pauses. Nothing here reads a clock; ``engine.scheduling.scheduler`` decides which lane is
+next.
 """
 
 from collections import deque
@@ -23,20 +24,19 @@ and the lease must outlive the attempt."""
 
 FAILING_THRESHOLD = 10
 """After this many failed attempts in a row an endpoint's slots are paced (``Limits.failing_pace``).
-Otherwise one that refuses at once, with a million deliveries before it, would cost as much as all
+Otherwise one that refuses immediately, with a million deliveries waiting, would cost as much as all
 the others together. The next success ends the pacing."""
 
 FIRSTS_PER_RETRY = 4
-"""First attempts that go out for each retry while both wait."""
+"""First attempts that are sent for each retry while both wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneKind:
-    """How deliveries leave a lane: requests at a time at most, and deliveries in each.
+    """How deliveries leave a lane: concurrent requests, and deliveries per request.
 
     A batch is full with ``max_batch`` deliveries, or once their payloads reach ``max_batch_bytes``.
-    ``pause`` is the least time between the start of a request and the next one, and between its
-    end and the next one.
+    ``pause`` is the minimum time from the start, and from the end, of a request to the next one.
     """
 
     slots: int
@@ -48,10 +48,10 @@ class LaneKind:
 class Lane:
     """One endpoint's deliveries in this process.
 
-    ``active``: the slots that are taken. ``waiting``: the deliveries that wait. ``queued``: the
-    scheduler has the lane in one of its queues. ``wants_more``: the store has more that is due, to
-    be asked for once this has room. ``rests``: only ``urgent`` deliveries, which ignore rests, may
-    start. ``paused_until`` is 0 when the lane is not paused.
+    ``active``: the slots in use. ``waiting``: the deliveries that wait. ``queued``: the scheduler
+    has the lane in one of its queues. ``wants_more``: the store has more due deliveries, to be
+    claimed once this lane has capacity. ``rests``: only ``urgent`` deliveries, which ignore rests,
+    may start. ``paused_until`` is 0 when the lane is not paused.
     """
 
     __slots__ = (
@@ -91,24 +91,24 @@ class Lane:
 
     @property
     def slots(self) -> int:
-        """How many requests may be out at a time."""
+        """Maximum concurrent requests."""
         return min(self.kind.slots, self.adaptive.count)
 
     @property
     def startable(self) -> bool:
-        """Whether a delivery waits that rests do not hold back."""
+        """Whether a delivery is waiting that may start in spite of rests."""
         return bool(self.urgent or (not self.rests and (self.firsts or self.retries)))
 
     @property
     def idle(self) -> bool:
-        """Whether nothing would be lost by forgetting this lane."""
+        """Whether this lane can be dropped without losing anything."""
         busy = self.active or self.waiting or self.queued
         return not (busy or self.wants_more or self.paused_until)
 
     def put(self, claim: Claim) -> None:
-        """Add a claimed delivery. Old events that are sent again wait among the retries."""
+        """Add a claimed delivery. Replayed events are queued with the retries."""
         self.waiting += 1
-        if claim.origin is Origin.EVENT:  # nearly all are
+        if claim.origin is Origin.EVENT:  # the common case
             (self.firsts if claim.attempt == 1 else self.retries).append(claim)
         elif ignores_rest(claim):
             self.urgent.append(claim)
@@ -118,12 +118,13 @@ class Lane:
             self.retries.append(claim)
 
     def put_back(self, claim: Claim) -> None:
-        """Add a delivery that was taken and not sent, before the others."""
+        """Put back a delivery that was taken but not sent, ahead of the others."""
         self.waiting += 1
         (self.urgent if ignores_rest(claim) else self.firsts).appendleft(claim)
 
     def take(self) -> Claim:
-        """Take the next: urgent ones, then first attempts, with a retry after every few of them."""
+        """Take the next one: urgent ones, then first attempts, with a retry after every few of
+        them."""
         self.waiting -= 1
         if self.urgent:
             return self.urgent.popleft()
@@ -141,7 +142,8 @@ class Lane:
         return claims
 
     def take_overdue(self, until: Micros) -> list[Claim]:
-        """Take what would have too little of its lease left after a rest until then."""
+        """Take the deliveries that would have too little of their lease left after a rest until
+        then."""
         taken: list[Claim] = []
         for waiting in (self.firsts, self.retries):
             kept = [claim for claim in waiting if claim.lease_ends_at - until >= LEASE_MARGIN]
@@ -153,9 +155,9 @@ class Lane:
         return taken
 
     def cool_down(self, done: AttemptRecord, failing_pace: Micros) -> Micros:
-        """Note how an attempt ended, and return how much longer its slot stays taken.
+        """Note how an attempt ended, and return how much longer its slot stays in use.
 
-        An endpoint that fails, and fails fast, gets its slots back late.
+        An endpoint that fails quickly gets its slots back late.
         """
         if isinstance(done.verdict, Requeued):
             return 0
@@ -170,9 +172,9 @@ class Lane:
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """The deliveries of one request, and the kind of lane that they left.
+    """The deliveries of one request, and the kind of their lane.
 
-    There is one, unless the kind allows more: then the request is a message to a chat.
+    There is exactly one, unless the kind allows more: then the request is a message to a chat.
     """
 
     lane: Lane
@@ -186,8 +188,8 @@ class NotSent(Enum):
     """Why nothing was sent for a claim, and no attempt is recorded."""
 
     RELEASED = "released"
-    """The endpoint was disabled or removed, or a chat became a webhook: the claims are released."""
+    """The endpoint was disabled or deleted, or a chat became a webhook: the claims are released."""
     CHAT = "chat"
-    """The endpoint is a chat's, so its deliveries go out in batches."""
+    """The endpoint is a chat, so its deliveries are sent in batches."""
     GIVEN_UP = "given up"
-    """No message could be made of any of them: a bug, and each is tried again later."""
+    """No message could be made of any of them: a bug; each is retried later."""

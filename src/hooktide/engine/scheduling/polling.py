@@ -1,9 +1,9 @@
 """What to read from the store next, so that nothing due is forgotten and no rest is missed.
 
-Like the scheduler that it belongs to, it does no input or output: ``next_rests`` and ``next_due``
-say what to read, the caller reads it and passes the answer on. What this process knows to be due is
-read when it is due. Every ``RESCAN_INTERVAL`` all rests and due times are read again, for what it
-does not know of: deliveries that another process left behind, or a notification that was lost.
+Like the scheduler that it belongs to, it does no I/O: ``next_rests`` and ``next_due`` return what
+to read, the caller reads it and passes on the result. Deliveries that this process knows of are
+read when they are due. Every ``RESCAN_INTERVAL`` all rests and due times are read again, to find
+deliveries that another process left behind, or whose notification was lost.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ from hooktide.engine.scheduling.known_rests import KnownRests
 RESCAN_INTERVAL: Micros = 5 * SECOND
 CLAIM_ENDPOINTS = 50
 CLAIM_DELIVERIES = 400
-"""What one claim asks for at most: so many endpoints, so many deliveries."""
+"""Maximum endpoints and deliveries of one claim."""
 MIN_CLAIM = 4
-"""Deliveries asked for per endpoint, however many endpoints there are."""
+"""Minimum deliveries to claim per endpoint, however many endpoints there are."""
 
 
 class Now(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class ReadDueTimes:
 
 @dataclass(frozen=True, slots=True)
 class ClaimDue:
-    """Claim what is due to these endpoints, ``each`` deliveries per endpoint at most."""
+    """Claim what is due for these endpoints, at most ``each`` deliveries per endpoint."""
 
     endpoint_ids: list[int]
     each: int
@@ -63,7 +63,7 @@ class Polling:
     """Decides what to read from the store.
 
     ``known_rests`` is kept up to date by the caller; ``max_claim`` is the most to claim for one
-    endpoint. ``wanted`` is set if they should be called earlier than ``wait`` said.
+    endpoint. ``wanted`` is set if the methods should be called earlier than ``wait`` returned.
     """
 
     def __init__(self, known_rests: KnownRests, max_claim: int) -> None:
@@ -95,7 +95,7 @@ class Polling:
         self.ask_now(endpoint_id)
 
     def rest_changed(self, endpoint_id: int) -> None:
-        """Note that an endpoint's rest was set or lifted; 0: any may have been."""
+        """Note that an endpoint's rest was set or lifted; 0: of any endpoint."""
         if endpoint_id:
             self._stale_rests.add(endpoint_id)
         else:
@@ -103,9 +103,9 @@ class Polling:
         self.wanted = True
 
     def next_rests(self, now: Now) -> ReadRests | None:
-        """Return which rests to read before anything is claimed; None: all are known.
+        """Return which rests to read before anything is claimed, or ``None`` if all are known.
 
-        All of them come first: what changed meanwhile is read after that.
+        All of them are read first; changes made meanwhile are read after that.
         """
         self.wanted = False
         if not self._rescanning and (self._rescan_at is None or now.monotonic >= self._rescan_at):
@@ -121,10 +121,10 @@ class Polling:
         return None
 
     def next_due(self, now: Now, has_room: Callable[[int], bool]) -> Query | None:
-        """Return what else to read; None: nothing until ``wait`` is over.
+        """Return what else to read, or ``None`` until ``wait`` is over.
 
-        ``has_room`` says whether an endpoint that does not rest is worth claiming for. One that
-        rests is asked for when its rest ends, and when something was resent by hand.
+        ``has_room`` returns whether to claim for an endpoint that does not rest. Resting endpoints
+        are read when the rest ends, and when something was resent by hand.
         """
         self.wanted = False
         if self._rescanning:
@@ -146,7 +146,8 @@ class Polling:
         return ClaimDue(found, min(each, self._max_claim))
 
     def due_times_read(self, due_times: Mapping[int, Micros], now: Now) -> None:
-        """Take the answer to ``ReadDueTimes``; of one that rests, that is what ignores rests."""
+        """Take the result of ``ReadDueTimes``; for a resting endpoint, it covers what ignores
+        rests."""
         resting = self._known_rests.endpoints
         self._resent.update(
             id_ for id_ in resting if due_times.get(id_, now.clock + 1) <= now.clock
@@ -156,7 +157,7 @@ class Polling:
         self._rescan_at = now.monotonic + RESCAN_INTERVAL
 
     def failed(self, query: Query) -> None:
-        """Note that something could not be read: it is still to be read."""
+        """Note that something could not be read; it is read again later."""
         self.wanted = True
         match query:
             case ReadRests(None):

@@ -1,12 +1,12 @@
-"""Which delivery goes out next, so that no account waits for another one's receivers.
+"""Which delivery is sent next, so that no account waits for another one's receivers.
 
-A value machine: it never awaits, starts nothing and reads no clock. Deliveries are offered to it,
-``next`` returns what to send now, ``finished`` takes what came of that; ``engine.worker`` carries
-it out. Each endpoint has a lane (``engine.scheduling.lanes``). A delivery starts when the process,
-its account and its endpoint each have a free slot; lanes take turns.
+Pure state: it never awaits, starts nothing and reads no clock. Deliveries are offered to it,
+``next`` returns what to send now, ``finished`` takes the result; ``engine.worker`` executes its
+decisions. Each endpoint has a lane (``engine.scheduling.lanes``). A delivery starts when the
+process, its account and its endpoint each have a free slot; lanes take turns.
 
-New deliveries are offered by the transaction that accepted them. The store is asked only for what
-is due and not here: retries, what did not fit, and what a dead process left behind
+New deliveries are offered by the transaction that accepted them. The store is polled only for due
+deliveries that are not here: retries, those that did not fit, and those of dead processes
 (``engine.scheduling.polling``). An endpoint whose receiver asked for rest gets nothing but manual
 resends until the rest ends (``domain.delivery.rest``, ``engine.scheduling.known_rests``).
 """
@@ -29,14 +29,14 @@ MAX_IDLE_LANES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much may be out at once, and how much may wait in memory.
+    """Limits on requests in flight, and on what may wait in memory.
 
     ``slots``: requests in flight in this process; ``per_endpoint`` and ``per_account``: of those,
-    for one endpoint, which has as many of them as it answers well (``AdaptiveSlots``), and for one
+    for one endpoint (``AdaptiveSlots`` gives it as many of them as it handles well) and for one
     account. ``waiting`` and ``waiting_bytes`` bound what waits in memory, ``waiting_per_endpoint``
-    one endpoint's part of it; the rest waits in the database.
-    A failing endpoint's slots take one attempt in ``failing_pace`` seconds each, at most.
-    A chat rests for ``chat_pace`` seconds after a message.
+    one endpoint's share of it; the rest waits in the database. Each slot of a failing endpoint
+    takes at most one attempt per ``failing_pace`` seconds. A chat rests for ``chat_pace`` seconds
+    after a message.
     """
 
     slots: int = 1000
@@ -52,7 +52,7 @@ class Limits:
 class Scheduler:
     """Decides what is sent next, and what is read from the store next.
 
-    ``active``: requests that are out. ``waiting``: deliveries that wait here. ``polling``: what to
+    ``active``: requests in flight. ``waiting``: deliveries that wait here. ``polling``: what to
     read from the store. ``released``: claims to release in the store, for the caller to take.
     ``next_at``: when to call ``next`` although nothing else happened, by the monotonic clock.
     """
@@ -113,7 +113,7 @@ class Scheduler:
         return bool(self._ready) and self.active < self._limits.slots
 
     def next(self, now: Now) -> Batch | None:
-        """Return what to send now; Call ``finished`` for it afterwards. None: nothing for now."""
+        """Return what to send now, or ``None``. Call ``finished`` for it afterwards."""
         if self._timers:
             self._run_timers(now.monotonic)
         limits = self._limits
@@ -134,7 +134,7 @@ class Scheduler:
         return None
 
     def _take(self, lane: Lane, now: Now) -> list[Claim]:
-        """Take as much of what waits as one request has room for; something does."""
+        """Take as many waiting deliveries as one request has room for; there is at least one."""
         kind = lane.kind
         claims: list[Claim] = []
         size = 0
@@ -167,10 +167,10 @@ class Scheduler:
         return Batch(lane, kind, claims, lane.adaptive.round)
 
     def finished(self, batch: Batch, result: AttemptRecord | NotSent | None, now: Micros) -> None:
-        """Note that a batch has ended, and its outcome.
+        """Note that a batch has ended.
 
-        ``result`` is one of the attempts that were made; None: an internal error stopped them.
-        ``now`` is by the monotonic clock: this is called for each attempt, and needs no other.
+        ``result`` is one of its attempts, or None if an internal error stopped them. ``now`` is by
+        the monotonic clock: this is called for each attempt, and needs no other.
         """
         lane = batch.lane
         cool_down = 0
@@ -192,7 +192,7 @@ class Scheduler:
             self._free_slot(lane, now)
 
     def _requeue(self, batch: Batch) -> None:
-        """Learn that an endpoint is a chat's: what waits for it goes out in batches."""
+        """Note that an endpoint is a chat: its deliveries are sent in batches."""
         lane = batch.lane
         lane.kind = self._chat
         if self._stopping:
@@ -218,7 +218,7 @@ class Scheduler:
             self.polling.ask_now(lane.endpoint_id)
 
     def _unblock(self, account_id: int) -> None:
-        """Queue the next lane that waits for its account to have a free slot."""
+        """Queue the next lane that waits for a free slot of its account."""
         blocked = self._blocked.get(account_id)
         if blocked is None:
             return
@@ -232,7 +232,7 @@ class Scheduler:
             del self._blocked[account_id]
 
     def stop(self) -> None:
-        """Start nothing more, and release what waits. From now on ``next`` returns None."""
+        """Start nothing more, and release what waits. Afterwards ``next`` returns None."""
         self._stopping = True
         self._release_waiting()
 
@@ -255,7 +255,8 @@ class Scheduler:
 
     def _drop_idle_lanes(self) -> None:
         self._lanes = {id_: lane for id_, lane in self._lanes.items() if not lane.idle}
-        # Twice what is busy: each lane is looked at a bounded number of times, however many come.
+        # Twice the busy lanes: each lane is visited a bounded number of times, however many there
+        # are.
         self._max_lanes = max(MAX_IDLE_LANES, 2 * len(self._lanes))
 
     def _count_in(self, lane: Lane, claim: Claim) -> None:
@@ -271,7 +272,7 @@ class Scheduler:
             self._full.discard(lane.endpoint_id)
 
     def _queue(self, lane: Lane) -> None:
-        """Put a lane where ``next`` finds it, if it could start something."""
+        """Queue a lane for ``next``, if it could start something."""
         if lane.queued or lane.paused_until or lane.active >= lane.slots:
             return
         if lane.startable:
@@ -279,7 +280,7 @@ class Scheduler:
             self._ready.append(lane)
 
     def has_room(self, endpoint_id: int) -> bool:
-        """Return whether to claim more for an endpoint; if not, that is noted for later."""
+        """Return whether to claim more for an endpoint; if not, remember to claim later."""
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             return True
@@ -305,7 +306,7 @@ class Scheduler:
             self._at(until, self._unpause, lane)
 
     def _unpause(self, lane: Lane, now: Micros) -> None:
-        if lane.paused_until > now:  # it was paused for longer meanwhile
+        if lane.paused_until > now:  # its pause was extended meanwhile
             return
         lane.paused_until = 0
         self._queue(lane)
@@ -314,7 +315,7 @@ class Scheduler:
             self.polling.ask_now(lane.endpoint_id)
 
     def reserve(self, claim: Claim, now: Micros) -> Micros:
-        """Return how long to wait before a message to a chat that does not wait in its lane.
+        """Return how long to wait before sending a chat message outside its lane.
 
         Meanwhile the lane starts nothing; call ``reserved_sent`` when the message was sent.
         """
@@ -344,9 +345,9 @@ class Scheduler:
                 self._release_overdue(lane)
 
     def _release_overdue(self, lane: Lane) -> None:
-        """Release what waits for a resting endpoint and could not start after the rest.
+        """Release deliveries of a resting endpoint that could not start after the rest.
 
-        What has lease enough stays, so that a second's rest costs the database nothing.
+        Those with enough lease stay, so that a short rest costs the database nothing.
         """
         claims = lane.take_overdue(self.known_rests.until(lane.endpoint_id))
         for claim in claims:
@@ -363,7 +364,7 @@ class Scheduler:
             self.polling.ask_now(endpoint_id)
 
     def query(self, now: Now) -> Query | None:
-        """Return what to read from the store now; None: nothing for now."""
+        """Return what to read from the store now, or ``None``."""
         self._run_timers(now.monotonic)
         stale = self.polling.next_rests(now)
         if stale is not None:
@@ -372,7 +373,7 @@ class Scheduler:
         return self.polling.next_due(now, self.has_room)
 
     def rests_read(self, query: ReadRests, ends: Mapping[int, Micros]) -> None:
-        """Take the answer to ``ReadRests``: when the rests end of those endpoints that rest."""
+        """Take the result of ``ReadRests``: when the rests of the resting endpoints end."""
         if query.endpoint_ids is None:
             over: Sequence[int] = self.known_rests.all_stored(ends)
             self.polling.rests_known = True
@@ -385,17 +386,17 @@ class Scheduler:
         self._end_rests(over)
 
     def changed(self, kind: str, number: int) -> None:
-        """Look at an endpoint again (``store.base.Changed``): what is due, its rest, its kind.
+        """Check an endpoint again (``store.base.Changed``): what is due, its rest, its kind.
 
-        Or at all that waits: it is released where others have done so already.
+        Or check everything that waits, and release what other processes have released already.
         """
         if kind in {"rest", "everything"}:
             self.polling.rest_changed(number)
-        elif kind == "claims":  # this process was taken for dead
+        elif kind == "claims":  # other processes took this one for dead
             self._release_waiting()
         elif kind == "resend":
             self.polling.resent(number)
         elif kind == "endpoint":
             self.polling.ask_now(number)
             if (lane := self._lanes.get(number)) is not None:
-                lane.kind = self._webhook  # the next attempt says if it is a chat's
+                lane.kind = self._webhook  # the next attempt shows whether it is a chat

@@ -2,10 +2,10 @@
 
 ``writer`` collects writes into batches, ``batch_writer`` writes them. ``queue`` has the claims and
 the maintenance that differs from SQLite's, ``uncertain_claims`` the claims whose commit was not
-confirmed, ``outbox_ingest`` takes over what applications have written. ``transactions`` is what all that
-is written once for both databases runs on. ``notifier`` has the notifications between processes,
-``nodes`` their numbers, ``dead_processes`` the claims of those that died, ``partitions`` the days
-of the log. ``queries.sql`` and ``own.sql`` hold the statements that are PostgreSQL's own.
+confirmed, ``outbox_ingest`` accepts the events that applications have written. Everything that is
+written once for both databases runs on ``transactions``. ``notifier`` has the notifications between
+processes, ``nodes`` their numbers, ``dead_processes`` the claims of those that died, ``partitions``
+the days of the log. ``queries.sql`` and ``own.sql`` hold the statements that are PostgreSQL's own.
 """
 
 import secrets
