@@ -59,7 +59,7 @@ def test_a_payload_comes_from_the_line_a_file_or_standard_input(tmp_path: Path) 
         ("a=2", b'{"a":2,"b":[{"c":1.10}]}'),
         ("b.0.c=x y", b'{"a":1,"b":[{"c":"x y"}]}'),
         ("b=[1.50]", b'{"a":1,"b":[1.50]}'),
-        ("n.m=null", b'{"a":1,"b":[{"c":1.10}],"n":{"m":null}}'),
+        ("b.0=null", b'{"a":1,"b":[null]}'),
     ],
 )
 def test_a_change_reaches_into_objects_and_lists(change: str, made: bytes) -> None:
@@ -72,10 +72,15 @@ def test_a_number_that_json_does_not_have_is_no_payload_and_as_a_change_it_is_te
     assert changed(b'{"a": 1}', ["a=NaN"]) == b'{"a":"NaN"}'
 
 
-@pytest.mark.parametrize("change", ["a", "=1", "b.7.c=1", "a.b=1"])
+@pytest.mark.parametrize("change", ["a", "=1", "b.7.c=1", "a.b=1", "n=1", "n.m=1", "b.0.d=1"])
 def test_a_change_that_does_not_fit_is_told(change: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         changed(b'{"a": 1, "b": [{"c": 1.10}]}', [change])
+
+
+def test_a_change_of_a_missing_member_names_it_and_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no member 'totl', .*; did you mean 'total'\?"):
+        changed(b'{"total": 1}', ["totl=2"])
 
 
 @pytest.mark.usefixtures("place")
@@ -85,7 +90,9 @@ def test_what_is_wrong_is_told_with_what_to_do() -> None:
     assert "did you mean 'invoice.paid'?" in wrong.err
     nobody = hooktide("send", "invoice.paid", "--account", "nobody")
     assert nobody.code == 2
-    assert nobody.err.startswith("hooktide: there is no such account\nCheck the id.")
+    assert nobody.err.startswith(
+        "hooktide: there is no such account\nCheck the id, name or reference."
+    )
     stranger = hooktide("events", "--key", "htk_unknown")
     assert "--key, HOOKTIDE_KEY" in stranger.err
     away = hooktide("events", "--server", "http://127.0.0.1:9")

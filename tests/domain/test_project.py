@@ -185,7 +185,7 @@ WRONG = [
     (
         '[dialect.signature]\nheader = "a"\ntimestamp_header = "A"',
         "dialect.signature.timestamp_header",
-        "use another",
+        "choose another",
     ),
     (
         '[dialect.signature]\nheader = "webhook-signature"',

@@ -12,7 +12,7 @@ from storekit import NOON, Given
 from hooktide.domain.delivery.verdict import Failed
 from hooktide.domain.errors import LimitError, RefusedError, UnavailableError
 from hooktide.domain.ids import show
-from hooktide.domain.model import BY_HAND, Scope, Secret
+from hooktide.domain.model import BY_HAND, SECOND, Role, Scope, Secret
 from hooktide.domain.project.project import Plan, Project
 
 
@@ -80,6 +80,21 @@ async def test_an_edit_of_a_project_is_told_by_what_differs(given: Given) -> Non
     assert entry.after["plans.big.timeout"] == 10_000_000
     assert "plans.big.timeout" not in entry.before
     assert entry.detail == "disable_after: 3 -> 9; plan test: retries: 5 -> 7; plan big added"
+
+
+async def test_a_first_password_and_a_new_secret_are_seen(given: Given) -> None:
+    user = await given.store.create_user("Ann", Role.OWNER, None, NOON)
+    for password in ("hash 1", "hash 2"):
+        action = ANN.does("user.password")
+        await given.store.update_user(user.id, {"password": password}, NOON, action)
+    for again in (1, 2):
+        secret = Secret("cd" * 32, b"\xcd" * 32)
+        at, action = NOON + again * SECOND, ANN.does("secret.rotate")
+        await given.store.rotate_secret(Scope(), given.endpoint.id, secret, 0, at, action)
+    rotated, _, second, first = (await entries(given))[:4]
+    assert (first.before, first.after) == ({"password": None}, {"password": "****"})
+    assert (second.before, second.after) == ({"password": "****"}, {"password": "****"})
+    assert rotated.before["secrets"] != rotated.after["secrets"]
 
 
 @pytest.mark.pooled

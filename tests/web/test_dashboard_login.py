@@ -52,6 +52,15 @@ async def test_looking_at_a_login_link_does_not_use_it_up(site: Site) -> None:
     assert await is_in(browser)
 
 
+async def test_a_login_link_that_was_used_offers_no_login(site: Site) -> None:
+    path, browser = await link(site), stranger(site)
+    await browser.post(path)
+    for used in (path, "/dashboard/login/never-was"):
+        page = await stranger(site).page(used, 410)
+        assert "used already or has expired" in page
+        assert "<button" not in page
+
+
 async def test_what_a_login_links_page_loads_is_not_told_the_link(site: Site) -> None:
     path, browser = await link(site), stranger(site)
     refused = await browser.post(path, headers={"origin": "https://evil.example"})

@@ -481,8 +481,10 @@ async def test_a_link_into_an_accounts_portal_is_made_and_opens(
 
 async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -> None:
     account = await site.account("defacto")
-    await site.endpoint()
     path = f"/dashboard/publish?account={account['id']}&type=Invoice.SUBMITTED"
+    fields = {"payload": '{"id": "a-0"}', "transition": "SUBMIT"}
+    assert "No enabled endpoint of the account" in await owner.follow(path, fields)
+    await site.endpoint()
     html = await owner.page(path)
     assert "a18d5057-0092-4555-b865-7ade03c3ac9b" in html
     assert 'value="SUBMIT"' in html
@@ -493,7 +495,7 @@ async def test_an_event_is_published_from_its_example(site: Site, owner: Seat) -
     html = await owner.page(shown)
     assert "Its deliveries are being sent" in html
     assert "&#34;n&#34;: 1.10" in html
-    event = await only(site, "/v1/events")
+    event = (await site.operator.get("/v1/events")).ok()["items"][0]
     kept = (await site.operator.get(f"/v1/events/{event['id']}")).body
     assert b'{"id": "a-1",\n "n": 1.10}' in kept
     assert (await changes(site))[0][1:] == ("event.publish", event["id"])
@@ -512,6 +514,18 @@ async def test_a_delivery_is_opened_and_sent_again(site: Site, owner: Seat) -> N
     again = await owner.post(f"/dashboard/deliveries/{delivery['id']}/resend")
     assert location(again).startswith("/dashboard/deliveries?did=delivery.resent&delivery=dlv_")
     assert (await owner.get("/dashboard/deliveries?delivery=dlv_0000000000000001")).status == 404
+
+
+async def test_a_list_with_a_wrong_filter_shows_the_fault_and_no_deliveries(
+    site: Site, owner: Seat
+) -> None:
+    ids = await make_things(site)
+    assert ids["dlv"] in await owner.page("/dashboard/deliveries?since=2020-01-31")
+    for query in ("since=yesterday", "until=1", "since=2026-01-31&until=2026-01-30"):
+        page = await owner.page(f"/dashboard/deliveries?{query}")
+        assert ids["dlv"] not in page
+        assert "write a time in UTC, like 2026-01-31 12:00" in page or "later than From" in page
+        assert "Nothing was searched" in page
 
 
 async def test_an_event_is_sent_to_an_endpoint_that_came_later(site: Site, owner: Seat) -> None:

@@ -61,6 +61,18 @@ async def test_nobody_else_is_shown_it(site: Site, owner: Seat) -> None:
     assert SECRET.search(await owner.page(target))
 
 
+@pytest.mark.parametrize("header", ["sec-purpose", "purpose"])
+async def test_a_page_that_is_loaded_in_advance_does_not_use_the_secret_up(
+    site: Site, owner: Seat, header: str
+) -> None:
+    ids = await make_things(site)
+    target = (await owner.post(f"/dashboard/endpoints/{ids['ep']}/rotate")).headers["location"]
+    headers = {"host": "127.0.0.1:80", "cookie": f"hooktide_session={owner.cookie}"}
+    ahead = await owner.client.call("GET", target, headers=headers | {header: "prefetch;prerender"})
+    assert not SECRET.search(ahead.body.decode())
+    assert SECRET.search(await owner.page(target))
+
+
 async def test_a_portals_page_reloads_without_adding_another_endpoint(site: Site) -> None:
     await site.account()
     made = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)

@@ -211,7 +211,8 @@ def _endpoint(thing: Endpoint) -> Snapshot:
     )
     url = Fact(value=thing.address, shown=place(thing.url))
     headers = Fact(value=thing.headers, shown={name: MASK for name, _ in thing.headers})
-    secrets = Fact(value=[each.created_at for each in thing.secrets], shown=len(thing.secrets))
+    created = [each.created_at for each in thing.secrets]
+    secrets = Fact(value=created, shown=[show_time(each) for each in created])
     return Snapshot(
         project_id=thing.project_id,
         account_id=thing.account_id,
@@ -258,7 +259,10 @@ def _user(thing: User) -> Snapshot:
         account_id=None,
         target=show("usr", thing.id),
         label=thing.name,
-        facts={**facts, "password": Fact(value=thing.password, shown=MASK)},
+        facts={
+            **facts,
+            "password": Fact(value=thing.password, shown=MASK if thing.password else None),
+        },
     )
 
 

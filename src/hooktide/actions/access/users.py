@@ -32,7 +32,7 @@ SESSION_LIFETIME = 7 * DAY
 LINK_LIFETIME = DAY
 FIRST_OWNER = "owner"
 
-_TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
+_TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}(?:\.[0-9a-f]{1,16})?")
 RANKS = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
 """A role includes the permissions of the roles below it."""
 _ROLES = {KeyScope.OPERATOR: Role.OWNER, KeyScope.PROJECT: Role.MEMBER}
@@ -237,6 +237,13 @@ class Users:
             )
         return await self._login(address, None, found)
 
+    async def check_link(self, token: str) -> None:
+        """Check that a login link still works, without using it up.
+
+        :raises NotFoundError: it was used, has expired, or is not a login link.
+        """
+        await self._store.check_login_link(_digest(token), self._clock())
+
     async def login_by_link(self, token: str, address: str = "") -> tuple[str, Principal]:
         """Log in with a login link, and use it up.
 
@@ -259,12 +266,13 @@ class Users:
     async def _begin(
         self, user: User | None, key: ApiKey | None, action: Action | None
     ) -> tuple[str, Principal]:
-        token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
-        digest = _digest(token)
+        user_id, key_id = None if user is None else user.id, None if key is None else key.id
+        token = f"{PREFIX}{secrets.token_urlsafe(32)}.{user_id or key_id or 0:x}"
+        digest, now = _digest(token), self._clock()
         await self._store.create_session(
             digest,
-            None if user is None else user.id,
-            None if key is None else key.id,
+            user_id,
+            key_id,
             now,
             now + SESSION_LIFETIME,
             action,
@@ -299,6 +307,11 @@ def _check_name(name: str) -> str:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def owner_of(token: str) -> str:
+    """Return whose session a token is, in a form that all sessions of a user or key share."""
+    return token.rpartition(".")[2]
 
 
 def _principal(session: Session, digest: bytes) -> Principal:

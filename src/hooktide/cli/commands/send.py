@@ -153,10 +153,15 @@ def _put(inside: Any, path: list[str], value: Any, change: str) -> Any:
     name, rest = path[0], path[1:]
     if isinstance(inside, list) and _INDEX.fullmatch(name) and int(name) < len(inside):
         inside[int(name)] = _put(inside[int(name)], rest, value, change)
-    elif isinstance(inside, dict):
-        inside[name] = _put(inside.get(name, {}), rest, value, change)
+    elif isinstance(inside, dict) and name in inside:
+        inside[name] = _put(inside[name], rest, value, change)
     else:
-        raise ConfigError(f"the payload has no {name!r} to change for {change!r}", key="--set")
+        known = nearest(name, list(inside)) if isinstance(inside, dict) else ""
+        raise ConfigError(
+            f"the payload has no member {name!r}, so {change!r} cannot change it{known}; "
+            "give a whole payload with --data to add one",
+            key="--set",
+        )
     return inside
 
 

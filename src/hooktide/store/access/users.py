@@ -133,6 +133,14 @@ class Users(Repository):
         values = {"digest": digest, "person_id": user_id, "expires_at": expires_at}
         await tx.run("create_login_link", values)
 
+    @reads
+    async def check_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> None:
+        """Check that a login link still works, without using it up.
+
+        :raises NotFoundError: it does not exist, has expired, or was used up.
+        """
+        await tx.one("login link", "login_link", {"digest": digest, "now": now})
+
     @writes
     async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
         """Use a login link up, and say whose it was.

@@ -34,6 +34,9 @@ UPDATE {schema}people SET seen_at = :now WHERE id = :id AND coalesce(seen_at, 0)
 -- name: create_login_link
 INSERT INTO {schema}login_links (digest, person_id, expires_at) VALUES (:digest, :person_id, :expires_at)
 
+-- name: login_link
+SELECT person_id FROM {schema}login_links WHERE digest = :digest AND expires_at > :now
+
 -- name: take_login_link
 DELETE FROM {schema}login_links WHERE digest = :digest AND expires_at > :now RETURNING person_id
 

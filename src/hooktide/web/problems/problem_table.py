@@ -34,9 +34,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "forbidden": Problem(
         403,
-        "This key has no access to that",
-        "Use a key with a wider scope: a project key to manage accounts, an operator key for "
-        "projects.",
+        "This is not allowed with this key or role",
+        "Use a key with a wider scope (a project key to manage accounts, an operator key for "
+        "projects), or ask an owner for a role that allows it.",
     ),
     "loop_detected": Problem(
         508,
@@ -47,7 +47,7 @@ PROBLEMS: dict[str, Problem] = {
     "not_found": Problem(
         404,
         "Not found",
-        "Check the id. Anything outside the key's scope returns 404, too.",
+        "Check the id, name or reference. Anything outside the key's scope returns 404, too.",
     ),
     "method_not_allowed": Problem(
         405, "This method is not allowed here", "Use a method from the Allow header."

@@ -122,7 +122,10 @@ async def publish_event(request: PageRequest, form: NewEvent) -> View:
     accepted = await publish_by_hand(
         services.publisher, services.audit_log, request.actor, account, wanted
     )
-    return request.go(f"/events/{show('evt', accepted.event_id)}", "event.published")
+    did = "event.published" if accepted.deliveries else "event.unsubscribed"
+    if accepted.deliveries and accepted.held == accepted.deliveries:
+        did = "event.held"
+    return request.go(f"/events/{show('evt', accepted.event_id)}", did)
 
 
 replay_event = act("/events/{id}/replay", back=event)(replays.replay_event)

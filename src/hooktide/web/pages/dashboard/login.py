@@ -24,6 +24,7 @@ from hooktide.web.pages.dashboard.session import (
     HEADERS,
     DashboardSkin,
     csrf_of,
+    owns,
     user_of,
 )
 from hooktide.web.pages.framework.answering import MAX_KEPT
@@ -64,6 +65,7 @@ async def login(request: PageRequest) -> View:
         name=request.value("name"),
         with_key=bool(request.value("key")),
         kept=request.value("kept"),
+        owner=request.value("owner"),
     )
 
 
@@ -71,7 +73,8 @@ async def login(request: PageRequest) -> View:
 class Login:
     """A name and a password, or a key.
 
-    ``next``: where to go on; ``kept``: a form that was sent to that page without a session.
+    ``next``: where to continue; ``kept``: a form that was sent to that page without a session;
+    ``owner``: the token of the session that the form was filled in with.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Login:
     key: str
     next: str
     kept: Raw
+    owner: str
 
 
 @act("", back=login, who=Role.VIEWER, max_body=MAX_LARGE_BODY, keeps=False)
@@ -94,7 +98,7 @@ async def log_in(request: PageRequest, form: Login) -> View:
         log.warning("a login from %s failed: %s", address or "this machine", error)
         raise
     path = _safe(form.next)
-    if not form.kept or len(form.kept) > MAX_KEPT:
+    if not form.kept or len(form.kept) > MAX_KEPT or not owns(token, form.owner):
         return Redirect(path, session=token)
     target = Redirect(path, {"did": FORM_KEPT, AGAIN: "1"}, session=token)
     place = (BASE, csrf_of(token), target.address.removeprefix(BASE))
@@ -105,6 +109,10 @@ async def log_in(request: PageRequest, form: Login) -> View:
 @page("/{token}")
 async def login_link(request: PageRequest) -> View:
     """``GET /dashboard/login/{token}``: a button; the link is still good afterwards."""
+    try:
+        await request.services.users.check_link(request.path("token"))
+    except NotFoundError:
+        raise _used() from None
     return request.show("login_link.html")
 
 
@@ -116,12 +124,16 @@ async def use_login_link(request: PageRequest) -> View:
             request.path("token"), request.actor.address
         )
     except NotFoundError:
-        raise RefusedError(
-            "not_found",
-            "this link was used already, or is too old; an owner makes new ones, on the page Users",
-            status=410,
-        ) from None
+        raise _used() from None
     return Redirect(f"{BASE}/you", session=token)
+
+
+def _used() -> RefusedError:
+    return RefusedError(
+        "not_found",
+        "this link was used already or has expired; an owner can create another on the page Users",
+        status=410,
+    )
 
 
 def _safe(path: str) -> str:

@@ -1,6 +1,7 @@
 """The dashboard's skin: users log in, and a cookie says who they are."""
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hooktide.actions.access.users import RANKS, Principal, Users
+from hooktide.actions.access.users import RANKS, Principal, Users, owner_of
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show
@@ -105,9 +106,16 @@ class DashboardSkin(Skin):
 
     def ask_login(self, path: str, sent: Form) -> Template | Response:
         """Lead to the login and back to the form, with what was filled in."""
-        if not sent:
+        filled = sent.without("csrf")
+        if not filled:
             return RedirectResponse(_login_url(path), 303)
-        facts = {"next": path, "name": "", "with_key": False, "kept": sent.encoded()}
+        facts = {
+            "next": path,
+            "name": "",
+            "with_key": False,
+            "kept": filled.encoded(),
+            "owner": sent.text("csrf"),
+        }
         return Template("login.html", facts, 403)
 
     def explain(self, error: HooktideError, session: Session | None) -> Template:
@@ -150,8 +158,22 @@ def cookie_name(*, secure: bool) -> str:
 
 
 def csrf_of(token: str) -> str:
-    """Return the secret token that a session's forms include."""
-    return hashlib.sha256(b"hooktide form " + token.encode()).hexdigest()
+    """Return the secret token that a session's forms include.
+
+    Its second half shows whose session it was, even after that has ended (``owns``).
+    """
+    secret = hashlib.sha256(b"hooktide form " + token.encode()).hexdigest()
+    return f"{secret}.{_mark(secret, token)}"
+
+
+def owns(token: str, csrf: str) -> bool:
+    """Whether a session belongs to the user or key whose session a form was filled in with."""
+    secret, _, mark = csrf.partition(".")
+    return hmac.compare_digest(mark.encode(), _mark(secret, token).encode())
+
+
+def _mark(secret: str, token: str) -> str:
+    return hashlib.sha256(f"hooktide owner {secret} {owner_of(token)}".encode()).hexdigest()
 
 
 def _cookie(request: Request, wanted: str) -> str:

@@ -121,7 +121,7 @@ class Answering:
             form = await read_form(request, min(page.max_body, MAX_KEPT))
         except HooktideError:
             return Form()
-        return form.without("csrf")
+        return form
 
     async def _run(self, page: Page, request: Request, session: Session) -> View:
         if not session.may(page.who):
@@ -135,7 +135,7 @@ class Answering:
             query_string=request.scope["query_string"],
             query=query,
             form=query,
-            reads_only=request.method == "HEAD",
+            reads_only=request.method == "HEAD" or _is_prefetch(request),
         )
         if page.method == "GET":
             await asked.show_again()
@@ -167,7 +167,7 @@ class Answering:
         if isinstance(shown, File):
             response = _file(shown, headers)
         else:
-            shown = replace(shown, facts={**shown.facts, "sent": sent})
+            shown = replace(shown, facts={**shown.facts, "sent": sent.without("csrf")})
             response = self._page(shown, session, headers)
         return _with_wait(response, error)
 
@@ -223,6 +223,13 @@ def _file(view: File, headers: Mapping[str, str], known: str = "") -> Response:
         if view.tag in known:
             return Response(status_code=304, headers={**headers, "content-type": view.media_type})
     return Response(view.content, view.status, headers, view.media_type)
+
+
+def _is_prefetch(request: Request) -> bool:
+    """Whether a browser loads the page in advance: nobody may ever see it."""
+    sent = request.headers
+    purposes = (sent.get("sec-purpose", ""), sent.get("purpose", ""), sent.get("x-moz", ""))
+    return any(each.lower().startswith("prefetch") for each in purposes)
 
 
 def _with_wait(response: Response, error: HooktideError | None) -> Response:

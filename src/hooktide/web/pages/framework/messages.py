@@ -25,6 +25,9 @@ MESSAGES = {
     "endpoint.resumed": "Endpoint resumed. Waiting deliveries are being sent.",
     "endpoint.deleted": "Endpoint deleted.",
     "event.published": "Event accepted. Its deliveries are being sent.",
+    "event.held": "Event accepted. Its deliveries are held: the plan's hourly limit is reached.",
+    "event.unsubscribed": "Event accepted. No enabled endpoint of the account subscribes to its "
+    "type, so it is not sent.",
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
     "delivery.resent": "Sent again, as a new delivery.",
     "key.revoked": "Key revoked. It no longer works.",

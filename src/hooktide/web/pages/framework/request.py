@@ -29,7 +29,7 @@ class PageRequest:
     ``place`` is the path of the page that is shown. ``wrong``: an act was refused, and this is the
     page that it came from.
     ``keeps``: fields show what was filled in although nothing is wrong with it.
-    ``reads_only``: a HEAD request, which takes nothing from the stash.
+    ``reads_only``: a HEAD request or a prefetch, which takes nothing from the stash.
     """
 
     services: Services

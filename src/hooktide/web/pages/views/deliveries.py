@@ -37,7 +37,7 @@ async def deliveries(request: PageRequest) -> View:
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
     found = Found([], None, None)
-    if request.wrong is None:
+    if request.wrong is None and not given.faults:
         log = request.services.delivery_log
         found = await log.search(scope, given.wanted, given.before, PAGE_SIZE)
     projects = await request.projects()

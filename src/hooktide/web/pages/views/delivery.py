@@ -4,7 +4,7 @@
 their looks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -162,20 +162,20 @@ FIELDS = ("state", "answered", "type", "endpoint", "event", "since", "until", "t
 
 
 def read_filters(query_string: bytes) -> Filters:
-    """Read the filters of a query string; what cannot be read is left out and said so."""
+    """Read the filters of a query string; ``faults`` says what is wrong with them."""
     try:
         pairs = dict(parse_qsl(query_string.decode("ascii"), errors="strict", max_num_fields=50))
     except ValueError:
         pairs = {}
     typed = {name: pairs.get(name, "").strip()[:MAX_TEXT_LENGTH] for name in FIELDS}
     faults: dict[str, str] = {}
-    read_by = {
+    read_by: dict[str, Callable[[str], Any]] = {
         "state": DeliveryState,
         "answered": _read_answered,
         "endpoint": lambda text: read("ep", text),
         "event": lambda text: read("evt", text),
-        "since": read_moment,
-        "until": read_moment,
+        "since": lambda text: read_moment(text, "since"),
+        "until": lambda text: read_moment(text, "until"),
     }
     values: dict[str, Any] = {}
     for name, reader in read_by.items():
@@ -183,10 +183,14 @@ def read_filters(query_string: bytes) -> Filters:
             values[name] = reader(typed[name]) if typed[name] else None
         except (ValueError, HooktideError) as error:
             values[name] = None
-            faults[name] = error.detail if isinstance(error, InvalidError) else "there is no such"
+            faults[name] = (
+                error.detail
+                if isinstance(error, InvalidError)
+                else "choose one of the list, or an id that exists"
+            )
     since, until = values["since"], values["until"]
     if since is not None and until is not None and until <= since:
-        values["until"], faults["until"] = None, "must be later than the other one"
+        values["until"], faults["until"] = None, "must be later than From"
     wanted = DeliveryFilter(
         state=values["state"],
         answered=values["answered"],
@@ -213,17 +217,22 @@ def _read_before(pairs: Mapping[str, str]) -> int | None:
         return None
 
 
-def read_moment(text: str) -> Micros:
-    """Read an instant; one that says no offset (as a browser's field writes it) is UTC.
+def read_moment(text: str, field: str) -> Micros:
+    """Read an instant from a form's field; one without an offset is in UTC.
 
-    :raises InvalidError: it is not valid.
+    :raises InvalidError: ``invalid_time``: it is not valid.
     """
     bare = text.replace(" ", "T")
     if len(bare) == _TO_THE_DAY:
         bare += "T00:00"
     if len(bare) == _TO_THE_MINUTE:
         bare += ":00"
-    return read_time(bare if _OFFSET.search(bare) else f"{bare}Z", "/since")
+    try:
+        return read_time(bare if _OFFSET.search(bare) else f"{bare}Z")
+    except InvalidError:
+        raise InvalidError(
+            "invalid_time", "write a time in UTC, like 2026-01-31 12:00", pointer=f"/{field}"
+        ) from None
 
 
 _OFFSET = re.compile(r"[Zz]$|[+-]\d\d:\d\d$")

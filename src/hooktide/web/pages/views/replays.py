@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.ids import made_at, read, show
-from hooktide.domain.model import DAY, Endpoint, Micros, Replay, ReplayState, ReplayWhat
+from hooktide.domain.model import DAY, Endpoint, Replay, ReplayState, ReplayWhat
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
@@ -48,8 +48,8 @@ class ReplayForm:
         return NewReplay(
             endpoint_id=endpoint_id,
             what=self.what,
-            since=_moment(self.since, "since"),
-            until=_moment(self.until, "until") if self.until else None,
+            since=read_moment(self.since, "since"),
+            until=read_moment(self.until, "until") if self.until else None,
         )
 
 
@@ -59,15 +59,6 @@ def _event(text: str) -> int:
     except NotFoundError:
         raise InvalidError(
             "invalid_replay", "give the event's id, like evt_0c8f1e5a3b2d4800", pointer="/event"
-        ) from None
-
-
-def _moment(text: str, name: str) -> Micros:
-    try:
-        return read_moment(text)
-    except InvalidError:
-        raise InvalidError(
-            "invalid_time", "write a time in UTC, like 2026-01-31 12:00", pointer=f"/{name}"
         ) from None
 
 
