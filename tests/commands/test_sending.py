@@ -29,12 +29,12 @@ def test_the_catalogues_example_is_sent_as_it_is_written() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_what_is_set_is_changed_and_the_rest_stays() -> None:
-    words = ["--set", "total=99.50", "--set", "customer.name=Ann", "--set", "paid=true"]
+    words = ["--set", "total=99.50", "--set", 'status={"name": "Ann"}', "--set", "currency=true"]
     sent = hooktide("send", "invoice.paid", "--account", "acme", "--json", *words).ok().one
     payload = payload_of(sent["id"])
     assert b'"total":99.50' in payload
     value = json.loads(payload)
-    assert (value["customer"], value["paid"]) == ({"name": "Ann"}, True)
+    assert (value["status"], value["currency"]) == ({"name": "Ann"}, True)
     assert value["number"] == "INV-0042"
 
 

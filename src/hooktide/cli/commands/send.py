@@ -52,7 +52,8 @@ def send(  # noqa: PLR0913  # a parameter an option
     data
         The payload as JSON; @FILE reads a file, - standard input. Default: the example.
     change
-        A field to change: total=99.50, customer.name=Ann, lines.0.price=1.10. May be repeated.
+        A member that the payload has, and its new value: total=99.50, lines.0.price=1.10. May be
+        repeated.
         A value that is not JSON is used as text.
     transition
         The transition, if the project's envelope includes it. Default: the example's.
