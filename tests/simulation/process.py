@@ -230,7 +230,7 @@ class WatchedDeliverer(Deliverer):
 
         return cut_off
 
-    async def attempt_batch(self, claims: Sequence[Claim]) -> list[Done] | NotSent:
+    async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
         with self._watched(claims) as flights:
             result = await super().attempt_batch(claims)
             self._watch.attempts.check_judged(flights)

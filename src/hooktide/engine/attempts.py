@@ -61,7 +61,7 @@ class Attempts:
 
     def _answered(self, flight: "_Flight", outcome: Outcome) -> None:
         self._flights.pop(flight, None)
-        result: Done | None = None
+        result: AttemptRecord | None = None
         try:
             result = self._deliverer.conclude(flight.request, outcome)
         except Exception as error:  # noqa: BLE001 - as at the end of a task

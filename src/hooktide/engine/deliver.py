@@ -145,7 +145,7 @@ class Deliverer:
             return NotSent.CHAT
         return await self._make(claim, destination)
 
-    async def _make(self, claim: Claim, destination: Destination) -> Done:
+    async def _make(self, claim: Claim, destination: Destination) -> AttemptRecord:
         request = self._compose(claim, destination)
         outcome = await self._send(destination, request.head, request.body)
         return self.conclude(request, outcome)
@@ -165,7 +165,7 @@ class Deliverer:
         body = destination.composer.body(claim.event)
         head, shown = self._heads(claim, destination, body)
         if self.hook is not None:
-            head, shown = self.hook.heads(claim.event.id, head, shown)
+            head, shown = self.hook.add_trace_headers(claim.event.id, head, shown)
         return Request(claim, destination, started_at, head, shown, body)
 
     def send_now(
@@ -182,12 +182,14 @@ class Deliverer:
             return None
         return self._sender.post_now(target, request.head, request.body, timeout, answered)
 
-    def conclude(self, request: Request, outcome: Outcome) -> Done:
+    def conclude(self, request: Request, outcome: Outcome) -> AttemptRecord:
         """Judge what came of a request, and record it."""
         claim, destination, started_at = request.claim, request.destination, request.started_at
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
         attempt = _attempt(claim, outcome, started_at, request.shown)
-        return self._record(Done(claim, attempt, verdict, rest_request(outcome)), destination)
+        return self._record(
+            AttemptRecord(claim, attempt, verdict, rest_request(outcome)), destination
+        )
 
     def _heads(self, claim: Claim, destination: Destination, body: bytes) -> tuple[bytes, bytes]:
         """Return the head to send, and the one to log.
