@@ -4,13 +4,13 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-from hypothesis import HealthCheck, settings
-
 # Hundreds of servers are started here: compiling the source for each would double a start's cost.
+# Before hypothesis is imported, which pytest compiles itself: that takes a second or two.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 # A property holds however slow the machine is.
 SUITE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

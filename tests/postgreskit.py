@@ -95,10 +95,7 @@ class Cluster:
     def _make(self) -> None:
         self.data.mkdir()
         give_to_owner(self.data)
-        command = [str(binaries() / "initdb"), "-D", str(self.data), "-U", "hooktide"]
-        command += ["-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
-        done = subprocess.run(as_owner(*command), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        run_as_owner("cp", "-a", f"{_new_data()}/.", str(self.data))
 
     def answers(self) -> bool:
         """Whether it takes connections."""
@@ -137,6 +134,17 @@ class Cluster:
         for pid in (self.pid, *_children(self.pid)):
             with contextlib.suppress(ProcessLookupError):  # a connection's process that just ended
                 os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
+
+
+@functools.cache
+def _new_data() -> Path:
+    """Return the data folder of a new cluster, of which each has a copy: that is quicker."""
+    data = for_the_session(temporary_folder()) / "data"
+    data.mkdir()
+    give_to_owner(data)
+    names = ["-D", str(data), "-U", "hooktide", "-E", "UTF8", "--locale", "C.UTF-8"]
+    run_as_owner(str(binaries() / "initdb"), *names, "-A", "trust", "--no-sync")
+    return data
 
 
 @contextlib.contextmanager
@@ -208,7 +216,7 @@ async def database(
     of = of or shared()
     name = f"test_{os.getpid()}_{next(_numbers)}"
     template = await _template(of, at) if migrated else "template1"
-    await _run(of, f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {tablespace}")
+    await _run(of, f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {tablespace}{_copied()}")
     try:
         yield of.url(name)
     finally:
@@ -240,6 +248,14 @@ async def _template(of: Cluster, at: Micros | None) -> str:
         await db.close()
     (of.folder / name).touch()
     return name
+
+
+@functools.cache
+def _copied() -> str:
+    """Return how to have a database copied as files, which takes half the time."""
+    command = [str(binaries() / "postgres"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return " STRATEGY file_copy" if int(said.split()[2].partition(".")[0]) >= 15 else ""
 
 
 async def _run(of: Cluster, sql: str) -> None:
@@ -311,6 +327,12 @@ def as_owner(*command: str) -> list[str]:
     group = str(pwd.getpwnam(user).pw_gid)
     ids = [f"--reuid={user}", f"--regid={group}", "--clear-groups"]
     return ["setpriv", *ids, "--pdeathsig", "QUIT", *command]
+
+
+def run_as_owner(*command: str) -> None:
+    """Run a command as that user."""
+    done = subprocess.run(as_owner(*command), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def give_to_owner(path: Path) -> None:

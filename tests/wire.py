@@ -131,7 +131,7 @@ async def post(
     host: str = "127.0.0.1",
     path: str = "/hook",
     body: bytes = b"{}",
-    timeout: float = 2.0,
+    timeout: float = 60.0,
     policy: UrlPolicy = LOOPBACK,
 ) -> Outcome:
     """Post a small body to a receiver."""

@@ -308,7 +308,7 @@ async def main():
     async def post(host):
         target = check_url(f"http://{host}:8080/", policy)
         head = b"POST / HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 2\\r\\n\\r\\n"
-        outcome = await sender.post(target, head, b"{}", 2)
+        outcome = await sender.post(target, head, b"{}", 30)
         print(outcome.status or outcome.error, outcome.local)
     for host in sys.argv[1:]:
         await post(host)

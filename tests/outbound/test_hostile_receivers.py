@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 from wire import NO_CONTENT, Behaviour, Peer, answering, keeping, post, receiving
 
+from hooktide.domain.model import SECOND
 from hooktide.outbound import Sender
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -103,9 +104,12 @@ async def test_a_body_that_drips_is_cut_at_the_deadline_and_its_status_stands(
     sender: Sender,
 ) -> None:
     async with receiving(drip_body) as receiver:
-        outcome = await post(sender, receiver, timeout=0.3)
+        for timeout in (0.3, 3, 30):  # on a busy machine the status may be late
+            outcome = await post(sender, receiver, timeout=timeout)
+            if outcome.status:
+                break
         assert (outcome.status, outcome.body_truncated) == (200, True)
-        assert 290_000 <= outcome.duration < 60_000_000
+        assert timeout <= outcome.duration / SECOND + 0.01 < timeout + 60
 
 
 async def test_a_receiver_that_does_not_read_ends_at_the_deadline(sender: Sender) -> None:

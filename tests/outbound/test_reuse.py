@@ -188,20 +188,27 @@ async def test_closing_the_sender_ends_what_is_out_as_our_own_doing(sender: Send
 
 
 async def test_a_timeout_of_one_attempt_leaves_the_others_alone(sender: Sender) -> None:
+    timed_out = asyncio.Event()
+
     async def behave(peer: Peer) -> None:
         request = await peer.request()
         if b"/slow" in request:
             await peer.hang()
+        if b"/held" in request:
+            await timed_out.wait()
         await peer.send(OK)
 
     async with receiving(behave) as receiver:
-        slow_one, *others = await asyncio.gather(
-            post(sender, receiver, path="/slow", timeout=10),
-            *(post(sender, receiver) for _ in range(10)),
-        )
-        assert slow_one.error == "timeout"
+        hanging = asyncio.create_task(post(sender, receiver, path="/slow"))
+        held = [asyncio.create_task(post(sender, receiver, path="/held")) for _ in range(10)]
+        others = await asyncio.gather(*(post(sender, receiver) for _ in range(10)))
         assert {other.status for other in others} == {200}
-        assert max(other.duration for other in others) < slow_one.duration
+        assert not hanging.done()
+        assert (await post(sender, receiver, path="/slow", timeout=0.3)).error == "timeout"
+        timed_out.set()
+        assert {(await other).status for other in held} == {200}
+        assert not hanging.done()
+        hanging.cancel()
 
 
 def late_ok(seconds: float) -> Behaviour:
