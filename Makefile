@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Of the tests, at once: many wait for a server or a clock, so it may be more than there are cores.
 PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 : n > 4 ? 4 : n)))
 .DEFAULT_GOAL := help
+# Compiled once, not for each process that is started.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test simulate faults coverage mutants check lock release format docs bench pictures clean
 

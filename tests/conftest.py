@@ -1,5 +1,6 @@
 """Rules for the whole suite."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -37,7 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(item: pytest.Item) -> int:
-    folder = item.path.relative_to(HERE).parts[0]
+    return _turn_of(item.path)
+
+
+@functools.cache
+def _turn_of(path: Path) -> int:
+    folder = path.relative_to(HERE).parts[0]
     return (folder in LAST) - (folder in FIRST)
 
 

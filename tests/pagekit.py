@@ -1,5 +1,6 @@
 """The documentation's pages, their blocks of code, and the commands that stand in those."""
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -34,7 +35,12 @@ def blocks(*languages: str, page: str = "") -> list[Block]:
     ]
 
 
-def _blocks(page: Path) -> Iterator[Block]:
+@functools.cache
+def _blocks(page: Path) -> tuple[Block, ...]:
+    return tuple(_read(page))
+
+
+def _read(page: Path) -> Iterator[Block]:
     text = page.read_text("utf-8")
     for found in _BLOCK.finditer(text):
         indent, language, inside = found.groups()

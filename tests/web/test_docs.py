@@ -437,7 +437,7 @@ def written_out(text: str) -> str:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(words)
 def test_any_description_is_read_as_it_was_written(text: str) -> None:
     kind = EventType(name="a.b", description=text)
