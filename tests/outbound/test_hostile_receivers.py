@@ -104,10 +104,11 @@ async def test_a_body_that_drips_is_cut_at_the_deadline_and_its_status_stands(
     sender: Sender,
 ) -> None:
     async with receiving(drip_body) as receiver:
-        for timeout in (0.3, 3, 30):  # on a busy machine the status may be late
+        timeout = 0.3
+        outcome = await post(sender, receiver, timeout=timeout)
+        while outcome.status is None and timeout < 60:  # late, on a busy machine
+            timeout *= 10
             outcome = await post(sender, receiver, timeout=timeout)
-            if outcome.status:
-                break
         assert (outcome.status, outcome.body_truncated) == (200, True)
         assert timeout <= outcome.duration / SECOND + 0.01 < timeout + 60
 
