@@ -110,6 +110,18 @@ async def resend(given: Given, action: Action) -> None:
     await given.store.resend(Scope(), delivery.id, NOON, action)
 
 
+async def retry_now(given: Given, action: Action) -> None:
+    await given.publish()
+    [delivery] = (await given.store.list_deliveries(Scope(), None, 10)).items
+    await given.store.retry_now(Scope(), [delivery.id], NOON, action)
+
+
+async def stop_deliveries(given: Given, action: Action) -> None:
+    await given.publish()
+    [delivery] = (await given.store.list_deliveries(Scope(), None, 10)).items
+    await given.store.stop_deliveries(Scope(), [delivery.id], "x", NOON, action)
+
+
 async def create_key(given: Given, action: Action | None) -> int:
     key = ApiKey(
         id=0,
@@ -196,6 +208,8 @@ CHANGES: Sequence[Change] = (
     start_replay,
     cancel_replay,
     resend,
+    retry_now,
+    stop_deliveries,
     create_key,
     revoke_key,
     create_user,

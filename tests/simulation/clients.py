@@ -211,7 +211,7 @@ class Clients:
         if ended:
             id_ = self._chance.one(ended[-50:])
             self._world.ledger.note("", "somebody resends it", id_)
-            await self._ask(lambda each: each.replays.resend(SOMEBODY, Scope(), id_))
+            await self._ask(lambda each: each.delivery_actions.resend(SOMEBODY, Scope(), id_))
 
     async def _test(self) -> None:
         id_, scope = await self._endpoint()

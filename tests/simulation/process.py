@@ -15,6 +15,7 @@ from simulation.loop import OWNER
 from simulation.network import FLIGHTS, Network, WayOut
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints
 from hooktide.actions.publishing.publish import Publisher
@@ -151,6 +152,7 @@ class Process:
             try_now=self.worker.try_now,
             limits=RateLimits(self.directory, clock),
         )
+        self.delivery_actions = DeliveryActions(store, clock, self.endpoints.enable)
         for remembers in (self.directory, destinations):
             store.watch(remembers.changed)
         store.listen(self.worker)

@@ -128,8 +128,10 @@ SINCE = "2026-01-01T00:00:00Z"
 
 def steps(ids: dict[str, str]) -> list[Step]:
     """Return one request for each operation that changes something, in an order that works."""
-    endpoint = f"/v1/endpoints/{ids['ep']}"
+    endpoint, delivery = f"/v1/endpoints/{ids['ep']}", f"/v1/deliveries/{ids['dlv']}"
     return [
+        Step("retry_delivery", "POST", f"{delivery}/retry", None, ("delivery.retry",)),
+        Step("stop_delivery", "POST", f"{delivery}/stop", None, ("delivery.stop",)),
         Step("put_event_type", "PUT", f"/v1/event-types/a.b{PROJECT}", {}, ("event_type.put",)),
         Step(
             "delete_event_type",
@@ -286,6 +288,7 @@ def steps(ids: dict[str, str]) -> list[Step]:
 async def test_every_operation_that_changes_something_leaves_one_entry(site: Site) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await waits(site, ids["dlv"])
     customer = await site.key("account", account="acme")
     ids["hook"] = (await customer.post("/webhooks", HOOK)).ok(201)["id"]
     (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
@@ -328,6 +331,7 @@ ON_POSTGRES_ONLY = {"/refused-rows/{id}/retry", "/refused-rows/{id}/discard"}
 async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Seat) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await waits(site, ids["dlv"])
     endpoint, project = f"/endpoints/{ids['ep']}", "/projects/invoice-maker"
     account = f"/accounts/{ids['acc']}"
     text = read_shipped("invoice-maker") + "# the same but for a comment\n"
@@ -355,6 +359,9 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             ("endpoint.update",),
         ),
         (f"{endpoint}/edit", {"url": RECEIVER, "event_types": "*", "name": "N"}, ()),
+        (f"/deliveries/{ids['dlv']}/retry", {}, ("delivery.retry",)),
+        (f"/deliveries/{ids['dlv']}/stop", {}, ("delivery.stop",)),
+        ("/deliveries/chosen", {"delivery": ids["dlv"], "do": "resend"}, ("delivery.resend",)),
         (f"{endpoint}/disable", {}, ("endpoint.disable",)),
         (f"{endpoint}/enable", {}, ("endpoint.enable",)),
         (f"{endpoint}/resume", {}, ()),
@@ -419,6 +426,16 @@ async def ended(site: Site, replay: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def waits(site: Site, delivery: str) -> None:
+    """Return once a delivery has been tried, and waits for its retry."""
+    async with asyncio.timeout(30):
+        while True:
+            found = (await site.operator.get(f"/v1/deliveries/{delivery}")).ok()
+            if found["attempts"] and found["next_attempt_at"]:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def entries(site: Site) -> list[Any]:
     return list((await site.app.store.list_audit_log(Scope(), None, 200)).items)
 
@@ -427,6 +444,7 @@ async def entries(site: Site) -> list[Any]:
 async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await waits(site, ids["dlv"])
     number = int(ids["acc"][4:], 16)
     account = await site.app.store.get_account(Scope(), number)
     link = portal_links(site.app.vault).make(account, site.app.clock() + 10**9, False)
@@ -441,6 +459,8 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
         (f"{base}/replays/{ids['rpl']}/cancel", "", []),
         (f"{endpoint}/replay", f"what=event&event={ids['evt']}", ["replay.start"]),
         (f"{base}/deliveries/{ids['dlv']}/resend", "", ["delivery.resend"]),
+        (f"{base}/deliveries/{ids['dlv']}/retry", "", ["delivery.retry"]),
+        (f"{base}/deliveries/{ids['dlv']}/stop", "", ["delivery.stop"]),
         (f"{endpoint}/disable", "", ["endpoint.disable"]),
         (f"{endpoint}/disable", "", []),
         (f"{endpoint}/enable", "", ["endpoint.enable"]),

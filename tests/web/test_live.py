@@ -67,6 +67,8 @@ async def test_a_stream_ends_with_its_viewers_access(stopping: asyncio.Event) ->
     waiting = asyncio.ensure_future(hear(stream))
     await page.seen()
     page.open, page.state = False, 1
+    assert await waiting == b"event: ended\ndata:\n\n"
+    waiting = asyncio.ensure_future(hear(stream))
     with pytest.raises(StopAsyncIteration):
         await waiting
     stopping.set()
@@ -77,6 +79,7 @@ async def test_a_quiet_stream_asks_at_each_heartbeat(stopping: asyncio.Event) ->
     stream = opened(pages, page)
     assert [await hear(stream), await hear(stream)] == [b"retry: 2000\n\n", b": still here\n\n"]
     page.open = False
+    assert await hear(stream) == b"event: ended\ndata:\n\n"
     with pytest.raises(StopAsyncIteration):
         await hear(stream)
     stopping.set()

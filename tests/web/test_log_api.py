@@ -1,6 +1,7 @@
 """Events, deliveries and attempts over the API: what happened, as it happened."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from webkit import Site
@@ -128,3 +129,70 @@ async def test_an_answer_that_was_cut_inside_a_character_is_text(
     for each in (told, attempt):
         assert (each["response_body"], each["response_body_encoding"]) == (shown, encoding)
     assert attempt["response_truncated"] is (len(body) > 4096)
+
+
+@pytest.fixture
+async def waiting(site: Site) -> AsyncIterator[Site]:
+    """A delivery whose first attempt failed: it waits for the next."""
+    await site.account()
+    async with receiving(keeping(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")) as receiver:
+        hook = await site.endpoint(url=f"http://127.0.0.1:{receiver.port}/")
+        await _publish(site)
+        async with asyncio.timeout(30):
+            while not (found := await _attempted(site)):
+                await asyncio.sleep(0.005)
+        site.made = {"delivery": found[0], "hook": hook}
+        yield site
+
+
+async def _attempted(site: Site, attempts: int = 1) -> list[str]:
+    page = (await site.operator.get("/v1/deliveries?state=pending")).ok()
+    await site.app.store.recorded()
+    return [
+        each["id"]
+        for each in page["items"]
+        if each["attempts"] == attempts and each["next_attempt_at"]
+    ]
+
+
+@pytest.mark.both_databases
+async def test_a_retry_that_is_asked_for_is_made_at_once(waiting: Site) -> None:
+    path = f"/v1/deliveries/{waiting.made['delivery']}"
+    before = (await waiting.operator.get(path)).ok()
+    told = (await waiting.operator.post(f"{path}/retry")).ok(202)
+    assert told["state"] == "pending"
+    async with asyncio.timeout(30):
+        while not await _attempted(waiting, 2):
+            await asyncio.sleep(0.005)
+    after = (await waiting.operator.get(path)).ok()
+    assert after["next_attempt_at"] > before["next_attempt_at"]
+
+
+@pytest.mark.both_databases
+async def test_a_delivery_is_stopped_and_then_neither_retried_nor_stopped_for_another_reason(
+    waiting: Site,
+) -> None:
+    path = f"/v1/deliveries/{waiting.made['delivery']}"
+    stopped = (await waiting.operator.post(f"{path}/stop")).ok()
+    assert (stopped["state"], stopped["reason"]) == ("discarded", "stopped by hand")
+    assert (await waiting.operator.post(f"{path}/stop")).ok() == stopped
+    assert (await waiting.operator.post(f"{path}/retry")).code == "delivery_ended"
+    hook = (await waiting.operator.get(f"/v1/endpoints/{waiting.made['hook']['id']}")).ok()
+    assert hook["enabled"]
+
+
+async def test_what_was_delivered_is_neither_retried_nor_stopped(delivered: Site) -> None:
+    [found] = (await delivered.operator.get("/v1/deliveries")).ok()["items"]
+    for act in ("retry", "stop"):
+        answer = await delivered.operator.post(f"/v1/deliveries/{found['id']}/{act}")
+        assert answer.code == "delivery_ended"
+
+
+async def test_sending_again_enables_the_endpoint_where_that_is_asked_for(delivered: Site) -> None:
+    [found] = (await delivered.operator.get("/v1/deliveries")).ok()["items"]
+    hook = f"/v1/endpoints/{found['endpoint']}"
+    (await delivered.operator.post(f"{hook}/disable")).ok()
+    path = f"/v1/deliveries/{found['id']}/resend"
+    assert (await delivered.operator.post(path)).code == "endpoint_disabled"
+    assert (await delivered.operator.post(f"{path}?enable=true")).ok(202)["origin"] == "resend"
+    assert (await delivered.operator.get(hook)).ok()["enabled"]

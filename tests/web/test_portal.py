@@ -229,6 +229,9 @@ FORMS = (
     "/endpoints/{endpoint}/replay",
     "/replays/{replay}/cancel",
     "/deliveries/{delivery}/resend",
+    "/deliveries/{delivery}/retry",
+    "/deliveries/{delivery}/stop",
+    "/deliveries/chosen",
 )
 PAGES = (
     "/endpoints/{endpoint}",
@@ -269,7 +272,8 @@ async def test_what_is_anothers_is_not_there(place: Place) -> None:
             assert "There is nothing here" in page
             assert place.url not in page
     for path in FORMS[1:]:
-        answer = await place.acme.send(path.format(**place.theirs), **FIELDS)
+        fields = {**FIELDS, "delivery": place.theirs["delivery"]}
+        answer = await place.acme.send(path.format(**place.theirs), **fields)
         assert answer.status == 404, path
     listed = await place.acme.get(f"/deliveries?endpoint={place.theirs['endpoint']}")
     assert place.theirs["delivery"] not in listed
@@ -649,7 +653,7 @@ async def test_a_removed_endpoint_is_gone_and_its_log_stays(place: Place) -> Non
     assert "No endpoints yet" in page
     assert "a deleted endpoint" in await place.acme.get("/deliveries")
     opened = await place.acme.get(f"/deliveries?delivery={delivery}")
-    assert "Send again" not in opened
+    assert "/resend" not in opened
 
 
 async def test_a_failing_endpoint_says_since_when_and_when_it_is_disabled(place: Place) -> None:
@@ -705,7 +709,7 @@ async def test_it_says_when_an_endpoint_is_given_up_and_why_something_is_held(pl
     assert "<strong>3</strong> of 3" in home
     opened = await portal.get(f"/deliveries?delivery={held['id']}")
     assert "The plan allows 3 deliveries an hour, and they are used up." in opened
-    assert "Send again" not in opened
+    assert "/resend" not in opened
 
 
 async def test_a_delivery_opens_with_everything_and_is_sent_again(place: Place) -> None:

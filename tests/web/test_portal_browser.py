@@ -107,6 +107,7 @@ async def test_a_customer_adds_tests_and_follows_an_endpoint(place: Place) -> No
         await visit.open(f"{base}/deliveries")
         await expect(page.locator("#live")).to_have_text("live")
         await place.publish("walker", "quotation.accepted", {"id": "q_1"})
+        await page.click("button.fresh")
         row = page.locator("#rows a", has_text="quotation.accepted")
         await expect(row).to_be_visible(timeout=PATIENCE)
         await row.click()

@@ -302,7 +302,12 @@ def _delivery(thing: Delivery) -> Snapshot:
         project_id=thing.project_id,
         account_id=thing.account_id,
         target=show("dlv", thing.id),
-        facts=_plain(event=show("evt", thing.event_id), endpoint=show("ep", thing.endpoint_id)),
+        facts=_plain(
+            event=show("evt", thing.event_id),
+            endpoint=show("ep", thing.endpoint_id),
+            state=thing.state.value,
+            reason=thing.reason,
+        ),
     )
 
 

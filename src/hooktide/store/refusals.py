@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import show
-from hooktide.domain.model import BY_PROVIDER, MINUTE, SECOND, Endpoint, Role, Scope, User
+from hooktide.domain.model import (
+    BY_PROVIDER,
+    MINUTE,
+    SECOND,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Role,
+    Scope,
+    User,
+)
 
 MAX_SECRETS = 5
 """Maximum active secrets, so that a header of signatures stays short."""
@@ -173,6 +183,30 @@ def delivery_held() -> RefusedError:
         "the delivery is held because the plan's hourly limit is reached; it is sent automatically "
         "when the limit allows",
     )
+
+
+def check_pending(delivery: Delivery) -> None:
+    """Refuse to retry a delivery that waits for no attempt.
+
+    :raises RefusedError: it has ended, or is held.
+    """
+    if delivery.state is DeliveryState.HELD:
+        raise delivery_held()
+    if delivery.state is not DeliveryState.PENDING:
+        raise _delivery_ended(delivery, "resend it to send its event again")
+
+
+def check_stopped(delivery: Delivery, reason: str) -> None:
+    """Refuse to stop a delivery that has ended, but for one that was stopped for this reason.
+
+    :raises RefusedError: it has.
+    """
+    if delivery.state is not DeliveryState.DISCARDED or delivery.reason != reason:
+        raise _delivery_ended(delivery, "there is nothing left to stop")
+
+
+def _delivery_ended(delivery: Delivery, how: str) -> RefusedError:
+    return RefusedError("delivery_ended", f"the delivery is {delivery.state.value}; {how}")
 
 
 def replay_running(replay_id: int) -> RefusedError:

@@ -109,6 +109,12 @@ class DeliveryQuery(PeriodQuery, frozen=True):
     state: Annotated[DeliveryState, one_of("DeliveryState")] | None = None
 
 
+class ResendQuery(RequestModel, frozen=True):
+    """How a delivery's event is sent again."""
+
+    enable: Annotated[bool, msgspec.Meta(description="Enable the endpoint first.")] = False
+
+
 class Delivery(ResponseModel, frozen=True, kw_only=True):
     """One event for one endpoint. `reason` says why it is held, failed or discarded.
 

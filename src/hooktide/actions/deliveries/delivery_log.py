@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hooktide.domain.ids import between, made_at, show
-from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Scope
+from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Origin, Scope
 from hooktide.domain.project.project import wants
 from hooktide.store.base import EventRow, Page
 from hooktide.store.contract import Store
@@ -21,13 +21,18 @@ SCAN_PAGE_SIZE = 100
 class DeliveryFilter:
     """Which deliveries to find; None or empty means any.
 
-    ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all.
+    ``answered`` is the class of the last attempt's status, 2 to 5, or 0 for no answer at all;
+    ``cause`` is that status itself (``"401"``) or the error in its place (``"timeout"``).
+    ``retrying``: whether an attempt was made. ``origin`` is why the delivery exists.
     Deliveries from ``since`` on and before ``until``. ``text`` is searched for, ignoring case, in
     ids, types, payloads and the last attempt's response.
     """
 
     state: DeliveryState | None = None
     answered: int | None = None
+    cause: str = ""
+    retrying: bool | None = None
+    origin: Origin | None = None
     event_type: str = ""
     since: Micros | None = None
     until: Micros | None = None
@@ -111,6 +116,8 @@ class DeliveryLog:
         lines = [Line(each, attempts.get(each.id)) for each in left]
         if wanted.answered is not None:
             lines = [line for line in lines if _answered(line.attempt) == wanted.answered]
+        if wanted.cause:
+            lines = [line for line in lines if cause_of(line.attempt) == wanted.cause]
         if not wanted.text:
             return lines
         ids = list({line.delivery.event_id for line in lines})
@@ -120,11 +127,24 @@ class DeliveryLog:
 
 def _looks(wanted: DeliveryFilter) -> bool:
     """Whether there is a filter that the database has no index for."""
-    return wanted.answered is not None or bool(wanted.event_type or wanted.text)
+    return bool(wanted.event_type or wanted.text or wanted.cause) or any(
+        each is not None for each in (wanted.answered, wanted.retrying, wanted.origin)
+    )
 
 
 def _may_be(wanted: DeliveryFilter, delivery: Delivery) -> bool:
+    if wanted.retrying is not None and wanted.retrying != bool(delivery.attempts):
+        return False
+    if wanted.origin not in (None, delivery.origin):
+        return False
     return not wanted.event_type or wants((wanted.event_type,), delivery.event_type)
+
+
+def cause_of(attempt: Attempt | None) -> str:
+    """Return what an attempt ended with: its status, or the error in its place; empty: none."""
+    if attempt is None:
+        return ""
+    return attempt.error if attempt.status is None else str(attempt.status)
 
 
 def _answered(attempt: Attempt | None) -> int | None:

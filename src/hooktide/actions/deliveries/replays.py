@@ -1,11 +1,10 @@
-"""Replays: sending an endpoint what failed, what it missed, one event or one delivery again."""
+"""Replays: sending an endpoint what failed, what it missed, or one event again."""
 
 from collections.abc import Callable
 
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.ids import show
-from hooktide.domain.model import Delivery, Micros, Replay, ReplayWhat, Scope
+from hooktide.domain.model import Micros, Replay, ReplayWhat, Scope
 from hooktide.store import refusals
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.contract import Store
@@ -46,14 +45,6 @@ class Replays:
         return await self._store.cancel_replay(
             scope, replay_id, BY_HAND, self._clock(), actor.does("replay.cancel")
         )
-
-    async def resend(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
-        """Create a new delivery of the same event for the same endpoint.
-
-        :raises RefusedError: the endpoint is disabled, or the delivery is still held.
-        """
-        action = actor.does("delivery.resend", show("dlv", delivery_id))
-        return await self._store.resend(scope, delivery_id, self._clock(), action)
 
 
 def _check(wanted: NewReplay) -> None:

@@ -21,6 +21,7 @@ from hooktide.wire.events import (
     Replay,
     ReplayIn,
     ReplayStarted,
+    ResendQuery,
 )
 from hooktide.wire.fields import DeliveryState, PageQuery, ReplayWhat
 
@@ -107,9 +108,23 @@ class DeliveriesArea(Area[X]):
         return call("GET", path, Attempts, id=id).then(lambda found: found.items)
 
     @operation
-    def resend(self, id: str) -> Request[Delivery]:
-        """Send the same event to the same endpoint again, as a new delivery."""
-        return call("POST", "/v1/deliveries/{id}/resend", Delivery, id=id)
+    def resend(self, id: str, *, enable: bool = False) -> Request[Delivery]:
+        """Send the same event to the same endpoint again, as a new delivery.
+
+        ``enable``: an endpoint that is disabled is enabled first.
+        """
+        query = ResendQuery(enable=enable)
+        return call("POST", "/v1/deliveries/{id}/resend", Delivery, query=query, id=id)
+
+    @operation
+    def retry(self, id: str) -> Request[Delivery]:
+        """Make the next attempt of a pending delivery at once."""
+        return call("POST", "/v1/deliveries/{id}/retry", Delivery, id=id)
+
+    @operation
+    def stop(self, id: str) -> Request[Delivery]:
+        """Stop a pending or held delivery: it is discarded, and counts as no failure."""
+        return call("POST", "/v1/deliveries/{id}/stop", Delivery, repeatable=True, id=id)
 
 
 class ReplaysArea(Area[X]):

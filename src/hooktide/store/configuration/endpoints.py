@@ -17,10 +17,12 @@ from hooktide.store.configuration.projects import hold_project
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.journal.operational_events import add_operational_events
 from hooktide.store.rows import Row
-from hooktide.store.sql.lists import LIVE, conditions, in_scope, newest
+from hooktide.store.sql.lists import LIVE, conditions, containing, in_scope, newest
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.failures import SwitchOff
+
+_SAYS = r"(lower(url) LIKE :text ESCAPE '\' OR lower(name) LIKE :text ESCAPE '\')"
 
 
 class Endpoints(Repository):
@@ -70,10 +72,15 @@ class Endpoints(Repository):
 
     @reads
     async def list_endpoints(
-        self, tx: Transaction, scope: Scope, before: int | None, limit: int
+        self, tx: Transaction, scope: Scope, before: int | None, limit: int, text: str = ""
     ) -> Page:
-        """Return endpoints, newest first."""
-        wanted = [("id < :before", "before", before), *in_scope(scope), LIVE]
+        """Return endpoints, newest first; ``text``: those that have it in their name or URL."""
+        wanted = [
+            ("id < :before", "before", before),
+            (_SAYS, "text", containing(text) if text else None),
+            *in_scope(scope),
+            LIVE,
+        ]
         return await newest(
             tx, "endpoints", wanted, limit, lambda row: rows.endpoint(row, (), self._vault)
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.delivery.rest import lifted
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import (
     Attempt,
@@ -16,13 +17,15 @@ from hooktide.domain.model import (
 )
 from hooktide.store import refusals, rows
 from hooktide.store.base import NewEvent, Page
-from hooktide.store.configuration.endpoints import hold_enabled
+from hooktide.store.configuration.endpoints import hold_enabled, set_rest
 from hooktide.store.deliveries.events import by_ids
-from hooktide.store.journal.audit_log import record_change
+from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.fanout import again_row, rows_of_test_event
+
+PENDING = DeliveryState.PENDING
 
 
 class Deliveries(Repository):
@@ -131,6 +134,56 @@ class Deliveries(Repository):
         made = await _read(tx, Scope(), id_)
         await record_change(tx, action, None, snapshot(made), now)
         return made
+
+    @writes
+    async def retry_now(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        delivery_ids: Sequence[int],
+        now: Micros,
+        action: Action | None = None,
+    ) -> Sequence[Delivery]:
+        """Have those of these deliveries that are pending tried at once; return all, in order.
+
+        Their endpoints' rests are lifted. One whose attempt is out, is held or has ended stays as
+        it is.
+        """
+        found = [await _read(tx, scope, each) for each in delivery_ids]
+        waiting = [each for each in found if each.state is PENDING and not each.sending]
+        ids = [each.id for each in waiting]
+        await tx.rows("hurry", {"ids": ids, "now": now})
+        endpoints = list({each.endpoint_id for each in waiting})
+        for endpoint_id, _ in await tx.rows("resting_of", {"now": now, "ids": endpoints}):
+            await set_rest(tx, endpoint_id, lifted(now))
+        for endpoint_id in endpoints:
+            tx.effects.due_at(endpoint_id, now)
+            tx.effects.changed.append(("resend", endpoint_id))
+        for each in waiting:
+            await record_action(tx, action, snapshot(each), now)
+        return [await _read(tx, Scope(), each.id) for each in found]
+
+    @writes
+    async def stop_deliveries(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        delivery_ids: Sequence[int],
+        reason: str,
+        now: Micros,
+        action: Action | None = None,
+    ) -> Sequence[Delivery]:
+        """Discard those of these deliveries that are pending or held; return all, in order.
+
+        An attempt that is out is not cut: a 2xx that it brings makes its delivery delivered.
+        """
+        found = [await _read(tx, scope, each) for each in delivery_ids]
+        values = {"ids": [each.id for each in found], "reason": reason, "now": now}
+        await tx.rows("stop", values)
+        after = [await _read(tx, Scope(), each.id) for each in found]
+        for old, new in zip(found, after, strict=True):
+            await record_change(tx, action, snapshot(old), snapshot(new), now)
+        return after
 
 
 async def _read(tx: Transaction, scope: Scope, delivery_id: int) -> Delivery:

@@ -154,7 +154,8 @@ well AS (
 SELECT id FROM moved
 
 -- name: settle_late
--- The lease was lost, but the receiver said 2xx: that is the truth, no matter which process holds the claim now.
+-- The lease was lost, but the receiver said 2xx: that is the truth, no matter which process holds the claim
+-- now, or that someone stopped the delivery while the attempt was out.
 WITH gone AS (
     DELETE FROM {schema}queue WHERE id = :id AND state = 'pending'
     RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts),
@@ -167,7 +168,7 @@ ended AS (
 failed AS (
     UPDATE {schema}ended SET state = 'delivered', attempts = attempts + 1, ended_at = :ended_at,
         reason = ''
-    WHERE id = :id AND state = 'failed' RETURNING attempts)
+    WHERE id = :id AND state IN ('failed', 'discarded') RETURNING attempts)
 SELECT attempts FROM ended UNION ALL SELECT attempts FROM failed
 
 -- name: add_attempts
@@ -329,6 +330,22 @@ LEFT JOIN {schema}attempts AS a
 WHERE d.state = 'pending' AND d.claim = 0 AND (d.endpoint_id, d.due_at, d.id) > (:endpoint_id, :due_at, :id)
     AND d.due_at > :instant
 ORDER BY d.endpoint_id, d.due_at, d.id LIMIT :limit
+
+-- name: hurry
+-- Deliveries that are not due yet are due now, as someone asked.
+UPDATE {schema}queue SET due_at = :now
+WHERE id = ANY(:ids::bigint[]) AND state = 'pending' AND claim = 0 AND due_at > :now
+RETURNING id
+
+-- name: stop
+WITH gone AS (
+    DELETE FROM {schema}queue WHERE id = ANY(:ids::bigint[])
+    RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts)
+INSERT INTO {schema}ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
+    attempts, ended_at, reason)
+SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now::bigint,
+    :reason::text
+FROM gone RETURNING id
 
 -- name: redate
 UPDATE {schema}queue AS q SET due_at = v.new

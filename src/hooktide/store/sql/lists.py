@@ -1,5 +1,6 @@
 """How lists are asked for and answered: conditions, whose rows, a page."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,6 +49,12 @@ def within(scope: Scope) -> dict[str, Any]:
 def beginning(text: str) -> dict[str, str]:
     """Return between what all is that begins with a text."""
     return {"low": text, "high": text + "\U0010ffff"}
+
+
+def containing(text: str) -> str:
+    """Return the LIKE pattern of all that has a text in it, for what is compared in lower case."""
+    escaped = re.sub(r"[\\%_]", r"\\\g<0>", text.lower())
+    return f"%{escaped}%"
 
 
 async def newest(

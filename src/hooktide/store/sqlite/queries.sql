@@ -103,10 +103,11 @@ FROM (VALUES :rows) AS v
 WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
 
 -- name: settle_late
--- The lease was lost, but the receiver said 2xx: that is the truth, no matter which worker holds the claim now.
+-- The lease was lost, but the receiver said 2xx: that is the truth, no matter which worker holds the claim
+-- now, or that someone stopped the delivery while the attempt was out.
 UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
     reason = '', claim = 0
-WHERE id = :id AND state IN ('pending', 'failed')
+WHERE id = :id AND state IN ('pending', 'failed', 'discarded')
 RETURNING attempts
 
 -- name: add_attempts
@@ -231,6 +232,17 @@ LEFT JOIN attempts AS a ON a.id = d.id + d.attempts AND d.attempts > 0
 WHERE d.state = 'pending' AND d.claim <= 0 AND (d.endpoint_id, d.due_at, d.id) > (:endpoint_id, :due_at, :id)
     AND d.due_at > :instant
 ORDER BY d.endpoint_id, d.due_at, d.id LIMIT :limit
+
+-- name: hurry
+-- Deliveries that are not due yet are due now, as someone asked.
+UPDATE deliveries SET due_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'pending' AND claim <= 0 AND due_at > :now
+RETURNING id
+
+-- name: stop
+UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('pending', 'held')
+RETURNING id
 
 -- name: redate
 UPDATE deliveries SET due_at = v.value ->> 2

@@ -43,12 +43,44 @@ async def list_attempts(call: Call, id: str) -> wire.Attempts:
     "/v1/deliveries/{id}/resend",
     who=ANYONE,
     status=202,
-    problems=("endpoint_disabled", "endpoint_deleted", "delivery_held"),
+    problems=("endpoint_disabled", "endpoint_deleted", "delivery_held", "disabled_by_provider"),
 )
-async def resend_delivery(call: Call, id: str) -> wire.Delivery:
-    """Send the same event to the same endpoint again, as a new delivery."""
-    made = await call.services.replays.resend(call.actor, call.scope, read("dlv", id))
+async def resend_delivery(call: Call, id: str, query: wire.ResendQuery) -> wire.Delivery:
+    """Send the same event to the same endpoint again, as a new delivery.
+
+    With `enable=true` an endpoint that is disabled is enabled first.
+    """
+    made = await call.services.delivery_actions.resend(
+        call.actor, call.scope, read("dlv", id), enable=query.enable
+    )
     return delivery_shown(made)
+
+
+@operation(
+    "POST",
+    "/v1/deliveries/{id}/retry",
+    who=ANYONE,
+    status=202,
+    problems=("delivery_ended", "delivery_held"),
+)
+async def retry_delivery(call: Call, id: str) -> wire.Delivery:
+    """Make the next attempt of a pending delivery at once.
+
+    It counts as an attempt, and the schedule goes on after it. If the endpoint's receiver asked for
+    a rest, that is lifted. A delivery whose attempt is out stays as it is.
+    """
+    actions = call.services.delivery_actions
+    return delivery_shown(await actions.retry_now(call.actor, call.scope, read("dlv", id)))
+
+
+@operation("POST", "/v1/deliveries/{id}/stop", who=ANYONE, problems=("delivery_ended",))
+async def stop_delivery(call: Call, id: str) -> wire.Delivery:
+    """Stop a pending or held delivery: it is discarded, and counts as no failure.
+
+    An attempt that is out is not cut: if it is answered with a 2xx, the delivery is delivered.
+    """
+    actions = call.services.delivery_actions
+    return delivery_shown(await actions.stop(call.actor, call.scope, read("dlv", id)))
 
 
 def delivery_shown(delivery: Delivery) -> wire.Delivery:
@@ -86,4 +118,11 @@ def _attempt_shown(attempt: Attempt) -> wire.Attempt:
     )
 
 
-OPERATIONS = (list_deliveries, get_delivery, list_attempts, resend_delivery)
+OPERATIONS = (
+    list_deliveries,
+    get_delivery,
+    list_attempts,
+    resend_delivery,
+    retry_delivery,
+    stop_delivery,
+)

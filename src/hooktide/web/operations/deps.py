@@ -13,6 +13,7 @@ from hooktide.actions.access.users import Users
 from hooktide.actions.accounts import Accounts
 from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.bins.bins import Bins
+from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.delivery_log import DeliveryLog
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.actions.deliveries.replays import Replays
@@ -75,6 +76,7 @@ class Services:
     accounts: Accounts
     projects: Projects
     endpoints: Endpoints
+    delivery_actions: DeliveryActions
     replays: Replays
     keys: Keys
     users: Users
@@ -92,6 +94,15 @@ class Services:
 def make_services(deps: Deps) -> Services:
     """Put the actions together."""
     accounts = Accounts(deps.store, deps.directory, deps.clock)
+    endpoints = Endpoints(
+        store=deps.store,
+        directory=deps.directory,
+        accounts=accounts,
+        url_policy=deps.url_policy,
+        clock=deps.clock,
+        try_now=deps.try_now,
+        limits=deps.limits,
+    )
     return Services(
         store=deps.store,
         directory=deps.directory,
@@ -101,15 +112,8 @@ def make_services(deps: Deps) -> Services:
         portal_links=portal_links(deps.vault),
         accounts=accounts,
         projects=Projects(deps.store, deps.clock),
-        endpoints=Endpoints(
-            store=deps.store,
-            directory=deps.directory,
-            accounts=accounts,
-            url_policy=deps.url_policy,
-            clock=deps.clock,
-            try_now=deps.try_now,
-            limits=deps.limits,
-        ),
+        endpoints=endpoints,
+        delivery_actions=DeliveryActions(deps.store, deps.clock, endpoints.enable),
         replays=Replays(deps.store, deps.clock),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
         users=Users(deps.store, accounts, deps.clock, deps.public_url),

@@ -147,6 +147,11 @@ PROBLEMS: dict[str, Problem] = {
     "delivery_held": Problem(
         409, "The delivery is held", "It is sent automatically when the plan's hourly limit allows."
     ),
+    "delivery_ended": Problem(
+        409,
+        "The delivery has ended",
+        "Only a delivery that is pending can be retried now; pending and held ones can be stopped.",
+    ),
     "last_operator_key": Problem(
         409,
         "This is the last operator key",

@@ -167,14 +167,19 @@ FROM {schema}endpoints WHERE removed_at IS NULL
 
 -- name: gaps
 -- One that began before the last one ended is the 2xx of an attempt that had lost its lease. One
--- that began long before: the clock was set back between them.
+-- that began long before: the clock was set back between them. Someone may have had deliveries of the
+-- account retried at once.
 WITH rules AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, gaps jsonb))
 SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
         < (r.gaps ->> least(a.number - 1, :max_retries::integer))::bigint
     AND NOT (b.started_at < a.started_at + a.duration
         AND coalesce(b.status BETWEEN 200 AND 299, FALSE))
-    AND b.started_at >= a.started_at - :slack::bigint AS broken
+    AND b.started_at >= a.started_at - :slack::bigint
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}audit_log AS l
+        WHERE l.account_id = d.account_id AND l.action = 'delivery.retry'
+            AND l.id >= a.started_at << 11 AND l.id < (b.started_at + :slack::bigint) << 11) AS broken
 FROM {schema}attempts AS b
 JOIN {schema}attempts AS a ON a.delivery_id = b.delivery_id AND a.number = b.number - 1
 JOIN {schema}deliveries AS d ON d.id = b.delivery_id JOIN rules AS r ON r.id = d.project_id

@@ -154,14 +154,19 @@ FROM endpoints WHERE removed_at IS NULL
 
 -- name: gaps
 -- One that began before the last one ended is the 2xx of an attempt that had lost its lease. One
--- that began long before: the clock was set back between them.
+-- that began long before: the clock was set back between them. Someone may have had deliveries of the
+-- account retried at once.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value -> 'gaps' AS gaps
     FROM json_each(:projects))
 SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
         < r.gaps ->> min((a.id & 2047) - 1, :max_retries)
     AND NOT (b.started_at < a.started_at + a.duration AND b.status BETWEEN 200 AND 299)
-    AND b.started_at >= a.started_at - :slack AS broken
+    AND b.started_at >= a.started_at - :slack
+    AND NOT EXISTS (
+        SELECT 1 FROM audit_log AS l
+        WHERE l.account_id = d.account_id AND l.action = 'delivery.retry'
+            AND l.id >= a.started_at << 11 AND l.id < (b.started_at + :slack) << 11) AS broken
 FROM attempts AS b JOIN attempts AS a ON a.id = b.id - 1
 JOIN deliveries AS d ON d.id = b.id >> 11 << 11 JOIN rules AS r USING (project_id)
 WHERE b.id & 2047 >= 2 AND a.started_at > r.since

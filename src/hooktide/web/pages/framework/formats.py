@@ -120,6 +120,19 @@ def product_name(project: Project) -> str:
     return one_line(project.title) or project.name
 
 
+MAX_URL = 48
+
+
+def short_url(url: str) -> str:
+    """Write a URL in one line: its host, and of a long path the end."""
+    whole = url.partition("://")[2] or url
+    if len(whole) <= MAX_URL:
+        return whole
+    host = whole.partition("/")[0].partition("?")[0]
+    room = max(MAX_URL - len(host) - 2, 12)
+    return f"{host}/\N{HORIZONTAL ELLIPSIS}{whole[-room:]}"
+
+
 def one_line(text: str) -> str:
     """Put a text into one line."""
     return " ".join(text.split())

@@ -84,6 +84,7 @@ class Live:
             while not self._stopping.is_set():
                 await _either(watched.news, self._heartbeat)
                 if not await _still(allowed):
+                    yield b"event: ended\ndata:\n\n"
                     return
                 yield b": still here\n\n" if seen == watched.turn else b"event: changed\ndata:\n\n"
                 seen = watched.turn

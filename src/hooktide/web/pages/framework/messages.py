@@ -29,6 +29,13 @@ MESSAGES = {
     "event.unsubscribed": "Event accepted. No enabled endpoint of the account subscribes to its "
     "type, so it is not sent.",
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
+    "delivery.retried": "The next attempt is being made now.",
+    "delivery.stopped": "Stopped. Nothing more is sent of it.",
+    "delivery.enabled_and_resent": "Endpoint enabled, and sent again, as a new delivery.",
+    "deliveries.retried": "What was pending of them is being tried now.",
+    "deliveries.stopped": "What was pending or held of them is stopped.",
+    "deliveries.resent": "Sent again, as new deliveries.",
+    "deliveries.none": "No delivery was selected.",
     "delivery.resent": "Sent again, as a new delivery.",
     "key.revoked": "Key revoked. It no longer works.",
     "user.updated": "Role changed. It applies at once.",

@@ -73,4 +73,10 @@ class File:
     tag: str = ""
 
 
+def attachment(content: str | bytes, name: str, media_type: str = "application/json") -> File:
+    """Return a file that a browser saves under a name, and never shows."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return File(content, media_type, headers=headers)
+
+
 View: TypeAlias = Template | Redirect | Stream | Events | File

@@ -9,10 +9,20 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const label = (button.dataset.label ??= button.textContent);
   try {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    await navigator.clipboard.writeText(await textOf(button));
     button.textContent = "Copied";
   } catch {
     button.textContent = "Not allowed";
   }
   setTimeout(() => (button.textContent = label), 1500);
 });
+
+// What can be downloaded is copied whole, even where only a part of it is shown.
+async function textOf(button) {
+  const shown = document.getElementById(button.dataset.copy);
+  const whole = button.parentElement.querySelector("a[download]");
+  if (!whole) return shown.dataset.text ?? shown.textContent;
+  const answer = await fetch(whole.href);
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.text();
+}

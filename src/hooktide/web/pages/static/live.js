@@ -1,34 +1,49 @@
-// What a page of lists can do with a script: keep itself current, show local times, close its
-// drawer with Escape. The server says that something changed (<body data-stream="URL">), the page
+// What a page of lists can do with a script: keep itself current, and show local times. The server says that something changed (<body data-stream="URL">), the page
 // is fetched again, and each element with data-live and an id is put in place of its old self.
 // The page is whole without it.
 "use strict";
 
 let turn = 0;
+const was = new WeakMap();
 
-async function refresh() {
+// What a part was as the server wrote it, before a script put its times into words.
+function keep(part) {
+  was.set(part, part.innerHTML);
+  for (const row of part.querySelectorAll("tr[data-id]")) was.set(row, row.innerHTML);
+}
+for (const part of document.querySelectorAll("[data-live][id]")) keep(part);
+
+async function load(url) {
   const mine = ++turn;
   let answer;
   try {
-    answer = await fetch(location.href, { cache: "no-store" });
+    answer = await fetch(url, { cache: "no-store" });
   } catch {
-    return; // The stream says when the server is back.
+    return null; // The stream says when the server is back.
   }
-  if (!answer.ok || mine !== turn) return;
+  if (!answer.ok || mine !== turn) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (mine === turn) for (const old of document.querySelectorAll("[data-live][id]")) put(old, page);
+  return mine === turn ? page : null;
+}
+
+async function refresh() {
+  const page = await load(location.href);
+  if (page) for (const old of document.querySelectorAll("[data-live][id]")) put(old, page);
 }
 
 function put(old, page) {
   const fresh = page.getElementById(old.id);
-  if (!fresh || fresh.innerHTML === old.dataset.was) return;
-  if (!old.dataset.was && fresh.innerHTML === old.innerHTML) return;
-  if (busy(old)) return;
+  if (!fresh || fresh.innerHTML === was.get(old) || busy(old)) return;
+  if (old.querySelector("table.log tbody tr") && fresh.querySelector("table.log tbody tr")) renew(old, fresh);
+  else replace(old, fresh);
+}
+
+function replace(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const again = focused && (focused.id || focused.getAttribute("href"));
   const opened = [...old.querySelectorAll("details")].map((each) => each.open);
   const scrolled = [...old.querySelectorAll(".drawer-body")].map((each) => each.scrollTop);
-  fresh.dataset.was = fresh.innerHTML;
+  keep(fresh);
   old.replaceWith(fresh);
   const details = [...fresh.querySelectorAll("details")];
   if (details.length === opened.length) details.forEach((each, at) => (each.open = opened[at]));
@@ -37,6 +52,37 @@ function put(old, page) {
     const same = [...fresh.querySelectorAll("a, button, [id]")];
     same.find((each) => each.id === again || each.getAttribute("href") === again)?.focus();
   }
+  dress();
+  dispatchEvent(new Event("opened"));
+}
+
+// Nothing moves under the pointer: rows that are there change in place, and new ones wait behind a
+// button that says how many they are.
+function renew(old, fresh) {
+  const rows = new Map([...old.querySelectorAll("table.log tr[data-id]")].map((each) => [each.dataset.id, each]));
+  let more = 0;
+  for (const row of fresh.querySelectorAll("table.log tr[data-id]")) {
+    const same = rows.get(row.dataset.id);
+    if (!same) more += 1;
+    else if (was.get(same) !== row.innerHTML && !same.contains(document.activeElement)) {
+      const copy = document.importNode(row, true);
+      was.set(copy, copy.innerHTML);
+      const ticked = same.querySelector("input:checked");
+      same.replaceWith(copy);
+      if (ticked) copy.querySelector("input").checked = true;
+    }
+  }
+  let button = old.querySelector("button.fresh");
+  if (more) {
+    if (!button) {
+      button = document.createElement("button");
+      button.type = "button";
+      button.className = "fresh";
+      old.prepend(button);
+    }
+    button.textContent = `${more} new`;
+    button.onclick = () => replace(old, fresh);
+  } else button?.remove();
   dress();
 }
 
@@ -48,17 +94,88 @@ function busy(part) {
   return selecting || typing;
 }
 
-// Local times, with the written one on hover.
+// Times are local or UTC, as the reader chooses: on the page, and in the fields that filter by them.
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+let zone = "local";
+try {
+  zone = localStorage.getItem("zone") === "utc" ? "utc" : "local";
+} catch {
+  // This browser keeps nothing for us.
+}
+
+// The parts of an instant in the zone: a date whose UTC parts are what is to be shown.
+function within(at) {
+  return zone === "utc" ? at : new Date(at.getTime() - at.getTimezoneOffset() * 60000);
+}
+
+function written(at) {
+  const [there, now] = [within(at), within(new Date())];
+  const [day, time] = there.toISOString().slice(0, 19).split("T");
+  if (day === now.toISOString().slice(0, 10)) return time;
+  const date = `${there.getUTCDate()} ${MONTHS[there.getUTCMonth()]}`;
+  return there.getUTCFullYear() === now.getUTCFullYear()
+    ? `${date} ${time}`
+    : `${date} ${there.getUTCFullYear()} ${time}`;
+}
+
+function since(at) {
+  const seconds = Math.round((Date.now() - at) / 1000);
+  for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]) {
+    const many = Math.floor(Math.abs(seconds) / unit);
+    if (many) return seconds < 0 ? `in ${many} ${name}` : `${many} ${name} ago`;
+  }
+  return "now";
+}
+
 function dress() {
-  for (const time of document.querySelectorAll("time:not([title], .soon)")) {
+  for (const time of document.querySelectorAll("time[datetime]:not(.soon)")) {
     const at = new Date(time.dateTime);
-    time.title = time.textContent;
-    time.textContent =
-      at.toDateString() === new Date().toDateString()
-        ? at.toLocaleTimeString()
-        : at.toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+    const exact = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+    if (time.title && !time.dataset.zone) continue; // It says how long ago it was.
+    if (time.dataset.zone === zone) continue;
+    time.dataset.zone = zone;
+    time.title = `${exact} · ${since(at)}`;
+    time.textContent = written(at);
   }
 }
+
+function dressFields() {
+  for (const input of document.querySelectorAll("input[type=datetime-local]")) {
+    const utc = input.dataset.utc ?? input.value;
+    input.dataset.utc = utc;
+    input.value = utc && within(new Date(`${utc}Z`)).toISOString().slice(0, 19);
+    const label = input.closest("label, .field")?.querySelector("[data-zone]");
+    if (label) label.textContent = zone === "utc" ? "(UTC)" : "(local)";
+  }
+  for (const button of document.querySelectorAll("[data-zones]")) {
+    button.hidden = false;
+    button.textContent = zone === "utc" ? "Times: UTC" : "Times: local";
+  }
+}
+
+// What the server reads is UTC, whatever the field showed.
+addEventListener("formdata", (event) => {
+  for (const input of event.target.querySelectorAll("input[type=datetime-local][name]")) {
+    if (!input.value) event.formData.delete(input.name);
+    else {
+      const given = input.value.length === 16 ? `${input.value}:00` : input.value;
+      const at = new Date(zone === "utc" ? `${given}Z` : given);
+      event.formData.set(input.name, at.toISOString().slice(0, 19));
+    }
+  }
+});
+
+addEventListener("click", (event) => {
+  if (!event.target.closest("[data-zones]")) return;
+  zone = zone === "utc" ? "local" : "utc";
+  try {
+    localStorage.setItem("zone", zone);
+  } catch {
+    // The same.
+  }
+  dress();
+  dressFields();
+});
 
 // How long it is until something comes, in at most two units as the server writes it.
 const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
@@ -79,9 +196,12 @@ function count() {
 }
 setInterval(count, 1000);
 
+let stream;
+
 function follow(url) {
   const live = document.getElementById("live");
-  const stream = new EventSource(url);
+  stream?.close();
+  stream = new EventSource(url);
   const say = (text, on) => {
     if (!live) return;
     live.textContent = text;
@@ -89,14 +209,18 @@ function follow(url) {
   };
   let opened = false;
   stream.addEventListener("changed", refresh);
+  stream.addEventListener("ended", () => {
+    stream.close();
+    say("no longer live: load the page again", false);
+  });
   stream.onopen = () => {
     say("live", true);
     if (opened) refresh();
     opened = true;
   };
   stream.onerror = () => say("connecting again…", false);
-  addEventListener("pagehide", () => stream.close());
 }
+addEventListener("pagehide", () => stream?.close());
 
 // A form that is sent is not sent twice; coming back to it, it can be sent again.
 addEventListener("submit", (event) => {
@@ -110,11 +234,6 @@ function able(buttons, may) {
   for (const button of buttons) button.disabled = !may;
 }
 
-addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.defaultPrevented) return;
-  document.querySelector("[data-close]")?.click();
-});
-
-document.getElementById("drawer")?.focus();
 dress();
+dressFields();
 if (document.body.dataset.stream) follow(document.body.dataset.stream);

@@ -1,47 +1,55 @@
 """The log of deliveries: filters, the open delivery next to the list, and resending."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from hooktide.actions.deliveries.delivery_log import Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
-from hooktide.domain.model import Account, Delivery, Endpoint, Scope
+from hooktide.domain.model import BY_PROVIDER, Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.project.project import offered, plan_of
 from hooktide.store.base import ProjectRow
-from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.page import Page, Run, act, page
 from hooktide.web.pages.framework.request import PageRequest
-from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.framework.view import View, attachment
 from hooktide.web.pages.views.delivery import (
     DeliveryRow,
+    Filters,
     OpenedDelivery,
+    chips_of,
+    compare,
     endpoint_name,
     open_delivery,
     read_filters,
     row_of,
+    sent_body,
 )
 
 PAGE_SIZE = 50
-MAX_ENDPOINTS = 200
-"""Endpoints that a filter offers."""
+MAX_NUMBER = 4
+"""Digits of an attempt's number."""
+MAX_OFFERED = 50
+"""Endpoints that a filter offers to choose from; of more, one is found by its name or host."""
 
 
 @page("/deliveries")
 async def deliveries(request: PageRequest) -> View:
     """Show a page of the log; ``?delivery=`` opens one of them."""
-    given = read_filters(request.query_string)
+    given = await _with_endpoint(request, read_filters(request.query_string, request.now))
     chosen, account = await request.chosen(), await _account(request)
     scope = request.scope if chosen is None else replace(request.scope, project_id=chosen.id)
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
     found = Found([], None, None)
-    if request.wrong is None and not given.faults:
+    if not given.faults and (request.wrong is None or "account" not in request.wrong.at):
         log = request.services.delivery_log
         found = await log.search(scope, given.wanted, given.before, PAGE_SIZE)
     projects = await request.projects()
     opened = await _opened(request)
+    rows = await rows_of(request, found.lines)
     before = request.query.text("before") or None
     return request.show(
         "deliveries.html",
@@ -52,18 +60,54 @@ async def deliveries(request: PageRequest) -> View:
         endpoints=await _own_endpoints(request),
         given=given,
         types=_types([row for row in projects.values() if chosen in (None, row)], account),
-        rows=await rows_of(request, found.lines),
+        rows=rows,
+        chips=chips_of(given),
+        newer=_beside(rows, opened, -1),
+        older=_beside(rows, opened, 1),
         opens=opens(request),
         next=found.next_before,
         looked_to=found.looked_to,
         opened=opened,
-        close=request.link(delivery=None, before=before)
+        close=request.link(delivery=None, compare=None, before=before)
         + (f"#row-{opened.row.id}" if opened else ""),
-        may_resend=request.may("member")
-        and opened is not None
-        and bool(opened.url)
-        and opened.row.word != "Held",
+        acts=_acts(request, opened),
+        chosen_act=f"{request.session.base}/deliveries/chosen{_query(request)}"
+        if request.may("member")
+        else "",
+        compared=None if opened is None else compare(opened.tries, _compared(request)),
     )
+
+
+def _acts(request: PageRequest, opened: OpenedDelivery | None) -> list[tuple[str, str, str]]:
+    """Return what can be done about a delivery, as (path, words, kind of button)."""
+    if opened is None or not request.may("member"):
+        return []
+    path, query = f"{request.session.base}/deliveries/{opened.row.id}", _query(request)
+    found = []
+    if opened.state is DeliveryState.PENDING and not opened.row.sending:
+        found.append((f"{path}/retry{query}", "Retry now", "main"))
+    if opened.state in (DeliveryState.PENDING, DeliveryState.HELD):
+        return [*found, (f"{path}/stop{query}", "Stop", "")]
+    if not opened.url:
+        return []
+    if opened.disabled_reason:
+        if request.one_account and opened.disabled_reason == BY_PROVIDER:
+            return []
+        enable = f"{query}&enable=1" if query else "?enable=1"
+        return [(f"{path}/resend{enable}", "Enable and send", "main")]
+    return [(f"{path}/resend{query}", "Send again", "main")]
+
+
+def _query(request: PageRequest) -> str:
+    """Return the filters of the list as the query of an act, which goes back to it."""
+    kept = _filters(request)
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+def _compared(request: PageRequest) -> int:
+    """Return the number of the attempt that is compared with the one before it; 0: none is."""
+    text = request.query.text("compare")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_NUMBER else 0
 
 
 async def _account(request: PageRequest) -> Account | None:
@@ -71,6 +115,31 @@ async def _account(request: PageRequest) -> Account | None:
     if request.scope.account_id is not None:
         return await request.services.directory.account(request.scope.account_id)
     return await request.account()
+
+
+async def _with_endpoint(request: PageRequest, given: Filters) -> Filters:
+    """Find the endpoint that a filter names by a part of its name or URL."""
+    text = given.typed["endpoint"]
+    if "endpoint" not in given.faults:
+        return given
+    faults = {name: fault for name, fault in given.faults.items() if name != "endpoint"}
+    listed = await request.services.store.list_endpoints(await request.within(), None, 2, text)
+    if len(listed.items) == 1:
+        [found] = listed.items
+        wanted = replace(given.wanted, endpoint_id=found.id)
+        return replace(given, wanted=wanted, faults=faults)
+    how = "several endpoints have this in their name or URL; write more of it"
+    none = "no endpoint has this in its name or URL"
+    return replace(given, faults={**faults, "endpoint": how if listed.items else none})
+
+
+def _beside(rows: Sequence[DeliveryRow], opened: OpenedDelivery | None, step: int) -> str:
+    """Return the id of the delivery beside the one that is opened, in the list; empty: none."""
+    ids = [row.id for row in rows]
+    if opened is None or opened.row.id not in ids:
+        return ""
+    at = ids.index(opened.row.id) + step
+    return ids[at] if 0 <= at < len(ids) else ""
 
 
 async def _endpoint(request: PageRequest, number: int | None) -> Endpoint | None:
@@ -86,7 +155,9 @@ async def _own_endpoints(request: PageRequest) -> list[tuple[str, str]]:
     """Return the endpoints to choose from, where all of them are one account's."""
     if request.scope.account_id is None:
         return []
-    listed = await request.services.store.list_endpoints(request.scope, None, MAX_ENDPOINTS)
+    listed = await request.services.store.list_endpoints(request.scope, None, MAX_OFFERED)
+    if listed.next_before is not None:
+        return []
     return [(show("ep", each.id), endpoint_name(each)) for each in listed.items]
 
 
@@ -106,7 +177,8 @@ def opens(request: PageRequest, endpoint: str = "") -> Callable[[str], str]:
 
     def href(delivery: str) -> str:
         if request.place == path:
-            return request.link(delivery=delivery, before=request.query.text("before") or None)
+            before = request.query.text("before") or None
+            return request.link(delivery=delivery, before=before, compare=None)
         narrowed = f"endpoint={endpoint}&" if endpoint else ""
         return f"{path}?{narrowed}delivery={delivery}"
 
@@ -117,24 +189,15 @@ async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryR
     """Show deliveries as lines of the log."""
     endpoints = await request.endpoints(line.delivery.endpoint_id for line in lines)
     accounts = await request.accounts(line.delivery.account_id for line in lines)
-    one_account = request.scope.account_id is not None
-    names = {
-        number: endpoint_name(each) if one_account else _name(each, accounts)
-        for number, each in endpoints.items()
-    }
     rows = []
     for line in lines:
         row = await request.project(line.delivery.project_id)
         account = accounts.get(line.delivery.account_id)
         plan = plan_of(row.project, account.plan if account else row.project.default_plan)
-        rows.append(row_of(line, plan, names, request.now))
+        endpoint = endpoints.get(line.delivery.endpoint_id)
+        called = account.reference if account and not request.one_account else ""
+        rows.append(row_of(line, plan, endpoint, request.now, called))
     return rows
-
-
-def _name(endpoint: Endpoint, accounts: Mapping[int, Account]) -> str:
-    """Name the endpoint and its account."""
-    account = accounts.get(endpoint.account_id)
-    return f"{account.reference} · {endpoint_name(endpoint)}" if account else ""
 
 
 async def with_attempts(request: PageRequest, listed: Sequence[Delivery]) -> list[DeliveryRow]:
@@ -158,9 +221,8 @@ async def _opened(request: PageRequest) -> OpenedDelivery | None:
     project = (await request.project(delivery.project_id)).project
     endpoints = await request.endpoints([delivery.endpoint_id])
     accounts = await request.accounts([delivery.account_id])
-    plan = project.default_plan
-    with suppress(KeyError):
-        plan = accounts[delivery.account_id].plan
+    account = accounts.get(delivery.account_id)
+    plan = account.plan if account else project.default_plan
     return open_delivery(
         delivery,
         attempts,
@@ -169,14 +231,89 @@ async def _opened(request: PageRequest) -> OpenedDelivery | None:
         project,
         plan_of(project, plan),
         request.now,
+        account.reference if account and not request.one_account else "",
     )
 
 
-@act("/deliveries/{id}/resend", back=deliveries, leads_to="/deliveries?delivery={id}")
+@page("/deliveries/{id}/body")
+async def body(request: PageRequest) -> View:
+    """Return the whole body of a delivery's request, as a file."""
+    store, scope = request.services.store, request.scope
+    delivery = await store.get_delivery(scope, request.id("dlv"))
+    event = (await store.get_event(scope, delivery.event_id)).event
+    endpoints = await request.endpoints([delivery.endpoint_id])
+    project = (await request.project(delivery.project_id)).project
+    sent = sent_body(event, endpoints.get(delivery.endpoint_id), project)
+    return attachment(sent, f"{show('dlv', delivery.id)}.json")
+
+
+def _act(path: str) -> Callable[[Run], Page]:
+    return act(f"/deliveries/{{id}}/{path}", back=deliveries, leads_to="/deliveries?delivery={id}")
+
+
+@_act("resend")
 async def resend(request: PageRequest) -> View:
     """Send the same event to the same endpoint again, and open the new delivery."""
-    made = await request.services.replays.resend(request.actor, request.scope, request.id("dlv"))
-    return request.go("/deliveries", "delivery.resent", delivery=show("dlv", made.id))
+    actions, number = request.services.delivery_actions, request.id("dlv")
+    enable = "enable" in request.query
+    made = await actions.resend(request.actor, request.scope, number, enable=enable)
+    did = "delivery.enabled_and_resent" if enable else "delivery.resent"
+    return _opened_again(request, did, made)
 
 
-PAGES = (deliveries, resend)
+@_act("retry")
+async def retry(request: PageRequest) -> View:
+    """Make the next attempt at once."""
+    actions, number = request.services.delivery_actions, request.id("dlv")
+    found = await actions.retry_now(request.actor, request.scope, number)
+    return _opened_again(request, "delivery.retried", found)
+
+
+@_act("stop")
+async def stop(request: PageRequest) -> View:
+    """Send nothing more of it."""
+    actions, number = request.services.delivery_actions, request.id("dlv")
+    found = await actions.stop(request.actor, request.scope, number)
+    return _opened_again(request, "delivery.stopped", found)
+
+
+def _opened_again(request: PageRequest, did: str, delivery: Delivery) -> View:
+    """Go back to the list as it was filtered, with a delivery open."""
+    return request.go("/deliveries", did, **_filters(request), delivery=show("dlv", delivery.id))
+
+
+def _filters(request: PageRequest) -> dict[str, str]:
+    passing = ("did", "delivery", "compare", "again", "enable")
+    return {name: text for name, text in request.query if name not in passing}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The deliveries that are ticked, and what is to be done with them."""
+
+    delivery: tuple[str, ...]
+    do: str
+
+
+@act("/deliveries/chosen", back=deliveries)
+async def act_on_chosen(request: PageRequest, form: Chosen) -> View:
+    """Retry, stop or send again what is ticked: as far as each can be."""
+    actions, actor, scope = request.services.delivery_actions, request.actor, request.scope
+    chosen = [ids.read("dlv", text) for text in form.delivery]
+    if not chosen:
+        return request.go("/deliveries", "deliveries.none", **_filters(request))
+    match form.do:
+        case "retry":
+            did = "deliveries.retried"
+            await actions.retry_all(actor, scope, chosen)
+        case "stop":
+            did = "deliveries.stopped"
+            await actions.stop_all(actor, scope, chosen)
+        case _:
+            did = "deliveries.resent"
+            for each in reversed(chosen):
+                await actions.resend(actor, scope, each)
+    return request.go("/deliveries", did, **_filters(request))
+
+
+PAGES = (deliveries, body, act_on_chosen, resend, retry, stop)

@@ -20,6 +20,8 @@ from hooktide.domain.messages.chat import SERVICES
 from hooktide.domain.messages.mail import is_mailto
 from hooktide.domain.messages.message import Wording, compose_message
 from hooktide.domain.model import (
+    DAY,
+    HOUR,
     SECOND,
     Attempt,
     Delivery,
@@ -48,6 +50,13 @@ STATES = {
 
 ANSWERS = {"2": "2xx", "3": "3xx", "4": "4xx", "5": "5xx", "0": "no answer"}
 
+ORIGIN_FILTERS = {
+    "event": "First delivery",
+    "resend": "Sent again",
+    "replay": "Replay",
+    "test": "Test",
+}
+
 ORIGINS = {Origin.TEST: "test", Origin.RESEND: "resent", Origin.REPLAY: "replay"}
 
 ERROR_WORDS = {
@@ -64,7 +73,11 @@ ERROR_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRow:
-    """A delivery as a line of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``."""
+    """A delivery as a line of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``.
+
+    ``account`` is empty where all of them are one's. ``url`` is the endpoint's; empty: it was
+    deleted.
+    """
 
     id: str
     word: str
@@ -73,6 +86,9 @@ class DeliveryRow:
     origin: str
     endpoint: str
     endpoint_name: str
+    url: str
+    account: str
+    account_id: int
     at: str
     code: str
     code_tone: str
@@ -84,8 +100,10 @@ class DeliveryRow:
     reason: str
 
 
-def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> DeliveryRow:
-    """Show a delivery; ``names`` are those of endpoints, by id."""
+def row_of(
+    line: Line, plan: Plan, endpoint: Endpoint | None, now: Micros, account: str = ""
+) -> DeliveryRow:
+    """Show a delivery to an endpoint (None: it was deleted); ``account`` is what it is called."""
     delivery, attempt = line.delivery, line.attempt
     word, tone = state_words(delivery)
     code, code_tone = answer_words(attempt)
@@ -98,7 +116,10 @@ def row_of(line: Line, plan: Plan, names: Mapping[int, str], now: Micros) -> Del
         event_type=delivery.event_type,
         origin=ORIGINS.get(delivery.origin, ""),
         endpoint=show("ep", delivery.endpoint_id),
-        endpoint_name=names.get(delivery.endpoint_id, "a deleted endpoint"),
+        endpoint_name=endpoint_name(endpoint) if endpoint else "a deleted endpoint",
+        url=endpoint.url if endpoint else "",
+        account=account,
+        account_id=delivery.account_id,
         at=show_time(made_at(delivery.id)),
         code=code,
         code_tone=code_tone,
@@ -138,6 +159,9 @@ def _tries(delivery: Delivery, plan: Plan) -> str:
     return f"{delivery.attempts} of {max(delivery.attempts, 1 + plan.retries)}"
 
 
+_ANY = ("", "Any")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """What a page's query asks for, as it was typed; ``faults`` are sentences, by field."""
@@ -152,17 +176,65 @@ class Filters:
         """Whether anything is filtered."""
         return any(self.typed.values())
 
+    @property
+    def choices(self) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """What its fields offer, as (value, words); what was asked for is among it."""
+        typed, answered = self.typed["answered"], {**ANSWERS, **ERROR_WORDS}
+        if typed and "answered" not in self.faults:
+            answered.setdefault(typed, typed)
+        spans = {text: words for text, (words, _) in SPANS.items()}
+        return {
+            "state": [_ANY, *STATE_FILTERS.items()],
+            "answered": [_ANY, *answered.items()],
+            "origin": [_ANY, *ORIGIN_FILTERS.items()],
+            "span": [_ANY, *spans.items()],
+        }
+
+    @property
+    def has_more(self) -> bool:
+        """Whether one of its rarer fields is filled in."""
+        return any(self.typed[name] for name in ("type", "origin", "since", "until"))
+
+    def moment(self, name: str) -> str:
+        """Return the value of a field for an instant, in UTC, as browsers write it."""
+        at = self.wanted.since if name == "since" else self.wanted.until
+        return show_time(at)[:19] if at is not None and self.typed[name] else ""
+
     def query(self, **more: str) -> str:
         """Write the filters as a query string, with more in it; empty: none."""
         pairs = {**{name: text for name, text in self.typed.items() if text}, **more}
         return f"?{urlencode(pairs)}" if pairs else ""
 
 
-FIELDS = ("state", "answered", "type", "endpoint", "event", "since", "until", "text")
+STATE_FILTERS = {
+    "pending": "Waiting",
+    "new": "Waiting for the first attempt",
+    "retrying": "Retrying",
+    "delivered": "Delivered",
+    "failed": "Failed",
+    "held": "Held",
+    "discarded": "Discarded",
+}
+SPANS = {"1h": ("Last hour", HOUR), "24h": ("Last 24 hours", DAY), "7d": ("Last 7 days", 7 * DAY)}
+FIELDS = (
+    "state",
+    "answered",
+    "type",
+    "origin",
+    "endpoint",
+    "event",
+    "span",
+    "since",
+    "until",
+    "text",
+)
 
 
-def read_filters(query_string: bytes) -> Filters:
-    """Read the filters of a query string; ``faults`` says what is wrong with them."""
+def read_filters(query_string: bytes, now: Micros = 0) -> Filters:
+    """Read the filters of a query string; ``faults`` says what is wrong with them.
+
+    ``span`` reaches back from ``now``, unless ``since`` is given.
+    """
     try:
         pairs = dict(parse_qsl(query_string.decode("ascii"), errors="strict", max_num_fields=50))
     except ValueError:
@@ -170,9 +242,11 @@ def read_filters(query_string: bytes) -> Filters:
     typed = {name: pairs.get(name, "").strip()[:MAX_TEXT_LENGTH] for name in FIELDS}
     faults: dict[str, str] = {}
     read_by: dict[str, Callable[[str], Any]] = {
-        "state": DeliveryState,
+        "state": _read_state,
         "answered": _read_answered,
+        "origin": Origin,
         "endpoint": lambda text: read("ep", text),
+        "span": lambda text: now - SPANS[text][1],
         "event": lambda text: read("evt", text),
         "since": lambda text: read_moment(text, "since"),
         "until": lambda text: read_moment(text, "until"),
@@ -181,7 +255,7 @@ def read_filters(query_string: bytes) -> Filters:
     for name, reader in read_by.items():
         try:
             values[name] = reader(typed[name]) if typed[name] else None
-        except (ValueError, HooktideError) as error:
+        except (ValueError, KeyError, HooktideError) as error:
             values[name] = None
             faults[name] = (
                 error.detail
@@ -191,11 +265,16 @@ def read_filters(query_string: bytes) -> Filters:
     since, until = values["since"], values["until"]
     if since is not None and until is not None and until <= since:
         values["until"], faults["until"] = None, "must be later than From"
+    state, retrying = values["state"] or (None, None)
+    answered, cause = values["answered"] or (None, "")
     wanted = DeliveryFilter(
-        state=values["state"],
-        answered=values["answered"],
+        state=state,
+        retrying=retrying,
+        answered=answered,
+        cause=cause,
+        origin=values["origin"],
         event_type=typed["type"],
-        since=values["since"],
+        since=values["span"] if values["since"] is None else values["since"],
         until=values["until"],
         text=typed["text"],
         endpoint_id=values["endpoint"],
@@ -204,10 +283,55 @@ def read_filters(query_string: bytes) -> Filters:
     return Filters(typed=typed, wanted=wanted, faults=faults, before=_read_before(pairs))
 
 
-def _read_answered(text: str) -> int:
-    if text not in ANSWERS:
-        raise ValueError(text)
-    return int(text)
+def _read_state(text: str) -> tuple[DeliveryState, bool | None]:
+    if text in ("new", "retrying"):
+        return DeliveryState.PENDING, text == "retrying"
+    return DeliveryState(text), None
+
+
+def _read_answered(text: str) -> tuple[int | None, str]:
+    """Read a class of statuses (``4``, or ``0`` for none), a status (``401``) or an error."""
+    if text in ANSWERS:
+        return int(text), ""
+    if text in ERROR_WORDS or (len(text) == _STATUS and text.isascii() and text.isdigit()):
+        return None, text
+    raise ValueError(text)
+
+
+_STATUS = len("200")
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is set; ``field`` is the name it has in the query."""
+
+    field: str
+    label: str
+    text: str
+
+
+def chips_of(given: Filters) -> list[Chip]:
+    """Return the filters that are set, in words; what names an account or an endpoint is not."""
+    typed, found = given.typed, []
+    for field, label, text in (
+        ("text", "Search", typed["text"]),
+        ("state", "State", STATE_FILTERS.get(typed["state"], "")),
+        ("answered", "Response", answered_words(typed["answered"])),
+        ("type", "Event type", typed["type"]),
+        ("origin", "Origin", ORIGIN_FILTERS.get(typed["origin"], "")),
+        ("event", "Event", typed["event"]),
+        ("span", "Time", SPANS.get(typed["span"], ("", 0))[0]),
+        ("since", "From", typed["since"]),
+        ("until", "Before", typed["until"]),
+    ):
+        if text and field not in given.faults:
+            found.append(Chip(field, label, text))
+    return found
+
+
+def answered_words(text: str) -> str:
+    """Write what an answer is filtered by."""
+    return ANSWERS.get(text) or ERROR_WORDS.get(text) or text
 
 
 def _read_before(pairs: Mapping[str, str]) -> int | None:
@@ -247,6 +371,7 @@ class Body:
     text: str
     pretty: str | None
     cut: bool
+    is_json: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,13 +396,16 @@ class OpenedAttempt:
 class OpenedDelivery:
     """A delivery with all that is known of it. ``tries`` are its attempts, the newest first.
 
-    ``changed``: the project's wire format is another one than when it was sent. ``why`` says in a
-    sentence why it stands where it does; ``curl`` is empty where nothing was sent.
+    ``disabled_reason`` is the endpoint's. ``changed``: the project's wire format is another one
+    than when it was sent. ``why`` says in a sentence why it stands where it does; ``curl`` is empty
+    where nothing was sent.
     """
 
     row: DeliveryRow
+    state: DeliveryState
     event: str
     url: str
+    disabled_reason: str
     why: str
     body: Body
     changed: bool
@@ -293,16 +421,21 @@ def open_delivery(
     project: Project,
     plan: Plan,
     now: Micros,
+    account: str = "",
 ) -> OpenedDelivery:
-    """Show all of a delivery; ``endpoint``: None where it was deleted."""
-    sent = _sent(event, endpoint, project)
-    names = {} if endpoint is None else {endpoint.id: endpoint_name(endpoint)}
+    """Show all of a delivery; ``endpoint``: None where it was deleted.
+
+    ``account``: what it is called, where there are several.
+    """
+    sent = sent_body(event, endpoint, project)
     last = attempts[-1] if attempts else None
     url = endpoint.url if endpoint else ""
     return OpenedDelivery(
-        row=row_of(Line(delivery, last), plan, names, now),
+        row=row_of(Line(delivery, last), plan, endpoint, now, account),
+        state=delivery.state,
         event=show("evt", event.id),
         url=url,
+        disabled_reason=endpoint.disabled_reason if endpoint else "",
         why=_why(delivery, plan),
         body=_body(sent),
         changed=last is not None
@@ -313,11 +446,47 @@ def open_delivery(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two attempts: rows of (what, in the first, in the second)."""
+
+    first: int
+    second: int
+    rows: Sequence[tuple[str, str, str]]
+
+
+def compare(tries: Sequence[OpenedAttempt], number: int) -> Comparison | None:
+    """Compare an attempt with the one before it; None: there are not both."""
+    by_number = {each.number: each for each in tries}
+    before, after = by_number.get(number - 1), by_number.get(number)
+    if before is None or after is None:
+        return None
+    first, second = _facts(before), _facts(after)
+    names = dict.fromkeys((*first, *second))
+    pairs = [(name, first.get(name, ""), second.get(name, "")) for name in names]
+    return Comparison(number - 1, number, [each for each in pairs if each[1] != each[2]])
+
+
+def _facts(attempt: OpenedAttempt) -> dict[str, str]:
+    """Return what two attempts are compared by; the response's date always differs."""
+    facts = {
+        "Response": attempt.status_line or attempt.code,
+        "Duration": attempt.duration,
+        "Detail": attempt.detail,
+    }
+    for name, value in attempt.request_headers:
+        facts.setdefault(f"Request header {name}", value)
+    for name, value in attempt.response_headers:
+        if name != "date":
+            facts.setdefault(f"Response header {name}", value)
+    return {**facts, "Response body": attempt.response.text}
+
+
 def _is_webhook(endpoint: Endpoint | None) -> bool:
     return endpoint is None or endpoint.kind not in SERVICES
 
 
-def _sent(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
+def sent_body(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
     """Return the body that was sent; of a message of many events, what it says of this one."""
     if endpoint is None or endpoint.kind not in SERVICES:
         return compile_dialect(project.dialect).body(event)
@@ -327,8 +496,8 @@ def _sent(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
 
 
 def endpoint_name(endpoint: Endpoint) -> str:
-    """Return what people call an endpoint: its name, or its URL."""
-    return shown(endpoint.name or endpoint.url.partition("://")[2])
+    """Return what people call an endpoint: its name, or its URL in one line."""
+    return shown(endpoint.name or formats.short_url(endpoint.url))
 
 
 def _length(attempt: Attempt) -> str:
@@ -389,6 +558,7 @@ def _body(body: bytes, *, cut: bool = False) -> Body:
     return Body(
         text=text,
         pretty=None if pretty == text else pretty,
+        is_json=pretty is not None,
         cut=cut or len(body) > MAX_SHOWN,
     )
 
@@ -399,4 +569,6 @@ _NOT_COPIED = {"host", "content-length", "accept", "accept-encoding", "connectio
 def _curl(attempt: Attempt, url: str, sent: bytes) -> str:
     pairs = header_pairs(attempt.request_head)
     headers = [(name, value) for name, value in pairs if name not in _NOT_COPIED]
+    if len(sent) > MAX_SHOWN:
+        return curl(url, headers, f"@{show('dlv', attempt.delivery_id)}.json")
     return curl(url, headers, sent.decode("utf-8", "backslashreplace"))

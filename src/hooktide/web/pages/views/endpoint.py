@@ -102,7 +102,7 @@ async def _tested(
             last, plan = attempts[-1], plan_of(project, account.plan)
             body = beginning(last.response_body, truncated=last.response_truncated)
             return TestResult(
-                row=row_of(Line(delivery, last), plan, {}, request.now),
+                row=row_of(Line(delivery, last), plan, endpoint, request.now),
                 detail=last.detail,
                 hint=hint(last, plan.timeout),
                 body=body[:MAX_BODY_CHARACTERS],

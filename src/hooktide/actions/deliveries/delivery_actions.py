@@ -1,0 +1,89 @@
+"""What people do about deliveries: retry them now, stop them, send them again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from hooktide.domain.audit_log import Actor
+from hooktide.domain.ids import show
+from hooktide.domain.model import Delivery, DeliveryState, Micros, Scope
+from hooktide.store import refusals
+from hooktide.store.contract import Store
+
+STOPPED = "stopped by hand"
+
+Enable: TypeAlias = Callable[[Actor, Scope, int], Awaitable[Any]]
+"""Enables an endpoint, by its id."""
+
+
+class DeliveryActions:
+    """Does what is asked with deliveries, within a scope."""
+
+    def __init__(self, store: Store, clock: Callable[[], Micros], enable: Enable) -> None:
+        self._store = store
+        self._clock = clock
+        self._enable = enable
+
+    async def retry_now(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
+        """Make the next attempt of a pending delivery at once.
+
+        It counts as an attempt, and the schedule goes on after it. A rest that the endpoint's
+        receiver asked for is lifted. One whose attempt is out already stays as it is.
+
+        :raises RefusedError: the delivery has ended, or is held by its plan's limit.
+        """
+        [found] = await self._retry(actor, scope, [delivery_id])
+        refusals.check_pending(found)
+        return found
+
+    async def retry_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
+        """Make the next attempt of those of these that are pending at once; how many are."""
+        found = await self._retry(actor, scope, list(dict.fromkeys(delivery_ids)))
+        return sum(each.state is DeliveryState.PENDING for each in found)
+
+    async def stop(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
+        """Discard a delivery that is pending or held; one that was stopped stays as it is.
+
+        An attempt that is out is not cut: a 2xx that it brings makes the delivery delivered.
+
+        :raises RefusedError: it has ended in another way.
+        """
+        [found] = await self._stop(actor, scope, [delivery_id])
+        refusals.check_stopped(found, STOPPED)
+        return found
+
+    async def stop_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
+        """Discard those of these deliveries that are pending or held; how many are stopped now."""
+        found = await self._stop(actor, scope, list(dict.fromkeys(delivery_ids)))
+        return sum(each.reason == STOPPED for each in found)
+
+    async def _stop(
+        self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]
+    ) -> Sequence[Delivery]:
+        action = actor.does("delivery.stop")
+        return await self._store.stop_deliveries(
+            scope, delivery_ids, STOPPED, self._clock(), action
+        )
+
+    async def _retry(
+        self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]
+    ) -> Sequence[Delivery]:
+        action = actor.does("delivery.retry")
+        return await self._store.retry_now(scope, delivery_ids, self._clock(), action)
+
+    async def resend(
+        self, actor: Actor, scope: Scope, delivery_id: int, *, enable: bool = False
+    ) -> Delivery:
+        """Make a new delivery of the same event for the same endpoint.
+
+        ``enable``: the endpoint is enabled first, if it is disabled.
+
+        :raises RefusedError: the endpoint is disabled or deleted, only the provider may enable
+            it, or the delivery is held and still to come.
+        """
+        if enable:
+            delivery = await self._store.get_delivery(scope, delivery_id)
+            endpoint = await self._store.get_endpoint(scope, delivery.endpoint_id)
+            if not endpoint.enabled:
+                await self._enable(actor, scope, endpoint.id)
+        action = actor.does("delivery.resend", show("dlv", delivery_id))
+        return await self._store.resend(scope, delivery_id, self._clock(), action)
