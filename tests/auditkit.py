@@ -33,6 +33,21 @@ END $$
 """
 
 
+async def audited(place: Place, now: Micros = ENDED) -> dict[str, Finding]:
+    """Return what each check finds in a database; servers may have it open."""
+    if place.is_file:
+        found = await asyncio.to_thread(lambda: list(audit_sqlite(place.url, now)))
+    else:
+        url = place.direct or place.url
+        found = [finding async for finding in audit_postgres(url, now)]
+    return {finding.check.name: finding for finding in found}
+
+
+async def miscounted(place: Place) -> int:
+    """Return for how many endpoints the count of what waits is not that of the rows."""
+    return (await audited(place))["waiting_counts"].broken
+
+
 @dataclass
 class Lived:
     """A database in which everything has happened, as ``live`` leaves it."""
@@ -41,11 +56,7 @@ class Lived:
     place: Place
 
     async def audit(self, now: Micros = ENDED) -> dict[str, Finding]:
-        if self.place.is_file:
-            found = await asyncio.to_thread(lambda: list(audit_sqlite(self.place.url, now)))
-        else:
-            found = [finding async for finding in audit_postgres(self.place.url, now)]
-        return {finding.check.name: finding for finding in found}
+        return await audited(self.place, now)
 
     async def broken(self, now: Micros = ENDED) -> list[str]:
         return [name for name, finding in (await self.audit(now)).items() if finding.broken]

@@ -265,4 +265,22 @@ BREAKAGES: list[tuple[str, str, str]] = [
         "UPDATE audit_log SET target = 'key_0000000000000001'",
         "UPDATE hooktide.audit_log SET target = 'key_0000000000000001'",
     ),
+    *(
+        (
+            "waiting_counts",
+            f"UPDATE waiting_counts SET {column} = {column} + 1 WHERE endpoint_id = :flaky",
+            "INSERT INTO hooktide.waiting_counts SELECT id, account_id, project_id, "
+            f"{waiting}, {retries}, {held} FROM hooktide.endpoints WHERE id = :flaky",
+        )
+        for column, waiting, retries, held in (
+            ("waiting", 1, 0, 0),
+            ("retries", 0, 1, 0),
+            ("held", 0, 0, 1),
+        )
+    ),
+    (
+        "waiting_counts",
+        "DELETE FROM waiting_counts",
+        "DELETE FROM hooktide.waiting_counts",
+    ),
 ]

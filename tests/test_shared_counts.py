@@ -8,11 +8,12 @@ import pytest
 
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.domain.model import Scope
-from hooktide.store.base import Counts, Page, ProjectUsage
+from hooktide.domain.stats import Backlog, Oldest
+from hooktide.store.base import ProjectUsage
 from hooktide.store.maintenance.storage_usage import Counting
 
 SIZES: Sequence[ProjectUsage] = ()
-COUNTS = Counts(pending=3, held=0, oldest_due_at=None)
+BACKLOG = Backlog(waiting=3, retries=0, held=0, endpoints=1, in_flight=0)
 
 
 class Slow:
@@ -26,16 +27,16 @@ class Slow:
         await self._count()
         return SIZES
 
-    async def counts(self) -> Counts:
+    async def backlog(self, *_: Any, **__: Any) -> Backlog:
+        return BACKLOG
+
+    async def oldest_waiting(self, _: Scope) -> Oldest:
         await self._count()
-        return COUNTS
+        return Oldest(17, 18)
 
     async def _count(self) -> None:
         self.counted += 1
         await self.go.wait()
-
-    async def list_deliveries(self, *_: Any, **__: Any) -> Page:
-        return Page([], None)
 
 
 def storage_usage(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:

@@ -2,13 +2,26 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from storekit import NOON
 
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
 from hooktide.domain.errors import UnavailableError
-from hooktide.domain.model import HOUR, MINUTE, Attempt, Claim, Endpoint, Event, Micros, Origin
+from hooktide.domain.histogram import bucket
+from hooktide.domain.ids import first_at
+from hooktide.domain.model import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    Attempt,
+    Claim,
+    Endpoint,
+    Event,
+    Micros,
+    Origin,
+)
 from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.engine.periodic.stats_buffer import BATCH_SIZE, StatsBuffer
 from hooktide.store.base import Accepted, AttemptRecord
@@ -17,6 +30,7 @@ ENDPOINT = Endpoint(
     id=3, project_id=1, account_id=2, url="", event_types=("*",), created_at=0, updated_at=0
 )
 TAKES: Micros = 5000
+DELIVERY = first_at(NOON - 2 * SECOND)
 
 
 class Taker:
@@ -38,7 +52,7 @@ class Taker:
 def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> AttemptRecord:
     event = Event(id=5, account_id=2, type="a", payload=b"{}", occurred_at=at)
     claim = Claim(
-        delivery_id=7,
+        delivery_id=DELIVERY,
         endpoint_id=3,
         event=event,
         attempt=1,
@@ -47,12 +61,12 @@ def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> 
         origin=origin,
     )
     attempt = Attempt(
-        delivery_id=7,
+        delivery_id=DELIVERY,
         number=1,
         started_at=at,
         duration=TAKES,
         status=None,
-        error="",
+        error="timeout",
         detail="",
         request_head=b"",
         response_head=b"",
@@ -73,7 +87,12 @@ async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
         stats.attempt(done(verdict, NOON + 1, Origin.TEST), ENDPOINT)
     assert await stats.flush() == 2
     assert await stats.flush() == 0
-    counts = {"delivered": 1, "failed": 2, "attempts": 6, "failed_attempts": 4}
+    counts: dict[str, Any] = {
+        "delivered": 1,
+        "failed": 2,
+        "attempts": 6,
+        "failed_attempts": 4,
+    }
     assert taker.minutes == [
         ProjectMinute(project_id=1, minute=NOON // MINUTE, accepted=1, held=2, **counts)
     ]
@@ -88,6 +107,11 @@ async def test_what_happens_is_counted_for_project_and_endpoint() -> None:
             slowest=TAKES,
             last_delivered_at=NOON + 1 + TAKES,
             failing_since=NOON + 1 + TAKES,
+            last_failed_at=NOON + 1 + TAKES,
+            last_cause="timeout",
+            causes={"timeout": 4},
+            latency={bucket(TAKES): 6},
+            delay={bucket(2 * SECOND + TAKES): 1},
         )
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from auditkit import miscounted
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -99,7 +100,12 @@ class Side:
             await store.list_audit_log(Scope(), None, 100),
             await store.operational_events(100),
             await store.counts(),
+            await store.backlog(Scope(), largest=50),
+            [await store.backlog(Scope(account_id=a.id)) for a in accounts],
+            ((await store.oldest_waiting(Scope())).made_at or 0) // SECOND,
+            (await store.oldest_waiting(Scope())).due_at,
             await store.due_heads(),
+            await miscounted(self.given.place),
         ]
 
 
@@ -211,6 +217,7 @@ async def maintenance(side: Side, i: int, now: Micros) -> Any:
         await store.retire_secrets(now),
         await store.discard_stale(now, 100) > 0,
         await store.log_new(100) >= 0,
+        await store.fold_waiting_counts(),
     ]
 
 

@@ -1,13 +1,15 @@
 """What every store promises about numbers: health, charts, usage, and many things in one go."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from storekit import NOON, Given
 
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, Micros, Scope
+from hooktide.domain.histogram import bucket
+from hooktide.domain.model import BY_HAND, DAY, HOUR, MINUTE, SECOND, Micros, Scope
 from hooktide.domain.stats import ChartPoint, EndpointHour, Health, ProjectMinute
 from hooktide.store.base import NUMBERS_RETENTION
 
@@ -16,7 +18,7 @@ NOW_MINUTE, NOW_HOUR = NOON // MINUTE, NOON // HOUR
 
 
 def of_hour(
-    given: Given, endpoint_id: int = 0, hour: int = NOW_HOUR, **counts: int
+    given: Given, endpoint_id: int = 0, hour: int = NOW_HOUR, **counts: Any
 ) -> EndpointHour:
     return EndpointHour(
         endpoint_id=endpoint_id or given.endpoint.id,
@@ -50,6 +52,8 @@ async def test_an_endpoints_numbers_add_up_over_flushes_and_hours(given: Given) 
         slowest=60,
         last_delivered_at=None,
         failing_since=None,
+        last_failed_at=None,
+        last_cause="",
     )
     both = await health(given, NOON - HOUR)
     assert (both.attempts, both.mean, both.slowest) == (15, 12, 90)
@@ -275,3 +279,90 @@ async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: G
     assert mine == [given.account]
     await given.store.delete_account(Scope(), given.account.id, NOON)
     assert await given.store.search_accounts(Scope(), "acme", 1) == [found[0]]
+
+
+@pytest.mark.pooled
+async def test_percentiles_add_up_over_flushes_hours_and_endpoints(given: Given) -> None:
+    other = await given.create_endpoint(url="https://other.example.com/")
+    fast, slow = bucket(20_000), bucket(2 * SECOND)
+    await add(given, of_hour(given, latency={fast: 90}, delay={slow: 1}))
+    await add(given, of_hour(given, latency={fast: 5}), of_hour(given, other.id, latency={slow: 5}))
+    await add(given, of_hour(given, hour=NOW_HOUR - 1, latency={slow: 900}))
+    store, account = given.store, Scope(account_id=given.account.id)
+    for scope in (Scope(), Scope(project_id=given.project_id), account):
+        found = await store.latencies(scope, NOON, NOON + HOUR, 1)
+        attempts = found.whole.attempts
+        assert attempts.count == 100
+        assert attempts.p50 == attempts.p95 == pytest.approx(20_000, rel=0.05)
+        assert attempts.p99 == pytest.approx(2 * SECOND, rel=0.05)
+        assert found.whole.deliveries.count == 1
+    one = await store.latencies(account, NOON, NOON + HOUR, 1, other.id)
+    assert (one.whole.attempts.count, one.whole.deliveries.p50) == (5, None)
+    both = await store.latencies(Scope(), NOON - HOUR, NOON + HOUR, 1)
+    assert [step.attempts.count for step in both.steps] == [900, 100]
+    assert both.whole.attempts.count == 1000
+    assert (await store.latencies(STRANGER, NOON, NOON + HOUR, 1)).whole.attempts.count == 0
+
+
+@pytest.mark.pooled
+async def test_an_account_and_an_endpoint_have_charts_by_the_hour(given: Given) -> None:
+    other = await given.create_endpoint(url="https://other.example.com/")
+    await add(given, of_hour(given, delivered=3, failed=1), of_hour(given, other.id, delivered=2))
+    await add(given, of_hour(given, hour=NOW_HOUR - 3, discarded=7))
+    scope = Scope(account_id=given.account.id)
+    since, until = NOON - 5 * HOUR, NOON + HOUR
+    points = await given.store.chart(scope, since, until, 180)
+    assert [(each.delivered, each.failed, each.discarded) for each in points] == [
+        (0, 0, 0),
+        (0, 0, 7),
+        (5, 1, 0),
+    ]
+    points = await given.store.chart(scope, NOON, until, 60, other.id)
+    assert [each.finished for each in points] == [2]
+
+
+async def test_what_is_discarded_is_counted_among_what_finished(given: Given) -> None:
+    await given.publish(*[given.event()] * 3)
+    await given.store.disable_endpoint(Scope(), given.endpoint.id, "tired", NOON)
+    await given.store.discard_stale(NOON, 100)
+    [point] = await given.store.chart(Scope(), NOON, NOON + MINUTE, 1)
+    assert (point.discarded, point.finished) == (3, 3)
+    [point] = await given.store.chart(Scope(account_id=given.account.id), NOON, NOON + HOUR, 60)
+    assert point.discarded == 3
+
+
+@pytest.mark.pooled
+async def test_causes_with_most_harm_come_first(given: Given) -> None:
+    waits, off, steady = [
+        await given.create_endpoint("invoice.sent", url=f"https://{name}.example.com/")
+        for name in ("waits", "off", "steady")
+    ]
+    failing = {"failing_since": NOON, "last_failed_at": NOON}
+    await add(
+        given,
+        of_hour(given, waits.id, **failing, last_cause="timeout", causes={"timeout": 4, "500": 1}),
+        of_hour(given, off.id, **failing, last_cause="401", causes={"401": 60}),
+        of_hour(given, steady.id, last_failed_at=NOON, last_cause="500", causes={"500": 90}),
+    )
+    await add(given, of_hour(given, steady.id, last_delivered_at=NOON + 1))
+    await given.publish(given.event("invoice.sent"))
+    await given.store.disable_endpoint(Scope(), off.id, "60 deliveries failed in a row", NOON)
+    found = await given.store.causes(Scope(), NOON, 10)
+    assert [(c.cause, c.endpoints, c.disabled, c.waiting, c.attempts) for c in found] == [
+        ("timeout", 1, 0, 1, 4),
+        ("401", 1, 1, 0, 60),
+        ("500", 0, 0, 0, 91),
+    ]
+    account = Scope(account_id=given.account.id)
+    [one] = await given.store.causes(account, NOON, 10, endpoint_id=off.id)
+    assert (one.cause, one.attempts) == ("401", 60)
+    assert await given.store.causes(STRANGER, NOON, 10) == []
+
+
+@pytest.mark.pooled
+async def test_the_last_cause_is_the_latest_whichever_process_adds_it_first(given: Given) -> None:
+    await add(given, of_hour(given, last_failed_at=NOON + 2, last_cause="500"))
+    await add(given, of_hour(given, last_failed_at=NOON + 1, last_cause="timeout"))
+    assert (await health(given)).last_cause == "500"
+    await add(given, of_hour(given, last_failed_at=NOON + 3, last_cause="dns"))
+    assert (await health(given)).last_cause == "dns"

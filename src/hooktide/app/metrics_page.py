@@ -52,7 +52,8 @@ class MetricsPage:
     async def _counted(self) -> None:
         """Count what waits, unless that was done just now; let it run on if it takes long.
 
-        It reads the whole queue, so it is done for who asks, and rests for longer than it took.
+        It looks at each endpoint with a backlog, so it is done for who asks, and rests for longer
+        than it took.
         """
         loop = asyncio.get_running_loop()
         if self._counting is None or (self._counting.done() and loop.time() >= self._count_at):

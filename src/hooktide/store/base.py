@@ -31,8 +31,8 @@ from hooktide.domain.throttling.login_throttle import LoginRecord
 
 AUDIT_LOG_RETENTION: Micros = 400 * DAY
 """How long the audit log goes back."""
-NUMBERS_RETENTION: Micros = 8 * DAY
-"""How long what was counted by the minute and by the hour is kept: charts of a week."""
+NUMBERS_RETENTION: Micros = 31 * DAY
+"""How long what was counted by the minute and by the hour is kept: charts of 30 days."""
 
 LEASE: Micros = MINUTE
 """How long a claim lasts; longer than the longest timeout and some waiting before it."""
@@ -264,6 +264,8 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
 class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What waits: pending and held deliveries, and the oldest instant one of them was due.
 
+    Exact, but for what a disabled endpoint has left behind: that counts no more.
+
     ``refused_emitted``: events that applications wrote into this database and that were refused.
     """
 
@@ -381,6 +383,13 @@ class OwnStore(Protocol):
 
     async def discard_stale(self, now: Micros, limit: int) -> int:
         """Discard deliveries of endpoints that were disabled or deleted; how many."""
+
+    async def fold_waiting_counts(self) -> int:
+        """Add up what transactions have appended to the counts of what waits; returns 0.
+
+        SQLite has nothing to add up: its one writer changes an endpoint's count in place.
+        """
+        return 0
 
     async def log_new(self, limit: int) -> int:
         """Enter new deliveries and events into the logs that lists are read from; how many.

@@ -1,80 +1,50 @@
-"""Queue counts for the pages, no more often than is cheap.
-
-The queue may be long, so after a count there is a pause of ten times as long as it took; meanwhile
-callers get the last count.
-"""
+"""What waits, for the pages: exact counts, and the oldest as it was two seconds ago at most."""
 
 import asyncio
 from dataclasses import dataclass
 
-from hooktide.domain.model import DeliveryState, Micros, Scope
+from hooktide.domain.model import Scope
+from hooktide.domain.stats import Backlog, Oldest
 from hooktide.runtime.background import start
-from hooktide.store.base import Counts
 from hooktide.store.contract import Store
 
-MIN_REST = 2.0
-LOOKED_AT = 200
+OLDEST_FOR = 2.0
+"""Seconds for which the oldest is remembered: it is looked for at every endpoint with a backlog."""
+NOTHING = Oldest(None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The waiting deliveries. ``more``: there are more than were counted (``LOOKED_AT``)."""
+    """What waits, and the oldest of it."""
 
-    pending: int
-    held: int
-    retries: int
-    more_pending: bool
-    more_held: bool
-    more_retries: bool
-    oldest_due_at: Micros | None
+    backlog: Backlog
+    oldest: Oldest
 
 
 class QueueCounts:
-    """Counts the waiting deliveries, in all projects or in one."""
+    """Counts what waits, in all projects, in one, or for one account."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._count: asyncio.Task[Counts] | None = None
-        self._again_at = 0.0
+        self._oldest: dict[Scope, tuple[float, asyncio.Task[Oldest]]] = {}
 
-    async def waiting(self, scope: Scope) -> Waiting:
-        """Count the waiting deliveries; those of one project, and retries, only up to a limit.
+    async def waiting(self, scope: Scope, largest: int = 0) -> Waiting:
+        """Count what waits, and say for which endpoints most (``largest`` of them).
 
         :raises UnavailableError: the database did not answer.
         """
-        page = await self._store.list_deliveries(
-            scope, None, LOOKED_AT, state=DeliveryState.PENDING
-        )
-        more = page.next_before is not None
-        retries = sum(1 for each in page.items if each.attempts)
-        if scope.project_id is None:
-            counts = await self._counts()
-            return Waiting(
-                counts.pending, counts.held, retries, False, False, more, counts.oldest_due_at
-            )
-        held = await self._store.list_deliveries(scope, None, LOOKED_AT, state=DeliveryState.HELD)
-        due = [each.due_at for each in page.items if each.due_at is not None]
-        return Waiting(
-            len(page.items),
-            len(held.items),
-            retries,
-            more,
-            held.next_before is not None,
-            more,
-            min(due, default=None),
-        )
+        backlog = await self._store.backlog(scope, largest=largest)
+        return Waiting(backlog, await self._oldest_of(scope) if backlog.waiting else NOTHING)
 
-    async def _counts(self) -> Counts:
-        loop = asyncio.get_running_loop()
-        done = self._count is not None and self._count.done()
-        if self._count is None or (done and loop.time() >= self._again_at):
-            self._count = start(self._counted(), "count what waits")
-        return await asyncio.shield(self._count)
-
-    async def _counted(self) -> Counts:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            return await self._store.counts()
-        finally:
-            self._again_at = loop.time() + max(MIN_REST, 10 * (loop.time() - began))
+    async def _oldest_of(self, scope: Scope) -> Oldest:
+        """Look for the oldest, once for all who ask meanwhile."""
+        now = asyncio.get_running_loop().time()
+        self._oldest = {
+            each: (until, task)
+            for each, (until, task) in self._oldest.items()
+            if until > now or not task.done()
+        }
+        if scope not in self._oldest:
+            task = start(self._store.oldest_waiting(scope), "look for what waits longest")
+            self._oldest[scope] = now + OLDEST_FOR, task
+        return await asyncio.shield(self._oldest[scope][1])

@@ -40,36 +40,49 @@ def _of_error(attempt: Attempt, timeout: Micros) -> Hint | None:
             "Answer 2xx as soon as you have stored the event, and do the work afterwards.",
         )
     if attempt.error == "tls_error":
-        return _of_tls(attempt.detail)
-    return _ERRORS.get(attempt.error)
+        return TLS_REASONS[tls_reason(attempt.detail)]
+    return hint_of_error(attempt.error)
 
 
-def _of_tls(detail: str) -> Hint:
+def hint_of_error(error: str) -> Hint | None:
+    """Return what to say of an error for which nothing else of the attempt matters."""
+    return _ERRORS.get(error)
+
+
+def tls_reason(detail: str) -> str:
+    """Return which of ``TLS_REASONS`` an error's detail says."""
     if "another host name" in detail or "another address" in detail:
-        return Hint(
-            "The certificate is for another name",
-            "The certificate must cover the host name in the URL. Check for a "
-            "missing www, or a server that answers with its default certificate.",
-        )
+        return "name"
     if "chain" in detail or "issuer" in detail:
-        return Hint(
-            "The certificate's chain is incomplete",
-            "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers often "
-            "fetch missing ones automatically; servers do not.",
-        )
+        return "chain"
     if "client certificate" in detail:
-        return Hint(
-            "The server requires a client certificate",
-            "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
-            "check "
-            "the signature of each webhook instead.",
-        )
-    if "expired" in detail:
-        return Hint("The certificate has expired", "Renew it, and have the server load it.")
-    return Hint(
+        return "client"
+    return "expired" if "expired" in detail else ""
+
+
+TLS_REASONS = {
+    "name": Hint(
+        "The certificate is for another name",
+        "The certificate must cover the host name in the URL. Check for a "
+        "missing www, or a server that answers with its default certificate.",
+    ),
+    "chain": Hint(
+        "The certificate's chain is incomplete",
+        "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers often "
+        "fetch missing ones automatically; servers do not.",
+    ),
+    "client": Hint(
+        "The server requires a client certificate",
+        "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
+        "check the signature of each webhook instead.",
+    ),
+    "expired": Hint("The certificate has expired", "Renew it, and have the server load it."),
+    "": Hint(
         "No trusted TLS connection",
         "Use a certificate that browsers trust, and TLS 1.2 or newer.",
-    )
+    ),
+}
+"""What to say of a TLS error, by its reason (empty: another one)."""
 
 
 _ERRORS = {
@@ -123,6 +136,13 @@ def _of_status(attempt: Attempt) -> Hint:
     status = attempt.status or 0
     if 300 <= status < 400:
         return _redirect(attempt.response_head)
+    return hint_of_status(status)
+
+
+def hint_of_status(status: int) -> Hint:
+    """Return what to say of a status for which nothing else of the attempt matters."""
+    if 300 <= status < 400:
+        return _redirect(b"")
     known = _STATUSES.get(status)
     if known is not None:
         return known

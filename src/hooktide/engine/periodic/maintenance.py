@@ -64,6 +64,7 @@ def store_tasks(
             2.0,
             lambda: store.unhold(clock(), BATCH),
         ),
+        PeriodicTask("fold the counts of what waits", 1.0, store.fold_waiting_counts),
         PeriodicTask("continue replays", 0.5, lambda: store.run_replays(clock(), REPLAYED)),
         PeriodicTask("erase accounts", 0.5, lambda: _erase(store, clock)),
         PeriodicTask("retire old secrets", 5.0, retention.retire_secrets),

@@ -8,8 +8,11 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from hooktide.domain.delivery.causes import cause_of
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
-from hooktide.domain.model import HOUR, MINUTE, Endpoint, Micros, Origin
+from hooktide.domain.histogram import add, bucket
+from hooktide.domain.ids import made_at
+from hooktide.domain.model import HOUR, MINUTE, Attempt, Endpoint, Micros, Origin
 from hooktide.domain.stats import EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, AttemptRecord
 from hooktide.store.writing.batch import run_batch
@@ -53,9 +56,8 @@ class StatsBuffer:
             hour.last_delivered_at, hour.failing_since = ended_at, None
         else:
             minute.failed_attempts += 1
-            hour.failed_attempts += 1
-            if hour.failing_since is None:
-                hour.failing_since = ended_at
+            _count_failure(made, hour)
+        add(hour.latency, {bucket(made.duration): 1})
         if done.claim.origin is not Origin.TEST:
             _count_end(done, minute, hour)
 
@@ -122,11 +124,23 @@ class StatsBuffer:
             _join_hour(hours.setdefault(place, hour), hour)
 
 
+def _count_failure(made: Attempt, hour: EndpointHour) -> None:
+    cause, ended_at = cause_of(made.status, made.error, made.detail), made.ended_at
+    hour.failed_attempts += 1
+    hour.causes[cause] = hour.causes.get(cause, 0) + 1
+    hour.last_failed_at, hour.last_cause = ended_at, cause
+    if hour.failing_since is None:
+        hour.failing_since = ended_at
+
+
 def _count_end(done: AttemptRecord, minute: ProjectMinute, hour: EndpointHour) -> None:
     kind = type(done.verdict)
     if kind is Delivered:
         minute.delivered += 1
         hour.delivered += 1
+        if done.claim.origin is Origin.EVENT:
+            delay = done.attempt.ended_at - made_at(done.claim.delivery_id)
+            add(hour.delay, {bucket(delay): 1})
     elif kind is Failed or kind is Gone:
         minute.failed += 1
         hour.failed += 1
@@ -142,9 +156,15 @@ def _join_minute(older: ProjectMinute, newer: ProjectMinute) -> None:
 def _join_hour(older: EndpointHour, newer: EndpointHour) -> None:
     if older is newer:
         return
-    for name in ("delivered", "failed", "attempts", "failed_attempts", "duration"):
+    for name in ("delivered", "failed", "discarded", "attempts", "failed_attempts", "duration"):
         setattr(older, name, getattr(older, name) + getattr(newer, name))
     older.slowest = max(older.slowest, newer.slowest)
+    add(older.latency, newer.latency)
+    add(older.delay, newer.delay)
+    for cause, count in newer.causes.items():
+        older.causes[cause] = older.causes.get(cause, 0) + count
+    if newer.last_failed_at is not None:
+        older.last_failed_at, older.last_cause = newer.last_failed_at, newer.last_cause
     if newer.last_delivered_at is not None:
         older.last_delivered_at, older.failing_since = newer.last_delivered_at, newer.failing_since
     elif older.failing_since is None:

@@ -86,4 +86,6 @@ def _over(now: Micros) -> dict[str, dict[str, int]]:
         "drop_audit_log": {"before": (now - AUDIT_LOG_RETENTION) << NODE_BITS},
         "drop_minutes": {"before": (now - NUMBERS_RETENTION) // MINUTE},
         "drop_hours": {"before": (now - NUMBERS_RETENTION) // HOUR},
+        "drop_causes": {"before": (now - NUMBERS_RETENTION) // HOUR},
+        "drop_histograms": {"before": (now - NUMBERS_RETENTION) // HOUR},
     }

@@ -1,25 +1,35 @@
 """What is counted by the minute and by the hour, for health and for charts."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
+from hooktide.domain.histogram import Histogram, add, added, percentile
 from hooktide.domain.model import BY_HAND, BY_PROVIDER, HOUR, MINUTE, Endpoint, Micros, Scope
 from hooktide.domain.stats import (
-    MAX_COUNTED,
     AccountUsage,
     Busy,
+    CauseCount,
     ChartPoint,
     EndpointHour,
     Health,
+    Latencies,
+    LatencyChart,
+    Percentiles,
     ProjectMinute,
     Slow,
 )
 from hooktide.store import rows
 from hooktide.store.configuration.accounts import read_account
-from hooktide.store.rows import Row
+from hooktide.store.deliveries.waiting_deliveries import read_backlog
+from hooktide.store.rows import Row, json_text
 from hooktide.store.sql.lists import within
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.usage import WINDOW_MINUTES
+
+HISTOGRAMS_SPACE = 0x68697374
 
 
 class Stats(Repository):
@@ -33,6 +43,8 @@ class Stats(Repository):
         await tx.many("add_minutes", _minute_rows(minutes))
         await tx.many("add_hours", _hour_rows(hours))
         await tx.many("add_health", _health_rows(hours))
+        await tx.many("add_causes", _cause_rows(hours))
+        await _add_histograms(tx, hours)
 
     @reads
     async def health(
@@ -47,17 +59,29 @@ class Stats(Repository):
 
     @reads
     async def chart(
-        self, tx: Transaction, scope: Scope, since: Micros, until: Micros, step_minutes: int
+        self,
+        tx: Transaction,
+        scope: Scope,
+        since: Micros,
+        until: Micros,
+        step_minutes: int,
+        endpoint_id: int | None = None,
     ) -> Sequence[ChartPoint]:
         """Return what happened from ``since`` on and before ``until``, in steps, first to last.
 
-        Of all projects or of one: an account has no chart, only zeros. Every step is there; the
-        first begins at or before ``since``.
+        Of all projects, of one, of an account, or of one of its endpoints. The last two are counted
+        by the hour: steps have to be whole hours, and what was accepted and held is not counted.
+        Every step is there; the first begins at or before ``since``.
         """
         first = since // MINUTE // step_minutes * step_minutes  # so that later ones have the same
         end = -(-until // MINUTE)
-        values = {"first": first, "end": end, "step": step_minutes, "project_id": scope.project_id}
-        found = [] if scope.account_id is not None else await tx.rows("chart", values)
+        values = {"first": first, "end": end, "step": step_minutes, **within(scope)}
+        if scope.account_id is None:
+            found = await tx.rows("chart", values)
+        else:
+            hours = {name: values[name] // 60 for name in ("first", "end", "step")}
+            values |= {**hours, "endpoint_id": endpoint_id}
+            found = await tx.rows("chart_of_endpoints", values)
         by_place = {row[0]: row[1:] for row in found}
         return [
             ChartPoint(
@@ -65,6 +89,64 @@ class Stats(Repository):
             )
             for minute in range(first, end, step_minutes)
         ]
+
+    @reads
+    async def latencies(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        since: Micros,
+        until: Micros,
+        step_hours: int,
+        endpoint_id: int | None = None,
+    ) -> LatencyChart:
+        """Return how long attempts and deliveries took, in the steps of ``chart``, and altogether.
+
+        Counted by the hour. Of all projects, of one, of an account, or of one of its endpoints.
+        """
+        first = since // HOUR // step_hours * step_hours
+        end = -(-until // HOUR)
+        where, values = _whose(scope, endpoint_id)
+        values |= {"first": first, "end": end}
+        then = f" WHERE hour >= :first AND hour < :end AND {where}"
+        steps: dict[int, tuple[Histogram, Histogram]] = {
+            hour: ({}, {}) for hour in range(first, end, step_hours)
+        }
+        for _, hour, latency, delay in await tx.rows("histograms", values, then):
+            attempts, deliveries = steps[(hour - first) // step_hours * step_hours + first]
+            add(attempts, _read_histogram(latency))
+            add(deliveries, _read_histogram(delay))
+        everything = (
+            added(each[0] for each in steps.values()),
+            added(each[1] for each in steps.values()),
+        )
+        return LatencyChart(
+            whole=_latencies(first, everything),
+            steps=[_latencies(hour, pair) for hour, pair in steps.items()],
+        )
+
+    @reads
+    async def causes(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        since: Micros,
+        limit: int,
+        endpoint_id: int | None = None,
+    ) -> Sequence[CauseCount]:
+        """Return why attempts fail, with most harm first: what waits, what was disabled, how often.
+
+        How often: from the hour of ``since`` on.
+        """
+        values = {
+            "hour": _hour_of(since),
+            "limit": limit,
+            "by_hand": BY_HAND,
+            "by_provider": BY_PROVIDER,
+            "endpoint_id": endpoint_id,
+            **within(scope),
+        }
+        return [CauseCount(*row) for row in await tx.rows("causes", values)]
 
     @reads
     async def busiest(
@@ -83,15 +165,29 @@ class Stats(Repository):
         return [_slow(row) for row in await tx.rows("slowest", values)]
 
     @reads
-    async def troubled(self, tx: Transaction, scope: Scope, limit: int) -> Sequence[Endpoint]:
-        """Return endpoints that need attention, without their secrets.
+    async def troubled(
+        self, tx: Transaction, scope: Scope, limit: int, cause: str | None = None
+    ) -> Sequence[Endpoint]:
+        """Return endpoints that need attention, without their secrets; of one ``cause``, or all.
 
         Failing endpoints come first, by consecutive failed deliveries, then by how long they have
         been failing; then those that Hooktide disabled, newest first.
         """
-        values = {"by_hand": BY_HAND, "by_provider": BY_PROVIDER, "limit": limit, **within(scope)}
+        values = {
+            "by_hand": BY_HAND,
+            "by_provider": BY_PROVIDER,
+            "limit": limit,
+            "cause": cause,
+            **within(scope),
+        }
         found = await tx.rows("troubled", values)
         return [rows.endpoint(row, (), self._vault) for row in found]
+
+    @reads
+    async def count_disabled(self, tx: Transaction, scope: Scope, since: Micros) -> int:
+        """Return how many endpoints were disabled automatically since then, and still are."""
+        values = {"by_hand": BY_HAND, "by_provider": BY_PROVIDER, "since": since, **within(scope)}
+        return int(await tx.value("count_disabled", values))
 
     @reads
     async def account_usage(
@@ -100,13 +196,14 @@ class Stats(Repository):
         """Return what an account has of its plan."""
         await read_account(tx, scope, account_id)
         since = now // MINUTE - WINDOW_MINUTES
-        values = {"account_id": account_id, "since": since, "most": MAX_COUNTED}
-        endpoints, deliveries, held, pending = await tx.one("account", "account_usage", values)
+        values = {"account_id": account_id, "since": since}
+        endpoints, deliveries = await tx.one("account", "account_usage", values)
+        backlog = await read_backlog(tx, Scope(account_id=account_id))
         return AccountUsage(
             endpoints=endpoints,
             deliveries=deliveries,
-            held=held,
-            pending=min(pending, MAX_COUNTED),
+            held=backlog.held,
+            pending=backlog.pending,
         )
 
 
@@ -120,6 +217,7 @@ def _minute_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
             each.held,
             each.delivered,
             each.failed,
+            each.discarded,
             each.attempts,
             each.failed_attempts,
         )
@@ -137,6 +235,7 @@ def _hour_rows(hours: Iterable[EndpointHour]) -> list[Row]:
             each.account_id,
             each.delivered,
             each.failed,
+            each.discarded,
             each.attempts,
             each.failed_attempts,
             each.duration,
@@ -150,18 +249,112 @@ def _health_rows(hours: Iterable[EndpointHour]) -> list[Row]:
     """Return the rows of ``add_health``, in one order everywhere: one for each endpoint."""
     found: dict[int, Row] = {}
     for each in sorted(hours, key=lambda each: (each.endpoint_id, each.hour)):
-        _, _, _, last, since = found.get(each.endpoint_id, (0, 0, 0, None, None))
+        _, _, _, last, since, failed_at, cause = found.get(each.endpoint_id, _NO_HEALTH)
         if each.last_delivered_at is not None:
             last, since = each.last_delivered_at, None
         since = each.failing_since if since is None else since
+        if each.last_failed_at is not None:
+            failed_at, cause = each.last_failed_at, each.last_cause
         found[each.endpoint_id] = (
             each.endpoint_id,
             each.project_id,
             each.account_id,
             last,
             since,
+            failed_at,
+            cause,
         )
     return list(found.values())
+
+
+_NO_HEALTH: Row = (0, 0, 0, None, None, None, "")
+
+
+def _cause_rows(hours: Iterable[EndpointHour]) -> list[Row]:
+    """Return the rows of ``add_causes``, in one order everywhere."""
+    return sorted(
+        (each.endpoint_id, each.hour, cause, each.project_id, each.account_id, count)
+        for each in hours
+        for cause, count in each.causes.items()
+    )
+
+
+async def _add_histograms(tx: Transaction, hours: Sequence[EndpointHour]) -> None:
+    """Add histograms to those of endpoints and of projects, which are read for that."""
+    new: dict[tuple[int, int], tuple[int, int, Histogram, Histogram]] = {}
+    for each in hours:
+        for subject, account in ((each.endpoint_id, each.account_id), (each.project_id, 0)):
+            key = (subject, each.hour)
+            _, _, latency, delay = new.setdefault(key, (each.project_id, account, {}, {}))
+            add(latency, each.latency)
+            add(delay, each.delay)
+    if not new:
+        return
+    await tx.lock(HISTOGRAMS_SPACE, 0)
+    subject_ids, in_hours = (sorted({key[at] for key in new}) for at in (0, 1))
+    values = {"subject_ids": subject_ids, "hours": in_hours}
+    where = " WHERE subject_id = ANY(:subject_ids::bigint[]) AND hour = ANY(:hours::bigint[])"
+    for subject, hour, latency_text, delay_text in await tx.rows("histograms", values, where):
+        if (subject, hour) in new:
+            _, _, latency, delay = new[subject, hour]
+            add(latency, _read_histogram(latency_text))
+            add(delay, _read_histogram(delay_text))
+    await tx.many(
+        "set_histograms",
+        [
+            (*key, project_id, account_id, json_text(latency), json_text(delay))
+            for key, (project_id, account_id, latency, delay) in sorted(new.items())
+        ],
+    )
+
+
+def _read_histogram(text: str) -> Histogram:
+    return msgspec.json.decode(text, type=Histogram)
+
+
+def _whose(scope: Scope, endpoint_id: int | None) -> tuple[str, dict[str, int]]:
+    """Return the condition for the histograms to add up, and its values."""
+    subject = endpoint_id if scope.account_id is not None else scope.project_id
+    if subject is not None:
+        return "subject_id = :subject_id", {"subject_id": subject}
+    return "account_id = :account_id", {"account_id": scope.account_id or 0}
+
+
+def _latencies(hour: int, counted: tuple[Histogram, Histogram]) -> Latencies:
+    attempts, deliveries = counted
+    return Latencies(
+        at=hour * HOUR, attempts=_percentiles(attempts), deliveries=_percentiles(deliveries)
+    )
+
+
+def _percentiles(histogram: Histogram) -> Percentiles:
+    return Percentiles(
+        sum(histogram.values()), *(percentile(histogram, share) for share in (0.5, 0.95, 0.99))
+    )
+
+
+async def count_discarded(tx: Transaction, discarded: Iterable[Row], now: Micros) -> None:
+    """Count deliveries that were discarded, by (endpoint, account, project) of each."""
+    counts = Counter(discarded)
+    by_project = Counter[int]()
+    for (_, _, project_id), count in counts.items():
+        by_project[project_id] += count
+    minutes = [
+        ProjectMinute(project_id=id_, minute=now // MINUTE, discarded=count)
+        for id_, count in by_project.items()
+    ]
+    hours = [
+        EndpointHour(
+            endpoint_id=endpoint_id,
+            account_id=account_id,
+            project_id=project_id,
+            hour=now // HOUR,
+            discarded=count,
+        )
+        for (endpoint_id, account_id, project_id), count in counts.items()
+    ]
+    await tx.many("add_minutes", _minute_rows(minutes))
+    await tx.many("add_hours", _hour_rows(hours))
 
 
 def _hour_of(since: Micros) -> int:
@@ -179,10 +372,20 @@ def _health(row: Row) -> Health:
         slowest=row[6],
         last_delivered_at=row[7],
         failing_since=row[8],
+        last_failed_at=row[9],
+        last_cause=row[10],
     )
 
 
-_COUNTED = ("accepted", "held", "delivered", "failed", "attempts", "failed_attempts")
+_COUNTED = (
+    "accepted",
+    "held",
+    "delivered",
+    "failed",
+    "discarded",
+    "attempts",
+    "failed_attempts",
+)
 
 
 def _counts(row: Sequence[int] | None) -> dict[str, int]:

@@ -2,10 +2,52 @@
 
 -- name: chart
 SELECT (minute - :first::bigint) / :step::bigint AS place, sum(accepted)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
-    sum(attempts)::bigint, sum(failed_attempts)::bigint
+    sum(discarded)::bigint, sum(attempts)::bigint, sum(failed_attempts)::bigint
 FROM {schema}project_minutes
 WHERE minute >= :first AND minute < :end::bigint AND project_id = coalesce(:project_id::bigint, project_id)
 GROUP BY place
+
+-- name: chart_of_endpoints
+-- Of an account's endpoints, or of one.
+SELECT (hour - :first::bigint) / :step::bigint AS place, 0, 0, sum(delivered)::bigint, sum(failed)::bigint,
+    sum(discarded)::bigint, sum(attempts)::bigint, sum(failed_attempts)::bigint
+FROM {schema}endpoint_hours
+WHERE hour >= :first AND hour < :end::bigint AND endpoint_id IN (
+    SELECT id FROM {schema}endpoints WHERE account_id = :account_id
+        AND project_id = coalesce(:project_id::bigint, project_id) AND id = coalesce(:endpoint_id::bigint, id))
+GROUP BY place
+
+-- name: histograms
+SELECT subject_id, hour, latency, delay FROM {schema}histograms
+
+-- name: causes
+-- By what they do: those of endpoints that fail, are waited for, or were disabled automatically; then how
+-- often attempts failed of them.
+WITH counted AS (
+    SELECT endpoint_id, sum(waiting)::bigint AS waiting FROM {schema}waiting_counts GROUP BY endpoint_id),
+harmed AS (
+    SELECT h.last_cause AS cause, ep.disabled_reason <> '' AS disabled,
+        CASE WHEN ep.disabled_reason = '' THEN coalesce(c.waiting, 0) ELSE 0 END AS waiting
+    FROM {schema}endpoints AS ep JOIN {schema}endpoint_health AS h ON h.endpoint_id = ep.id
+    LEFT JOIN counted AS c ON c.endpoint_id = ep.id
+    WHERE ep.id IN (
+        SELECT id FROM {schema}endpoints WHERE disabled_reason <> ''
+        UNION SELECT endpoint_id FROM {schema}endpoint_health WHERE failing_since IS NOT NULL)
+    AND h.last_cause <> '' AND ep.removed_at IS NULL
+    AND ep.disabled_reason <> :by_hand AND ep.disabled_reason <> :by_provider
+    AND ep.project_id = coalesce(:project_id::bigint, ep.project_id)
+    AND ep.account_id = coalesce(:account_id::bigint, ep.account_id)
+    AND ep.id = coalesce(:endpoint_id::bigint, ep.id))
+SELECT cause, sum(endpoints)::bigint, sum(disabled)::bigint, sum(waiting)::bigint, sum(attempts)::bigint
+FROM (
+    SELECT cause, 1 AS endpoints, CASE WHEN disabled THEN 1 ELSE 0 END AS disabled, waiting, 0 AS attempts
+    FROM harmed
+    UNION ALL
+    SELECT cause, 0, 0, 0, attempts FROM {schema}endpoint_causes AS n
+    WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id::bigint, n.project_id)
+        AND n.account_id = coalesce(:account_id::bigint, n.account_id)
+        AND n.endpoint_id = coalesce(:endpoint_id::bigint, n.endpoint_id)) AS found
+GROUP BY cause ORDER BY 4 DESC, 3 DESC, 2 DESC, 5 DESC, 1 LIMIT :limit
 
 -- name: busiest
 SELECT n.account_id, n.project_id, sum(n.attempts)::bigint AS attempts, sum(n.failed_attempts)::bigint,
@@ -35,14 +77,23 @@ WHERE id IN (
     AND disabled_reason <> :by_hand AND disabled_reason <> :by_provider AND removed_at IS NULL
     AND project_id = coalesce(:project_id::bigint, project_id)
     AND account_id = coalesce(:account_id::bigint, account_id)
+    AND (:cause::text IS NULL OR EXISTS (
+        SELECT 1 FROM {schema}endpoint_health AS h WHERE h.endpoint_id = endpoints.id AND h.last_cause = :cause::text))
 ORDER BY disabled_reason <> '', CASE WHEN disabled_reason = '' THEN failing ELSE disabled_at END DESC,
     coalesce((SELECT failing_since FROM {schema}endpoint_health WHERE endpoint_id = endpoints.id), 0), id
 LIMIT :limit
 
+-- name: count_disabled
+SELECT count(*) FROM {schema}endpoints
+WHERE disabled_reason <> '' AND disabled_reason <> :by_hand AND disabled_reason <> :by_provider
+    AND disabled_at >= :since AND removed_at IS NULL
+    AND project_id = coalesce(:project_id::bigint, project_id)
+    AND account_id = coalesce(:account_id::bigint, account_id)
+
 -- name: health
 SELECT h.endpoint_id, coalesce(sum(n.attempts)::bigint, 0), coalesce(sum(n.failed_attempts)::bigint, 0),
     coalesce(sum(n.delivered)::bigint, 0), coalesce(sum(n.failed)::bigint, 0), sum(n.duration)::bigint, max(n.slowest),
-    h.last_delivered_at, h.failing_since
+    h.last_delivered_at, h.failing_since, h.last_failed_at, h.last_cause
 FROM {schema}endpoint_health AS h
 LEFT JOIN {schema}endpoint_hours AS n ON n.endpoint_id = h.endpoint_id AND n.hour >= :hour
 WHERE h.endpoint_id = ANY(:ids::bigint[])
@@ -50,8 +101,19 @@ WHERE h.endpoint_id = ANY(:ids::bigint[])
     AND h.account_id = coalesce(:account_id::bigint, h.account_id)
 GROUP BY h.endpoint_id
 
+-- name: account_usage
+SELECT (SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND removed_at IS NULL),
+    (SELECT coalesce(sum(deliveries), 0)::bigint FROM {schema}usage
+        WHERE account_id = :account_id AND minute >= :since)
+
 -- name: drop_minutes
 DELETE FROM {schema}project_minutes WHERE minute < :before
 
 -- name: drop_hours
 DELETE FROM {schema}endpoint_hours WHERE hour < :before
+
+-- name: drop_causes
+DELETE FROM {schema}endpoint_causes WHERE hour < :before
+
+-- name: drop_histograms
+DELETE FROM {schema}histograms WHERE hour < :before

@@ -3,10 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
-from hooktide.domain.model import Micros
-from hooktide.store import rows
+from hooktide.domain.ids import made_at
+from hooktide.domain.model import Micros, Scope
+from hooktide.domain.stats import Backlog, EndpointBacklog, Oldest
 from hooktide.store.base import Counts, Waiting
-from hooktide.store.sql.repository import Repository, maintains, surveys
+from hooktide.store.sql.lists import within
+from hooktide.store.sql.repository import Repository, maintains, reads, surveys
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_batch
 
@@ -21,13 +23,37 @@ class WaitingDeliveries(Repository):
     async def counts(self) -> Counts:
         """Count what waits."""
         heads = await self.due_heads()
-        pending, held, refused = await self._counts()
-        oldest = min(heads.values(), default=None)
-        return Counts(pending=pending, held=held, oldest_due_at=oldest, refused_emitted=refused)
+        backlog = await self.backlog(Scope())
+        return Counts(
+            pending=backlog.pending,
+            held=backlog.held,
+            oldest_due_at=min(heads.values(), default=None),
+            refused_emitted=await self._count_refused(),
+        )
 
     @surveys
-    async def _counts(self, tx: Transaction) -> rows.Row:
-        return await tx.one("count", "counts")
+    async def _count_refused(self, tx: Transaction) -> int:
+        return int(await tx.value("refused_count"))
+
+    @reads
+    async def backlog(
+        self, tx: Transaction, scope: Scope, endpoint_id: int | None = None, largest: int = 0
+    ) -> Backlog:
+        """Return exactly how much waits, and for which endpoints most, up to ``largest``.
+
+        What waits for a disabled or removed endpoint does not count, from the commit on that
+        disabled it: it is about to be discarded.
+        """
+        return await read_backlog(tx, scope, endpoint_id, largest)
+
+    @reads
+    async def oldest_waiting(
+        self, tx: Transaction, scope: Scope, endpoint_id: int | None = None
+    ) -> Oldest:
+        """Return since when the oldest waits of what waits, and when the first of it is due."""
+        values = {**within(scope), "endpoint_id": endpoint_id}
+        oldest, due_at = await tx.one("waiting", "oldest_waiting", values)
+        return Oldest(None if oldest is None else made_at(oldest), due_at)
 
     async def unhold(self, now: Micros, limit: int) -> int:
         """Make held deliveries pending as far as their plans' hours have room; how many."""
@@ -85,6 +111,17 @@ class WaitingDeliveries(Repository):
         for endpoint_id, due_at in moved:
             tx.effects.due_at(endpoint_id, due_at)
         return len(moved)
+
+
+async def read_backlog(
+    tx: Transaction, scope: Scope, endpoint_id: int | None = None, largest: int = 0
+) -> Backlog:
+    """Return what ``WaitingDeliveries.backlog`` does, within a transaction."""
+    values = {**within(scope), "endpoint_id": endpoint_id, "limit": largest}
+    whole, *found = await tx.rows("backlog", values)
+    waiting, retries, held, endpoints, in_flight = whole[3:]
+    largest_ones = [EndpointBacklog(*row[:6]) for row in found]
+    return Backlog(waiting, retries, held, endpoints, in_flight, largest_ones)
 
 
 def _waiting_values(instant: Micros, after: tuple[int, Micros, int], limit: int) -> dict[str, int]:

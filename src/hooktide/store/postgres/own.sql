@@ -83,6 +83,21 @@ AND NOT EXISTS (
     SELECT 1 FROM {schema}queue AS q WHERE q.account_id = e.account_id AND q.state = 'held'
         AND q.endpoint_id = e.id AND q.id < e.stale_before)
 
+-- name: fold_waiting_counts
+-- The rows of an endpoint that has several become one, or none. What is not committed yet is not seen, and stays.
+-- One process at a time does it; two would do no harm, as a row is taken once.
+WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock::bigint) AS ours),
+several AS (
+    SELECT endpoint_id FROM {schema}waiting_counts WHERE (SELECT ours FROM turn)
+    GROUP BY endpoint_id HAVING count(*) > 1),
+gone AS (
+    DELETE FROM {schema}waiting_counts WHERE endpoint_id IN (SELECT endpoint_id FROM several)
+    RETURNING endpoint_id, account_id, project_id, waiting, retries, held)
+INSERT INTO {schema}waiting_counts (endpoint_id, account_id, project_id, waiting, retries, held)
+SELECT endpoint_id, account_id, project_id, sum(waiting), sum(retries), sum(held) FROM gone
+GROUP BY endpoint_id, account_id, project_id
+HAVING sum(waiting) <> 0 OR sum(retries) <> 0 OR sum(held) <> 0
+
 -- name: notify
 SELECT pg_notify(:channel, :payload)
 

@@ -230,6 +230,7 @@ INSERT INTO {schema}ended (id, event_id, endpoint_id, account_id, project_id, or
 SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now::bigint,
     reason
 FROM gone
+RETURNING endpoint_id, account_id, project_id
 
 -- name: usage_window
 SELECT account_id, minute, deliveries FROM {schema}usage
@@ -258,10 +259,68 @@ WHERE account_id = :account_id AND state = 'held' ORDER BY id LIMIT :limit
 UPDATE {schema}queue SET state = 'pending', due_at = :now, reason = ''
 WHERE id = ANY(:ids::bigint[]) AND state = 'held'
 
--- name: counts
-SELECT (SELECT count(*) FROM {schema}queue WHERE state = 'pending'),
-    (SELECT count(*) FROM {schema}queue WHERE state = 'held'),
-    (SELECT count(*) FROM {schema}emitted WHERE refused <> '')
+-- name: backlog
+-- What waits for endpoints that are enabled, all of it and then the endpoints with most. What the disable of
+-- an endpoint has overtaken counts no more from its commit on, although it is discarded by and by. An
+-- endpoint's count is the sum of its rows.
+WITH counted AS MATERIALIZED (
+    SELECT c.endpoint_id, sum(c.waiting)::bigint AS waiting, sum(c.retries)::bigint AS retries,
+        sum(c.held)::bigint AS held
+    FROM {schema}waiting_counts AS c
+    WHERE c.project_id = coalesce(:project_id::bigint, c.project_id)
+        AND c.account_id = coalesce(:account_id::bigint, c.account_id)
+        AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id)
+    GROUP BY c.endpoint_id),
+live AS MATERIALIZED (
+    SELECT c.endpoint_id, ep.account_id, ep.project_id, c.waiting - stale.waiting AS waiting,
+        c.retries - stale.retries AS retries, c.held - stale_held.held AS held
+    FROM counted AS c JOIN {schema}endpoints AS ep
+        ON ep.id = c.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting, count(*) FILTER (WHERE q.attempts > 0) AS retries
+        FROM {schema}queue AS q
+        WHERE ep.stale_before > 0 AND q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0
+            AND q.id < ep.stale_before) AS stale
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS held FROM {schema}queue AS q
+        WHERE ep.stale_before > 0 AND c.held > 0 AND q.account_id = ep.account_id AND q.state = 'held'
+            AND q.id < ep.stale_before AND q.endpoint_id = ep.id) AS stale_held)
+SELECT NULL::bigint, NULL::bigint, NULL::bigint, coalesce(sum(waiting), 0)::bigint,
+    coalesce(sum(retries), 0)::bigint, coalesce(sum(held), 0)::bigint, count(*) FILTER (WHERE waiting > 0), (
+        SELECT count(*) FROM {schema}queue AS c
+        WHERE c.state = 'pending' AND c.claim <> 0
+            AND c.project_id = coalesce(:project_id::bigint, c.project_id)
+            AND c.account_id = coalesce(:account_id::bigint, c.account_id)
+            AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id))
+FROM live
+UNION ALL
+SELECT * FROM (
+    SELECT endpoint_id, account_id, project_id, waiting, retries, held, 1::bigint, 0::bigint
+    FROM live WHERE waiting > 0 OR held > 0
+    ORDER BY waiting DESC, held DESC, endpoint_id LIMIT :limit) AS largest
+
+-- name: oldest_waiting
+-- Looks at the indexes for each endpoint that something waits for: what was made first, what is due first.
+SELECT min(oldest.id), min(greatest(ep.rests_until, first.due_at))
+FROM (
+    SELECT c.endpoint_id FROM {schema}waiting_counts AS c
+    WHERE c.project_id = coalesce(:project_id::bigint, c.project_id)
+        AND c.account_id = coalesce(:account_id::bigint, c.account_id)
+        AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id)
+    GROUP BY c.endpoint_id HAVING sum(c.waiting) > 0) AS found
+JOIN {schema}endpoints AS ep
+    ON ep.id = found.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT q.id FROM {schema}queue AS q
+    WHERE q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0 AND q.id >= ep.stale_before
+    ORDER BY q.id LIMIT 1) AS oldest
+CROSS JOIN LATERAL (
+    SELECT q.due_at FROM {schema}queue AS q
+    WHERE q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0 AND q.id >= ep.stale_before
+    ORDER BY q.due_at LIMIT 1) AS first
+
+-- name: refused_count
+SELECT count(*) FROM {schema}emitted WHERE refused <> ''
 
 -- name: routes_of_account
 -- Everything fan-out needs to know of accounts.
@@ -396,29 +455,32 @@ SELECT count(*) FROM (
 -- name: add_minutes
 -- In one order everywhere: no deadlock.
 INSERT INTO {schema}project_minutes AS n (project_id, minute, accepted, held, delivered, failed,
-    attempts, failed_attempts)
+    discarded, attempts, failed_attempts)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
-    :6::bigint[], :7::bigint[], :8::bigint[])
+    :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[])
 ON CONFLICT (minute, project_id) DO UPDATE SET accepted = n.accepted + excluded.accepted,
     held = n.held + excluded.held, delivered = n.delivered + excluded.delivered,
-    failed = n.failed + excluded.failed, attempts = n.attempts + excluded.attempts,
+    failed = n.failed + excluded.failed, discarded = n.discarded + excluded.discarded,
+    attempts = n.attempts + excluded.attempts,
     failed_attempts = n.failed_attempts + excluded.failed_attempts
 
 -- name: add_hours
 INSERT INTO {schema}endpoint_hours AS n (endpoint_id, hour, project_id, account_id, delivered,
-    failed, attempts, failed_attempts, duration, slowest)
+    failed, discarded, attempts, failed_attempts, duration, slowest)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
-    :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[], :10::bigint[])
+    :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[], :10::bigint[], :11::bigint[])
 ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = n.delivered + excluded.delivered,
-    failed = n.failed + excluded.failed, attempts = n.attempts + excluded.attempts,
+    failed = n.failed + excluded.failed, discarded = n.discarded + excluded.discarded,
+    attempts = n.attempts + excluded.attempts,
     failed_attempts = n.failed_attempts + excluded.failed_attempts,
     duration = n.duration + excluded.duration, slowest = greatest(n.slowest, excluded.slowest)
 
 -- name: add_health
 -- In any order of arrival, the first failure after the last success counts.
 INSERT INTO {schema}endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at,
-    failing_since)
-SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[])
+    failing_since, last_failed_at, last_cause)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::bigint[], :7::text[])
 ON CONFLICT (endpoint_id) DO UPDATE SET
     last_delivered_at = greatest(h.last_delivered_at, excluded.last_delivered_at),
     failing_since = least(
@@ -426,22 +488,20 @@ ON CONFLICT (endpoint_id) DO UPDATE SET
             THEN h.failing_since END,
         CASE WHEN excluded.failing_since
             > coalesce(greatest(h.last_delivered_at, excluded.last_delivered_at), 0)
-            THEN excluded.failing_since END)
+            THEN excluded.failing_since END),
+    last_cause = CASE WHEN excluded.last_failed_at >= coalesce(h.last_failed_at, 0)
+        THEN excluded.last_cause ELSE h.last_cause END,
+    last_failed_at = greatest(h.last_failed_at, excluded.last_failed_at)
 
--- name: account_usage
-SELECT (SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND removed_at IS NULL),
-    (SELECT coalesce(sum(deliveries), 0)::bigint FROM {schema}usage
-        WHERE account_id = :account_id AND minute >= :since),
-    (SELECT count(*) FROM (
-        SELECT 1 FROM {schema}queue
-        WHERE account_id = :account_id AND state = 'held' LIMIT :most) AS held),
-    (SELECT count(*) FROM (
-        SELECT 1 FROM {schema}endpoints AS ep CROSS JOIN LATERAL (
-            SELECT 1 FROM {schema}queue AS q
-            WHERE q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0 LIMIT :most) AS of_one
-        WHERE ep.account_id = :account_id LIMIT :most) AS waiting)
-    + (SELECT count(*) FROM {schema}queue
-        WHERE state = 'pending' AND claim <> 0 AND account_id = :account_id)
+-- name: add_causes
+INSERT INTO {schema}endpoint_causes AS n (endpoint_id, hour, cause, project_id, account_id, attempts)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::text[], :4::bigint[], :5::bigint[], :6::bigint[])
+ON CONFLICT (endpoint_id, hour, cause) DO UPDATE SET attempts = n.attempts + excluded.attempts
+
+-- name: set_histograms
+INSERT INTO {schema}histograms (subject_id, hour, project_id, account_id, latency, delay)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::text[], :6::text[])
+ON CONFLICT (subject_id, hour) DO UPDATE SET latency = excluded.latency, delay = excluded.delay
 
 -- name: drop_key_reports
 DELETE FROM {schema}key_reports WHERE seen_at < :before

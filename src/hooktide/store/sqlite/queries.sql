@@ -144,6 +144,7 @@ LIMIT :limit
 -- name: discard
 UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('pending', 'held')
+RETURNING endpoint_id, account_id, project_id
 
 -- name: usage_window
 SELECT minute, deliveries FROM usage WHERE account_id = :account_id AND minute >= :since
@@ -164,14 +165,62 @@ WHERE account_id = :account_id AND state = 'held' ORDER BY id LIMIT :limit
 UPDATE deliveries SET state = 'pending', due_at = :now, reason = ''
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
 
--- name: counts
-SELECT
-    (SELECT count(*) FROM deliveries INDEXED BY deliveries_due
-        WHERE state = 'pending' AND claim <= 0)
-    + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
-        WHERE state = 'pending' AND claim > 0),
-    (SELECT count(*) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held'),
-    0
+-- name: backlog
+-- What waits for endpoints that are enabled, all of it and then the endpoints with most. What the disable of
+-- an endpoint has overtaken counts no more from its commit on, although it is discarded by and by.
+WITH counted AS MATERIALIZED (
+    SELECT c.endpoint_id, ep.account_id, ep.project_id, ep.stale_before, c.waiting, c.retries, c.held
+    FROM waiting_counts AS c JOIN endpoints AS ep
+        ON ep.id = c.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+    WHERE c.project_id = coalesce(:project_id, c.project_id)
+        AND c.account_id = coalesce(:account_id, c.account_id)
+        AND c.endpoint_id = coalesce(:endpoint_id, c.endpoint_id)),
+live AS MATERIALIZED (
+    SELECT endpoint_id, account_id, project_id, waiting - (
+            SELECT count(*) FROM deliveries AS d INDEXED BY deliveries_waiting
+            WHERE d.endpoint_id = counted.endpoint_id AND d.state = 'pending' AND d.claim <= 0
+                AND d.id < counted.stale_before) AS waiting,
+        retries - (
+            SELECT count(*) FROM deliveries AS d INDEXED BY deliveries_waiting
+            WHERE d.endpoint_id = counted.endpoint_id AND d.state = 'pending' AND d.claim <= 0
+                AND d.id < counted.stale_before AND d.attempts > 0) AS retries,
+        held - (
+            SELECT count(*) FROM deliveries AS d INDEXED BY deliveries_held
+            WHERE counted.held > 0 AND d.account_id = counted.account_id AND d.state = 'held'
+                AND d.id < counted.stale_before AND d.endpoint_id = counted.endpoint_id) AS held
+    FROM counted)
+SELECT NULL, NULL, NULL, coalesce(sum(waiting), 0), coalesce(sum(retries), 0), coalesce(sum(held), 0),
+    count(*) FILTER (WHERE waiting > 0), (
+        SELECT count(*) FROM deliveries AS c INDEXED BY deliveries_leased
+        WHERE c.state = 'pending' AND c.claim > 0
+            AND c.project_id = coalesce(:project_id, c.project_id)
+            AND c.account_id = coalesce(:account_id, c.account_id)
+            AND c.endpoint_id = coalesce(:endpoint_id, c.endpoint_id))
+FROM live
+UNION ALL
+SELECT * FROM (
+    SELECT endpoint_id, account_id, project_id, waiting, retries, held, 1, 0
+    FROM live WHERE waiting > 0 OR held > 0
+    ORDER BY waiting DESC, held DESC, endpoint_id LIMIT :limit)
+
+-- name: oldest_waiting
+-- Looks at the indexes for each endpoint that something waits for: what was made first, what is due first.
+SELECT min((
+    SELECT d.id FROM deliveries AS d INDEXED BY deliveries_waiting
+    WHERE d.endpoint_id = ep.id AND d.state = 'pending' AND d.claim <= 0 AND d.id >= ep.stale_before
+    ORDER BY d.id LIMIT 1)), min(max(ep.rests_until, (
+    SELECT d.due_at FROM deliveries AS d INDEXED BY deliveries_due
+    WHERE d.endpoint_id = ep.id AND d.state = 'pending' AND d.claim <= 0 AND d.id >= ep.stale_before
+    ORDER BY d.due_at LIMIT 1)))
+FROM waiting_counts AS c JOIN endpoints AS ep
+    ON ep.id = c.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
+WHERE c.waiting > 0 AND c.project_id = coalesce(:project_id, c.project_id)
+    AND c.account_id = coalesce(:account_id, c.account_id)
+    AND c.endpoint_id = coalesce(:endpoint_id, c.endpoint_id)
+
+-- name: refused_count
+-- There is no outbox.
+SELECT 0
 
 -- name: routes_of_account
 -- Everything fan-out needs to know of an account, in one value.
@@ -304,31 +353,34 @@ SELECT count(*) FROM (
     LIMIT :limit)
 
 -- name: add_minutes
-INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, attempts,
-    failed_attempts)
+INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, discarded,
+    attempts, failed_attempts)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-    value ->> 7
+    value ->> 7, value ->> 8
 FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (minute, project_id) DO UPDATE SET accepted = accepted + excluded.accepted,
     held = held + excluded.held, delivered = delivered + excluded.delivered,
-    failed = failed + excluded.failed, attempts = attempts + excluded.attempts,
+    failed = failed + excluded.failed, discarded = discarded + excluded.discarded,
+    attempts = attempts + excluded.attempts,
     failed_attempts = failed_attempts + excluded.failed_attempts
 
 -- name: add_hours
-INSERT INTO endpoint_hours (endpoint_id, hour, project_id, account_id, delivered, failed, attempts,
-    failed_attempts, duration, slowest)
+INSERT INTO endpoint_hours (endpoint_id, hour, project_id, account_id, delivered, failed, discarded,
+    attempts, failed_attempts, duration, slowest)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-    value ->> 7, value ->> 8, value ->> 9
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10
 FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = delivered + excluded.delivered,
-    failed = failed + excluded.failed, attempts = attempts + excluded.attempts,
+    failed = failed + excluded.failed, discarded = discarded + excluded.discarded,
+    attempts = attempts + excluded.attempts,
     failed_attempts = failed_attempts + excluded.failed_attempts,
     duration = duration + excluded.duration, slowest = max(slowest, excluded.slowest)
 
 -- name: add_health
 -- In any order of arrival, the first failure after the last success counts.
-INSERT INTO endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at, failing_since)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+INSERT INTO endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at, failing_since,
+    last_failed_at, last_cause)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
 FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (endpoint_id) DO UPDATE SET
     last_delivered_at = nullif(
@@ -339,21 +391,22 @@ ON CONFLICT (endpoint_id) DO UPDATE SET
             THEN h.failing_since ELSE 9223372036854775807 END,
         CASE WHEN excluded.failing_since > coalesce(h.last_delivered_at, 0)
             AND excluded.failing_since > coalesce(excluded.last_delivered_at, 0)
-            THEN excluded.failing_since ELSE 9223372036854775807 END), 9223372036854775807)
+            THEN excluded.failing_since ELSE 9223372036854775807 END), 9223372036854775807),
+    last_cause = CASE WHEN excluded.last_failed_at >= coalesce(h.last_failed_at, 0)
+        THEN excluded.last_cause ELSE h.last_cause END,
+    last_failed_at = nullif(max(coalesce(h.last_failed_at, 0), coalesce(excluded.last_failed_at, 0)), 0)
 
--- name: account_usage
-SELECT (SELECT count(*) FROM endpoints WHERE account_id = :account_id AND removed_at IS NULL),
-    (SELECT coalesce(sum(deliveries), 0) FROM usage
-        WHERE account_id = :account_id AND minute >= :since),
-    (SELECT count(*) FROM (
-        SELECT 1 FROM deliveries INDEXED BY deliveries_held
-        WHERE account_id = :account_id AND state = 'held' LIMIT :most)),
-    (SELECT count(*) FROM (
-        SELECT 1 FROM endpoints AS ep CROSS JOIN deliveries AS d INDEXED BY deliveries_due
-            ON d.endpoint_id = ep.id AND d.state = 'pending' AND d.claim <= 0
-        WHERE ep.account_id = :account_id LIMIT :most))
-    + (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased
-        WHERE state = 'pending' AND claim > 0 AND account_id = :account_id)
+-- name: add_causes
+INSERT INTO endpoint_causes (endpoint_id, hour, cause, project_id, account_id, attempts)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (endpoint_id, hour, cause) DO UPDATE SET attempts = attempts + excluded.attempts
+
+-- name: set_histograms
+INSERT INTO histograms (subject_id, hour, project_id, account_id, latency, delay)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (subject_id, hour) DO UPDATE SET latency = excluded.latency, delay = excluded.delay
 
 -- name: drop_key_reports
 -- One process at a time has the file: others' reports are of processes that were killed.

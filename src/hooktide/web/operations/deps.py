@@ -22,6 +22,7 @@ from hooktide.actions.projects import Projects
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.publishing.refused_rows import RefusedRows
 from hooktide.actions.rate_limits import RateLimits
+from hooktide.actions.statistics import Statistics
 from hooktide.actions.storage_usage import StorageUsage
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import Micros
@@ -85,7 +86,7 @@ class Services:
     publisher: Publisher
     bins: Bins
     delivery_log: DeliveryLog
-    queue: QueueCounts
+    statistics: Statistics
     storage_usage: StorageUsage
     refused_rows: RefusedRows
     stash: Stash
@@ -122,7 +123,7 @@ def make_services(deps: Deps) -> Services:
         publisher=deps.publisher,
         bins=Bins(deps.store, deps.clock),
         delivery_log=DeliveryLog(deps.store),
-        queue=QueueCounts(deps.store),
+        statistics=Statistics(deps.store, QueueCounts(deps.store)),
         storage_usage=StorageUsage(deps.store),
         refused_rows=RefusedRows(deps.store, deps.clock),
         stash=Stash(deps.store, deps.vault, deps.clock),

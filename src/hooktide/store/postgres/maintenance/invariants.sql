@@ -288,3 +288,18 @@ SELECT 'aud' AS kind, c.id, k.id IS NULL AS broken
 FROM {schema}audit_log AS c
 LEFT JOIN {schema}keys AS k ON 'key_' || lpad(to_hex(k.id), 16, '0') = c.target
 WHERE c.target LIKE 'key\_%'
+
+-- name: waiting_counts
+-- Also of endpoints that are disabled or removed, and of any that are not there.
+WITH counted AS (
+    SELECT endpoint_id AS id, sum(waiting) AS waiting, sum(retries) AS retries, sum(held) AS held
+    FROM {schema}waiting_counts GROUP BY endpoint_id),
+there AS (
+    SELECT endpoint_id AS id, count(*) FILTER (WHERE state = 'pending') AS waiting,
+        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retries,
+        count(*) FILTER (WHERE state = 'held') AS held
+    FROM {schema}queue WHERE claim = 0 GROUP BY endpoint_id)
+SELECT 'ep' AS kind, id, (coalesce(counted.waiting, 0), coalesce(counted.retries, 0), coalesce(counted.held, 0))
+    <> (coalesce(there.waiting, 0), coalesce(there.retries, 0), coalesce(there.held, 0)) AS broken
+FROM (SELECT id FROM {schema}endpoints) AS known
+FULL JOIN counted USING (id) FULL JOIN there USING (id)

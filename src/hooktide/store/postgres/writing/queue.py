@@ -8,6 +8,7 @@ from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import Claim, Micros
 from hooktide.store import rows
 from hooktide.store.base import LEASE
+from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.postgres.connection.connection import PgConnection
 from hooktide.store.postgres.partitions import Partitions
 from hooktide.store.postgres.writing.repository import PostgresRepository
@@ -15,6 +16,7 @@ from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
 from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT
 
 EXPIRED_BATCH_SIZE = 1000
+FOLD_LOCK = 0x686F6F6B666F6C64
 
 
 class Queue(PostgresRepository):
@@ -98,7 +100,9 @@ class Queue(PostgresRepository):
             found += await conn.rows(self._sql["stale_held"], values)
             if found:
                 ids, reasons = zip(*found, strict=True)
-                await conn.run(self._sql["discard"], {"ids": ids, "reasons": reasons, "now": now})
+                wanted = {"ids": ids, "reasons": reasons, "now": now}
+                gone = await conn.rows(self._sql["discard"], wanted)
+                await count_discarded(self._transaction_on(conn), map(tuple, gone), now)
             if len(found) < limit:
                 values = {
                     "older": (now - 2 * LEASE) << NODE_BITS,
@@ -108,6 +112,11 @@ class Queue(PostgresRepository):
             return len(found)
 
         return await self._write(write, MAINTENANCE_TIMEOUT)
+
+    async def fold_waiting_counts(self) -> int:
+        fold = self._sql["fold_waiting_counts"]
+        await self._write(lambda conn: conn.run(fold, {"lock": FOLD_LOCK}), MAINTENANCE_TIMEOUT)
+        return 0
 
     async def log_new(self, limit: int) -> int:
         """Do nothing: here the lists have indexes."""

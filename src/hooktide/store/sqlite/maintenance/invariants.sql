@@ -261,3 +261,18 @@ FROM replays AS r LEFT JOIN endpoints AS ep ON ep.id = r.endpoint_id
 SELECT 'aud' AS kind, c.id, NOT EXISTS (
     SELECT 1 FROM keys AS k WHERE 'key_' || printf('%016x', k.id) = c.target) AS broken
 FROM audit_log AS c WHERE substr(c.target, 1, 4) = 'key_'
+
+-- name: waiting_counts
+-- Also of endpoints that are disabled or removed, and of any that are not there.
+WITH counted AS (
+    SELECT endpoint_id AS id, sum(waiting) AS waiting, sum(retries) AS retries, sum(held) AS held
+    FROM waiting_counts GROUP BY endpoint_id),
+there AS (
+    SELECT endpoint_id AS id, count(*) FILTER (WHERE state = 'pending') AS waiting,
+        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retries,
+        count(*) FILTER (WHERE state = 'held') AS held
+    FROM deliveries WHERE state IN ('pending', 'held') AND claim <= 0 GROUP BY endpoint_id)
+SELECT 'ep' AS kind, id, (coalesce(counted.waiting, 0), coalesce(counted.retries, 0), coalesce(counted.held, 0))
+    <> (coalesce(there.waiting, 0), coalesce(there.retries, 0), coalesce(there.held, 0)) AS broken
+FROM (SELECT id FROM endpoints) AS known
+FULL JOIN counted USING (id) FULL JOIN there USING (id)

@@ -9,7 +9,9 @@ from hooktide.domain.ids import made_at
 from hooktide.domain.model import Claim, Micros
 from hooktide.store import rows
 from hooktide.store.base import LEASE
+from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.rows import json_text
+from hooktide.store.sqlite.connection.transactions import finish
 from hooktide.store.sqlite.writing.decode import read_claimable, read_pairs
 from hooktide.store.sqlite.writing.repository import SqliteRepository
 from hooktide.store.writing.batch import Effects
@@ -132,7 +134,9 @@ class Queue(SqliteRepository):
         found += list(db.execute(self._sql["stale_held"], values))
         if found:
             ids = json_text([id_ for [id_] in found])
-            db.execute(self._sql["discard"], {"ids": ids, "now": now, "reason": reason})
+            given = {"ids": ids, "now": now, "reason": reason}
+            gone = list(db.execute(self._sql["discard"], given))
+            finish(count_discarded(self._transaction_on(db, Effects()), gone, now))
         return len(found)
 
     async def log_new(self, limit: int) -> int:

@@ -12,10 +12,14 @@ PAGE_SIZE = 50
 
 @page("/endpoints")
 async def endpoints(request: PageRequest) -> View:
-    """``GET /dashboard/endpoints``; ``?only=trouble``: those that fail, or were disabled for it."""
+    """``GET /dashboard/endpoints``; ``?only=trouble``: those that fail, or were disabled for it.
+
+    ``?cause=`` those of them whose last failure had this cause.
+    """
     scope, store = await request.within(), request.services.store
     if request.query.text("only") == "trouble":
-        listed = Listed(await store.troubled(scope, PAGE_SIZE), None)
+        wanted = request.query.text("cause") or None
+        listed = Listed(await store.troubled(scope, PAGE_SIZE, wanted), None)
     else:
         listed = await store.list_endpoints(scope, request.before("ep"), PAGE_SIZE)
     return request.show(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY
 from hooktide.domain.project.project import Plan, plan_of
-from hooktide.domain.stats import MAX_COUNTED, AccountUsage
+from hooktide.domain.stats import AccountUsage
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import File, View
@@ -77,13 +77,10 @@ def _held(plan: Plan, usage: AccountUsage) -> str:
     """Explain why something waits, and until when; empty if nothing does."""
     if not usage.held:
         return ""
-    more = " or more" if usage.held >= MAX_COUNTED else ""
-    held = f"{count_of(usage.held, 'delivery')}{more}"
     return (
-        f"{held} held back: your plan allows {hour_words(plan)} an hour, and they are used up. "
-        "Nothing is lost: held deliveries are sent automatically, oldest first, as soon as the "
-        "hour has "
-        "room."
+        f"{count_of(usage.held, 'delivery')} held back: your plan allows {hour_words(plan)} an "
+        "hour, and they are used up. Nothing is lost: held deliveries are sent automatically, "
+        "oldest first, as soon as the hour has room."
     )
 
 

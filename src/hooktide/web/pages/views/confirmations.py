@@ -4,15 +4,12 @@ from typing import Any
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
-from hooktide.domain.model import DeliveryState
 from hooktide.domain.project.project import Project
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.delivery import endpoint_name
-
-MAX_COUNTED = 100
 
 
 @page("/endpoints/{id}/rotate")
@@ -48,15 +45,9 @@ async def _confirmation(request: PageRequest, template: str, **facts: Any) -> Vi
 
 async def _pending(request: PageRequest) -> str:
     """Describe how much waits for an endpoint; empty if nothing does."""
-    found = 0
-    for state in (DeliveryState.PENDING, DeliveryState.HELD):
-        listed = await request.services.store.list_deliveries(
-            request.scope, None, MAX_COUNTED, endpoint_id=request.id("ep"), state=state
-        )
-        found += len(listed.items)
-        if listed.next_before is not None:
-            return f"More than {MAX_COUNTED} deliveries"
-    return count_of(found, "delivery") if found else ""
+    backlog = await request.services.store.backlog(request.scope, request.id("ep"))
+    waits = backlog.pending + backlog.held
+    return count_of(waits, "delivery") if waits else ""
 
 
 def rotation_facts(project: Project) -> list[str]:

@@ -97,8 +97,10 @@ def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str,
         return "Disabled", "quiet" if endpoint.disabled_on_purpose else "bad"
     if endpoint.resting_until(now):
         return "Resting", "heed"
-    if endpoint.consecutive_failures or (health and health.failing_since):
+    if endpoint.consecutive_failures:
         return "Failing", "bad"
+    if health and health.failing_since:
+        return ("Unsteady", "heed") if health.flapping else ("Failing", "bad")
     return "Active", "good"
 
 

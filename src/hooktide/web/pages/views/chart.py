@@ -1,0 +1,245 @@
+"""A chart as a drawing of bars, as a sentence, and as a table: all three say the same.
+
+The drawing is 100 by 100 and stretched by the style sheet; its labels are text of the page, so they
+have the normal size on every screen.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
+from hooktide.domain.stats import ChartPoint, Percentiles
+from hooktide.domain.time.times import show_time
+from hooktide.web.pages.framework.formats import duration, number, short
+
+GAP = 0.22
+"""How much of a bar's room stays free."""
+LEAST = 1.5
+"""What is there at all is seen, however little it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far a chart looks back, in which steps, and what it says of it."""
+
+    name: str
+    title: str
+    length: Micros
+    step_minutes: int
+    ticks: tuple[str, ...]
+
+    @property
+    def hours(self) -> int:
+        """A bar's time in hours; 0: it is less."""
+        return self.step_minutes // 60
+
+    @property
+    def step(self) -> Micros:
+        """A bar's time."""
+        return self.step_minutes * MINUTE
+
+    def around(self, now: Micros) -> tuple[Micros, Micros]:
+        """Return since when and until when to look, in whole steps."""
+        until = (now // self.step + 1) * self.step
+        return until - self.length, until
+
+
+_OF_A_DAY = ("24 h ago", "12 h ago", "now")
+_WEEK = Span("week", "Last 7 days", 7 * DAY, 120, ("7 days ago", "3½ days ago", "now"))
+_MONTH = Span("month", "Last 30 days", 30 * DAY, 1440, ("30 days ago", "15 days ago", "now"))
+_DAY = Span("day", "Last 24 hours", DAY, 60, _OF_A_DAY)
+
+SPANS = {
+    each.name: each
+    for each in (
+        Span("hour", "Last hour", HOUR, 1, ("60 min ago", "30 min ago", "now")),
+        Span("day", "Last 24 hours", DAY, 15, _OF_A_DAY),
+        _WEEK,
+        _MONTH,
+    )
+}
+HOURLY = {each.name: each for each in (_DAY, _WEEK, _MONTH)}
+"""Those of what is counted by the hour: percentiles, and all of an account or an endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One number of each point: its name, its colour's class, and how it is read."""
+
+    name: str
+    kind: str
+    read: Callable[[ChartPoint], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A rectangle of one colour."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What is above one step: its pieces, and what they say."""
+
+    x: float
+    width: float
+    label: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a colour means: its class, its name, and what it comes to altogether."""
+
+    kind: str
+    name: str
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing with what it says. ``rows`` are the steps where something happened."""
+
+    id: str
+    title: str
+    keys: tuple[Key, ...]
+    top: str
+    bars: tuple[Bar, ...]
+    ticks: tuple[str, ...]
+    alt: str
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def make_chart(
+    id: str, title: str, span: Span, points: Sequence[ChartPoint], series: tuple[Series, ...]
+) -> Chart:
+    """Draw points, one series on top of the other."""
+    values = [tuple(each.read(point) for each in series) for point in points]
+    top = nice(max((sum(each) for each in values), default=0))
+    totals = tuple(sum(each[at] for each in values) for at in range(len(series)))
+    labels = [_label(point.at) for point in points]
+    said = ", ".join(f"{number(n)} {each.name}" for n, each in zip(totals, series, strict=True))
+    return Chart(
+        id=id,
+        title=title,
+        keys=tuple(
+            Key(each.kind, each.name, number(n)) for n, each in zip(totals, series, strict=True)
+        ),
+        top=short(top),
+        bars=tuple(
+            _bar(at, len(values), labels[at], each, top, series) for at, each in enumerate(values)
+        ),
+        ticks=span.ticks,
+        alt=f"{title}, {span.title.lower()}: {said}; at most {number(_most(values))} "
+        f"in {_step(span)}.",
+        rows=tuple(
+            (labels[at], tuple(map(number, each))) for at, each in enumerate(values) if any(each)
+        ),
+    )
+
+
+def make_latency_chart(
+    id: str,
+    title: str,
+    span: Span,
+    whole: Percentiles,
+    steps: Sequence[tuple[Micros, Percentiles]],
+) -> Chart:
+    """Draw the percentiles of each step: the bars of 99, 95 and 50 % one behind the other."""
+    spans = [tuple(each or 0 for each in _three(found)) for _, found in steps]
+    top = nice_span(max((each[-1] for each in spans), default=0))
+    labels = [_label(at) for at, _ in steps]
+    said = [f"{name} {duration(n)}" for name, n in zip(_NAMES, _three(whole), strict=True)]
+    bars = []
+    for at, each in enumerate(spans):
+        risen = (each[0], each[1] - each[0], each[2] - each[1])
+        told = ", ".join(f"{name} {duration(n)}" for name, n in zip(_NAMES, each, strict=True))
+        bars.append(_drawn(at, len(spans), f"{labels[at]} UTC: {told}", risen, top, _KINDS))
+    return Chart(
+        id=id,
+        title=title,
+        keys=tuple(
+            Key(kind, name, duration(n))
+            for kind, name, n in zip(_KINDS, _NAMES, _three(whole), strict=True)
+        ),
+        top=duration(top),
+        bars=tuple(bars),
+        ticks=span.ticks,
+        alt=f"{title}, {span.title.lower()}: {', '.join(said)}.",
+        rows=tuple(
+            (label, tuple(map(duration, _three(found))))
+            for label, (_, found) in zip(labels, steps, strict=True)
+            if found.count
+        ),
+    )
+
+
+_NAMES = ("p50", "p95", "p99")
+_KINDS = ("plain", "middle", "faint")
+
+
+def _three(found: Percentiles) -> tuple[Micros | None, ...]:
+    return found.p50, found.p95, found.p99
+
+
+def _label(at: Micros) -> str:
+    return show_time(at)[:16].replace("T", " ")
+
+
+def _most(values: Sequence[tuple[int, ...]]) -> int:
+    return max((sum(each) for each in values), default=0)
+
+
+def _step(span: Span) -> str:
+    minutes = span.step_minutes
+    named = {1: "a minute", 60: "an hour", 1440: "a day"}
+    return named.get(minutes) or (
+        f"{minutes} minutes" if minutes < 60 else f"{minutes // 60} hours"
+    )
+
+
+def _bar(
+    at: int,
+    count: int,
+    label: str,
+    values: tuple[int, ...],
+    top: int,
+    series: tuple[Series, ...],
+) -> Bar:
+    said = ", ".join(f"{short(n)} {each.name}" for n, each in zip(values, series, strict=True))
+    kinds = tuple(each.kind for each in series)
+    return _drawn(at, count, f"{label} UTC: {said}", values, top, kinds)
+
+
+def _drawn(
+    at: int, count: int, label: str, values: tuple[int, ...], top: int, kinds: tuple[str, ...]
+) -> Bar:
+    room = 100 / count
+    x, width = at * room + room * GAP / 2, room * (1 - GAP)
+    pieces, y = [], 100.0
+    for value, kind in zip(values, kinds, strict=True):
+        if value:
+            height = max(LEAST, value * 100 / top)
+            y -= height
+            pieces.append(Piece(kind, round(x, 3), round(y, 2), round(width, 3), height))
+    return Bar(round(at * room, 3), round(room, 3), label, tuple(pieces))
+
+
+def nice_span(most: Micros) -> Micros:
+    """Return the round span that a scale ends at: of milliseconds, seconds, minutes, hours."""
+    unit = next((each for each in (SECOND // 1000, SECOND, MINUTE) if most <= 500 * each), HOUR)
+    return nice(-(-most // unit)) * unit
+
+
+def nice(most: int) -> int:
+    """Return the round number that a scale ends at."""
+    if most <= 5:
+        return max(most, 1)
+    size: int = 10 ** (len(str(most)) - 1)
+    tops = [size * step // 2 for step in (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)]
+    return next(top for top in tops if top >= most)
