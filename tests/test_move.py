@@ -142,5 +142,5 @@ async def test_nothing_is_moved_to_where_something_is(tmp_path: Path) -> None:
     await given.close()
     async with database() as url:
         await copy_installation(given.place.url, url)
-        with pytest.raises(ConfigError, match="move to an empty one"):
+        with pytest.raises(ConfigError, match="give an empty one"):
             await copy_installation(given.place.url, url)

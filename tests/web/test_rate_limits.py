@@ -85,5 +85,5 @@ async def test_a_portal_shares_the_limit_of_its_account(site: Site) -> None:
         assert (await site.client("").call("POST", path, body=b"", headers=form)).status == 303
     answer = await site.client("").call("POST", path, body=b"", headers=form)
     assert answer.status == 429
-    assert b"2 changes a second" in answer.body
+    assert b"2 changes per second" in answer.body
     refused(await own.post("/v1/bins", {}), "too_many_changes")

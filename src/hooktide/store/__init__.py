@@ -1,1 +1,2 @@
-"""Where everything is kept. ``base`` is the contract, ``sqlite`` keeps it in an embedded file."""
+"""Storage. ``contract`` is the interface, ``sqlite`` an embedded file, ``postgres`` a PostgreSQL
+database."""

@@ -1,10 +1,10 @@
-"""What every store promises: the contract that the conformance tests hold each database to.
+"""The contract of every store, which the conformance tests check on each database.
 
-Each method is one transaction (the hot ones share theirs with everything that arrived during the
-last commit) and returns after the commit. Instants are microseconds; ``now`` is an argument. What a
-``Scope`` does not reach does not exist: it raises ``NotFoundError`` like a random id. ``action``
-says who does it: its line of the audit log is written in the same transaction, if anything was
-changed (None: none is). Database trouble raises ``UnavailableError``.
+Each method is one transaction (on the hot path, shared with everything that arrived during the last
+commit) and returns after the commit. Instants are microseconds; ``now`` is an argument. Objects
+outside a ``Scope`` raise ``NotFoundError``, like a random id. ``action`` names the actor: its audit
+log entry is written in the same transaction, if anything was changed (None: no entry). Database
+failures raise ``UnavailableError``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,14 +35,14 @@ NUMBERS_RETENTION: Micros = 31 * DAY
 """How long what was counted by the minute and by the hour is kept: charts of 30 days."""
 
 LEASE: Micros = MINUTE
-"""How long a claim lasts; longer than the longest timeout and some waiting before it."""
+"""How long a claim lasts: longer than the longest timeout plus some waiting."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An event that has passed every check and asks to be made durable.
+    """An event that has passed every check and is ready to be stored.
 
-    ``idempotency_key`` (empty: none) and ``digest`` (of everything that the caller sent) make a
-    second call with the same key answer as the first did.
+    With ``idempotency_key`` (empty: none) and ``digest`` (of everything that the caller sent), a
+    second call with the same key gets the same result.
     """
 
     project_id: int
@@ -57,9 +57,9 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The event is durable, and so are its deliveries. ``replayed``: it was there already.
+    """The event is durable, and so are its deliveries. ``replayed``: it was stored before.
 
-    ``held`` of the deliveries are held back by the plan's hour.
+    ``held`` of the deliveries are held because of the plan's hourly limit.
     """
 
     event_id: int
@@ -86,7 +86,7 @@ Why: TypeAlias = Callable[[AddResult], str]
 
 
 class Emitted(msgspec.Struct, frozen=True, gc=False):
-    """An event that an application has written into this database itself, not yet looked at.
+    """An event that an application has written into this database itself, not processed yet.
 
     ``project`` is a name, ``occurred_at`` RFC 3339 (empty: now).
     """
@@ -103,9 +103,9 @@ class Emitted(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
-    """An attempt that was made, for whom, and what it means.
+    """An attempt with its claim and verdict.
 
-    ``rest``: for how long the receiver asked to be left alone, if it did.
+    ``rest``: the rest that the receiver asked for, if any.
     """
 
     claim: Claim
@@ -118,7 +118,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Waiter(Protocol[T_contra]):
-    """Gets the result of a write after its commit: a future, or what does without a task."""
+    """Gets the result of a write after its commit: a future, or an object that needs no task."""
 
     def done(self) -> bool:
         """Return whether the result is no longer awaited."""
@@ -139,7 +139,7 @@ class Capacity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listener(Protocol):
-    """Who takes deliveries over; called on the event loop, after the commit."""
+    """Takes over claimed deliveries; called on the event loop, after the commit."""
 
     def capacity(self) -> Capacity:
         """Return how many new deliveries may be handed over now."""
@@ -152,18 +152,18 @@ class Listener(Protocol):
 
 
 LoginEdit: TypeAlias = Callable[[Sequence[LoginRecord]], Sequence[LoginRecord]]
-"""From the records of some places to the new ones: a pure function, called in the transaction."""
+"""Maps the records of some places to the new ones: a pure function, called in the transaction."""
 
 EndpointEdit: TypeAlias = Callable[[Endpoint], Mapping[str, Any]]
-"""From an endpoint as it is, the fields to change: a pure function, called in the transaction."""
+"""Maps the current endpoint to the fields to change: a pure function, called in the transaction."""
 
 Changed: TypeAlias = Callable[[str, int], None]
-"""Hears that a ``project``, ``account``, ``endpoint`` or ``key`` (by id) changed or is gone.
+"""Called when a ``project``, ``account``, ``endpoint`` or ``key`` (by id) was changed or deleted.
 
 ``rest``: an endpoint's rest may have begun, or was lifted. ``resend``: an endpoint has a delivery
-to be sent although it may rest.
-``claims`` (0): the claims that this process had were released, as it was taken for dead.
-``everything`` (0): anything may have changed, as notifications may have been missed.
+to be sent although it may rest. ``claims`` (0): the claims of this process were released because it
+was taken for dead. ``everything`` (0): anything may have changed, as notifications may have been
+missed.
 """
 
 
@@ -182,14 +182,14 @@ class NewReplay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReplayCount(msgspec.Struct, frozen=True, gc=False):
-    """How many events a replay would send; ``at_least``: there was more than was looked through."""
+    """How many events a replay would send; ``at_least``: not all candidates were examined."""
 
     events: int
     at_least: bool = False
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A stored event with what else the log shows of it."""
+    """A stored event with the other columns that the log shows."""
 
     event: Event
     project_id: int
@@ -262,7 +262,7 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What waits: pending and held deliveries, and the oldest instant one of them was due.
+    """Queue counts: pending and held deliveries, and the earliest due time.
 
     Exact, but for what a disabled endpoint has left behind: that counts no more.
 
@@ -276,7 +276,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is kept of a project; ``oldest_at`` is when the oldest event was accepted."""
+    """What a project stores; ``oldest_at`` is when the oldest event was accepted."""
 
     project_id: int
     name: str
@@ -291,13 +291,13 @@ class OwnStore(Protocol):
     """What each database implements itself (see ``store.contract`` for the whole)."""
 
     def listen(self, listener: Listener) -> None:
-        """Hand deliveries over to ``listener``, of which there is one."""
+        """Hand deliveries over to ``listener``, the only one."""
 
     def watch(self, changed: Changed) -> None:
         """Call ``changed`` with what every commit changed, before its callers are answered."""
 
     async def close(self) -> None:
-        """Write what was handed in, and close the database."""
+        """Write everything pending, and close the database."""
 
     @property
     def wal_bytes(self) -> int:
@@ -305,15 +305,15 @@ class OwnStore(Protocol):
 
     @property
     def released_claims(self) -> int:
-        """How many claims this store has released so far that processes held which died."""
+        """How many claims of dead processes this store has released so far."""
 
     async def check(self) -> None:
-        """Return when what publishing does would work: tried, but for a batch of events.
+        """Check that publishing would work, by doing the same without an event.
 
         After a refusal it tries to write as much as was refused. With PostgreSQL it must also
         receive the other processes' changes.
 
-        :raises UnavailableError: it would not work; ``reason`` says why.
+        :raises UnavailableError: it would not; ``reason`` says why.
         """
 
     async def emitted(self, limit: int) -> Sequence[Emitted]:
@@ -328,7 +328,7 @@ class OwnStore(Protocol):
         return Page([], None)
 
     async def retry_refused_row(self, row_id: int, now: Micros, action: Action) -> None:
-        """Let a refused row be taken once more.
+        """Retry a refused row.
 
         :raises NotFoundError: the row does not exist, or is not refused.
         """
@@ -348,24 +348,24 @@ class OwnStore(Protocol):
         ignored: Sequence[int],
         why: Why,
     ) -> Mapping[int, AddResult]:
-        """Store these events (by the row that each was emitted as), and forget their rows.
+        """Store these events (by the id of their rows), and delete their rows.
 
-        One transaction: an event is always either a row or stored. Rows in ``refused``,
-        and those that ``why`` gives a reason for, are set aside with the reason; rows in
-        ``ignored`` are forgotten. One whose account was deleted meanwhile stays, to be looked at
-        again. Another process may have been faster: returns what became of those that it left. What
-        is taken over later is accepted later, in any process.
+        One transaction: an event is always either a row or stored. Rows in ``refused``, and those
+        that ``why`` gives a reason for, are set aside with the reason; rows in ``ignored`` are
+        deleted. A row whose account was deleted meanwhile stays, to be processed again. Another
+        process may have been faster: returns the results of the remaining rows. Rows are accepted
+        in order, across processes.
         """
         return {}
 
     def record(self, done: AttemptRecord) -> None:
-        """Hand in an attempt; it is stored with the next commit, or kept until one succeeds.
+        """Record an attempt; it is stored with the next commit, or kept until one succeeds.
 
         Fenced: if the claim is outdated, only a 2xx still counts.
         """
 
     async def recorded(self) -> None:
-        """Return when everything handed to ``record`` so far is committed."""
+        """Return when everything passed to ``record`` so far is committed."""
 
     async def claim_due(
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
@@ -392,17 +392,17 @@ class OwnStore(Protocol):
         return 0
 
     async def log_new(self, limit: int) -> int:
-        """Enter new deliveries and events into the logs that lists are read from; how many.
+        """Add new deliveries and events to the logs that lists are read from; return how many.
 
-        Lists are complete without it, only slower: what is not entered yet is looked through.
+        Lists are complete without it, only slower, because new rows are scanned.
         """
 
     async def prepare_log(self, now: Micros) -> int:
-        """Make room for the log's next days, where it is kept by the day; returns 0."""
+        """Create the partitions for the log's next days, if it has any; returns 0."""
 
     async def storage_usage(self) -> Sequence[ProjectUsage]:
         """Count what is kept of each project, by name.
 
-        Reads the whole log, which may take minutes; nothing else waits for it, and who asks
-        meanwhile gets the same answer.
+        Reads the whole log, which may take minutes; nothing else waits for it, and concurrent
+        callers share the result.
         """

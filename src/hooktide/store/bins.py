@@ -1,4 +1,4 @@
-"""Request bins, and what they were sent."""
+"""Request bins and their requests."""
 
 from dataclasses import asdict
 
@@ -24,7 +24,7 @@ class Bins(Repository):
     async def create_bin(
         self, tx: Transaction, new: Bin, most: int, action: Action | None = None
     ) -> Bin:
-        """Add a bin (its id is made here); an owner has ``most`` that have not expired.
+        """Add a bin (its id is made here); an owner may have ``most`` unexpired ones.
 
         :raises RefusedError: ``too_many_bins``.
         """
@@ -39,12 +39,12 @@ class Bins(Repository):
 
     @reads
     async def get_bin(self, tx: Transaction, token: str, now: Micros) -> Bin:
-        """Find a bin that has not expired, by the token of the URL that receives."""
+        """Find an unexpired bin by the token of its receiving URL."""
         return await _read(tx, token, now)
 
     @reads
     async def get_bin_by_page(self, tx: Transaction, page_token: str, now: Micros) -> Bin:
-        """Find a bin that has not expired, by the token of its page."""
+        """Find an unexpired bin by the token of its page."""
         values = {"page_token": page_token, "now": now}
         return _bin(await tx.one("bin", "get_bin_by_page", values))
 
@@ -61,9 +61,9 @@ class Bins(Repository):
 
     @writes
     async def take_bin_turn(self, tx: Transaction, bin_id: int) -> tuple[int, str]:
-        """Count a request of a bin's script; return how many came before it, and that script.
+        """Count a request of a bin's script; return how many came before it, and the script.
 
-        They are counted in all processes together, and from 0 again once the script is changed.
+        The count is shared by all processes, and restarts at 0 when the script is changed.
 
         :raises NotFoundError: the bin was deleted.
         """
@@ -74,10 +74,10 @@ class Bins(Repository):
     async def add_bin_request(
         self, tx: Transaction, request: BinRequest, keep: int, keep_bytes: int
     ) -> BinRequest:
-        """Keep a request (its id is made here).
+        """Store a request (its id is made here).
 
-        Of a bin the newest ``keep`` stay, as far as their bodies, headers and paths take no more
-        than ``keep_bytes``; the newest one always does.
+        The newest ``keep`` requests of a bin stay, as long as their bodies, headers and paths take
+        at most ``keep_bytes``; the newest one always stays.
         """
         id_ = tx.ids(request.received_at)
         values = {**asdict(request), "id": id_, "headers": rows.json_text(request.headers)}
@@ -114,14 +114,14 @@ class Bins(Repository):
 
     @writes
     async def delete_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:
-        """Remove a bin and its requests; its URL answers 404 from then on."""
+        """Delete a bin and its requests; its URL answers 404 afterwards."""
         old = _bin(await tx.one("bin", "get_bin_by_id", {"id": bin_id}))
         await record_change(tx, action, snapshot(old), None, self.clock())
         await tx.run("delete_bin", {"id": bin_id})
 
     @writes
     async def clear_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:
-        """Remove a bin's requests."""
+        """Delete a bin's requests."""
         found = _bin(await tx.one("bin", "get_bin_by_id", {"id": bin_id}))
         await record_action(tx, action, snapshot(found), self.clock())
         await tx.run("clear_bin", {"bin_id": bin_id})
@@ -152,7 +152,7 @@ def _bin(row: Row) -> Bin:
 
 
 def _bin_request(row: Row) -> BinRequest:
-    """Read a kept request's columns."""
+    """Read a request's columns."""
     return BinRequest(
         id=row[0],
         bin_id=row[1],

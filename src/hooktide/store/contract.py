@@ -40,4 +40,4 @@ class Store(
     Bins,
     OwnStore,
 ):
-    """One database. What all methods have in common is said in ``store.base``."""
+    """One database. ``store.base`` documents what all methods have in common."""

@@ -1,8 +1,7 @@
-"""A whole installation, taken from a SQLite file to an empty PostgreSQL database.
+"""Copies a whole installation from a SQLite file to an empty PostgreSQL database.
 
 Ids, secrets, keys, users, the log and pending deliveries are kept, so nothing changes for clients
-and receivers; only users have to log in again. All of it is one transaction: afterwards everything
-is there, or nothing.
+and receivers; only users have to log in again. The copy is one transaction: all or nothing.
 """
 
 import os
@@ -80,7 +79,7 @@ _SELECT_ATTEMPTS = (
 async def copy_installation(path: str, url: str) -> dict[str, int]:
     """Copy the database file at ``path`` to the PostgreSQL at ``url``; return the rows by table.
 
-    The file is left as it was. No server may use it meanwhile, and none the other yet.
+    The file is unchanged. No server may use either database meanwhile.
 
     :raises ConfigError: a server uses the file, or the other database is not empty.
     """
@@ -101,7 +100,7 @@ async def _copy(source: apsw.Connection, target: AsyncpgConnection) -> dict[str,
         async with target.transaction():
             if await target.fetchval(to_postgres("SELECT count(*) FROM {schema}projects")):
                 raise ConfigError(
-                    "there are projects in the PostgreSQL database already; move to an empty one",
+                    "the PostgreSQL database already has projects; give an empty one",
                     key="to",
                 )
             await _make_days(source, target)
@@ -145,7 +144,7 @@ async def _slowly(rows: Iterable[Row]) -> AsyncIterator[Row]:
 
 
 async def _make_days(source: apsw.Connection, target: AsyncpgConnection) -> None:
-    """Make the log's days, from the oldest event's on."""
+    """Create the log's daily partitions, from the oldest event's day on."""
     [[first]] = list(source.execute("SELECT min(id) FROM events"))
     today = wall_clock() // DAY
     oldest = today if first is None else made_at(first) // DAY

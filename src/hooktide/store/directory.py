@@ -1,7 +1,7 @@
-"""What changes rarely, kept in memory: projects, accounts, endpoints.
+"""A cache of what changes rarely: projects, accounts, endpoints.
 
-The store says what changed right after each commit, and the next question reads it again: exact in
-one process; another process's change is known here a moment after its commit.
+The store reports changes right after each commit, and the next lookup reads again: exact within one
+process; another process's change is known a moment after its commit.
 """
 
 from hooktide.domain.errors import NotFoundError
@@ -16,7 +16,7 @@ MAX_CACHED_ENDPOINTS = 50_000
 
 
 class Directory:
-    """Answers from memory where it can, from the store where it must."""
+    """Answers from memory if possible, otherwise from the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class Directory:
         self._endpoints: Cache[int, Endpoint] = Cache(MAX_CACHED_ENDPOINTS)
 
     def changed(self, kind: str, number: int) -> None:
-        """Forget what a commit changed."""
+        """Drop what a commit changed."""
         if kind in {"everything", "project", "account"}:
             self._anywhere.clear()
         if kind == "everything":

@@ -1,4 +1,4 @@
-"""What a store refuses, in words: the same ones from each database."""
+"""The store's refusals, the same for each database."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,11 @@ MAX_SECRETS = 5
 
 def project_in_use() -> RefusedError:
     """Refuse to delete a project that has accounts."""
-    return RefusedError("project_in_use", "the project has accounts; remove them first")
+    return RefusedError("project_in_use", "the project has accounts; delete them first")
 
 
 def check_plans(accounts: Sequence[tuple[str, str]]) -> None:
-    """Refuse to take plans away that accounts (reference, plan) are on.
+    """Refuse to delete plans that accounts (reference, plan) are on.
 
     :raises RefusedError: there is such an account.
     """
@@ -42,7 +42,7 @@ MAX_NAMED_TYPES = 20
 
 
 def check_types(wanted: Sequence[tuple[str, int]]) -> None:
-    """Refuse to remove event types that endpoints want by name; each with how many do.
+    """Refuse to delete event types that endpoints subscribe to by name; each with how many do.
 
     :raises RefusedError: there is such a type.
     """
@@ -54,15 +54,15 @@ def check_types(wanted: Sequence[tuple[str, int]]) -> None:
         named[MAX_NAMED_TYPES:] = [f"{more:,} more"]
     raise RefusedError(
         "event_types_in_use",
-        f"endpoints want event types that would be deleted: {', '.join(named)}. Nothing was "
-        "changed; to remove them anyway, confirm it: ?remove_event_types=true in the API, "
+        f"endpoints subscribe to event types that would be deleted: {', '.join(named)}. Nothing "
+        f"was changed; to delete them anyway, confirm it: ?remove_event_types=true in the API, "
         "--remove-event-types for hooktide apply, the tick in the dashboard, "
         "remove_event_types=True for hooktide.library",
     )
 
 
 def edit_conflict() -> RefusedError:
-    """A project was changed by others each time that an edit of it was to be stored."""
+    """A project was changed by others each time an edit was about to be stored."""
     return RefusedError(
         "edit_conflict", "others are changing this project right now; try again in a moment"
     )
@@ -90,7 +90,7 @@ def account_exists() -> RefusedError:
 
 
 def ambiguous_account() -> RefusedError:
-    """A reference was given that several projects know."""
+    """Several projects have an account with the given reference."""
     return RefusedError(
         "ambiguous_account",
         "several projects have an account with this reference; name the project in the "
@@ -99,7 +99,7 @@ def ambiguous_account() -> RefusedError:
 
 
 def key_known() -> RefusedError:
-    """Refuse a key that existed before."""
+    """Refuse a key that was revoked."""
     return RefusedError("key_known", "this key was in use before, and was revoked; make another")
 
 
@@ -118,7 +118,7 @@ def user_exists() -> RefusedError:
 
 
 def check_owners(changed: User, left: int) -> None:
-    """Refuse that an owner of all projects was the last one.
+    """Refuse to leave no owner of all projects.
 
     :raises RefusedError: ``left`` is 0.
     """
@@ -131,14 +131,14 @@ def check_owners(changed: User, left: int) -> None:
 
 
 def check_endpoints(count: int, limit: int | None) -> None:
-    """Refuse one more endpoint where the plan allows no more.
+    """Refuse another endpoint if the plan's limit is reached.
 
-    :raises LimitError: it does not.
+    :raises LimitError: it is.
     """
     if limit is not None and count >= limit:
         raise LimitError(
-            f"the account's plan allows {count_of(limit, 'endpoint')} and it has {count}; "
-            "remove one, or move the account to a larger plan",
+            f"the account's plan allows {count_of(limit, 'endpoint')} and it has {count}; delete "
+            f"one, or move the account to a larger plan",
             limit=limit,
         )
 
@@ -151,8 +151,8 @@ def check_secrets(endpoint: Endpoint) -> None:
     if len(endpoint.secrets) >= MAX_SECRETS:
         raise RefusedError(
             "too_many_secrets",
-            f"{MAX_SECRETS} secrets sign for this endpoint already; wait until the oldest "
-            "has retired",
+            f"{MAX_SECRETS} secrets are active for this endpoint; wait until the oldest has "
+            f"expired",
         )
 
 
@@ -230,13 +230,13 @@ def hour_is_full(limit: int) -> LimitError:
 
 
 def check_bins(live: int, most: int) -> None:
-    """Refuse one more bin where there are many.
+    """Refuse another bin if there are too many.
 
     :raises RefusedError: there are.
     """
     if live >= most:
         raise RefusedError(
             "too_many_bins",
-            f"there are {live} bins of this scope, and {most} at most: use one of them, or "
-            "remove one",
+            f"there are {live} bins of this scope, and {most} at most: use one of them, or delete "
+            f"one",
         )

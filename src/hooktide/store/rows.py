@@ -1,4 +1,4 @@
-"""Between rows and nouns: the one place that knows both."""
+"""Converts between rows and domain objects."""
 
 from typing import Any, TypeAlias
 
@@ -74,17 +74,17 @@ def rest_values(endpoint_id: int, rest: Rest) -> dict[str, Any]:
 
 
 def headers_row(endpoint_id: int) -> str:
-    """Name the place where an endpoint's own headers are sealed."""
+    """Return the sealing context of an endpoint's own headers."""
     return f"endpoints.headers:{endpoint_id}"
 
 
 def url_row(endpoint_id: int) -> str:
-    """Name the place where an endpoint's secret URL is sealed."""
+    """Return the sealing context of an endpoint's secret URL."""
     return f"endpoints.sealed_url:{endpoint_id}"
 
 
 def secret_row(endpoint_id: int, created_at: Micros) -> str:
-    """Name the place where a signing secret is sealed."""
+    """Return the sealing context of a signing secret."""
     return f"secrets.sealed:{endpoint_id}:{created_at}"
 
 
@@ -94,7 +94,7 @@ def seal_headers(endpoint_id: int, headers: tuple[tuple[str, str], ...], vault: 
 
 
 def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
-    """Return the columns of an endpoint that may change."""
+    """Return an endpoint's mutable columns."""
     secret_url = endpoint.secret_url
     return {
         "url": endpoint.url,
@@ -227,14 +227,14 @@ def attempt_columns(made: Attempt) -> Row:
 
 
 GONE_FOR_GOOD = "gone"
-"""What the reason of a delivery begins with that disabled its endpoint, but for a plain 410."""
+"""Prefix of the reason of a delivery that disabled its endpoint, except for a plain 410."""
 
 
 def settle_columns(done: AttemptRecord, stale_reason: str) -> Row:
-    """Return where a verdict moves its delivery, in the order of ``settle``.
+    """Return the delivery's new columns after a verdict, in the order of ``settle``.
 
-    ``stale_reason`` (empty: none) is why the endpoint wants nothing more: then a delivery that
-    would be tried again is discarded instead.
+    ``stale_reason`` (empty: none) is why the endpoint gets nothing more: then a delivery that would
+    be retried is discarded instead.
     """
     held, made = done.claim, done.attempt
     state, attempts, due_at, reason = _destination(done.verdict, made, held.attempt)

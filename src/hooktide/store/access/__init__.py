@@ -1,3 +1,1 @@
-"""Access control: API keys, people, their sessions, what is recorded of failed logins, and what
-a page leaves sealed for the next.
-"""
+"""Access control: API keys, users, their sessions, the record of failed logins, and the stash."""

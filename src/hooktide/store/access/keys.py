@@ -23,7 +23,7 @@ class Keys(Repository):
     ) -> ApiKey:
         """Add a key (its id is made here) by the SHA-256 of its text.
 
-        :raises RefusedError: there is, or was, a key with this text.
+        :raises RefusedError: a key with this text exists or existed.
         """
         id_ = tx.ids(key.created_at)
         try:
@@ -36,7 +36,7 @@ class Keys(Repository):
 
     @reads
     async def find_key(self, tx: Transaction, digest: bytes) -> ApiKey | None:
-        """Find a key that is not revoked."""
+        """Find an active key."""
         where = " WHERE digest = :digest AND revoked_at IS NULL"
         found = await tx.row("keys", {"digest": digest}, where)
         return None if found is None else _api_key(found)
@@ -65,7 +65,7 @@ class Keys(Repository):
         *,
         force: bool = False,
     ) -> ApiKey:
-        """Revoke a key, at once and for good.
+        """Revoke a key, immediately and permanently.
 
         :raises RefusedError: it is the last operator's key, and this is not forced.
         """
@@ -82,7 +82,7 @@ class Keys(Repository):
 
     @writes
     async def touch_keys(self, tx: Transaction, used: Mapping[int, Micros]) -> None:
-        """Write down when keys were last used."""
+        """Record when keys were last used."""
         for key_id, used_at in used.items():
             await tx.run("touch_key", {"id": key_id, "used_at": used_at})
 
@@ -90,14 +90,14 @@ class Keys(Repository):
     async def report_keys(
         self, tx: Transaction, process: str, key_ids: Sequence[str], now: Micros
     ) -> None:
-        """Note which keys of the key file a server process has read, the sealing one first."""
+        """Record which keys of the key file a server process has read, the sealing one first."""
         await tx.run("drop_key_reports", {"process": process, "before": now - DAY})
         values = {"process": process, "key_ids": " ".join(key_ids), "now": now}
         await tx.run("report_keys", values)
 
     @writes
     async def end_key_report(self, tx: Transaction, process: str) -> None:
-        """Forget a process that ends."""
+        """Delete the report of a process that ends."""
         await tx.run("end_key_report", {"process": process})
 
 

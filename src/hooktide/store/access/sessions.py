@@ -32,7 +32,7 @@ class Sessions(Repository):
     ) -> None:
         """Log a user or a key in, by the SHA-256 of the session's token.
 
-        ``password`` is the hash of the user's password when they were let in.
+        ``password`` is the hash of the user's password at the time of the login.
 
         :raises NotFoundError: the user does not exist, or their password was changed since.
         """
@@ -55,7 +55,7 @@ class Sessions(Repository):
     async def find_session(self, digest: bytes, now: Micros) -> Session | None:
         """Find a session; None once it has expired, its user is deleted or its key revoked.
 
-        Writes down when the user was seen, to the minute.
+        It records when the user was last seen, to the minute.
         """
         found = await self._session(digest, now)
         if found is None or found.user is None or now - (found.user.seen_at or 0) < MINUTE:
@@ -88,7 +88,7 @@ class Sessions(Repository):
     async def edit_login_records(
         self, tx: Transaction, places: Sequence[LoginPlace], edit: LoginEdit
     ) -> None:
-        """Replace what is recorded of places by what ``edit`` returns, in the order of ``places``.
+        """Replace the records of places by what ``edit`` returns, in the order of ``places``.
 
         What ``edit`` raises is raised here, and nothing is changed.
         """

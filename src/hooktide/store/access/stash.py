@@ -1,4 +1,4 @@
-"""The stash: sealed values that one request of a page leaves for the next."""
+"""The stash: sealed values that one request to a page leaves for the next."""
 
 from hooktide.domain.model import Micros
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -6,23 +6,23 @@ from hooktide.store.sql.transaction import Transaction
 
 
 class Stash(Repository):
-    """The store's methods for the stash. The values are sealed before they come here."""
+    """The store's methods for the stash. The values are already sealed."""
 
     @writes
     async def put_stashed(
         self, tx: Transaction, place: bytes, sealed: bytes, expires_at: Micros
     ) -> None:
-        """Keep a value until it is taken or expires; it replaces what is at its place."""
+        """Store a value until it is taken or expires, replacing any value at its place."""
         await tx.run("put_stashed", {"place": place, "sealed": sealed, "expires_at": expires_at})
 
     @writes
     async def take_stashed(self, tx: Transaction, place: bytes, now: Micros) -> bytes | None:
-        """Remove a value and return it; None: there is none, or it has expired."""
+        """Remove and return a value; ``None`` if there is none or it has expired."""
         row = await tx.row("take_stashed", {"place": place, "now": now})
         return None if row is None else row[0]
 
     @reads
     async def get_stashed(self, tx: Transaction, place: bytes, now: Micros) -> bytes | None:
-        """Return a value, which stays; None: there is none, or it has expired."""
+        """Return a value without removing it; ``None`` if there is none or it has expired."""
         row = await tx.row("get_stashed", {"place": place, "now": now})
         return None if row is None else row[0]

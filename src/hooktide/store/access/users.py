@@ -14,7 +14,7 @@ from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction, UniqueError
 
 USERS_SPACE = 0x70656F70
-"""Who owns what is changed under this lock, so that two owners do not remove each other."""
+"""Ownership is changed under this lock, so that two owners do not delete each other."""
 
 
 class Users(Repository):
@@ -75,8 +75,8 @@ class Users(Repository):
         """Change a user's ``name``, ``role``, ``project_id`` or ``password``.
 
         :raises NotFoundError: the user or the project does not exist.
-        :raises RefusedError: ``user_exists``, or ``last_owner``: no one would be left who owns
-            all projects.
+        :raises RefusedError: ``user_exists``, or ``last_owner``: no owner of all projects would be
+        left.
         """
         await tx.lock(USERS_SPACE, 0)
         old = await read_user(tx, user_id)
@@ -99,7 +99,7 @@ class Users(Repository):
     ) -> None:
         """Replace the hash of an unchanged password; sessions continue.
 
-        Nothing is done where the password was changed meanwhile.
+        Does nothing if the password was changed meanwhile.
         """
         await tx.run("replace_password_hash", {"id": user_id, "old": old, "new": new})
 
@@ -109,7 +109,7 @@ class Users(Repository):
     ) -> None:
         """Remove a user, and end their sessions and login links.
 
-        :raises RefusedError: ``last_owner``: no one would be left who owns all projects.
+        :raises RefusedError: ``last_owner``: no owner of all projects would be left.
         """
         await tx.lock(USERS_SPACE, 0)
         old = await read_user(tx, user_id)
@@ -143,7 +143,7 @@ class Users(Repository):
 
     @writes
     async def take_login_link(self, tx: Transaction, digest: bytes, now: Micros) -> User:
-        """Use a login link up, and say whose it was.
+        """Use up a login link, and return its user.
 
         :raises NotFoundError: it does not exist, or was used up.
         """
@@ -160,7 +160,7 @@ async def read_user(tx: Transaction, user_id: int) -> User:
 
 
 async def hold_person(tx: Transaction, user_id: int) -> User:
-    """Find a user, and lock them against changes and removal until the commit.
+    """Find a user, and lock them against changes and deletion until the commit.
 
     :raises NotFoundError: it does not exist.
     """

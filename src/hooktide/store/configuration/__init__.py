@@ -1,4 +1,4 @@
-"""What is configured and changes rarely: projects, their accounts, the accounts' endpoints.
+"""The configuration: projects, their accounts, the accounts' endpoints.
 
-``erasures`` removes an account again, with everything that is kept of it.
+``erasures`` deletes accounts and erases their data.
 """

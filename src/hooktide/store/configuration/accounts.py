@@ -18,7 +18,7 @@ from hooktide.store.sql.transaction import Transaction, UniqueError
 
 
 class Accounts(Repository):
-    """The store's methods for accounts, but for their end (``store.configuration.erasures``)."""
+    """The store's methods for accounts, except deletion (``store.configuration.erasures``)."""
 
     @writes
     async def create_account(
@@ -73,7 +73,7 @@ class Accounts(Repository):
     ) -> Sequence[Account]:
         """Return accounts whose reference or name begins with a text, by reference.
 
-        Small and capital letters are the same, at least those of ASCII.
+        Case is ignored, at least for ASCII.
         """
         values = {**beginning(text), **within(scope), "limit": limit}
         return [_account(row) for row in await tx.rows("search_accounts", values)]

@@ -101,10 +101,10 @@ class Endpoints(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Endpoint:
-        """Change the fields that ``edit`` returns for the endpoint as it is in the transaction.
+        """Change the fields that ``edit`` returns for the current endpoint.
 
-        What ``edit`` raises is raised here, and nothing is changed.
-        Another URL ends the endpoint's rest.
+        What ``edit`` raises is raised here, and nothing is changed. A new URL ends the endpoint's
+        rest.
         """
         old = await _hold(tx, scope, endpoint_id, self._vault)
         new = replace(old, **edit(old))
@@ -126,7 +126,7 @@ class Endpoints(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> None:
-        """Remove an endpoint; what is pending for it is discarded."""
+        """Delete an endpoint; its pending deliveries are discarded."""
         old = await _hold(tx, scope, endpoint_id, self._vault)
         await delete_endpoint(tx, old.id, old.account_id, now, self._vault)
         await record_change(tx, action, snapshot(old), None, now)
@@ -141,7 +141,7 @@ class Endpoints(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Endpoint:
-        """Send nothing more to it; what is pending is discarded, with the reason."""
+        """Disable an endpoint; its pending deliveries are discarded, with the reason."""
         old = await _hold(tx, scope, endpoint_id, self._vault)
         await disable_endpoint(tx, old.id, old.account_id, reason, now)
         new = await read_endpoint(tx, Scope(), old.id, self._vault)
@@ -157,7 +157,7 @@ class Endpoints(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Endpoint:
-        """Send to it again, its count of failures at zero and its rest lifted."""
+        """Enable an endpoint, reset its count of failures and lift its rest."""
         old = await _hold(tx, scope, endpoint_id, self._vault)
         refusals.check_enable(old, scope)
         if await tx.run("enable_endpoint", {"id": old.id, "now": now}):
@@ -174,7 +174,8 @@ class Endpoints(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Endpoint:
-        """Lift its rest, if it has one: what only the rest delayed is due by its own schedule."""
+        """Lift an endpoint's rest, if any: deliveries that it delayed are due by their own
+        schedule."""
         old = await _hold(tx, scope, endpoint_id, self._vault)
         await set_rest(tx, old.id, lifted(now))
         if old.resting_until(now) is not None:
@@ -207,7 +208,7 @@ class Endpoints(Repository):
 
     @writes
     async def retire_secrets(self, tx: Transaction, now: Micros) -> int:
-        """Forget secrets whose overlap is over; how many."""
+        """Delete secrets whose overlap is over; return how many."""
         retired = await tx.rows("forget_retired", {"now": now})
         tx.effects.changed.extend(("endpoint", id_) for (id_,) in retired)
         return len(retired)
@@ -216,7 +217,7 @@ class Endpoints(Repository):
     async def resting(
         self, tx: Transaction, now: Micros, endpoint_ids: Sequence[int] | None = None
     ) -> Mapping[int, Micros]:
-        """Return until when endpoints rest: those of these ids that do, or all."""
+        """Return when the rests of endpoints end: of those with these ids, or of all."""
         if endpoint_ids is None:
             return dict(await tx.rows("resting", {"now": now}))
         return dict(await tx.rows("resting_of", {"now": now, "ids": list(endpoint_ids)}))
@@ -225,10 +226,10 @@ class Endpoints(Repository):
     async def redate_rests(
         self, tx: Transaction, now: Micros, slack: Micros, set_back_from: Micros = 0
     ) -> int:
-        """Have rests that began more than ``slack`` after ``now`` begin now; return how many.
+        """Restart rests that began more than ``slack`` after ``now``; return how many.
 
-        If the clock was set back, as far as the caller (``set_back_from``) or the database knows,
-        that is noted for the audit.
+        If the clock was set back, according to the caller (``set_back_from``) or the database, that
+        is recorded for the audit.
         """
         seen_at, _, newest_at = await tx.one("clock mark", "clock_mark")
         latest = max(seen_at, newest_at, set_back_from)
@@ -274,7 +275,7 @@ async def _changed(
 
 
 async def hold_enabled(tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault) -> Endpoint:
-    """Find an endpoint that is enabled, and stays so until the commit.
+    """Find an enabled endpoint, and lock it until the commit.
 
     :raises NotFoundError: it is not in the scope, or was deleted.
     :raises RefusedError: it is disabled.
@@ -305,7 +306,7 @@ async def set_rest(tx: Transaction, endpoint_id: int, rest: Rest) -> None:
 async def disable_endpoint(
     tx: Transaction, endpoint_id: int, account_id: int, reason: str, now: Micros
 ) -> bool:
-    """Disable an endpoint, and mark what is pending for it as stale; False: it was disabled."""
+    """Disable an endpoint, and mark its pending deliveries as stale; False if it was disabled."""
     await tx.writer.lock_account(tx, account_id)
     before, stale_reason = tx.ids(now), f"endpoint disabled: {reason}"
     values = {
@@ -324,7 +325,7 @@ async def disable_endpoint(
 
 
 async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | None) -> None:
-    """Disable an endpoint because of its failures, and write it into the audit log.
+    """Disable an endpoint because of its failures, and record it in the audit log.
 
     ``project_id`` is None if the account was deleted meanwhile.
     """
@@ -338,7 +339,7 @@ async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | Non
 async def delete_endpoint(
     tx: Transaction, endpoint_id: int, account_id: int, now: Micros, vault: Vault
 ) -> None:
-    """Remove an endpoint, whose account is locked (``BatchWriter.lock_account``)."""
+    """Delete an endpoint, whose account is locked (``BatchWriter.lock_account``)."""
     before = tx.ids(now)
     values = {
         "id": endpoint_id,

@@ -1,4 +1,4 @@
-"""Removing accounts, and erasing what is kept of them, in bounded steps.
+"""Deleting accounts, and erasing their data in bounded steps.
 
 Each step is a transaction; a process that dies loses at most one, and the next process continues
 from what was committed. What remains: ids, counts, instants, event types, states, and the audit
@@ -23,14 +23,14 @@ from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_apart
 
 EVENT_BATCH_SIZE = 50
-"""Events of one transaction: each may have many deliveries, and these many attempts."""
+"""Maximum events in one transaction: each may have many deliveries, and these many attempts."""
 ROW_BATCH_SIZE = 200
 SETTLE_DELAY: Micros = 2 * LEASE
 """No attempt that began before the account was deleted can be recorded later than this."""
 
 
 class Erasures(Repository):
-    """The store's methods for accounts that go."""
+    """The store's methods for deleting and erasing accounts."""
 
     @writes
     async def delete_account(
@@ -41,7 +41,7 @@ class Erasures(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> None:
-        """Remove an account with its endpoints and keys; nothing more goes out for it."""
+        """Delete an account with its endpoints and keys; nothing more is sent for it."""
         old = await read_account(tx, scope, account_id)
         await _remove_account(tx, account_id, now, self._vault)
         await record_change(tx, action, snapshot(old), None, now)
@@ -56,10 +56,10 @@ class Erasures(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Erasure:
-        """Remove an account, and begin to erase what is kept of it, in one transaction.
+        """Delete an account, and start to erase its data, in one transaction.
 
-        It is found by its id, or where that is 0 by its reference; it may have been deleted before.
-        Removed ones that had its reference are erased along with it. If the account is already
+        It is found by its id, or, if that is 0, by its reference; it may have been deleted before.
+        Deleted ones that had its reference are erased along with it. If the account is already
         being erased, that continues.
 
         :raises NotFoundError: there is no such account in the scope.
@@ -77,7 +77,7 @@ class Erasures(Repository):
 
     @reads
     async def get_erasure(self, tx: Transaction, scope: Scope, account_id: int) -> Erasure:
-        """Return how far the erasure of an account is.
+        """Return the progress of an account's erasure.
 
         :raises NotFoundError: it is not being erased.
         """
@@ -102,7 +102,7 @@ class Erasures(Repository):
 
     @maintains
     async def _erase_piece(self, tx: Transaction, account_id: int, now: Micros) -> int:
-        """Erase the next piece; return how many rows there were, 0: nothing to do for now."""
+        """Erase the next part; return the number of rows, 0 if there is nothing to do now."""
         with tx.erasing():
             return await _erase_piece(tx, account_id, now)
 
@@ -123,10 +123,10 @@ async def _remove_account(tx: Transaction, account_id: int, now: Micros, vault: 
 async def _find(
     tx: Transaction, project_id: int | None, account_id: int, reference: str
 ) -> Sequence[Row]:
-    """Find the accounts to erase, the one that was asked for first: (id, project, removed at).
+    """Find the accounts to erase, the requested one first: (id, project, removed at).
 
     :raises NotFoundError: it does not exist.
-    :raises RefusedError: several projects have a live one of this reference.
+    :raises RefusedError: several projects have an account with this reference.
     """
     values = {"project_id": project_id, "id": account_id, "reference": reference}
     found = await tx.rows("erasable_accounts", values)
@@ -138,7 +138,7 @@ async def _find(
 
 
 async def _begin(tx: Transaction, accounts: Sequence[Row], now: Micros) -> None:
-    """Begin to erase accounts, which are deleted by now: their names are gone at once."""
+    """Start to erase accounts that were just deleted: their names are erased immediately."""
     group_id, project_id, _ = accounts[0]
     for account_id, _, _ in accounts:
         erasure = {"account_id": account_id, "group_id": group_id, "project_id": project_id}
@@ -206,7 +206,7 @@ async def _erase_rest(tx: Transaction, account_id: int) -> int:
     for name in ("erase_endpoints", "erase_bin_requests", "erase_bins", "erase_audit_log"):
         if erased := await tx.rows(name, {**values, **target}):
             return len(erased)
-    # After the audit log, whose lines are found by the keys' names.
+    # After the audit log, whose entries are found by the keys' names.
     keys = await tx.rows("erase_keys", values)
     events = await tx.rows("erase_operational_events", {"account_id": account_id})
     return len(keys) + len(events)

@@ -1,4 +1,4 @@
-"""Projects: edited by reading, changing, and storing if it is still what was read."""
+"""Projects: edited with optimistic locking."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
 
 MAX_TRIES = 20
-"""Each try that is lost means that another process stored an edit meanwhile."""
+"""Each lost attempt means that another process stored an edit meanwhile."""
 
 
 class DryRunError(HooktideError):
-    """Ends the transaction of a dry run once all is checked, so that nothing is stored."""
+    """Rolls back the transaction of a dry run once everything is checked."""
 
 
 class Projects(Repository):
     """The store's methods for projects.
 
-    Edits of one process wait for each other, so that they take no tries from one another.
+    Edits within one process are serialized, so that they do not use up each other's attempts.
     """
 
     @cached_property
@@ -47,18 +47,18 @@ class Projects(Repository):
         remove_event_types: bool = True,
         dry_run: bool = False,
     ) -> EditedProject:
-        """Change a project, or add it: the only way to do either.
+        """Update or create a project; there is no other way to do either.
 
-        ``edit`` is given the project as it is, and what it returns is stored only if the project is
-        still the same then. If it is not, ``edit`` is called again with the project as it is now,
-        so that no edit undoes another, in whichever process. ``remove_event_types``: also those
-        that endpoints name (patterns like ``invoice.*`` do not count). ``dry_run``: all is
-        checked and nothing stored; ``after`` is as it would be, with the id 0 where it is new.
+        ``edit`` gets the current project, and its result is stored only if the project is still
+        unchanged. Otherwise ``edit`` is called again with the new version, so that no edit undoes
+        another, in any process. ``remove_event_types``: also those that endpoints name (patterns
+        like ``invoice.*`` do not count). ``dry_run``: everything is checked and nothing stored;
+        ``after`` is the would-be result, with the id 0 for a new project.
 
         :raises NotFoundError: the scope is one project, and this is not it.
-        :raises RefusedError: ``plan_in_use``: accounts are on a plan that would go;
-            ``event_types_in_use``: endpoints name event types that would go;
-            ``edit_conflict``: others changed the project each time.
+        :raises RefusedError: ``plan_in_use``: accounts are on a plan that would be deleted;
+        ``event_types_in_use``: endpoints name event types that would be deleted; ``edit_conflict``:
+        the project was changed each time.
         """
         async with self._editing:
             return await self._edit(scope, name, edit, now, action, remove_event_types, dry_run)
@@ -114,7 +114,7 @@ class Projects(Repository):
         remove_event_types: bool,
         dry_run: bool,
     ) -> ProjectRow | None:
-        """Store a project if it is still as it was (None: there was none); None if it is not.
+        """Store a project if it is unchanged (None: it did not exist); return None if it changed.
 
         :raises DryRunError: it could be stored, and this is a dry run.
         :raises RefusedError: ``plan_in_use``, or ``event_types_in_use``.
@@ -175,7 +175,7 @@ class Projects(Repository):
     async def delete_project(
         self, tx: Transaction, project_id: int, now: Micros, action: Action | None = None
     ) -> None:
-        """Remove a project that has no accounts, with its keys and its users.
+        """Delete a project that has no accounts, with its keys and its users.
 
         :raises RefusedError: it has accounts.
         """
@@ -203,7 +203,7 @@ async def read_project(tx: Transaction, project_id: int) -> ProjectRow:
 
 
 async def hold_project(tx: Transaction, project_id: int) -> ProjectRow:
-    """Find a project, and lock it against changes and removal until the commit.
+    """Find a project, and lock it against changes and deletion until the commit.
 
     :raises NotFoundError: it does not exist.
     """
@@ -221,7 +221,7 @@ def _unstored(before: ProjectRow | None, project: Project, now: Micros) -> Proje
 def _with_detail(
     action: Action | None, before: ProjectRow | None, project: Project
 ) -> Action | None:
-    """Return an action that says what it changes of a project, in words."""
+    """Return the action with a summary of a project's changes as its detail."""
     if action is None or action.detail:
         return action
     old = None if before is None else before.project

@@ -1,6 +1,5 @@
-"""Events and their deliveries, from the row that waits to the row that is dropped.
+"""Events and their deliveries, from acceptance to retention.
 
 ``events`` and ``deliveries`` read them, ``waiting_deliveries`` releases and counts those that wait,
-``replays`` makes new ones of old events, ``stats`` counts, and ``retention`` drops what is past its
-time.
+``replays`` creates new ones of old events, ``stats`` counts, and ``retention`` drops expired ones.
 """

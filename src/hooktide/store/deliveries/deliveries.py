@@ -1,4 +1,4 @@
-"""Deliveries and their attempts, as they are read; and asking for more of them."""
+"""Reading deliveries and their attempts, and creating tests and resends."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -92,7 +92,7 @@ class Deliveries(Repository):
     ) -> Claim:
         """Store a test event with one delivery, for this endpoint, claimed by the caller.
 
-        :raises LimitError: the plan's hour is full.
+        :raises LimitError: the plan's hourly limit is reached.
         """
         endpoint = await hold_enabled(tx, scope, endpoint_id, self._vault)
         limit, taken = await _take_room(tx, endpoint, now)
@@ -113,9 +113,9 @@ class Deliveries(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Delivery:
-        """Make a new delivery of the same event for the same endpoint.
+        """Create a new delivery of the same event for the same endpoint.
 
-        :raises RefusedError: the endpoint is disabled, or the delivery is held and still to come.
+        :raises RefusedError: the endpoint is disabled, or the delivery is still held.
         """
         old = await _read(tx, scope, delivery_id)
         if old.state is DeliveryState.HELD:
@@ -192,14 +192,14 @@ async def _read(tx: Transaction, scope: Scope, delivery_id: int) -> Delivery:
 
 
 def _log_of(scope: Scope, endpoint_id: int | None) -> str:
-    """Name the condition that leads to a list's deliveries; empty: their own order does."""
+    """Name the condition by which a list's deliveries are indexed; empty: by their own id."""
     if endpoint_id is not None:
         return "deliveries_of_endpoint"
     return "deliveries_of_account" if scope.account_id is not None else ""
 
 
 async def _take_room(tx: Transaction, endpoint: Endpoint, now: Micros) -> tuple[int | None, bool]:
-    """Count a delivery in its account's hour; return its limit, and whether there was room."""
+    """Count a delivery in its account's hour; return the limit, and whether it was within it."""
     limit, usage = await tx.writer.hour(tx, endpoint.account_id, now)
     if limit is None:
         return None, True

@@ -1,4 +1,4 @@
-"""Events, as they are added and read."""
+"""Adding and reading events."""
 
 import asyncio
 from abc import abstractmethod
@@ -17,10 +17,10 @@ class Events(Repository):
     """The store's methods for events."""
 
     async def add_events(self, events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
-        """Store events, and a delivery for each enabled endpoint that wants the type.
+        """Store events, and a delivery for each enabled endpoint that subscribes to the type.
 
         Deliveries within the account's plan are pending, claimed for this process as far as its
-        listener has room; those over the plan's hour are held.
+        listener has capacity; those over the plan's hourly limit are held.
         """
         future: asyncio.Future[list[AddResult]] = asyncio.get_running_loop().create_future()
         self.submit_events(events, now, future)
@@ -32,7 +32,7 @@ class Events(Repository):
     ) -> None:
         """Store events as ``add_events`` does; ``waiter`` gets the results after the commit.
 
-        :raises UnavailableError: the database takes nothing now.
+        :raises UnavailableError: the database accepts no writes now.
         """
 
     @reads
@@ -67,7 +67,7 @@ class Events(Repository):
     async def events_of(
         self, tx: Transaction, scope: Scope, event_ids: Sequence[int]
     ) -> Mapping[int, EventRow]:
-        """Return those of these events that there are, by id."""
+        """Return the existing events among these, by id."""
         found = await by_ids(tx, "events_of", scope, event_ids)
         return {row[0]: rows.event_row(row) for row in found}
 
@@ -84,7 +84,7 @@ async def read_event(tx: Transaction, scope: Scope, event_id: int) -> EventRow:
 async def by_ids(
     tx: Transaction, name: str, scope: Scope, ids: Sequence[int]
 ) -> Sequence[rows.Row]:
-    """Ask for these ids; the first and the last lead to the days that they are of."""
+    """Return the parameters for these ids; the first and last select the partitions."""
     if not ids:
         return []
     values = {"ids": sorted(set(ids)), "first": min(ids), "last": max(ids), **within(scope)}

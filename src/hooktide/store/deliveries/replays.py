@@ -1,7 +1,7 @@
-"""Replays: jobs that make new deliveries of old events, a window of ids, a piece at a time.
+"""Replays: jobs that create new deliveries of the events in a window of ids, in batches.
 
-A transaction looks at a piece and makes its deliveries: each event once, even if a process dies. It
-locks in the order that all do: account, endpoint, replay.
+A transaction reads a batch and creates its deliveries: each event once, even if a process dies. It
+locks in the same order as all others: account, endpoint, replay.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,30 +36,30 @@ from hooktide.store.writing.fanout import again_row
 from hooktide.store.writing.usage import Usage
 
 LOOK = 1000
-"""How much is looked at in one transaction."""
+"""Rows examined in one transaction."""
 
 MAX_COUNTED = 100_000
 COUNT_TIMEOUT: Micros = 2 * SECOND
-"""How much is looked at to count, and for how long; more is "at least"."""
+"""Maximum rows examined for a count, and for how long; beyond that the count is "at least"."""
 
 COMMIT_LAG: Micros = 3 * SECOND
-"""An event's id is made before its commit, and other processes make ids too. What is older than
-this is there, or never will be: nothing accepted takes longer to commit."""
+"""An event's id is made before its commit, and by any process. An event older than this is
+committed or never will be: no accepted event takes longer to commit."""
 
 EVENT_GONE = "the event is past retention"
 
 
 class Window(NamedTuple):
-    """The ids that are still to be looked at: those after ``after``, up to ``upto``."""
+    """The ids still to be examined: those after ``after``, up to ``upto``."""
 
     after: int
     upto: int
 
 
 class Piece(NamedTuple):
-    """What was found in a piece: the events to send, and how far that leads.
+    """A batch: the events to send, and the id up to which it reaches.
 
-    ``whole``: there was nothing more in the window.
+    ``whole``: the window is done.
     """
 
     event_ids: list[int]
@@ -71,11 +71,11 @@ class Replays(Repository):
     """The store's methods for replays."""
 
     async def count_replay(self, scope: Scope, wanted: NewReplay, now: Micros) -> ReplayCount:
-        """Count the events that a replay would send, as far as that is soon done.
+        """Count the events that a replay would send, within bounded time.
 
-        Of what the endpoint wants now. ``failed``: the event was sent to it in that time, failed,
-        and nothing of it was delivered or still waits. ``missed``: the event was accepted in that
-        time and never sent to it, or discarded. A test is neither.
+        Only event types that the endpoint subscribes to now count. ``failed``: the event was sent
+        to it in that time, failed, and nothing of it was delivered or still waits. ``missed``: the
+        event was accepted in that time and never sent to it, or discarded. A test is neither.
 
         :raises NotFoundError: there is no such endpoint, or its account has no such event.
         """
@@ -114,7 +114,7 @@ class Replays(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Replay:
-        """Begin a replay; ``run_replays`` makes its deliveries.
+        """Start a replay; ``run_replays`` creates its deliveries.
 
         :raises NotFoundError: there is no such endpoint, or its account has no such event.
         :raises RefusedError: the endpoint is disabled, or a replay of it is running.
@@ -157,7 +157,7 @@ class Replays(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Replay:
-        """Stop a replay, if it is running; the deliveries that it made stay."""
+        """Cancel a running replay; the deliveries that it created stay."""
         found = await _read(tx, scope, replay_id)
         await tx.run("cancel_replay", {"id": found.id, "reason": reason, "now": now})
         new = await _read(tx, Scope(), found.id)
@@ -165,12 +165,12 @@ class Replays(Repository):
         return new
 
     async def run_replays(self, now: Micros, limit: int) -> int:
-        """Make up to ``limit`` deliveries of each replay that is running.
+        """Create up to ``limit`` deliveries for each running replay.
 
-        Deliveries and how far it has looked are one transaction: no event twice, none left out,
-        even if a process dies. Nothing is made for an endpoint that has ``limit`` deliveries due
-        and not sent, nor while its account's plan holds something back. Returns how many events
-        were looked at for the busiest.
+        Deliveries and progress are stored in one transaction: no event twice, none left out, even
+        if a process dies. Nothing is created for an endpoint that has ``limit`` due deliveries, nor
+        while its account has held deliveries. Returns the number of events examined for the busiest
+        replay.
         """
         looked = [0]
 
@@ -186,13 +186,13 @@ class Replays(Repository):
 
     @maintains
     async def _run_piece(self, tx: Transaction, replay_id: int, now: Micros, limit: int) -> int:
-        """Make the next deliveries of a replay; how many events were looked at."""
+        """Create the next deliveries of a replay; return how many events were examined."""
         replay = await _read(tx, Scope(), replay_id)
         hour = await tx.writer.hour(tx, replay.account_id, now)
         endpoint = await _hold(tx, replay, self._vault)
         if endpoint is None:
             return 0
-        replay = await _read(tx, Scope(), replay_id)  # as it is now that it is locked
+        replay = await _read(tx, Scope(), replay_id)  # read again under the lock
         if replay.what is ReplayWhat.EVENT:
             piece = Piece([replay.event_id or 0], 0, whole=True)
             made = await _make(tx, replay, endpoint, piece, hour, now)
@@ -209,13 +209,13 @@ class Replays(Repository):
 
 
 async def _check_event(tx: Transaction, endpoint: Endpoint, wanted: NewReplay) -> None:
-    """Check that the event of a replay, if it is for one, is the endpoint's account's."""
+    """Check that a replay's event, if any, belongs to the endpoint's account."""
     if wanted.event_id is not None:
         await read_event(tx, Scope(account_id=endpoint.account_id), wanted.event_id)
 
 
 async def _hold(tx: Transaction, replay: Replay, vault: Vault) -> Endpoint | None:
-    """Lock a replay and its endpoint; None: another process has it, or it has ended."""
+    """Lock a replay and its endpoint; ``None`` if another process has it, or it has ended."""
     if not await tx.rows("lock_enabled_endpoints", {"endpoints": [replay.endpoint_id]}):
         return None
     if not await tx.rows("lock_replay", {"id": replay.id}):
@@ -250,7 +250,8 @@ async def _look(
 async def _has_enough(
     tx: Transaction, endpoint: Endpoint, usage: Usage, now: Micros, limit: int
 ) -> bool:
-    """Whether enough waits for an endpoint, or is held, so that a replay must not add more."""
+    """Whether so many deliveries wait for an endpoint, or are held, that a replay must not add
+    more."""
     if endpoint.account_id in usage.holding:
         return True
     values = {"endpoint_id": endpoint.id, "now": now, "limit": limit}
@@ -265,7 +266,7 @@ async def _make(
     hour: tuple[int | None, Usage],
     now: Micros,
 ) -> int:
-    """Make deliveries of those of these events that retention has left; how many."""
+    """Create deliveries for those of these events that still exist; return how many."""
     there = {id_ for (id_,) in await tx.rows("lock_events", {"ids": piece.event_ids})}
     per_hour, usage = hour
     made: list[Row] = []
@@ -273,7 +274,7 @@ async def _make(
         if event_id not in there:
             continue
         taken = per_hour is None or usage.take(endpoint.account_id, per_hour, now)
-        # Larger than the replay's id, whichever process made that, and so than the stale mark.
+        # Larger than the replay's id, whichever process made that, and thus than the stale mark.
         id_ = tx.ids(max(now, made_at(replay.id) + 1))
         held_by = None if taken else per_hour
         made.append(again_row(id_, event_id, endpoint, held_by, now, Origin.REPLAY))
@@ -303,7 +304,7 @@ async def _move(
 
 
 def _left(replay: Replay, now: Micros, lag: Micros | None) -> tuple[Window, bool]:
-    """Return what a replay may look at now, and whether that is all that it ever will."""
+    """Return the window that a replay may examine now, and whether it is the last."""
     upto = _window(replay, replay.id).upto
     if lag is None:
         return Window(replay.looked_to, upto), True
@@ -312,7 +313,7 @@ def _left(replay: Replay, now: Micros, lag: Micros | None) -> tuple[Window, bool
 
 
 def _window(wanted: NewReplay | Replay, before: int) -> Window:
-    """Return the ids that a replay looks at, all of them smaller than ``before``."""
+    """Return the window of a replay, below ``before``."""
     since, until = wanted.since or 0, wanted.until
     upto = before if until is None else min(before, until << NODE_BITS)
     return Window((since << NODE_BITS) - 1, upto - 1)
@@ -336,7 +337,7 @@ def _choose(looked: Sequence[Row], types: tuple[str, ...], after: int, most: int
 async def _count(
     look: Callable[[int], Awaitable[Sequence[Row]]], types: tuple[str, ...], after: int
 ) -> ReplayCount:
-    """Count what a replay would send; ``look`` returns the piece after an id."""
+    """Count what a replay would send; ``look`` returns the batch after an id."""
     events: set[int] = set()
     looked, began = 0, monotonic()
     while looked < MAX_COUNTED and monotonic() - began < COUNT_TIMEOUT:
@@ -373,7 +374,7 @@ def _replay(row: Row) -> Replay:
 def _replay_values(
     id_: int, endpoint: Endpoint, wanted: NewReplay, counted: ReplayCount
 ) -> dict[str, Any]:
-    """Return the values of a new replay for ``create_replay``, but where it begins to look."""
+    """Return the values of a new replay for ``create_replay``, except its start."""
     return {
         "id": id_,
         "project_id": endpoint.project_id,

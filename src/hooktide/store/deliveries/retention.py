@@ -1,4 +1,4 @@
-"""What is past its time is dropped, and which clock is trusted to say so."""
+"""Dropping expired data, and the clock mark that it relies on."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ class Retention(Repository):
     """The store's methods for retention."""
 
     parts_of_events: Sequence[str]
-    """The statements that drop what belongs to events, and then those, in order."""
+    """The statements that drop events, after everything that belongs to them, in order."""
 
     @surveys
     async def clock_mark(self, tx: Transaction) -> ClockMark:
-        """Return what this database knows of the clock; retention asks before it deletes."""
+        """Return what this database knows about the clock; retention reads it before it deletes."""
         return ClockMark(*(await tx.one("clock mark", "clock_mark")))
 
     @maintains
@@ -30,9 +30,9 @@ class Retention(Repository):
         await tx.run("trust_clock", {"now": now})
 
     async def drop_old(self, now: Micros, limit: int) -> int:
-        """Remove ended events, deliveries and attempts past their project's retention.
+        """Delete ended events, deliveries and attempts past their project's retention.
 
-        And bins, sessions, login links, counted numbers and audit log lines past theirs. Whether
+        It also deletes expired bins, sessions, login links, stats and audit log entries. Whether
         ``now`` can be trusted is decided by ``engine.periodic.retention``.
         """
         await self._drop_small(now)
@@ -48,7 +48,7 @@ class Retention(Repository):
 
     @abstractmethod
     async def drop_days(self, before: Micros, limit: int) -> int:
-        """Drop what the log has of whole days before an instant; how many events, at least."""
+        """Drop the log's partitions before an instant; return how many events, at least."""
 
     @surveys
     async def _retentions(self, tx: Transaction) -> Mapping[int, Micros]:
@@ -72,7 +72,7 @@ class Retention(Repository):
 
 
 def _over(now: Micros) -> dict[str, dict[str, int]]:
-    """Return the statements that drop what is over or old, with their values."""
+    """Return the statements that drop expired rows, with their values."""
     return {
         "drop_expired_bins": {"now": now},
         "drop_usage": {"before": (now - 2 * HOUR) // MINUTE},

@@ -1,4 +1,4 @@
-"""What is counted by the minute and by the hour, for health and for charts."""
+"""Counts per minute and per hour, for health and charts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,13 +33,13 @@ HISTOGRAMS_SPACE = 0x68697374
 
 
 class Stats(Repository):
-    """The store's methods for what is counted, and for what follows from it."""
+    """The store's methods for stats."""
 
     @writes
     async def add_stats(
         self, tx: Transaction, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
     ) -> None:
-        """Add numbers to those that are there."""
+        """Add counts to the stored ones."""
         await tx.many("add_minutes", _minute_rows(minutes))
         await tx.many("add_hours", _hour_rows(hours))
         await tx.many("add_health", _health_rows(hours))
@@ -50,9 +50,9 @@ class Stats(Repository):
     async def health(
         self, tx: Transaction, scope: Scope, endpoint_ids: Sequence[int], since: Micros
     ) -> Mapping[int, Health]:
-        """Return how endpoints do, by id; those to which nothing was ever sent are absent.
+        """Return the health of endpoints, by id; endpoints without attempts are absent.
 
-        Counted from the beginning of the hour in which ``since`` is.
+        It covers the time from the beginning of the hour of ``since``.
         """
         values = {"ids": list(endpoint_ids), "hour": _hour_of(since), **within(scope)}
         return {row[0]: _health(row) for row in await tx.rows("health", values)}
@@ -152,7 +152,7 @@ class Stats(Repository):
     async def busiest(
         self, tx: Transaction, scope: Scope, since: Micros, limit: int
     ) -> Sequence[Busy]:
-        """Return the accounts for which most was sent, from the hour of ``since`` on."""
+        """Return the busiest accounts from the hour of ``since`` on."""
         values = {"hour": _hour_of(since), "limit": limit, **within(scope)}
         return [_busy(row) for row in await tx.rows("busiest", values)]
 
@@ -160,7 +160,7 @@ class Stats(Repository):
     async def slowest(
         self, tx: Transaction, scope: Scope, since: Micros, limit: int
     ) -> Sequence[Slow]:
-        """Return the endpoints whose answers took longest on average, from that hour on."""
+        """Return the endpoints with the longest average response time, from that hour on."""
         values = {"hour": _hour_of(since), "limit": limit, **within(scope)}
         return [_slow(row) for row in await tx.rows("slowest", values)]
 
@@ -193,7 +193,7 @@ class Stats(Repository):
     async def account_usage(
         self, tx: Transaction, scope: Scope, account_id: int, now: Micros
     ) -> AccountUsage:
-        """Return what an account has of its plan."""
+        """Return how much of its plan an account has used."""
         await read_account(tx, scope, account_id)
         since = now // MINUTE - WINDOW_MINUTES
         values = {"account_id": account_id, "since": since}

@@ -1,4 +1,4 @@
-"""Deliveries that wait: held ones released, due times corrected, all of them counted."""
+"""Waiting deliveries: releasing held ones, correcting due times, counting."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from hooktide.store.writing.batch import run_batch
 
 
 class WaitingDeliveries(Repository):
-    """The store's methods for deliveries that wait."""
+    """The store's methods for waiting deliveries."""
 
     @abstractmethod
     async def due_heads(self) -> Mapping[int, Micros]:
         """Return, per endpoint that has pending deliveries, when the first may be claimed."""
 
     async def counts(self) -> Counts:
-        """Count what waits."""
+        """Count the waiting deliveries."""
         heads = await self.due_heads()
         backlog = await self.backlog(Scope())
         return Counts(
@@ -56,7 +56,8 @@ class WaitingDeliveries(Repository):
         return Oldest(None if oldest is None else made_at(oldest), due_at)
 
     async def unhold(self, now: Micros, limit: int) -> int:
-        """Make held deliveries pending as far as their plans' hours have room; how many."""
+        """Make held deliveries pending as far as their plans' hourly limits allow; return how
+        many."""
         unheld = 0
 
         async def unhold(account_ids: Sequence[int]) -> None:
@@ -64,7 +65,7 @@ class WaitingDeliveries(Repository):
             unheld += await self._unhold_accounts(account_ids, now, limit - unheld)
 
         held = await self._held_accounts()
-        # Where writes are serialised, nothing waits for a lock, and each commit costs the same.
+        # If writes are serialized, nothing waits for a lock, and each commit costs the same.
         batches = [held] if self.one_writer else [[account_id] for account_id in held]
         for batch in batches:
             await run_batch(batch, unhold, "send held deliveries of account {}".format)
@@ -89,7 +90,7 @@ class WaitingDeliveries(Repository):
     ) -> Sequence[Waiting]:
         """Return unclaimed deliveries that are due after ``instant``.
 
-        The first ``limit`` behind the place ``after``, by endpoint, due time and id.
+        The first ``limit`` after the place ``after``, by endpoint, due time and id.
         """
         values = _waiting_values(instant, after, limit)
         return [Waiting(*row) for row in await tx.rows("waiting_after", values)]
@@ -98,7 +99,7 @@ class WaitingDeliveries(Repository):
     async def redate(self, tx: Transaction, due: Mapping[tuple[int, Micros], Micros]) -> int:
         """Set when deliveries are due, by (id, when each is due now); return how many.
 
-        One that was claimed or dated meanwhile stays as it is.
+        A delivery that was claimed or changed meanwhile is left alone.
         """
         new = [(id_, old, at) for (id_, old), at in due.items()]
         values = {

@@ -1,1 +1,1 @@
-"""What was done and what happened: the audit log, and operational events to be published."""
+"""The audit log, and operational events to be published."""

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, and lines that go with no stored change."""
+"""The audit log: entries for changes, and for actions without a stored change."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ class AuditLog(Repository):
 
     @writes
     async def add_audit_entry(self, tx: Transaction, entry: AuditEntry, now: Micros) -> None:
-        """Write a line of the audit log (its id is made here) that goes with no stored change.
+        """Write an entry (its id is made here) for an action without a stored change.
 
-        Methods that store one take an ``action``, and write its line in the same transaction.
+        Methods that store a change take an ``action``, and write its entry in the same transaction.
         """
         await write_entry(tx, entry, now)
 
@@ -65,18 +65,18 @@ async def record_change(
 async def record_action(
     tx: Transaction, action: Action | None, about: Snapshot, now: Micros
 ) -> None:
-    """Write into the audit log an action that leaves its target as it is."""
+    """Record an action that does not change its target."""
     if action is not None:
         await write_entry(tx, note_of(action, about), now)
 
 
 async def write_entry(tx: Transaction, entry: AuditEntry, now: Micros) -> None:
-    """Write a line of the audit log."""
+    """Write an entry of the audit log."""
     await tx.run("add_audit_entry", _audit_values(entry, tx.ids(now)))
 
 
 async def record_command(statements: Statements, action: Action, now: Micros) -> None:
-    """Write into the audit log what a command does to the database while servers may use it.
+    """Record what a command does to the database while servers may use it.
 
     The id is the last one of its microsecond, which no server makes: a command has no number.
     """

@@ -1,4 +1,4 @@
-"""Operational events, kept until they are published as events of the built-in project."""
+"""Operational events, stored until they are published as events of the built-in project."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ class OperationalEvents(Repository):
 
     @writes
     async def add_operational_event(self, tx: Transaction, event: OperationalEvent) -> None:
-        """Keep an operational event to be published, once per key.
+        """Store an operational event to be published, once per key.
 
-        The store adds those of its own transactions itself: endpoints disabled or failing,
+        The store itself adds those of its own transactions: endpoints disabled or failing,
         deliveries failed, hourly limits reached, secrets rotated. Without the built-in project
-        (``domain_events.PROJECT``) none are kept; those of that project never are.
+        (``domain_events.PROJECT``) none are stored; those about that project never are.
         """
         await add_operational_events(tx, [event])
 
@@ -33,7 +33,7 @@ class OperationalEvents(Repository):
     async def operational_events(
         self, tx: Transaction, limit: int
     ) -> Sequence[tuple[int, OperationalEvent]]:
-        """Return those to publish, the oldest first, each with its project's id."""
+        """Return the events to publish, oldest first, each with its project's id."""
         return [_read(row) for row in await tx.rows("operational_events", {"limit": limit})]
 
     async def delete_operational_events(self, keys: Sequence[str]) -> None:
@@ -47,13 +47,13 @@ class OperationalEvents(Repository):
 
 
 async def add_operational_events(tx: Transaction, events: Iterable[OperationalEvent]) -> None:
-    """Keep operational events to be published."""
+    """Store operational events to be published."""
     for event in events:
         await tx.run("add_operational_event", _values(event))
 
 
 def _values(event: OperationalEvent) -> dict[str, Any]:
-    """Return a event's values for ``add_operational_event``."""
+    """Return an event's values for ``add_operational_event``."""
     return {
         "key": event.key,
         "type": event.type.value,

@@ -1,5 +1,5 @@
-"""What commands do to a database of either kind, mostly while servers use it.
+"""Maintenance of a database of either kind, mostly while servers use it.
 
-``migrate`` applies migrations, ``invariants`` is what ``hooktide audit`` checks, ``sealed`` opens
-and seals secrets with another key, and ``storage_usage`` counts what is kept.
+``migrate`` loads the migrations, ``invariants`` has the checks of ``hooktide audit``, ``sealed``
+reseals secrets with another key, and ``storage_usage`` measures each project's data.
 """

@@ -21,19 +21,20 @@ from hooktide.domain.project.project import Project
 from hooktide.store.base import LEASE
 
 SLACK: Micros = 3 * MINUTE
-"""How far apart two instants may be recorded that belong together: attempts are kept for a minute
-when the database does not take them, a claim lasts for another, and machines' clocks differ."""
+"""Maximum distance between two recorded instants that belong together: attempts are kept for a
+minute when the database is unavailable, a claim lasts for another, and machines' clocks differ."""
 
 MAX_RETRIES = 20
 MAX_REST: Micros = 9 * DAY
-"""No plan has more retries, and no retry is later (``domain.project.project``,
+"""The limits on the number of retries and their delay (``domain.project.project``,
 ``domain.delivery.backoff``)."""
 
 EXAMPLES = 5
 
 
 class Check(NamedTuple):
-    """One question: the statement's name, the invariant it is about (ARCHITECTURE.md), in words."""
+    """One check: the statement's name, the number of its invariant (ARCHITECTURE.md), and a
+    description."""
 
     name: str
     invariant: int
@@ -72,13 +73,14 @@ NOT_CHECKED = (
     (8, "body and id are the same each time, timestamp and signatures fresh"),
     (9, "an idempotency key that an event came with is kept as long as the event"),
 )
-"""What cannot be read from a database: it does not hold what these take."""
+"""Invariants that cannot be checked in a database, which does not hold the data for them."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check found: how many it looked at, how many break it, and the first few of those.
+    """The result of a check: how many rows it looked at, how many violate it, and the first few of
+    those.
 
-    ``looked_at`` 0: it checked nothing, so it says nothing about the database.
+    If ``looked_at`` is 0, it checked nothing.
     """
 
     check: Check
@@ -88,21 +90,21 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 ProjectFacts: TypeAlias = tuple[int, Project, Micros]
-"""A project's id, its configuration, and when it was changed last."""
+"""A project's id, its configuration, and when it was last changed."""
 
 
 def counting(sql: str) -> str:
-    """Return the statement that counts (looked at, broken); what is unknown counts as broken."""
+    """Return the statement that counts (looked at, broken); unknown counts as broken."""
     return f"SELECT count(*), count(*) FILTER (WHERE broken IS NOT FALSE) FROM (\n{sql}\n) AS found"  # noqa: S608
 
 
 def naming(sql: str) -> str:
-    """Return the statement for the (kind, id) of a few that are broken."""
+    """Return the statement for the (kind, id) of a few violations."""
     return f"SELECT kind, id FROM (\n{sql}\n) AS found WHERE broken IS NOT FALSE LIMIT {EXAMPLES}"  # noqa: S608
 
 
 def finding(check: Check, counts: Sequence[int], named: Iterable[Sequence[Any]]) -> Finding:
-    """Put a check's answers together."""
+    """Combine a check's results."""
     looked_at, broken = counts
     return Finding(check, looked_at, broken, tuple(show(kind, id_) for kind, id_ in named))
 

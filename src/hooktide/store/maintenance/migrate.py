@@ -25,7 +25,7 @@ def load_migrations(package: str) -> list[Migration]:
 
 
 def missing(migrations: list[Migration], applied: int) -> list[Migration]:
-    """Return what is still to be applied to a database whose last one was number ``applied``.
+    """Return the pending migrations of a database whose last one was number ``applied``.
 
     :raises ConfigError: the database was made by a newer Hooktide.
     """

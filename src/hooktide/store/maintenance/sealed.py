@@ -1,7 +1,8 @@
-"""What is sealed in a database: whether the keys open it, and how a new key seals it again.
+"""The sealed values of a database: checking that the keys open them, and resealing them with a new
+key.
 
-Sealed are an endpoint's own headers and secret URL, and signing secrets. Each database reads and
-writes the rows in its own way; here is what is done with them.
+An endpoint's own headers and secret URL and its signing secrets are sealed. Each database reads and
+writes the rows in its own way; this module transforms them.
 """
 
 from collections import Counter
@@ -18,13 +19,13 @@ from hooktide.store.rows import Row
 from hooktide.store.sql.transaction import Statements
 
 BATCH_SIZE = 500
-"""Rows of one transaction: small enough that no publish waits for it."""
+"""Rows per transaction: few enough that no publish waits for it."""
 LIVE_TIMEOUT: Micros = 30_000_000
 """A process that has not reported for this long counts as ended."""
 
 
 PREFIXES = {"bytes": PREFIX_BYTES, "mark": FORMAT, "none": b""}
-"""What ``sealed_prefixes`` is asked with."""
+"""The parameters of ``sealed_prefixes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,16 @@ class SealedRows(Protocol):
     """The sealed rows of a database, also while servers run on it."""
 
     async def live(self) -> Sequence[KeyReport]:
-        """Return the reports of the processes that run."""
+        """Return the reports of the running processes."""
 
     async def prefixes(self) -> Mapping[bytes, int]:
         """Return how many values are sealed, by their first ``PREFIX_BYTES``."""
 
     async def reseal(self, vault: Vault, action: Action | None = None) -> int:
-        """Seal one batch with the sealing key; how many rows that were (0: all are).
+        """Reseal one batch with the sealing key; return the number of rows (0: done).
 
-        ``action`` goes into the audit log in the same transaction, unless nothing was sealed.
+        ``action`` is recorded in the audit log in the same transaction, unless nothing was
+        resealed.
         """
 
     async def note(self, action: Action) -> None:
@@ -58,24 +60,25 @@ class SealedRows(Protocol):
 
 
 def check_key(endpoint_id: int, secret: Sequence[Any], vault: Vault) -> None:
-    """Check at the start that the key file belongs to this database.
+    """Check at startup that the key file belongs to this database.
 
-    :raises ConfigError: it does not: nothing could be sent.
+    :raises ConfigError: it does not.
     """
     try:
         rows.active_secret(endpoint_id, (*secret, None), vault)
     except UnsealError:
         raise ConfigError(
-            "the database holds secrets that no key of this file opens; start with the key file "
-            "that belongs to this database",
+            "no key of this file opens the secrets in the database; start with the key file that "
+            "belongs to this database",
             key="key_file",
         ) from None
 
 
 def count_by_key(prefixes: Mapping[bytes, int], vault: Vault) -> Mapping[str, int]:
-    """Return how many values each key of the vault has sealed; ``""``: another, or it is unknown.
+    """Return how many values each key of the vault has sealed; ``""`` stands for other or unknown
+    keys.
 
-    Values from before keys had ids are unknown until they are sealed again.
+    Values from before keys had ids are unknown until they are resealed.
     """
     known = {vault.prefix_of(key_id): key_id for key_id in vault.ids}
     found: Counter[str] = Counter(dict.fromkeys(vault.ids, 0))

@@ -1,4 +1,4 @@
-"""Counting what is kept: long, so it is done once for all who ask meanwhile."""
+"""Counting storage usage takes long, so concurrent callers share one count."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -27,7 +27,7 @@ class Counting:
         return await asyncio.shield(self._running)
 
     async def close(self) -> None:
-        """End the count that runs."""
+        """Cancel the running count."""
         if self._running is not None:
             self._running.cancel()
             with suppress(HooktideError, asyncio.CancelledError):

@@ -89,7 +89,7 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
         try:
             await self._notifier.start()
         except BaseException:
-            await self._node.stop()  # the next try takes another number
+            await self._node.stop()  # the next attempt takes another number
             raise
         self._dead.start()
 
@@ -135,9 +135,9 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
         self._writer.publish(Publish(events, now, waiter))
 
     async def _try_writing(self, conn: PgConnection, size: int) -> None:
-        """Write so many bytes into a table that only this transaction sees.
+        """Write this many bytes into a table that only this transaction sees.
 
-        It has no blocks yet, so it needs new ones, however much is free in the others.
+        A new table needs new blocks, however much is free in others.
         """
         table = f"{SCHEMA}.write_probe_{self._me}"
         await conn.script(f"CREATE TABLE {table} (filler bytea NOT NULL)")
@@ -160,21 +160,21 @@ async def open_postgres(
     direct: str = "",
     connections: int = CONNECTIONS,
 ) -> PostgresStore:
-    """Open a database, its schema brought up to date.
+    """Open a database, and migrate its schema.
 
     Parameters
     ----------
     url
         Where it is: ``postgresql://user:password@host:5432/name``, as libpq has it.
     now
-        The instant that the log's first days are made around. By default the database's own.
+        The instant around which the log's first days are created. By default the database's time.
     direct
-        The same database, not through a pooler. To be given where ``url`` leads through one
-        (PgBouncer in transaction mode): what needs a session goes here.
+        A URL of the same database that bypasses the pooler, required if ``url`` goes through one
+        (PgBouncer in transaction mode). It is used for everything that needs a session.
     connections
-        How many may be open at once, besides the one that listens.
+        Maximum open connections, besides the one that listens.
 
-    :raises ConfigError: the database is not fit for use; says why.
+        :raises ConfigError: the database cannot be used; the error explains why.
     :raises UnavailableError: it did not answer.
     """
     await migrate(direct or url)
@@ -192,14 +192,14 @@ async def open_postgres(
 
 
 async def _check_durable(conn: PgConnection) -> None:
-    """Refuse a server that answers before it has written.
+    """Refuse a server that confirms commits before they are durable.
 
     :raises ConfigError: it does.
     """
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         if await conn.value(f"SHOW {setting}") == "off":
             raise ConfigError(
-                f"PostgreSQL runs with {setting} = off: what it has accepted would be lost when "
-                "it stops suddenly; set it to on",
+                f"PostgreSQL runs with {setting} = off: accepted events would be lost in a crash; "
+                f"set it to on",
                 key="database",
             )

@@ -1,5 +1,5 @@
-"""How SQL is written once for both databases.
+"""SQL written once for both databases.
 
-``queries`` reads the files of statements, ``transaction`` runs them, ``repository`` is what the
-stores' nouns have in common, and ``lists`` pages through rows.
+``queries`` reads the files of statements, ``transaction`` runs them, ``repository`` is the base
+class of the stores' repositories, and ``lists`` pages through rows.
 """

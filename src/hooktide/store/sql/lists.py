@@ -1,4 +1,4 @@
-"""How lists are asked for and answered: conditions, whose rows, a page."""
+"""Listing rows: conditions, scopes and pages."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -42,12 +42,12 @@ def accounts_in(scope: Scope) -> list[tuple[str, str, Any]]:
 
 
 def within(scope: Scope) -> dict[str, Any]:
-    """Return the values that keep a statement inside a scope which asks for them."""
+    """Return the scope's parameters for a statement."""
     return {"project_id": scope.project_id, "account_id": scope.account_id}
 
 
 def beginning(text: str) -> dict[str, str]:
-    """Return between what all is that begins with a text."""
+    """Return the bounds between which all texts with a prefix lie."""
     return {"low": text, "high": text + "\U0010ffff"}
 
 
@@ -68,8 +68,8 @@ async def newest(
 ) -> Page:
     """Return a page of the rows of a statement that are ``wanted``, newest first.
 
-    ``values`` are those that its conditions have besides their own. It has up to ``limit`` rows,
-    and the id below which the next page starts, if there are more.
+    ``values`` are further parameters of the conditions. The page has up to ``limit`` rows, and the
+    id below which the next page starts, if there are more.
     """
     where, given = conditions(wanted)
     given = {**values, **given, "limit": limit + 1}

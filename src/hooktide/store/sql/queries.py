@@ -5,9 +5,9 @@ The others are in each database's ``queries.sql``, under the same names in the s
 ``own.sql`` has what only its own modules use, and its ``invariants.sql`` the checks of
 ``store.maintenance.invariants``.
 
-Common statements are in PostgreSQL's SQL: ``{schema}`` before each table, ``::type`` where a value
+Common statements use PostgreSQL's syntax: ``{schema}`` before each table, ``::type`` where a value
 needs one, ``= ANY(:name::type[])`` for arrays, ``FOR UPDATE`` where a row is locked. Each database
-is given them as it takes them (``Dialect``), once, when it is opened.
+translates them once (``Dialect``), when it is opened.
 """
 
 import importlib.resources
@@ -21,7 +21,7 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 DATABASES = {"postgres", "sqlite"}
 
 Dialect: TypeAlias = Callable[[str], str]
-"""Turns a statement as written in a file into what a database is sent."""
+"""Translates a statement from a file into a database's SQL."""
 
 
 def load_statements(package: str, dialect: Dialect) -> dict[str, str]:

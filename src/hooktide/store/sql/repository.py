@@ -1,7 +1,7 @@
-"""What the store's methods that are written once have in common: how they get a transaction.
+"""The base of the store's methods that are written once: how they get a transaction.
 
-``@reads`` and ``@writes`` wrap a method that takes a transaction: its callers omit it, and it runs
-in a new one. What several methods need within the same transaction is a function that takes it.
+``@reads`` and ``@writes`` wrap a method that takes a transaction: callers omit it, and it runs in a
+new one. Code shared by several methods within a transaction is a function that takes it.
 """
 
 import functools
@@ -23,26 +23,27 @@ Method: TypeAlias = Callable[Concatenate[R, Transaction, P], Coroutine[Any, Any,
 Public: TypeAlias = Callable[Concatenate[R, P], Coroutine[Any, Any, T]]
 
 REQUEST_TIMEOUT = 1.8
-"""Seconds that a request waits for the database; after that the database counts as away."""
+"""Seconds that a request waits for the database before it counts as unavailable."""
 MAINTENANCE_TIMEOUT = 60.0
 """Seconds that maintenance waits for it."""
 
 
 class Repository(ABC):
-    """A part of the store; all its parts stand on the same database, vault and ids."""
+    """A part of the store; all parts share the database, the vault and the id maker."""
 
     _vault: Vault
     _ids: IdMaker
     one_writer: bool
-    """Whether one thread of one process writes all."""
+    """Whether a single thread of a single process does all writes."""
     clock: StoreClock
-    """The database's current time, which due times and expiries use."""
+    """The database's current time, used for due times and expiries."""
 
     def lease_shift(self) -> Micros:
-        """Return how far ahead of ``clock`` leases are measured: 0 unless that was set lately.
+        """Return how far ahead of ``clock`` leases are measured: 0 unless the clock was set
+        recently.
 
-        A claim's lease ends at its ``lease_ends_at`` by the clock plus this, so that no setting of
-        a clock ends it.
+        A lease ends when the clock plus this reaches ``lease_ends_at``, so that setting the clock
+        does not end it.
         """
         return self.clock.lease_shift()
 
@@ -57,14 +58,14 @@ class Repository(ABC):
     async def writing(self, work: Work[T], within: float = REQUEST_TIMEOUT) -> T:
         """Run ``work`` in a transaction, and notify everyone of what it changed.
 
-        It may be run again from its beginning, if it collided with another.
+        It may be run again from its beginning if it collided with another transaction.
 
         :raises UnavailableError: the database did not answer in time; it may have committed.
         """
 
 
 def reads(method: Method[R, P, T]) -> Public[R, P, T]:
-    """Make a method one that only reads."""
+    """Make a method read-only."""
 
     @functools.wraps(method)
     async def public(self: R, /, *args: P.args, **given: P.kwargs) -> T:
@@ -74,7 +75,7 @@ def reads(method: Method[R, P, T]) -> Public[R, P, T]:
 
 
 def writes(method: Method[R, P, T]) -> Public[R, P, T]:
-    """Make a method one that runs in a transaction, committed when it returns."""
+    """Run a method in a transaction, committed when it returns."""
 
     @functools.wraps(method)
     async def public(self: R, /, *args: P.args, **given: P.kwargs) -> T:
@@ -84,7 +85,7 @@ def writes(method: Method[R, P, T]) -> Public[R, P, T]:
 
 
 def surveys(method: Method[R, P, T]) -> Public[R, P, T]:
-    """Make a method one that only reads, for as long as maintenance may take."""
+    """Make a method read-only, with the timeout of maintenance."""
 
     @functools.wraps(method)
     async def public(self: R, /, *args: P.args, **given: P.kwargs) -> T:
@@ -94,7 +95,7 @@ def surveys(method: Method[R, P, T]) -> Public[R, P, T]:
 
 
 def maintains(method: Method[R, P, T]) -> Public[R, P, T]:
-    """Make a method one that runs in a transaction, for as long as maintenance may take."""
+    """Run a method in a transaction, with the timeout of maintenance."""
 
     @functools.wraps(method)
     async def public(self: R, /, *args: P.args, **given: P.kwargs) -> T:

@@ -1,9 +1,9 @@
-"""One transaction of either database, as everything sees it that is written once for both.
+"""A transaction of either database, for code that is written once for both.
 
-Statements and their values are passed by name. On PostgreSQL each one is waited for. On
-SQLite it is answered at once, on the thread that has the connection: so the same coroutine runs
-there from its beginning to its end without an event loop (``sqlite.transactions.finish``), and must
-wait for nothing but its statements.
+Statements and their values are passed by name. On PostgreSQL each one is awaited. On SQLite it
+returns immediately, on the thread that has the connection: the same coroutine runs there from
+beginning to end without an event loop (``sqlite.transactions.finish``), so it must await nothing
+but its statements.
 """
 
 from abc import ABC, abstractmethod
@@ -26,22 +26,22 @@ NO_VALUES: Values = MappingProxyType({})
 
 
 class UniqueError(Exception):
-    """Another row already has this unique value."""
+    """Another row has this unique value."""
 
 
 class ForeignKeyError(Exception):
-    """The row that another one refers to is not there."""
+    """The referenced row does not exist."""
 
 
 class Statements(ABC):
     """Runs statements by name, and returns their rows.
 
-    What only reads sees what is committed when each of its statements begins.
+    A read-only transaction sees what is committed when each of its statements begins.
     """
 
     @abstractmethod
     def sql(self, name: str) -> str:
-        """Return a statement, or a part of one, to be part of another."""
+        """Return a statement, or a fragment, to be used in another."""
 
     @abstractmethod
     async def rows(self, name: str, values: Values = NO_VALUES, then: str = "") -> Sequence[Row]:
@@ -86,8 +86,8 @@ class Statements(ABC):
 class BatchWriter(ABC):
     """What each database does in its own way to keep publishing fast.
 
-    It caches where events go, so each change of that is announced to it: each method is called
-    within the transaction that makes the change.
+    It caches the routing of events, so it must be told of changes: each method is called within the
+    transaction that makes the change.
     """
 
     @abstractmethod
@@ -103,7 +103,7 @@ class BatchWriter(ABC):
 
     @abstractmethod
     def rest_changed(self, endpoint_id: int, rest: Rest) -> None:
-        """Note that an endpoint rests, or rests no more."""
+        """Note that an endpoint's rest began or ended."""
 
     @abstractmethod
     def enabled(self, endpoint_id: int) -> None:
@@ -124,7 +124,7 @@ class BatchWriter(ABC):
 
     @abstractmethod
     async def held_accounts(self, tx: "Transaction") -> Sequence[int]:
-        """Return the accounts that have something held back."""
+        """Return the accounts with held deliveries."""
 
     @abstractmethod
     async def save_hour(self, tx: "Transaction", usage: Usage) -> None:
@@ -138,7 +138,7 @@ class BatchWriter(ABC):
 
 
 class Transaction(Statements):
-    """Statements that are committed together; ``effects`` is what follows from them then."""
+    """Statements that are committed together; ``effects`` are applied after the commit."""
 
     effects: Effects
     ids: IdMaker
@@ -146,8 +146,8 @@ class Transaction(Statements):
 
     @abstractmethod
     async def lock(self, space: int, number: int) -> None:
-        """Have other transactions that ask for this lock wait for the end of this one."""
+        """Hold a lock until the end of this transaction."""
 
     def erasing(self) -> AbstractContextManager[None]:
-        """Have the database keep nothing of what is removed meanwhile, as far as it is up to us."""
+        """Have the database overwrite what is deleted meanwhile, as far as it can."""
         return nullcontext()

@@ -75,7 +75,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
             for endpoint_id, *secret in db.execute(self._sql["any_secret"]):
                 check_key(endpoint_id, secret, vault)
             [[last]] = list(db.execute(self._sql["last_id"]))
-            # No other process has this database: what is claimed was lost with the last one.
+            # No other process has this database: any claims are left over from the last one.
             values = {"now": now, "ended": ENDED, "limit": -1}
             released = list(db.execute(self._sql["release_expired_claims"], values))
             self._released_claims = len(released)
@@ -108,11 +108,11 @@ class SqliteStore(Queue, StorageUsageReader, Store):
 
     @property
     def released_claims(self) -> int:
-        """How many claims the process before this one had left."""
+        """How many claims the previous process had left."""
         return self._released_claims
 
     def _check_wal(self) -> None:
-        """Refuse what others send while the log cannot be emptied: its disk needs room to recover.
+        """Refuse events while the log cannot be emptied: its disk needs space to recover.
 
         :raises StorageFullError: a reader holds the log, which has grown to its limit.
         """
@@ -159,10 +159,10 @@ class SqliteStore(Queue, StorageUsageReader, Store):
 def open_sqlite(
     path: str, vault: Vault, now: Micros, max_wal_bytes: int = MAX_WAL_BYTES
 ) -> SqliteStore:
-    """Open (or make) the database file at ``path``; call it on the event loop.
+    """Open or create the database file at ``path``; call it on the event loop.
 
-    New events are refused while the write-ahead log has ``max_wal_bytes`` or more. What a
-    process that died had claimed is due again.
+    New events are refused while the write-ahead log has ``max_wal_bytes`` or more. The claims of a
+    process that died are due again.
 
     :raises ConfigError: another server uses the file, or it is not a Hooktide database.
     :raises UnavailableError: it cannot be opened now, as on a full disk.
