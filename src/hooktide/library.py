@@ -183,7 +183,7 @@ class Hooktide:
 
     @property
     def app(self) -> App:
-        """What runs.
+        """The running app.
 
         :raises UnavailableError: it has not started yet, or has stopped.
         """
@@ -285,7 +285,7 @@ class Hooktide:
         return found[0].project.name
 
     async def _take(self, bodies: Sequence[bytes]) -> list[Answer]:
-        """Take events from the relay."""
+        """Accept events from the relay."""
         answers: list[Answer] = [None] * len(bodies)
         events: dict[int, EventIn] = {}
         for place, body in enumerate(bodies):

@@ -12,8 +12,7 @@ from postgreskit import database
 from serverkit import Server, raw, request, serving
 
 SAID = (
-    "the key in HOOKTIDE_OPERATOR_KEY was revoked and opens nothing; "
-    "put another one there and restart"
+    "the key in HOOKTIDE_OPERATOR_KEY was revoked and is not accepted; set another one and restart"
 )
 
 

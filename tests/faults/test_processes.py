@@ -223,7 +223,7 @@ async def test_a_new_process_that_does_not_start_leaves_the_others_in_their_plac
         key_file = tmp_path / "hooktide.db.key"
         key_file.write_bytes(b"no key")
         server.signal(signal.SIGHUP)
-        given_up = "rolling restart: given up; the processes that run stay"
+        given_up = "rolling restart: aborted; the running processes stay"
         await until(lambda: bool(server.said(given_up)))
         assert server.children == before
         await server.api.get("/health/ready")

@@ -179,7 +179,7 @@ class Process:
         retention = Retention(store, clock, monotonic)
         redating = Redating(store, self.directory, clock, monotonic)
         tasks = store_tasks(store, clock, retention)
-        tasks.append(PeriodicTask("date again what is due too far ahead", 1.0, redating.run))
+        tasks.append(PeriodicTask("correct due times too far ahead", 1.0, redating.run))
         every = self._tasks_every
         return [PeriodicTask(each.name, max(every, each.every * every), each.run) for each in tasks]
 

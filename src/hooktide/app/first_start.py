@@ -1,4 +1,4 @@
-"""How an operator gets in at first: the operator's key, given or made, and the first login link."""
+"""An operator's first access: the operator key, given or created, and the first login link."""
 
 import asyncio
 import hashlib
@@ -20,8 +20,7 @@ from hooktide.web.auth import new_key
 
 MIN_KEY_LENGTH = 24
 GIVEN_KEY_REVOKED = (
-    "the key in HOOKTIDE_OPERATOR_KEY was revoked and opens nothing; put another one there and "
-    "restart"
+    "the key in HOOKTIDE_OPERATOR_KEY was revoked and is not accepted; set another one and restart"
 )
 
 log = structlog.get_logger("hooktide")
@@ -29,7 +28,8 @@ log = structlog.get_logger("hooktide")
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """What the first start with a database has made: an operator key, a link that logs in once."""
+    """What the first start with a database created: an operator key, and a link that logs in
+    once."""
 
     operator_key: str | None = field(repr=False)
     login_link: str | None = field(repr=False)
@@ -45,9 +45,9 @@ class FirstStart:
 
 
 class OperatorKey:
-    """The operator's key: the one that the settings give, or the one that the first start makes.
+    """The operator key: the one in the settings, or the one created at the first start.
 
-    ``is_revoked``: one is given, and it opens nothing.
+    ``is_revoked``: the one in the settings was revoked.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
@@ -58,13 +58,13 @@ class OperatorKey:
         self._checking: set[asyncio.Task[None]] = set()
 
     async def keep(self, given: str) -> None:
-        """Have the key from the settings open everything, unless it was revoked.
+        """Store the key from the settings as an operator key, unless it was revoked.
 
         :raises ConfigError: it is too short.
         """
         if len(given) < MIN_KEY_LENGTH:
             raise ConfigError(
-                f"the operator key opens everything: give {MIN_KEY_LENGTH} characters or more",
+                f"the operator key grants full access: give {MIN_KEY_LENGTH} characters or more",
                 key="HOOKTIDE_OPERATOR_KEY",
             )
         digest = hashlib.sha256(given.encode()).digest()
@@ -77,7 +77,7 @@ class OperatorKey:
         await self._check(digest)
 
     async def make(self) -> str | None:
-        """Create a key if there is none; None: there is."""
+        """Create a key if there is none, or return ``None``."""
         page = await self._store.list_keys(Scope(), None, 1)
         if page.items:
             return None
@@ -86,14 +86,14 @@ class OperatorKey:
         return text
 
     def changed(self, kind: str, _: int) -> None:
-        """Look again whether the given key opens anything: a key has changed."""
+        """Check the given key again: a key has changed."""
         if kind == "key" and self._given is not None:
             start_in(self._checking, self._check(self._given), "check the key from the settings")
 
     async def _check(self, digest: bytes) -> None:
         """Warn if the key from the settings is not valid.
 
-        That ends no process: the key may have been revoked because it was stolen.
+        It does not stop the process: the key may have been revoked because it was stolen.
         """
         self.is_revoked = await self._store.find_key(digest) is None
         if self.is_revoked:
@@ -103,6 +103,6 @@ class OperatorKey:
 async def first_login_link(
     store: Store, directory: Directory, clock: Callable[[], Micros], public_url: str
 ) -> str | None:
-    """Return a link that logs in the first owner, once; None: there is one already."""
+    """Return a link that logs in the first owner, once, or ``None`` if there are users already."""
     link = await Users(store, Accounts(store, directory, clock), clock, public_url).first_link()
     return None if link is None else link.url

@@ -1,4 +1,4 @@
-"""The life of a process: in which order its parts start and stop."""
+"""The lifecycle of a process: the order in which its parts start and stop."""
 
 import asyncio
 from contextlib import suppress
@@ -27,10 +27,10 @@ class Lifecycle:
         self._stop_at = 0.0
 
     async def start(self, operator_key: str, *, make_key: bool = True) -> FirstStart:
-        """Begin to deliver. Returns what this start made, if it is the database's first.
+        """Start delivering. Returns what this start created, if it is the database's first.
 
-        ``operator_key`` is the one that the settings give, or empty. ``make_key``: create an
-        operator key if none exists or is given, and a first owner if there are no users.
+        ``operator_key`` is the one in the settings, or empty. ``make_key``: create an operator key
+        if none exists or is given, and a first owner if there are no users.
 
         :raises ConfigError: the operator key cannot be used.
         :raises UnavailableError: the database did not answer.
@@ -56,14 +56,14 @@ class Lifecycle:
         except UnavailableError as error:
             if key is None:
                 raise
-            # The key is in the database and is shown this once: a new try would not make another.
+            # The key is stored and shown only this once: a retry would not create another.
             log.warning("no login link was made", reason=error.reason)
         return FirstStart(key, link)
 
     def begin_to_stop(self, *, replaced: bool = False) -> None:
         """Stop claiming deliveries, and report this server as not ready.
 
-        ``replaced``: say nothing of the kind, for other processes behind the same address are.
+        ``replaced``: keep reporting ready, because other processes behind the same address are.
         """
         if self._finishing is None:
             settings = self.app.settings
@@ -89,7 +89,7 @@ class Lifecycle:
     async def stop(self) -> None:
         """Finish what is in flight, release the rest, close the connections and the database.
 
-        This ends whatever the database does: attempts that could not be recorded are repeated
+        It always ends, even without the database: attempts that could not be recorded are repeated
         later.
         """
         app = self.app

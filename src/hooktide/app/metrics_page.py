@@ -1,4 +1,4 @@
-"""What Prometheus reads: what was counted, and what waits in the database and in memory."""
+"""The page that Prometheus scrapes: counters, and the queues in the database and in memory."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ COUNT_TIMEOUT = 1.0
 """Minimum seconds between two counts of the queue, and how long a request waits for one."""
 
 AddUp: TypeAlias = Callable[[MetricsSnapshot], Awaitable[MetricsSnapshot]]
-"""Adds to a process's own numbers those of the others behind the same address."""
+"""Adds the metrics of the other processes behind the same address to a process's own."""
 
 
 async def alone(own: MetricsSnapshot) -> MetricsSnapshot:
@@ -24,7 +24,7 @@ async def alone(own: MetricsSnapshot) -> MetricsSnapshot:
 
 
 class MetricsPage:
-    """Makes the page; the queue is counted when it is asked for."""
+    """Renders the page; the queue is counted on request."""
 
     def __init__(
         self, store: Store, clock: Callable[[], Micros], metrics: Metrics, add_up: AddUp
@@ -45,12 +45,12 @@ class MetricsPage:
         return self._metrics.page(await self._add_up(self._metrics.snapshot()))
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         if self._counting is not None:
             self._counting.cancel()
 
     async def _counted(self) -> None:
-        """Count what waits, unless that was done just now; let it run on if it takes long.
+        """Count the queue, unless that was just done; a slow count continues in the background.
 
         It looks at each endpoint with a backlog, so it is done for who asks, and rests for longer
         than it took.

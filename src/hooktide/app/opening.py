@@ -1,4 +1,4 @@
-"""How a process gets its database and begins: now, or as soon as the database is there."""
+"""How a process opens its database and starts: now, or as soon as the database is available."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from hooktide.store.contract import Store
 from hooktide.web.starting import StartingSite
 
 RETRY_DELAY = 1.0
-"""Seconds until a database that is away is tried again."""
+"""Seconds before retrying a database that is unavailable."""
 UNFIT_RETRY_DELAY = 10.0
 """Seconds before retrying a database that is unusable: it may have been repaired."""
 
@@ -39,7 +39,7 @@ async def begin_app(
     make_key: bool = True,
     prepare: Callable[[Store], Awaitable[None]] = _nothing,
 ) -> tuple[Lifecycle, FirstStart]:
-    """Open the database, put the parts together and begin to deliver.
+    """Open the database, build the app and start delivering.
 
     ``port``, ``add_up``: as for ``build``. ``prepare`` is called before anything is delivered.
 
@@ -61,10 +61,10 @@ async def begin_app(
 async def begin_when_possible(
     begin: Callable[[], Awaitable[T]], site: StartingSite, *, keep_trying: bool = False
 ) -> T:
-    """Call ``begin`` until the database is there; meanwhile ``site`` says what it waits for.
+    """Call ``begin`` until the database is available; meanwhile ``site`` reports what it waits for.
 
-    ``keep_trying``: retry after any other error too, less often, since an application has other
-    work to do. Else it is raised.
+    ``keep_trying``: also retry after other errors, less often, because an application has other
+    work to do. Otherwise they are raised.
     """
     log.warning("waiting for the database: %s", site.reason)
     delay = RETRY_DELAY

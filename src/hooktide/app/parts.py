@@ -37,8 +37,8 @@ from hooktide.web.http.state import Handlers
 class App:
     """What one process is made of, put together by ``build``; ``Lifecycle`` starts and stops it.
 
-    ``site`` answers requests, but for those that one of ``handlers`` takes. ``stopping`` is set
-    once the process begins to stop. ``tracing`` is None where no traces are made.
+    ``site`` answers the requests that none of ``handlers`` takes. ``stopping`` is set once the
+    process begins to stop. ``tracing`` is None if tracing is off.
     """
 
     settings: Settings
@@ -78,10 +78,10 @@ class App:
 
     @property
     def sender_ids(self) -> list[str]:
-        """How deliveries name this installation: all of its processes have the same keys."""
+        """How deliveries identify this installation: all of its processes have the same keys."""
         return sender_ids(self.vault)
 
 
 def sender_ids(vault: Vault) -> list[str]:
-    """Return how deliveries name the installation that has these keys; the first is in use."""
+    """Return how deliveries identify the installation with these keys; the first is in use."""
     return [key.hex()[:16] for key in vault.derived(b"hooktide sender")]

@@ -1,4 +1,4 @@
-"""What a process does again and again, and how often."""
+"""A process's periodic tasks and their intervals."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from hooktide.runtime.vault import KEY_FILE_INTERVAL
 from hooktide.store.base import Emitted
 
 TAKE_OVER_INTERVAL = 0.1
-"""Seconds between two looks for emitted events: an empty table costs next to nothing, and a NOTIFY
-would have the application's commits wait for each other."""
+"""Seconds between two polls for emitted events: polling an empty table costs next to nothing,
+whereas NOTIFY would make the application's commits wait for each other."""
 
 
 def periodic_tasks(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
@@ -31,19 +31,19 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
     skew = ClockSkew(app.clock)
     app.metrics.watch(
         CLOCK_SKEW,
-        "How far this machine's clock is ahead of the database's; of several processes, the "
-        "farthest off.",
+        "Seconds by which this machine's clock is ahead of the database's; of several processes, "
+        "the largest.",
         lambda: skew.skew / SECOND,
     )
 
     async def add_up() -> int:
         await app.stats.flush()
-        return 0  # what is counted meanwhile waits for its turn
+        return 0  # counts made meanwhile are added next time
 
     return [
         PeriodicTask("compare the clocks", 10.0, skew.check),
         PeriodicTask("read the key file again", KEY_FILE_INTERVAL, app.key_file.check),
-        PeriodicTask("write down when keys were used", 60.0, app.auth.flush),
+        PeriodicTask("record when keys were used", 60.0, app.auth.flush),
         PeriodicTask("add up what was counted", 2.0, add_up),
         PeriodicTask("read this machine's own addresses", 30.0, app.own_host.refresh),
     ]
@@ -64,7 +64,7 @@ def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[Perio
     redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add)
     return [
         *store_tasks(store, clock, retention),
-        PeriodicTask("take over what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),
-        PeriodicTask("date again what is due too far ahead", 1.0, redating.run),
+        PeriodicTask("accept what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),
+        PeriodicTask("correct due times too far ahead", 1.0, redating.run),
         PeriodicTask("publish operational events", 1.0, operational_events.publish),
     ]

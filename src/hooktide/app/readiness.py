@@ -1,4 +1,4 @@
-"""Whether a process is ready, and what needs an operator although it is."""
+"""Whether a process is ready, and what needs an operator's attention in any case."""
 
 import asyncio
 
@@ -10,10 +10,10 @@ from hooktide.web.health import Readiness
 
 
 class ReadinessCheck:
-    """Asks the parts of a process.
+    """Checks the parts of a process.
 
-    ``is_replaced``: it stops and is ready all the same, for other processes are behind the same
-    address.
+    ``is_replaced``: it is stopping but still reports ready, because other processes are behind the
+    same address.
     """
 
     def __init__(
@@ -41,5 +41,7 @@ class ReadinessCheck:
         waiting = sorted(show("ep", each) for each in self._destinations.unsealed)
         if waiting:
             first = ", ".join(waiting[:5])
-            warnings.append(f"{len(waiting)} endpoints wait for a secret or a key: {first}")
+            warnings.append(
+                f"{len(waiting)} endpoints wait because a secret or a key is missing: {first}"
+            )
         return warnings

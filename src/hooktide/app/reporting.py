@@ -1,4 +1,4 @@
-"""What happens in a process, reported to the log, the metrics and the statistics."""
+"""Reports what happens in a process to the log, the metrics and the stats."""
 
 import structlog
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("hooktide")
 
 
 class Reporting:
-    """Reports. ``attempt_log``: None where attempts are not logged."""
+    """Reports events. ``attempt_log``: None if attempts are not logged."""
 
     def __init__(
         self, metrics: Metrics, stats: StatsBuffer, attempt_log: AttemptLog | None
@@ -39,8 +39,8 @@ class Reporting:
             self._attempt_log.write(destination.project_name, claim, made, verdict)
 
     def schema_warning(self, event_type: str, error: InvalidError) -> None:
-        """Report a payload that was accepted although it breaks its schema."""
-        log.warning("payload breaks its schema", type=event_type, detail=error.detail)
+        """Report a payload that was accepted although it violates its schema."""
+        log.warning("payload violates its schema", type=event_type, detail=error.detail)
 
     def unknown_account(self, project: str, event: EventIn) -> None:
         """Report an event for an account that does not exist."""

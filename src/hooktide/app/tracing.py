@@ -2,7 +2,7 @@
 
 Each event has its own trace, whose ids are derived from the event's: nothing is stored, and every
 process can continue it (docs/decisions/0017). A publisher's own trace and the event's are linked,
-both ways. Only who asks for traces imports this; without it no step of an event's way is longer.
+both ways. This is imported only if tracing is on; otherwise it costs nothing.
 """
 
 import os
@@ -50,7 +50,7 @@ _OWN = re.compile(rb"\r\ntraceparent:", re.IGNORECASE)
 
 @dataclass(slots=True)
 class _Request:
-    """A publish request that is being answered; ``span`` is its part of the publisher's trace."""
+    """A publish request in progress; ``span`` is its part of the publisher's trace."""
 
     began: Micros
     span: Span | None
@@ -60,10 +60,10 @@ _request: ContextVar[_Request | None] = ContextVar("hooktide_publish_request", d
 
 
 class Tracing:
-    """Makes spans and sends them where OpenTelemetry's own environment variables say.
+    """Creates spans and exports them as configured by OpenTelemetry's own environment variables.
 
     It wraps what accepts events (``traced``, ``accepted``) and is a hook of what delivers them.
-    ``key`` makes an event's trace id this installation's own; ``clock`` gives now in microseconds.
+    ``key`` makes trace ids unique to this installation; ``clock`` returns the time in microseconds.
     """
 
     def __init__(self, key: bytes, clock: Callable[[], Micros]) -> None:
@@ -76,7 +76,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("hooktide", __version__)
         self.event = lru_cache(_REMEMBERED)(self._event)
-        """Return where an event's trace begins: the same in every process, at any time."""
+        """Return the root of an event's trace: the same in every process, at any time."""
 
     def close(self, within: float) -> None:
         """Send what is left, for so many seconds at most; blocks."""
@@ -187,7 +187,7 @@ class Tracing:
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but for a span whose own are known: ``next``."""
+    """Random ids, except for a span whose ids are set: ``next``."""
 
     next: tuple[int, int] | None = None
 

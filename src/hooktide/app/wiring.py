@@ -1,4 +1,4 @@
-"""Which part of a process gets which others: ``build``."""
+"""Wires the parts of a process together: ``build``."""
 
 import asyncio
 import random
@@ -131,7 +131,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
 
 
 class _NewKeys:
-    """What follows from the vault's keys, made again where they were replaced."""
+    """Everything derived from the vault's keys, renewed when they are replaced."""
 
     def __init__(self, vault: Vault, destinations: Destinations) -> None:
         self.loop_guard: LoopGuard | None = None
@@ -139,7 +139,7 @@ class _NewKeys:
         self._destinations = destinations
 
     def use(self) -> None:
-        """Name this installation by the keys that the vault has now."""
+        """Identify this installation by the vault's current keys."""
         senders = sender_ids(self._vault)
         if self.loop_guard is not None:
             self.loop_guard.use(senders)
@@ -182,7 +182,8 @@ def _site(app: App, new_keys: _NewKeys) -> ASGIApp:
 
 
 def _handlers(app: App) -> Handlers:
-    """Return what answers without a task; a trace's spans are the ASGI application's."""
+    """Return the handlers that answer without a task; with tracing, the ASGI application
+    answers."""
     if app.settings.role == "worker" or app.tracing is not None:
         return {}
     publish = PublishHandler(app.publisher, app.auth, app.metrics, app.body_memory, app.clock)
@@ -224,12 +225,12 @@ def _listen(app: App) -> None:
 
 
 def _watch(app: App) -> None:
-    """Have the metrics read what the parts hold."""
+    """Register the gauges that read the parts' state."""
     watch, worker = app.metrics.watch, app.worker
-    watch("in_flight", "Requests of deliveries that are out now.", lambda: worker.in_flight)
+    watch("in_flight", "Delivery requests in flight.", lambda: worker.in_flight)
     watch(
         "unsealed_endpoints",
-        "Endpoints that wait because their secrets are missing or no key opens them.",
+        "Endpoints that wait because their secrets are missing or cannot be decrypted.",
         lambda: len(app.destinations.unsealed),
     )
     watch("waiting_in_memory", "Claimed deliveries that wait for a slot.", lambda: worker.waiting)
@@ -241,7 +242,7 @@ def _watch(app: App) -> None:
     )
     app.metrics.watch_count(
         "released_claims",
-        "Claims that this server released because the process that held them died.",
+        "Claims of dead processes that this server released.",
         lambda: app.store.released_claims,
     )
     watch(

@@ -1,6 +1,6 @@
-"""The outbox: an event is a row that commits with the change it tells of, or not at all.
+"""The outbox: an event is a row that commits together with the change it reports, or not at all.
 
-``row`` makes such a row, for ``hooktide.sqlalchemy`` and ``hooktide.django`` to write. ``relay``
-moves rows to Hooktide, in order, and forgets each only once it was accepted; ``sqlite`` and
-``postgres`` are where it takes them from.
+``row`` builds such a row, for ``hooktide.sqlalchemy`` and ``hooktide.django`` to write. ``relay``
+moves rows to Hooktide, in order, and deletes each only once it was accepted; ``sqlite`` and
+``postgres`` read them from the database.
 """

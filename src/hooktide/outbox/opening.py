@@ -1,4 +1,4 @@
-"""Opens the outbox that a URL leads to."""
+"""Opens the outbox at a URL."""
 
 import re
 

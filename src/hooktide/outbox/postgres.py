@@ -1,8 +1,8 @@
 """An outbox in an application's PostgreSQL database.
 
-The rows are taken in a transaction that holds a lock as long as Hooktide is being asked, so that
-one relay moves at a time; it holds nothing that the application wants. It needs no session state,
-so a pooler may be in between.
+The rows are read in a transaction that holds a lock during the request to Hooktide, so that only
+one relay is active; it locks nothing that the application needs. It needs no session state, so a
+pooler may be in between.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0
 _LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '90s'"
-"""A relay that stands still, or whose machine is gone, leaves its turn to another."""
+"""A relay that hangs, or whose machine is gone, gives way to another."""
 LOCK = 0x686F6F6B
 """The first half of the lock's key; the second is the table's own number."""
 _MY_TURN = "SELECT pg_try_advisory_xact_lock($1, $2::text::regclass::oid::bigint::bit(32)::int)"
@@ -77,7 +77,7 @@ class PostgresOutbox:
             return [read_refused(row) for row in await connection.fetch(sql)]
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Let refused rows wait again."""
+        """Retry refused rows."""
         return await self._change_refused(f"UPDATE {self._table} SET refused = ''", ids)  # noqa: S608 - a checked name
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
@@ -90,7 +90,7 @@ class PostgresOutbox:
             return int((await connection.execute(sql, ids)).rpartition(" ")[2])
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

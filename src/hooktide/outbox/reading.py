@@ -1,4 +1,4 @@
-"""Rows as they are in a database, and the events in them as the API takes them."""
+"""Reads an outbox's rows, and converts them to events for the API."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _encode = msgspec.json.encode
 
 
 def check_name(table: str) -> str:
-    """Return the name of a table, which goes into statements as it is.
+    """Return the name of a table, which is inserted into statements verbatim.
 
     :raises ConfigError: it is not a plain one.
     """
@@ -24,7 +24,7 @@ def check_name(table: str) -> str:
 
 
 def read_rows(rows: Iterable[Any], most_bytes: int) -> list[Waiting]:
-    """Return as many of these rows as fit, and one at least."""
+    """Return as many of these rows as fit, but at least one."""
     found: list[Waiting] = []
     size = 0
     for id_, *values in rows:
@@ -49,7 +49,7 @@ def event_body(
     transition: str,
     test: object,
 ) -> bytes:
-    """Write an event as the API takes it; its payload's text goes in as it is.
+    """Write an event for the API; the payload's text is inserted verbatim.
 
     :raises TypeError: a column does not hold a text; SQLite checks no types.
     :raises UnicodeError: a text is not UTF-8.
@@ -80,5 +80,5 @@ def read_refused(row: Any) -> Refused:
     """Read a row that was set aside."""
     id_, *texts = row
     key, account, type_, reason = (_shown(text) for text in texts)
-    named = f" ({key})" if key else ""  # one that went straight to Hooktide's table may have none
+    named = f" ({key})" if key else ""  # a row written directly to Hooktide's table may have none
     return Refused(id_, f"{type_} of {account}{named}", reason)

@@ -1,9 +1,9 @@
 """Moves events from an application's outbox to Hooktide: in order, each accepted exactly once.
 
-A row is forgotten only after its event was accepted. If anything fails in between, the row is sent
-again with the same idempotency key, and is answered as before. A row that is refused, and always
-would be, is set aside with the reason; it holds up nothing behind it. Nor does a row that cannot be
-taken for now: it stays in the outbox, and later rows overtake it.
+A row is deleted only after its event was accepted. If anything fails in between, the row is sent
+again with the same idempotency key, and is answered as before. A row that is permanently refused is
+set aside with the reason, and does not block the rows behind it. Neither does a row that cannot be
+accepted for now: it stays in the outbox, and later rows overtake it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ BATCH_BYTES = 900_000
 POLL = 0.2
 """Seconds between two polls of an empty outbox."""
 MAX_WAIT = 30.0
-"""Seconds between two tries, at most, while Hooktide or the database is away."""
+"""Maximum seconds between two attempts while Hooktide or the database is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Taken:
-    """The first rows that wait, in order, and what became of them.
+    """The first waiting rows, in order, and their outcomes.
 
     ``accepted`` are ids, ``refused`` reasons by id; rows in neither stay in the outbox.
     """
@@ -52,7 +52,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that was set aside. ``event`` says which it was, ``reason`` why."""
+    """A row that was set aside. ``event`` identifies it, ``reason`` explains why."""
 
     id: int
     event: str
@@ -60,12 +60,12 @@ class Refused:
 
 
 class Outbox(Protocol):
-    """A database with an outbox in it. Its trouble raises ``UnavailableError``."""
+    """A database with an outbox. Its failures raise ``UnavailableError``."""
 
     def take(self, most: int, most_bytes: int) -> AbstractAsyncContextManager[Taken]:
-        """Lend the first rows, to one relay at a time; the others are lent none.
+        """Lend the first rows to one relay at a time; others get none.
 
-        In the end those that were accepted are removed, and those that were refused set aside.
+        At the end accepted rows are deleted, and refused ones set aside.
         """
 
     async def waiting(self) -> int:
@@ -75,13 +75,13 @@ class Outbox(Protocol):
         """Return the rows that were set aside."""
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Let refused rows wait again, in their old places; None: all. Return how many."""
+        """Retry refused rows, in their old positions; None: all. Return how many."""
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
         """Delete refused rows, whose events are then never sent; None: all. Return how many."""
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,14 @@ class NotYet:
 
 
 Answer: TypeAlias = str | NotYet | None
-"""What became of a row: None, it was accepted; ``NotYet``; or why it never will be."""
+"""The outcome of a row: None (accepted), ``NotYet``, or the reason for a permanent refusal."""
 Send: TypeAlias = Callable[[Sequence[bytes]], Awaitable[Sequence[Answer]]]
-"""Publishes events. Raises ``UnavailableError`` when Hooktide cannot take them now, and
-``ConfigError`` when it never will as things are set."""
+"""Publishes events. Raises ``UnavailableError`` if Hooktide cannot accept them now, and
+``ConfigError`` if it never will with this configuration."""
 
 
 class Relay:
-    """Moves what is in ``outbox`` to where ``send`` sends it, until it is cancelled."""
+    """Moves events from ``outbox`` to ``send``, until it is cancelled."""
 
     def __init__(self, outbox: Outbox, send: Send, *, poll: float = POLL) -> None:
         self._outbox = outbox
@@ -109,7 +109,7 @@ class Relay:
         self.refused = 0
 
     async def run(self) -> None:
-        """Move for ever; cancelled at any moment, it loses and doubles nothing.
+        """Move events forever; cancelling it at any moment loses and duplicates nothing.
 
         :raises ConfigError: Hooktide does not accept events from this relay, or the outbox table is
         missing.

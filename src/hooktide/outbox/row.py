@@ -1,4 +1,4 @@
-"""What an application writes into its outbox, checked as it is written."""
+"""The row that an application writes into its outbox, checked when it is built."""
 
 import uuid
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ TABLE = "hooktide_outbox"
 
 
 def check_direct(dialect: str) -> None:
-    """Check that an event can go straight to Hooktide's tables from a database of this dialect.
+    """Check that an event can be written directly to Hooktide's tables in a database of this
+    dialect.
 
     :raises ConfigError: Hooktide's tables for it are in PostgreSQL.
     """
@@ -50,9 +51,9 @@ def make_row(
     test: bool = False,
     keyed: bool = True,
 ) -> Row:
-    """Make the row of an event.
+    """Build the row of an event.
 
-    ``payload`` as ``domain.json.encoding`` takes it. ``keyed``: it gets a key where none was given.
+    ``payload`` as ``domain.json.encoding`` takes it. ``keyed``: it gets a key if none was given.
 
     :raises InvalidError: the event could never be accepted; the error says why.
     """
@@ -79,14 +80,14 @@ def _payload(payload: Any) -> str:
 
 
 def _instant(at: datetime | str | None) -> str:
-    """Return when it happened: by default now, not when it will be accepted."""
+    """Return when the event happened: by default now, not when it will be accepted."""
     if at is None:
         return show_time(wall_clock())
     if isinstance(at, datetime):
         if at.tzinfo is None:
             raise InvalidError(
                 "invalid_time",
-                "occurred_at says no time zone; use datetime.now(UTC)",
+                "occurred_at has no time zone; use datetime.now(UTC)",
                 pointer="/occurred_at",
             )
         at = at.astimezone(UTC).isoformat()

@@ -4,7 +4,7 @@ The application writes there too, so nothing is locked during a request to Hookt
 file next to the database decides which relay is active. It ends with its process.
 
 This is Python's own ``sqlite3``, as the application has it, and not the SQLite of Hooktide's store:
-two copies of SQLite in one process do not see each other's locks on a file, and may destroy it.
+two copies of SQLite in one process do not see each other's locks on a file, and may corrupt it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from hooktide.outbox.relay import Refused, Taken, Waiting, no_outbox
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 10.0
-"""Seconds that we wait for the application's own transactions."""
+"""Seconds to wait for the application's own transactions."""
 
 
 class SqliteOutbox:
@@ -51,7 +51,7 @@ class SqliteOutbox:
             await self._do(lambda database: self._settle(database, taken))
 
     def _my_turn(self) -> bool:
-        """Whether this is the relay that moves; it then is until it ends."""
+        """Whether this is the active relay; it then stays so until it ends."""
         if self._lock is None:
             descriptor = os.open(f"{self._path}.relay", os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -80,7 +80,7 @@ class SqliteOutbox:
         return [read_refused(row) for row in await self._rows(sql)]
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Let refused rows wait again."""
+        """Retry refused rows."""
         return await self._change_refused(f"UPDATE {self._table} SET refused = ''", ids)  # noqa: S608 - a checked name
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
@@ -95,7 +95,7 @@ class SqliteOutbox:
         return await self._do(lambda database: _each(database, f"{sql} AND id = ?", rows))
 
     async def close(self) -> None:
-        """Let go of the database, and of the turn."""
+        """Close the database, and release the lock."""
         if self._connection is not None:
             await asyncio.to_thread(self._connection.close)
             self._connection = None
@@ -124,7 +124,7 @@ def _open(path: str) -> sqlite3.Connection:
     if not Path(path).exists():
         raise ConfigError(f"the file {path} does not exist", key="--from")
     database = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-    # SQLite keeps any bytes as a text. Those of one row must not stop the reading of the others.
+    # SQLite stores any bytes as text. One invalid row must not stop the reading of the others.
     database.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     return database
 

@@ -1,5 +1,5 @@
-"""What every part of a running process stands on.
+"""The foundations of a running process.
 
 Settings, logs and metrics; the clocks, background tasks and the cache; secrets sealed at rest,
-optional imports, and batched socket writes. Nothing here knows a webhook.
+optional imports, and batched socket writes. Nothing here is specific to webhooks.
 """

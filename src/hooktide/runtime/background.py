@@ -1,12 +1,12 @@
-"""Background tasks and threads: the one place that starts them, so that none ends unseen.
+"""Background tasks and threads: the only place that starts them, so that none fails unnoticed.
 
-There are three kinds, by what the end of one means:
+There are three kinds:
 
 - ``start``, ``start_in``: work that comes to an end. Its error is logged, whether or not it is
 awaited.
 - ``keep``: work that lasts as long as the process. An error is logged, and it is run again.
-- ``start_vital_thread``: a thread without which the process is of no use. If it fails, the process
-  ends, so that its supervisor starts a new one.
+- ``start_vital_thread``: a thread that the process depends on. If it fails, the process ends, so
+that its supervisor starts a new one.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ def keep(
 ) -> asyncio.Task[None]:
     """Run something until it returns or its task is cancelled.
 
-    Any error is logged, and it is run again after ``retry_delay`` seconds. So is a cancellation
-    that was not meant for this task, like that of a future it awaited.
+    Any error is logged, and it is run again after ``retry_delay`` seconds. The same goes for a
+    cancellation that was not meant for this task, like that of a future it awaited.
     """
     return start(_keep(run, name, retry_delay), name)
 

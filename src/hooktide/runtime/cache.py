@@ -1,7 +1,6 @@
 """The one cache: a bounded LRU whose entries are valid until invalidated.
 
-Everything that is kept in memory only because it costs something to read or to make again is in
-one of these (or in ``functools.lru_cache``, where it is a pure function of its arguments).
+All cached values are in one of these (or in ``functools.lru_cache``, for pure functions).
 """
 
 from collections import OrderedDict, defaultdict
@@ -13,11 +12,11 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """At most ``max_size`` values by key; not for several threads.
+    """At most ``max_size`` values by key; not thread-safe.
 
-    ``group`` says what a value was made of, where that is not its key: ``drop_group`` drops what
-    was made of something that changed. ``changes`` counts invalidations, so that a value read
-    before a change is not stored after it.
+    ``group`` names what a value depends on, if that is not its key: ``drop_group`` drops everything
+    that depends on it. ``changes`` counts invalidations, so that a value read before a change is
+    not stored after it.
     """
 
     def __init__(self, max_size: int, group: Callable[[V], Hashable] | None = None) -> None:
@@ -31,14 +30,14 @@ class Cache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        """Return a value, which counts as used then; None if it is not here."""
+        """Return a value and mark it as used, or ``None``."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)
         return value
 
     async def find(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
-        """Return a value that is here, or ``read`` it and keep it."""
+        """Return a cached value, or ``read`` and store it."""
         found = self.get(key)
         if found is None:
             seen = self.changes
@@ -47,7 +46,7 @@ class Cache(Generic[K, V]):
         return found
 
     def keep(self, key: K, value: V, seen: int | None = None) -> None:
-        """Keep a value, unless something has changed since ``changes`` was ``seen``."""
+        """Store a value, unless something was invalidated since ``changes`` was ``seen``."""
         if seen is not None and seen != self.changes:
             return
         self._remove(key)
@@ -58,18 +57,18 @@ class Cache(Generic[K, V]):
             self._keys_of[self._group(value)].add(key)
 
     def drop(self, key: K) -> None:
-        """Drop a value: what it was made of has changed."""
+        """Drop a value."""
         self.changes += 1
         self._remove(key)
 
     def drop_group(self, group: Hashable) -> None:
-        """Drop all values of a group: what they were made of has changed."""
+        """Drop all values of a group."""
         self.changes += 1
         for key in self._keys_of.pop(group, ()):
             del self._values[key]
 
     def clear(self) -> None:
-        """Drop all values: anything may have changed."""
+        """Drop all values."""
         self.changes += 1
         self._values.clear()
         self._keys_of.clear()

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from hooktide.domain.model import SECOND, Micros
 
 FOLLOW = 10
-"""A tenth of the time that passes is how much it may be corrected by."""
+"""The maximum correction, as a share of the time that passes."""
 MIN_STEP: Micros = SECOND
 """A smaller difference is not a clock step: reading two clocks takes time, and networks are
 slow."""
 
 
 def wall_clock() -> Micros:
-    """Return now, in microseconds since 1970."""
+    """Return the current time, in microseconds since 1970."""
     return time.time_ns() // 1000
 
 
@@ -29,7 +29,7 @@ def monotonic() -> Micros:
 
 
 class SteadyClock:
-    """Follows ``wall`` without ever leaping; call it for now, in microseconds since 1970.
+    """Follows ``wall`` without jumps; call it for the time, in microseconds since 1970.
 
     No span that it measures is wrong by more than a tenth. ``ahead``: how far ahead of ``wall`` it
     starts. It may be called from any thread.
@@ -69,7 +69,7 @@ class SteadyClock:
 
 
 class StoreClock:
-    """A store's clock: call it for the wall clock's now, in microseconds since 1970."""
+    """A store's clock: call it for the wall clock's time, in microseconds since 1970."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class StoreClock:
         return self._wall()
 
     def lease_shift(self) -> Micros:
-        """Return how far ahead of this clock leases are measured: 0 unless it was set lately."""
+        """Return how far ahead of this clock leases are measured: 0 unless it was set recently."""
         ahead = self._lease.ahead()
         return ahead if abs(ahead) >= MIN_STEP else 0
 
@@ -95,7 +95,7 @@ class StoreClock:
 
 
 class StepDetector:
-    """Notices that a clock was set: ``step`` returns by how much since it was asked last."""
+    """Detects that a clock was set: ``step`` returns by how much since the last call."""
 
     def __init__(
         self, clock: Callable[[], Micros], monotonic: Callable[[], Micros] = monotonic
@@ -113,10 +113,10 @@ class StepDetector:
 
 
 class RemoteClock:
-    """Another machine's wall clock: call it for that machine's now, as far as it is known.
+    """An estimate of another machine's wall clock: call it for that machine's time.
 
-    ``heard`` is called with that machine's time, and when it was asked (by ``monotonic``). An
-    answer that took long leaves open when it was given: it is ignored where a faster one is known.
+    ``heard`` is called with that machine's time, and when it was asked (by ``monotonic``). A slow
+    answer is imprecise: it is ignored if a faster one is known.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class RemoteClock:
         self.heard(said, asked)
 
     def heard(self, said: Micros, asked: Micros) -> None:
-        """Take over what the other machine said: its answer is from between asking and now."""
+        """Update the estimate: the answer was given between asking and now."""
         answered = self.monotonic()
         took = answered - asked
         if took < MIN_STEP or self._took is None or took < self._took:
@@ -136,5 +136,5 @@ class RemoteClock:
             self._took = took
 
     def __call__(self) -> Micros:
-        """Return the other machine's now."""
+        """Return the other machine's time."""
         return self.monotonic() + self._ahead

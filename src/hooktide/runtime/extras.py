@@ -1,4 +1,4 @@
-"""What is installed only where it is asked for: what is imported here says what to install."""
+"""Imports of optional dependencies; an error says what to install."""
 
 import importlib
 from types import ModuleType
@@ -17,7 +17,7 @@ def import_postgres(module: str, key: str) -> ModuleType:
 
 
 def import_tracing() -> ModuleType:
-    """Import what only traces need.
+    """Import the tracing module.
 
     :raises ConfigError: OpenTelemetry is not installed.
     """

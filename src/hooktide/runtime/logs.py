@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, with stable field names.
+"""Logs: one JSON object per line on standard error, with stable field names.
 
 An attempt is one line (``"event":"attempt"``). Those lines are many, so they are written directly,
 several at once; everything else goes through structlog. Nothing here ever sees a secret, a payload
@@ -53,10 +53,11 @@ def set_up(level: str = "info") -> None:
 
 
 class MemoryErrorFilter(logging.Filter):
-    """Writes that memory was short without the stack, which says where by chance that was met.
+    """Logs that memory was short without the stack trace, which only shows where that happened to
+    occur.
 
-    Most meet it in our code and are answered 503. The event loop may meet it in its own, while it
-    reads from a connection: that is closed then, and its client makes the request again.
+    In our code it is answered 503. In the event loop itself, while it reads from a connection, the
+    connection is closed and the client has to repeat the request.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -68,9 +69,10 @@ class MemoryErrorFilter(logging.Filter):
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a message through a few times within ten seconds, and then counts how often it came.
+    """Lets a message through a few times within ten seconds, and then only counts it.
 
-    While a disk is full or a database away, everything that is tried says so, many times a second.
+    While a disk is full or a database unavailable, every attempt logs the same error, many times a
+    second.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,7 +83,7 @@ class RepeatFilter(logging.Filter):
         self._seen: Cache[tuple[str, str], list[float]] = Cache(MAX_CACHED_MESSAGES)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether this one is written; it says how many before it were not."""
+        """Return whether to write this message, with the number of suppressed ones."""
         if record.name.startswith("hooktide.web"):
             return True  # each of these names a request that a client may ask about
         with self._lock:
@@ -103,7 +105,7 @@ class RepeatFilter(logging.Filter):
 
 
 def into_logging() -> None:
-    """Send the logs through Python's own, where an application has not said otherwise.
+    """Send the logs through Python's ``logging``, unless the application has configured otherwise.
 
     The application's server may log each request's path, and some of our paths are credentials:
     those are masked in the access logs of the common servers.
@@ -124,7 +126,7 @@ ACCESS_LOGS = ("uvicorn.access", "hypercorn.access", "gunicorn.access", "daphne.
 
 
 class PathFilter(logging.Filter):
-    """Masks what in a logged path is a credential: portal links, bins' pages, login links."""
+    """Masks credentials in logged paths: portal links, bins' pages, login links."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True: every record is written, masked."""
@@ -157,7 +159,7 @@ _LINE = (
 
 
 class AttemptLog:
-    """Writes a line for each attempt; off the hot path as far as that goes."""
+    """Writes a line for each attempt, mostly off the hot path."""
 
     def __init__(self, stream: IO[bytes] | None = None) -> None:
         self._stream = stream if stream is not None else sys.stderr.buffer
@@ -167,7 +169,7 @@ class AttemptLog:
     def write(self, project: str, claim: Claim, made: Attempt, verdict: str) -> None:
         """Note one attempt; it is written within a tenth of a second.
 
-        Everything in the line is a number or made of letters that JSON takes as they are.
+        No value in the line needs JSON escaping.
         """
         event = claim.event
         line = _LINE % (
@@ -191,7 +193,7 @@ class AttemptLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was noted."""
+        """Write the buffered lines."""
         lines, self._lines = self._lines, []
         for piece in _pieces(lines):
             self._stream.write(piece)

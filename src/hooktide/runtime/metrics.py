@@ -1,4 +1,4 @@
-"""What Prometheus reads at ``/metrics``. Names are stable; ``docs/watching.md`` explains each.
+"""The metrics at ``/metrics``. Names are stable; ``docs/watching.md`` explains each.
 
 Everything is counted on the event loop, so plain numbers are enough: prometheus-client's own
 counters take a lock each time, which at our rates costs more than the signature. The library only
@@ -23,7 +23,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process has counted, or several together, by the names of the metrics.
+    """The metrics of one process, or of several together, by name.
 
     ``counters`` are by label value; ``histograms`` hold the buckets and, last, the sum;
     ``gauges`` go up and down.
@@ -34,12 +34,12 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     gauges: dict[str, float] = {}
 
     def ended(self) -> "MetricsSnapshot":
-        """Return what remains of a process that has ended: what it counted."""
+        """Return what remains of a process that has ended: everything but its gauges."""
         return MetricsSnapshot(counters=self.counters, histograms=self.histograms)
 
 
 def add_up(snapshots: Sequence[MetricsSnapshot]) -> MetricsSnapshot:
-    """Return what processes have counted together."""
+    """Add the metrics of several processes."""
     total = MetricsSnapshot(counters={}, histograms={}, gauges={})
     for snapshot in snapshots:
         for name, by_value in snapshot.counters.items():
@@ -58,7 +58,7 @@ def add_up(snapshots: Sequence[MetricsSnapshot]) -> MetricsSnapshot:
 CLOCK_SKEW = "clock_skew_seconds"
 RETENTION_PAUSED = "retention_paused"
 _NOT_ADDED = {f"hooktide_{CLOCK_SKEW}", f"hooktide_{RETENTION_PAUSED}"}
-"""Of these the number farthest from 0 is shown."""
+"""For these, the value farthest from 0 is shown."""
 
 
 def _add(total: list[float] | None, histogram: list[float]) -> list[float]:
@@ -161,10 +161,10 @@ class Metrics:
             ("delivered", "retry", "failed", "gone", "requeued"),
         )
         self._errors = Counter(
-            "hooktide_attempt_errors", "Attempts without a valid answer, by error class.", "error"
+            "hooktide_attempt_errors", "Attempts without a valid response, by error class.", "error"
         )
         self.accept_seconds = Histogram(
-            "hooktide_accept_seconds", "From a publish request's arrival to its answer."
+            "hooktide_accept_seconds", "From a publish request's arrival to its response."
         )
         self._attempt_seconds = Histogram(
             "hooktide_attempt_seconds", "From an attempt's start to its end."
@@ -175,7 +175,7 @@ class Metrics:
         )
         self.pending = Gauge(
             "hooktide_deliveries_pending",
-            "Deliveries that wait, those for a later retry included: the queue's depth.",
+            "Waiting deliveries, including those for a later retry: the queue's depth.",
         )
         self.held = Gauge(
             "hooktide_deliveries_held", "Deliveries held back by a plan's hourly limit."
@@ -186,12 +186,11 @@ class Metrics:
         )
         self.refused_emitted = Gauge(
             "hooktide_emitted_refused",
-            "Emitted events in this database that were refused and wait for a decision.",
+            "Emitted events in this database that were refused and wait for a retry or a discard.",
         )
         self.redated = Counter(
             "hooktide_redated_deliveries",
-            "Deliveries that were due further ahead than their own delay, because a clock was set "
-            "back, and were dated again.",
+            "Deliveries whose due time was corrected because a clock was set back.",
         )
         self._counters: tuple[Counter, ...] = (
             self.accepted,
@@ -212,13 +211,13 @@ class Metrics:
         self._read: list[tuple[Counter, Callable[[], int]]] = []
 
     def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
-        """Show what this process has counted elsewhere, which is read when it is asked for."""
+        """Register a counter that is read on request."""
         counter = Counter(f"hooktide_{name}", text)
         self._read.append((counter, read))
         self._counters = (*self._counters, counter)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number of this process that is read when it is asked for."""
+        """Register a gauge that is read on request."""
         self._own.append(CallbackGauge(f"hooktide_{name}", text, read))
 
     def attempt(self, verdict: str, error: str, seconds: float, waited: float | None) -> None:
@@ -237,12 +236,12 @@ class Metrics:
         return MetricsSnapshot(
             counters={counter.name: dict(counter.by_value) for counter in self._counters},
             histograms={histogram.name: histogram.numbers for histogram in self._histograms},
-            # One that is true or false would reach the other processes as no number.
+            # A boolean would not be decoded as a number by the other processes.
             gauges={gauge.name: float(gauge.read()) for gauge in self._own},
         )
 
     def page(self, snapshot: MetricsSnapshot) -> bytes:
-        """Write these numbers, and what is known of the database, as Prometheus reads it."""
+        """Write these metrics, and those of the database, in Prometheus' format."""
         return generate_latest(_Page(self._shown(snapshot)))
 
     def _shown(self, snapshot: MetricsSnapshot) -> Iterator[Metric]:

@@ -1,8 +1,8 @@
 """Secrets sealed at rest: AES-256-GCM with keys that are never in the database.
 
-The key file holds one key a line, 32 random bytes in base64. The first one seals; all of them open.
-``added`` after a key says that it has never sealed. `hooktide keys` changes the file, and a server
-reads it again within ``KEY_FILE_INTERVAL``.
+The key file holds one key per line, 32 random bytes in base64. The first one seals; all of them
+open. ``added`` after a key means that it was never used for sealing. `hooktide keys` changes the
+file, and a server reads it again within ``KEY_FILE_INTERVAL``.
 """
 
 import base64
@@ -25,7 +25,7 @@ from hooktide.domain.errors import ConfigError, UnsealError
 
 KEY_BYTES = 32
 KEY_FILE_INTERVAL = 5.0
-"""Seconds between two looks at the key file."""
+"""Seconds between two checks of the key file."""
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 FORMAT = b"HK1"
@@ -65,7 +65,7 @@ class Vault:
         return FORMAT + next(iter(self._ring.ciphers))
 
     def prefix_of(self, key_id: str) -> bytes:
-        """Return what everything begins with that a key has sealed."""
+        """Return the prefix of everything that a key has sealed."""
         return FORMAT + bytes.fromhex(key_id)
 
     def seal(self, plain: bytes, row: str) -> bytes:
@@ -88,10 +88,10 @@ class Vault:
         if cipher is not None:
             with _not_opening():
                 return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], row.encode())
-        for each in ciphers.values():  # before key ids and rows were part of it
+        for each in ciphers.values():  # the format before it contained key ids and rows
             with _not_opening():
                 return each.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        raise UnsealError(f"no key of the key file opens what is sealed in {row}")
+        raise UnsealError(f"no key in the key file opens the sealed value in {row}")
 
     def derived(self, purpose: bytes) -> tuple[bytes, ...]:
         """Return a key for another purpose from each key: the first signs, all of them verify."""
@@ -99,12 +99,12 @@ class Vault:
 
 
 def _not_opening() -> AbstractContextManager[None]:
-    """Go on where a key does not open something; a nonce that is cut off is a ``ValueError``."""
+    """Continue if a key does not open something; a truncated nonce raises ``ValueError``."""
     return contextlib.suppress(InvalidTag, ValueError)
 
 
 def key_id(key: bytes) -> str:
-    """Return what a key is called: it may be shown."""
+    """Return a key's id, which may be shown."""
     return _id(key).hex()
 
 
@@ -113,7 +113,7 @@ def _id(key: bytes) -> bytes:
 
 
 def load_vault(path: Path) -> Vault:
-    """Read the key file, which is made on first use (mode 0600, one random key).
+    """Read the key file, which is created on first use (mode 0600, one random key).
 
     :raises ConfigError: the file cannot be read or made, or does not hold keys.
     """
@@ -121,7 +121,7 @@ def load_vault(path: Path) -> Vault:
         if not path.exists():
             write_keys(path, [secrets.token_bytes(KEY_BYTES)], new=True)
     except FileExistsError:
-        pass  # another process made it just now
+        pass  # another process has just created it
     except OSError as error:
         raise _cannot_use(path, error) from error
     return Vault(*read_keys(path))
@@ -146,7 +146,7 @@ def read_keys(path: Path) -> list[bytes]:
 
 
 def added_key(path: Path) -> bytes | None:
-    """Return the key of a file that has never sealed; ``None`` if there is none."""
+    """Return the key of a file that was never used for sealing, or ``None``."""
     for key, line in zip(read_keys(path), _lines(path), strict=True):
         if line.endswith(_ADDED):
             return key
@@ -176,9 +176,9 @@ def _read_key(path: Path, number: int, line: bytes) -> bytes:
 
 @contextmanager
 def changing_keys(path: Path) -> Iterator[None]:
-    """Keep every other process from changing a key file: what it adds meanwhile would be lost.
+    """Lock a key file against other processes, whose changes would be lost.
 
-    What a process that was killed left of a file it was writing is removed, for it holds keys.
+    Temporary files of a process that was killed are removed, because they contain keys.
 
     :raises ConfigError: another process is changing it, or the folder does not exist.
     """
@@ -208,9 +208,9 @@ def _lock(descriptor: int, path: Path) -> None:
 def write_keys(
     path: Path, keys: Sequence[bytes], *, added: bytes | None = None, new: bool = False
 ) -> None:
-    """Write a key file whole: a crash leaves the old one or the new one.
+    """Write a key file atomically.
 
-    ``added`` is the key that has never sealed.
+    ``added`` is the key that was never used for sealing.
 
     :raises FileExistsError: it should be ``new`` but exists.
     :raises OSError: it cannot be written.
@@ -234,7 +234,7 @@ def write_keys(
 
 
 def _keep_owner(old: Path, new: Path) -> None:
-    """A key file that root rewrites still belongs to the server's user."""
+    """Preserve the owner of a key file that root rewrites."""
     status = old.stat()
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         os.chown(new, status.st_uid, status.st_gid)

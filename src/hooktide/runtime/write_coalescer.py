@@ -1,9 +1,8 @@
 """Batches the socket writes of one turn of the event loop.
 
 Each write to a sleeping process wakes it, and waking it is the most expensive part of a small
-write. Spread over a turn of the event loop, sixty answers wake the client sixty times; written one
-right after the other they find it awake after the first (docs/decisions/0006-writes-together.md
-has the numbers).
+write. Spread over a turn of the event loop, sixty responses wake the client sixty times; written
+back to back, they wake it once (docs/decisions/0006-writes-together.md has the numbers).
 """
 
 import asyncio
@@ -22,7 +21,7 @@ class WriteCoalescer:
     def add(self, write: Callable[[], None]) -> None:
         """Call ``write`` with the others of this turn.
 
-        What it raises is logged and stops none of the others: they belong to other clients.
+        An exception is logged and does not affect the others, which belong to other clients.
         """
         if not self._writes:
             asyncio.get_running_loop().call_soon(self._flush)

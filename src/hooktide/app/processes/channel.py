@@ -21,10 +21,10 @@ MAX_MESSAGE_BYTES = 1 << 20
 
 
 class Begin(msgspec.Struct, tag="begin", frozen=True, kw_only=True):
-    """To a child, first of all: serve so, on the listening socket with this number.
+    """The first message to a child: serve with these settings, on the socket with this number.
 
-    ``make_key``: create the operator key if none exists. ``replaces``: another process
-    serves until this one can, so it says that it is ready only once its database is there.
+    ``make_key``: create the operator key if none exists. ``replaces``: another process serves until
+    this one can, so it reports ready only once its database is open.
     """
 
     settings: Settings
@@ -35,7 +35,7 @@ class Begin(msgspec.Struct, tag="begin", frozen=True, kw_only=True):
 
 
 class Leave(msgspec.Struct, tag="leave", frozen=True):
-    """To a child: another has taken over; take nothing new, finish, and end."""
+    """To a child: another has taken over; accept nothing new, finish, and exit."""
 
 
 class ReportMetrics(msgspec.Struct, tag="report_metrics", frozen=True):
@@ -53,7 +53,7 @@ class Ready(msgspec.Struct, tag="ready", frozen=True):
 
 
 class Begun(msgspec.Struct, tag="begun", frozen=True):
-    """From a child: its database is there, and so it delivers and answers everything."""
+    """From a child: its database is open, so it delivers and answers everything."""
 
 
 class ProcessMetrics(msgspec.Struct, tag="process_metrics", frozen=True):
@@ -86,13 +86,13 @@ class Channel:
             self._writer.write(_encode(message) + b"\n")
 
     async def hear(self) -> ToChild | FromChild | None:
-        """Return what the other end says next; None: it is gone."""
+        """Return the other end's next message, or ``None`` if it is gone."""
         try:
             line = await self._reader.readline()
             return _decode(line) if line else None
         except ConnectionError:
             return None
-        except ValueError:  # a line that is too long, or no message of ours
+        except ValueError:  # a line that is too long, or not a valid message
             log.exception("the other process of this server cannot be understood")
             return None
 

@@ -1,7 +1,7 @@
 """A process that a supervisor has started: ``python -m hooktide.app.processes.child NUMBER``.
 
-``NUMBER`` is that of the socket through which the two talk. It ends on the supervisor's request, on
-SIGTERM, and when the supervisor is gone.
+``NUMBER`` is the file descriptor of the socket to the supervisor. The process ends on the
+supervisor's request, on SIGTERM, and when the supervisor is gone.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Child:
 def _on_signals(process: Process) -> None:
     """Stop on a signal. A second one changes nothing: it may be the first one's echo.
 
-    Who stops a group of processes signals each, and the supervisor passes its own on.
+    Stopping a process group signals each process, and the supervisor forwards its own signal.
     """
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stop)
@@ -149,7 +149,7 @@ async def _run(number: int) -> None:
 
 
 def main() -> None:
-    """Run; an error is one line, and the code 2 says that starting again would not help."""
+    """Run; an error is printed in one line, and exit code 2 means that a restart would not help."""
     try:
         uvloop.run(_run(int(sys.argv[1])))
     except HooktideError as error:

@@ -15,7 +15,7 @@ CHILD = (sys.executable, "-m", "hooktide.app.processes.child")
 def serve(settings: Settings, operator_key: str = "") -> None:
     """Run a server until SIGTERM or SIGINT.
 
-    ``operator_key`` opens everything; empty: the one made at the first start does.
+    ``operator_key`` grants full access; empty: use the one created at the first start.
 
     :raises ConfigError: the settings, the database or the key do not allow it.
     """

@@ -1,4 +1,4 @@
-"""One server process: its socket, its parts put together, its start and its end."""
+"""One server process: its socket, its app, its start and its end."""
 
 import asyncio
 import errno
@@ -32,12 +32,12 @@ log = structlog.get_logger("hooktide")
 Begin: TypeAlias = Callable[[], Awaitable[tuple[Lifecycle, FirstStart]]]
 
 SWITCH_INTERVAL = 0.0002
-"""Seconds until the writer's thread gets the interpreter's lock back; Python's own are 5 ms."""
+"""Seconds until the writer's thread gets the interpreter lock back; Python's default is 5 ms."""
 MAX_OPEN_FILES = 65_536
 BACKLOG = 1024
 BIND_TIMEOUT = 5.0
-"""Seconds to wait for an address that is still in use: the processes of a supervisor that was
-killed give it up within moments, and what starts it again may be faster."""
+"""Seconds to wait for an address that is still in use: the processes of a killed supervisor release
+it within moments, but a restart may be faster."""
 BIND_RETRY_DELAY = 0.1
 
 
@@ -51,14 +51,14 @@ class Process:
     listener
         The socket that requests come to.
     begin
-        Opens the database and begins to deliver. Where it is away, it listens all the same: the
-        process answers for its health, and tries again.
+        Opens the database and starts delivering. If the database is unavailable, the process
+        listens anyway, reports its health, and tries again.
     serving
-        Called once it takes requests.
+        Called once it accepts requests.
     begun
-        Called once it takes requests and its database is there.
+        Called once it accepts requests and its database is open.
     shared
-        Other processes have ``listener`` too.
+        Other processes share ``listener``.
     replaces
         Another process serves until this one can: it waits for its database without listening.
     """
@@ -89,7 +89,7 @@ class Process:
 
     @property
     def app(self) -> App | None:
-        """What runs; None while the database is away."""
+        """The running app; None while the database is unavailable."""
         return None if self._life is None else self._life.app
 
     async def run(self) -> None:
@@ -117,7 +117,7 @@ class Process:
             raise self._error
 
     async def _site(self) -> ASGIApp:
-        """Open the database; return what answers, which is a ``StartingSite`` if it is away."""
+        """Open the database; return the site, a ``StartingSite`` if the database is unavailable."""
         try:
             return await self._open()
         except UnavailableError as error:
@@ -130,7 +130,7 @@ class Process:
         return self._life.app.site
 
     async def _open_when_possible(self, starting: StartingSite, server: HttpServer) -> None:
-        """Open the database, however long it is away; what will never do ends the process."""
+        """Open the database, however long it is unavailable; a permanent error ends the process."""
         try:
             site = await begin_when_possible(self._open, starting)
         except Exception as error:  # noqa: BLE001 - a bug, too, would leave the caller waiting forever
@@ -158,7 +158,7 @@ class Process:
 
     @property
     def serves(self) -> bool:
-        """Whether it takes requests, so that it can be stopped."""
+        """Whether it accepts requests, so that it can be stopped."""
         return self._server is not None
 
     def stop(self, *, leave: bool = False) -> None:
@@ -201,7 +201,7 @@ def announce(app: App, made: FirstStart) -> None:
 
 
 def show_made(made: FirstStart) -> None:
-    """Print the operator key and the first login link, if this start has made them."""
+    """Print the operator key and the first login link, if this start created them."""
     for line in made.lines():
         print(line, flush=True)
 
@@ -218,13 +218,13 @@ def _on_signals(process: Process) -> None:
 
 
 def tune() -> None:
-    """Fit the interpreter and the process's limits to what it will do."""
+    """Tune the interpreter and the process's limits."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     _allow_files()
 
 
 def _allow_files() -> None:
-    """Let this process open as many files as it may: each request out is one."""
+    """Raise the limit of open files to the maximum: each outgoing request needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < MAX_OPEN_FILES:
         wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -241,7 +241,7 @@ def settle() -> None:
 def listen(settings: Settings) -> socket.socket:
     """Open the socket that requests come to.
 
-    :raises ConfigError: the address cannot be had.
+    :raises ConfigError: the address is not available.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

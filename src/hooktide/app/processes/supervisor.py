@@ -1,7 +1,7 @@
-"""Several processes behind one listening socket: started, watched, replaced, stopped.
+"""Several processes behind one listening socket: starting, watching, replacing, stopping them.
 
-The supervisor holds the socket and serves nothing itself. A child that dies is started again; on
-SIGHUP each is replaced in turn, the new one serving before the old one leaves; SIGTERM and SIGINT
+The supervisor holds the socket and serves nothing itself. A child that dies is restarted; on SIGHUP
+each is replaced in turn, with the new one serving before the old one leaves; SIGTERM and SIGINT
 stop all, and a second one kills them.
 """
 
@@ -35,9 +35,9 @@ from hooktide.runtime.metrics import MetricsSnapshot, add_up
 from hooktide.runtime.settings import Settings
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
-"""Seconds before a child that died is started again: the first time, and after many."""
+"""Seconds before a dead child is restarted: the first time, and at most."""
 STEADY_AFTER = 10.0
-"""A child that ran for so long did not die of how it was started."""
+"""A child that ran for this long did not fail because of its startup."""
 START_TIMEOUT = 300.0
 """Seconds that a new child may take until it serves: it may have to wait for a migration."""
 KILL_AFTER = 3.0
@@ -85,7 +85,7 @@ class Member:
                 self._asked(self)
 
     async def up(self, within: float | None = None) -> bool:
-        """Return when it takes requests, has ended, or took too long: whether it does."""
+        """Wait until it accepts requests, has ended, or took too long; return whether it does."""
         ready = start(self._ready.wait(), "wait for a process to be ready")
         first = asyncio.FIRST_COMPLETED
         await asyncio.wait({ready, self.ended}, return_when=first, timeout=within)
@@ -93,7 +93,7 @@ class Member:
         return self._ready.is_set() and not self.ended.done()
 
     async def report(self) -> None:
-        """Return once it has said what it has counted so far."""
+        """Return once it has reported its metrics."""
         self._reported.clear()
         self._channel.send(ReportMetrics())
         await self._reported.wait()
@@ -124,7 +124,7 @@ class Start(Protocol):
 
 
 class Place:
-    """Where one of the processes is: a child, or for a moment none because it died.
+    """The place of one of the processes: a child, or for a moment none because it died.
 
     ``gave_up`` is called whenever a child ended because its settings, its key or its database are
     wrong.
@@ -142,11 +142,12 @@ class Place:
 
     @property
     def given_up(self) -> bool:
-        """Whether the last child to end here said that it never can begin, and none has since."""
+        """Whether the last child that ended here cannot start at all, and none has started
+        since."""
         return self._given_up and not self._member.begun.is_set()
 
     async def keep(self) -> None:
-        """Start another child whenever the one that is here dies."""
+        """Restart the child whenever it dies."""
         pause = FIRST_PAUSE
         while True:
             member = self._member
@@ -156,7 +157,7 @@ class Place:
                     pause = await self._replace_ended(member, pause)
 
     async def _replace_ended(self, member: Member, pause: float) -> float:
-        """Start another child for one that ended; return how long to wait next time."""
+        """Restart a child that ended; return how long to wait next time."""
         self._given_up = member.ended.result() == WRONG_CONFIG
         if self._given_up:
             pause = MAX_PAUSE
@@ -174,7 +175,7 @@ class Place:
                 await asyncio.sleep(MAX_PAUSE)
 
     async def replace(self) -> bool:
-        """Put a new child in the old one's place, once it takes requests; whether it came to that.
+        """Replace the old child by a new one, once that accepts requests; return whether it did.
 
         Returns when the old one has ended.
 
@@ -194,7 +195,7 @@ class Place:
 
 
 async def rest(member: Member, pause: float) -> float:
-    """Wait before another child is started for one that died; return how long next time."""
+    """Wait before a dead child is restarted; return how long next time."""
     if time.monotonic() - member.began >= STEADY_AFTER:
         pause = FIRST_PAUSE
     log.error(
@@ -258,9 +259,9 @@ class Supervisor:
         self._stop.set()
 
     async def _stop_all(self) -> int:
-        """Stop every child; return 0 if all of them ended as they should.
+        """Stop every child; return 0 if all of them ended normally.
 
-        One that had only just been started dies of the signal, which is as it should be too.
+        A child that had only just been started dies of the signal, which also counts as normal.
         """
         members = list(self._members)
         for member in members:
@@ -269,7 +270,8 @@ class Supervisor:
         return int(any(member.ended.result() not in (0, -signal.SIGTERM) for member in members))
 
     async def _serve(self) -> int:
-        """Start the children and keep them; return only if the first cannot start at all."""
+        """Start the children and keep them running; return only if the first cannot start at
+        all."""
         first = await self._start(make_key=True)
         pause = FIRST_PAUSE
         while not await first.up():
@@ -277,7 +279,7 @@ class Supervisor:
                 return WRONG_CONFIG
             pause = await rest(first, pause)
             first = await self._start(make_key=True)
-        # Only now the others: the first has made the operator key where there was none.
+        # Only now the others: the first one creates the operator key if there is none.
         members = [first, *[await self._start() for _ in range(1, self._settings.processes)]]
         if await self._wrong_after_all(first):
             return WRONG_CONFIG
@@ -293,7 +295,7 @@ class Supervisor:
         try:
             await asyncio.wait({keeping, giving_up}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
-                await keeping  # it only ends by an error
+                await keeping  # it ends only with an error
             log.error("no further process can start; stopping", code=WRONG_CONFIG)
         finally:
             keeping.cancel()
@@ -309,7 +311,8 @@ class Supervisor:
             await self._roll_when_told(places)
 
     async def _wrong_after_all(self, first: Member) -> bool:
-        """Wait until the first child's database is there, or it ends; whether it never will be."""
+        """Wait until the first child's database is open, or the child ends; return whether it never
+        will be."""
         begun = start(first.begun.wait(), "wait for a process to begin")
         await asyncio.wait({begun, first.ended}, return_when=asyncio.FIRST_COMPLETED)
         begun.cancel()
@@ -357,11 +360,11 @@ class Supervisor:
         while True:
             await self._roll.wait()
             self._roll.clear()
-            log.info("rolling restart: begins")
+            log.info("rolling restart: started")
             if await self._replace_all(places):
                 log.info("rolling restart: done")
             else:
-                log.error("rolling restart: given up; the processes that run stay")
+                log.error("rolling restart: aborted; the running processes stay")
 
     async def _replace_all(self, places: Sequence[Place]) -> bool:
         try:
@@ -377,7 +380,7 @@ class Supervisor:
         start_in(self._answering, self._answer(member), "add up what was counted")
 
     async def _answer(self, asker: Member) -> None:
-        """Ask everyone; of who does not answer in time, what was known before counts."""
+        """Ask every child; the last known metrics count for those that do not answer in time."""
         reports = [start(each.report(), "ask what was counted") for each in self._members]
         if reports:
             await asyncio.wait(reports, timeout=REPORT_TIMEOUT)

@@ -1,4 +1,4 @@
-"""How PostgreSQL is spoken to: statements with named values, a few connections, deadlines.
+"""Connections to PostgreSQL: statements with named values, a small pool, deadlines.
 
 Nothing here depends on a session, so a pooler in transaction mode may be in between: settings are
 made within each transaction, and what needs a session (LISTEN, migrations) has its own connection.
@@ -29,10 +29,10 @@ HEAD_START = 0.3
 CLOSE_TIMEOUT = 2.0
 
 _PLANS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-"""A plan made while the queue was empty must not read all of it once it is full."""
+"""A plan made while the queue was empty must not scan all of it once it is full."""
 
 _IDLE = {"idle_in_transaction_session_timeout": "10000"}
-"""A process that is suspended in a transaction, or whose machine is gone, loses its locks."""
+"""A process that is suspended in a transaction, or whose machine is gone, must lose its locks."""
 SERVING = {
     **_PLANS,
     **_IDLE,
@@ -58,7 +58,7 @@ _NAME = re.compile(r"(?<!:):(\w+)")
 
 
 class Database:
-    """A few connections, made when they are needed and kept."""
+    """A small pool of connections, opened on demand."""
 
     def __init__(self, url: str, *, pooled: bool, connections: int) -> None:
         self._url = url
@@ -74,7 +74,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator["PgConnection"]:
-        """Lend a connection, outside of a transaction; one that had an error is not used again.
+        """Lend a connection, outside a transaction; a connection with an error is not reused.
 
         :raises UnavailableError: the database did not answer, or refused.
         """
@@ -104,8 +104,8 @@ class Database:
     def _abandon(self, connection: AsyncpgConnection) -> None:
         """Close a connection whose statement was cancelled, and cancel the statement on the server.
 
-        Left alone, the server would notice only once it has got the lock that the statement waits
-        for; until then each of them is one of its connections.
+        Otherwise the server would notice only once it has got the lock that the statement waits
+        for, and until then each such statement would occupy a connection.
         """
         start_in(self._ending, end(connection), "end a connection")
 
@@ -117,7 +117,7 @@ class Database:
         return await connect(self._url, pooled=self.pooled, settings=SERVING)
 
     async def close(self) -> None:
-        """Close every connection; those that are lent are closed when they come back."""
+        """Close every connection; lent ones are closed when they are returned."""
         self._closed = True
         while self._idle:
             self._idle.pop().terminate()
@@ -137,7 +137,7 @@ async def end(connection: AsyncpgConnection) -> None:
 class PgConnection:
     """A connection that runs statements with named values.
 
-    ``effects``: what its transaction means for others, once it has committed.
+    ``effects``: what to announce once its transaction has committed.
     """
 
     def __init__(self, connection: AsyncpgConnection) -> None:
@@ -179,12 +179,12 @@ class PgConnection:
         return found
 
     async def roll_back(self) -> None:
-        """Undo the transaction, where there still is one to undo."""
+        """Roll back the transaction, if there is one."""
         if not self._connection.is_closed():
             await self._connection.execute("ROLLBACK")
 
     async def script(self, sql: str) -> None:
-        """Run several statements in one go, without values."""
+        """Run several statements at once, without values."""
         await self._connection.execute(sql)
 
 
@@ -249,8 +249,8 @@ async def connect(
 ) -> AsyncpgConnection:
     """Open a connection; ``pooled``: through a pooler that keeps no session, or settings, for us.
 
-    Of several hosts it is the first that will do. A machine that is gone may say nothing at all, so
-    the next one does not wait for that.
+    Of several hosts, the first suitable one is used. A machine that is gone may not respond at all,
+    so the next host is tried without waiting.
 
     :raises UnavailableError: no host answers, or the server takes no more connections.
     :raises ConfigError: the URL, the user or the database is wrong.
@@ -295,7 +295,7 @@ def _let_go(task: "asyncio.Task[_Made]") -> None:
 
 
 def _joined(failures: Sequence[Exception]) -> Exception:
-    """Return one error for all hosts: one that is away may be the right one."""
+    """Return one error for all hosts: an unavailable one may be the right one."""
     away = [each for each in failures if isinstance(each, UnavailableError)]
     if not away:
         return failures[-1]
@@ -343,10 +343,10 @@ _AWAY = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.PostgresSystemError,  # its disk, say: no client's fault, and not to be skipped over
+    asyncpg.PostgresSystemError,  # its disk, for instance: not the client's fault
     asyncpg.StatementCompletionUnknownError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # no host is a primary now; or one has said goodbye just now
+    asyncpg.InternalClientError,  # no host is a primary now, or one has just closed the connection
     OSError,
     TimeoutError,
 )
@@ -354,15 +354,15 @@ COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 def _is_sound(trouble: BaseException) -> bool:
-    """Whether a connection that had this error can still be used.
+    """Whether a connection that had this error can be reused.
 
-    One that the server is about to close accepts no statements, but does not show it yet.
+    A connection that the server is about to close accepts no statements, but still looks open.
     """
     return isinstance(trouble, Exception) and not isinstance(trouble, UnavailableError)
 
 
 def translated(error: BaseException) -> BaseException:
-    """Turn a database error into one of ours; anything else, also a collision, stays as it is."""
+    """Translate a database error; anything else, including a collision, is returned unchanged."""
     if isinstance(error, _WRONG):
         return ConfigError(f"PostgreSQL refused: {error}", key="database")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError):
@@ -370,7 +370,7 @@ def translated(error: BaseException) -> BaseException:
     if isinstance(error, asyncpg.DiskFullError):
         return UnavailableError("the database's disk is full: free some space", retry_after=10)
     if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-        return error  # a value that cannot be sent: not the connection's trouble
+        return error  # a value that cannot be sent: the connection is fine
     if isinstance(error, _AWAY):
         reason = _cause(error)
         return UnavailableError(
