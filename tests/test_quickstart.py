@@ -49,7 +49,7 @@ async def test_the_start_leads_to_a_delivered_event(tmp_path: Path) -> None:
         async def made(command: str) -> str:
             return await asyncio.to_thread(run, server, tmp_path, key, alias, command)
 
-        assert (await made(apply)).startswith("invoice-ahoy: project added\n")
+        assert (await made(apply)).startswith("invoice-maker: project added\n")
         assert json.loads(await made(account))["id"].startswith("acc_")
         url = json.loads(await made(new_bin))["url"]
         assert "URL-OF-THE-BIN" in endpoint

@@ -39,7 +39,7 @@ def test_the_program_for_sqlalchemy_leaves_its_event_in_the_outbox(tmp_path: Pat
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
     with engine_on(str(tmp_path / "app.db")) as engine:
         [row] = kept(engine)
-    assert (row["type"], row["account"]) == ("invoice.updated", "customer-1")
+    assert (row["type"], row["account"]) == ("invoice.paid", "customer-1")
     assert row["payload"] == '{"id":1,"status":"sent"}'
 
 
@@ -59,7 +59,7 @@ async def test_with_these_rights_an_application_emits_straight_to_hooktide() -> 
         [row] = await connection.fetch("SELECT project, account, type FROM hooktide.emitted")
         await connection.execute(f"DROP OWNED BY {user}; DROP ROLE {user}")
         await connection.close()
-    assert tuple(row) == ("invoicing", "customer-1", "invoice.updated")
+    assert tuple(row) == ("invoicing", "customer-1", "invoice.paid")
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
