@@ -2,8 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Of the tests, at once: many wait for a server or a clock, so it may be more than there are cores.
-PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 : n > 4 ? 4 : n)))
+# Of the tests, at once: they wait for a server or a clock more than half of the time.
+PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 3 ? 8 : 2 * n + 1)))
 .DEFAULT_GOAL := help
 # Compiled once, not for each process that is started.
 unexport PYTHONDONTWRITEBYTECODE
