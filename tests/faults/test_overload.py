@@ -125,9 +125,9 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextlib.asynccontextmanager
-async def http_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """A server of large answers, whose clients have a second to read."""
-    monkeypatch.setattr(protocol, "WRITE_TIMEOUT", 1.0)
+async def http_server(monkeypatch: pytest.MonkeyPatch, within: float) -> AsyncIterator[int]:
+    """A server of large answers, whose clients have so many seconds to read."""
+    monkeypatch.setattr(protocol, "WRITE_TIMEOUT", within)
     monkeypatch.setattr(server, "SWEEP_INTERVAL", 0.1)
     opened, finish = asyncio.Event(), asyncio.sleep
     running = server.HttpServer(large, opened=opened.set, finish=lambda: finish(0), within=2)
@@ -156,14 +156,14 @@ async def test_a_client_that_does_not_read_its_answer_is_ended(
 ) -> None:
     def until_reset(each: socket.socket) -> bool:
         with each:
-            each.settimeout(20)
+            each.settimeout(60)
             while True:  # writing says when the other side has gone; nothing is read
                 try:
                     each.sendall(b"\r\n")
                 except (ConnectionResetError, BrokenPipeError):
                     return True
 
-    async with http_server(monkeypatch) as port:
+    async with http_server(monkeypatch, 1) as port:
         clients = [client(port) for _ in range(20)]
         ended = await asyncio.gather(*(asyncio.to_thread(until_reset, each) for each in clients))
         assert ended == [True] * 20
@@ -173,18 +173,18 @@ async def test_a_client_that_does_not_read_its_answer_is_ended(
 async def test_a_client_that_reads_slowly_gets_all_of_its_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """For three times as long as one that does not read may stay."""
+    """How slowly it may read is in ``web/test_http_protocol.py``, where time is virtual."""
 
     def read() -> int:
         size = 0
         with client(port, 1 << 17) as reading:
-            reading.settimeout(20)
+            reading.settimeout(60)
             while not (part := reading.recv(1 << 17)).endswith(b"0\r\n\r\n"):
                 assert part
                 size += len(part)
-                pause.wait(0.02)
+                pause.wait(0.002)
             return size + len(part)
 
     pause = threading.Event()
-    async with http_server(monkeypatch) as port:
+    async with http_server(monkeypatch, 60) as port:
         assert await asyncio.to_thread(read) > len(PIECE) * PIECES

@@ -14,6 +14,7 @@ from hooktide.web.http.exchange import Exchange, Handler
 from hooktide.web.http.protocol import (
     KEEP_ALIVE_TIMEOUT,
     LINGER,
+    MIN_WRITE_PROGRESS,
     READ_RATE,
     READ_TIMEOUT,
     WRITE_TIMEOUT,
@@ -220,6 +221,22 @@ async def test_a_client_that_does_not_read_is_ended(server: Server) -> None:
         assert wire.closed == (seconds >= WRITE_TIMEOUT)
         if wire.closed:
             break
+
+
+@on_virtual_time
+async def test_a_client_that_reads_a_little_each_second_is_not_ended(server: Server) -> None:
+    wire = server.connect()
+    wire.receive(get(b"/endless"))
+    await server.settle([wire])
+    seconds = 3 * int(WRITE_TIMEOUT)
+    per_second = -(-MIN_WRITE_PROGRESS // (int(WRITE_TIMEOUT) - 1))
+    for second in range(seconds):
+        wire.waiting = (seconds - second) * per_second
+        wire.protocol.abort_if_stuck(float(second))
+    assert not wire.closed
+    for second in range(seconds, seconds + 2 * int(WRITE_TIMEOUT)):
+        wire.protocol.abort_if_stuck(float(second))
+    assert wire.closed
 
 
 @on_virtual_time
