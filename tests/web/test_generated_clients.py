@@ -120,7 +120,8 @@ async def test_a_client_in_python_passes_mypy_and_works(
     generator = str(Path(sys.executable).with_name("openapi-python-client"))
     options = "--path openapi.json --config config.yaml --meta none --output-path hooktide_api"
     await run([generator, "generate", *options.split(), "--fail-on-warning"], tmp_path)
-    await run([sys.executable, "-m", "mypy", "hooktide_api", "program.py"], tmp_path)
+    mypy = [sys.executable, "-m", "mypy", "--cache-dir", str(GENERATED.parents[1] / "build/mypy")]
+    await run([*mypy, "hooktide_api", "program.py"], tmp_path)
     assert json.loads(await run([sys.executable, "program.py"], tmp_path, server)) == WORKS
 
 
