@@ -330,10 +330,17 @@ async def test_an_account_that_is_removed_meanwhile_is_looked_for_again(
     assert await kept() == []
 
 
+def _locking(site: Site) -> apsw.Connection:
+    """Lock the database, once the application does not write."""
+    other = apsw.Connection(site.app.settings.database)
+    other.set_busy_timeout(30_000)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
 async def _while_removing(site: Site, door: Door, request: bytes) -> str:
     """Send a request that is checked before the account is removed, and written afterwards."""
-    other = apsw.Connection(site.app.settings.database)
-    other.execute("BEGIN IMMEDIATE")
+    other = _locking(site)
     removing = asyncio.create_task(site.operator.delete("/v1/accounts/acme"))
     async with asyncio.timeout(TIMEOUT):
         while not site.app.store._writer._busy:  # type: ignore[attr-defined]
@@ -361,8 +368,7 @@ async def test_a_reference_that_a_second_project_knows_is_known_no_longer(
 async def test_a_database_that_is_away_is_told_as_the_application_does(
     site: Site, doors: tuple[Door, Door]
 ) -> None:
-    other = apsw.Connection(site.app.settings.database)
-    other.execute("BEGIN IMMEDIATE")
+    other = _locking(site)
     told = await asyncio.gather(*[door.answers(post()) for door in doors])
     assert "503 Service Unavailable" in told[0]
     assert told[0] == told[1]
