@@ -46,7 +46,7 @@ async def be_quick(visit: Visit) -> None:
 async def portal_link(visit: Visit, account: str) -> str:
     """Return the path of the account's portal."""
     await visit.open(f"/dashboard/accounts/{account}")
-    await visit.page.click("text=Make a link")
+    await visit.page.click("text=Create a link")
     text = await visit.page.locator("#link").inner_text()
     return text.strip().removeprefix(visit.origin)
 
@@ -133,7 +133,7 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
 
         # A new secret, which the receiver is signed with from now on.
         await customer.open(f"{endpoint}/rotate")
-        await page.click("text=Make a new secret")
+        await page.click("text=Create a new secret")
         await expect(page.locator("#secret")).to_have_text(SECRET)
         assert await page.locator("#secret").inner_text() != secret
         await page.click("text=Send a test event")

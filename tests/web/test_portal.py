@@ -355,7 +355,7 @@ async def test_only_forms_are_read(place: Place) -> None:
             headers={"content-type": kind, "origin": "http://127.0.0.1:8080"},
         )
         assert answer.status in {400, 415}
-        assert b"That was not done" in answer.body
+        assert b"Nothing was changed" in answer.body
 
 
 async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: Place) -> None:

@@ -25,7 +25,8 @@ Finished: TypeAlias = Callable[[Batch, AttemptRecord | NotSent | None], None]
 
 
 class Attempts:
-    """Runs attempts: without a task where the request can be sent at once, else each in its own."""
+    """Runs attempts: without a task if the request can be sent immediately, otherwise each in its
+    own."""
 
     def __init__(
         self, store: Store, deliverer: Deliverer, clock: Callable[[], Micros], finished: Finished
@@ -93,7 +94,7 @@ class Attempts:
             self._finished(batch, result)
 
     def _give_up(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Have deliveries attempted later, which an error has stopped."""
+        """Requeue deliveries that an error has stopped."""
         if isinstance(error, UnavailableError):
             for claim in claims:
                 self._deliverer.give_up(claim, UNAVAILABLE_DELAY)
@@ -141,7 +142,7 @@ class Attempts:
 
 
 class _Flight:
-    """A request that is out without a task."""
+    """A request in flight without a task."""
 
     __slots__ = ("_landed", "batch", "cancel", "request")
 
@@ -155,5 +156,5 @@ class _Flight:
         self._landed = landed
 
     def answered(self, outcome: Outcome) -> None:
-        """Hand on what came back."""
+        """Pass on the outcome."""
         self._landed(self, outcome)

@@ -70,9 +70,10 @@ class Sends(Protocol):
         timeout: float,
         answered: Callable[[Outcome], None],
     ) -> Callable[[], None] | None:
-        """Send one request without waiting; ``answered`` is called later. None: ``post`` has to.
+        """Send one request without waiting; ``answered`` is called later. None: use ``post``
+        instead.
 
-        What is returned cancels it: then ``answered`` is not called.
+        Calling the returned function cancels it: then ``answered`` is not called.
         """
 
 
@@ -87,7 +88,7 @@ class AttemptHook(Protocol):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A webhook's request, composed and signed. ``shown``: its head as the log keeps it."""
+    """A webhook's request, composed and signed. ``shown``: its head as logged."""
 
     claim: Claim
     destination: Destination
@@ -151,9 +152,9 @@ class Deliverer:
         return self.conclude(request, outcome)
 
     def prepare(self, claim: Claim) -> Request | None:
-        """Compose a claim's request; None if that is left to ``attempt``.
+        """Compose a claim's request, or return None to leave it to ``attempt``.
 
-        It is where the destination has to be read first, or is a chat, or is not allowed.
+        That is needed if the destination must be read first, is a chat, or is not allowed.
         """
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None or destination.chat is not None or destination.target is None:
@@ -171,11 +172,11 @@ class Deliverer:
     def send_now(
         self, request: Request, answered: Callable[[Outcome], None]
     ) -> Callable[[], None] | None:
-        """Send a request, if nothing has to be waited for; None: it is left to ``attempt``.
+        """Send a request without waiting, or return None to leave it to ``attempt``, which composes
+        it again with a fresh timestamp and signature.
 
-        That composes it again: its timestamp and signature must be fresh. ``answered`` is called
-        later; ``conclude`` takes what it is given. What is returned cancels the request: then
-        ``answered`` is not called.
+        ``answered`` is called later with the outcome for ``conclude``. Calling the returned
+        function cancels the request: then ``answered`` is not called.
         """
         target, timeout = request.destination.target, request.destination.timeout
         if target is None:
@@ -183,7 +184,7 @@ class Deliverer:
         return self._sender.post_now(target, request.head, request.body, timeout, answered)
 
     def conclude(self, request: Request, outcome: Outcome) -> AttemptRecord:
-        """Judge what came of a request, and record it."""
+        """Judge a request's outcome, and record it."""
         claim, destination, started_at = request.claim, request.destination, request.started_at
         verdict = self._judge(outcome, claim, destination, started_at + outcome.duration)
         attempt = _attempt(claim, outcome, started_at, request.shown)

@@ -21,7 +21,7 @@ Key: TypeAlias = tuple[str, str, int, str]
 """Scheme, host, port and vetted address: connections with the same key are interchangeable."""
 
 Answered: TypeAlias = Callable[[Outcome], None]
-"""Called once with what came of a request; its connection is back with the owner or closed."""
+"""Called once with a request's outcome; its connection is back with the owner or closed."""
 
 NEVER = float("inf")
 _CLOSED = ("connection_lost", "the receiver closed the connection without a response")
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         return self._reader.is_untouched
 
     def expire(self) -> None:
-        """End the attempt, or the idle time, whose deadline has come."""
+        """End the attempt, or the idle time, at its deadline."""
         if self._answered is None:
             self.abort()
         else:
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         )
 
     def abort(self) -> None:
-        """Close at once; a pending outcome is dropped."""
+        """Close immediately; a pending outcome is dropped."""
         self._answered = None
         self._close()
 
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.attach(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
-        """Read what came of the answer."""
+        """Feed received bytes to the response reader."""
         if self._answered is None or self._request:
             self._unasked = True
             self._close()
@@ -153,13 +153,13 @@ class Connection(asyncio.Protocol):
             self._settle_answer()
 
     def eof_received(self) -> None:
-        """End with what has come: the receiver sends no more."""
+        """End the response: the receiver sends no more."""
         self.closed = True
         self._end(None)
         self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End with what has come, and leave the owner's books."""
+        """End the response, and leave the pool."""
         self.closed = True
         self._end(exc)
         self._owner.forget(self)

@@ -88,10 +88,11 @@ class Sender:
     def post_now(
         self, target: Target, head: bytes, body: bytes, timeout: float, answered: Answered
     ) -> Cancel | None:
-        """Do as ``post`` does if a connection is kept that can take the request at once.
+        """Send as ``post`` does if an idle connection can take the request immediately; otherwise
+        send nothing and return None.
 
-        None: there is none; nothing was sent. ``answered`` is called with the outcome, never before
-        this returns, unless what is returned is called first: that cancels the request.
+        ``answered`` is called with the outcome, never before this returns. Calling the returned
+        function first cancels the request.
         """
         started = time.monotonic()
         route = self._guard.known(target.origin, started)
@@ -110,7 +111,7 @@ class Sender:
 
 
 class _Request:
-    """One request on its way, for at most two connections: a kept one and a new one."""
+    """One request in progress, over at most two connections: an idle one and a new one."""
 
     __slots__ = (
         "_bytes",
@@ -142,7 +143,7 @@ class _Request:
         self._redial: asyncio.Task[None] | None = None
 
     def over_kept(self, connection: Connection, answered: Answered) -> None:
-        """Send it over a kept connection, or a new one if the receiver has closed that."""
+        """Send it over an idle connection, or over a new one if the receiver has closed that."""
         self._connection = connection
         ended = partial(self._kept_ended, connection, answered)
         connection.begin(self._bytes, self._started, self._deadline, ended)
@@ -175,7 +176,7 @@ class _Request:
         return await _awaited(begin, dialled.abort)
 
     def cancel(self) -> None:
-        """End it without an outcome; too late, it does nothing."""
+        """End it without an outcome; this does nothing if it is too late."""
         if self._connection is not None:
             self._connection.abort()
         if self._redial is not None:
@@ -188,7 +189,7 @@ async def _awaited(begin: Callable[[Answered], None], cancel: Cancel) -> Outcome
     try:
         return await answer
     except asyncio.CancelledError:
-        if answer.cancelled():  # else the connection may carry another request already
+        if answer.cancelled():  # otherwise the connection may already carry another request
             cancel()
         raise
 

@@ -1,4 +1,4 @@
-"""The log's days: a partition of events, ended deliveries and attempts for each, dropped whole."""
+"""The log's daily partitions of events, ended deliveries and attempts."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ later. A long read of the table, as by pg_dump, delays both."""
 
 
 class Partitions:
-    """Makes days before they begin, and drops them once retention has passed them."""
+    """Creates partitions before their days begin, and drops them once they are past retention."""
 
     def __init__(self, db: Database, sql: Mapping[str, str]) -> None:
         self._db = db
@@ -35,7 +35,7 @@ class Partitions:
         self._made: set[int] = set()
 
     async def make(self, now: Micros) -> None:
-        """See to it that yesterday, today and the next days have partitions, or try again later."""
+        """Create the partitions of yesterday, today and the next days, or try again later."""
         today = now // DAY
         wanted = set(range(today - 1, today + AHEAD + 1))
         if wanted <= self._made:
@@ -50,9 +50,10 @@ class Partitions:
             self._made = wanted
 
     async def drop_before(self, before: Micros, limit: int) -> int:
-        """Drop the days that were over at an instant, first to last; not those something waits for.
+        """Drop the days that were over at an instant, oldest first, except those that waiting
+        deliveries need.
 
-        Returns how many idempotency keys went with them, ``limit`` at most: with that many there
+        Returns how many idempotency keys were deleted, at most ``limit``: if it is reached, there
         are more, and the day is dropped once they are gone.
         """
         dropped = 0
@@ -80,7 +81,7 @@ class Partitions:
             )
 
     async def _drop(self, day: int) -> bool:
-        """Drop a day; False: others were at it just now, or something waits for it after all."""
+        """Drop a day; False if it is locked, or a waiting delivery needs it after all."""
         lower, upper = _ids_of(day)
         values = {"lower": lower, "upper": upper}
         events, *others = (f"{SCHEMA}.{_name(parent, day)}" for parent in PARENTS)
@@ -103,9 +104,9 @@ class Partitions:
 
 
 async def make_days(conn: PgConnection, partitions: str, wanted: Iterable[int]) -> None:
-    """Make these days (counted from 1970) where they are not there yet, within a transaction.
+    """Create the missing partitions of these days (counted from 1970), within a transaction.
 
-    ``partitions``: the statement that lists what is there.
+    ``partitions`` is the statement that lists the existing ones.
     """
     await conn.script(f"SELECT pg_advisory_xact_lock({MAKE_LOCK})")
     there = {name for _, name in await conn.rows(partitions)}
@@ -121,7 +122,7 @@ async def make_days(conn: PgConnection, partitions: str, wanted: Iterable[int]) 
 
 
 async def _in_default(conn: PgConnection, parent: str, lower: int, upper: int) -> bool:
-    """Whether rows of that day are in the default partition: then that is where it stays."""
+    """Whether the default partition has rows of that day: then they stay there."""
     column = "delivery_id" if parent == "attempts" else "id"
     found = await conn.value(
         f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.{parent}_default "  # noqa: S608 - our own names

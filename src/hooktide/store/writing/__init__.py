@@ -1,6 +1,5 @@
-"""What a batch of writes means, whichever database it goes to.
+"""The logic of a batch of writes, for either database.
 
-``batch`` collects events and attempts on their way in, ``fanout`` makes deliveries of an event,
-``usage`` counts them for a plan's limit, and ``failures`` and ``rests`` say what attempts mean for
-their endpoint.
+``batch`` collects incoming events and attempts, ``fanout`` creates an event's deliveries, ``usage``
+counts them for a plan's limit, and ``failures`` and ``rests`` apply attempts to their endpoints.
 """

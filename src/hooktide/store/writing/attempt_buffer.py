@@ -32,7 +32,7 @@ class AttemptBuffer:
             self._timer = self._loop.call_later(RECORD_DELAY, self.ripen)
 
     def ripen(self) -> None:
-        """Let what waits be taken now."""
+        """Mark everything buffered as ripe."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -40,13 +40,13 @@ class AttemptBuffer:
         self._on_ripe()
 
     def take(self, most: int | None = None) -> list[AttemptRecord]:
-        """Take a batch that has no delivery twice; what is left stays ripe."""
+        """Take a batch that has no delivery twice; the rest stays ripe."""
         batch, again = once_each(self._dones[:most])
         self._dones = again + (self._dones[most:] if most is not None else [])
         self.ripe = bool(self._dones)
         return batch
 
     def put_back(self, dones: Sequence[AttemptRecord]) -> None:
-        """Have attempts taken again, before all others."""
+        """Put attempts back, ahead of all others."""
         self._dones[:0] = dones
         self.ripen()

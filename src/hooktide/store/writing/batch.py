@@ -1,4 +1,4 @@
-"""What a writer collects: events and attempts on their way in, and what follows from them."""
+"""What a writer collects: incoming events and attempts, and their effects."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ RECORD_RETRY_TIMEOUT = 60.0
 def once_each(dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
     """Split attempts into a batch that has no delivery twice, and the rest, in their order.
 
-    The attempt of a lost claim may be handed in together with that of the claim made instead.
+    The attempt of a lost claim may arrive together with that of its replacement.
     """
     if len({done.claim.delivery_id for done in dones}) == len(dones):
         return dones, []
@@ -41,7 +41,7 @@ def once_each(dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[Att
 
 
 class Effects:
-    """What a transaction changed and handed over, for the listener once it has committed."""
+    """What a transaction changed and handed over, announced once it has committed."""
 
     def __init__(self) -> None:
         self.claims: list[Claim] = []
@@ -55,9 +55,9 @@ class Effects:
             self.due[endpoint_id] = at
 
     def tell(self, listener: Listener | None, watchers: Sequence[Changed]) -> None:
-        """Notify of what the commit changed, what it handed over, and what is due when.
+        """Announce what the commit changed, what it handed over, and what is due when.
 
-        One that raises keeps it from none of the others: all of it has happened.
+        A listener that raises does not affect the others.
         """
         for watcher in watchers:
             for kind, number in self.changed:
@@ -69,7 +69,7 @@ class Effects:
 
 
 def tell(listener: Callable[..., None], *what: Any) -> None:
-    """Call a listener; what it raises is logged, and keeps nothing from the next one."""
+    """Call a listener; an exception is logged and does not affect the next one."""
     try:
         listener(*what)
     except Exception:
@@ -80,7 +80,7 @@ def tell(listener: Callable[..., None], *what: Any) -> None:
 def skipped_on_error(what: str) -> Iterator[None]:
     """Log an error of one client's work, so that the others' work continues.
 
-    :raises UnavailableError: the database is away, for all of them.
+    :raises UnavailableError: the database is unavailable, for all of them.
     """
     try:
         yield
@@ -91,11 +91,11 @@ def skipped_on_error(what: str) -> Iterator[None]:
 
 
 async def run_apart(items: Iterable[T], run: Callable[[T], Awaitable[object]], what: str) -> None:
-    """Run work for each of several clients; one that cannot be done is logged and skipped.
+    """Run work for each of several clients; failures are logged and skipped.
 
     ``what`` names the work in the log, followed by the item.
 
-    :raises UnavailableError: the database is away, for all of them.
+    :raises UnavailableError: the database is unavailable, for all of them.
     """
     for item in items:
         with skipped_on_error(f"{what} {item}"):
@@ -105,11 +105,11 @@ async def run_apart(items: Iterable[T], run: Callable[[T], Awaitable[object]], w
 async def run_batch(
     items: Sequence[T], run: Callable[[Sequence[T]], Awaitable[object]], what: Callable[[T], str]
 ) -> None:
-    """Run work for several clients at once; one that cannot be done is logged and skipped.
+    """Run work for several clients at once; failures are logged and skipped.
 
-    ``what`` says of an item what could not be done. ``run`` must change nothing when it raises.
+    ``what`` describes an item's work for the log. ``run`` must change nothing when it raises.
 
-    :raises UnavailableError: the database is away, for all of them.
+    :raises UnavailableError: the database is unavailable, for all of them.
     """
     async for part, result in in_halves(items, run):
         if isinstance(result, Exception):
@@ -119,10 +119,11 @@ async def run_batch(
 async def in_halves(
     items: Sequence[T], run: Callable[[Sequence[T]], Awaitable[R]]
 ) -> AsyncIterator[tuple[Sequence[T], R | Exception]]:
-    """Run work for all items at once; where that fails, for each half, until what fails is alone.
+    """Run work for all items at once; if that fails, for each half, until the failing item is
+    isolated.
 
-    Yields in order the parts with their results, or the one item that fails with its error: one of
-    1,000 costs 20 transactions. ``run`` must change nothing when it raises.
+    Yields in order the parts with their results, or the failing item with its error: one of 1,000
+    costs 20 transactions. ``run`` must change nothing when it raises.
 
     :raises UnavailableError: the database is away, for all of them; no other part was tried.
     """
@@ -144,7 +145,7 @@ async def in_halves(
 
 
 class Publish:
-    """Events of one request, and who waits for what becomes of them."""
+    """The events of one request, and the waiter for their results."""
 
     __slots__ = ("events", "now", "results", "waiter")
 
@@ -163,10 +164,10 @@ class Publish:
 
 
 def refuse(waiting: Iterable[Waiter[Any]], error: Exception) -> None:
-    """Pass on to each of these waiters an error of its own.
+    """Pass a separate error to each of these waiters.
 
-    One exception raised in many tasks would gather the traceback of each, and with them what every
-    caller holds.
+    One exception raised in many tasks would accumulate the traceback of each, and with it
+    everything that the callers reference.
     """
     for waiter in waiting:
         if not waiter.done():
@@ -177,7 +178,7 @@ MAX_TRIED_BYTES = 1024 * 1024
 
 
 class Refused:
-    """How much was to be written when the database last refused events; 0: it takes them again.
+    """How many bytes the database last refused; 0 once it accepts events again.
 
     A full disk still has room for a little. So the probe for recovery must write as much as was
     refused.
@@ -187,7 +188,7 @@ class Refused:
         self.bytes = 0
 
     def refuse(self, publishes: Sequence[Publish], error: Exception) -> None:
-        """Answer publishes with an error; note how much it was if the database did not take it."""
+        """Answer publishes with an error; note the size if the database refused them."""
         if isinstance(_own(error), UnavailableError):
             for publish in publishes:
                 size = sum(_ROW_BYTES + len(event.payload) for event in publish.events)
@@ -195,7 +196,7 @@ class Refused:
         refuse([publish.waiter for publish in publishes], error)
 
     def written(self, size: int) -> None:
-        """Note that so much could be written, unless more was refused meanwhile."""
+        """Note that this much could be written, unless more was refused meanwhile."""
         if self.bytes <= size:
             self.bytes = 0
 

@@ -1,4 +1,4 @@
-"""How many deliveries of an endpoint failed in a row, and when that is enough to disable it."""
+"""Counts an endpoint's consecutive failed deliveries, and decides when to disable it."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ GONE = "the receiver answered 410 Gone"
 
 
 class SwitchOff(NamedTuple):
-    """An endpoint to be disabled, because of what this attempt met."""
+    """An endpoint to be disabled because of this attempt."""
 
     done: AttemptRecord
     reason: str
@@ -22,9 +22,8 @@ class SwitchOff(NamedTuple):
 class Failures:
     """Counts over the attempts of a batch, in their order.
 
-    ``failing`` are the counts so far, of the endpoints where there is one; ``changed`` are the new
-    ones. ``began`` are the attempts that made an endpoint count as failing, with the counts at that
-    time.
+    ``failing`` are the nonzero counts so far, by endpoint; ``changed`` are the new ones. ``began``
+    are the attempts that made an endpoint count as failing, with the counts at that time.
     """
 
     def __init__(self, failing: dict[int, int]) -> None:
@@ -37,7 +36,7 @@ class Failures:
     ) -> list[SwitchOff]:
         """Count failures, and return the endpoints to disable.
 
-        ``disable_after`` gives the number of failures that is enough, by account id; 0: none is.
+        ``disable_after`` returns the number of failures that disables, by account id; 0: never.
         """
         found: list[SwitchOff] = []
         for done in dones:
@@ -73,7 +72,7 @@ class Failures:
 
 
 def counted(dones: Iterable[AttemptRecord]) -> tuple[list[int], list[int]]:
-    """Return the endpoints (ids) where a delivery ended well, and those where one failed."""
+    """Return the ids of endpoints where a delivery succeeded, and of those where one failed."""
     well, ill = set(), set()
     for done in dones:
         if done.claim.origin is Origin.TEST:

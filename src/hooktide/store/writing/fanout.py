@@ -1,7 +1,7 @@
-"""What an accepted event becomes: its row, and a delivery for each endpoint subscribed to it.
+"""Fan-out: the rows of an accepted event and of a delivery for each subscribed endpoint.
 
-No database in here: both stores read what it needs first, and write the rows it made afterwards, in
-the same transaction.
+It does not access the database: both stores read its input before, and write its rows afterwards,
+in the same transaction.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ Known: TypeAlias = tuple[bytes, int, int]
 
 
 class Routes:
-    """Where an account's events go: its endpoints with what they want, and its rules.
+    """The routing of an account's events: its endpoints with their patterns, and its limits.
 
     ``per_hour`` is its plan's limit; after ``disable_after`` failures in a row (0: never) an
-    endpoint is disabled. ``version`` says which state of the database this is.
+    endpoint is disabled. ``version`` identifies the state of the database.
     """
 
     __slots__ = ("_by_type", "_endpoints", "disable_after", "per_hour", "project_id", "version")
@@ -46,7 +46,7 @@ class Routes:
         self._by_type: dict[str, tuple[int, ...]] = {}
 
     def to(self, event_type: str) -> tuple[int, ...]:
-        """Return the ids of the endpoints that want this type."""
+        """Return the ids of the endpoints subscribed to this type."""
         found = self._by_type.get(event_type)
         if found is None:
             found = tuple(id_ for id_, types in self._endpoints if wants(types, event_type))
@@ -55,7 +55,7 @@ class Routes:
 
 
 class FanOut:
-    """One batch's events, on their way to rows: matched with endpoints, held, handed over.
+    """The fan-out of one batch: events matched with endpoints, held, handed over.
 
     ``known`` are the idempotency keys among them that were used before. The rows are in the order
     of the statements ``add_keys``, ``add_events`` and ``add_deliveries``.
@@ -87,7 +87,7 @@ class FanOut:
         self.operational_events: list[OperationalEvent] = []
 
     def add_all(self, publishes: Iterable[Publish]) -> None:
-        """Make the rows of all their events, and set what the publishers are answered."""
+        """Build the rows of all events, and set the publishers' results."""
         for publish in publishes:
             publish.results = [self._add(event, publish.now) for event in publish.events]
 
@@ -115,7 +115,7 @@ class FanOut:
             self._known[project_id, new.idempotency_key] = (new.digest, event.id, deliveries)
 
     def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> bool:
-        """Make a delivery's row; return whether the plan holds it back."""
+        """Build a delivery's row; return whether the plan holds it back."""
         delivery_id = self._ids(now)
         state, token, reason = "pending", 0, ""
         due_at: Micros | None = now
@@ -187,7 +187,7 @@ def _event(id_: int, new: NewEvent, now: Micros, *, test: bool) -> Event:
 def rows_of_test_event(
     ids: Callable[[Micros], int], endpoint: Endpoint, new: NewEvent, now: Micros, lease: Micros
 ) -> tuple[Claim, Row, Row]:
-    """Make a test event for one endpoint: its delivery, claimed, and the rows of both."""
+    """Build the rows of a test event for one endpoint, and of its claimed delivery."""
     event = _event(ids(now), new, now, test=True)
     claim = Claim(
         delivery_id=ids(now),
@@ -211,9 +211,9 @@ def again_row(
     now: Micros,
     origin: Origin = Origin.RESEND,
 ) -> Row:
-    """Make the row of a delivery of a resend or a replay.
+    """Build the row of a resent or replayed delivery.
 
-    ``held_by``: the plan's limit, when that holds it back.
+    ``held_by``: the plan's limit, if that holds it back.
     """
     row = _row(id_, event_id, endpoint, origin)
     if held_by is None:

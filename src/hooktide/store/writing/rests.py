@@ -1,4 +1,4 @@
-"""What a batch of attempts means for their endpoints' rests."""
+"""Applies a batch of attempts to their endpoints' rests."""
 
 from collections.abc import Iterable, Mapping
 
@@ -18,7 +18,8 @@ def _is_good_test(done: AttemptRecord) -> bool:
 
 
 def rests_after(rests: Mapping[int, Rest], dones: Iterable[AttemptRecord]) -> dict[int, Rest]:
-    """Return the rests that these attempts change, by endpoint id; ``rests`` are those so far."""
+    """Return the rests that these attempts change, by endpoint id; ``rests`` are the current
+    ones."""
     changed: dict[int, Rest] = {}
     for done in dones:
         endpoint_id = done.claim.endpoint_id

@@ -1,8 +1,8 @@
-"""How many deliveries an account has had within the hour, for plans that limit it.
+"""Counts an account's deliveries within the last hour, for plans that limit them.
 
-Counted by the minute, and the minute that is an hour old counts whole: never more than the limit
-leaves in any hour, and room comes back at most a minute late. What was counted by a clock that was
-ahead and was set back since counts as of now: an hour later it is over, as if it had left just now.
+They are counted per minute, and the minute that is an hour old counts completely: the limit is
+never exceeded in any hour, and capacity returns at most a minute late. Counts from a clock that was
+ahead and has been set back count as of now, so they expire an hour later.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ Minutes: TypeAlias = dict[int, int]
 
 
 class Usage:
-    """The hours of limited accounts: read where they are asked for, kept while they are exact.
+    """The hours of limited accounts, read on demand and cached while they are exact.
 
-    ``read`` returns an account's minutes from one on; ``holding`` are the accounts that have
-    something held back. What changed is in ``changed`` until someone writes it down.
+    ``read`` returns an account's minutes from one on; ``holding`` are the accounts with held
+    deliveries. ``changed`` has the changes that are not written yet.
     """
 
     def __init__(self, read: Callable[[int, int], Minutes], holding: Iterable[int]) -> None:
@@ -32,14 +32,14 @@ class Usage:
         self.holding = set(holding)
 
     def take(self, account_id: int, limit: int, now: Micros) -> bool:
-        """Count one delivery now, if the hour has room and nothing older is held back."""
+        """Count one delivery now, if the limit allows it and nothing older is held."""
         if account_id in self.holding or self.remaining(account_id, limit, now) <= 0:
             return False
         self.count(account_id, 1, now)
         return True
 
     def remaining(self, account_id: int, limit: int, now: Micros) -> int:
-        """Return how many more may leave now."""
+        """Return how many more deliveries are allowed now."""
         return limit - self.used(account_id, now)
 
     def used(self, account_id: int, now: Micros) -> int:
@@ -63,7 +63,7 @@ class Usage:
         self._changed[account_id, this] = minutes[this]
 
     def count(self, account_id: int, deliveries: int, now: Micros) -> None:
-        """Count deliveries that leave now."""
+        """Count deliveries as of now."""
         self.used(account_id, now)
         minute = now // MINUTE
         minutes = self._minutes[account_id]
@@ -71,7 +71,7 @@ class Usage:
         self._changed[account_id, minute] = minutes[minute]
 
     def changed(self) -> list[tuple[int, int, int]]:
-        """Return (account, minute, deliveries) of what changed since the last time."""
+        """Return the changes since the last call as (account, minute, deliveries)."""
         found = [(*key, count) for key, count in self._changed.items()]
         self._changed.clear()
         return found

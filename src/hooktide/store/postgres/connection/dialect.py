@@ -1,4 +1,5 @@
-"""From the statements in the files to PostgreSQL's: the one place that knows the schema's name."""
+"""Translates the statements in the files to PostgreSQL: the only place that knows the schema's
+name."""
 
 import functools
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ SCHEMA = "hooktide"
 
 
 def to_postgres(sql: str) -> str:
-    """Return a statement as PostgreSQL takes it, once its values are numbered."""
+    """Return a statement in PostgreSQL's syntax, before its values are numbered."""
     return sql.replace("{schema}", f"{SCHEMA}.").replace("{schema_name}", SCHEMA)
 
 

@@ -52,8 +52,7 @@ LONG_AGO: Micros = 0
 class Notifier:
     """Notifies the other processes, and receives their notifications. ``me`` is a unique name.
 
-    ``connect`` makes the connection that listens; ``hold`` holds with it what this process holds
-    while it is there.
+    ``connect`` opens the connection that listens; ``hold`` takes this process's session lock on it.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Notifier:
         self.watchers: list[Changed] = []
 
     async def start(self) -> None:
-        """Start to listen; from then on no change is missed.
+        """Start listening; from then on no change is missed.
 
         :raises UnavailableError: the database did not answer.
         """
@@ -177,11 +176,11 @@ class Notifier:
         self._deaf_since = None
 
     async def _keep_listening(self) -> None:
-        """Make another connection whenever the one that listens is lost; never returns."""
+        """Reconnect whenever the listening connection is lost; never returns."""
         while True:
             if self._deaf_since is None:
                 self._now_deaf(await self._until_lost())
-            # What was read since the last try may have changed without a notification.
+            # Values read since the last attempt may have changed without a notification.
             self._forget()
             try:
                 await self._listen()
@@ -213,10 +212,10 @@ class Notifier:
             return "the server closed it"
 
     async def _hears(self) -> bool:
-        """Notify this process, and return whether that arrives.
+        """Notify this process, and return whether the notification arrives.
 
-        The probe is sent over another connection than the listening one, which may be open but lead
-        to a server that is no longer the primary.
+        It is sent over a different connection: the listening one may be open but lead to a server
+        that is no longer the primary.
         """
         self._echoed.clear()
         try:

@@ -1,4 +1,4 @@
-"""A transaction of PostgreSQL, for what is written once for both databases."""
+"""A PostgreSQL transaction, for code that is written once for both databases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class PostgresStatements(Statements):
 
 
 class PostgresTransaction(PostgresStatements, Transaction):
-    """What runs in a transaction of the store's, or only reads."""
+    """A transaction of the store, or a read-only one."""
 
     def __init__(
         self, conn: PgConnection, sql: Mapping[str, str], ids: IdMaker, writer: BatchWriter

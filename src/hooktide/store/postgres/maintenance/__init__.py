@@ -1,4 +1,4 @@
-"""What commands do to a PostgreSQL database, mostly while servers use it.
+"""Maintenance of a PostgreSQL database, mostly while servers use it.
 
-``reading`` opens the connections of commands, and ``migrating`` brings the schema up to date.
+``reading`` opens the connections of commands, and ``migrating`` migrates the schema.
 """

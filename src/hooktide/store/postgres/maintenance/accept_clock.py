@@ -13,7 +13,7 @@ from hooktide.store.postgres.maintenance.reading import writing
 async def accept_clock_in_postgres(url: str, action: Callable[[Micros], Action]) -> Micros:
     """Accept the database's clock for retention again, and return its time.
 
-    ``action`` returns what the audit log says of it.
+    ``action`` returns the action for the audit log.
 
     :raises ConfigError: the database is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.

@@ -20,7 +20,8 @@ from hooktide.store.postgres.maintenance.reading import reading
 from hooktide.store.rows import read_project_json
 from hooktide.store.sql.queries import load_queries
 
-# Retention drops tables, which no snapshot protects from: so they are locked before it is taken.
+# A snapshot does not protect against retention dropping tables, so they are locked before it is
+# taken.
 BEGIN = to_postgres("""
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 LOCK TABLE {schema}events, {schema}ended, {schema}attempts IN ACCESS SHARE MODE
@@ -28,7 +29,8 @@ LOCK TABLE {schema}events, {schema}ended, {schema}attempts IN ACCESS SHARE MODE
 
 
 async def audit_postgres(url: str, now: Micros | None = None) -> AsyncIterator[Finding]:
-    """Yield what each check finds in a database, in order. ``now`` is by default its own clock's.
+    """Yield the finding of each check in a database, in order. ``now`` defaults to the database's
+    clock.
 
     :raises ConfigError: the database is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.

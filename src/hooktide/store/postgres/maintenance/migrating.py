@@ -1,6 +1,6 @@
-"""The schema brought up to date: a transaction for each migration, one process at a time.
+"""Migrates the schema: a transaction for each migration, one process at a time.
 
-Servers of the version before keep running meanwhile. A statement that waits for a table's lock
+Servers of the previous version keep running meanwhile. A statement that waits for a table's lock
 blocks all later ones, even reads: so a migration waits only for a moment, then tries again later.
 """
 
@@ -31,9 +31,9 @@ CREATE TABLE IF NOT EXISTS hooktide.migrations (
 
 
 async def migrate(url: str) -> None:
-    """Bring the schema up to date; a second process waits, and finds it done.
+    """Migrate the schema; a second process waits, and finds it done.
 
-    Killed at any step, it leaves the migrations before that one, whole.
+    If it is killed, all migrations before the current one are complete.
 
     :raises ConfigError: the database belongs to a newer Hooktide, or may not be changed by us.
     :raises UnavailableError: it did not answer.
@@ -55,7 +55,7 @@ async def _migrate(connection: AsyncpgConnection) -> None:
 
 
 async def _done(connection: AsyncpgConnection) -> bool:
-    """Apply the next migration; whether there was none."""
+    """Apply the next migration; return whether there was none."""
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")
         await connection.execute(_WAIT_FOR_A_MOMENT)
@@ -82,7 +82,7 @@ async def applied(connection: AsyncpgConnection) -> int:
 
 
 async def missing_in(url: str) -> tuple[int, list[Migration]]:
-    """Return the number of the schema that a database is on, and the migrations it has not had.
+    """Return a database's schema version, and the pending migrations.
 
     :raises ConfigError: the database was made by a newer Hooktide, or may not be read by us.
     :raises UnavailableError: it did not answer.

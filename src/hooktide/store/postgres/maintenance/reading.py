@@ -1,4 +1,4 @@
-"""Connections for commands, which read for long or write a little while servers run."""
+"""Connections for commands, which run long reads or small writes while servers run."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from hooktide.store.postgres.maintenance.migrating import applied
 async def reading(url: str) -> AsyncIterator[PgConnection]:
     """Lend a connection to a database that is on this program's schema.
 
-    Its statements are planned for what they are, unlike those of the servers' connections.
+    Its statements use the default planner settings, unlike those of the servers' connections.
 
     :raises ConfigError: it is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.

@@ -1,4 +1,4 @@
-"""What is kept of each project, counted on a dedicated connection."""
+"""Storage usage of each project, counted on a dedicated connection."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class StorageUsageReader:
 
 
 async def storage_usage_in_postgres(url: str) -> list[ProjectUsage]:
-    """Count what is kept in a database; servers may use it meanwhile.
+    """Count the storage usage in a database; servers may use it meanwhile.
 
     :raises ConfigError: it is not ours, or is on another schema.
     :raises UnavailableError: it did not answer.

@@ -1,1 +1,1 @@
-"""The processes on one database: which of them this one is, and what a dead one leaves behind."""
+"""The processes on one database: this one's number, and the claims of dead ones."""

@@ -1,10 +1,10 @@
-"""Claims of processes that died, released at once instead of at the end of their lease.
+"""Releases the claims of dead processes immediately instead of at the end of their lease.
 
 Each process holds a session lock under its number (``nodes``), which the server frees when the
-process or its machine is gone. Each looks every two seconds whose lock is free. Who finds one free
-in two looks raises that process's generation and releases its claims, in one transaction. A process
-that only lost its connection takes its lock again before that; if it was too late, its generation
-tells it to drop what it has not started.
+process or its machine is gone. Each checks every two seconds for free locks. A process that finds a
+lock free in two checks raises its owner's generation and releases its claims, in one transaction. A
+process that only lost its connection takes its lock again before that; if it was too late, its
+generation tells it to drop what it has not started.
 
 A restarted server has no locks, nor has a standby that was promoted. So for some seconds after this
 process took its own, it releases nothing; and it judges no server on which it does not see its own.
@@ -26,10 +26,11 @@ from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT, REQUEST_TIMEOUT
 log = logging.getLogger("hooktide.store")
 
 LOOK_INTERVAL: Micros = 2 * SECOND
-"""Between two looks; a lock that is free in both belongs to a dead process."""
+"""Interval between two checks; a lock that is free in both belongs to a dead process."""
 FIRST_LOOK_DELAY: Micros = SECOND
 GRACE_PERIOD: Micros = 5 * SECOND
-"""How long a process releases nothing after it took its own lock: the others take theirs again."""
+"""How long a process releases nothing after taking its own lock, so that others can retake
+theirs."""
 
 Absent: TypeAlias = tuple[int, int]
 """A process whose lock is free: its number, and its generation."""
@@ -44,13 +45,13 @@ class Write(Protocol):
 
 
 class Looks:
-    """Decides which processes are dead, from several looks."""
+    """Decides which processes are dead, from several checks."""
 
     def __init__(self) -> None:
         self._absent_since: dict[Absent, Micros] = {}
 
     def dead(self, absent: Iterable[Absent], now: Micros, held_since: Micros) -> list[Absent]:
-        """Return those that were absent in an earlier look too, long enough ago.
+        """Return those that were also absent in an earlier check, long enough ago.
 
         ``held_since``: when this process took its own lock. All are instants of a monotonic clock.
         """
@@ -64,7 +65,7 @@ class Looks:
 
 
 class DeadProcesses:
-    """Looks for dead processes, and releases their claims. ``released`` is how many so far."""
+    """Finds dead processes, and releases their claims. ``released`` counts them."""
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class DeadProcesses:
             await asyncio.sleep(LOOK_INTERVAL / SECOND + 0.01)
 
     async def look(self, now: Micros | None = None) -> int:
-        """Look once; return how many claims were released. ``now``: by the monotonic clock.
+        """Check once; return how many claims were released. ``now``: by the monotonic clock.
 
         :raises UnavailableError: the database did not answer.
         """

@@ -1,10 +1,10 @@
-"""Which of the processes on one database this is, and what the database's clock says.
+"""This process's number among those on one database, and the database's clock.
 
 Each has a distinct number, the last bits of its ids, so that no two create the same id. It is
 renewed every few seconds and kept for a day, longer than any process is suspended.
 
-While it is there, the process holds a session lock under its number, on the connection that
-listens: what a process has claimed that holds none is released (``dead_processes``).
+A running process holds a session lock under its number, on the listening connection: the claims of
+processes without a lock are released (``dead_processes``).
 """
 
 import asyncio
@@ -86,10 +86,11 @@ class Node:
         self._renewing = keep(self._renew, "renew the process's number")
 
     async def _until_renewed(self) -> None:
-        """Wait for a renewal where processes are there and none has been renewed lately.
+        """Wait for a renewal if other processes exist and none has been renewed recently.
 
-        Then the database's clock was set forward just now, and none of them has written yet how it
-        measures leases since. Or they stand still, which is waited for no longer than a renewal.
+        Then either the database's clock has just been set forward, and none of them has recorded
+        how it measures leases since; or they are suspended, for which we wait no longer than one
+        renewal.
         """
         until = self.monotonic() + RENEWED_WITHIN
         # Of those that hold their session lock alone: no instant is in this range.
@@ -138,11 +139,13 @@ class Node:
         """End this process's session before this one, if the server believes it to be there."""
         if self._session_pid:
             values = {**lock, "session": self._session_pid}
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # it ends on its own, too
+            with contextlib.suppress(
+                asyncpg.InsufficientPrivilegeError
+            ):  # it would also end without this
                 await conn.rows(self._sql["terminate_session"], values)
 
     def _heard(self, generation: int) -> None:
-        """Notice that others have taken this process for dead, if they have."""
+        """Check whether others have taken this process for dead."""
         if generation == self._generation:
             return
         self._generation = generation
@@ -155,10 +158,10 @@ class Node:
             await self._take(conn)
 
     async def _measure_leases(self, conn: PgConnection) -> None:
-        """Measure leases as the processes do that are there, however the clock was set before.
+        """Measure leases as the other processes do, regardless of how the clock was set before.
 
-        They may be standing still: what their clock has followed meanwhile is added. What they
-        wrote in the future, they wrote before the clock was set back by as much.
+        They may be suspended: the time since their last record is added. A record in the future was
+        written before the clock was set back by as much.
         """
         latest = self._clock() + NODE_RETENTION
         values = {
@@ -178,7 +181,7 @@ class Node:
             self._store_clock.measure_leases(shift)
 
     async def stop(self) -> None:
-        """Let another process have the number, a little later."""
+        """Free the number for another process, a little later."""
         await cancel(self._renewing)
         try:
             async with deadline(REQUEST_TIMEOUT), self._db.connection() as conn:
@@ -218,6 +221,6 @@ class Node:
 
 
 async def read_clock(conn: PgConnection, sql: str, clock: RemoteClock) -> None:
-    """Ask the database for its clock."""
+    """Read the database's clock."""
     asked = clock.monotonic()
     clock.heard(await conn.value(sql), asked)

@@ -1,8 +1,8 @@
 """Writes events with their deliveries, and attempts, to PostgreSQL in batches: the hot path.
 
-Every batch is a transaction of a few statements, each for many rows. What this process remembers of
-an account's endpoints is compared with the database's version of it inside the transaction that
-uses it, so an event goes exactly where the database says at that moment.
+Every batch is a transaction of a few statements, each for many rows. The cached routing of an
+account is compared with the database's version inside the transaction that uses it, so events are
+routed exactly as stored at that moment.
 """
 
 import logging
@@ -35,7 +35,7 @@ MAX_CACHED_ROUTES = 20_000
 
 
 class PostgresBatchWriter(BatchWriter):
-    """Writes batches, and remembers where events go."""
+    """Writes batches, and caches the routing of events."""
 
     def __init__(
         self, queries: Mapping[str, str], ids: IdMaker, lease: Callable[[], Micros]
@@ -51,10 +51,11 @@ class PostgresBatchWriter(BatchWriter):
     async def add(
         self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity
     ) -> bool:
-        """Store events by what is remembered, with one statement that is its own transaction.
+        """Store events by the cached routing, with one statement that is its own transaction, and
+        set their publishers' results.
 
-        Sets what their publishers are answered. False, and nothing is stored: something has
-        changed, a key was used before, or a plan has a limit; then ``add_carefully`` does it.
+        Returns False, and stores nothing, if something has changed, a key was used before, or a
+        plan has a limit; then use ``add_carefully``.
         """
         routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
         if any(known is None or known.per_hour is not None for known in routes.values()):
@@ -69,9 +70,10 @@ class PostgresBatchWriter(BatchWriter):
     async def add_carefully(
         self, conn: PgConnection, publishes: Sequence[Publish], capacity: Capacity
     ) -> bool:
-        """Store events by what the database says, within a transaction that commits afterwards.
+        """Store events by the stored routing, within a transaction that commits afterwards.
 
-        False: something changed meanwhile, so nothing is stored and the batch must be repeated.
+        Returns False, and stores nothing, if something changed meanwhile; then the batch must be
+        repeated.
         """
         routes: dict[int, Routes | None] = {**await self.routes(conn, _accounts(publishes))}
         now = max(publish.now for publish in publishes)
@@ -82,12 +84,12 @@ class PostgresBatchWriter(BatchWriter):
         fan_out.add_all(publishes)
         try:
             added = await self._accept(conn, fan_out, routes)
-        except asyncpg.UniqueViolationError:  # another process used a key since it was looked for
+        except asyncpg.UniqueViolationError:  # another process used a key since the lookup
             return False
         if added:
             await self.save_usage(conn, usage)
             await add_operational_events(self._tx(conn), fan_out.operational_events)
-            if known:  # what an earlier commit promised may still be waiting for a standby
+            if known:  # an earlier commit may still be waiting for a standby
                 await conn.rows(self._sql["durable"])
         return added
 
@@ -123,7 +125,7 @@ class PostgresBatchWriter(BatchWriter):
         return bool(added)
 
     async def routes(self, conn: PgConnection, account_ids: set[int]) -> dict[int, Routes]:
-        """Return where accounts' events go, as the database has it now."""
+        """Return the current routing of accounts' events."""
         ids = list(account_ids)
         found: dict[int, Routes] = {}
         unknown: list[int] = []
@@ -166,7 +168,7 @@ class PostgresBatchWriter(BatchWriter):
         return Usage(lambda account_id, _: minutes[account_id], [id_ for (id_,) in holding])
 
     async def save_usage(self, conn: PgConnection, usage: Usage) -> None:
-        """Write what changed of the accounts' hours."""
+        """Write the changes of the accounts' hours."""
         if changed := usage.changed():
             await conn.many(self._sql["set_usage"], changed)
 
@@ -193,7 +195,7 @@ class PostgresBatchWriter(BatchWriter):
     ) -> list[AttemptRecord]:
         """Store attempts and move their deliveries; return those whose claim was lost.
 
-        One statement, where it ``is_plain``: then it may be its own transaction.
+        It takes one statement if it ``is_plain``: then it may be its own transaction.
         """
         well, ill = counted(dones)
         settled = columns_of([_settle_columns(done) for done in dones], 19)
@@ -233,9 +235,9 @@ class PostgresBatchWriter(BatchWriter):
         well: list[int],
         ill: list[int],
     ) -> None:
-        """Keep each endpoint's rest and its count of deliveries that failed in a row.
+        """Update each endpoint's rest and its count of consecutive failures.
 
-        What a receiver asks for counts, no matter which process has the claim now.
+        A receiver's request counts, no matter which process has the claim now.
         """
         concerned = concern_rests(handed_in)
         values = {"well": well, "ill": [*{*ill, *concerned}]}
@@ -250,7 +252,7 @@ class PostgresBatchWriter(BatchWriter):
     async def _count_failures(
         self, conn: PgConnection, dones: Sequence[AttemptRecord], failing: dict[int, int]
     ) -> None:
-        """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
+        """Update each endpoint's count of consecutive failures, and disable endpoints if needed."""
         tx = self._tx(conn)
         accounts = {done.claim.event.account_id for done in dones}
         routes = await self.routes(conn, accounts)
@@ -266,11 +268,11 @@ class PostgresBatchWriter(BatchWriter):
         )
 
     async def lock_account(self, tx: Transaction, account_id: int) -> None:
-        """Make every transaction from this commit on read again where the account's events go."""
+        """Invalidate the account's routing for every transaction after this commit."""
         await tx.run("account_changed", {"id": account_id})
 
     def project_changed(self) -> None:
-        """Do nothing: a project's version says so."""
+        """Do nothing: the project's version shows it."""
 
     def rest_changed(self, endpoint_id: int, rest: Rest) -> None:
         """Do nothing: rests are read."""
@@ -279,7 +281,7 @@ class PostgresBatchWriter(BatchWriter):
         """Do nothing: failures are counted in the database."""
 
     def went_stale(self, endpoint_id: int, account_id: int, before: int, reason: str) -> None:
-        """Do nothing: the endpoint says so."""
+        """Do nothing: the endpoint's row shows it."""
 
 
 def _pg_connection(tx: Transaction) -> PgConnection:
@@ -289,7 +291,7 @@ def _pg_connection(tx: Transaction) -> PgConnection:
 
 
 def is_plain(dones: Sequence[AttemptRecord]) -> bool:
-    """Whether attempts change no more of their endpoints than what one statement does."""
+    """Whether attempts change nothing about their endpoints beyond what one statement does."""
     return not counted(dones)[1] and not concern_rests(dones)
 
 

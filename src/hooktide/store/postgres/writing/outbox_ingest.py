@@ -1,8 +1,8 @@
-"""Events that applications on the same database have written, taken over: each exactly once.
+"""Ingests the events that applications on the same database have written, each exactly once.
 
-A row and the event that it becomes change places in one transaction. Servers that look at the same
-rows take turns; the second finds that there is nothing left to do, and what it takes is accepted
-after what the first took, also where their clocks differ.
+A row is replaced by its event in one transaction. Servers that read the same rows take turns; the
+second finds nothing left to do, and later rows are accepted after earlier ones even if the servers'
+clocks differ.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ from hooktide.store.sql.transaction import Transaction
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_PAYLOAD = 1024 * 1024
-"""Bytes of one row's payload that are read: more is refused for its size anyway."""
+"""Maximum bytes read of a row's payload: a larger one is refused anyway."""
 
 
 class OutboxIngestRepository(PostgresRepository):
@@ -95,7 +95,7 @@ def _snapshot(row: RefusedRow) -> Snapshot:
 
 
 class EmittedBatch:
-    """A batch of rows on its way to events (see ``Writer.take``); it may have to be begun again."""
+    """A batch of rows to be replaced by events (see ``Writer.take``); it may be repeated."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class EmittedBatch:
         self.results: dict[int, AddResult] = {}
 
     async def events(self, conn: PgConnection) -> list[NewEvent]:
-        """Hold the rows that are still there; return the events of those that were not refused."""
+        """Lock the rows that still exist; return the events of those that were not refused."""
         until = await conn.value(self._sql["lock_emitted"])
         self.now = max(self._clock(), until + 1)
         ids = [*self._events, *self._refused, *self._ignored]

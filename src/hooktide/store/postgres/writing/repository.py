@@ -32,7 +32,7 @@ class NotCommittedError(UnavailableError):
 
 
 class PostgresRepository(Repository):
-    """A part of the store that is PostgreSQL's own."""
+    """A PostgreSQL-specific part of the store."""
 
     one_writer = False
     _db: Database
@@ -64,7 +64,7 @@ class PostgresRepository(Repository):
     ) -> T:
         """Run ``work`` in a transaction, and notify everyone of what it changed.
 
-        It is run again from its beginning when it collided with another.
+        It is run again from its beginning if it collided with another transaction.
 
         :raises UnavailableError: the database did not answer in time; it may have committed.
         """
@@ -110,9 +110,9 @@ async def run_once(
 
 
 async def again_after_collisions(run: Callable[[], Awaitable[T]]) -> T:
-    """Run a transaction; again, a few times, when the database gave it up for another's sake.
+    """Run a transaction, and retry it a few times after a deadlock or serialization failure.
 
-    :raises UnavailableError: it was given up each time.
+    :raises UnavailableError: it failed each time.
     """
     for _ in range(TRIES):
         try:

@@ -1,7 +1,7 @@
-"""Claims whose commit was not confirmed, released as soon as they turn out to exist.
+"""Releases claims whose commit was not confirmed, as soon as they turn out to exist.
 
-A commit whose answer is lost may have been made. Its deliveries would then wait for their lease to
-end, claimed by a process that knows nothing of them.
+A commit whose confirmation is lost may have succeeded. Its deliveries would then wait for the end
+of their lease, claimed by a process that does not know about them.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Group commit: what arrives while a commit runs is the next batch.
 
-Two lanes, each with one transaction at a time: events coming in, and attempts recorded. No timer
-for events, so a lone one waits for nothing.
+There are two lanes, each with one transaction at a time: incoming events and recorded attempts.
+There is no timer for events, so a single event is written immediately.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class ChangedError(Exception):
 
 
 class Taking(Protocol):
-    """Events that a transaction takes out of the database itself, to add them in their place."""
+    """Rows in the database that a transaction replaces by events."""
 
     @property
     def now(self) -> Micros:
@@ -66,7 +66,7 @@ class Taking(Protocol):
         """Take them."""
 
     async def settle(self, conn: PgConnection, results: Sequence[AddResult]) -> None:
-        """Write down what became of them."""
+        """Record their results."""
 
 
 class Writer:
@@ -95,7 +95,7 @@ class Writer:
     def publish(self, publish: Publish) -> None:
         """Write events with the next batch; they are answered after its commit.
 
-        Where the database did not answer (``UnavailableError``), they may have been stored.
+        If the database did not answer (``UnavailableError``), they may have been stored.
         """
         self._publishes.append(publish)
         if self._adding is None or self._adding.done():
@@ -109,9 +109,9 @@ class Writer:
             self._adding = None
 
     async def _add_apart(self, batch: Sequence[Publish]) -> None:
-        """Add a batch and answer it; where one request cannot be written, the others without it.
+        """Add a batch and answer it; if one request cannot be written, add the others.
 
-        An error that is not the database's absence was raised before the commit, so nothing is
+        Any error other than an unavailable database was raised before the commit, so nothing is
         stored twice.
         """
         try:
@@ -136,7 +136,8 @@ class Writer:
     async def take(self, taking: Taking) -> None:
         """Write events that are in the database as something else; return after the commit.
 
-        :raises UnavailableError: the database did not answer; all of it or nothing has happened.
+        :raises UnavailableError: the database did not answer; either everything or nothing was
+        done.
         """
         async with deadline(REQUEST_TIMEOUT), self._lane:
             effects = await self._again_while_away(partial(self._take, taking))
@@ -170,7 +171,7 @@ class Writer:
         return batch
 
     async def _add(self, batch: Sequence[Publish]) -> Effects:
-        """Add a batch: at once where that is possible, else in as many steps as it takes."""
+        """Add a batch: in one statement if possible, otherwise in several steps."""
         add, lend = self._batch_writer.add, single
         while True:
             work = partial(add, publishes=batch, capacity=self._capacity())
@@ -199,7 +200,7 @@ class Writer:
             self._recording = None
 
     async def _record(self, batch: list[AttemptRecord]) -> None:
-        """Record a batch: again until the database takes it, but not for ever."""
+        """Record a batch, and retry for a limited time."""
         since = self._loop.time()
         while True:
             try:
@@ -212,7 +213,7 @@ class Writer:
                 log.warning("could not record %d attempts: %s", len(batch), error)
                 await asyncio.sleep(RECORD_RETRY_DELAY)
             except Exception:
-                if len(batch) > 1:  # a claim is recorded once, however often that is tried
+                if len(batch) > 1:  # a claim is recorded only once, even if this is repeated
                     for done in batch:
                         await self._record([done])
                 else:
@@ -232,14 +233,14 @@ class Writer:
             await self._once(transaction, partial(self._batch_writer.record_late, done=done))
 
     async def recorded(self) -> None:
-        """Return when everything handed to ``record`` so far is committed."""
+        """Return when everything passed to ``record`` so far is committed."""
         while self._attempts or (self._recording is not None and not self._recording.done()):
             self._attempts.ripen()
             if self._recording is not None:
                 await asyncio.wait([self._recording])
 
     async def _again_while_away(self, run: Callable[[], Awaitable[Effects]]) -> Effects:
-        """Run a transaction, and again while it certainly changed nothing: until the deadline."""
+        """Run a transaction, and retry until the deadline while it certainly changed nothing."""
         while True:
             try:
                 return await run()
@@ -254,6 +255,6 @@ class Writer:
         )
 
     def _unconfirmed(self, effects: Effects) -> None:
-        """Take care of what a transaction did that may have committed."""
+        """Handle the effects of a transaction that may have committed."""
         self._uncertain_claims.take(effects.claims)
         self._notifier.unconfirmed(effects.changed)

@@ -1,5 +1,5 @@
-"""How the database file is opened: connections, transactions, the write-ahead log.
+"""Access to the database file: connections, transactions, the write-ahead log.
 
-``connection`` opens the file for the server. ``dialect`` makes SQLite's statements of the common
-ones, ``transactions`` runs them, and ``checkpoint`` moves the write-ahead log into the file.
+``connection`` opens the file for the server. ``dialect`` translates the common statements to
+SQLite, ``transactions`` runs them, and ``checkpoint`` copies the write-ahead log into the file.
 """

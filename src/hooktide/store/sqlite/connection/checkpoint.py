@@ -1,8 +1,8 @@
 """Moves the write-ahead log into the database on its own thread, so that no commit waits for it.
 
-A separate connection copies the bulk (a passive checkpoint blocks nothing). The little that was
-written meanwhile the writer copies itself, between two commits: only a log that is copied to its
-end starts again from its beginning instead of growing for ever.
+A separate connection copies the bulk (a passive checkpoint blocks nothing). The writer copies the
+little that was written meanwhile, between two commits: only a completely copied log restarts from
+its beginning instead of growing forever.
 """
 
 import logging
@@ -18,9 +18,9 @@ log = logging.getLogger("hooktide.store")
 
 WAL_BYTES = 4 * 1024 * 1024
 OUTPACED_WAL_BYTES = 4 * WAL_BYTES
-"""Where commits make the log longer than this while it is copied, they wait for the copy."""
+"""If the log grows beyond this while it is copied, commits wait for the copy."""
 LONG_WAL_BYTES = 64 * 1024 * 1024
-"""A log that has grown to this gives its room back to the disk once it is empty."""
+"""A log that has grown to this is truncated once it is empty."""
 MAX_WAL_BYTES = 1024 * 1024 * 1024
 CUT_OFF_INTERVAL = 1.0
 WARNING_INTERVAL = 60.0
@@ -50,7 +50,7 @@ class Checkpointer:
 
     def _grown(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         if pages < self._pages:
-            self._held = False  # it has begun again from its beginning
+            self._held = False  # it has restarted from its beginning
         self._pages = pages
         self._long = self._long or self.wal_bytes >= LONG_WAL_BYTES
         return apsw.SQLITE_OK
@@ -62,7 +62,7 @@ class Checkpointer:
 
     @property
     def held_bytes(self) -> int:
-        """How long a log is that cannot be emptied, because of a reader mostly; 0: it can be."""
+        """The length of a log that cannot be emptied, usually because of a reader; 0 if it can."""
         return self.wal_bytes if self._held else 0
 
     def after_commit(self) -> None:
@@ -81,7 +81,7 @@ class Checkpointer:
             if self._long and self.wal_bytes < WAL_BYTES and time.monotonic() >= self._cut_off_at:
                 self._cut_off()
         except apsw.BusyError:
-            pass  # another program copies it just now
+            pass  # another program is copying it
         except apsw.Error as error:
             end_if_sync_failed(error)
             self._held = True  # a full disk: the log keeps what the database cannot take yet
@@ -96,7 +96,7 @@ class Checkpointer:
             self._pages = 0
 
     def _cut_off(self) -> None:
-        """Give a long log's room back to the disk; later, where a reader is in the way."""
+        """Truncate a long log, or try later if a reader prevents it."""
         self._cut_off_at = time.monotonic() + CUT_OFF_INTERVAL
         self._writer_db.set_busy_timeout(0)
         try:
@@ -133,10 +133,10 @@ class Checkpointer:
             self._ended.set()
 
     def _copy_most(self) -> None:
-        """Copy until little is left: the writer copies that, between two commits.
+        """Copy until little is left, which the writer copies between two commits.
 
-        What is written meanwhile is less each round. Continuing until nothing is left would keep
-        the disk busy with syncs that delay the commits.
+        Each round has less to copy. Continuing until nothing is left would keep the disk busy with
+        syncs that delay the commits.
         """
         try:
             for _ in range(MAX_ROUNDS):

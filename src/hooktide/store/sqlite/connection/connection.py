@@ -1,4 +1,4 @@
-"""How the database file is opened: pragmas set and read back, the schema brought up to date.
+"""Opens the database file: sets and verifies pragmas, and migrates the schema.
 
 apsw bundles a current SQLite; the distributions' are inside the WAL-reset corruption bug.
 """
@@ -25,7 +25,7 @@ EXIT_SYNC_FAILED = 74
 
 _WRITER_PRAGMAS = {
     "journal_mode": "wal",
-    "synchronous": 2,  # FULL: a commit that was answered survives a power cut
+    "synchronous": 2,  # FULL: a confirmed commit survives a power failure
     "foreign_keys": 1,
     "wal_autocheckpoint": 0,  # checkpoints run on another thread, not inside commits
     "cache_size": -32768,
@@ -95,7 +95,7 @@ def open_reader(path: str) -> apsw.Connection:
 
 
 def lock(path: str) -> int:
-    """Take the database's lock file, which the process holds until it ends.
+    """Acquire the database's lock file, which the process holds until it ends.
 
     :raises ConfigError: another server has it, or the file cannot be made.
     :raises UnavailableError: the disk is full.
@@ -119,7 +119,7 @@ _FULL = "the disk is full: free some space, then try again"
 
 
 def translate(error: apsw.Error, path: str = "") -> UnavailableError:
-    """Turn a database error into one of ours, which names the file at ``path``, if given."""
+    """Translate a database error; the result names the file at ``path``, if given."""
     where = f"{path}: " if path else ""
     if isinstance(error, apsw.FullError):
         return UnavailableError(_FULL, retry_after=10, reason=where + _FULL)
@@ -138,8 +138,8 @@ _SYNC_FAILED = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
 def end_if_sync_failed(error: Exception) -> None:
     """End the process if a sync failed: the disk may not hold what was written.
 
-    The kernel drops pages it could not write and then reports success, so nothing after this could
-    be believed. The next start reads what is really there; no 202 was sent for the rest.
+    The kernel drops pages that it could not write and then reports success, so nothing after this
+    could be trusted. The next start reads what is really on disk; no 202 was sent for the rest.
     """
     if getattr(error, "extendedresult", 0) in _SYNC_FAILED:
         _end(error)

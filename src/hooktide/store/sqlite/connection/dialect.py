@@ -1,4 +1,4 @@
-"""From the common statements to SQLite's: one file has no schema, one writer no locks."""
+"""Translates the common statements to SQLite, which has no schemas and needs no row locks."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ _LOCK = re.compile(r"\s+FOR (NO KEY UPDATE|KEY SHARE|UPDATE|SHARE)( SKIP LOCKED)
 
 @functools.lru_cache(maxsize=1024)
 def to_sqlite(sql: str) -> str:
-    """Return a statement as SQLite takes it; arrays are JSON texts there."""
+    """Return a statement in SQLite's syntax; arrays become JSON texts."""
     for ours, its in _PLAIN.items():
         sql = sql.replace(ours, its)
     sql = _CAST.sub("", sql)

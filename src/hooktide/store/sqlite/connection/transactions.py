@@ -1,4 +1,4 @@
-"""A transaction of SQLite: its statements are answered at once, on the thread they run on."""
+"""A SQLite transaction: its statements return immediately, on the thread they run on."""
 
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ class SqliteStatements(Statements):
 
 
 class SqliteTransaction(SqliteStatements, Transaction):
-    """What runs in the writer's transaction, or on a reader's connection."""
+    """A transaction of the writer, or on a reader's connection."""
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class SqliteTransaction(SqliteStatements, Transaction):
 
     @contextmanager
     def erasing(self) -> Iterator[None]:
-        """Have SQLite overwrite what is erased with zeros; else it only marks the space as free."""
+        """Have SQLite overwrite deleted content with zeros; by default it only marks the space as
+        free."""
         self.db.pragma("secure_delete", 1)
         try:
             yield
@@ -75,9 +76,9 @@ class SqliteTransaction(SqliteStatements, Transaction):
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end that waits for nothing but a transaction's statements.
+    """Run a coroutine that awaits nothing but a transaction's statements.
 
-    :raises RuntimeError: it waits for something else.
+    :raises RuntimeError: it awaits something else.
     """
     try:
         work.send(None)

@@ -1,5 +1,4 @@
-"""What commands do to a database file, mostly while its server uses it.
+"""Maintenance of a database file, mostly while its server uses it.
 
-``read_only`` opens the file for them, ``backup`` copies it, and ``migrating`` brings its schema up
-to date.
+``read_only`` opens the file, ``backup`` copies it, and ``migrating`` migrates its schema.
 """

@@ -14,7 +14,7 @@ from hooktide.store.sqlite.maintenance.read_only import open_beside_server
 def accept_clock_in_sqlite(path: str, now: Micros, action: Action) -> None:
     """Accept ``now`` as correct: retention uses the clock again within a minute.
 
-    ``action`` is what the audit log says of it.
+    ``action`` is recorded in the audit log.
 
     :raises ConfigError: the database does not exist, or has another schema version.
     """

@@ -1,7 +1,7 @@
-"""Copies a database while its server runs: all of one instant, checked, and on the disk.
+"""Copies a database while its server runs: a consistent snapshot, checked and synced.
 
-In small steps, each of them synced and followed by a rest: a copy that goes as fast as it can, or
-leaves the syncing to the end, makes every commit of the server wait for it
+It copies in small steps, each synced and followed by a pause: a copy at full speed, or one that
+syncs at the end, would make every commit of the server wait
 (docs/decisions/0012-a-backup-goes-in-small-steps.md).
 """
 
@@ -21,7 +21,7 @@ from hooktide.store.sqlite.maintenance.read_only import read_only, schema
 
 STEP_PAGES = 256
 RESTS = 3
-"""A step's pages, and how many times as long as it took the disk is left alone afterwards."""
+"""Pages per step, and the pause after a step as a multiple of its duration."""
 
 
 class Copied(NamedTuple):
@@ -33,7 +33,7 @@ class Copied(NamedTuple):
 
 
 def back_up(path: str, target: str) -> Copied:
-    """Copy the database file at ``path`` to ``target``, which appears whole or not at all.
+    """Copy the database file at ``path`` to ``target``, which appears complete or not at all.
 
     :raises ConfigError: ``target`` exists or cannot be written, or ``path`` is not an intact
     database.
@@ -67,7 +67,8 @@ class _Inside(NamedTuple):
 
 @contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
-    """Give a file in the target's folder, readable by us alone, that is gone in the end."""
+    """Yield a temporary file in the target's folder, readable only by us, that is deleted in the
+    end."""
     descriptor, name = tempfile.mkstemp(".unfinished", f"{target.name}.", target.parent)
     os.close(descriptor)
     try:
@@ -77,9 +78,9 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 
 def _copy(db: apsw.Connection, copy: Path) -> _Inside:
-    """Copy what is there as this begins; return what that was."""
+    """Copy a snapshot of the database; return its size and schema."""
     db.execute("BEGIN")
-    there = _inside(db)  # the first read: from here on the connection sees this instant
+    there = _inside(db)  # the first read fixes the connection's snapshot
     out = apsw.Connection(str(copy))
     descriptor = os.open(copy, os.O_RDWR)
     try:

@@ -21,7 +21,7 @@ from hooktide.store.sqlite.maintenance.read_only import check_schema, read_only
 
 
 def audit_sqlite(path: str, now: Micros) -> Iterator[Finding]:
-    """Yield what each check finds in the database file at ``path``, in order.
+    """Yield the finding of each check in the database file at ``path``, in order.
 
     :raises ConfigError: the file is not a database, or has another schema version.
     """
@@ -35,7 +35,7 @@ def audit_sqlite(path: str, now: Micros) -> Iterator[Finding]:
 def run_check(
     db: apsw.Connection, check: Check, statements: dict[str, str], now: Micros
 ) -> Finding:
-    """Return what one check finds."""
+    """Return the finding of one check."""
     sql = statements[check.name]
     db.execute("BEGIN")
     try:

@@ -1,4 +1,4 @@
-"""The schema of a SQLite file that no server has: which it is on, and brought up to date."""
+"""The schema of a SQLite file that no server uses: its version, and its migration."""
 
 import os
 from pathlib import Path
@@ -10,9 +10,9 @@ from hooktide.store.sqlite.maintenance.read_only import read_only, schema
 
 
 def missing_in_sqlite(path: str) -> tuple[int, list[Migration]]:
-    """Return the number of the schema that a database is on, and the migrations it has not had.
+    """Return a database's schema version, and the pending migrations.
 
-    A file that is not there yet is on schema 0. The server may run meanwhile.
+    A missing file has version 0. The server may run meanwhile.
 
     :raises ConfigError: the database was made by a newer Hooktide, or is not a database.
     """
@@ -24,9 +24,9 @@ def missing_in_sqlite(path: str) -> tuple[int, list[Migration]]:
 
 
 def migrate_sqlite(path: str) -> None:
-    """Bring a database up to date: a transaction for each migration.
+    """Migrate a database: a transaction for each migration.
 
-    :raises ConfigError: a server has it, or it cannot be opened.
+    :raises ConfigError: a server uses it, or it cannot be opened.
     """
     held = lock(path)
     try:

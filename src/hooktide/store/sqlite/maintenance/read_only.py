@@ -1,6 +1,6 @@
 """Connections for commands, to a database that a server may be using.
 
-The server's lock file is against a second server, not against these connections.
+The server's lock file excludes a second server, not these connections.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ PROGRESS_INTERVAL = 1_000_000
 
 @contextmanager
 def read_only(path: str, stop: Callable[[], bool] = lambda: False) -> Iterator[apsw.Connection]:
-    """Lend a connection that only reads and changes nothing, not even where the log ends.
+    """Lend a read-only connection, which does not even checkpoint the log.
 
-    A statement that runs when ``stop`` says so ends there.
+    A running statement is interrupted when ``stop`` returns true.
 
     :raises ConfigError: the database does not exist or is invalid, or a statement was interrupted.
     """
@@ -65,14 +65,14 @@ def _not_there(path: str) -> ConfigError:
 
 
 def schema(db: apsw.Connection) -> int:
-    """Return the number of the last migration that the database has had; 0: none."""
+    """Return the number of the last applied migration; 0 if none."""
     return int(db.pragma("user_version"))
 
 
 def check_schema(db: apsw.Connection) -> None:
     """Check that the database is on this program's schema.
 
-    :raises ConfigError: it is on an earlier or a later one; says what to do.
+    :raises ConfigError: it has an earlier or a later version; the error says what to do.
     """
     if missing(load_migrations(PACKAGE), schema(db)):
         raise ConfigError(

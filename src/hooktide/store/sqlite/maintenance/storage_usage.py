@@ -1,4 +1,4 @@
-"""What is kept of each project, counted on its own connection and thread."""
+"""Storage usage of each project, counted on a separate connection and thread."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ class StorageUsageReader:
 
 
 class StorageUsageCounter(Counting):
-    """Counts what is in the database file at ``path``."""
+    """Counts the storage usage in the database file at ``path``."""
 
     def __init__(self, path: str) -> None:
         super().__init__(self._count_beside)
@@ -37,7 +37,7 @@ class StorageUsageCounter(Counting):
             raise UnavailableError(f"what is kept could not be counted: {error}") from error
 
     async def close(self) -> None:
-        """End the count that runs, and its thread."""
+        """Cancel the running count, and end its thread."""
         self._closing.set()
         await super().close()
 
@@ -45,7 +45,7 @@ class StorageUsageCounter(Counting):
 def storage_usage_in_sqlite(
     path: str, stop: Callable[[], bool] = lambda: False
 ) -> list[ProjectUsage]:
-    """Count what is kept in a database file; its server may run meanwhile.
+    """Count the storage usage in a database file; its server may run meanwhile.
 
     :raises ConfigError: the file is not a database, has another schema version, or ``stop``
     returned true.

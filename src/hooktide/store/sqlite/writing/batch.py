@@ -10,7 +10,7 @@ from hooktide.store.writing.batch import Effects, Publish
 
 
 class Call:
-    """A single write, run inside the batch's transaction, and who waits for it."""
+    """A single write, run inside the batch's transaction, and its waiter."""
 
     __slots__ = ("error", "future", "result", "run")
 
@@ -22,10 +22,10 @@ class Call:
 
 
 class Batch:
-    """What one transaction writes, and what came of it.
+    """The writes of one transaction, and their result.
 
-    ``at_fault``: it is what was to be written that failed, and would fail again. ``waited``: it
-    failed after waiting for another program that has locked the database.
+    ``at_fault``: the data itself failed, and would fail again. ``waited``: it failed after waiting
+    for another program that has locked the database.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class Batch:
         return bool(self.publishes or self.dones or self.calls)
 
     def split(self) -> list["Batch"]:
-        """Return a batch for each of its parts, in the order they are written."""
+        """Split it into a batch for each of its parts, in the order they are written."""
         return [
             *[Batch(dones=[done]) for done in self.dones],
             *[Batch(publishes=[publish]) for publish in self.publishes],

@@ -1,9 +1,8 @@
 """Writes events with their deliveries, and attempts, to SQLite in batches: the hot path.
 
 Runs on the writer's thread, inside its transaction. Every batch is a handful of statements, each
-for many rows: between statements the thread must win back the interpreter's lock, which costs more
-than the rows. What it remembers (routes, usage, failure counts) is exact, because nothing else
-writes.
+for many rows: between statements the thread must reacquire the interpreter lock, which costs more
+than the rows. Its cache (routes, usage, failure counts) is exact, because nothing else writes.
 """
 
 import itertools
@@ -65,7 +64,7 @@ class Multi:
 
 
 class SqliteBatchWriter(BatchWriter):
-    """Writes batches, and remembers what makes that cheap."""
+    """Writes batches, and caches what it needs for that."""
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class SqliteBatchWriter(BatchWriter):
         self.forget()
 
     def forget(self) -> None:
-        """Read everything that is remembered from the database again."""
+        """Drop the cache."""
         self._routes: Cache[int, Routes] = Cache(MAX_CACHED_ROUTES)
         self.failing: dict[int, int] = dict(self.db.execute(self._sql["failing_endpoints"]))
         self.rests: dict[int, Rest] = {
@@ -105,7 +104,7 @@ class SqliteBatchWriter(BatchWriter):
         return dict(self.db.execute(self._sql["usage_window"], values))
 
     def save_usage(self) -> None:
-        """Write what changed of the accounts' hours."""
+        """Write the changes of the accounts' hours."""
         if changed := self.usage.changed():
             self._set_usage.run(changed)
 
@@ -198,7 +197,7 @@ class SqliteBatchWriter(BatchWriter):
                 effects.due_at(done.claim.endpoint_id, verdict.due_at)
 
     def _rest(self, dones: list[AttemptRecord], effects: Effects) -> None:
-        """Keep each endpoint's rest; what a receiver asks for counts even if the claim is lost."""
+        """Update each endpoint's rest; a receiver's request counts even if the claim is lost."""
         concerned = concern_rests(dones)
         if not (concerned or self.rests):
             return
@@ -212,7 +211,7 @@ class SqliteBatchWriter(BatchWriter):
         return mark[2] if mark is not None and claim.delivery_id < mark[1] else ""
 
     def _mend(self, dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
-        """Take out the attempts whose claim was lost, and return those of them that still count."""
+        """Remove the attempts whose claim was lost, and return those that still count."""
         pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
         lost = set(read_ids(text))
@@ -236,7 +235,7 @@ class SqliteBatchWriter(BatchWriter):
         return True
 
     def _count(self, dones: list[AttemptRecord], effects: Effects) -> None:
-        """Keep each endpoint's count of deliveries that failed in a row, and act on it."""
+        """Update each endpoint's count of consecutive failures, and disable endpoints if needed."""
         failures = Failures(self.failing)
         for off in failures.count(dones, self._disable_after):
             routes = self.routes(off.done.claim.event.account_id)

@@ -1,6 +1,5 @@
-"""Reads the JSON in which SQLite gives many rows at once.
-
-Each row that a statement returns costs a turn at the interpreter's lock.
+"""Reads the JSON in which SQLite returns many rows at once: each row that a statement returns would
+cost a switch of the interpreter lock.
 """
 
 import msgspec

@@ -93,10 +93,10 @@ class Queue(SqliteRepository):
         return await self._write(lambda db, _: self._discard_stale(db, now, limit))
 
     def _discard_stale(self, db: apsw.Connection, now: Micros, limit: int) -> int:
-        """Go once around the endpoints that are marked, a few at a time.
+        """Process the marked endpoints, a few at a time.
 
-        A mark that found nothing goes to the end of the row, or away once no attempt that began
-        before it can still be out.
+        A mark that found nothing moves to the end of the queue, and is removed once no attempt that
+        began before it can still be in flight.
         """
         stale, discarded = self._batch_writer.stale, 0
         for endpoint_id in list(itertools.islice(stale, STALE_BATCH_SIZE)):
@@ -110,7 +110,7 @@ class Queue(SqliteRepository):
         return discarded
 
     def _is_out(self, db: apsw.Connection, endpoint_id: int, before: int) -> bool:
-        """Whether one that was made before is still claimed: its process may have stood still."""
+        """Whether an earlier delivery is still claimed: its process may have been suspended."""
         values = {"endpoint_id": endpoint_id, "before": before}
         [[is_out]] = list(db.execute(self._sql["stale_and_out"], values))
         return bool(is_out)
@@ -155,9 +155,9 @@ class Queue(SqliteRepository):
         return int(count)
 
     async def drop_days(self, before: Micros, limit: int) -> int:
-        """Do nothing: here the log is one table for all time."""
+        """Do nothing: the log is not partitioned."""
         return 0
 
     async def prepare_log(self, now: Micros) -> int:
-        """Do nothing: here the log is one table for all time."""
+        """Do nothing: the log is not partitioned."""
         return 0

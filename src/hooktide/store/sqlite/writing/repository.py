@@ -1,4 +1,4 @@
-"""What SQLite's repositories share: writing on the one thread, reading on a few others."""
+"""What SQLite's repositories share: writing on a single thread, reading on a few others."""
 
 import asyncio
 import threading
@@ -56,7 +56,7 @@ class Readers:
 
 
 class SqliteRepository(Repository):
-    """A part of the store that is SQLite's own."""
+    """A SQLite-specific part of the store."""
 
     one_writer = True
     _writer: Writer

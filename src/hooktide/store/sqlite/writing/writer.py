@@ -1,7 +1,7 @@
-"""One thread, one connection, one transaction at a time: everything that writes goes through here.
+"""One thread, one connection, one transaction at a time: all writes go through here.
 
-What arrives while a commit runs is the next batch; no timer, so a lone event waits for
-nothing. A batch holds accepted events, attempts to record and single calls; the first two are
+What arrives while a commit runs is the next batch; there is no timer, so a single event is written
+immediately. A batch holds accepted events, attempts to record and single calls; the first two are
 written with a statement for many rows, the calls one after the other, each in a savepoint.
 """
 
@@ -88,7 +88,7 @@ class Writer:
         return await future
 
     async def quiet(self) -> None:
-        """Return when everything handed in so far is committed."""
+        """Return when everything submitted so far is committed."""
         while self._busy or self._next or self._attempts:
             future: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(future)
@@ -96,7 +96,7 @@ class Writer:
             await future
 
     async def close(self) -> None:
-        """Commit what was handed in, then end the thread."""
+        """Commit what was submitted, then end the thread."""
         await self.quiet()
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -149,7 +149,9 @@ class Writer:
     def _failed(self, batch: Batch, error: UnavailableError) -> None:
         self._refused.refuse(batch.publishes, error)
         refuse([call.future for call in batch.calls], error)
-        if batch.waited:  # what came meanwhile has waited too, and would wait as long again
+        if (
+            batch.waited
+        ):  # writes that arrived meanwhile have waited, too, and would wait as long again
             waiting, self._next = self._next, Batch()
             self._refused.refuse(waiting.publishes, error)
             refuse([call.future for call in waiting.calls], error)
@@ -176,9 +178,10 @@ class Writer:
             self._after_commit()
 
     def _commit_apart(self, batch: Batch) -> list[Batch]:
-        """Commit a batch; where one part of it cannot be written, the others without it.
+        """Commit a batch; if one part cannot be written, commit the others, which belong to
+        different clients.
 
-        They belong to different clients. What was rolled back is written again, part by part.
+        After the rollback the parts are written one by one.
         """
         self._commit(batch)
         parts = batch.split() if batch.at_fault else []
@@ -220,10 +223,10 @@ class Writer:
             call.error = error
 
     def _undo(self, batch: Batch, error: Exception) -> UnavailableError:
-        """Roll a failed transaction back, and say what its waiters are answered.
+        """Roll back a failed transaction, and return the error for its waiters.
 
-        What is remembered may be of that transaction. It is read again as the next one begins: now
-        the disk may fail to read, and that must not end the thread.
+        The cache may contain its changes, so it is reloaded when the next transaction begins: now a
+        read may fail, which must not end the thread.
         """
         end_if_sync_failed(error)
         self._remembers = False
