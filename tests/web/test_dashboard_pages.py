@@ -524,7 +524,7 @@ async def test_a_list_with_a_wrong_filter_shows_the_fault_and_no_deliveries(
     for query in ("since=yesterday", "until=1", "since=2026-01-31&until=2026-01-30"):
         page = await owner.page(f"/dashboard/deliveries?{query}")
         assert ids["dlv"] not in page
-        assert "write a time in UTC, like 2026-01-31 12:00" in page or "later than From" in page
+        assert "rite a time in UTC, like 2026-01-31 12:00" in page or "later than From" in page
         assert "Nothing was searched" in page
 
 
