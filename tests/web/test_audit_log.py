@@ -369,6 +369,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (f"/deliveries/{ids['dlv']}/resend", {}, ("delivery.resend",)),
         (f"/replays/{ids['rpl']}/cancel", {}, ()),
         (f"/events/{ids['evt']}/replay", {"endpoint": ids["ep"]}, ("replay.start",)),
+        (f"/events/{ids['evt']}/send", {}, ()),
         (
             f"/publish?account={ids['acc']}&type=invoice.paid",
             {"payload": '{"id": "inv_1"}'},

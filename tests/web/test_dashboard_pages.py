@@ -18,6 +18,9 @@ from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
 
+FILES = ("/live", "/deliveries/{id}/body", "/events/{id}/payload")
+"""What is not a page."""
+
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
@@ -650,7 +653,7 @@ async def test_below_a_path_of_its_own_nothing_leads_out_of_it(tmp_path: Path) -
     async with running(tmp_path, public_url="http://127.0.0.1:80/hooks") as site:
         owner, ids = await seat(site, Role.OWNER), await make_things(site)
         for page in PAGES:
-            if page.method == "GET" and page.path not in ("/live", "/deliveries/{id}/body"):
+            if page.method == "GET" and page.path not in FILES:
                 html = await owner.page(f"/hooks{path_of(page, ids)}")
                 led = re.findall(r'(?:href|src|action|data-stream)="(/[^"]*)', html)
                 assert led
@@ -826,3 +829,74 @@ async def test_two_attempts_are_compared(site: Site, owner: Seat) -> None:
     for nonsense in ("9", "x", "99999999"):
         html = await owner.page(f"/dashboard/deliveries?delivery={delivery}&compare={nonsense}")
         assert 'id="compared"' not in html
+
+
+async def test_an_events_page_says_which_endpoints_got_it_and_why_the_others_did_not(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
+    for name, more in {
+        "takes all": {},
+        "takes quotations": {"event_types": ["quotation.*"]},
+        "was off": {},
+        "was off and is on": {},
+        "took quotations": {"event_types": ["quotation.*"]},
+    }.items():
+        await site.endpoint(name=name, **more)
+    listed = (await site.operator.get("/v1/endpoints")).ok()["items"]
+    named = {each["name"]: f"/v1/endpoints/{each['id']}" for each in listed}
+    for name in ("was off", "was off and is on"):
+        (await site.operator.post(f"{named[name]}/disable")).ok()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
+    (await site.operator.post(f"{named['was off and is on']}/enable")).ok()
+    (await site.operator.patch(named["took quotations"], {"event_types": ["*"]})).ok()
+    await site.endpoint(name="came later")
+    page = await owner.page(f"/dashboard/events/{number}")
+    said = {}
+    for row in re.findall(r"<tr>\s*<td data-head=\"Endpoint\">.*?</tr>", page, re.DOTALL):
+        [name] = re.findall(r'ep_\w+"[^>]*>([^<]+)', row)[:1]
+        [said[name]] = re.findall(r'data-head="Result">(.*?)</td>', row, re.DOTALL)
+    assert "View delivery" in said.pop("takes all")
+    assert "Disabled at the time, since" in said.pop("was off")
+    assert "Disabled at the time, since" in said.pop("was off and is on")
+    assert said == {
+        "takes quotations": "Not subscribed to this event type",
+        "took quotations": "Not subscribed to this event type at the time",
+        "came later": "The endpoint was added later",
+    }
+
+
+async def test_an_event_is_sent_to_those_that_did_not_get_it_and_to_nobody_twice(
+    site: Site, owner: Seat
+) -> None:
+    await site.account()
+    (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
+    for more in ({}, {"event_types": ["quotation.*"]}):
+        await site.endpoint(**more)
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
+    late = (await site.endpoint())["id"]
+    path = f"/dashboard/events/{number}"
+    assert "Send to those that did not get it" in await owner.page(path)
+    page = await owner.follow(f"{path}/send")
+    assert "It is being sent to the endpoints that did not get it." in page
+    async with asyncio.timeout(30):
+        while not (await site.operator.get(f"/v1/deliveries?endpoint={late}")).ok()["items"]:
+            await asyncio.sleep(0.01)
+    listed = (await site.operator.get(f"/v1/deliveries?event={number}")).ok()["items"]
+    assert len(listed) == 2
+    assert f"{path}/send" not in await owner.page(path)
+    assert "Sent to none" in await owner.follow(f"{path}/send")
+
+
+async def test_the_whole_payload_of_an_event_is_a_file(site: Site, owner: Seat) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "y" * 200_000}}
+    number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
+    page = await owner.page(f"/dashboard/events/{number}")
+    assert "y" * 100_000 not in page
+    answer = await owner.get(f"/dashboard/events/{number}/payload")
+    assert b"y" * 200_000 in answer.body
+    assert answer.headers["content-disposition"].startswith("attachment")

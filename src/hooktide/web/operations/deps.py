@@ -15,6 +15,7 @@ from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.bins.bins import Bins
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.delivery_log import DeliveryLog
+from hooktide.actions.deliveries.event_recipients import EventRecipients
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints, TryNow
@@ -78,6 +79,7 @@ class Services:
     projects: Projects
     endpoints: Endpoints
     delivery_actions: DeliveryActions
+    event_recipients: EventRecipients
     replays: Replays
     keys: Keys
     users: Users
@@ -104,6 +106,7 @@ def make_services(deps: Deps) -> Services:
         try_now=deps.try_now,
         limits=deps.limits,
     )
+    replays = Replays(deps.store, deps.clock)
     return Services(
         store=deps.store,
         directory=deps.directory,
@@ -115,7 +118,8 @@ def make_services(deps: Deps) -> Services:
         projects=Projects(deps.store, deps.clock),
         endpoints=endpoints,
         delivery_actions=DeliveryActions(deps.store, deps.clock, endpoints.enable),
-        replays=Replays(deps.store, deps.clock),
+        event_recipients=EventRecipients(deps.store, replays),
+        replays=replays,
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
         users=Users(deps.store, accounts, deps.clock, deps.public_url),
         audit_log=AuditLog(deps.store, deps.clock),

@@ -1,6 +1,5 @@
 """Events: what was published, and publishing one by hand."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -8,15 +7,16 @@ import msgspec
 from hooktide.actions.publishing.publish_by_hand import publish_by_hand
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import show
-from hooktide.domain.model import Endpoint, Role, Scope
-from hooktide.domain.project.project import EventType, offered
+from hooktide.domain.model import Role, Scope
+from hooktide.domain.project.project import EventType, offered, wants
 from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
-from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.framework.view import View, attachment
 from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views import replays
 from hooktide.web.pages.views.deliveries import opens, with_attempts
+from hooktide.web.pages.views.delivery import body_of
 from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.wire.events import EventIn
 
@@ -45,32 +45,41 @@ async def events(request: PageRequest) -> View:
 
 @page("/events/{id}")
 async def event(request: PageRequest) -> View:
-    """``GET /dashboard/events/{id}``: its payload, and what became of it."""
-    store = request.services.store
-    row = await store.get_event(request.scope, request.id("evt"))
-    listed = await store.list_deliveries(
-        request.scope, request.before("dlv"), PAGE_SIZE, event_id=row.event.id
-    )
+    """``GET /dashboard/events/{id}``: its payload, and which endpoints got it, or why not."""
+    row = await request.services.store.get_event(request.scope, request.id("evt"))
+    found = await request.services.event_recipients.page(row.event, request.before("ep"), PAGE_SIZE)
+    sent = [each.delivery for each in found.items if each.delivery is not None]
     return request.show(
         "event.html",
         row=row,
         event=row.event,
-        payload=indented(row.event.payload.decode("utf-8", "backslashreplace")),
+        payload=body_of(row.event.payload),
         accounts=await request.accounts([row.event.account_id]),
-        deliveries=await with_attempts(request, listed.items),
+        recipients=found.items,
+        deliveries={each.id: each for each in await with_attempts(request, sent)},
         opens=opens(request),
-        more=listed.next_before,
-        endpoints=await _endpoints(request, row.event.account_id),
+        more=found.next_before,
+        missing=sum(
+            each.can_be_sent and wants(each.endpoint.event_types, row.event.type)
+            for each in found.items
+        ),
     )
 
 
-async def _endpoints(request: PageRequest, account_id: int) -> Sequence[Endpoint]:
-    """Return the account's endpoints that it can be sent to again."""
-    if not request.may(Role.MEMBER):
-        return ()
-    scope = Scope(project_id=request.scope.project_id, account_id=account_id)
-    listed = await request.services.store.list_endpoints(scope, None, PAGE_SIZE)
-    return [each for each in listed.items if each.enabled]
+@page("/events/{id}/payload")
+async def payload(request: PageRequest) -> View:
+    """``GET /dashboard/events/{id}/payload``: the whole payload, as a file."""
+    row = await request.services.store.get_event(request.scope, request.id("evt"))
+    return attachment(row.event.payload, f"{show('evt', row.event.id)}.json")
+
+
+@act("/events/{id}/send", back=event)
+async def send_to_missing(request: PageRequest) -> View:
+    """``POST /dashboard/events/{id}/send``: to the endpoints that did not get it."""
+    row = await request.services.store.get_event(request.scope, request.id("evt"))
+    sent = await request.services.event_recipients.send(request.actor, row.event)
+    did = "event.sent" if sent else "event.sent_to_none"
+    return request.go(f"/events/{show('evt', row.event.id)}", did)
 
 
 @page("/publish", who=Role.MEMBER)
@@ -130,4 +139,4 @@ async def publish_event(request: PageRequest, form: NewEvent) -> View:
 
 replay_event = act("/events/{id}/replay", back=event)(replays.replay_event)
 
-PAGES = (events, event, replay_event, new_event, publish_event)
+PAGES = (events, event, payload, send_to_missing, replay_event, new_event, publish_event)

@@ -28,6 +28,9 @@ MESSAGES = {
     "event.held": "Event accepted. Its deliveries are held: the plan's hourly limit is reached.",
     "event.unsubscribed": "Event accepted. No enabled endpoint of the account subscribes to its "
     "type, so it is not sent.",
+    "event.sent": "It is being sent to the endpoints that did not get it.",
+    "event.sent_to_none": "Sent to none: each endpoint that is enabled and subscribed has it, or a "
+    "replay of it is running.",
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
     "delivery.retried": "The next attempt is being made now.",
     "delivery.stopped": "Stopped. Nothing more is sent of it.",

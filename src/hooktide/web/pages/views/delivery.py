@@ -437,7 +437,7 @@ def open_delivery(
         url=url,
         disabled_reason=endpoint.disabled_reason if endpoint else "",
         why=_why(delivery, plan),
-        body=_body(sent),
+        body=body_of(sent),
         changed=last is not None
         and _length(last) not in ("", str(len(sent)))
         and _is_webhook(endpoint),
@@ -540,7 +540,7 @@ def _try(attempt: Attempt, timeout: Micros) -> OpenedAttempt:
         request_headers=_pairs(attempt.request_head),
         status_line=came,
         response_headers=_pairs(attempt.response_head),
-        response=_body(attempt.response_body, cut=attempt.response_truncated),
+        response=body_of(attempt.response_body, cut=attempt.response_truncated),
     )
 
 
@@ -552,7 +552,8 @@ def _pairs(head: bytes) -> list[tuple[str, str]]:
     return [(shown(name), shown(value)) for name, value in header_pairs(head)]
 
 
-def _body(body: bytes, *, cut: bool = False) -> Body:
+def body_of(body: bytes, *, cut: bool = False) -> Body:
+    """Return a body as a page shows it; ``cut``: it is itself only the beginning of one."""
     text = shown(beginning(body, truncated=cut))
     pretty = indented(body, shown)
     return Body(

@@ -1,0 +1,163 @@
+"""Who got an event and who did not: one line for each endpoint of its account, with the reason."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hooktide.actions.deliveries.replays import Replays
+from hooktide.domain.audit_log import Actor
+from hooktide.domain.errors import RefusedError
+from hooktide.domain.ids import made_at, show
+from hooktide.domain.model import (
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Event,
+    Micros,
+    Origin,
+    ReplayWhat,
+    Scope,
+)
+from hooktide.domain.project.project import wants
+from hooktide.store.base import NewReplay
+from hooktide.store.contract import Store
+
+PAGE = 100
+LAST_CHANGES = 50
+"""Entries of an endpoint in the audit log that are read to find out whether it was enabled."""
+GETS = frozenset({DeliveryState.DELIVERED, DeliveryState.PENDING, DeliveryState.HELD})
+"""States of a delivery whose endpoint got the event, or still will."""
+
+
+class Why(StrEnum):
+    """Why an endpoint has a delivery of an event, or has none."""
+
+    SENT = "sent"
+    ADDED_LATER = "added_later"
+    NOT_SUBSCRIBED = "not_subscribed"
+    DISABLED = "disabled"
+    TEST = "test"
+    NOT_SUBSCRIBED_THEN = "not_subscribed_then"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An endpoint of an event's account.
+
+    ``delivery`` is the newest of the event to it (None: there is none). ``since``: since when it
+    was disabled at that time (None: it was not, or that is not known).
+    """
+
+    endpoint: Endpoint
+    delivery: Delivery | None
+    why: Why
+    since: Micros | None = None
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether it is enabled and did not get the event, nor will."""
+        return self.endpoint.enabled and (self.delivery is None or self.delivery.state not in GETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """A page of them; the next page holds endpoints below ``next_before`` (None: the last page)."""
+
+    items: Sequence[Recipient]
+    next_before: int | None
+
+
+class EventRecipients:
+    """Says who got an event, and sends it to those that did not."""
+
+    def __init__(self, store: Store, replays: Replays) -> None:
+        self._store = store
+        self._replays = replays
+
+    async def page(self, event: Event, before: int | None, limit: int) -> Recipients:
+        """Return a page of the endpoints of an event's account that are there now, newest first."""
+        listed = await self._store.list_endpoints(_scope(event), before, limit)
+        deliveries = await self._deliveries(event)
+        of_test = any(each.origin is Origin.TEST for each in deliveries.values())
+        found = [
+            await self._recipient(event, each, deliveries.get(each.id), of_test)
+            for each in listed.items
+        ]
+        return Recipients(found, listed.next_before)
+
+    async def send(self, actor: Actor, event: Event) -> int:
+        """Send an event to the enabled endpoints that subscribe to it and did not get it.
+
+        Returns how many. One that is being replayed already is left out.
+        """
+        sent = 0
+        async for each in self._all(event):
+            if not each.can_be_sent or not wants(each.endpoint.event_types, event.type):
+                continue
+            wanted = NewReplay(
+                endpoint_id=each.endpoint.id, what=ReplayWhat.EVENT, event_id=event.id
+            )
+            try:
+                await self._replays.start(actor, _scope(event), wanted, only_count=False)
+            except RefusedError:
+                continue
+            sent += 1
+        return sent
+
+    async def _all(self, event: Event) -> AsyncIterator[Recipient]:
+        before: int | None = None
+        while True:
+            page = await self.page(event, before, PAGE)
+            for each in page.items:
+                yield each
+            if page.next_before is None:
+                return
+            before = page.next_before
+
+    async def _deliveries(self, event: Event) -> Mapping[int, Delivery]:
+        """Return the newest delivery of an event to each endpoint that has one."""
+        found: dict[int, Delivery] = {}
+        before: int | None = None
+        while True:
+            page = await self._store.list_deliveries(_scope(event), before, PAGE, event_id=event.id)
+            for each in page.items:
+                known = found.setdefault(each.endpoint_id, each)
+                if each.state is DeliveryState.DELIVERED and known.state not in GETS:
+                    found[each.endpoint_id] = each
+            if page.next_before is None:
+                return found
+            before = page.next_before
+
+    async def _recipient(
+        self, event: Event, endpoint: Endpoint, delivery: Delivery | None, of_test: bool
+    ) -> Recipient:
+        if delivery is not None:
+            return Recipient(endpoint, delivery, Why.SENT)
+        if endpoint.created_at > made_at(event.id):
+            return Recipient(endpoint, None, Why.ADDED_LATER)
+        if of_test:
+            return Recipient(endpoint, None, Why.TEST)
+        if not wants(endpoint.event_types, event.type):
+            return Recipient(endpoint, None, Why.NOT_SUBSCRIBED)
+        since = await self._disabled_since(event, endpoint)
+        if since is not None:
+            return Recipient(endpoint, None, Why.DISABLED, since)
+        return Recipient(endpoint, None, Why.NOT_SUBSCRIBED_THEN)
+
+    async def _disabled_since(self, event: Event, endpoint: Endpoint) -> Micros | None:
+        """Return since when an endpoint was disabled when an event came; None: it was enabled."""
+        if endpoint.disabled_at is not None and endpoint.disabled_at <= made_at(event.id):
+            return endpoint.disabled_at
+        entries = await self._store.list_audit_log(
+            _scope(event), event.id, LAST_CHANGES, target=show("ep", endpoint.id)
+        )
+        for each in entries.items:
+            if each.action == "endpoint.disable":
+                return made_at(each.id)
+            if each.action in ("endpoint.enable", "endpoint.create"):
+                return None
+        return None
+
+
+def _scope(event: Event) -> Scope:
+    return Scope(account_id=event.account_id)
