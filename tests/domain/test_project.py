@@ -46,7 +46,7 @@ url = "to_url"
 name = "Acme hooks"
 logo = "https://acme.example.com/a/logo.svg?v=1"
 colour = "#0F766E"
-origins = ["https://app.acme.example.com", "http://localhost:3000", "http://127.0.0.1"]
+origins = ["https://app.acme.example.com", "http://localhost:*", "http://127.0.0.1"]
 
 [plans.large]
 
@@ -98,7 +98,7 @@ def test_a_file_says_everything_about_a_project() -> None:
     assert project.portal.logo_origin == "https://acme.example.com"
     assert project.portal.origins == (
         "https://app.acme.example.com",
-        "http://localhost:3000",
+        "http://localhost:*",
         "http://127.0.0.1",
     )
     small = plan_of(project, "small")
@@ -166,6 +166,8 @@ WRONG = [
     ("[portal]\nlogo = \"https://a.example/x.png; 'unsafe-inline'\"", "portal.logo", "https://"),
     ('[portal]\norigins = ["https://a.example/app"]', "portal.origins", "no path"),
     ('[portal]\norigins = ["*"]', "portal.origins", "no path"),
+    ('[portal]\norigins = ["http://localhost:*"]', "portal.origins", "in test mode"),
+    ('[portal]\norigins = ["https://a.example:*"]', "portal.origins", "no path"),
     ('[portal]\norigins = ["http://app.example.com"]', "portal.origins", "localhost"),
     ('[portal]\norigins = ["http://localhost.example.com"]', "portal.origins", "localhost"),
     ('[portal]\norigins = ["https://a.example; script-src *"]', "portal.origins", "no path"),

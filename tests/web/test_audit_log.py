@@ -352,7 +352,11 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (f"{account}/update", {"name": "N", "plan": "basic"}, ()),
         (f"{account}/portal-link", {}, ("portal_link.create",)),
         (f"{account}/portal-links/revoke", {}, ("portal_links.revoke",)),
-        (f"{account}/endpoints", {"url": RECEIVER, "event_types": "*"}, ("endpoint.create",)),
+        (
+            f"{account}/endpoints",
+            {"url": RECEIVER, "event_types": "*", "same_url": "1"},
+            ("endpoint.create",),
+        ),
         (
             f"{endpoint}/edit",
             {"url": RECEIVER, "event_types": "*", "name": "N"},
@@ -452,7 +456,11 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
     base = f"/portal/{link.token}"
     endpoint = f"{base}/endpoints/{ids['ep']}"
     for path, body, leaves in (
-        (f"{base}/endpoints/new", f"url={RECEIVER}&event_types=*", ["endpoint.create"]),
+        (
+            f"{base}/endpoints/new",
+            f"url={RECEIVER}&event_types=*&same_url=1",
+            ["endpoint.create"],
+        ),
         (f"{base}/endpoints/new", "do=bin", ["bin.create"]),
         (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", ["endpoint.update"]),
         (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", []),

@@ -344,6 +344,7 @@ async def test_an_endpoint_is_added_with_its_secret_shown_once(site: Site, owner
         "url": RECEIVER,
         "event_types": ["invoice.paid"],
         "patterns": "quotation.*, invoice.paid",
+        "same_url": "1",
     }
     page = await owner.follow(path, fields)
     assert re.search(r'<code id="secret">[0-9a-f]{64}</code>', page)
@@ -836,14 +837,14 @@ async def test_an_events_page_says_which_endpoints_got_it_and_why_the_others_did
 ) -> None:
     await site.account()
     (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
-    for name, more in {
-        "takes all": {},
-        "takes quotations": {"event_types": ["quotation.*"]},
-        "was off": {},
-        "was off and is on": {},
-        "took quotations": {"event_types": ["quotation.*"]},
+    for name, types in {
+        "takes all": ["*"],
+        "takes quotations": ["quotation.*"],
+        "was off": ["*"],
+        "was off and is on": ["*"],
+        "took quotations": ["quotation.*"],
     }.items():
-        await site.endpoint(name=name, **more)
+        await site.endpoint(name=name, event_types=types)
     listed = (await site.operator.get("/v1/endpoints")).ok()["items"]
     named = {each["name"]: f"/v1/endpoints/{each['id']}" for each in listed}
     for name in ("was off", "was off and is on"):
@@ -873,8 +874,8 @@ async def test_an_event_is_sent_to_those_that_did_not_get_it_and_to_nobody_twice
 ) -> None:
     await site.account()
     (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
-    for more in ({}, {"event_types": ["quotation.*"]}):
-        await site.endpoint(**more)
+    for types in (["*"], ["quotation.*"]):
+        await site.endpoint(event_types=types)
     event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
     number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
     late = (await site.endpoint())["id"]

@@ -19,6 +19,7 @@ from hooktide.dialects import read_shipped
 from hooktide.domain import ids
 from hooktide.domain.model import SECOND, Account, Scope
 from hooktide.runtime.clock import wall_clock
+from hooktide.web.pages.portal import home
 from hooktide.web.pages.portal.routes import PAGES as portal_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -474,7 +475,8 @@ async def test_a_full_plan_says_so(place: Place) -> None:
     page = await portal.get()
     assert "Your plan allows 2 endpoints" in page
     assert "/endpoints/new" not in page
-    answer = await portal.send("/endpoints/new", url=place.url, event_types="*")
+    fields = {"url": place.url, "event_types": "*", "same_url": "1"}
+    answer = await portal.send("/endpoints/new", **fields)
     assert answer.status == 403
     assert b"plan allows 2 endpoints and it has 2" in answer.body
 
@@ -807,4 +809,32 @@ async def test_a_replay_of_a_disabled_endpoint_is_refused(place: Place) -> None:
     answer = await place.acme.send(f"/endpoints/{endpoint}/replay", what="event", event=event)
     assert answer.status == 409
     assert b"disabled" in answer.body
+    await place.remove_all()
+
+
+async def test_more_than_six_endpoints_are_a_list_that_is_searched_and_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "PAGE_SIZE", 4)
+    names = [f"hook-{number}" for number in range(7)]
+    for name in names:
+        await place.endpoint(url=f"{place.url}/{name}")
+    first = await place.acme.get()
+    assert [name for name in names if name in first] == names[3:]
+    [older] = re.findall(r'href="/portal/[^"?]*(\?before=ep_[0-9a-f]+)" rel="next"', first)
+    assert [name for name in names if name in await place.acme.get(older)] == names[:3]
+    found = await place.acme.get("?q=HOOK-2")
+    assert [name for name in names if name in found] == ["hook-2"]
+    assert "No endpoint has this" in await place.acme.get("?q=%25")
+    await place.remove_all()
+
+
+async def test_a_second_endpoint_with_the_same_url_is_asked_about_first(place: Place) -> None:
+    await place.endpoint(url=place.url)
+    fields = {"url": place.url, "event_types": "*"}
+    answer = await place.acme.send("/endpoints/new", **fields)
+    assert answer.status == 422
+    assert b"has this URL already" in answer.body
+    assert b'name="same_url"' in answer.body
+    assert (await place.acme.send("/endpoints/new", same_url="1", **fields)).status == 303
     await place.remove_all()

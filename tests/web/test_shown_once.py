@@ -24,7 +24,7 @@ def acts(ids: dict[str, str]) -> dict[str, Fields]:
     """Return the forms of the dashboard that something secret is made with."""
     account, endpoint = f"/accounts/{ids['acc']}", f"/endpoints/{ids['ep']}"
     return {
-        f"{account}/endpoints": {"url": RECEIVER, "event_types": "*"},
+        f"{account}/endpoints": {"url": RECEIVER, "event_types": "*", "same_url": "1"},
         f"{endpoint}/rotate": {},
         "/keys": {"scope": "operator", "name": "k"},
         "/users": {"name": "Bo", "role": "viewer"},
@@ -78,7 +78,7 @@ async def test_a_portals_page_reloads_without_adding_another_endpoint(site: Site
     made = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)
     base = made["url"].removeprefix(site.app.public_url)
     picked = "event_types=*&event_types=invoice.*"  # all events, as the form came, and some
-    answer = await _send(site, f"{base}/endpoints/new", f"url={RECEIVER}&{picked}")
+    answer = await _send(site, f"{base}/endpoints/new", f"url={RECEIVER}&same_url=1&{picked}")
     target = answer.headers["location"]
     assert target.startswith(f"{base}/endpoints/ep_")
     customer = site.client("")

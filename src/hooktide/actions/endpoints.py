@@ -401,6 +401,11 @@ class Endpoints:
         )
         return Rotated(rotated, secret, now + overlap)
 
+    @property
+    def allows_http(self) -> bool:
+        """Whether a webhook's URL may begin with ``http://``."""
+        return self._policy.allow_http
+
     async def test(self, scope: Scope, endpoint_id: int, type_name: str | None) -> Tested:
         """Send a test event immediately, exactly as real ones are sent, and wait for the outcome.
 

@@ -24,7 +24,8 @@ class Portal:
         or lightened if it would not be readable.
     origins
         The sites that may embed it in a frame, like ``"https://app.example.com"``, or
-        ``"http://localhost:3000"`` during development; empty: none.
+        ``"http://localhost:3000"`` during development, in test mode also ``"http://localhost:*"``;
+        empty: none.
     """
 
     name: str = ""
@@ -39,8 +40,8 @@ class Portal:
         return found[1] if found else ""
 
 
-def read_portal(table: Table) -> Portal:
-    """Read the table of a project file.
+def read_portal(table: Table, *, test: bool) -> Portal:
+    """Read the table of a project file; ``test``: the project is in test mode.
 
     :raises ConfigError: the table is invalid.
     """
@@ -66,13 +67,15 @@ def read_portal(table: Table) -> Portal:
                 "give origins like https://app.example.com, no path; http is for localhost and "
                 "127.0.0.1 only",
             )
+        if origin.endswith(":*") and not test:
+            raise table.wrong("origins", "name the port; :* is for projects in test mode")
     return portal
 
 
 # Both go into the pages' content security policy, where a space, a comma or a semicolon separates.
 _HOST = r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
 _ORIGIN = re.compile(
-    rf"{_HOST}|http://(?:localhost|[a-z0-9-]{{1,63}}\.localhost|127\.0\.0\.1)(?::[0-9]{{1,5}})?"
+    rf"{_HOST}|http://(?:localhost|[a-z0-9-]{{1,63}}\.localhost|127\.0\.0\.1)(?::(?:[0-9]{{1,5}}|\*))?"
 )
 _LOGO = re.compile(rf"({_HOST})/[A-Za-z0-9._~%/?&=+@:-]{{0,1500}}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")

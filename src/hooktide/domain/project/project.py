@@ -352,10 +352,12 @@ def _read_project(table: Table) -> Project:
     plans = _read_all(table, "plans", _read_plan, MAX_PLANS) or (Plan(name="default"),)
     nobody: tuple[tuple[str, ...], NewAccounts] = (), NewAccounts()
     accounts, new_accounts = attempt(lambda: _read_accounts(table), nobody)
+    mode = table.choice("mode", Mode, Mode.LIVE)
+    test = mode is Mode.TEST
     project = Project(
         name=name,
         title=table.text("title", name),
-        mode=table.choice("mode", Mode, Mode.LIVE),
+        mode=mode,
         dialect=attempt(lambda: _read_dialect(table), Dialect()),
         event_types=_read_all(table, "event_types", _read_type, MAX_EVENT_TYPES),
         plans=plans,
@@ -369,7 +371,7 @@ def _read_project(table: Table) -> Project:
         new_accounts=new_accounts,
         fields=attempt(lambda: _read_fields(table.table("fields")), Fields()),
         public_docs=table.flag("public_docs", True),
-        portal=attempt(lambda: read_portal(table.table("portal")), Portal()),
+        portal=attempt(lambda: read_portal(table.table("portal"), test=test), Portal()),
     )
     table.done()
     if not table.problems:

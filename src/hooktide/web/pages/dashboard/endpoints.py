@@ -21,7 +21,8 @@ async def endpoints(request: PageRequest) -> View:
         wanted = request.query.text("cause") or None
         listed = Listed(await store.troubled(scope, PAGE_SIZE, wanted), None)
     else:
-        listed = await store.list_endpoints(scope, request.before("ep"), PAGE_SIZE)
+        text = request.query.text("q")
+        listed = await store.list_endpoints(scope, request.before("ep"), PAGE_SIZE, text)
     return request.show(
         "endpoints.html",
         projects=await request.projects(),

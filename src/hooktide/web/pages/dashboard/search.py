@@ -5,6 +5,7 @@ from contextlib import suppress
 from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
+from hooktide.domain.model import Account, Endpoint
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View
@@ -20,17 +21,21 @@ async def search(request: PageRequest) -> View:
     place = await _place(request, text)
     if place:
         return Redirect(place)
-    accounts = []
+    accounts, endpoints = list[Account](), list[Endpoint]()
     if text:
         accounts = list(
             await request.services.store.search_accounts(request.scope, text, MAX_RESULTS)
         )
+        listed = await request.services.store.list_endpoints(request.scope, None, MAX_RESULTS, text)
+        endpoints = list(listed.items)
     projects = await request.projects()
     begins = text.casefold()
     return request.show(
         "search.html",
         text=text,
         accounts=accounts,
+        endpoints=endpoints,
+        owners=await request.accounts(each.account_id for each in endpoints),
         projects=projects,
         found=[
             row

@@ -16,6 +16,7 @@ from hooktide.domain.errors import HooktideError, RefusedError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.http.client_address import address_of
+from hooktide.web.pages.framework.csrf import unmasked
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.rendering import POLICY
 from hooktide.web.pages.framework.request import PageRequest
@@ -114,7 +115,7 @@ class DashboardSkin(Skin):
             "name": "",
             "with_key": False,
             "kept": filled.encoded(),
-            "owner": sent.text("csrf"),
+            "owner": unmasked(sent.text("csrf")),
         }
         return Template("login.html", facts, 403)
 

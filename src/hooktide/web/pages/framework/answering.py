@@ -3,7 +3,6 @@
 The only place where pages meet HTTP.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,8 @@ from starlette.types import Scope
 
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.web.operations.deps import Services
+from hooktide.web.pages.framework.compression import compressed
+from hooktide.web.pages.framework.csrf import matches
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.forms import Form, read_form, read_query
 from hooktide.web.pages.framework.live import Live, event_stream
@@ -96,7 +97,9 @@ class Answering:
             if isinstance(entered, Response):
                 return await self._turn_away(entered, page, request)
             session = entered
-            return self._response(await view(request, session), session, request)
+            shown = await view(request, session)
+            response = self._response(shown, session, request)
+            return response if _shows_secret(shown) else await compressed(response, request)
         except HooktideError as error:
             sent = Form() if session or page is None else await self._sent(page, request)
             return self._refuse(error, session, sent)
@@ -155,7 +158,7 @@ class Answering:
 
     async def _act(self, page: Page, asked: PageRequest) -> View:
         csrf = asked.session.csrf
-        if csrf and not hmac.compare_digest(asked.form.raw("csrf").encode(), csrf.encode()):
+        if csrf and not matches(asked.form.raw("csrf"), csrf):
             raise other_session()
         await self._services.limits.change(asked.scope)
         if page.form is None:
@@ -199,6 +202,11 @@ class Answering:
         facts = {"request": None, **frame, **shown.facts}
         html = render_page(self._skin.templates, shown.name, **facts)
         return Response(html, shown.status, headers, "text/html")
+
+
+def _shows_secret(view: View) -> bool:
+    asked = view.facts.get("request") if isinstance(view, Template) else None
+    return isinstance(asked, PageRequest) and asked.shows_secret
 
 
 class _Missing(Route):

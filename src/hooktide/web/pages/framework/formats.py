@@ -1,5 +1,7 @@
 """How pages write numbers, instants and spans: ``3 hours 36 minutes``, ``5,000``, ``no limit``."""
 
+from urllib.parse import quote
+
 from markupsafe import Markup
 
 from hooktide.domain.counting import count_of
@@ -118,6 +120,21 @@ def at_most(limit: int | None) -> str:
 def product_name(project: Project) -> str:
     """Return the product's name, as its customers know it."""
     return one_line(project.title) or project.name
+
+
+BLUE = "#0b5cba"
+_ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>"
+    "<rect width='32' height='32' rx='7' fill='{}'/>"
+    "<text x='16' y='23' font-family='sans-serif' font-size='20' font-weight='bold' "
+    "fill='#fff' text-anchor='middle'>{}</text></svg>"
+)
+
+
+def icon(name: str, colour: str = "") -> str:
+    """Return the address of an icon for the browser's tab: a letter on a colour."""
+    letter = next((each for each in name.upper() if each.isalnum()), "?")
+    return "data:image/svg+xml," + quote(_ICON.format(colour or BLUE, letter))
 
 
 MAX_URL = 48

@@ -20,6 +20,7 @@ from hooktide.domain.ids import made_at, show
 from hooktide.domain.time.spans import show_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.compression import compressed_file, takes_gzip
 from hooktide.web.pages.framework.forms import sentence
 from hooktide.web.pages.framework.visible_text import shown
 
@@ -74,8 +75,15 @@ def _static(name: str, kind: str) -> Callable[[Request], Response]:
         # Another version's path may be asked for while servers are being replaced: not to be kept.
         known = request.query_params.get("v") == _version(name)
         keep = "public, max-age=31536000, immutable" if known else "no-cache"
-        headers = {"x-content-type-options": "nosniff", "cache-control": keep}
-        return Response(_content(name), headers=headers, media_type=kind)
+        headers = {
+            "x-content-type-options": "nosniff",
+            "cache-control": keep,
+            "vary": "accept-encoding",
+        }
+        if not takes_gzip(request.headers):
+            return Response(_content(name), headers=headers, media_type=kind)
+        headers["content-encoding"] = "gzip"
+        return Response(compressed_file(_content(name)), headers=headers, media_type=kind)
 
     return serve
 
@@ -106,6 +114,7 @@ _templates = Environment(
 _templates.globals |= {"asset": asset, "id": show}
 _templates.filters |= {
     "ago": formats.ago,
+    "icon": formats.icon,
     "at": show_time,
     "counted": count_of,
     "duration": formats.duration,

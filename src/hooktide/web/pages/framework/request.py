@@ -14,6 +14,7 @@ from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Endpoint, Micros, Role, Scope
 from hooktide.store.base import ProjectRow
 from hooktide.web.operations.deps import Services
+from hooktide.web.pages.framework.csrf import masked
 from hooktide.web.pages.framework.forms import Form, parse, sentence
 from hooktide.web.pages.framework.messages import MESSAGES
 from hooktide.web.pages.framework.session import Session
@@ -29,6 +30,7 @@ class PageRequest:
     ``place`` is the path of the page that is shown. ``wrong``: an act was refused, and this is the
     page that it came from.
     ``keeps``: fields show what was filled in although nothing is wrong with it.
+    ``shows_secret``: the page shows one that was made for it, and is not compressed.
     ``reads_only``: a HEAD request or a prefetch, which takes nothing from the stash.
     """
 
@@ -42,6 +44,7 @@ class PageRequest:
     wrong: Wrong | None = None
     keeps: bool = False
     reads_only: bool = False
+    shows_secret: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -71,6 +74,11 @@ class PageRequest:
     def one_account(self) -> bool:
         """Whether this one sees a single account: one of its customers."""
         return self.scope.account_id is not None
+
+    @property
+    def csrf(self) -> str:
+        """The hidden token of a form, as it is written this time; empty: none is needed."""
+        return masked(self.session.csrf)
 
     def path(self, name: str = "id") -> str:
         """Return a part of the path."""
@@ -226,6 +234,7 @@ class PageRequest:
         """Return the secret that this page was made to show; None: it was shown already."""
         if self.reads_only:
             return None
+        self.shows_secret = True
         return await self.services.stash.take(stash_place(self.session, self._address))
 
     async def go_again(self, path: str, form: Form) -> Redirect:

@@ -14,8 +14,9 @@ from hooktide.web.pages.views.delivery import hour_words
 from hooktide.web.pages.views.endpoint_card import card_of
 from hooktide.web.pages.views.endpoint_form import account_of
 
-MAX_ENDPOINTS = 200
-"""Endpoints that the page lists."""
+MAX_CARDS = 6
+"""Endpoints that are shown as cards; more are lines of a list that can be searched."""
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,20 @@ async def home(request: PageRequest) -> View:
     account = await account_of(request)
     project = (await request.project(account.project_id)).project
     plan = plan_of(project, account.plan)
-    endpoints = (await store.list_endpoints(request.scope, None, MAX_ENDPOINTS)).items
+    text = request.query.text("q")
+    listed = await store.list_endpoints(request.scope, request.before("ep"), PAGE_SIZE, text)
+    endpoints = listed.items
     health = await store.health(request.scope, [each.id for each in endpoints], now - DAY)
     usage = await store.account_usage(request.scope, account.id, now)
     return request.show(
         "home.html",
         cards=[card_of(each, health.get(each.id), project, now) for each in endpoints],
+        text=text,
+        compact=usage.endpoints > MAX_CARDS,
+        more=listed.next_before,
         meters=meters(plan, usage),
         held=_held(plan, usage),
-        full=plan.endpoints is not None and len(endpoints) >= plan.endpoints,
+        full=plan.endpoints is not None and usage.endpoints >= plan.endpoints,
         limit=plan.endpoints,
     )
 

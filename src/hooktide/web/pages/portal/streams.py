@@ -8,7 +8,6 @@ from hooktide.domain.model import DAY, DeliveryState, Endpoint
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Stream, View
-from hooktide.web.pages.portal.home import MAX_ENDPOINTS
 from hooktide.web.pages.views.test_urls import bin_of
 
 NEWEST = 50
@@ -29,7 +28,7 @@ async def _log(request: PageRequest) -> Any:
     store, scope = request.services.store, request.scope
     newest = await store.list_deliveries(scope, None, NEWEST)
     pending = await store.list_deliveries(scope, None, NEWEST, state=DeliveryState.PENDING)
-    endpoints = (await store.list_endpoints(scope, None, MAX_ENDPOINTS)).items
+    endpoints = (await store.list_endpoints(scope, None, NEWEST)).items
     health = await store.health(scope, [each.id for each in endpoints], request.now - DAY)
     return [newest, pending, endpoints, health]
 

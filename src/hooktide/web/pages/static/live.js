@@ -8,8 +8,13 @@ const was = new WeakMap();
 
 // What a part was as the server wrote it, before a script put its times into words.
 function keep(part) {
-  was.set(part, part.innerHTML);
+  was.set(part, html(part));
   for (const row of part.querySelectorAll("tr[data-id]")) was.set(row, row.innerHTML);
+}
+
+// The hidden token of forms looks different each time.
+function html(part) {
+  return part.innerHTML.replace(/name="csrf" value="[^"]*"/g, "");
 }
 for (const part of document.querySelectorAll("[data-live][id]")) keep(part);
 
@@ -33,7 +38,7 @@ async function refresh() {
 
 function put(old, page) {
   const fresh = page.getElementById(old.id);
-  if (!fresh || fresh.innerHTML === was.get(old) || busy(old)) return;
+  if (!fresh || html(fresh) === was.get(old) || busy(old)) return;
   if (old.querySelector("table.log tbody tr") && fresh.querySelector("table.log tbody tr")) renew(old, fresh);
   else replace(old, fresh);
 }

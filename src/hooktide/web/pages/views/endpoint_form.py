@@ -16,9 +16,13 @@ from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, narrowed, simplest
 from hooktide.web.pages.views.secret import go_to_secret
 from hooktide.wire.bins import NewBin
+
+MAX_ALIKE = 50
+"""Endpoints that are compared with a new one, of those that have its URL in theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class EndpointForm:
     """An endpoint form as submitted.
 
     ``patterns`` are written, ``event_types`` ticked. ``headers`` are lines like ``Name: value``.
-    ``do``: ``bin`` where a test URL is asked for.
+    ``do``: ``bin`` where a test URL is asked for. ``same_url``: another endpoint may have it.
     """
 
     url: str
@@ -36,6 +40,7 @@ class EndpointForm:
     description: str
     headers: OptionalText
     do: str
+    same_url: bool
 
     def values(self, shown: Sequence[str]) -> dict[str, Any]:
         """Return the fields of ``EndpointSpec`` that the form has, which ``shown`` were ticked in.
@@ -111,12 +116,31 @@ async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
+    if not form.same_url:
+        await _check_new_url(request, account, form.url)
     made, secret = await request.services.endpoints.create(
         request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values((ALL,)))
     )
     if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
         return request.go(f"/endpoints/{show('ep', made.id)}", "endpoint.added")
     return await go_to_secret(request, made, secret)
+
+
+async def _check_new_url(request: PageRequest, account: Account, url: str) -> None:
+    """Check that no endpoint of the account has the same URL.
+
+    :raises InvalidError: one has; the form then asks whether that is meant.
+    """
+    scope = Scope(project_id=account.project_id, account_id=account.id)
+    listed = await request.services.store.list_endpoints(scope, None, MAX_ALIKE, url)
+    for each in listed.items:
+        if each.url == url:
+            raise InvalidError(
+                "invalid_url",
+                f"the endpoint {endpoint_name(each)!r} has this URL already, and would get each "
+                "event as well; tick this to add another one all the same",
+                pointer="/same_url",
+            )
 
 
 async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
