@@ -73,6 +73,7 @@ async def _projects(client: AsyncClient) -> None:
     await client.event_types.delete("a.b", project="invoice-ahoy")
     await client.projects.delete("invoice-ahoy")
     assert {each.project for each in await client.storage_usage()} >= {"invoice-maker"}
+    assert (await client.statistics(period="7d")).waiting.held == 0
 
 
 async def _accounts_and_keys(client: AsyncClient) -> None:

@@ -331,6 +331,15 @@ async def test_what_is_discarded_is_counted_among_what_finished(given: Given) ->
     assert point.discarded == 3
 
 
+async def test_what_is_stopped_is_counted_among_what_finished(given: Given) -> None:
+    await given.publish(*[given.event()] * 2)
+    [one, _] = (await given.store.list_deliveries(Scope(), None, 2)).items
+    await given.store.stop_deliveries(Scope(), [one.id], "stopped by hand", NOON)
+    [point] = await given.store.chart(Scope(), NOON, NOON + MINUTE, 1)
+    assert point.discarded == 1
+    assert (await given.store.backlog(Scope())).waiting == 1
+
+
 @pytest.mark.pooled
 async def test_causes_with_most_harm_come_first(given: Given) -> None:
     waits, off, steady = [

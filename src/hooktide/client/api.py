@@ -10,7 +10,7 @@ async with AsyncClient("https://hooks.example.com", "htk_...") as hooktide:
 from copy import copy
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 from hooktide.client import publishing
 from hooktide.client.areas.accounts import AccountsArea, KeysArea, UsersArea
@@ -26,6 +26,7 @@ from hooktide.client.transport import Area, AsyncTransport, Transport, X, listin
 from hooktide.wire.access import AuditLogEntry, AuditLogQuery
 from hooktide.wire.events import EventAccepted
 from hooktide.wire.projects import StorageUsage, StorageUsageList
+from hooktide.wire.statistics import Statistics, StatisticsQuery
 
 _DEFAULT_POLICY = RetryPolicy()
 
@@ -105,6 +106,21 @@ class Api(Area[X]):
         """
         query = AuditLogQuery(target=target, since=instant(since), until=instant(until))
         return pages("/v1/audit-log", AuditLogEntry, query, limit)
+
+    @operation
+    def statistics(
+        self,
+        *,
+        period: Literal["24h", "7d", "30d"] = "24h",
+        account: str | None = None,
+        endpoint: str | None = None,
+    ) -> Request[Statistics]:
+        """Return what waits, why attempts fail, outcomes and times: of an endpoint or an account.
+
+        Without either, of everything that the key has access to.
+        """
+        query = StatisticsQuery(period=period, account=account, endpoint=endpoint)
+        return call("GET", "/v1/statistics", Statistics, query=query)
 
     @operation
     def storage_usage(self) -> Request[list[StorageUsage]]:

@@ -19,6 +19,7 @@ from hooktide.store import refusals, rows
 from hooktide.store.base import NewEvent, Page
 from hooktide.store.configuration.endpoints import hold_enabled, set_rest
 from hooktide.store.deliveries.events import by_ids
+from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -179,7 +180,7 @@ class Deliveries(Repository):
         """
         found = [await _read(tx, scope, each) for each in delivery_ids]
         values = {"ids": [each.id for each in found], "reason": reason, "now": now}
-        await tx.rows("stop", values)
+        await count_discarded(tx, map(tuple, await tx.rows("stop", values)), now)
         after = [await _read(tx, Scope(), each.id) for each in found]
         for old, new in zip(found, after, strict=True):
             await record_change(tx, action, snapshot(old), snapshot(new), now)

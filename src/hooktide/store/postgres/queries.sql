@@ -404,7 +404,7 @@ INSERT INTO {schema}ended (id, event_id, endpoint_id, account_id, project_id, or
     attempts, ended_at, reason)
 SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now::bigint,
     :reason::text
-FROM gone RETURNING id
+FROM gone RETURNING endpoint_id, account_id, project_id
 
 -- name: redate
 UPDATE {schema}queue AS q SET due_at = v.new

@@ -291,7 +291,7 @@ RETURNING id
 -- name: stop
 UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('pending', 'held')
-RETURNING id
+RETURNING endpoint_id, account_id, project_id
 
 -- name: redate
 UPDATE deliveries SET due_at = v.value ->> 2

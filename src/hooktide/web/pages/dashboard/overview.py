@@ -9,12 +9,19 @@ from hooktide.actions.statistics import ALIVE_FOR, OVERDUE_AFTER, Period
 from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.model import DAY, MINUTE, Endpoint, Micros, Role, Scope
-from hooktide.domain.stats import Backlog, CauseCount, ChartPoint, EndpointBacklog, Health
+from hooktide.domain.stats import Backlog, ChartPoint, EndpointBacklog, Health
 from hooktide.web.pages.framework.formats import number, roughly, share
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Stream, View
-from hooktide.web.pages.views.chart import HOURLY, SPANS, Series, make_chart, make_latency_chart
+from hooktide.web.pages.views.chart import (
+    HOURLY,
+    SPANS,
+    CauseRow,
+    Series,
+    charts_of,
+    make_chart,
+)
 
 SHOWN = 6
 HARMED = 8
@@ -22,9 +29,6 @@ LOOKED_AT = 60
 """Endpoints in trouble of which the worst are shown."""
 MOST_OF_IT = 0.8
 NEWEST = 20
-DELIVERED = Series("delivered", "good", lambda point: point.delivered)
-FAILED = Series("failed", "bad", lambda point: point.failed)
-DISCARDED = Series("discarded", "quiet", lambda point: point.discarded)
 ACCEPTED = Series("accepted", "plain", lambda point: point.accepted)
 
 
@@ -35,14 +39,6 @@ class Status:
     tone: str
     word: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CauseRow:
-    """A cause of failures, and what it does."""
-
-    cause: Cause
-    counts: CauseCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,6 @@ async def overview(request: PageRequest) -> View:
     harmed, flapping = await _harmed(request, scope, figures.waiting.backlog)
     busiest = await store.busiest(scope, since, SHOWN)
     slowest = await store.slowest(scope, since, SHOWN)
-    latencies = figures.latencies
     return request.show(
         "overview.html",
         projects=projects,
@@ -87,27 +82,7 @@ async def overview(request: PageRequest) -> View:
         disabled=await store.count_disabled(scope, now - DAY),
         charts=(
             make_chart("accepted", "Events accepted", span, figures.points, (ACCEPTED,)),
-            make_chart(
-                "deliveries",
-                "Deliveries by outcome",
-                span,
-                figures.points,
-                (DELIVERED, FAILED, DISCARDED),
-            ),
-            make_latency_chart(
-                "latency",
-                "Response time",
-                hourly,
-                latencies.whole.attempts,
-                [(each.at, each.attempts) for each in latencies.steps],
-            ),
-            make_latency_chart(
-                "delay",
-                "From acceptance to delivery",
-                hourly,
-                latencies.whole.deliveries,
-                [(each.at, each.deliveries) for each in latencies.steps],
-            ),
+            *charts_of(figures, span, hourly),
         ),
         causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
         harmed=harmed,

@@ -37,6 +37,7 @@ POLICY: Mapping[str, str] = {
 _KINDS = {
     "hooktide.css": "text/css",
     "copy.js": "text/javascript",
+    "charts.js": "text/javascript",
     "bin.css": "text/css",
     "bin.js": "text/javascript",
     "parts.css": "text/css",

@@ -7,8 +7,10 @@ have the normal size on every screen.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hooktide.actions.statistics import Figures
+from hooktide.domain.delivery.causes import Cause
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
-from hooktide.domain.stats import ChartPoint, Percentiles
+from hooktide.domain.stats import CauseCount, ChartPoint, Percentiles
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import duration, number, short
 
@@ -69,6 +71,21 @@ class Series:
     name: str
     kind: str
     read: Callable[[ChartPoint], int]
+
+
+OUTCOMES = (
+    Series("delivered", "good", lambda point: point.delivered),
+    Series("failed", "bad", lambda point: point.failed),
+    Series("discarded", "quiet", lambda point: point.discarded),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """A cause of failures, and what it does."""
+
+    cause: Cause
+    counts: CauseCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,31 @@ def make_latency_chart(
             (label, tuple(map(duration, _three(found))))
             for label, (_, found) in zip(labels, steps, strict=True)
             if found.count
+        ),
+    )
+
+
+def charts_of(figures: Figures, span: Span, hourly: Span | None = None) -> tuple[Chart, ...]:
+    """Draw outcomes, response time, and how long deliveries take from acceptance on.
+
+    ``hourly`` is the span of the last two, if not the same.
+    """
+    latencies, hourly = figures.latencies, hourly or span
+    return (
+        make_chart("deliveries", "Deliveries by outcome", span, figures.points, OUTCOMES),
+        make_latency_chart(
+            "latency",
+            "Response time",
+            hourly,
+            latencies.whole.attempts,
+            [(each.at, each.attempts) for each in latencies.steps],
+        ),
+        make_latency_chart(
+            "delay",
+            "From acceptance to delivery",
+            hourly,
+            latencies.whole.deliveries,
+            [(each.at, each.deliveries) for each in latencies.steps],
         ),
     )
 

@@ -5,18 +5,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
+from hooktide.actions.statistics import MAX_CAUSES, Period
 from hooktide.domain import ids
+from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.delivery.hints import Hint, hint
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
-from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind
+from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind, Scope
 from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
+from hooktide.domain.stats import Health
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.visible_text import beginning
+from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
 from hooktide.web.pages.views.deliveries import opens, rows_of
 from hooktide.web.pages.views.delivery import DeliveryRow, row_of
 from hooktide.web.pages.views.endpoint_card import card_of
@@ -58,6 +62,10 @@ async def endpoint(request: PageRequest) -> View:
     replays = await store.list_replays(request.scope, found.id, None, SHOWN)
     kinds = offered(project, account.reference)
     bin = await bin_of(request, found)
+    span = HOURLY.get(request.query.text("range"), HOURLY["day"])
+    since, until = span.around(now)
+    period = Period(since, until, span.step_minutes)
+    figures = await request.services.statistics.of_endpoint(request.scope, found.id, period, now)
     return request.show(
         "endpoint.html",
         account=account,
@@ -65,6 +73,12 @@ async def endpoint(request: PageRequest) -> View:
         product=formats.product_name(project),
         card=card_of(found, health, project, now),
         health=health,
+        trouble=await _trouble(request, found, health),
+        span=span,
+        spans=HOURLY.values(),
+        figures=figures,
+        charts=charts_of(figures, span),
+        causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
         recent=await rows_of(request, recent.lines),
         opens=opens(request, show("ep", found.id)),
         jobs=[job_of(each) for each in replays.items],
@@ -81,6 +95,28 @@ async def endpoint(request: PageRequest) -> View:
         signed=found.kind not in CHATS and bool(programs(project.dialect)),
         endpoint=found,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an endpoint fails, or was disabled: so many attempts of one cause since ``since``."""
+
+    cause: Cause
+    attempts: int
+    since: str
+
+
+async def _trouble(
+    request: PageRequest, endpoint: Endpoint, health: Health | None
+) -> Trouble | None:
+    if health is None or health.failing_since is None or not health.last_cause:
+        return None
+    account = Scope(project_id=endpoint.project_id, account_id=endpoint.account_id)
+    found = await request.services.store.causes(
+        account, health.failing_since, MAX_CAUSES, endpoint.id
+    )
+    attempts = sum(each.attempts for each in found if each.cause == health.last_cause)
+    return Trouble(cause(health.last_cause), attempts, show_time(health.failing_since))
 
 
 def _missed_since(request: PageRequest) -> str:
