@@ -75,7 +75,8 @@ class Resolver:
         self._max_lookups = max_lookups
         self._min_ttl = min_ttl
         self._fixed = {
-            name: _fixed(texts) for name, texts in {"localhost": LOOPBACK, **hosts}.items()
+            name: DnsAnswer(tuple(map(read_address, texts)), NEVER)
+            for name, texts in {"localhost": LOOPBACK, **hosts}.items()
         }
         self._known: Cache[str, DnsAnswer] = Cache(max_names)
         self._lookups: dict[str, asyncio.Task[DnsAnswer]] = {}
@@ -232,10 +233,6 @@ class _Channel:
 def _system_servers() -> list[str]:
     """Return the system resolver's servers, as ``host:port``."""
     return pycares.Channel(sock_state_cb=lambda *_: None).servers
-
-
-def _fixed(texts: Sequence[str]) -> DnsAnswer:
-    return DnsAnswer(tuple(read_address(text) for text in texts), NEVER)
 
 
 def _part(result: pycares.DNSResult) -> _Part:

@@ -3,7 +3,6 @@
 import re
 import sys
 import time
-from datetime import datetime
 from decimal import Decimal
 from json import loads
 from pathlib import Path
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 
 from hooktide.cli.commands.log import delivery_row
 from hooktide.cli.names import Names
-from hooktide.cli.options import DEFAULTS, Flag, Options, instant
+from hooktide.cli.options import DEFAULTS, Flag, Options, optional_instant
 from hooktide.cli.output import print_json, print_line
 from hooktide.client import Client, NewEvent, NotFoundError
 from hooktide.client.publishing import payload_json
@@ -74,7 +73,7 @@ def send(  # noqa: PLR0913  # a parameter an option
             account=owner.id,
             type=type,
             payload=changed(_payload(data, kind), change),
-            occurred_at=_occurred(occurred_at),
+            occurred_at=optional_instant(occurred_at, "--occurred-at"),
             transition=kind.transition if transition is None else transition,
             test=test,
             **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
@@ -108,10 +107,6 @@ def _payload(data: str | None, kind: EventType) -> bytes:
         return Path(data[1:]).read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {data[1:]} ({error.strerror})", key="--data") from None
-
-
-def _occurred(text: str | None) -> datetime | None:
-    return None if text is None else instant(text, "--occurred-at")
 
 
 def changed(payload: bytes, changes: list[str]) -> bytes:

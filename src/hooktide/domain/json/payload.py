@@ -179,7 +179,9 @@ def _faults(kind: HasSchema, value: Any, *, all_of_them: bool) -> Iterator[Fault
 
 
 def _fault(error: Any) -> Fault:
-    return Fault(_pointer(error.instance_path), "schema", error.message)
+    return Fault(
+        "/".join(("/payload", *map(escaped, error.instance_path))), "schema", error.message
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,3 @@ _TYPES = "string, number, integer, boolean, object, array, null"
 
 def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"schemas are never fetched; copy {uri} under $defs")
-
-
-def _pointer(path: list[str | int]) -> str:
-    return "/".join(("/payload", *map(escaped, path)))

@@ -78,7 +78,11 @@ class Redating:
     def _notice_step(self) -> None:
         step = self._steps.step()
         if step:
-            log.warning("the clock was set %s by %.1f s", _where(step), abs(step) / SECOND)
+            log.warning(
+                "the clock was set %s by %.1f s",
+                "forward" if step > 0 else "back",
+                abs(step) / SECOND,
+            )
         now = self._monotonic()
         if step < 0:
             self._after, self._earliest = START, 0
@@ -105,7 +109,3 @@ class Redating:
             retry_after=retry_after(waiting.response_head, ended_at),
             now=now,
         )
-
-
-def _where(step: Micros) -> str:
-    return "forward" if step > 0 else "back"

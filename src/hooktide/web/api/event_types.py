@@ -55,7 +55,9 @@ async def put_event_type(
         schema=_schema_text(body.schema),
         transition=body.transition,
         accounts=tuple(body.accounts),
-        message=_wording(body.message),
+        message=Wording(
+            text=body.message.text, link=body.message.link, fields=tuple(body.message.fields)
+        ),
     )
     await call.services.projects.put_type(call.actor, call.scope, row.project.name, kind)
     return _shown(kind)
@@ -104,10 +106,6 @@ def json_text(value: msgspec.Raw) -> str:
 def _schema_text(value: msgspec.Raw | msgspec.UnsetType) -> str | None:
     text = "null" if value is msgspec.UNSET else json_text(value)
     return None if text == "null" else text
-
-
-def _wording(given: wire.WordingIn) -> Wording:
-    return Wording(text=given.text, link=given.link, fields=tuple(given.fields))
 
 
 def _shown(kind: EventType) -> wire.EventType:

@@ -22,16 +22,12 @@ def address_of(request: Request) -> str:
     trusted: Sequence[Network] = request.app.trusted_proxies
     address = _read(request.client.host if request.client else "")
     hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    while address is not None and _is_in(address, trusted):
+    while address is not None and any(address in network for network in trusted):
         further = _read(hops.pop()) if hops else None
         if further is None:
             break
         address = further
     return "" if address is None or address.is_loopback else str(address)
-
-
-def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:

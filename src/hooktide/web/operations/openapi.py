@@ -51,7 +51,10 @@ def make_openapi(documents: Iterable[Documented], public_url: str) -> dict[str, 
         },
         "servers": [{"url": public_url}],
         "security": [{"key": []}],
-        "tags": [_tag(tag) for tag in dict.fromkeys(each.tag for each in listed)],
+        "tags": [
+            {"name": tag, "description": TAGS.get(tag, "")}
+            for tag in dict.fromkeys(each.tag for each in listed)
+        ],
         "paths": paths,
         "components": {
             "schemas": schemas.components,
@@ -65,10 +68,6 @@ def make_openapi(documents: Iterable[Documented], public_url: str) -> dict[str, 
             },
         },
     }
-
-
-def _tag(name: str) -> dict[str, str]:
-    return {"name": name, "description": TAGS.get(name, "")}
 
 
 TAGS = {
