@@ -267,7 +267,7 @@ async def test_a_start_waits_until_others_have_said_how_they_measure_leases_sinc
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "RENEW_INTERVAL", 3600.0)
-    monkeypatch.setattr(nodes, "RENEWED_WITHIN", 120 * SECOND)
+    monkeypatch.setattr(nodes, "RENEWAL_TIMEOUT", 120 * SECOND)
     first, aside = await place.open(), await asyncpg.connect(place.url)
     async with asyncio.timeout(30):
         while not await aside.fetchval("SELECT count(*) FROM hooktide.nodes WHERE held"):

@@ -1,6 +1,6 @@
-"""Spans counted in fixed buckets, so that counts of any times and places can be added up.
+"""Histograms with fixed buckets, so that any of them can be added up.
 
-A bucket is a tenth wider than the one before, so what is read from it is wrong by 5 % at most.
+Each bucket is a tenth wider than the previous one, so a value read from it is wrong by at most 5 %.
 """
 
 import math
@@ -29,7 +29,7 @@ def add(total: Histogram, more: Mapping[int, int]) -> None:
 
 
 def added(many: Iterable[Mapping[int, int]]) -> Histogram:
-    """Return all of them added up."""
+    """Return the sum of several histograms."""
     total: Histogram = {}
     for each in many:
         add(total, each)
@@ -37,7 +37,7 @@ def added(many: Iterable[Mapping[int, int]]) -> Histogram:
 
 
 def percentile(histogram: Mapping[int, int], share: float) -> Micros | None:
-    """Return the span that this share (0 to 1) does not exceed; None: nothing was counted."""
+    """Return the span that this share (0 to 1) does not exceed; ``None`` if nothing was counted."""
     rank = math.ceil(share * sum(histogram.values()))
     for number in sorted(histogram):
         rank -= histogram[number]

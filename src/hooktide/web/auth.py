@@ -26,7 +26,7 @@ MAX_CACHED_KEYS = 10_000
 
 
 class UnauthorizedError(RefusedError):
-    """The request carries no key that opens anything."""
+    """The request has no valid key."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unauthorized", detail, status=401)
@@ -43,7 +43,7 @@ class Credential:
 class Authenticator:
     """Finds the credential of a request.
 
-    Exact in one process: a key that was revoked is forgotten right after the commit.
+    Exact within one process: a revoked key is dropped from the cache right after the commit.
     """
 
     def __init__(self, store: Store, directory: Directory, clock: Callable[[], Micros]) -> None:
@@ -65,8 +65,8 @@ class Authenticator:
     async def authenticate(self, scope: MutableMapping[str, Any]) -> Credential:
         """Return the credential of a request (its ASGI scope).
 
-        :raises UnauthorizedError: it has none, or two, or it is in the wrong place.
-        :raises NotFoundError: it names a project that the key does not reach.
+        :raises UnauthorizedError: it has no key, two keys, or a key in the wrong place. :raises
+        NotFoundError: the key has no access to the project that it names.
         """
         given = _key_of(scope)
         found = self.cached(b"Bearer " + given) or await self._find(given)
@@ -74,10 +74,10 @@ class Authenticator:
         return await self.within(found, named) if named else found
 
     async def within(self, credential: Credential, named: Sequence[bytes]) -> Credential:
-        """Narrow a credential to the project that the values of a request's header name.
+        """Restrict a credential to the project named in a request's header.
 
         :raises InvalidError: it names several.
-        :raises NotFoundError: the key does not reach a project of this name.
+        :raises NotFoundError: the key has no access to a project with this name.
         """
         if len(set(named)) > 1:
             raise InvalidError("invalid_query", f"send one {PROJECT_HEADER} header, not two")
@@ -97,19 +97,19 @@ class Authenticator:
         return found
 
     def changed(self, kind: str, number: int) -> None:
-        """Forget what a commit changed."""
+        """Drop what a commit changed."""
         if kind in {"key", "everything"}:
             self.forget(number)
 
     def forget(self, key_id: int) -> None:
-        """Forget a key (0: all of them); the next request with it asks the store."""
+        """Drop a key from the cache (0: all keys); the next request with it reads the store."""
         if key_id:
             self._known.drop_group(key_id)
         else:
             self._known.clear()
 
     async def flush(self) -> int:
-        """Write down when keys were last used; how many were."""
+        """Record when keys were last used; return how many."""
         used, self._used = self._used, {}
 
         async def touch(key_ids: Sequence[int]) -> None:

@@ -14,13 +14,14 @@ LIVE = b'{"status":"ok"}'
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Why a server is not ready (empty: it is), and what needs an operator although it is."""
+    """Why a server is not ready (empty: it is), and what needs an operator's attention in any
+    case."""
 
     reasons: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
     def body(self) -> bytes:
-        """Return the answer's body."""
+        """Return the response body."""
         return msgspec.json.encode(
             {
                 "status": "not ready" if self.reasons else "ok",

@@ -1,4 +1,4 @@
-"""What people do about deliveries: retry them now, stop them, send them again."""
+"""Actions on deliveries: retry now, stop, send again."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ Enable: TypeAlias = Callable[[Actor, Scope, int], Awaitable[Any]]
 
 
 class DeliveryActions:
-    """Does what is asked with deliveries, within a scope."""
+    """Acts on deliveries within a scope."""
 
     def __init__(self, store: Store, clock: Callable[[], Micros], enable: Enable) -> None:
         self._store = store
@@ -24,10 +24,10 @@ class DeliveryActions:
         self._enable = enable
 
     async def retry_now(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
-        """Make the next attempt of a pending delivery at once.
+        """Make the next attempt of a pending delivery immediately.
 
-        It counts as an attempt, and the schedule goes on after it. A rest that the endpoint's
-        receiver asked for is lifted. One whose attempt is out already stays as it is.
+        It counts as an attempt, and the schedule continues after it. A rest that the endpoint's
+        receiver asked for is lifted. A delivery with an attempt in progress is left alone.
 
         :raises RefusedError: the delivery has ended, or is held by its plan's limit.
         """
@@ -36,14 +36,14 @@ class DeliveryActions:
         return found
 
     async def retry_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
-        """Make the next attempt of those of these that are pending at once; how many are."""
+        """Make the next attempt of the pending ones immediately; return how many there are."""
         found = await self._retry(actor, scope, list(dict.fromkeys(delivery_ids)))
         return sum(each.state is DeliveryState.PENDING for each in found)
 
     async def stop(self, actor: Actor, scope: Scope, delivery_id: int) -> Delivery:
         """Discard a delivery that is pending or held; one that was stopped stays as it is.
 
-        An attempt that is out is not cut: a 2xx that it brings makes the delivery delivered.
+        An attempt in progress is not aborted: if it gets a 2xx, the delivery is delivered.
 
         :raises RefusedError: it has ended in another way.
         """
@@ -52,7 +52,8 @@ class DeliveryActions:
         return found
 
     async def stop_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
-        """Discard those of these deliveries that are pending or held; how many are stopped now."""
+        """Discard those of these deliveries that are pending or held; return how many were
+        stopped."""
         found = await self._stop(actor, scope, list(dict.fromkeys(delivery_ids)))
         return sum(each.reason == STOPPED for each in found)
 
@@ -73,12 +74,12 @@ class DeliveryActions:
     async def resend(
         self, actor: Actor, scope: Scope, delivery_id: int, *, enable: bool = False
     ) -> Delivery:
-        """Make a new delivery of the same event for the same endpoint.
+        """Create a new delivery of the same event for the same endpoint.
 
         ``enable``: the endpoint is enabled first, if it is disabled.
 
         :raises RefusedError: the endpoint is disabled or deleted, only the provider may enable
-            it, or the delivery is held and still to come.
+            it, or the delivery is still held.
         """
         if enable:
             delivery = await self._store.get_delivery(scope, delivery_id)

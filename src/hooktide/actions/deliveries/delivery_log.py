@@ -141,7 +141,7 @@ def _may_be(wanted: DeliveryFilter, delivery: Delivery) -> bool:
 
 
 def cause_of(attempt: Attempt | None) -> str:
-    """Return what an attempt ended with: its status, or the error in its place; empty: none."""
+    """Return an attempt's status, or its error class; empty if there was no attempt."""
     if attempt is None:
         return ""
     return attempt.error if attempt.status is None else str(attempt.status)

@@ -1,4 +1,4 @@
-"""What waits, for the pages: exact counts, and the oldest as it was two seconds ago at most."""
+"""Queue counts for the pages: exact counts, and the oldest as of at most two seconds ago."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from hooktide.runtime.background import start
 from hooktide.store.contract import Store
 
 OLDEST_FOR = 2.0
-"""Seconds for which the oldest is remembered: it is looked for at every endpoint with a backlog."""
+"""Seconds for which the oldest is cached: finding it visits every endpoint with a backlog."""
 NOTHING = Oldest(None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits, and the oldest of it."""
+    """The waiting deliveries, and the oldest of them."""
 
     backlog: Backlog
     oldest: Oldest
 
 
 class QueueCounts:
-    """Counts what waits, in all projects, in one, or for one account."""
+    """Counts the waiting deliveries, in all projects, in one, or for one account."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._oldest: dict[Scope, tuple[float, asyncio.Task[Oldest]]] = {}
 
     async def waiting(self, scope: Scope, largest: int = 0) -> Waiting:
-        """Count what waits, and say for which endpoints most (``largest`` of them).
+        """Count the waiting deliveries, and find the ``largest`` backlogs by endpoint.
 
         :raises UnavailableError: the database did not answer.
         """
@@ -37,7 +37,7 @@ class QueueCounts:
         return Waiting(backlog, await self._oldest_of(scope) if backlog.waiting else NOTHING)
 
     async def _oldest_of(self, scope: Scope) -> Oldest:
-        """Look for the oldest, once for all who ask meanwhile."""
+        """Find the oldest, once for all concurrent callers."""
         now = asyncio.get_running_loop().time()
         self._oldest = {
             each: (until, task)

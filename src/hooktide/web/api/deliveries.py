@@ -66,8 +66,8 @@ async def resend_delivery(call: Call, id: str, query: wire.ResendQuery) -> wire.
 async def retry_delivery(call: Call, id: str) -> wire.Delivery:
     """Make the next attempt of a pending delivery at once.
 
-    It counts as an attempt, and the schedule goes on after it. If the endpoint's receiver asked for
-    a rest, that is lifted. A delivery whose attempt is out stays as it is.
+    It counts as an attempt, and the schedule continues after it. If the endpoint's receiver asked
+    for a rest, that is lifted. A delivery whose attempt is out stays as it is.
     """
     actions = call.services.delivery_actions
     return delivery_shown(await actions.retry_now(call.actor, call.scope, read("dlv", id)))

@@ -35,7 +35,7 @@ RETENTION_AFTER_END: Micros = MINUTE
 RENEW_INTERVAL = 10.0
 MAX_RENEWAL_AGE: Micros = 5 * MINUTE
 """A node renewed no longer ago than this may be a process that is there and stands still."""
-RENEWED_WITHIN: Micros = 15 * SECOND
+RENEWAL_TIMEOUT: Micros = 15 * SECOND
 """A process that is there and does not stand still has been renewed since then."""
 RENEWAL_POLL_INTERVAL = 0.2
 NODES_LOCK = 0x686F6F6B6E6F6465
@@ -92,13 +92,13 @@ class Node:
         how it measures leases since; or they are suspended, for which we wait no longer than one
         renewal.
         """
-        until = self.monotonic() + RENEWED_WITHIN
+        until = self.monotonic() + RENEWAL_TIMEOUT
         # Of those that hold their session lock alone: no instant is in this range.
         values = {"lock": SESSION_LOCKS, "since": 0, "until": -1}
         while self.monotonic() < until:
             async with deadline(2 * REQUEST_TIMEOUT), self._db.connection() as conn:
                 found = await conn.row(self._sql["lease_shift"], values)
-            if found is None or found[1] >= self._clock() + NODE_RETENTION - RENEWED_WITHIN:
+            if found is None or found[1] >= self._clock() + NODE_RETENTION - RENEWAL_TIMEOUT:
                 return
             await asyncio.sleep(RENEWAL_POLL_INTERVAL)
 

@@ -27,7 +27,7 @@ from hooktide.web.pages.dashboard.session import (
     owns,
     user_of,
 )
-from hooktide.web.pages.framework.answering import MAX_KEPT
+from hooktide.web.pages.framework.answering import MAX_KEPT_BYTES
 from hooktide.web.pages.framework.fields import Raw
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import AGAIN, FORM_KEPT, PageRequest
@@ -98,7 +98,7 @@ async def log_in(request: PageRequest, form: Login) -> View:
         log.warning("a login from %s failed: %s", address or "this machine", error)
         raise
     path = _safe(form.next)
-    if not form.kept or len(form.kept) > MAX_KEPT or not owns(token, form.owner):
+    if not form.kept or len(form.kept) > MAX_KEPT_BYTES or not owns(token, form.owner):
         return Redirect(path, session=token)
     target = Redirect(path, {"did": FORM_KEPT, AGAIN: "1"}, session=token)
     place = (BASE, csrf_of(token), target.address.removeprefix(BASE))

@@ -1,4 +1,5 @@
-"""The first page: does it deliver, and what stops it; and what tells open pages of news."""
+"""The overview: whether deliveries succeed, and what prevents it; and the stream that updates open
+pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +28,14 @@ SHOWN = 6
 HARMED = 8
 LOOKED_AT = 60
 """Endpoints in trouble of which the worst are shown."""
-MOST_OF_IT = 0.8
+MAJORITY = 0.8
 NEWEST = 20
 ACCEPTED = Series("accepted", "plain", lambda point: point.accepted)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Whether it delivers, in a word and a sentence; ``tone``: good, heed or bad."""
+    """The delivery status, in a word and a sentence; ``tone``: good, heed or bad."""
 
     tone: str
     word: str
@@ -101,7 +102,7 @@ async def overview(request: PageRequest) -> View:
 
 
 def status(waiting: Waiting, recent: Sequence[ChartPoint], now: Micros) -> Status:
-    """Say whether deliveries go out; ``recent`` is what happened in the last minutes."""
+    """Describe whether deliveries are being made; ``recent`` covers the last minutes."""
     backlog = _sentence(waiting, now)
     attempts = sum(each.attempts for each in recent)
     failed = sum(each.failed_attempts for each in recent)
@@ -120,7 +121,7 @@ def status(waiting: Waiting, recent: Sequence[ChartPoint], now: Micros) -> Statu
 
 
 def _sentence(waiting: Waiting, now: Micros) -> str:
-    """Say how much waits, where most of it is, and how long the oldest does."""
+    """Describe the backlog: its size, the endpoints with most of it, and its age."""
     backlog, oldest = waiting.backlog, waiting.oldest.made_at
     if not backlog.waiting:
         return ""
@@ -137,11 +138,12 @@ def _sentence(waiting: Waiting, now: Micros) -> str:
 
 
 def _holders(backlog: Backlog) -> tuple[int, int]:
-    """Return how few endpoints hold most of what waits, and how much; 0: it is spread out."""
+    """Return the smallest number of endpoints with most of the backlog, and how much; 0 if it is
+    spread out."""
     held = 0
     for count, each in enumerate(backlog.largest, 1):
         held += each.waiting
-        if held >= MOST_OF_IT * backlog.waiting:
+        if held >= MAJORITY * backlog.waiting:
             return count, held
     return 0, 0
 
@@ -149,7 +151,7 @@ def _holders(backlog: Backlog) -> tuple[int, int]:
 async def _harmed(
     request: PageRequest, scope: Scope, backlog: Backlog
 ) -> tuple[list[Harmed], list[Harmed]]:
-    """Return the endpoints with most harm first, and apart from them those that flap."""
+    """Return the endpoints in most trouble first, and separately the flapping ones."""
     store = request.services.store
     waiting: dict[int, EndpointBacklog] = {each.endpoint_id: each for each in backlog.largest}
     endpoints = {each.id: each for each in await store.troubled(scope, LOOKED_AT)}
@@ -170,7 +172,7 @@ async def _harmed(
 
 
 def _harm(harmed: Harmed) -> tuple[int, int, int]:
-    """Return by what endpoints are ordered: what waits, what failed, when it was disabled."""
+    """Return the sort key of an endpoint: its backlog, its failures, when it was disabled."""
     failed = harmed.health.failed if harmed.health else 0
     return harmed.waiting, failed, harmed.endpoint.disabled_at or 0
 
@@ -183,7 +185,7 @@ def _flaps(harmed: Harmed) -> bool:
 
 @page("/live")
 async def live(request: PageRequest) -> View:
-    """``GET /dashboard/live``: tell open pages that something is new, in a project or in all."""
+    """``GET /dashboard/live``: notify open pages of changes, in a project or in all."""
     scope = await request.within()
 
     async def look() -> Any:

@@ -199,5 +199,5 @@ def _to_login(request: Request) -> Response:
 
 
 def _login_url(path: str) -> str:
-    """Return the address of the login that goes on to a page."""
+    """Return the address of the login that continues to a page."""
     return f"{BASE}/login?next={quote(path, safe='/')}"

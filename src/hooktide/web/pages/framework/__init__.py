@@ -1,1 +1,1 @@
-"""The page framework: what a page is, what is around it, and how it meets HTTP (``answering``)."""
+"""The page framework: pages, their frame, and how HTTP requests reach them (``answering``)."""

@@ -46,10 +46,10 @@ def page_routes(pages: Iterable[Page], skin: Skin, services: Services, live: Liv
     return [*routes, answering.missing(routes)]
 
 
-MAX_KEPT = 256 * 1024
-"""Bytes of a form that is kept while somebody logs in again."""
+MAX_KEPT_BYTES = 256 * 1024
+"""Maximum bytes of a form that is kept during a new login."""
 Viewer: TypeAlias = Callable[[Request, Session], Awaitable[View]]
-"""What answers a request of a session that was let in."""
+"""Answers a request of an authenticated session."""
 
 
 class Answering:
@@ -74,7 +74,7 @@ class Answering:
         return Route(self._skin.base + path, self._endpoint(target), methods=["GET"])
 
     def missing(self, pages: Sequence[Route]) -> Route:
-        """Return the route of what has no page among these."""
+        """Return the route for paths without a page."""
 
         async def refuse(request: Request, session: Session) -> View:
             raise NotFoundError("page")
@@ -105,7 +105,7 @@ class Answering:
             return self._refuse(error, session, sent)
 
     async def _turn_away(self, to_login: Response, page: Page | None, request: Request) -> Response:
-        """Answer somebody whose session has ended; a form that they sent is kept for later."""
+        """Answer a request whose session has ended; a submitted form is kept for later."""
         if page is None or page.back is None:
             return to_login
         query = f"?{request.url.query}" if request.url.query else ""
@@ -116,12 +116,12 @@ class Answering:
         return self._page(asked, None, self._skin.headers(None, None))
 
     async def _sent(self, page: Page, request: Request) -> Form:
-        """Return the form of a request that has no session; empty: none that can be kept."""
+        """Return the form of a request without a session; empty if it cannot be kept."""
         if page.method == "GET" or not page.keeps:
             return Form()
         try:
             check_origin(request, self._services.public_url)
-            form = await read_form(request, min(page.max_body, MAX_KEPT))
+            form = await read_form(request, min(page.max_body, MAX_KEPT_BYTES))
         except HooktideError:
             return Form()
         return form
@@ -210,14 +210,14 @@ def _shows_secret(view: View) -> bool:
 
 
 class _Missing(Route):
-    """Matches no path of a page, so that a method which a page does not take is answered 405."""
+    """Matches no path of a page, so that a method that a page does not support is answered 405."""
 
     def __init__(self, pages: Sequence[Route], *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._pages = pages
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match what no page does."""
+        """Match paths without a page."""
         if any(each.matches(scope)[0] is not Match.NONE for each in self._pages):
             return Match.NONE, {}
         return super().matches(scope)
@@ -234,7 +234,7 @@ def _file(view: File, headers: Mapping[str, str], known: str = "") -> Response:
 
 
 def _is_prefetch(request: Request) -> bool:
-    """Whether a browser loads the page in advance: nobody may ever see it."""
+    """Whether this is a prefetch: the page may never be seen."""
     sent = request.headers
     purposes = (sent.get("sec-purpose", ""), sent.get("purpose", ""), sent.get("x-moz", ""))
     return any(each.lower().startswith("prefetch") for each in purposes)

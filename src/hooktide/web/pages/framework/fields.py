@@ -1,8 +1,8 @@
-"""Reads what was filled in into a dataclass, by the types of its fields.
+"""Reads a form into a dataclass, by the types of its fields.
 
-A ``str`` comes without the spaces around it, a ``tuple[str, ...]`` is all that was chosen under the
-name, a ``bool`` says whether the name is there. Other text is read by ``Annotated[type, reader]``.
-A field ``a__b`` is read from the name ``a/b``.
+A ``str`` is stripped, a ``tuple[str, ...]`` has all values with the name, a ``bool`` is whether the
+name is present. Other text is read by ``Annotated[type, reader]``. A field ``a__b`` is read from
+the name ``a/b``.
 """
 
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def _time_span(form: Form, name: str) -> Micros:
 
 
 Raw: TypeAlias = Annotated[str, _raw]
-"""Text exactly as it was written."""
+"""Text exactly as entered."""
 OptionalText: TypeAlias = Annotated[str | None, _optional]
 """Text; None: the form has no such field."""
 Words: TypeAlias = Annotated[tuple[str, ...], _words]

@@ -66,7 +66,7 @@ def number(value: float) -> str:
 
 
 def short(value: int) -> str:
-    """Write a number in little room: ``12.3k``."""
+    """Write a number in short form: ``12.3k``."""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= 10 * size:
             return f"{value / size:.0f}{letter}"
@@ -86,7 +86,7 @@ def size(count: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Write a part of a whole: ``99.4 %``; never 100 % where something is missing."""
+    """Write a percentage: ``99.4 %``; never 100 % unless it is complete."""
     if not whole:
         return NONE
     per_mille = part * 1000 // whole
@@ -94,7 +94,7 @@ def share(part: int, whole: int) -> str:
 
 
 def pair(project: Project) -> tuple[str, str]:
-    """Return a project as something to choose: its name, and what people read."""
+    """Return a project as a choice: its name and its title."""
     return project.name, project.title
 
 
@@ -141,7 +141,7 @@ MAX_URL = 48
 
 
 def short_url(url: str) -> str:
-    """Write a URL in one line: its host, and of a long path the end."""
+    """Write a URL in one line: its host, and the end of a long path."""
     whole = url.partition("://")[2] or url
     if len(whole) <= MAX_URL:
         return whole

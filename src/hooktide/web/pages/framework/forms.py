@@ -15,7 +15,7 @@ PIECE = 8192
 
 
 class Form:
-    """What was filled in: the first value of a name, or all of them."""
+    """A submitted form: the first value of a name, or all of them."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._pairs = [(name, text.replace("\r\n", "\n")) for name, text in pairs]
@@ -31,11 +31,11 @@ class Form:
         return iter(self._pairs)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return what was filled in, without the spaces around it."""
+        """Return a value without surrounding spaces."""
         return self.raw(name, default).strip()
 
     def raw(self, name: str, default: str = "") -> str:
-        """Return what was filled in, as it is."""
+        """Return a value unchanged."""
         return self._first.get(name, default)
 
     def without(self, *names: str) -> "Form":
@@ -47,14 +47,14 @@ class Form:
         return urlencode(self._pairs)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return all that was chosen under a name."""
+        """Return all values of a name."""
         return tuple(text for each, text in self._pairs if each == name and text)
 
 
 async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
-    """Read the form that a request brings, of ``limit`` bytes at most; a large one off the loop.
+    """Read a request's form, of at most ``limit`` bytes; a large one off the event loop.
 
-    A request without a body brings an empty one.
+    A request without a body has an empty one.
 
     :raises InvalidError: it is not a form, or too large.
     """
@@ -67,10 +67,10 @@ async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
 
 
 def read_query(request: Request) -> Form:
-    """Read what stands behind a URL's question mark.
+    """Read a URL's query string.
 
-    What a page does not ask for is ignored: mail programs and the like add names of their own to
-    links. The API's operations (``web.reading.read_query``) refuse what they do not know.
+    Unknown parameters are ignored: mail programs and the like add their own to links. The API's
+    operations (``web.reading.read_query``) refuse unknown ones.
 
     :raises InvalidError: it is not UTF-8, or too much.
     """

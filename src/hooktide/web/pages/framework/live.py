@@ -1,8 +1,8 @@
-"""Pages that keep themselves current: a stream of server-sent events that only says "changed".
+"""Live pages: a stream of server-sent events that only says "changed".
 
-``static/live.js`` fetches the page again when it hears that. A page's content is checked every
-``LOOK_INTERVAL`` seconds while it is open anywhere, whichever process changed it; all viewers of
-the same page share one check. Streams are few and end when the server stops.
+Then ``static/live.js`` fetches the page again. A page's content is checked every ``LOOK_INTERVAL``
+seconds while it is open anywhere, whichever process changed it; all viewers of the same page share
+one check. The number of streams is limited, and they end when the server stops.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MAX_WATCHERS = 500
 MAX_OF_ONE = 20
 
 Look: TypeAlias = Callable[[], Awaitable[Any]]
-"""Returns what a page is made of, to be compared with what it was."""
+"""Returns the data of a page, to be compared with the previous data."""
 Allowed: TypeAlias = Callable[[], Awaitable[bool]]
 """Returns whether a page's viewer may still see it."""
 
@@ -42,7 +42,7 @@ class _Watched:
 
 
 class Live:
-    """Tells open pages that they have changed, until ``stopping`` is set."""
+    """Notifies open pages of changes, until ``stopping`` is set."""
 
     def __init__(
         self, stopping: asyncio.Event, every: float = LOOK_INTERVAL, heartbeat: float = HEARTBEAT
@@ -57,8 +57,8 @@ class Live:
     ) -> StreamingResponse:
         """Return the stream of a page; pages of the same ``place`` look the same.
 
-        ``allowed`` is asked before each event and each heartbeat; the stream ends when it is not.
-        ``owner``: may have at most ``MAX_OF_ONE`` open, so that others can open some too.
+        ``allowed`` is checked before each event and each heartbeat; the stream ends when it returns
+        False. ``owner``: may have at most ``MAX_OF_ONE`` open, so that others can open some too.
         """
         owner = place if owner is None else owner
         return event_stream(self._events(place, look, allowed, owner))

@@ -1,4 +1,4 @@
-"""What the pages say in passing: after an act, and of states."""
+"""The messages that pages show after an act."""
 
 MESSAGES = {
     "project.updated": "Project updated.",
@@ -33,10 +33,10 @@ MESSAGES = {
     "replay of it is running.",
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
     "delivery.retried": "The next attempt is being made now.",
-    "delivery.stopped": "Stopped. Nothing more is sent of it.",
+    "delivery.stopped": "Stopped. It is not sent any more.",
     "delivery.enabled_and_resent": "Endpoint enabled, and sent again, as a new delivery.",
-    "deliveries.retried": "What was pending of them is being tried now.",
-    "deliveries.stopped": "What was pending or held of them is stopped.",
+    "deliveries.retried": "The pending ones are being retried now.",
+    "deliveries.stopped": "The pending and held ones were stopped.",
     "deliveries.resent": "Sent again, as new deliveries.",
     "deliveries.none": "No delivery was selected.",
     "delivery.resent": "Sent again, as a new delivery.",
@@ -47,4 +47,4 @@ MESSAGES = {
     "and send it again.",
     "password.set": "Password set. Other sessions have ended.",
 }
-"""By what stands in the address after it was done."""
+"""By the value of ``did`` in the address."""

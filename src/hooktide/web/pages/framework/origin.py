@@ -1,7 +1,7 @@
 """Whether a form was sent by a page of this site, not by another site's.
 
 A browser says where a form comes from: ``Sec-Fetch-Site`` where it trusts the connection, and
-``Origin`` always (our pages' referrer policy lets it). Who says nothing of it is refused.
+``Origin`` always (our pages' referrer policy lets it). Requests without either are refused.
 """
 
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ def refused() -> RefusedError:
 
 
 def other_session() -> RefusedError:
-    """Make the error of a form that an earlier session of the same browser was shown."""
+    """Return the error for a form from an earlier session in the same browser."""
     return RefusedError(
         "forbidden",
         "the page was opened before your last login, so nothing was saved: check the form and "

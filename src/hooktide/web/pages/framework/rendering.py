@@ -1,4 +1,4 @@
-"""What every page has in common: its policy, its templates, its style sheet and scripts.
+"""What all pages share: the security policy, the templates, the style sheet and scripts.
 
 ``static/hooktide.css`` is the design system: tokens (type, space, colour, light and dark) and the
 few parts that all pages are built of. A page's own sheet only arranges them.
@@ -52,7 +52,7 @@ _KINDS = {
 
 
 def static_routes() -> list[Route]:
-    """Return the routes of all that pages are made of."""
+    """Return the routes of the static files."""
     return [Route(f"/static/{name}", _static(name, kind)) for name, kind in _KINDS.items()]
 
 
@@ -73,7 +73,7 @@ def _version(name: str) -> str:
 
 def _static(name: str, kind: str) -> Callable[[Request], Response]:
     def serve(request: Request) -> Response:
-        # Another version's path may be asked for while servers are being replaced: not to be kept.
+        # Another version's path may be requested while servers are being replaced: do not cache it.
         known = request.query_params.get("v") == _version(name)
         keep = "public, max-age=31536000, immutable" if known else "no-cache"
         headers = {
@@ -101,7 +101,7 @@ def render_page(skin: str, template: str, **facts: Any) -> str:
 
 
 def _written(value: Any) -> Any:
-    """Write out what would not be seen, in every text that a page shows."""
+    """Make invisible characters visible in every text that a page shows."""
     return shown(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""One request as a page sees it: who asks, for what, and what was filled in."""
+"""A request as a page sees it: the session, the path, and the form."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -25,7 +25,7 @@ from hooktide.wire.problems import Fault
 
 @dataclass(slots=True)
 class PageRequest:
-    """What a page has at hand. ``form`` is what was filled in, ``query`` what is behind the ``?``.
+    """The context of a page. ``form`` is the submitted form, ``query`` the query string.
 
     ``place`` is the path of the page that is shown. ``wrong``: an act was refused, and this is the
     page that it came from.
@@ -48,12 +48,12 @@ class PageRequest:
 
     @property
     def scope(self) -> Scope:
-        """Whose things may be seen."""
+        """The scope that may be seen."""
         return self.session.scope
 
     @property
     def actor(self) -> Actor:
-        """Who asks, as the audit log has them."""
+        """The actor for the audit log."""
         return self.session.actor
 
     @property
@@ -62,17 +62,17 @@ class PageRequest:
         return self.services.clock()
 
     def may(self, role: str) -> bool:
-        """Whether this one has at least the role."""
+        """Whether the session has at least this role."""
         return self.session.may(Role(role))
 
     @property
     def everywhere(self) -> bool:
-        """Whether this one sees all projects."""
+        """Whether the session sees all projects."""
         return self.scope.project_id is None
 
     @property
     def one_account(self) -> bool:
-        """Whether this one sees a single account: one of its customers."""
+        """Whether the session sees a single account, that of a customer."""
         return self.scope.account_id is not None
 
     @property
@@ -97,7 +97,7 @@ class PageRequest:
         return ids.read(prefix, text) if text else None
 
     async def chosen(self) -> ProjectRow | None:
-        """Return the project that a list is narrowed to; None: all that may be seen.
+        """Return the project that a list is filtered by, or ``None``.
 
         :raises NotFoundError: no project has this name.
         """
@@ -105,12 +105,13 @@ class PageRequest:
         return await self.services.store.get_project(self.scope, name) if name else None
 
     async def within(self) -> Scope:
-        """Return the scope of what is asked for: of one project, where one is chosen."""
+        """Return the scope of a list: the chosen project, if any."""
         row = await self.chosen()
         return self.scope if row is None else Scope(project_id=row.id)
 
     async def account(self) -> Account | None:
-        """Return the account that the query names; None: none, or ``wrong`` says why not."""
+        """Return the account named in the query; ``None`` if there is none, or if ``wrong``
+        explains why not."""
         text = self.query.text("account")
         try:
             return await self.services.accounts.find(await self.within(), text) if text else None
@@ -119,7 +120,7 @@ class PageRequest:
             return None
 
     async def project(self, project_id: int) -> ProjectRow:
-        """Find the project of something that was found."""
+        """Find a project by id."""
         return await self.services.directory.project(project_id)
 
     async def projects(self) -> dict[int, ProjectRow]:
@@ -128,7 +129,7 @@ class PageRequest:
         return {row.id: row for row in rows}
 
     async def accounts(self, account_ids: Iterable[int]) -> dict[int, Account]:
-        """Return the accounts of what was found; one that is deleted is not among them."""
+        """Return accounts by id, without deleted ones."""
         found = {}
         for each in set(account_ids):
             with suppress(NotFoundError):
@@ -136,7 +137,7 @@ class PageRequest:
         return found
 
     async def endpoints(self, endpoint_ids: Iterable[int]) -> dict[int, Endpoint]:
-        """Return the endpoints of what was found; one that is deleted is not among them."""
+        """Return endpoints by id, without deleted ones."""
         found = {}
         for each in set(endpoint_ids):
             with suppress(NotFoundError):
@@ -144,7 +145,8 @@ class PageRequest:
         return found
 
     def value(self, name: str, default: object = "") -> str:
-        """Return what a field shows: what was filled in, where that is still to be done.
+        """Return what a field shows: the submitted value if the form is shown again, otherwise the
+        current one.
 
         The text is shown unchanged in the form; elsewhere special characters are made visible.
         """
@@ -153,44 +155,44 @@ class PageRequest:
         return "" if default is None else str(default)
 
     def values(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return what is chosen under a name."""
+        """Return the selected values of a name."""
         return self.form.all(name) if self.is_filled else default
 
     @property
     def is_filled(self) -> bool:
-        """Whether the form is shown with what was filled in."""
+        """Whether the form is shown with the submitted values."""
         return self.wrong is not None or self.keeps
 
     @property
     def seen(self) -> str | None:
-        """The fingerprint of what a form was filled in for; None: it does not say."""
+        """The fingerprint of the version that a form was opened for, or ``None``."""
         return self.form.text("seen") or None
 
     def fault(self, name: str) -> str:
-        """Return what is wrong with a field; empty: nothing."""
+        """Return the fault of a field; empty if there is none."""
         if self.wrong is None or name not in self.wrong.at:
             return ""
-        self.wrong.told.add(name)
+        self.wrong.shown.add(name)
         return self.wrong.at[name]
 
     def faulty_lines(self) -> list[Fault]:
-        """Return what is wrong with the lines of a project file."""
+        """Return the faults in the lines of a project file."""
         if self.wrong is None:
             return []
         if self.wrong.lines:
-            self.wrong.told.update(self.wrong.at)
+            self.wrong.shown.update(self.wrong.at)
         return self.wrong.lines
 
     @property
     def refusal(self) -> str:
-        """Why nothing was saved, once: what the page says beside its fields is not said again."""
-        if self.wrong is None or self.wrong.is_told:
+        """Why nothing was saved; faults shown at their fields are not repeated."""
+        if self.wrong is None or self.wrong.is_shown:
             marked = "See what is marked below."
             return marked if self.form is self.query else f"Nothing was saved. {marked}"
         return sentence(self.wrong.detail)
 
     def check_confirmed(self, name: str) -> None:
-        """Check that the name of what cannot be brought back was typed.
+        """Check that the object's name was typed to confirm an irreversible action.
 
         :raises InvalidError: it was not.
         """
@@ -199,14 +201,14 @@ class PageRequest:
 
     @property
     def did(self) -> str:
-        """What was done just now, as a sentence."""
+        """What has just been done, as a sentence."""
         did = self.query.text("did")
         if self.wrong or (did == FORM_KEPT and not self.keeps):
             return ""
         return MESSAGES.get(did, "")
 
     def link(self, **changed: object) -> str:
-        """Return this page's address with other parameters (None or empty: without it)."""
+        """Return this page's address with changed parameters (None or empty: removed)."""
         pairs = {name: text for name, text in self.query if name not in _PASSING}
         pairs |= {name: str(value) for name, value in changed.items() if value is not None}
         kept = {name: text for name, text in pairs.items() if text}
@@ -221,24 +223,24 @@ class PageRequest:
         return Template(template, {"request": self, "now": self.now, **facts}, status)
 
     def go(self, path: str, did: str = "", **more: str) -> Redirect:
-        """Go on to another page, which says what was done."""
+        """Redirect to another page, which says what was done."""
         return Redirect(path, {"did": did, **more} if did else more)
 
     async def go_once(self, path: str, text: str, **query: str) -> Redirect:
-        """Go on to another page, which shows a secret this once (``once``)."""
+        """Redirect to another page, which shows a secret once (``once``)."""
         target = Redirect(path, query)
         await self.services.stash.put(stash_place(self.session, target.address), text)
         return target
 
     async def once(self) -> str | None:
-        """Return the secret that this page was made to show; None: it was shown already."""
+        """Return the secret to show on this page; ``None`` if it was shown already."""
         if self.reads_only:
             return None
         self.shows_secret = True
         return await self.services.stash.take(stash_place(self.session, self._address))
 
     async def go_again(self, path: str, form: Form) -> Redirect:
-        """Go on to a page whose form shows ``form`` again."""
+        """Redirect to a page whose form shows ``form`` again."""
         target = Redirect(path, {AGAIN: "1"})
         await self.services.stash.put(stash_place(self.session, target.address), form.encoded())
         return target
@@ -259,12 +261,12 @@ class PageRequest:
 
 
 AGAIN = "again"
-"""The parameter that says that a form was kept for a page."""
+"""The parameter that marks an address for which a form was kept."""
 FORM_KEPT = "form.kept"
 _PASSING = frozenset({"did", "before", "made", AGAIN})
 """The parameters of a page's address that the links on it leave out."""
 
 
 def stash_place(session: Session, address: str) -> tuple[str, ...]:
-    """Return where a value is kept that one session's page at ``address`` shows."""
+    """Return the stash place of a value for a session's page at ``address``."""
     return session.base, session.csrf, address

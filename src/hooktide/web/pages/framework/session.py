@@ -9,27 +9,27 @@ from hooktide.domain.model import Role, Scope
 
 
 class Session(Protocol):
-    """A session that was let in."""
+    """An authenticated session."""
 
     @property
     def scope(self) -> Scope:
-        """Whose things they reach."""
+        """The scope that the session has access to."""
 
     @property
     def actor(self) -> Actor:
-        """Who they are in the audit log."""
+        """The actor for the audit log."""
 
     @property
     def base(self) -> str:
-        """What the paths of their pages begin with."""
+        """The base path of the session's pages."""
 
     @property
     def csrf(self) -> str:
-        """What their forms bring along; empty: their paths are secret already."""
+        """The token that forms include; empty if the path is already secret."""
 
     @property
     def watches(self) -> Hashable:
-        """Under which name their streams are counted."""
+        """The key under which the session's streams are counted."""
 
     @property
     def frame(self) -> Mapping[str, Any]:
@@ -49,14 +49,15 @@ class Session(Protocol):
 
 
 class PublicSession:
-    """What is so of a session without a login: it reaches nothing of a project, and only looks."""
+    """The base of sessions without a login: they have no access to any project, and are
+    read-only."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     @property
     def scope(self) -> Scope:
-        """No project's things in particular."""
+        """No particular project."""
         return Scope()
 
     @property
@@ -66,7 +67,7 @@ class PublicSession:
 
     @property
     def base(self) -> str:
-        """Paths are written whole."""
+        """Paths are absolute."""
         return ""
 
     @property
@@ -85,7 +86,7 @@ class PublicSession:
         return {}
 
     def may(self, role: Role) -> bool:
-        """Whether looking is enough."""
+        """Whether the role is the viewer's."""
         return role is Role.VIEWER
 
     def missing_role(self, role: Role) -> RefusedError:
@@ -97,5 +98,5 @@ class PublicSession:
         raise NotFoundError("account")
 
     async def is_open(self) -> bool:
-        """Whether they may still be here."""
+        """Always open."""
         return True

@@ -14,7 +14,7 @@ from hooktide.web.pages.framework.view import File, Template
 
 
 class Skin(ABC):
-    """What tells one set of pages from the others.
+    """The properties of one set of pages.
 
     ``base``: the path that all its pages are below. ``templates``: the folder of its templates.
     """
@@ -24,26 +24,26 @@ class Skin(ABC):
 
     @abstractmethod
     async def enter(self, request: Request) -> Session | Response:
-        """Return the session that a request belongs to; or the answer to one that has none.
+        """Return the session of a request, or a response if it has none.
 
         :raises HooktideError: the session is unknown or has ended.
         """
 
     def ask_login(self, path: str, sent: Form) -> Template | Response:
-        """Ask somebody to log in whose session ended before they sent a form.
+        """Ask a user to log in whose session ended before they sent a form.
 
-        ``path``: the page of the form. ``sent``: what was filled in; empty: nothing.
+        ``path``: the page of the form. ``sent``: the form; empty if nothing was filled in.
         """
         raise NotImplementedError
 
     @abstractmethod
     def explain(self, error: HooktideError, session: Session | None) -> Template | File:
-        """Return the page that says what went wrong; ``session``: None where there is none."""
+        """Return the page that explains an error; ``session`` is None without one."""
 
     @abstractmethod
     def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
         """Return the headers of a page."""
 
     def keep_session(self, response: Response, token: str) -> None:
-        """Have the browser keep a session's token; empty: forget the one it has."""
+        """Set the browser's session token; empty: delete it."""
         raise NotImplementedError

@@ -43,9 +43,9 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream that says when a page has changed.
+    """A stream that notifies of changes of a page.
 
-    ``look`` returns what the page is made of; pages of the same ``place`` share one look.
+    ``look`` returns the page's data; pages with the same ``place`` share one check.
     """
 
     place: Hashable
@@ -61,7 +61,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Something that is not a page, such as a style sheet; ``headers`` come before the skin's.
+    """A file that is not a page, such as a style sheet; ``headers`` override the skin's.
 
     ``tag``: its ETag, so that a browser which has this version is not sent it again.
     """
@@ -74,7 +74,7 @@ class File:
 
 
 def attachment(content: str | bytes, name: str, media_type: str = "application/json") -> File:
-    """Return a file that a browser saves under a name, and never shows."""
+    """Return a file that a browser downloads under a name, and never displays."""
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return File(content, media_type, headers=headers)
 

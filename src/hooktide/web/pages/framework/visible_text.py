@@ -1,4 +1,4 @@
-"""Text from outside as a page shows it: nothing hidden, nothing turned around, not too long."""
+"""Untrusted text as a page shows it: without hidden or reversed characters, and not too long."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 _ESCAPES = {chr(code): f"\\u{code:04x}" for code in range(0x10000) if _HIDING.match(chr(code))}
 
 MAX_SHOWN = 64 * 1024
-"""Bytes of a body that a page shows; the rest is cut off."""
+"""Maximum bytes of a body that a page shows; the rest is cut off."""
 
 
 JOINERS = "\u200c\u200d"
@@ -21,12 +21,12 @@ JOINERS = "\u200c\u200d"
 
 
 def shown(text: str) -> str:
-    """Write out what would not be seen; joiners stay."""
+    """Make invisible characters visible, except joiners."""
     return visible(text, JOINERS)
 
 
 def visible(text: str, but: str = "") -> str:
-    """Write out the characters that would not be seen or would turn the rest around."""
+    """Make characters visible that would be invisible or would reverse the text."""
     escapes = _escapes(but)
     few = 100 + len(text) // 50
     written, count = _HIDING.subn(lambda found: escapes.get(found[0], found[0]), text, few)

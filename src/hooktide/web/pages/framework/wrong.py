@@ -1,7 +1,7 @@
-"""Why an act was refused, in the words of a page: what is wrong at each field, and the rest.
+"""Why an act was refused, in the terms of a page: the faults at each field, and the rest.
 
-The API's sentences name headers, parameters and keys of project files. Where a page has another
-way, ``OWN_WORDS`` says it.
+The API's sentences name headers, parameters and keys of project files. ``OWN_WORDS`` replaces them
+if a page works differently.
 """
 
 from collections.abc import Container, Mapping
@@ -21,10 +21,12 @@ FIELDS: Mapping[str, str] = {
 OWN_WORDS: Mapping[str, str] = {
     "ambiguous_account": "Several projects have an account with this reference. Give the id of the "
     "account, like acc_0c8f1e5a3b2d4800: its page shows it.",
-    "last_operator_key": "This is the last operator key that is in force, and only an operator key "
-    "can make another. Make one first.",
-    "project_not_live": "The project is in test mode and takes only test events: mark the event as "
-    "a test, or set the project's mode to live in its file.",
+    "last_operator_key": (
+        "This is the last active operator key, and only an operator key can create another. Create "
+        "one first."
+    ),
+    "project_not_live": "The project is in test mode and accepts only test events: mark the event "
+    "as a test, or set the project's mode to live in its file.",
 }
 """What a page says instead of the API's detail, by the error's code."""
 
@@ -34,8 +36,8 @@ class Wrong:
     """Why an act was refused.
 
     ``at`` has a sentence for each field that is wrong, ``lines`` those of a project file.
-    ``places`` are the faults, each as the names that its field may have; ``told`` are the names
-    that the page has shown a fault of.
+    ``places`` are the faults, each as the names that its field may have; ``shown`` are the names
+    whose faults the page has shown.
     """
 
     code: str
@@ -45,20 +47,20 @@ class Wrong:
     at: Mapping[str, str]
     lines: list[Fault]
     places: list[set[str]]
-    told: set[str] = field(default_factory=set)
+    shown: set[str] = field(default_factory=set)
 
     def is_about(self, form: Container[str]) -> bool:
         """Whether something is wrong with a field of this form."""
         return any(name in form for place in self.places for name in place)
 
     @property
-    def is_told(self) -> bool:
-        """Whether the page says all of it beside its fields."""
-        return bool(self.places) and all(place & self.told for place in self.places)
+    def is_shown(self) -> bool:
+        """Whether the page shows all faults at its fields."""
+        return bool(self.places) and all(place & self.shown for place in self.places)
 
 
 def wrong_of(error: HooktideError) -> Wrong:
-    """Return an error as a page shows it."""
+    """Describe an error for a page."""
     problem = describe(error)
     code = problem.code
     detail = _detail(code, problem)

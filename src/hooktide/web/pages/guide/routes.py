@@ -1,6 +1,6 @@
 """Where the guides are served: a page, Markdown, and two documents for machines; no key is needed.
 
-A project that is not there and one that keeps its guide to itself answer the same.
+A missing project and one without a public guide answer the same.
 """
 
 import asyncio
@@ -151,7 +151,7 @@ class Document:
 
 
 class Shelf:
-    """Keeps the documents of the projects that are asked for, as long as they are true."""
+    """Caches the documents of the requested projects while they are up to date."""
 
     def __init__(self, store: Store, served: Served) -> None:
         self._store = store
@@ -160,7 +160,7 @@ class Shelf:
         self._writing = asyncio.Lock()
 
     async def document(self, name: str, write: Writer) -> Document:
-        """Return a document as its project is now; only one is written at a time.
+        """Return the current document of a project; only one is generated at a time.
 
         :raises NotFoundError: the project does not exist, or its guide is not public.
         """

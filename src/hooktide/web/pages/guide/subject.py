@@ -1,4 +1,4 @@
-"""A project as its guide sees it."""
+"""A project as its guide presents it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from hooktide.web.pages.guide.envelope import Member, find, members
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a guide says of the server: its address, and which URLs it sends to."""
+    """What a guide says about the server: its address, and which URLs it sends to."""
 
     public_url: str
     allow_http: bool
@@ -19,7 +19,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A project, and what the public may know of it.
+    """A project, and the public information about it.
 
     ``types`` are those that any account may use: those offered to selected accounts are not public.
     ``kind`` is the event type of the examples; a made-up one if there are none.
@@ -48,12 +48,12 @@ class Subject:
         return self.kind.name.partition(".")[0]
 
     def at(self, slot: str) -> str:
-        """Return where in the body a slot's value is; empty: nowhere."""
+        """Return the path of a slot's value in the body; empty if it is not in it."""
         return find(self.members, slot)
 
 
 def make_subject(project: Project, served: Served) -> Subject:
-    """Look at a project as the public may."""
+    """Return the public view of a project."""
     types = tuple(kind for kind in project.event_types if not kind.accounts)
     kind = types[0] if types else EventType(name="thing.happened")
     title = formats.product_name(project)

@@ -15,14 +15,14 @@ from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import duration, number, short
 
 GAP = 0.22
-"""How much of a bar's room stays free."""
+"""The gap between bars, as a share of their width."""
 LEAST = 1.5
-"""What is there at all is seen, however little it is."""
+"""The minimum height of a nonzero bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How far a chart looks back, in which steps, and what it says of it."""
+    """The period of a chart, its steps, and its labels."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ class Span:
         return self.step_minutes * MINUTE
 
     def around(self, now: Micros) -> tuple[Micros, Micros]:
-        """Return since when and until when to look, in whole steps."""
+        """Return the period around an instant, in whole steps."""
         until = (now // self.step + 1) * self.step
         return until - self.length, until
 
@@ -66,7 +66,7 @@ HOURLY = {each.name: each for each in (_DAY, _WEEK, _MONTH)}
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One number of each point: its name, its colour's class, and how it is read."""
+    """One series of a chart: its name, its colour class, and how to read a point."""
 
     name: str
     kind: str
@@ -101,7 +101,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What is above one step: its pieces, and what they say."""
+    """The bar of one step: its pieces, and its description."""
 
     x: float
     width: float
@@ -111,7 +111,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a colour means: its class, its name, and what it comes to altogether."""
+    """A legend entry: the colour class, the name, and the total."""
 
     kind: str
     name: str
@@ -120,7 +120,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing with what it says. ``rows`` are the steps where something happened."""
+    """A drawing with its description. ``rows`` are the steps where something happened."""
 
     id: str
     title: str

@@ -44,14 +44,14 @@ async def _confirmation(request: PageRequest, template: str, **facts: Any) -> Vi
 
 
 async def _pending(request: PageRequest) -> str:
-    """Describe how much waits for an endpoint; empty if nothing does."""
+    """Describe an endpoint's backlog; empty if there is none."""
     backlog = await request.services.store.backlog(request.scope, request.id("ep"))
     waits = backlog.pending + backlog.held
     return count_of(waits, "delivery") if waits else ""
 
 
 def rotation_facts(project: Project) -> list[str]:
-    """Explain what a rotation does to requests, by the project's rule and its headers."""
+    """Explain the effects of a rotation, given the project's overlap and headers."""
     dialect, overlap = project.dialect, project.rotation_overlap
     own = dialect.signature.header if dialect.signature else ""
     facts = []
@@ -66,8 +66,8 @@ def rotation_facts(project: Project) -> list[str]:
             )
     elif own or dialect.standard_headers:
         facts.append(
-            "The old secret stops at once: requests are signed with the new one from now on. Until "
-            "your receiver has it, it will refuse them; they are tried again later."
+            "The old secret expires immediately: requests are signed with the new one from now on. "
+            "Until your receiver has it, it will refuse them; they are retried later."
         )
     facts.append("The new secret is shown once.")
     return facts

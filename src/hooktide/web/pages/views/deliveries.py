@@ -79,7 +79,7 @@ async def deliveries(request: PageRequest) -> View:
 
 
 def _acts(request: PageRequest, opened: OpenedDelivery | None) -> list[tuple[str, str, str]]:
-    """Return what can be done about a delivery, as (path, words, kind of button)."""
+    """Return the possible actions on a delivery, as (path, label, kind of button)."""
     if opened is None or not request.may("member"):
         return []
     path, query = f"{request.session.base}/deliveries/{opened.row.id}", _query(request)
@@ -105,13 +105,13 @@ def _query(request: PageRequest) -> str:
 
 
 def _compared(request: PageRequest) -> int:
-    """Return the number of the attempt that is compared with the one before it; 0: none is."""
+    """Return the number of the attempt to compare with the previous one; 0: none."""
     text = request.query.text("compare")
     return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_NUMBER else 0
 
 
 async def _account(request: PageRequest) -> Account | None:
-    """Return the account that the list is narrowed to."""
+    """Return the account that the list is filtered by."""
     if request.scope.account_id is not None:
         return await request.services.directory.account(request.scope.account_id)
     return await request.account()
@@ -128,13 +128,13 @@ async def _with_endpoint(request: PageRequest, given: Filters) -> Filters:
         [found] = listed.items
         wanted = replace(given.wanted, endpoint_id=found.id)
         return replace(given, wanted=wanted, faults=faults)
-    how = "several endpoints have this in their name or URL; write more of it"
+    how = "several endpoints have this in their name or URL; be more specific"
     none = "no endpoint has this in its name or URL"
     return replace(given, faults={**faults, "endpoint": how if listed.items else none})
 
 
 def _beside(rows: Sequence[DeliveryRow], opened: OpenedDelivery | None, step: int) -> str:
-    """Return the id of the delivery beside the one that is opened, in the list; empty: none."""
+    """Return the id of the delivery next to the open one in the list; empty if there is none."""
     ids = [row.id for row in rows]
     if opened is None or opened.row.id not in ids:
         return ""
@@ -143,7 +143,7 @@ def _beside(rows: Sequence[DeliveryRow], opened: OpenedDelivery | None, step: in
 
 
 async def _endpoint(request: PageRequest, number: int | None) -> Endpoint | None:
-    """Return the endpoint that the list is narrowed to, if there still is one that may be seen."""
+    """Return the endpoint that the list is filtered by, if it exists and is visible."""
     if number is None:
         return None
     with suppress(NotFoundError):
@@ -152,7 +152,7 @@ async def _endpoint(request: PageRequest, number: int | None) -> Endpoint | None
 
 
 async def _own_endpoints(request: PageRequest) -> list[tuple[str, str]]:
-    """Return the endpoints to choose from, where all of them are one account's."""
+    """Return the endpoints to choose from, if the session has a single account."""
     if request.scope.account_id is None:
         return []
     listed = await request.services.store.list_endpoints(request.scope, None, MAX_OFFERED)
@@ -172,7 +172,7 @@ def _types(rows: Sequence[ProjectRow], account: Account | None) -> list[tuple[st
 
 
 def opens(request: PageRequest, endpoint: str = "") -> Callable[[str], str]:
-    """Return where a delivery opens: over the list that it is in, or over that of an endpoint."""
+    """Return the link that opens a delivery: in its list, or in that of its endpoint."""
     path = f"{request.session.base}/deliveries"
 
     def href(delivery: str) -> str:
@@ -186,7 +186,7 @@ def opens(request: PageRequest, endpoint: str = "") -> Callable[[str], str]:
 
 
 async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryRow]:
-    """Show deliveries as lines of the log."""
+    """Return deliveries as rows of the log."""
     endpoints = await request.endpoints(line.delivery.endpoint_id for line in lines)
     accounts = await request.accounts(line.delivery.account_id for line in lines)
     rows = []
@@ -207,7 +207,7 @@ async def with_attempts(request: PageRequest, listed: Sequence[Delivery]) -> lis
 
 
 async def _opened(request: PageRequest) -> OpenedDelivery | None:
-    """Show the delivery that is opened; None: none is.
+    """Return the open delivery, or ``None``.
 
     :raises NotFoundError: the session may see no delivery with this id.
     """
@@ -271,14 +271,14 @@ async def retry(request: PageRequest) -> View:
 
 @_act("stop")
 async def stop(request: PageRequest) -> View:
-    """Send nothing more of it."""
+    """Stop a delivery."""
     actions, number = request.services.delivery_actions, request.id("dlv")
     found = await actions.stop(request.actor, request.scope, number)
     return _opened_again(request, "delivery.stopped", found)
 
 
 def _opened_again(request: PageRequest, did: str, delivery: Delivery) -> View:
-    """Go back to the list as it was filtered, with a delivery open."""
+    """Return to the filtered list, with a delivery open."""
     return request.go("/deliveries", did, **_filters(request), delivery=show("dlv", delivery.id))
 
 
@@ -289,7 +289,7 @@ def _filters(request: PageRequest) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The deliveries that are ticked, and what is to be done with them."""
+    """The selected deliveries, and the action."""
 
     delivery: tuple[str, ...]
     do: str
@@ -297,7 +297,7 @@ class Chosen:
 
 @act("/deliveries/chosen", back=deliveries)
 async def act_on_chosen(request: PageRequest, form: Chosen) -> View:
-    """Retry, stop or send again what is ticked: as far as each can be."""
+    """Retry, stop or resend the selected deliveries, as far as possible."""
     actions, actor, scope = request.services.delivery_actions, request.actor, request.scope
     chosen = [ids.read("dlv", text) for text in form.delivery]
     if not chosen:

@@ -1,4 +1,4 @@
-"""The log of deliveries as pages show it: a line each, filters, and one of them opened.
+"""The delivery log as pages show it: a row per delivery, filters, and an open delivery.
 
 ``templates/views/delivery.html`` has the macros that put these on a page, and ``static/parts.css``
 their looks."""
@@ -46,7 +46,7 @@ STATES = {
     DeliveryState.FAILED: ("Failed", "bad"),
     DeliveryState.DISCARDED: ("Discarded", "quiet"),
 }
-"""The word for a state, and its tone."""
+"""The label of a state, and its tone."""
 
 ANSWERS = {"2": "2xx", "3": "3xx", "4": "4xx", "5": "5xx", "0": "no answer"}
 
@@ -73,7 +73,7 @@ ERROR_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRow:
-    """A delivery as a line of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``.
+    """A row of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``.
 
     ``account`` is empty where all of them are one's. ``url`` is the endpoint's; empty: it was
     deleted.
@@ -133,14 +133,14 @@ def row_of(
 
 
 def state_words(delivery: Delivery) -> tuple[str, str]:
-    """Return the word for where a delivery stands, and its tone."""
+    """Return the label of a delivery's state, and its tone."""
     if delivery.state is DeliveryState.PENDING and delivery.attempts:
         return "Retrying", "heed"
     return STATES[delivery.state]
 
 
 def answer_words(attempt: Attempt | None) -> tuple[str, str]:
-    """Return what came back in a word, and its tone."""
+    """Return a response in a word, and its tone."""
     if attempt is None:
         return "", ""
     if attempt.status is None:
@@ -149,7 +149,7 @@ def answer_words(attempt: Attempt | None) -> tuple[str, str]:
 
 
 def in_words(left: Micros) -> str:
-    """Write when something comes."""
+    """Format when something will happen."""
     return f"in {formats.span(left)}" if left >= SECOND else "now"
 
 
@@ -164,7 +164,7 @@ _ANY = ("", "Any")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a page's query asks for, as it was typed; ``faults`` are sentences, by field."""
+    """The filters of a page's query, as entered; ``faults`` are sentences, by field."""
 
     typed: Mapping[str, str]
     wanted: DeliveryFilter
@@ -178,7 +178,7 @@ class Filters:
 
     @property
     def choices(self) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """What its fields offer, as (value, words); what was asked for is among it."""
+        """The choices of its fields, as (value, label), including the current one."""
         typed, answered = self.typed["answered"], {**ANSWERS, **ERROR_WORDS}
         if typed and "answered" not in self.faults:
             answered.setdefault(typed, typed)
@@ -192,7 +192,7 @@ class Filters:
 
     @property
     def has_more(self) -> bool:
-        """Whether one of its rarer fields is filled in."""
+        """Whether one of its less common fields is set."""
         return any(self.typed[name] for name in ("type", "origin", "since", "until"))
 
     def moment(self, name: str) -> str:
@@ -311,7 +311,7 @@ class Chip:
 
 
 def chips_of(given: Filters) -> list[Chip]:
-    """Return the filters that are set, in words; what names an account or an endpoint is not."""
+    """Return the active filters as chips, except the account and the endpoint."""
     typed, found = given.typed, []
     for field, label, text in (
         ("text", "Search", typed["text"]),
@@ -330,7 +330,7 @@ def chips_of(given: Filters) -> list[Chip]:
 
 
 def answered_words(text: str) -> str:
-    """Write what an answer is filtered by."""
+    """Describe the filter on responses."""
     return ANSWERS.get(text) or ERROR_WORDS.get(text) or text
 
 
@@ -394,11 +394,11 @@ class OpenedAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedDelivery:
-    """A delivery with all that is known of it. ``tries`` are its attempts, the newest first.
+    """A delivery with all its details. ``tries`` are its attempts, the newest first.
 
     ``disabled_reason`` is the endpoint's. ``changed``: the project's wire format is another one
-    than when it was sent. ``why`` says in a sentence why it stands where it does; ``curl`` is empty
-    where nothing was sent.
+    than when it was sent. ``why`` explains its state in a sentence; ``curl`` is empty if nothing
+    was sent.
     """
 
     row: DeliveryRow
@@ -423,7 +423,7 @@ def open_delivery(
     now: Micros,
     account: str = "",
 ) -> OpenedDelivery:
-    """Show all of a delivery; ``endpoint``: None where it was deleted.
+    """Return the details of a delivery; ``endpoint``: None if it was deleted.
 
     ``account``: what it is called, where there are several.
     """
@@ -448,7 +448,7 @@ def open_delivery(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two attempts: rows of (what, in the first, in the second)."""
+    """The differences between two attempts: rows of (name, first, second)."""
 
     first: int
     second: int
@@ -456,7 +456,7 @@ class Comparison:
 
 
 def compare(tries: Sequence[OpenedAttempt], number: int) -> Comparison | None:
-    """Compare an attempt with the one before it; None: there are not both."""
+    """Compare an attempt with the previous one, or return ``None`` if one is missing."""
     by_number = {each.number: each for each in tries}
     before, after = by_number.get(number - 1), by_number.get(number)
     if before is None or after is None:
@@ -468,7 +468,7 @@ def compare(tries: Sequence[OpenedAttempt], number: int) -> Comparison | None:
 
 
 def _facts(attempt: OpenedAttempt) -> dict[str, str]:
-    """Return what two attempts are compared by; the response's date always differs."""
+    """Return the facts to compare; without the response's date, which always differs."""
     facts = {
         "Response": attempt.status_line or attempt.code,
         "Duration": attempt.duration,
@@ -487,7 +487,7 @@ def _is_webhook(endpoint: Endpoint | None) -> bool:
 
 
 def sent_body(event: Event, endpoint: Endpoint | None, project: Project) -> bytes:
-    """Return the body that was sent; of a message of many events, what it says of this one."""
+    """Return the body that was sent; for a message of many events, the part about this one."""
     if endpoint is None or endpoint.kind not in SERVICES:
         return compile_dialect(project.dialect).body(event)
     wordings = {kind.name: kind.message for kind in project.event_types}
@@ -496,7 +496,7 @@ def sent_body(event: Event, endpoint: Endpoint | None, project: Project) -> byte
 
 
 def endpoint_name(endpoint: Endpoint) -> str:
-    """Return what people call an endpoint: its name, or its URL in one line."""
+    """Return the display name of an endpoint: its name, or its URL in one line."""
     return shown(endpoint.name or formats.short_url(endpoint.url))
 
 
@@ -509,7 +509,7 @@ def _why(delivery: Delivery, plan: Plan) -> str:
     if delivery.state is DeliveryState.HELD:
         return (
             f"The plan allows {hour_words(plan)} an hour, and they are used up. This one waits, "
-            "and is sent automatically as soon as the hour has room."
+            "and is sent automatically as soon as the limit allows."
         )
     if delivery.state is DeliveryState.DISCARDED:
         return f"Stopped: {shown(delivery.reason)}."

@@ -1,4 +1,4 @@
-"""One endpoint: how it does, what came last, how it is set up, and what can be done about it."""
+"""One endpoint: its health, its latest deliveries, its settings, and actions."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,12 +36,12 @@ CHATS = {
     EndpointKind.TEAMS: "Teams",
     EndpointKind.MAIL: "Mail",
 }
-"""The kinds of endpoint that are a chat's: they get a readable message, and nothing is signed."""
+"""The kinds of chat endpoints: they get a readable message, and nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What a test brought back."""
+    """The result of a test."""
 
     row: DeliveryRow
     detail: str
@@ -120,7 +120,7 @@ async def _trouble(
 
 
 def _missed_since(request: PageRequest) -> str:
-    """Return since when an endpoint that was enabled just now had been disabled."""
+    """Return since when an endpoint that has just been enabled had been disabled."""
     enabled = request.query.text("did") == "endpoint.enabled"
     return request.query.text("since")[:40] if enabled else ""
 
@@ -147,7 +147,7 @@ async def _tested(
 
 
 def _testable(kinds: Sequence[EventType], endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Return the types to test with, those first that the endpoint wants."""
+    """Return the types to test with, those first that the endpoint subscribes to."""
     names = [kind.name for kind in kinds]
     wanted = [name for name in names if wants(endpoint.event_types, name)]
     others = [name for name in names if name not in wanted]

@@ -1,4 +1,4 @@
-"""What is done to one endpoint: tested, rotated, disabled, enabled, resumed, deleted."""
+"""Actions on one endpoint: test, rotate, disable, enable, resume, delete."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from hooktide.web.pages.views.secret import go_to_secret, new_secret
 
 @dataclass(frozen=True, slots=True)
 class TestForm:
-    """Which event type to test with; empty: the first that the endpoint wants."""
+    """The event type to test with; empty: the first that the endpoint subscribes to."""
 
     type: str
 
 
 @act("/endpoints/{id}/test", back=endpoint)
 async def test_endpoint(request: PageRequest, form: TestForm) -> View:
-    """Send a test event at once, and show on the endpoint's page what came back."""
+    """Send a test event immediately, and show the result on the endpoint's page."""
     number = request.id("ep")
     made = await request.services.endpoints.test(request.scope, number, form.type or None)
     tested = show("dlv", made.claim.delivery_id)
@@ -29,14 +29,14 @@ async def test_endpoint(request: PageRequest, form: TestForm) -> View:
 
 @act("/endpoints/{id}/rotate", back=endpoint)
 async def rotate_secret(request: PageRequest) -> View:
-    """Make a new secret, and show it once."""
+    """Rotate the secret, and show the new one once."""
     made = await request.services.endpoints.rotate(request.actor, request.scope, request.id("ep"))
     return await go_to_secret(request, made.endpoint, made.secret, made.previous_secret_expires_at)
 
 
 @act("/endpoints/{id}/disable", back=endpoint)
 async def disable_endpoint(request: PageRequest) -> View:
-    """Send nothing more."""
+    """Disable it."""
     number = request.id("ep")
     await request.services.endpoints.disable(request.actor, request.scope, number)
     return request.go(_path(number), "endpoint.disabled")
@@ -44,7 +44,7 @@ async def disable_endpoint(request: PageRequest) -> View:
 
 @act("/endpoints/{id}/enable", back=endpoint)
 async def enable_endpoint(request: PageRequest) -> View:
-    """Send again, and offer what was missed."""
+    """Enable it, and offer to replay what it missed."""
     number = request.id("ep")
     before = await request.services.store.get_endpoint(request.scope, number)
     await request.services.endpoints.enable(request.actor, request.scope, number)
@@ -54,7 +54,7 @@ async def enable_endpoint(request: PageRequest) -> View:
 
 @act("/endpoints/{id}/resume", back=endpoint)
 async def resume_endpoint(request: PageRequest) -> View:
-    """End the rest that its receiver asked for."""
+    """End its rest."""
     number = request.id("ep")
     await request.services.endpoints.resume(request.actor, request.scope, number)
     return request.go(_path(number), "endpoint.resumed")
@@ -62,7 +62,7 @@ async def resume_endpoint(request: PageRequest) -> View:
 
 @act("/endpoints/{id}/delete", back=endpoint)
 async def delete_endpoint(request: PageRequest) -> View:
-    """Delete it, once that is confirmed."""
+    """Delete it, if confirmed."""
     found = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     request.check_confirmed("delete")
     await request.services.endpoints.delete(request.actor, request.scope, found.id)

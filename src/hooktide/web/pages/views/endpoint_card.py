@@ -15,7 +15,7 @@ from hooktide.web.pages.views.delivery import endpoint_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """An endpoint and how it does. ``rate`` is its share of attempts that were answered 2xx.
+    """An endpoint and its health. ``rate`` is its share of attempts that were answered 2xx.
     ``failures`` are deliveries in a row.
 
     ``strike`` says when it will be disabled automatically, if that is near.
@@ -45,7 +45,7 @@ class Card:
 
 
 def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Micros) -> Card:
-    """Show an endpoint; ``health`` is that of the last 24 hours."""
+    """Return the card of an endpoint; ``health`` covers the last 24 hours."""
     rate = _rate(health)
     word, tone = _state(endpoint, health, now)
     resting_until = endpoint.resting_until(now)
@@ -82,7 +82,7 @@ def _rate(health: Health | None) -> int | None:
     if health is None or not health.attempts:
         return None
     good = health.attempts - health.failed_attempts
-    # 100 means all of them: a single failure must show.
+    # 100 means all: a single failure must be visible.
     return min(round(100 * good / health.attempts), 99 if health.failed_attempts else 100)
 
 

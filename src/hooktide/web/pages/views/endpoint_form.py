@@ -1,4 +1,4 @@
-"""An endpoint's form: added with it, changed with it, and what of it cannot be taken."""
+"""The form of an endpoint, to create and to update it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def _wrong(detail: str) -> InvalidError:
 
 
 async def account_of(request: PageRequest) -> Account:
-    """Return the account that an endpoint is added to: the session's, or the one in the path."""
+    """Return the account of the new endpoint: the session's, or the one in the path."""
     if request.scope.account_id is not None:
         return await request.services.directory.account(request.scope.account_id)
     return await request.services.store.get_account(request.scope, request.id("acc"))
@@ -112,7 +112,7 @@ def _types_facts(
 
 
 async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Add what was filled in, and show the secret, once; or put a test URL into the form."""
+    """Create the endpoint, and show its secret once; or put a test URL into the form."""
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
@@ -121,7 +121,7 @@ async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
     made, secret = await request.services.endpoints.create(
         request.actor, request.scope, show("acc", account.id), EndpointSpec(**form.values((ALL,)))
     )
-    if made.kind is not EndpointKind.WEBHOOK:  # nothing that it is sent is signed
+    if made.kind is not EndpointKind.WEBHOOK:  # its messages are not signed
         return request.go(f"/endpoints/{show('ep', made.id)}", "endpoint.added")
     return await go_to_secret(request, made, secret)
 
@@ -168,7 +168,7 @@ async def edit_endpoint(request: PageRequest) -> View:
 
 @act("/endpoints/{id}/edit", back=edit_endpoint)
 async def update_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Change what was filled in."""
+    """Update the endpoint."""
     store, number = request.services.store, request.id("ep")
     before = await store.get_endpoint(request.scope, number)
     changed = await request.services.endpoints.update(

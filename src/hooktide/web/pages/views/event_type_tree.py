@@ -29,7 +29,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class EventTypeTree:
-    """All that can be picked. ``others`` are patterns that are picked and no branch of the tree."""
+    """All event types that can be picked. ``others`` are picked patterns that are not in the
+    tree."""
 
     everything: bool
     groups: Sequence[Group]
@@ -37,7 +38,7 @@ class EventTypeTree:
 
 
 def event_type_tree(types: Sequence[EventType], picked: Iterable[str]) -> EventTypeTree:
-    """Put event types into a tree, with what is picked."""
+    """Return the event types as a tree, with the picked ones marked."""
     chosen = set(picked)
     groups: dict[str, list[EventType]] = {}
     for kind in types:
@@ -57,7 +58,8 @@ def _group(name: str, kinds: list[EventType], chosen: set[str]) -> Group:
 def narrowed(picked: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
     """Return what was picked in a form that was ``shown`` with these ticked.
 
-    Who picks single types and leaves "All events" ticked, as the form came, means the single types.
+    If single types are picked while "All events" is still ticked, as it was initially, the single
+    types count.
     """
     if ALL in shown and ALL in picked:
         return [each for each in picked if each != ALL] or [ALL]
@@ -65,13 +67,13 @@ def narrowed(picked: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
 
 
 def simplest(picked: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what another pattern means already."""
+    """Remove patterns that another pattern covers."""
     found = dict.fromkeys(picked)
     return tuple(each for each in found if found.keys().isdisjoint(_wider(each)))
 
 
 def _wider(pattern: str) -> Iterator[str]:
-    """Yield the patterns that mean more than this one: ``a.b.*``, ``a.*`` and ``*`` for ``a.b.c``.
+    """Yield the patterns that cover this one: ``a.b.*``, ``a.*`` and ``*`` for ``a.b.c``.
 
     One that is longer than a pattern may be is refused later.
     """

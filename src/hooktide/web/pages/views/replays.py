@@ -38,9 +38,9 @@ class ReplayForm:
     event: str
 
     def wanted(self, endpoint_id: int) -> NewReplay:
-        """Return the replay that is asked for.
+        """Return the requested replay.
 
-        :raises InvalidError: it does not say.
+        :raises InvalidError: the form is incomplete.
         """
         if self.what is ReplayWhat.EVENT:
             event_id = _event(self.event)
@@ -83,7 +83,7 @@ async def replay(request: PageRequest) -> View:
 
 
 async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None:
-    """Count what is asked for; None: nothing is yet, or it cannot be."""
+    """Count the selected events; ``None`` if nothing is selected, or the selection is invalid."""
     if "what" not in request.form or request.wrong is not None:
         return None
     try:
@@ -103,7 +103,7 @@ async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None
 
 @act("/endpoints/{id}/replay", back=replay)
 async def start_replay(request: PageRequest, form: ReplayForm) -> View:
-    """Begin it, and show how far it is."""
+    """Start it, and show its progress."""
     return await _start(request, form.wanted(request.id("ep")))
 
 
@@ -134,7 +134,7 @@ async def replay_event(request: PageRequest, form: ReplayEventForm) -> View:
 
 @page("/replays/{id}")
 async def replay_job(request: PageRequest) -> View:
-    """Show how far a replay is."""
+    """Show a replay's progress."""
     found = await request.services.store.get_replay(request.scope, request.id("rpl"))
     endpoint = await request.services.store.get_endpoint(request.scope, found.endpoint_id)
     return request.show(
@@ -147,7 +147,7 @@ async def replay_job(request: PageRequest) -> View:
 
 @act("/replays/{id}/cancel", back=replay_job)
 async def cancel_replay(request: PageRequest) -> View:
-    """Have it send nothing more."""
+    """Cancel it."""
     number = request.id("rpl")
     await request.services.replays.cancel(request.actor, request.scope, number)
     return request.go(f"/replays/{show('rpl', number)}", "replay.cancelled")
@@ -161,7 +161,7 @@ def count_words(counted: ReplayCount) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayJob:
-    """A replay as its page shows it. ``share`` is how far it is, 0 to 100."""
+    """A replay as its page shows it. ``share`` is the progress, 0 to 100."""
 
     id: str
     title: str

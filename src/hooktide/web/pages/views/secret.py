@@ -24,7 +24,7 @@ from hooktide.web.urls import docs_url
 
 
 class NewSecret(msgspec.Struct, frozen=True):
-    """A secret that was just made; ``previous_secret_expires_at``: it took the place of another."""
+    """A new secret; ``previous_secret_expires_at`` is set if it replaced another."""
 
     text: str
     key: bytes
@@ -37,7 +37,7 @@ async def go_to_secret(
     secret: Secret,
     previous_secret_expires_at: Micros | None = None,
 ) -> View:
-    """Go on to the page that shows a new secret, once."""
+    """Redirect to the page that shows a new secret once."""
     made = NewSecret(secret.text, secret.key, previous_secret_expires_at)
     path = f"/endpoints/{show('ep', endpoint.id)}/secret"
     return await request.go_once(path, msgspec.json.encode(made).decode())
@@ -45,7 +45,7 @@ async def go_to_secret(
 
 @page("/endpoints/{id}/secret", who=Role.MEMBER)
 async def new_secret(request: PageRequest) -> View:
-    """Show a new secret, this once."""
+    """Show a new secret, once."""
     endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     kept = await request.once()
     if kept is None:
@@ -72,7 +72,7 @@ async def new_secret(request: PageRequest) -> View:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that verifies, and where it gets the headers and the body from."""
+    """A verification program, and where it gets the headers and the body from."""
 
     language: Language
     code: Markup
@@ -81,7 +81,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class ShownSecret:
-    """A secret, shown once: as the project's signature takes it, and as libraries do.
+    """A secret, shown once: in the form for the project's signature, and in that for libraries.
 
     ``library`` is empty where the two are the same, or there are no Standard Webhooks headers.
     """
@@ -91,7 +91,7 @@ class ShownSecret:
 
 
 def _shown_secret(secret: Secret, dialect: Dialect) -> ShownSecret:
-    """Show a secret as a project's customers use it."""
+    """Return a secret in the forms that a project's customers use."""
     if dialect.signature is None:
         return ShownSecret(whsec(secret), "")
     return ShownSecret(secret.text, whsec(secret) if dialect.standard_headers else "")
@@ -99,7 +99,7 @@ def _shown_secret(secret: Secret, dialect: Dialect) -> ShownSecret:
 
 @lru_cache(maxsize=64)
 def programs(dialect: Dialect) -> Sequence[Program]:
-    """Write the programs for a wire format, in the order of the languages; none if unsigned."""
+    """Return the programs for a wire format, in the order of the languages; none if unsigned."""
     if dialect.signature is None and not dialect.standard_headers:
         return ()
     found = []

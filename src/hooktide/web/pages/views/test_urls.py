@@ -13,7 +13,7 @@ SHOWN_REQUESTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request that a test URL got."""
+    """A request to a test URL."""
 
     at: Micros
     verdict: SignatureVerdict
@@ -21,7 +21,7 @@ class Received:
 
 
 async def bin_of(request: PageRequest, endpoint: Endpoint) -> Bin | None:
-    """Return the account's own bin that an endpoint leads to; None: it leads elsewhere."""
+    """Return the account's own bin at an endpoint's URL, or ``None``."""
     place = f"{request.services.public_url}/bin/"
     if not endpoint.url.startswith(place):
         return None
@@ -43,7 +43,7 @@ async def page_of_bin(request: PageRequest, endpoint: Endpoint) -> str:
 
 
 async def received_by(request: PageRequest, found: Bin | None) -> Sequence[Received]:
-    """Return what a bin got last."""
+    """Return a bin's latest requests."""
     if found is None:
         return ()
     listed = await request.services.bins.requests(found, None, SHOWN_REQUESTS)
