@@ -1,6 +1,9 @@
 """What can be done on the dashboard: it is done as over the API, said, and written down."""
 
 import asyncio
+import csv
+import io
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +20,9 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
+from hooktide.web.pages.views import export
 
-FILES = ("/live", "/deliveries/{id}/body", "/events/{id}/payload")
+FILES = ("/live", "/deliveries/{id}/body", "/deliveries/export", "/events/{id}/payload")
 """What is not a page."""
 
 
@@ -901,3 +905,28 @@ async def test_the_whole_payload_of_an_event_is_a_file(site: Site, owner: Seat) 
     answer = await owner.get(f"/dashboard/events/{number}/payload")
     assert b"y" * 200_000 in answer.body
     assert answer.headers["content-disposition"].startswith("attachment")
+
+
+async def test_what_is_filtered_for_is_a_file_of_rows_or_of_objects(
+    site: Site, owner: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE_SIZE", 2)
+    await site.account(reference="=1+1")
+    await site.endpoint("=1+1", name="=cmd()")
+    for number in range(5):
+        event = {"account": "=1+1", "type": "invoice.paid", "payload": {"id": f"inv_{number}"}}
+        (await site.operator.post("/v1/events", event)).ok(202)
+    owner.client.stays = True
+    path = "/dashboard/deliveries/export"
+    answer = await owner.get(f"{path}?as=csv&account=%3D1%2B1")
+    assert answer.headers["content-disposition"] == 'attachment; filename="deliveries.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
+    listed = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    assert [row["id"] for row in rows] == [each["id"] for each in listed]
+    assert {row["account_reference"] for row in rows} == {"'=1+1"}
+    answer = await owner.get(f"{path}?as=jsonl&text=inv_3")
+    [found] = [json.loads(line) for line in answer.body.splitlines()]
+    assert (found["account_reference"], found["event_type"]) == ("=1+1", "invoice.paid")
+    assert found["endpoint_url"] == RECEIVER
+    assert (await owner.get(f"{path}?as=xlsx")).status == 422
+    assert (await owner.get(f"{path}?since=soon")).status == 422

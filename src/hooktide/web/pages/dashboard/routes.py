@@ -32,6 +32,7 @@ from hooktide.web.pages.views import (
     endpoint,
     endpoint_actions,
     endpoint_form,
+    export,
     replays,
 )
 
@@ -39,6 +40,7 @@ AREAS = (
     overview,
     search,
     deliveries,
+    export,
     events,
     endpoints,
     endpoint,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
@@ -26,7 +26,15 @@ from hooktide.web.pages.framework.rendering import render_page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.skin import Skin
-from hooktide.web.pages.framework.view import Events, File, Redirect, Stream, Template, View
+from hooktide.web.pages.framework.view import (
+    Download,
+    Events,
+    File,
+    Redirect,
+    Stream,
+    Template,
+    View,
+)
 from hooktide.web.pages.framework.wrong import wrong_of
 
 
@@ -192,6 +200,11 @@ class Answering:
                 )
             case Events():
                 return event_stream(view.events)
+            case Download():
+                named = {"content-disposition": f'attachment; filename="{view.name}"'}
+                return StreamingResponse(
+                    view.parts, headers={**headers, **named}, media_type=view.media_type
+                )
             case File():
                 return _file(view, headers, request.headers.get("if-none-match", ""))
 

@@ -73,10 +73,19 @@ class File:
     tag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that is written while it is sent, and that a browser saves under ``name``."""
+
+    parts: AsyncIterator[bytes]
+    media_type: str
+    name: str
+
+
 def attachment(content: str | bytes, name: str, media_type: str = "application/json") -> File:
     """Return a file that a browser downloads under a name, and never displays."""
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return File(content, media_type, headers=headers)
 
 
-View: TypeAlias = Template | Redirect | Stream | Events | File
+View: TypeAlias = Template | Redirect | Stream | Events | File | Download

@@ -14,6 +14,7 @@ from hooktide.web.pages.views import (
     endpoint,
     endpoint_actions,
     endpoint_form,
+    export,
     replays,
 )
 
@@ -31,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     *endpoint_actions.PAGES,
     *replays.PAGES,
     *deliveries.PAGES,
+    *export.PAGES,
 )
 
 

@@ -35,18 +35,43 @@ MAX_OFFERED = 50
 """Endpoints that a filter offers to choose from; of more, one is found by its name or host."""
 
 
-@page("/deliveries")
-async def deliveries(request: PageRequest) -> View:
-    """Show a page of the log; ``?delivery=`` opens one of them."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which deliveries a page's query asks for: within a scope, those that the filters let pass.
+
+    ``chosen`` is the project and ``account`` the account that it is narrowed to (None: to none).
+    """
+
+    given: Filters
+    scope: Scope
+    chosen: ProjectRow | None
+    account: Account | None
+
+    def is_wrong(self, request: PageRequest) -> bool:
+        """Whether one of the filters cannot be read, or names what is not there."""
+        no_account = request.wrong is not None and "account" in request.wrong.at
+        return bool(self.given.faults) or no_account
+
+
+async def asked_for(request: PageRequest) -> Asked:
+    """Read which deliveries a page's query asks for."""
     given = await _with_endpoint(request, read_filters(request.query_string, request.now))
     chosen, account = await request.chosen(), await _account(request)
     scope = request.scope if chosen is None else replace(request.scope, project_id=chosen.id)
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
+    return Asked(given, scope, chosen, account)
+
+
+@page("/deliveries")
+async def deliveries(request: PageRequest) -> View:
+    """Show a page of the log; ``?delivery=`` opens one of them."""
+    asked = await asked_for(request)
+    given, chosen, account = asked.given, asked.chosen, asked.account
     found = Found([], None, None)
-    if not given.faults and (request.wrong is None or "account" not in request.wrong.at):
+    if not asked.is_wrong(request):
         log = request.services.delivery_log
-        found = await log.search(scope, given.wanted, given.before, PAGE_SIZE)
+        found = await log.search(asked.scope, given.wanted, given.before, PAGE_SIZE)
     projects = await request.projects()
     opened = await _opened(request)
     rows = await rows_of(request, found.lines)
@@ -71,6 +96,7 @@ async def deliveries(request: PageRequest) -> View:
         close=request.link(delivery=None, compare=None, before=before)
         + (f"#row-{opened.row.id}" if opened else ""),
         acts=_acts(request, opened),
+        exports=f"{request.session.base}/deliveries/export{_query(request) or '?'}",
         chosen_act=f"{request.session.base}/deliveries/chosen{_query(request)}"
         if request.may("member")
         else "",
