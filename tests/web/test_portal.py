@@ -838,3 +838,14 @@ async def test_a_second_endpoint_with_the_same_url_is_asked_about_first(place: P
     assert b'name="same_url"' in answer.body
     assert (await place.acme.send("/endpoints/new", same_url="1", **fields)).status == 303
     await place.remove_all()
+
+
+async def test_the_catalogue_has_each_event_type_with_its_example_and_schema(place: Place) -> None:
+    page = await place.acme.get("/event-types")
+    project = (await place.site.app.store.get_project(Scope(), "invoice-maker")).project
+    for kind in project.event_types:
+        assert f"<code>{kind.name}</code>" in page
+    found = await place.acme.get("/event-types?q=QUOTATION.ACC")
+    assert re.findall(r'<details class="card" id="([^"]*)" open>', found) == ["quotation.accepted"]
+    assert "Example of a payload" in found
+    assert "No event type has this" in await place.acme.get("/event-types?q=%25")

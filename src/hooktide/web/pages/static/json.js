@@ -88,8 +88,12 @@ function mark(pre, sought) {
   pre.querySelector("mark")?.scrollIntoView({ block: "nearest" });
 }
 
+// What is folded away itself is drawn once it is opened.
+addEventListener("toggle", (event) => event.target.open && drawAll(), true);
+
 function drawAll() {
   for (const figure of document.querySelectorAll("figure[data-json]:not([data-drawn])")) {
+    if (!figure.offsetParent) continue;
     figure.dataset.drawn = "1";
     const pre = figure.querySelector("pre");
     draw(pre);
