@@ -16,7 +16,7 @@ from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
 
 from hooktide.dialects import read_shipped, shipped
-from hooktide.domain.ids import show
+from hooktide.domain.ids import read, show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
@@ -930,3 +930,18 @@ async def test_what_is_filtered_for_is_a_file_of_rows_or_of_objects(
     assert found["endpoint_url"] == RECEIVER
     assert (await owner.get(f"{path}?as=xlsx")).status == 422
     assert (await owner.get(f"{path}?since=soon")).status == 422
+
+
+async def test_a_replay_says_what_became_of_its_deliveries(site: Site, owner: Seat) -> None:
+    delivery = await waiting_delivery(site)
+    (await site.operator.post(f"/v1/deliveries/{delivery}/stop")).ok()
+    endpoint = (await only(site, "/v1/endpoints"))["id"]
+    event = (await only(site, "/v1/events"))["id"]
+    path = f"/v1/endpoints/{endpoint}/replays"
+    begun = (await site.operator.post(path, {"what": "event", "event": event})).ok(202)
+    job = f"/dashboard/replays/{begun['replay']['id']}"
+    async with asyncio.timeout(30):
+        while "1 waiting" not in (page := await owner.page(job)):
+            await asyncio.sleep(0.01)
+    assert "discarded" not in page  # the delivery from before is not the replay's
+    assert f"endpoint={endpoint}&amp;origin=replay&amp;since=" in page

@@ -1,11 +1,20 @@
 """Replays: the selection, its count, the progress, and cancelling."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.ids import made_at, read, show
-from hooktide.domain.model import DAY, Endpoint, Replay, ReplayState, ReplayWhat
+from hooktide.domain.model import (
+    DAY,
+    DeliveryState,
+    Endpoint,
+    Origin,
+    Replay,
+    ReplayState,
+    ReplayWhat,
+)
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
@@ -16,6 +25,7 @@ from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.views.delivery import endpoint_name, read_moment
 
 SHOWN = 10
+PAGE_SIZE = 100
 WHAT = {
     ReplayWhat.FAILED: "What failed",
     ReplayWhat.MISSED: "What was missed",
@@ -140,9 +150,36 @@ async def replay_job(request: PageRequest) -> View:
     return request.show(
         "replay_job.html",
         job=job_of(found),
+        results=await _results(request, found),
         endpoint=show("ep", endpoint.id),
         called=endpoint_name(endpoint),
     )
+
+
+MAX_RESULTS = 1000
+"""Deliveries of a replay's endpoint, from its start on, that are looked through for its results."""
+RESULTS = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.FAILED: "failed",
+    DeliveryState.PENDING: "waiting",
+    DeliveryState.HELD: "held",
+    DeliveryState.DISCARDED: "discarded",
+}
+
+
+async def _results(request: PageRequest, found: Replay) -> list[str]:
+    """Count what became of the deliveries that a replay has made, in words."""
+    counted: Counter[DeliveryState] = Counter()
+    before: int | None = None
+    for _ in range(MAX_RESULTS // PAGE_SIZE):
+        page = await request.services.store.list_deliveries(
+            request.scope, before, PAGE_SIZE, endpoint_id=found.endpoint_id, after=found.id
+        )
+        counted.update(each.state for each in page.items if each.origin is Origin.REPLAY)
+        before = page.next_before
+        if before is None:
+            break
+    return [f"{counted[state]:,} {word}" for state, word in RESULTS.items() if counted[state]]
 
 
 @act("/replays/{id}/cancel", back=replay_job)
