@@ -9,13 +9,22 @@ from hooktide.domain.audit_log import SERVER
 from hooktide.domain.delivery.rest import RestRequest
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import NotFoundError
-from hooktide.domain.model import HOUR, MINUTE, SECOND, Claim, Delivery, DeliveryState, Scope
+from hooktide.domain.model import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    STOPPED_BY_HAND,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Scope,
+)
 from hooktide.store.postgres.maintenance.invariants import audit_postgres
 from hooktide.store.sqlite.maintenance.invariants import audit_sqlite
 
 LATER = NOON + MINUTE
 DUE = NOON + HOUR
-REASON = "stopped by hand"
+REASON = STOPPED_BY_HAND
 
 
 async def retrying(given: Given) -> Claim:
@@ -109,6 +118,16 @@ async def test_an_attempt_that_is_out_is_not_cut_and_its_2xx_counts(given: Given
     assert await given.state(claim) == "delivered"
     [attempt] = await given.store.list_attempts(Scope(), claim.delivery_id)
     assert attempt.number == 1
+
+
+async def test_a_2xx_changes_nothing_of_what_was_discarded_for_another_reason(
+    given: Given,
+) -> None:
+    await given.publish()
+    [claim] = await given.claim()
+    await given.store.stop_deliveries(Scope(), [claim.delivery_id], "endpoint deleted", LATER)
+    await given.record(claim, Delivered(), at=LATER)
+    assert await given.state(claim) == "discarded"
 
 
 async def test_an_attempt_that_fails_after_the_stop_starts_nothing(given: Given) -> None:

@@ -145,6 +145,10 @@ Any other reason is Hooktide's own, and the account may enable the endpoint agai
 """
 
 
+STOPPED_BY_HAND = "stopped by hand"
+"""Why a delivery is discarded that somebody stopped (``settle_late`` of both stores has it too)."""
+
+
 class EndpointKind(StrEnum):
     """What an endpoint is: a webhook of the project's own format, a chat's, or a mail address."""
 

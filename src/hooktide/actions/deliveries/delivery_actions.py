@@ -5,11 +5,9 @@ from typing import Any, TypeAlias
 
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.ids import show
-from hooktide.domain.model import Delivery, DeliveryState, Micros, Scope
+from hooktide.domain.model import STOPPED_BY_HAND, Delivery, DeliveryState, Micros, Scope
 from hooktide.store import refusals
 from hooktide.store.contract import Store
-
-STOPPED = "stopped by hand"
 
 Enable: TypeAlias = Callable[[Actor, Scope, int], Awaitable[Any]]
 """Enables an endpoint, by its id."""
@@ -48,21 +46,21 @@ class DeliveryActions:
         :raises RefusedError: it has ended in another way.
         """
         [found] = await self._stop(actor, scope, [delivery_id])
-        refusals.check_stopped(found, STOPPED)
+        refusals.check_stopped(found, STOPPED_BY_HAND)
         return found
 
     async def stop_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
         """Discard those of these deliveries that are pending or held; return how many were
         stopped."""
         found = await self._stop(actor, scope, list(dict.fromkeys(delivery_ids)))
-        return sum(each.reason == STOPPED for each in found)
+        return sum(each.reason == STOPPED_BY_HAND for each in found)
 
     async def _stop(
         self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]
     ) -> Sequence[Delivery]:
         action = actor.does("delivery.stop")
         return await self._store.stop_deliveries(
-            scope, delivery_ids, STOPPED, self._clock(), action
+            scope, delivery_ids, STOPPED_BY_HAND, self._clock(), action
         )
 
     async def _retry(

@@ -168,7 +168,8 @@ ended AS (
 failed AS (
     UPDATE {schema}ended SET state = 'delivered', attempts = attempts + 1, ended_at = :ended_at,
         reason = ''
-    WHERE id = :id AND state IN ('failed', 'discarded') RETURNING attempts)
+    WHERE id = :id AND (state = 'failed' OR state = 'discarded' AND reason = 'stopped by hand')
+    RETURNING attempts)
 SELECT attempts FROM ended UNION ALL SELECT attempts FROM failed
 
 -- name: add_attempts

@@ -107,7 +107,7 @@ WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
 -- now, or that someone stopped the delivery while the attempt was out.
 UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
     reason = '', claim = 0
-WHERE id = :id AND state IN ('pending', 'failed', 'discarded')
+WHERE id = :id AND (state IN ('pending', 'failed') OR state = 'discarded' AND reason = 'stopped by hand')
 RETURNING attempts
 
 -- name: add_attempts
