@@ -367,7 +367,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (f"/deliveries/{ids['dlv']}/stop", {}, ("delivery.stop",)),
         ("/deliveries/chosen", {"delivery": ids["dlv"], "do": "resend"}, ("delivery.resend",)),
         (f"{endpoint}/disable", {}, ("endpoint.disable",)),
-        (f"/events/{ids['evt']}/send", {}, ()),
+        (f"/events/{ids['evt']}/send", {}, ("replay.start",)),
         (f"{endpoint}/enable", {}, ("endpoint.enable",)),
         (f"{endpoint}/resume", {}, ()),
         (f"{endpoint}/rotate", {}, ("secret.rotate",)),
