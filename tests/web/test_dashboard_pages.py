@@ -16,7 +16,7 @@ from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
 
 from hooktide.dialects import read_shipped, shipped
-from hooktide.domain.ids import read, show
+from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
