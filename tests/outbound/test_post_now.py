@@ -1,6 +1,7 @@
 """Requests sent at once over a kept connection, whose outcome comes by a callback."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -34,13 +35,14 @@ class Answers:
 
 def post_now(
     sender: Sender,
-    receiver: Receiver,
+    receiver: Receiver | int,
     answered: Callable[[Outcome], None],
     *,
     body: bytes = b"{}",
     timeout: float = 10.0,
 ) -> Callable[[], None] | None:
-    target = check_url(f"http://127.0.0.1:{receiver.port}/hook", LOOPBACK)
+    port = receiver if isinstance(receiver, int) else receiver.port
+    target = check_url(f"http://127.0.0.1:{port}/hook", LOOPBACK)
     head = target.prefix + b"content-length: %d\r\n\r\n" % len(body)
     return sender.post_now(target, head, body, timeout, answered)
 
@@ -149,6 +151,39 @@ async def test_what_comes_behind_an_answer_is_never_given_to_the_next_request(
         assert (await answers.one()).status == 204
         assert (await post(sender, receiver)).body == b"ok"
         assert receiver.connections == 2
+
+
+async def test_an_answer_that_lies_unread_in_the_kernel_is_never_given_to_anyone(
+    sender: Sender,
+) -> None:
+    answers = Answers()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        port = server.getsockname()[1]
+        first = asyncio.create_task(post(sender, port))
+        connection, _ = await asyncio.to_thread(server.accept)
+        await asyncio.to_thread(answer_next, connection)
+        await first
+
+        def poisoned(outcome: Outcome) -> None:
+            connection.sendall(POISON)  # the loop has no chance to read this before it writes
+            assert post_now(sender, port, answers.add) is not None
+
+        assert post_now(sender, port, poisoned) is not None
+        await asyncio.to_thread(answer_next, connection)
+        other, _ = await asyncio.to_thread(server.accept)
+        await asyncio.to_thread(answer_next, other)
+        assert (await answers.one()).body == b"ok"
+        connection.close()
+        other.close()
+
+
+def answer_next(connection: socket.socket) -> None:
+    connection.settimeout(30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while not connection.recv(65536).endswith(b"{}"):
+        pass
+    connection.sendall(OK)
 
 
 async def test_what_comes_before_the_request_is_written_is_no_answer_to_it(sender: Sender) -> None:

@@ -6,7 +6,6 @@ interprets the response.
 """
 
 import asyncio
-import select
 import ssl
 import time
 from collections.abc import Callable
@@ -50,13 +49,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answered",
         "_owner",
-        "_poll",
         "_reader",
         "_request",
         "_started",
         "_unasked",
         "closed",
         "deadline",
+        "fileno",
         "key",
         "transport",
     )
@@ -66,12 +65,12 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         self.closed = False
         self.transport: asyncio.Transport | None = None
+        self.fileno = -1
         self._owner = owner
         self._reader = ResponseReader()
         self._request = b""
         self._started = 0.0
         self._unasked = False
-        self._poll: select.poll | None = None
         self._answered: Answered | None = None
 
     def begin(self, request: bytes, started: float, deadline: float, answered: Answered) -> None:
@@ -98,13 +97,6 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.write(request)
 
-    def is_quiet(self) -> bool:
-        """Whether nothing was received since the last response, according to the kernel.
-
-        A readable idle connection was closed or got an unsolicited response.
-        """
-        return not (self.closed or self._poll is None or self._poll.poll(0))
-
     @property
     def is_untouched(self) -> bool:
         """Whether no byte of a response to the last request has been received."""
@@ -127,9 +119,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close immediately; a pending outcome is dropped."""
         self._answered = None
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close immediately; a request that is not yet written fails."""
         self.closed = True
         if self.transport is not None:
             self.transport.abort()
@@ -137,8 +130,7 @@ class Connection(asyncio.Protocol):
     def attach(self, transport: asyncio.Transport) -> None:
         """Switch to this transport: the socket's own, or the TLS layer over it."""
         self.transport = transport
-        self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.fileno = transport.get_extra_info("socket").fileno()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport of a new connection."""
@@ -148,7 +140,7 @@ class Connection(asyncio.Protocol):
         """Feed received bytes to the response reader."""
         if self._answered is None or self._request:
             self._unasked = True
-            self._close()
+            self.close()
         elif self._reader.feed(data):
             self._settle_answer()
 
@@ -156,7 +148,7 @@ class Connection(asyncio.Protocol):
         """End the response: the receiver sends no more."""
         self.closed = True
         self._end(None)
-        self._close()
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the response, and leave the pool."""
@@ -193,7 +185,7 @@ class Connection(asyncio.Protocol):
         ):
             self._owner.give_back(self)
         else:
-            self._close()
+            self.close()
         if answered is not None:
             answered(outcome)
 

@@ -5,6 +5,7 @@ carries an attempt or is idle. A timer per request would cost more than the requ
 """
 
 import asyncio
+import select
 import time
 
 from hooktide.outbound.connection import Connection, Key
@@ -24,20 +25,40 @@ class Pool:
         self._open: set[Connection] = set()
         self._idle: dict[Key, list[Connection]] = {}
         self._idle_count = 0
+        self._taken: list[Connection] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, keys: tuple[Key, ...]) -> Connection | None:
-        """Return an idle connection to one of these that has received nothing since its last
-        use."""
+        """Return an idle connection to one of these, for a request that begins immediately.
+
+        It is closed before the request is written if it has received anything since its last use.
+        """
         for key in keys:
             idle = self._idle.get(key)
             while idle:
                 connection = idle.pop()
                 self._idle_count -= 1
-                if connection.is_quiet():
-                    return connection
-                connection.abort()
+                if connection.closed:
+                    continue
+                if not self._taken:
+                    self.coalescer.add(self._close_readable)
+                self._taken.append(connection)
+                return connection
         return None
+
+    def _close_readable(self) -> None:
+        """Close what has something to read: its end, or an unsolicited response.
+
+        The kernel is asked, since the loop may not have read it yet; once for all requests of this
+        turn, since each call lets other threads take the interpreter's lock.
+        """
+        taken, self._taken = self._taken, []
+        connections = {each.fileno: each for each in taken if not each.closed}
+        poll = select.poll()
+        for fileno in connections:
+            poll.register(fileno, select.POLLIN)
+        for fileno, _ in poll.poll(0):
+            connections[fileno].close()
 
     def add(self, key: Key) -> Connection:
         """Create a connection that is not connected yet."""
