@@ -130,6 +130,20 @@ async def test_everything_is_reached_by_keyboard(place: Place) -> None:
         assert visit.wrong == []
 
 
+async def test_a_chart_is_read_bar_by_bar_with_the_arrow_keys(place: Place) -> None:
+    async with visiting(place.browser, place.origin) as visit:
+        await log_in(visit)
+        drawing = visit.page.locator("figure.chart svg").first
+        await drawing.focus()
+        await visit.page.keyboard.press("ArrowLeft")
+        said = visit.page.locator("figure.chart .said").first
+        await expect(said).to_contain_text("UTC: ")
+        last = await said.text_content()
+        await visit.page.keyboard.press("ArrowLeft")
+        await expect(said).not_to_have_text(last or "")
+        assert visit.wrong == []
+
+
 async def test_hostile_texts_are_shown_and_do_nothing(place: Place) -> None:
     found = await make_hostile(place.server.api)
     async with visiting(place.browser, place.origin) as visit:

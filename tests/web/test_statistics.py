@@ -1,11 +1,12 @@
-"""What waits, why attempts fail, outcomes and times, over the API."""
+"""What waits, why attempts fail, outcomes and times: over the API and on the pages."""
 
 import pytest
+from dashkit import seat
 from webkit import Site
 
 from hooktide.domain.histogram import bucket
 from hooktide.domain.ids import read
-from hooktide.domain.model import HOUR, Scope
+from hooktide.domain.model import HOUR, Role, Scope
 from hooktide.domain.stats import EndpointHour
 
 NOTHING = {"count": 0, "p50": None, "p95": None, "p99": None}
@@ -70,3 +71,34 @@ async def test_a_key_counts_what_it_has_access_to(site: Site) -> None:
 async def test_a_period_is_one_of_three(site: Site) -> None:
     answer = await site.operator.get("/v1/statistics?period=1h")
     assert answer.status == 422
+
+
+async def test_a_failing_endpoints_page_says_why_and_what_helps(site: Site) -> None:
+    endpoint = await counted(site)
+    owner = await seat(site, Role.OWNER)
+    page = await owner.page(f"/dashboard/endpoints/{endpoint}?range=week")
+    assert "<strong>4 \N{MULTIPLICATION SIGN} TLS: expired certificate</strong>" in page
+    assert "Renew it, and have the server load it." in page
+    assert f"/dashboard/endpoints/{endpoint}/replay?what=failed&amp;since=" in page
+    assert "Response time, last 7 days: p50" in page
+
+
+async def test_the_overview_names_the_cause_and_leads_to_its_endpoints(site: Site) -> None:
+    endpoint = await counted(site)
+    owner = await seat(site, Role.OWNER)
+    page = await owner.page("/dashboard")
+    assert "<strong>TLS: expired certificate</strong>" in page
+    link = "/dashboard/endpoints?only=trouble&amp;cause=tls_expired&amp;project="
+    assert link in page
+    assert endpoint in await owner.page(link.replace("&amp;", "&"))
+    assert endpoint not in await owner.page("/dashboard/endpoints?only=trouble&cause=timeout")
+
+
+async def test_an_account_may_count_only_its_own_endpoints_in_the_portal(site: Site) -> None:
+    endpoint = await counted(site)
+    account = (await site.operator.get("/v1/accounts/acme")).ok()["id"]
+    made = (await site.operator.post(f"/v1/accounts/{account}/portal-links", {})).ok(201)
+    path = str(made["url"]).partition("/portal/")[2]
+    page = await site.client("").get(f"/portal/{path}/endpoints/{endpoint}")
+    assert page.status == 200
+    assert "TLS: expired certificate" in page.body.decode()
