@@ -156,6 +156,7 @@ async def _portal(browser: Browser, server: Server, filled: Filled) -> None:
         test_url = page.locator("section", has_text="What the test URL got").locator("a").first
         bin_page = await test_url.get_attribute("href")
         for name, (title, path) in {
+            "event-types": ("Event types", f"{base}/event-types?q=paid"),
             "deliveries": ("Deliveries", f"{base}/deliveries"),
             "delivery": ("A delivery", f"{base}/deliveries?delivery={failed}"),
             "edit": ("Edit an endpoint", f"{one}/edit"),
