@@ -947,3 +947,17 @@ async def test_a_replay_says_what_became_of_its_deliveries(site: Site, owner: Se
             await asyncio.sleep(0.01)
     assert "discarded" not in page  # the delivery from before is not the replay's
     assert f"endpoint={endpoint}&amp;origin=replay&amp;since=" in page
+
+
+async def test_an_event_that_breaks_its_schema_says_so_on_its_page(site: Site, owner: Seat) -> None:
+    file = 'name = "strict"\nschema_policy = "warn"\n[event_types."a.b"]\n'
+    file += """schema = '{"required": ["id"]}'\nexample = '{"id": 1}'\n"""
+    (await site.operator.apply("strict", file)).ok()
+    given = {"project": "strict", "reference": "acme"}
+    account = (await site.operator.post("/v1/accounts", given)).ok(201)
+    path = f"/dashboard/publish?account={account['id']}&type=a.b"
+    page = await owner.follow(path, {"payload": '{"no": 1}'})
+    assert "the schema of a.b" in page
+    assert "the project only warns" in page
+    page = await owner.follow(path, {"payload": '{"id": 1}'})
+    assert "the schema of a.b" not in page

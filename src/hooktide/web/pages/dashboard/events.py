@@ -1,5 +1,6 @@
 """Events: what was published, and publishing one by hand."""
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -7,8 +8,10 @@ import msgspec
 from hooktide.actions.publishing.publish_by_hand import publish_by_hand
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import show
+from hooktide.domain.json.payload import UnusableSchemaError, check_schema
 from hooktide.domain.model import Role, Scope
-from hooktide.domain.project.project import EventType, offered, wants
+from hooktide.domain.project.project import EventType, SchemaPolicy, offered, wants
+from hooktide.store.base import EventRow
 from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -54,6 +57,7 @@ async def event(request: PageRequest) -> View:
         row=row,
         event=row.event,
         payload=body_of(row.event.payload),
+        violation=await _violation(request, row),
         accounts=await request.accounts([row.event.account_id]),
         recipients=found.items,
         deliveries={each.id: each for each in await with_attempts(request, sent)},
@@ -64,6 +68,21 @@ async def event(request: PageRequest) -> View:
             for each in found.items
         ),
     )
+
+
+async def _violation(request: PageRequest, row: EventRow) -> str:
+    """Say how a payload breaks the schema that its type has today; empty: it does not."""
+    project = (await request.project(row.project_id)).project
+    kind = next((each for each in project.event_types if each.name == row.event.type), None)
+    if kind is None or project.schema_policy is SchemaPolicy.OFF:
+        return ""
+    try:
+        await asyncio.to_thread(check_schema, kind, row.event.payload)
+    except UnusableSchemaError:
+        return ""
+    except InvalidError as error:
+        return error.detail
+    return ""
 
 
 @page("/events/{id}/payload")
