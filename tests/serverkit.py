@@ -17,6 +17,7 @@ from accounting import PROJECT, Ledger, Receiver
 from apikit import Api, ApiError
 from ports import free_port
 from processkit import kill, send
+from sqlitekit import prepare
 
 KEY = "htk_" + "k" * 43
 READY_TIMEOUT = 120
@@ -167,6 +168,8 @@ async def serving(
         host=host,
         under=under,
     )
+    if not database:
+        prepare(server.folder / "hooktide.db")
     try:
         await server.start()
         yield server

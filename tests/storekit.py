@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 import asyncpg
+from sqlitekit import prepare
 
 from hooktide.dialects import load
 from hooktide.domain.delivery.rest import RestRequest
@@ -104,6 +105,7 @@ class Place:
     async def open(self, key: bytes = KEY, **more: Any) -> Store:
         """Open a store on it; as often at once as its kind allows."""
         if self.is_file:
+            prepare(self.url)
             return open_sqlite(self.url, Vault(key), NOON)
         return await open_postgres(self.url, Vault(key), NOON, direct=self.direct, **more)
 

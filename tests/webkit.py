@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 from apikit import LATE, MAX_REPEATS
+from sqlitekit import prepare
 from starlette.types import Message
 
 from hooktide.app import App, Lifecycle, build, open_store
@@ -228,6 +229,8 @@ async def running(
         stop_within=4.0,
         **more,
     )
+    if not url:
+        prepare(settings.database)
     vault = load_vault(settings.key_path)
     app = build(settings, await open_store(settings, vault), vault, 80)
     life = Lifecycle(app)

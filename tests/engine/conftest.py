@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 from enginekit import Engine, running
-from storekit import NOON, Given, Place
+from storekit import Given, Place
 
 from hooktide.engine.scheduling.scheduler import Limits
-from hooktide.runtime.vault import Vault
-from hooktide.store.sqlite import open_sqlite
 
 
 @pytest.fixture
@@ -20,7 +18,7 @@ def limits() -> Limits:
 @pytest.fixture
 async def given(tmp_path: Path) -> Given:
     given = Given(Place(str(tmp_path / "test.db")))
-    given.store = open_sqlite(given.place.url, Vault(b"k" * 32), NOON)
+    given.store = await given.place.open()
     await given.begin()
     return given
 
