@@ -179,7 +179,7 @@ def test_the_programs_of_the_documentation_emit(invoices: Any) -> None:
         invoice.delete()
     rows = Outbox.objects.order_by("id")
     assert [f"{row.type} of {row.account} {row.payload}" for row in rows] == [
-        'invoice.updated of customer-1 {"id":1,"status":"paid"}',
+        'invoice.paid of customer-1 {"id":1,"status":"paid"}',
         'invoice.deleted of customer-1 {"id":1,"status":"paid"}',
     ]
 
