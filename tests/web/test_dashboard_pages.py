@@ -464,7 +464,7 @@ async def test_a_replay_is_counted_before_it_is_begun(site: Site, owner: Seat) -
     counted = await owner.page(f"{path}/replay?{urlencode(fields)}")
     assert "<h2>1 event</h2>" in counted
     assert 'value="missed" checked' in counted
-    assert 'name="since" value="2026-01-01 00:00"' in counted
+    assert 'name="since" value="2026-01-01T00:00:00"' in counted
     assert (await site.operator.get(f"/v1/endpoints/{endpoint['id']}/replays")).ok()["items"] == []
     job = location(await owner.post(f"{path}/replay", fields))
     begun = await only(site, f"/v1/endpoints/{endpoint['id']}/replays")

@@ -1,6 +1,7 @@
 """Replays: the selection, its count, the progress, and cancelling."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hooktide.domain.counting import count_of
@@ -85,11 +86,22 @@ async def replay(request: PageRequest) -> View:
         called=endpoint_name(found),
         enabled=found.enabled,
         what=request.value("what", ReplayWhat.FAILED.value),
-        yesterday=show_time(request.now - DAY)[:16].replace("T", " "),
+        span={
+            "since": _field(request, "since", show_time(request.now - DAY)[:16]),
+            "until": _field(request, "until", ""),
+        },
         counted=None if counted is None else count_words(counted),
         nothing=counted is not None and not counted.events,
         jobs=[job_of(each) for each in listed.items],
     )
+
+
+def _field(request: PageRequest, name: str, default: str) -> str:
+    """Return what a field for an instant shows, in UTC, as browsers write it."""
+    text = request.form.text(name) if request.is_filled and name in request.form else default
+    with suppress(InvalidError):
+        return show_time(read_moment(text, name))[:19] if text else ""
+    return ""
 
 
 async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None:
