@@ -961,3 +961,19 @@ async def test_an_event_that_breaks_its_schema_says_so_on_its_page(site: Site, o
     assert "the project only warns" in page
     page = await owner.follow(path, {"payload": '{"id": 1}'})
     assert "the schema of a.b" not in page
+
+
+async def test_all_that_failed_of_an_endpoint_in_the_filters_span_is_counted_to_be_sent_again(
+    site: Site, owner: Seat
+) -> None:
+    await waiting_delivery(site)
+    endpoint = (await only(site, "/v1/endpoints"))["id"]
+    span = "since=2026-01-31T12%3A00%3A00&until=2026-02-01T12%3A00%3A00"
+    html = await owner.page(f"/dashboard/deliveries?endpoint={endpoint}&{span}")
+    [path] = re.findall(r'href="([^"]*/replay[^"]*)"', html)
+    assert path.replace("&amp;", "&").endswith(f"/{endpoint}/replay?what=failed&{span}")
+    assert "Nothing to send" in await owner.page(path.replace("&amp;", "&"))
+    html = await owner.page(f"/dashboard/deliveries?endpoint={endpoint}")
+    [path] = re.findall(r'href="([^"]*/replay[^"]*)"', html)
+    assert "Nothing to send" in await owner.page(path.replace("&amp;", "&"))
+    assert "/replay" not in await owner.page("/dashboard/deliveries")

@@ -11,6 +11,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.project.project import offered, plan_of
+from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
 from hooktide.web.pages.framework.page import Page, Run, act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -73,6 +74,7 @@ async def deliveries(request: PageRequest) -> View:
         log = request.services.delivery_log
         found = await log.search(asked.scope, given.wanted, given.before, PAGE_SIZE)
     projects = await request.projects()
+    endpoint = await _endpoint(request, given.wanted.endpoint_id)
     opened = await _opened(request)
     rows = await rows_of(request, found.lines)
     before = request.query.text("before") or None
@@ -81,7 +83,8 @@ async def deliveries(request: PageRequest) -> View:
         projects=projects,
         chosen=chosen.project.name if chosen else "",
         account=account,
-        endpoint=await _endpoint(request, given.wanted.endpoint_id),
+        endpoint=endpoint,
+        replay=await _replay(request, given, endpoint),
         endpoints=await _own_endpoints(request),
         given=given,
         types=_types([row for row in projects.values() if chosen in (None, row)], account),
@@ -175,6 +178,20 @@ async def _endpoint(request: PageRequest, number: int | None) -> Endpoint | None
     with suppress(NotFoundError):
         return await request.services.store.get_endpoint(request.scope, number)
     return None
+
+
+async def _replay(request: PageRequest, given: Filters, endpoint: Endpoint | None) -> str:
+    """Return where all that failed of an endpoint, in the filters' span, is sent again."""
+    if endpoint is None or not request.may("member"):
+        return ""
+    since, until = given.wanted.since, given.wanted.until
+    if since is None:
+        since = request.now - (await request.project(endpoint.project_id)).project.retention
+    fields = {"what": "failed", "since": show_time(since)[:19]}
+    if until is not None:
+        fields["until"] = show_time(until)[:19]
+    path = f"{request.session.base}/endpoints/{show('ep', endpoint.id)}/replay"
+    return f"{path}?{urlencode(fields)}"
 
 
 async def _own_endpoints(request: PageRequest) -> list[tuple[str, str]]:
