@@ -52,7 +52,7 @@ def check_size(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
             pointer="/payload",
             status=413,
         )
-    if _depth(raw, max_depth) > max_depth:
+    if depth_of(raw, max_depth) > max_depth:
         raise InvalidError(
             "too_deep",
             f"the payload is nested deeper than {max_depth} levels",
@@ -71,8 +71,11 @@ def read_payload(raw: bytes) -> Any:
         raise InvalidError("invalid_json", str(error), pointer="/payload", status=400) from None
 
 
-def _depth(raw: bytes, enough: int) -> int:
-    """Return the maximum nesting depth of brackets, in linear time for any input."""
+def depth_of(raw: bytes, enough: int) -> int:
+    """Return the maximum nesting depth of brackets, or as many as there are if that is ``enough``.
+
+    It takes linear time for any input.
+    """
     brackets = raw.count(b"[") + raw.count(b"{")
     if brackets <= enough:
         return brackets
