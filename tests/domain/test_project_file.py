@@ -47,6 +47,7 @@ retries = 0
 timeout = "1s"
 changes_per_second = 5
 tests_per_second = 2
+filter_conditions = 7
 
 [plans.pro]
 

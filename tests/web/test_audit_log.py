@@ -116,7 +116,7 @@ class Step:
     key: str = "operator"
 
 
-CHANGES_NOTHING = {"test_endpoint", "check_endpoint"}
+CHANGES_NOTHING = {"test_endpoint", "check_endpoint", "preview_filter"}
 FORM = {
     "content-type": "application/x-www-form-urlencoded",
     "sec-fetch-site": "same-origin",

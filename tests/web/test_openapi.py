@@ -71,6 +71,7 @@ GOOD: dict[str, Any] = {
     "put_event_type": {"description": "x", "schema": {"type": "object"}},
     "create_endpoint": {"account": "acme", **HOOK},
     "check_endpoint": {"account": "new", **HOOK},
+    "preview_filter": {"account": "acme", "filter": {"total": {"$gte": 100}}},
     "publish_event": [EVENT, EVENT | {"type": "x"}],
     "test_endpoint": {},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},

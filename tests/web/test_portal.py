@@ -849,3 +849,41 @@ async def test_the_catalogue_has_each_event_type_with_its_example_and_schema(pla
     assert re.findall(r'<details class="card" id="([^"]*)" open>', found) == ["quotation.accepted"]
     assert "Example of a payload" in found
     assert "No event type has this" in await place.acme.get("/event-types?q=%25")
+
+
+async def test_a_filter_is_tried_in_the_form_before_it_is_saved(place: Place) -> None:
+    await place.remove_all()
+    endpoint = await place.endpoint()
+    for number in range(3):
+        event = {"account": "acme", "type": "invoice.paid", "payload": {"id": number + 70_000}}
+        (await place.site.operator.post("/v1/events", event)).ok(202)
+    wanted = '{"id": {"$gte": 70001}}'
+    filled = {"url": place.url, "event_types": "*", "filter": wanted, "name": "Large ones"}
+    for path in ("/endpoints/new", f"/endpoints/{endpoint}/edit"):
+        page = await place.acme.post(path, **filled, do="try")
+        assert "2 of the last " in page
+        assert "/id</code> is <code>70000</code>" in page
+        assert wanted in page
+        assert "Large ones" in page
+        wrong = await place.acme.post(path, **(filled | {"filter": '{"id":{"$gtt":1}}'}), do="try")
+        assert "/id/$gtt: no such operator; did you mean '$gt'?" in wrong
+        empty = await place.acme.post(path, **(filled | {"filter": ""}), do="try")
+        assert "Write the filter to try" in empty
+    shown = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
+    assert shown["filter"] is None
+
+
+async def test_a_filter_is_saved_shown_and_removed_with_the_form(place: Place) -> None:
+    await place.remove_all()
+    endpoint = await place.endpoint()
+    path = f"/endpoints/{endpoint}"
+    filled = {"url": place.url, "event_types": "*"}
+    page = await place.acme.post(f"{path}/edit", **filled, filter='{"id": {"$gte": 100}}')
+    assert '"$gte": 100' in page
+    assert '"$gte": 100' in await place.acme.get(f"{path}/edit")
+    kept = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
+    assert kept["filter"] == {"id": {"$gte": 100}}
+    wrong = await place.acme.post(f"{path}/edit", **filled, filter='{"id": {}}')
+    assert '/id: name a member or an operator here, or write {"$exist": true}' in wrong
+    await place.acme.post(f"{path}/edit", **filled, filter=" ")
+    assert (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()["filter"] is None

@@ -44,6 +44,17 @@ class Accounts:
             return await self._store.get_account(scope, ids.read("acc", text))
         return await self._store.find_account(scope, text)
 
+    async def named(self, scope: Scope, text: str | None) -> Account:
+        """Find an account by id or reference; None: the one whose key the scope is of.
+
+        :raises InvalidError: ``account_missing``: none is named, and the scope has several.
+        """
+        if text is not None:
+            return await self.find(scope, text)
+        if scope.account_id is None:
+            raise InvalidError("account_missing", "name the account", pointer="/account")
+        return await self._store.get_account(scope, scope.account_id)
+
     async def narrowed(self, scope: Scope, text: str | None) -> Scope:
         """Return the scope of one account, or the same scope if none is given."""
         if text is None:

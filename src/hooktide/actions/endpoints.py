@@ -12,6 +12,7 @@ from hooktide.actions.accounts import Accounts, check_reference, is_like_an_id
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import Actor
+from hooktide.domain.counting import count_of
 from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.errors import (
     BusyError,
@@ -21,6 +22,7 @@ from hooktide.domain.errors import (
     NotFoundError,
     RefusedError,
 )
+from hooktide.domain.filtering.filter import read_filter
 from hooktide.domain.http.address import Target, UrlPolicy, check_url
 from hooktide.domain.http.headers import MASK, header_lines, refused_header
 from hooktide.domain.messages.chat import kind_of, shown_url
@@ -42,6 +44,7 @@ from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.operational_events import limit_reached
 from hooktide.domain.project.project import (
     EventType,
+    Plan,
     Project,
     check_offered,
     check_patterns,
@@ -68,7 +71,8 @@ TEST_RETRY_DELAY = 5
 class EndpointSpec:
     """An endpoint as requested; without a kind, its URL decides.
 
-    One that is not ``enabled`` is sent nothing until it is enabled.
+    ``filter`` is JSON text; empty: it gets all events of its types. One that is not ``enabled`` is
+    sent nothing until it is enabled.
     """
 
     url: str
@@ -77,6 +81,7 @@ class EndpointSpec:
     name: str = ""
     description: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    filter: str = ""
     enabled: bool = True
 
 
@@ -151,10 +156,11 @@ class Endpoints:
         :raises RefusedError: the account is not offered webhooks.
         :raises LimitError: its plan allows no more endpoints.
         """
-        account = await self._account(scope, account_text)
+        account = await self._accounts.named(scope, account_text)
         project = await self._project(account.project_id)
         check_offered(project, account.reference)
-        checked = self._check(_given(wanted), project, account.reference)
+        plan = plan_of(project, account.plan)
+        checked = self._check(_given(wanted), project, account.reference, plan)
         now = self._clock()
         new = Endpoint(
             id=0,
@@ -166,7 +172,7 @@ class Endpoints:
             updated_at=now,
             **checked,
         )
-        secret, limit = given or _make_secret(), plan_of(project, account.plan).endpoints
+        secret, limit = given or _make_secret(), plan.endpoints
         try:
             made = await self._store.create_endpoint(
                 new, secret, limit, now, actor.does("endpoint.create")
@@ -210,8 +216,9 @@ class Endpoints:
         project = row.project
         owner = account.reference if account else reference
         check_offered(project, owner)
-        checked = self._check(_given(wanted), project, owner)
-        limit = plan_of(project, plan).endpoints
+        rules = plan_of(project, plan)
+        checked = self._check(_given(wanted), project, owner, rules)
+        limit = rules.endpoints
         check_endpoints(count, limit)
         left = None if limit is None else limit - count
         return Checked(account, checked["url"], checked["kind"], left)
@@ -224,15 +231,6 @@ class Endpoints:
             if before is None:
                 return count
 
-    async def _account(self, scope: Scope, text: str | None) -> Account:
-        if text is not None:
-            return await self._accounts.find(scope, text)
-        if scope.account_id is None:
-            raise InvalidError(
-                "account_missing", "name the account that the endpoint is for", pointer="/account"
-            )
-        return await self._store.get_account(scope, scope.account_id)
-
     async def _project(self, project_id: int) -> Project:
         return (await self._directory.project(project_id)).project
 
@@ -241,6 +239,7 @@ class Endpoints:
         given: Mapping[str, Any],
         project: Project,
         reference: str,
+        plan: Plan,
         old: Endpoint | None = None,
     ) -> dict[str, Any]:
         """Check the given fields and return them as they are stored."""
@@ -256,6 +255,8 @@ class Endpoints:
             checked["description"] = check_text(
                 given["description"], "/description", MAX_DESCRIPTION_LENGTH, lines=True
             )
+        if "filter" in given:
+            checked["filter"] = check_filter(given["filter"], plan, old)
         url = checked.get("secret_url") or checked.get("url")
         moved = old is not None and url is not None and not _same_origin(old, url)
         if "headers" in given:
@@ -335,7 +336,8 @@ class Endpoints:
         project = await self._project(found.project_id)
 
         def edit(old: Endpoint) -> Mapping[str, Any]:
-            return self._check(given, project, account.reference, old)
+            plan = plan_of(project, account.plan)
+            return self._check(given, project, account.reference, plan, old)
 
         return await self._store.update_endpoint(
             scope, endpoint_id, edit, self._clock(), actor.does("endpoint.update")
@@ -486,6 +488,26 @@ def too_many_types() -> InvalidError:
         f"{MAX_PATTERNS} event types at most; use patterns like invoice.*",
         pointer="/event_types",
     )
+
+
+def check_filter(text: str, plan: Plan, old: Endpoint | None = None) -> str:
+    """Check a filter (empty: none), and return it in the form in which it is stored.
+
+    The ``old`` endpoint may keep a filter that its plan no longer allows.
+
+    :raises InvalidError: ``invalid_filter``: it cannot be read, or the plan does not allow it.
+    """
+    if not text.strip():
+        return ""
+    found = read_filter(text)
+    if found.conditions <= plan.filter_conditions or (old and old.filter == found.text):
+        return found.text
+    if not plan.filter_conditions:
+        why = "this account's plan has no filters; leave the filter out"
+    else:
+        most = count_of(plan.filter_conditions, "condition")
+        why = f"it has {found.conditions} conditions; this account's plan allows {most}"
+    raise InvalidError("invalid_filter", why, pointer="/filter")
 
 
 def _check_headers(

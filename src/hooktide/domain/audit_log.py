@@ -206,6 +206,7 @@ def _endpoint(thing: Endpoint) -> Snapshot:
         kind=thing.kind.value,
         name=thing.name,
         description=thing.description,
+        filter=thing.filter,
         enabled=thing.enabled,
         disabled_reason=thing.disabled_reason,
     )

@@ -168,7 +168,8 @@ class Endpoint:
     ``disabled_reason`` is empty while the endpoint is enabled. ``consecutive_failures`` counts the
     deliveries that failed in a row. ``rests_until`` is when the last rest that the receiver asked
     for ends or has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the
-    customer's own request headers. ``secrets`` are the active ones, newest first.
+    customer's own request headers. ``filter`` is JSON (``domain.filtering.filter``; empty: none),
+    the same since ``filtered_at``. ``secrets`` are the active ones, newest first.
     """
 
     id: int
@@ -181,6 +182,8 @@ class Endpoint:
     name: str = ""
     description: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    filter: str = ""
+    filtered_at: Micros = 0
     disabled_reason: str = ""
     disabled_at: Micros | None = None
     consecutive_failures: int = 0

@@ -29,7 +29,7 @@ _SAME = {
     "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
     "disabled_reason, disabled_at, failing, stale_before, stale_reason, created_at, changed_at, "
     "removed_at, kind, sealed_url, rests_until, rest_reason, rest_began_at, rest_span, "
-    "rest_lifted_at",
+    "rest_lifted_at, filter, filtered_at",
     "erasures": "account_id, group_id, project_id, started_at, sweep, erased_to, events, attempts, "
     "ended_at",
     "secrets": "endpoint_id, created_at, sealed, retires_at",

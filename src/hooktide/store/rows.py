@@ -27,7 +27,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 read_project_json = msgspec.json.Decoder(Project).decode
 read_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
-read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...]]]).decode
+read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...], str]]).decode
 read_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 to_json = msgspec.json.encode
 
@@ -57,6 +57,8 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
         secret_url="" if row[14] is None else vault.open(row[14], url_row(row[0])).decode(),
         rests_until=row[15],
         rest_reason=row[16],
+        filter=row[17],
+        filtered_at=row[18],
         secrets=secrets,
     )
 
@@ -102,6 +104,8 @@ def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
         "name": endpoint.name,
         "description": endpoint.description,
         "headers": seal_headers(endpoint.id, endpoint.headers, vault),
+        "filter": endpoint.filter,
+        "filtered_at": endpoint.filtered_at,
         "kind": endpoint.kind.value,
         "sealed_url": vault.seal(secret_url.encode(), url_row(endpoint.id)) if secret_url else None,
     }

@@ -42,6 +42,17 @@ Description = Annotated[str, msgspec.Meta(max_length=MAX_DESCRIPTION_LENGTH)]
 Headers = Annotated[
     dict[str, str], msgspec.Meta(description="Custom request headers; their values are not shown.")
 ]
+FilterIn = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description='Conditions on the payload, like `{"amount": {"$gte": 100}}`; null: none.',
+        extra_json_schema={"type": ["object", "null"], "additionalProperties": True},
+    ),
+]
+FilterShown = Annotated[
+    dict[str, Any] | None,
+    msgspec.Meta(description="Conditions on the payload; null: none."),
+]
 GivenSecret = Annotated[
     str,
     msgspec.Meta(
@@ -65,6 +76,7 @@ class EndpointIn(RequestModel, frozen=True):
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
+    filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
     secret: GivenSecret | None = None
     enabled: bool = True
 
@@ -85,6 +97,7 @@ class EndpointCheckIn(RequestModel, frozen=True):
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
+    filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
     secret: GivenSecret | None = None
 
 
@@ -102,6 +115,7 @@ class EndpointUpdate(RequestModel, frozen=True):
     name: Name | msgspec.UnsetType = msgspec.UNSET
     description: Description | msgspec.UnsetType = msgspec.UNSET
     headers: Headers | msgspec.UnsetType = msgspec.UNSET
+    filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointQuery(PageQuery, frozen=True):
@@ -137,6 +151,7 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
     name: str
     description: str
     headers: dict[str, str]
+    filter: FilterShown
     enabled: bool
     disabled_reason: str
     disabled_at: Instant | None
@@ -218,6 +233,62 @@ class Tested(ResponseModel, frozen=True, kw_only=True):
     response_body_encoding: str
 
 
+class FilterPreviewIn(RequestModel, frozen=True):
+    """A filter to try. `account` is required, except with an account's key."""
+
+    filter: FilterIn
+    account: AccountName | None = None
+    event_types: Types = msgspec.field(default_factory=lambda: ["*"])
+
+
+class Mismatch(ResponseModel, frozen=True):
+    """The first condition that a payload does not meet.
+
+    `pointer` is its place in the payload (RFC 6901). `condition` and `value` are JSON text, cut
+    after 100 characters; `value` is null where the payload has no such member.
+    """
+
+    pointer: str
+    condition: str
+    value: str | None
+
+
+class FilterTried(ResponseModel, frozen=True):
+    """An event that a filter was tried with; `mismatch` is null if it matches."""
+
+    event: str
+    event_type: str
+    accepted_at: Instant
+    matches: bool
+    mismatch: Mismatch | None
+
+
+class FilterPreview(ResponseModel, frozen=True):
+    """The filter as it would be stored, how many events it would have let through, and which."""
+
+    filter: dict[str, Any]
+    tried: int
+    matched: int
+    items: list[FilterTried]
+
+
+class NotMatched(ResponseModel, frozen=True):
+    """An endpoint that subscribes to an event's type, and whose filter does not match its payload.
+
+    If `changed_since`, the filter was changed after the event was accepted.
+    """
+
+    endpoint: str
+    mismatch: Mismatch
+    changed_since: bool
+
+
+class NotMatchedList(ResponseModel, frozen=True):
+    """The endpoints whose filter does not match an event, newest first."""
+
+    items: list[NotMatched]
+
+
 class WebhookIn(RequestModel, frozen=True):
     """A new endpoint in the customers' API, in the default names; projects can rename them."""
 
@@ -227,6 +298,7 @@ class WebhookIn(RequestModel, frozen=True):
     name: Name = ""
     description: Description = ""
     headers: Headers = {}
+    filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
 
 
 class WebhookUpdate(EndpointUpdate, frozen=True):

@@ -42,6 +42,7 @@ class Plan(ResponseModel, frozen=True):
     timeout_seconds: float
     changes_per_second: int
     tests_per_second: int
+    filter_conditions: int
 
 
 class Project(ResponseModel, frozen=True):

@@ -1,12 +1,15 @@
 """Who got an event and who did not: one line for each endpoint of its account, with the reason."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import RefusedError
+from hooktide.domain.filtering.filter import Mismatch, read_exactly, stored_filter
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import (
     Delivery,
@@ -38,6 +41,7 @@ class Why(StrEnum):
     DISABLED = "disabled"
     TEST = "test"
     NOT_SUBSCRIBED_THEN = "not_subscribed_then"
+    NOT_MATCHED = "not_matched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,28 @@ class Recipient:
     """An endpoint of an event's account.
 
     ``delivery`` is the newest of the event to it (None: there is none). ``since``: since when it
-    was disabled at that time (None: it was not, or that is not known).
+    was disabled at that time (None: it was not, or that is not known). ``mismatch``: what the
+    filter that it has now requires and the payload has not.
     """
 
     endpoint: Endpoint
     delivery: Delivery | None
     why: Why
     since: Micros | None = None
+    mismatch: Mismatch | None = None
+
+    def is_filter_younger(self, event: Event) -> bool:
+        """Whether the filter was changed after an event was accepted, and may have matched then."""
+        return self.endpoint.filtered_at > made_at(event.id)
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether it is enabled and did not get the event, nor will."""
-        return self.endpoint.enabled and (self.delivery is None or self.delivery.state not in GETS)
+        """Whether it is enabled, wants the event as far as its filter goes, and did not get it."""
+        return (
+            self.mismatch is None
+            and self.endpoint.enabled
+            and (self.delivery is None or self.delivery.state not in GETS)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +93,9 @@ class EventRecipients:
         listed = await self._store.list_endpoints(_scope(event), before, limit)
         deliveries = await self._deliveries(event)
         of_test = any(each.origin is Origin.TEST for each in deliveries.values())
+        payload = lru_cache(maxsize=1)(lambda: read_exactly(event.payload))
         found = [
-            await self._recipient(event, each, deliveries.get(each.id), of_test)
+            _matched(await self._recipient(event, each, deliveries.get(each.id), of_test), payload)
             for each in listed.items
         ]
         return Recipients(found, listed.next_before)
@@ -157,6 +172,18 @@ class EventRecipients:
             if each.action in ("endpoint.enable", "endpoint.create"):
                 return None
         return None
+
+
+def _matched(found: Recipient, payload: Callable[[], Any]) -> Recipient:
+    """Say what an endpoint's filter requires, where nothing else is the reason."""
+    endpoint = found.endpoint
+    if found.why is not Why.NOT_SUBSCRIBED_THEN or not endpoint.filter:
+        return found
+    filter_ = stored_filter(endpoint.filter)
+    mismatch = None if filter_ is None else filter_.mismatch(payload())
+    if mismatch is None:
+        return found
+    return replace(found, why=Why.NOT_MATCHED, mismatch=mismatch)
 
 
 def _scope(event: Event) -> Scope:

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from hooktide.actions.accounts import Accounts, being_replaced, check_reference, is_like_an_id
-from hooktide.actions.publishing.yielding import Yielding
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.delivery.compose import compile_dialect
@@ -30,6 +29,7 @@ from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of, types_by_name
 from hooktide.domain.time.times import read_time
 from hooktide.runtime.cache import Cache
+from hooktide.runtime.yielding import Yielding
 from hooktide.store.base import (
     Accepted,
     AccountGone,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
+from hooktide.client.publishing import raw_json
 from hooktide.client.requests import Request, Steps, call, command, pages
 from hooktide.client.transport import Area, X, listing, operation
 from hooktide.wire.endpoints import (
@@ -16,6 +18,8 @@ from hooktide.wire.endpoints import (
     EndpointIn,
     EndpointQuery,
     EndpointUpdate,
+    FilterPreview,
+    FilterPreviewIn,
     Rotated,
     Tested,
     TestIn,
@@ -28,7 +32,7 @@ class EndpointsArea(Area[X]):
     """Endpoints: the destinations of an account's events."""
 
     @operation
-    def create(
+    def create(  # noqa: PLR0913  # one for each field of the endpoint
         self,
         url: str,
         event_types: Sequence[str],
@@ -38,15 +42,17 @@ class EndpointsArea(Area[X]):
         name: str = "",
         description: str = "",
         headers: Mapping[str, str] | None = None,
+        filter: Any = UNSET,
         secret: str | None = None,
         enabled: bool = True,
     ) -> Request[EndpointCreated]:
         """Create an endpoint; its secret is returned only this once.
 
         ``account`` is required, except with an account's key. ``kind`` is detected from the URL by
-        default. ``secret`` is the receiver's existing secret when it moves from another sender; an
-        account's key cannot set it. An endpoint that is not ``enabled`` is sent nothing until it is
-        enabled.
+        default. ``filter``: a dict of conditions on the payload, or JSON text as ``bytes`` or
+        ``RawJSON``; without one it gets all events of its types. ``secret`` is the receiver's
+        existing secret when it moves from another sender; an account's key cannot set it. An
+        endpoint that is not ``enabled`` is sent nothing until it is enabled.
         """
         body = EndpointIn(
             url=url,
@@ -56,6 +62,7 @@ class EndpointsArea(Area[X]):
             name=name,
             description=description,
             headers=dict(headers or {}),
+            filter=raw_json(filter, "/filter"),
             secret=secret,
             enabled=enabled,
         )
@@ -74,6 +81,7 @@ class EndpointsArea(Area[X]):
         name: str = "",
         description: str = "",
         headers: Mapping[str, str] | None = None,
+        filter: Any = UNSET,
         secret: str | None = None,
     ) -> Request[EndpointChecked]:
         """Check whether an endpoint could be created; raises what ``create`` would.
@@ -91,6 +99,7 @@ class EndpointsArea(Area[X]):
             name=name,
             description=description,
             headers=dict(headers or {}),
+            filter=raw_json(filter, "/filter"),
             secret=secret,
         )
         path = "/v1/endpoint-checks"
@@ -117,8 +126,12 @@ class EndpointsArea(Area[X]):
         name: str | UnsetType = UNSET,
         description: str | UnsetType = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
+        filter: Any = UNSET,
     ) -> Request[Endpoint]:
-        """Update the given fields of an endpoint; ``headers`` are replaced as a whole."""
+        """Update the given fields of an endpoint; ``headers`` are replaced as a whole.
+
+        ``filter`` is as in ``create``; None removes it.
+        """
         body = EndpointUpdate(
             url=url,
             event_types=cast("list[str] | UnsetType", event_types),
@@ -126,6 +139,7 @@ class EndpointsArea(Area[X]):
             name=name,
             description=description,
             headers=cast("dict[str, str] | UnsetType", headers),
+            filter=raw_json(filter, "/filter"),
         )
         return call("PATCH", "/v1/endpoints/{id}", Endpoint, body=body, id=id)
 
@@ -165,6 +179,21 @@ class EndpointsArea(Area[X]):
         """Send a test event immediately, and return the response."""
         body = TestIn(event_type=event_type)
         return call("POST", "/v1/endpoints/{id}/test", Tested, body=body, id=id)
+
+    @operation
+    def preview_filter(
+        self, filter: Any, *, account: str | None = None, event_types: Sequence[str] = ("*",)
+    ) -> Request[FilterPreview]:
+        """Try a filter with an account's newest events, 100 at most, before saving it.
+
+        ``account`` is required, except with an account's key.
+        """
+        body = FilterPreviewIn(
+            filter=cast("msgspec.Raw", raw_json(filter, "/filter")),
+            account=account,
+            event_types=cast("list[str]", event_types),
+        )
+        return call("POST", "/v1/filter-previews", FilterPreview, body=body, repeatable=True)
 
     @listing
     def deliveries(self, id: str, *, limit: int | None = None) -> Steps[Delivery]:

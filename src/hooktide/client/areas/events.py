@@ -8,6 +8,7 @@ from hooktide.client.errors import UnexpectedAnswerError
 from hooktide.client.publishing import NewEvent, Published
 from hooktide.client.requests import Request, Steps, call, instant, pages
 from hooktide.client.transport import Area, X, listing, operation
+from hooktide.wire.endpoints import NotMatched, NotMatchedList
 from hooktide.wire.events import (
     Attempt,
     Attempts,
@@ -68,6 +69,15 @@ class EventsArea(Area[X]):
     def get(self, id: str) -> Request[Event]:
         """Get an event with its payload."""
         return call("GET", "/v1/events/{id}", Event, id=id)
+
+    @operation
+    def not_matched(self, id: str) -> Request[Sequence[NotMatched]]:
+        """List the endpoints that it was not sent to because their filter does not match it.
+
+        By their filters of today.
+        """
+        path = "/v1/events/{id}/not-matched"
+        return call("GET", path, NotMatchedList, id=id).then(lambda found: found.items)
 
 
 class DeliveriesArea(Area[X]):

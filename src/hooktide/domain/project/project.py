@@ -17,6 +17,7 @@ from hooktide.domain.delivery.backoff import Retry, read_retry
 from hooktide.domain.delivery.compose import check_event, compile_dialect
 from hooktide.domain.dialect.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
+from hooktide.domain.filtering.filter import MAX_CONDITIONS
 from hooktide.domain.json.payload import check_payload, check_schema, compile_schema
 from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
@@ -98,7 +99,9 @@ class Plan:
         Requests that change something, by an account's own key or its portal, per process; bursts
         may be twice that. Requests above it are answered 429 with ``Retry-After``. 1 to 1000.
     tests_per_second
-        Tests of endpoints, likewise.
+        Tests of endpoints and of filters, likewise.
+    filter_conditions
+        How many conditions an endpoint's filter may have; 0 to 50. 0: endpoints cannot have one.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Plan:
     timeout: Micros = 10 * SECOND
     changes_per_second: int = 20
     tests_per_second: int = 1
+    filter_conditions: int = MAX_CONDITIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,7 @@ class Fields:
     name: str = "name"
     description: str = "description"
     headers: str = "headers"
+    filter: str = "filter"
     enabled: str = "enabled"
     resting_until: str = "resting_until"
     resting_reason: str = "resting_reason"
@@ -443,6 +448,7 @@ def _read_plan(name: str, table: Table) -> Plan:
         timeout=table.span("timeout", 10 * SECOND, SECOND, MAX_TIMEOUT),
         changes_per_second=table.count("changes_per_second", 20, 1, MAX_RATE),
         tests_per_second=table.count("tests_per_second", 1, 1, MAX_RATE),
+        filter_conditions=table.count("filter_conditions", MAX_CONDITIONS, 0, MAX_CONDITIONS),
     )
     table.done()
     return plan

@@ -56,7 +56,7 @@ class Endpoints(Repository):
             "now": now,
             "disabled_reason": endpoint.disabled_reason,
             "disabled_at": endpoint.disabled_at,
-            **rows.endpoint_values(replace(endpoint, id=id_), self._vault),
+            **rows.endpoint_values(replace(endpoint, id=id_, filtered_at=now), self._vault),
         }
         await tx.run("create_endpoint", values)
         await _create_secret(tx, id_, secret, now, self._vault)
@@ -108,6 +108,8 @@ class Endpoints(Repository):
         """
         old = await _hold(tx, scope, endpoint_id, self._vault)
         new = replace(old, **edit(old))
+        if new.filter != old.filter:
+            new = replace(new, filtered_at=now)
         if added := set(new.event_types) - set(old.event_types):
             account = await read_account(tx, Scope(), old.account_id)
             check_named((await hold_project(tx, account.project_id)).project, added)

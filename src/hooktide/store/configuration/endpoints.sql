@@ -2,13 +2,14 @@
 
 -- name: create_endpoint
 INSERT INTO {schema}endpoints (id, project_id, account_id, url, event_types, name, description, headers,
-    kind, sealed_url, disabled_reason, disabled_at, created_at, changed_at)
-VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :kind,
-    :sealed_url, :disabled_reason, :disabled_at, :now, :now)
+    filter, filtered_at, kind, sealed_url, disabled_reason, disabled_at, created_at, changed_at)
+VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :filter,
+    :filtered_at, :kind, :sealed_url, :disabled_reason, :disabled_at, :now, :now)
 
 -- name: endpoints
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
-    disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason
+    disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason,
+    filter, filtered_at
 FROM {schema}endpoints
 
 -- name: count_endpoints
@@ -16,7 +17,8 @@ SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND remove
 
 -- name: update_endpoint
 UPDATE {schema}endpoints SET url = :url, event_types = :event_types, name = :name,
-    description = :description, headers = :headers, kind = :kind, sealed_url = :sealed_url,
+    description = :description, headers = :headers, filter = :filter,
+    filtered_at = :filtered_at, kind = :kind, sealed_url = :sealed_url,
     changed_at = :now
 WHERE id = :id
 

@@ -40,9 +40,9 @@ WHERE account_id = :account_id
 UPDATE {schema}erasures SET ended_at = :now WHERE account_id = :account_id
 
 -- name: erase_endpoints
-UPDATE {schema}endpoints SET url = '', name = '', description = '', sealed_url = NULL WHERE id IN (
+UPDATE {schema}endpoints SET url = '', name = '', description = '', filter = '', sealed_url = NULL WHERE id IN (
     SELECT id FROM {schema}endpoints WHERE account_id = :account_id AND removed_at IS NOT NULL
-        AND (url <> '' OR name <> '' OR description <> '' OR sealed_url IS NOT NULL) LIMIT :limit)
+        AND (url <> '' OR name <> '' OR description <> '' OR filter <> '' OR sealed_url IS NOT NULL) LIMIT :limit)
 RETURNING id
 
 -- name: erase_bin_requests

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from hooktide.domain.audit_log import Action, snapshot
+from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
 from hooktide.domain.ids import NODE_BITS, made_at
 from hooktide.domain.model import (
     SECOND,
@@ -25,7 +26,7 @@ from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
 from hooktide.store.base import NewReplay, Page, ReplayCount
 from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
-from hooktide.store.deliveries.events import read_event
+from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.lists import conditions, in_scope, newest
@@ -37,6 +38,9 @@ from hooktide.store.writing.usage import Usage
 
 LOOK = 1000
 """Rows examined in one transaction."""
+FILTER_LOOK = 100
+FILTER_BYTES = 512 * 1024
+"""How many events, and about how much of their payloads, are matched in one transaction."""
 
 MAX_COUNTED = 100_000
 COUNT_TIMEOUT: Micros = 2 * SECOND
@@ -67,6 +71,16 @@ class Piece(NamedTuple):
     whole: bool
 
 
+class Looked(NamedTuple):
+    """What was looked at: (its key, its event, the event's type, whether to send it) each.
+
+    ``whole``: there was nothing more in the window.
+    """
+
+    rows: Sequence[Row]
+    whole: bool
+
+
 class Replays(Repository):
     """The store's methods for replays."""
 
@@ -85,7 +99,7 @@ class Replays(Repository):
         id_ = self._ids(now)
         after, upto = _window(wanted, id_)
 
-        async def look(after: int) -> Sequence[Row]:
+        async def look(after: int) -> Looked:
             return await self._look_at(wanted.what, endpoint, Window(after, upto), id_)
 
         return await _count(look, endpoint.event_types, after)
@@ -101,7 +115,7 @@ class Replays(Repository):
     @surveys
     async def _look_at(
         self, tx: Transaction, what: ReplayWhat, endpoint: Endpoint, piece: Window, id_: int
-    ) -> Sequence[Row]:
+    ) -> Looked:
         return await _look(tx, what, endpoint, piece, id_)
 
     @writes
@@ -205,7 +219,7 @@ class Replays(Repository):
         piece = _choose(looked, endpoint.event_types, replay.looked_to, limit)
         made = await _make(tx, replay, endpoint, piece, hour, now)
         await _move(tx, replay, piece._replace(whole=piece.whole and settled), made, now)
-        return len(looked)
+        return len(looked.rows)
 
 
 async def _check_event(tx: Transaction, endpoint: Endpoint, wanted: NewReplay) -> None:
@@ -235,7 +249,7 @@ async def _running(tx: Transaction, endpoint_id: int) -> int:
 
 async def _look(
     tx: Transaction, what: ReplayWhat, endpoint: Endpoint, piece: Window, id_: int
-) -> Sequence[Row]:
+) -> Looked:
     values = {
         "endpoint_id": endpoint.id,
         "account_id": endpoint.account_id,
@@ -244,7 +258,37 @@ async def _look(
         "replay_id": id_,
         "look": LOOK,
     }
-    return await tx.rows(f"looked_{what.value}", values)
+    rows = await tx.rows(f"looked_{what.value}", values)
+    found = Looked(rows, whole=len(rows) < LOOK)
+    filter_ = stored_filter(endpoint.filter) if endpoint.filter else None
+    if filter_ is None or what is not ReplayWhat.MISSED:
+        return found
+    return await _filtered(tx, found, endpoint.event_types, filter_)
+
+
+async def _filtered(
+    tx: Transaction, looked: Looked, types: tuple[str, ...], filter_: Filter
+) -> Looked:
+    """Match what was looked at with a filter, as far as reading the payloads is soon done."""
+    wanted = [row[1] for row in looked.rows if row[3] and wants(types, row[2])]
+    part = wanted[:FILTER_LOOK]
+    payloads = {row[0]: row[-1] for row in await by_ids(tx, "events_of", Scope(), part)}
+    matching, size = set[int](), 0
+    for number, event_id in enumerate(part):
+        if size > FILTER_BYTES:
+            part = part[:number]
+            break
+        payload = payloads.get(event_id, b"")  # empty: past retention since
+        size += len(payload)
+        if payload and filter_.matches(read_exactly(payload)):
+            matching.add(event_id)
+    upto = part[-1] if len(part) < len(wanted) else None
+    rows = [
+        (id_, event_id, type_, open_ and event_id in matching)
+        for id_, event_id, type_, open_ in looked.rows
+        if upto is None or event_id <= upto
+    ]
+    return Looked(rows, looked.whole and upto is None)
 
 
 async def _has_enough(
@@ -319,23 +363,20 @@ def _window(wanted: NewReplay | Replay, before: int) -> Window:
     return Window((since << NODE_BITS) - 1, upto - 1)
 
 
-def _choose(looked: Sequence[Row], types: tuple[str, ...], after: int, most: int) -> Piece:
-    """Return the events that an endpoint wants (``types``) of those looked at, ``most`` at most.
-
-    Each row is (its key, its event, the event's type, whether to send it).
-    """
+def _choose(looked: Looked, types: tuple[str, ...], after: int, most: int) -> Piece:
+    """Return the events that an endpoint wants (``types``) of those looked at, ``most`` at most."""
     chosen: dict[int, None] = {}
-    for id_, event_id, type_, open_ in looked:
+    for id_, event_id, type_, open_ in looked.rows:
         if open_ and event_id not in chosen and wants(types, type_):
             if len(chosen) == most:
                 return Piece(list(chosen), after, whole=False)
             chosen[event_id] = None
         after = id_
-    return Piece(list(chosen), after, whole=len(looked) < LOOK)
+    return Piece(list(chosen), after, whole=looked.whole)
 
 
 async def _count(
-    look: Callable[[int], Awaitable[Sequence[Row]]], types: tuple[str, ...], after: int
+    look: Callable[[int], Awaitable[Looked]], types: tuple[str, ...], after: int
 ) -> ReplayCount:
     """Count what a replay would send; ``look`` returns the batch after an id."""
     events: set[int] = set()
@@ -344,7 +385,7 @@ async def _count(
         found = await look(after)
         piece = _choose(found, types, after, LOOK)
         events.update(piece.event_ids)
-        after, looked = piece.looked_to, looked + len(found)
+        after, looked = piece.looked_to, looked + len(found.rows)
         if piece.whole:
             return ReplayCount(len(events))
     return ReplayCount(len(events), at_least=True)

@@ -326,7 +326,7 @@ SELECT count(*) FROM {schema}emitted WHERE refused <> ''
 -- name: routes_of_account
 -- Everything fan-out needs to know of accounts.
 SELECT a.id, a.project_id, p.config, a.plan, a.version, p.version,
-    coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ']', ',') || ']'
+    coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ',' || to_json(e.filter) || ']', ',') || ']'
         FROM {schema}endpoints AS e
         WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL), '[]'),
     coalesce((SELECT max(e.stale_before) FROM {schema}endpoints AS e

@@ -225,7 +225,7 @@ SELECT 0
 -- name: routes_of_account
 -- Everything fan-out needs to know of an account, in one value.
 SELECT a.project_id, a.plan, p.config, (
-    SELECT json_group_array(json_array(e.id, json(e.event_types))) FROM endpoints AS e
+    SELECT json_group_array(json_array(e.id, json(e.event_types), e.filter)) FROM endpoints AS e
     WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL)
 FROM accounts AS a JOIN projects AS p ON p.id = a.project_id WHERE a.id = :id AND a.removed_at IS NULL
 

@@ -4,13 +4,15 @@ It does not access the database: both stores read its input before, and write it
 in the same transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hooktide.domain.counting import count_of
+from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
 from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
+from hooktide.runtime.yielding import Yielding
 from hooktide.store import rows
 from hooktide.store.base import Accepted, AccountGone, AddResult, Capacity, KeyReused, NewEvent
 from hooktide.store.writing.batch import Effects, Publish
@@ -25,17 +27,27 @@ class Routes:
     """The routing of an account's events: its endpoints with their patterns, and its limits.
 
     ``per_hour`` is its plan's limit; after ``disable_after`` failures in a row (0: never) an
-    endpoint is disabled. ``version`` identifies the state of the database.
+    endpoint is disabled. ``filtered``: an endpoint has a filter. ``version`` identifies the state
+    of the database.
     """
 
-    __slots__ = ("_by_type", "_endpoints", "disable_after", "per_hour", "project_id", "version")
+    __slots__ = (
+        "_by_type",
+        "_endpoints",
+        "_filters",
+        "disable_after",
+        "filtered",
+        "per_hour",
+        "project_id",
+        "version",
+    )
 
     def __init__(
         self,
         project_id: int,
         project: Project,
         plan: str,
-        endpoints: Sequence[tuple[int, tuple[str, ...]]],
+        endpoints: Sequence[tuple[int, tuple[str, ...], str]],
         version: tuple[int, int] = (0, 0),
     ) -> None:
         self.project_id = project_id
@@ -44,21 +56,74 @@ class Routes:
         self.version = version
         self._endpoints = endpoints
         self._by_type: dict[str, tuple[int, ...]] = {}
+        self._filters = _filters(endpoints)
+        self.filtered = bool(self._filters)
 
     def to(self, event_type: str) -> tuple[int, ...]:
-        """Return the ids of the endpoints subscribed to this type."""
+        """Return the ids of the endpoints subscribed to this type, whatever their filters say."""
         found = self._by_type.get(event_type)
         if found is None:
-            found = tuple(id_ for id_, types in self._endpoints if wants(types, event_type))
+            found = tuple(id_ for id_, types, _ in self._endpoints if wants(types, event_type))
             self._by_type[event_type] = found
         return found
+
+    def matching(self, new: NewEvent) -> Iterator[int | None]:
+        """Yield the ids of the endpoints that want an event; None for one whose filter does not.
+
+        The payload is read once, and only where a filter asks for it.
+        """
+        payload: Any = None
+        read = False
+        for id_ in self.to(new.type):
+            filter_ = self._filters.get(id_)
+            if filter_ is not None and not read:
+                payload, read = read_exactly(new.payload), True
+            yield id_ if filter_ is None or filter_.matches(payload) else None
+
+
+def _filters(endpoints: Sequence[tuple[int, tuple[str, ...], str]]) -> dict[int, Filter]:
+    found: dict[int, Filter] = {}
+    for id_, _, text in endpoints:
+        if text and (known := stored_filter(text)) is not None:
+            found[id_] = known
+    return found
+
+
+Matched: TypeAlias = dict[int, tuple[int, ...]]
+"""The endpoints that want an event, by the ``id()`` of the ``NewEvent``."""
+
+
+async def match_in_turns(
+    publishes: Sequence[Publish], routes: Mapping[int, Routes | None]
+) -> Matched:
+    """Match events with the filters of their accounts, on the event loop, giving way to others.
+
+    For ``FanOut``, which otherwise does it itself, without a pause.
+    """
+    if not any(known is not None and known.filtered for known in routes.values()):
+        return {}
+    matched: Matched = {}
+    yielding = Yielding()
+    for publish in publishes:
+        for new in publish.events:
+            known = routes[new.account_id]
+            if known is None or not known.filtered:
+                continue
+            targets: list[int] = []
+            for id_ in known.matching(new):
+                await yielding.turn()
+                if id_ is not None:
+                    targets.append(id_)
+            matched[id(new)] = tuple(targets)
+    return matched
 
 
 class FanOut:
     """The fan-out of one batch: events matched with endpoints, held, handed over.
 
-    ``known`` are the idempotency keys among them that were used before. The rows are in the order
-    of the statements ``add_keys``, ``add_events`` and ``add_deliveries``.
+    ``known`` are the idempotency keys among them that were used before, ``matched`` what
+    ``match_in_turns`` found. The rows are in the order of the statements ``add_keys``,
+    ``add_events`` and ``add_deliveries``.
     """
 
     def __init__(
@@ -71,6 +136,7 @@ class FanOut:
         usage: Usage,
         known: Mapping[tuple[int, str], Known],
         effects: Effects,
+        matched: Matched | None = None,
     ) -> None:
         self._ids = ids
         self._lease = lease
@@ -81,6 +147,7 @@ class FanOut:
         self.usage = usage
         self._known = dict(known)
         self._effects = effects
+        self._matched = matched or {}
         self.keys: list[Row] = []
         self.events: list[Row] = []
         self.deliveries: list[Row] = []
@@ -103,10 +170,16 @@ class FanOut:
         if routes is None:
             return AccountGone()
         event = _event(self._ids(now), new, now, test=new.test)
-        targets = routes.to(new.type)
+        targets = self._targets(new, routes) if routes.filtered else routes.to(new.type)
         held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
         self._keep(event, new, routes.project_id, len(targets))
         return Accepted(event.id, len(targets), held=held)
+
+    def _targets(self, new: NewEvent, routes: Routes) -> tuple[int, ...]:
+        found = self._matched.get(id(new))
+        if found is None:
+            found = tuple(id_ for id_ in routes.matching(new) if id_ is not None)
+        return found
 
     def _keep(self, event: Event, new: NewEvent, project_id: int, deliveries: int) -> None:
         self.events.append(rows.event_columns(event, project_id, deliveries))

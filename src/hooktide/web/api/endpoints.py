@@ -8,6 +8,7 @@ from hooktide.actions.endpoints import EndpointSpec, Tested
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.dialect.signing import read_secret, whsec
 from hooktide.domain.errors import RefusedError
+from hooktide.domain.filtering.filter import Mismatch
 from hooktide.domain.http.head import field_value
 from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
@@ -19,11 +20,13 @@ from hooktide.wire import endpoints as wire
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import Listed, PeriodQuery
 
+MAX_PAGE = 100
 _FIELD_RULES = (
     "invalid_url",
     "invalid_kind",
     "unknown_event_type",
     "invalid_headers",
+    "invalid_filter",
     "invalid_text",
 )
 
@@ -184,6 +187,58 @@ async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
     )
 
 
+@operation(
+    "POST",
+    "/v1/filter-previews",
+    who=ANYONE,
+    problems=("not_found", "account_missing", "invalid_filter", "unknown_event_type"),
+    limited=True,
+)
+async def preview_filter(call: Call, body: wire.FilterPreviewIn) -> wire.FilterPreview:
+    """Try a filter with an account's newest events, 100 at most, before saving it.
+
+    Nothing is sent or stored.
+    """
+    found = await call.services.filters.preview(
+        call.scope, body.account, filter_text(body.filter), tuple(body.event_types)
+    )
+    items = [
+        wire.FilterTried(
+            event=show("evt", each.event_id),
+            event_type=each.type,
+            accepted_at=instant(each.accepted_at),
+            matches=each.mismatch is None,
+            mismatch=None if each.mismatch is None else _mismatch(each.mismatch),
+        )
+        for each in found.tried
+    ]
+    return wire.FilterPreview(filter_shown(found.filter), len(items), found.matched, items)
+
+
+@operation("GET", "/v1/events/{id}/not-matched", who=ANYONE)
+async def list_not_matched(call: Call, id: str) -> wire.NotMatchedList:
+    """List the endpoints that an event was not sent to because their filter does not match it.
+
+    By their filters of today.
+    """
+    row = await call.services.store.get_event(call.scope, read("evt", id))
+    found = await call.services.event_recipients.page(row.event, None, MAX_PAGE)
+    items = [
+        wire.NotMatched(
+            show("ep", each.endpoint.id),
+            _mismatch(each.mismatch),
+            each.is_filter_younger(row.event),
+        )
+        for each in found.items
+        if each.mismatch is not None
+    ]
+    return wire.NotMatchedList(items)
+
+
+def _mismatch(found: Mismatch) -> wire.Mismatch:
+    return wire.Mismatch(found.pointer, found.condition, found.value or None)
+
+
 @operation("GET", "/v1/endpoints/{id}/deliveries", who=ANYONE)
 async def list_endpoint_deliveries(call: Call, id: str, query: PeriodQuery) -> Listed[Delivery]:
     """List the deliveries to an endpoint, newest first."""
@@ -207,6 +262,7 @@ def wanted(
         name=body.name,
         description=body.description,
         headers=body.headers,
+        filter=filter_text(body.filter),
         enabled=enabled,
     )
 
@@ -219,7 +275,20 @@ def changes_of(body: msgspec.Struct) -> dict[str, Any]:
         given["event_types"] = tuple(given["event_types"])
     if "kind" in given:
         given["kind"] = EndpointKind(given["kind"])
+    if "filter" in given:
+        given["filter"] = filter_text(given["filter"])
     return given
+
+
+def filter_text(value: msgspec.Raw | msgspec.UnsetType) -> str:
+    """Return a filter's JSON text; empty where there is none."""
+    text = "null" if isinstance(value, msgspec.UnsetType) else bytes(value).decode()
+    return "" if text == "null" else text
+
+
+def filter_shown(text: str) -> Any:
+    """Return what shows a filter in a response: its JSON as it is, or null."""
+    return msgspec.Raw(text.encode()) if text else None
 
 
 def secret_shown(secret: Secret) -> wire.Secret:
@@ -243,6 +312,7 @@ def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
         "name": endpoint.name,
         "description": endpoint.description,
         "headers": {name: MASK for name, _ in endpoint.headers},
+        "filter": filter_shown(endpoint.filter),
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),
@@ -290,5 +360,7 @@ OPERATIONS = (
     disable_endpoint,
     rotate_secret,
     test_endpoint,
+    preview_filter,
+    list_not_matched,
     list_endpoint_deliveries,
 )

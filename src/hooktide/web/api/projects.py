@@ -91,6 +91,7 @@ def _plan(plan: Plan) -> wire.Plan:
         timeout_seconds=plan.timeout / SECOND,
         changes_per_second=plan.changes_per_second,
         tests_per_second=plan.tests_per_second,
+        filter_conditions=plan.filter_conditions,
     )
 
 

@@ -17,7 +17,7 @@ from hooktide.domain.ids import read, show
 from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project.project import Fields
-from hooktide.web.api.endpoints import changes_of, wanted
+from hooktide.web.api.endpoints import changes_of, filter_shown, wanted
 from hooktide.web.operations.operation import CUSTOMERS, Call, operation
 from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import broken_rule
@@ -29,6 +29,7 @@ _FIELD_RULES = (
     "invalid_kind",
     "unknown_event_type",
     "invalid_headers",
+    "invalid_filter",
     "invalid_text",
 )
 
@@ -40,11 +41,11 @@ _FIELD_RULES = (
     status=201,
     problems=("webhooks_not_offered", "plan_limit_reached", *_FIELD_RULES),
 )
-async def create_webhook(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+async def create_webhook(call: Call, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
     """Create a webhook.
 
     The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
-    `description`, `headers`); only this response shows the secret.
+    `description`, `headers`, `filter`); only this response shows the secret.
     """
     fields = await _fields(call)
     ours = _in_our_words(body, wire.WebhookIn, fields)
@@ -79,7 +80,7 @@ async def get_webhook(call: Call, id: str) -> dict[str, Any]:
 @operation(
     "PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=("disabled_by_provider", *_FIELD_RULES)
 )
-async def update_webhook(call: Call, id: str, body: dict[str, Any]) -> dict[str, Any]:
+async def update_webhook(call: Call, id: str, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
     """Update a webhook; absent fields stay the same.
 
     `enabled` disables and enables it. A new URL and `enabled: true` each end the webhook's rest.
@@ -113,8 +114,8 @@ async def _fields(call: Call) -> Fields:
 
 
 def _in_our_words(
-    body: Mapping[str, Any], kind: type[msgspec.Struct], fields: Fields
-) -> dict[str, Any]:
+    body: Mapping[str, msgspec.Raw], kind: type[msgspec.Struct], fields: Fields
+) -> dict[str, msgspec.Raw]:
     """Rename the members of a body to ``kind``'s fields.
 
     :raises InvalidError: it has an unknown member.
@@ -131,9 +132,9 @@ def _in_our_words(
     return {ours[name]: value for name, value in body.items()}
 
 
-def _read(ours: Mapping[str, Any], kind: type[Any]) -> Any:
+def _read(ours: Mapping[str, msgspec.Raw], kind: type[Any]) -> Any:
     try:
-        return msgspec.convert(ours, kind)
+        return msgspec.json.decode(msgspec.json.encode(ours), type=kind)
     except msgspec.ValidationError as error:
         raise broken_rule(error, "invalid_body") from None
 
@@ -172,6 +173,7 @@ def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
         fields.name: endpoint.name,
         fields.description: endpoint.description,
         fields.headers: {name: MASK for name, _ in endpoint.headers},
+        fields.filter: filter_shown(endpoint.filter),
         fields.kind: endpoint.kind,
         fields.enabled: endpoint.enabled,
         fields.resting_until: instant(resting_until),

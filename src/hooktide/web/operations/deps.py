@@ -19,6 +19,7 @@ from hooktide.actions.deliveries.event_recipients import EventRecipients
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints, TryNow
+from hooktide.actions.filters import Filters
 from hooktide.actions.projects import Projects
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.publishing.refused_rows import RefusedRows
@@ -78,6 +79,7 @@ class Services:
     accounts: Accounts
     projects: Projects
     endpoints: Endpoints
+    filters: Filters
     delivery_actions: DeliveryActions
     event_recipients: EventRecipients
     replays: Replays
@@ -120,6 +122,7 @@ def make_services(deps: Deps) -> Services:
         delivery_actions=DeliveryActions(deps.store, deps.clock, endpoints.enable),
         event_recipients=EventRecipients(deps.store, replays),
         replays=replays,
+        filters=Filters(deps.store, deps.directory, accounts, deps.limits),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
         users=Users(deps.store, accounts, deps.clock, deps.public_url),
         audit_log=AuditLog(deps.store, deps.clock),

@@ -222,6 +222,11 @@ PROBLEMS: dict[str, Problem] = {
     "invalid_headers": Problem(
         422, "These headers are not allowed", "See errors for the header and the rule."
     ),
+    "invalid_filter": Problem(
+        422,
+        "The filter cannot be used",
+        "See errors: the pointer names the member, and the detail says what would be right.",
+    ),
     "webhooks_not_offered": Problem(
         403,
         "Webhooks are not offered to this account",

@@ -15,12 +15,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from hooktide.actions.publishing.publish import MAX_BATCH_SIZE, Checked, Publisher, Result, Unknown
-from hooktide.actions.publishing.yielding import Yielding
 from hooktide.domain.errors import HooktideError, InvalidError, RefusedError
 from hooktide.domain.http.head import content_length
 from hooktide.domain.json.payload import MAX_BYTES
 from hooktide.domain.model import KeyScope
 from hooktide.runtime.metrics import Metrics
+from hooktide.runtime.yielding import Yielding
 from hooktide.store.base import Accepted
 from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
 from hooktide.web.http.batch_turns import BatchTurns

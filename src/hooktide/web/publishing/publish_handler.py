@@ -14,10 +14,10 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from hooktide.actions.publishing.publish import Publisher
-from hooktide.actions.publishing.yielding import MAX_TURN
 from hooktide.domain.errors import HooktideError, is_lasting
 from hooktide.domain.model import Micros, Scope
 from hooktide.runtime.metrics import Metrics
+from hooktide.runtime.yielding import MAX_TURN
 from hooktide.store.base import Accepted, AddResult, NewEvent
 from hooktide.web.auth import PROJECT_HEADER, Authenticator
 from hooktide.web.http.body_memory import SMALL_BODY, BodyMemory

@@ -25,7 +25,14 @@ from hooktide.store.rows import Row
 from hooktide.store.sql.transaction import BatchWriter, Transaction
 from hooktide.store.writing.batch import Publish
 from hooktide.store.writing.failures import Failures, counted
-from hooktide.store.writing.fanout import FanOut, Known, Routes, idempotency_keys
+from hooktide.store.writing.fanout import (
+    FanOut,
+    Known,
+    Matched,
+    Routes,
+    idempotency_keys,
+    match_in_turns,
+)
 from hooktide.store.writing.rests import concern_rests, rests_after
 from hooktide.store.writing.usage import WINDOW_MINUTES, Minutes, Usage
 
@@ -60,7 +67,8 @@ class PostgresBatchWriter(BatchWriter):
         routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
         if any(known is None or known.per_hour is not None for known in routes.values()):
             return False
-        fan_out = self._fan_out(conn, capacity, routes, Usage(_nothing_read, ()), {})
+        matched = await match_in_turns(publishes, routes)
+        fan_out = self._fan_out(conn, capacity, routes, Usage(_nothing_read, ()), {}, matched)
         fan_out.add_all(publishes)
         try:
             return await self._accept(conn, fan_out, routes)
@@ -80,7 +88,8 @@ class PostgresBatchWriter(BatchWriter):
         limited = [id_ for id_, known in routes.items() if known and known.per_hour is not None]
         usage = await self.usage(conn, sorted(limited), now)
         known = await self._known_keys(conn, idempotency_keys(publishes))
-        fan_out = self._fan_out(conn, capacity, routes, usage, known)
+        matched = await match_in_turns(publishes, routes)
+        fan_out = self._fan_out(conn, capacity, routes, usage, known, matched)
         fan_out.add_all(publishes)
         try:
             added = await self._accept(conn, fan_out, routes)
@@ -100,6 +109,7 @@ class PostgresBatchWriter(BatchWriter):
         routes: Mapping[int, Routes | None],
         usage: Usage,
         known: Mapping[tuple[int, str], Known],
+        matched: Matched,
     ) -> FanOut:
         return FanOut(
             ids=self._ids,
@@ -109,6 +119,7 @@ class PostgresBatchWriter(BatchWriter):
             usage=usage,
             known=known,
             effects=conn.effects,
+            matched=matched,
         )
 
     async def _accept(

@@ -118,6 +118,7 @@ _FORM_KEYS = (
     "deliveries_per_hour",
     "retries",
     "timeout",
+    "filter_conditions",
 )
 
 

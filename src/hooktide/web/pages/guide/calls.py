@@ -67,6 +67,7 @@ def _answer(subject: Subject, secret: str) -> dict[str, Any]:
         fields.name: "",
         fields.description: "",
         fields.headers: {},
+        fields.filter: None,
         fields.kind: "webhook",
         fields.enabled: True,
         fields.resting_until: None,

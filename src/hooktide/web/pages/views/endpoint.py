@@ -20,6 +20,7 @@ from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.visible_text import beginning
+from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
 from hooktide.web.pages.views.deliveries import opens, rows_of
 from hooktide.web.pages.views.delivery import DeliveryRow, row_of
@@ -94,6 +95,7 @@ async def endpoint(request: PageRequest) -> View:
         chat=CHATS.get(found.kind, ""),
         signed=found.kind not in CHATS and bool(programs(project.dialect)),
         endpoint=found,
+        filter=indented(found.filter),
     )
 
 

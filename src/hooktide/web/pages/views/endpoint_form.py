@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_types
+from hooktide.actions.filters import Preview
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.headers import MASK, MAX_HEADERS
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, EndpointKind, Scope
-from hooktide.domain.project.project import Project, offered
+from hooktide.domain.project.project import Project, offered, plan_of
+from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.fields import OptionalText, Words
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, narrowed, simplest
 from hooktide.web.pages.views.secret import go_to_secret
@@ -30,7 +33,8 @@ class EndpointForm:
     """An endpoint form as submitted.
 
     ``patterns`` are written, ``event_types`` ticked. ``headers`` are lines like ``Name: value``.
-    ``do``: ``bin`` where a test URL is asked for. ``same_url``: another endpoint may have it.
+    ``filter`` is JSON. ``do``: ``bin`` for a test URL, ``try`` to try the filter. ``same_url``:
+    another endpoint may have it.
     """
 
     url: str
@@ -39,6 +43,7 @@ class EndpointForm:
     name: str
     description: str
     headers: OptionalText
+    filter: OptionalText
     do: str
     same_url: bool
 
@@ -50,13 +55,17 @@ class EndpointForm:
         types = (*self.event_types, *self.patterns)
         if len(types) > MAX_PATTERNS:
             raise too_many_types()
-        given = {
+        given: dict[str, Any] = {
             "url": self.url,
             "event_types": simplest(narrowed(types, shown)),
             "name": self.name,
             "description": self.description,
         }
-        return given if self.headers is None else {**given, "headers": _read_headers(self.headers)}
+        if self.headers is not None:
+            given["headers"] = _read_headers(self.headers)
+        if self.filter is not None:
+            given["filter"] = self.filter
+        return given
 
 
 def _read_headers(text: str) -> dict[str, str]:
@@ -88,6 +97,10 @@ async def account_of(request: PageRequest) -> Account:
 
 async def new_endpoint(request: PageRequest) -> View:
     """Show the empty form."""
+    return await _show_new(request)
+
+
+async def _show_new(request: PageRequest, preview: Preview | None = None) -> View:
     url = request.value("url")
     account = await account_of(request)
     project = (await request.project(account.project_id)).project
@@ -97,25 +110,50 @@ async def new_endpoint(request: PageRequest) -> View:
         url=url,
         headers="",
         is_bin=url.startswith(f"{request.services.public_url}/bin/"),
-        **_types_facts(request, project, account, (ALL,)),
+        preview=_shown(preview),
+        **_facts(request, project, account, (ALL,)),
     )
 
 
-def _types_facts(
+def _facts(
     request: PageRequest, project: Project, account: Account, types: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the event types that can be picked, with those that are."""
+    """Return the event types that can be picked, with those that are, and what the plan allows."""
     kinds = offered(project, account.reference)
     tree = event_type_tree(kinds, request.values("event_types", types))
     product = formats.product_name(project)
-    return {"tree": tree, "any_types": bool(kinds), "product": product}
+    conditions = plan_of(project, account.plan).filter_conditions
+    return {"tree": tree, "any_types": bool(kinds), "product": product, "conditions": conditions}
+
+
+async def _try_filter(
+    request: PageRequest, account: Account, form: EndpointForm, shown: Sequence[str]
+) -> Preview:
+    """Run the filter that was filled in over the newest events of the types that were."""
+    types = form.values(shown)["event_types"]
+    scope = Scope(project_id=account.project_id, account_id=account.id)
+    found = await request.services.filters.preview(scope, None, form.filter or "", types)
+    request.keeps = True
+    return found
+
+
+def _shown(preview: Preview | None) -> dict[str, Any] | None:
+    if preview is None:
+        return None
+    tried = [
+        {"type": each.type, "accepted_at": show_time(each.accepted_at), "mismatch": each.mismatch}
+        for each in preview.tried
+    ]
+    return {"matched": preview.matched, "tried": tried}
 
 
 async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Create the endpoint, and show its secret once; or put a test URL into the form."""
+    """Create the endpoint, and show its secret once; or put in a test URL, or try a filter."""
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
+    if form.do == "try":
+        return await _show_new(request, await _try_filter(request, account, form, (ALL,)))
     if not form.same_url:
         await _check_new_url(request, account, form.url)
     made, secret = await request.services.endpoints.create(
@@ -154,6 +192,10 @@ async def _fill_in_test_url(request: PageRequest, account: Account) -> View:
 @page("/endpoints/{id}/edit")
 async def edit_endpoint(request: PageRequest) -> View:
     """Show the endpoint in its form."""
+    return await _show_edit(request)
+
+
+async def _show_edit(request: PageRequest, preview: Preview | None = None) -> View:
     endpoint = await request.services.store.get_endpoint(request.scope, request.id("ep"))
     account = await request.services.directory.account(endpoint.account_id)
     project = (await request.project(endpoint.project_id)).project
@@ -162,15 +204,21 @@ async def edit_endpoint(request: PageRequest) -> View:
         endpoint=endpoint,
         url=request.value("url", endpoint.url),
         headers="\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
-        **_types_facts(request, project, account, endpoint.event_types),
+        filter=indented(endpoint.filter) if endpoint.filter else "",
+        preview=_shown(preview),
+        **_facts(request, project, account, endpoint.event_types),
     )
 
 
 @act("/endpoints/{id}/edit", back=edit_endpoint)
 async def update_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Update the endpoint."""
+    """Update the endpoint; or try the filter."""
     store, number = request.services.store, request.id("ep")
     before = await store.get_endpoint(request.scope, number)
+    if form.do == "try":
+        account = await request.services.directory.account(before.account_id)
+        tried = await _try_filter(request, account, form, before.event_types)
+        return await _show_edit(request, tried)
     changed = await request.services.endpoints.update(
         request.actor, request.scope, number, form.values(before.event_types)
     )

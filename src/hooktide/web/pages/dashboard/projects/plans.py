@@ -28,6 +28,7 @@ class PlanForm:
     deliveries_per_hour: Limit
     retries: Number
     timeout: TimeSpan
+    filter_conditions: Limit
     default: bool
 
     def plan(self, known: Plan) -> Plan:
@@ -38,6 +39,9 @@ class PlanForm:
             deliveries_per_hour=self.deliveries_per_hour,
             retries=self.retries,
             timeout=self.timeout,
+            filter_conditions=known.filter_conditions
+            if self.filter_conditions is None
+            else self.filter_conditions,
         )
 
 
