@@ -1,11 +1,14 @@
 """Filters over the API: as JSON or null, through every door, tried before they are saved."""
 
+import html
 from typing import Any
 
 import pytest
+from dashkit import seat
 from webkit import RECEIVER, Site
 
 from hooktide.dialects import read_shipped
+from hooktide.domain.model import Role
 
 LARGE = {"total": {"$gte": 100}, "customer": {"country": {"$in": ["NL", "DE"]}}}
 EXACT = '{"amount":{"$gt":0.1000000000000000000000001}}'
@@ -185,3 +188,20 @@ async def test_the_audit_log_shows_how_a_filter_changed(site: Site) -> None:
     assert (changed["action"], changed["detail"]) == ("endpoint.update", "filter")
     assert (changed["before"], changed["after"]) == ({"filter": '{"a":1}'}, {"filter": '{"a":2}'})
     assert created["after"]["filter"] == '{"a":1}'
+
+
+async def test_the_page_of_an_event_shows_whose_filter_it_did_not_match(site: Site) -> None:
+    await site.account()
+    made = await site.endpoint(filter={"total": {"$gte": 100}}, name="Large ones")
+    event = await publish(site, {"total": 1})
+    owner = await seat(site, Role.OWNER)
+    page = html.unescape(await owner.page(f"/dashboard/events/{event['id']}"))
+    assert "Did not match its filter" in page
+    assert (
+        '<code>/total</code> is <code>1</code>, and <code>{"$gte":100}</code> is required' in page
+    )
+    assert "Send to those that did not get it" not in page
+    path = f"/v1/endpoints/{made['id']}"
+    (await site.operator.patch(path, {"filter": {"total": 2}})).ok()
+    page = await owner.page(f"/dashboard/events/{event['id']}")
+    assert "The filter was changed after the event was accepted" in page
