@@ -116,7 +116,7 @@ async def test_deadlocks_are_nobodys_business(tmp_path: Path) -> None:
                 watching(server.port, *ASKED) as answers,
             ):
                 theirs = 0  # those that ended a statement of the operator's, not of the server's
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(300):
                     while await operator.fetchval(DEADLOCKS) < theirs + 3:
                         try:
                             await operator.execute(LOCK_SOME)
