@@ -63,8 +63,8 @@ class Documented:
 
     ``body`` and the values of ``answers`` (by status) are types that msgspec knows, or tuples of
     them for "any of these"; None: no body. ``problems`` are codes of the table. ``limited``: it is
-    answered 429 when the plan's hour is full. ``headers`` are request headers it understands.
-    ``max_body``: how many bytes the body may have.
+    answered 429 when the plan's hourly limit is reached. ``headers`` are request headers it
+    understands. ``max_body``: how many bytes the body may have.
     """
 
     method: str

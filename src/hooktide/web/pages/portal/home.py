@@ -85,8 +85,8 @@ def _held(plan: Plan, usage: AccountUsage) -> str:
         return ""
     return (
         f"{count_of(usage.held, 'delivery')} held back: your plan allows {hour_words(plan)} an "
-        "hour, and they are used up. Nothing is lost: held deliveries are sent automatically, "
-        "oldest first, as soon as the hour has room."
+        "hour, and that limit is reached. Nothing is lost: held deliveries are sent automatically, "
+        "oldest first, as soon as the limit allows."
     )
 
 
