@@ -48,6 +48,7 @@ def pages(filled: Filled) -> list[str]:
     return [
         "",
         "/deliveries",
+        f"/deliveries?event={filled.event}&span=24h",
         "/events",
         f"/events/{filled.event}",
         "/endpoints",
@@ -78,9 +79,11 @@ def pages(filled: Filled) -> list[str]:
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
 async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
     rules = OF_LOOKS if scheme == "dark" else ()  # the other look is asked for all
+    failed = await place.server.api.get(f"/v1/deliveries?endpoint={place.filled.failing}")
+    opened = f"/deliveries?delivery={failed['items'][0]['id']}&compare=2"
     async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
         await log_in(visit)
-        for path in pages(place.filled):
+        for path in [*pages(place.filled), opened]:
             assert await visit.open(f"/dashboard{path}") == 200
             assert await visit.serious(rules) == [], path
             assert not await visit.is_too_wide(), path

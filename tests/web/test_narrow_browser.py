@@ -128,6 +128,7 @@ async def _fill(server: Server) -> Place:
             f"{portal}/endpoints/{endpoints[0]}/delete",
             f"{portal}/endpoints/{endpoints[0]}/secret",
             f"{portal}/endpoints/{endpoints[0]}/replay",
+            f"{portal}/event-types",
             f"{portal}/deliveries",
             f"{portal}/deliveries?delivery={delivery}",
             f"{portal}/nowhere",

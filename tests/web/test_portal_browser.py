@@ -184,6 +184,8 @@ async def test_every_page_is_fit_for_a_phone_in_the_dark(place: Place) -> None:
             f"{base}{one}/delete",
             f"{base}{one}/replay?what=missed&since=2026-01-01",
             f"{base}/replays/{job['replay']['id']}",
+            f"{base}/event-types",
+            f"{base}/event-types?q=paid",
             f"{base}/deliveries",
             f"{base}/deliveries?delivery={tested['delivery']}",
         ):

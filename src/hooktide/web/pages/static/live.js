@@ -152,11 +152,17 @@ function dressFields() {
     const label = input.closest("label, .field")?.querySelector("[data-zone]");
     if (label) label.textContent = zone === "utc" ? "(UTC)" : "(local)";
   }
+  dressSwitches();
+}
+
+function dressSwitches() {
   for (const button of document.querySelectorAll("[data-zones]")) {
+    if (button.closest("details:not([open])")) continue;
     button.hidden = false;
     button.textContent = zone === "utc" ? "Times: UTC" : "Times: local";
   }
 }
+addEventListener("toggle", dressSwitches, true);
 
 // What the server reads is UTC, whatever the field showed.
 addEventListener("formdata", (event) => {
