@@ -54,7 +54,7 @@ def store_tasks(
     store: Store, clock: Callable[[], Micros], retention: Retention
 ) -> list[PeriodicTask]:
     """Return the periodic tasks that every store needs."""
-    return [
+    tasks = [
         PeriodicTask("discard stale deliveries", 0.5, lambda: store.discard_stale(clock(), BATCH)),
         PeriodicTask(
             "release expired claims", 5.0, lambda: store.release_expired_claims(clock(), BATCH)
@@ -64,7 +64,6 @@ def store_tasks(
             2.0,
             lambda: store.unhold(clock(), BATCH),
         ),
-        PeriodicTask("fold the counts of what waits", 1.0, store.fold_waiting_counts),
         PeriodicTask("continue replays", 0.5, lambda: store.run_replays(clock(), REPLAYED)),
         PeriodicTask("erase accounts", 0.5, lambda: _erase(store, clock)),
         PeriodicTask("retire old secrets", 5.0, retention.retire_secrets),
@@ -72,6 +71,10 @@ def store_tasks(
         PeriodicTask("create the log's next days", 60.0, lambda: store.prepare_log(clock())),
         PeriodicTask("drop what is past retention", 60.0, lambda: retention.drop_old(BATCH)),
     ]
+    if not store.one_writer:
+        fold = PeriodicTask("fold the counts of what waits", 1.0, store.fold_waiting_counts)
+        tasks.append(fold)
+    return tasks
 
 
 async def _erase(store: Store, clock: Callable[[], Micros]) -> int:
