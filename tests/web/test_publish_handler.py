@@ -17,6 +17,7 @@ from hooktide.domain.model import Scope
 from hooktide.domain.project.project import SchemaPolicy
 from hooktide.domain.project.project_file import write_project
 from hooktide.web.http.state import State
+from hooktide.web.publishing import publish_handler
 
 PAID = b'{"account":"acme","type":"invoice.paid","payload":{"id":"42"}}'
 KEY = b"htk_" + b"k" * 43
@@ -228,8 +229,12 @@ SETTLED = {
 
 
 @pytest.fixture
-async def doors(site: Site) -> tuple[Door, Door]:
-    """Two ways into one application: with handlers, and without."""
+async def doors(site: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[Door, Door]:
+    """Two ways into one application: with handlers, and without.
+
+    However busy the machine is, a batch is checked in time to be taken.
+    """
+    monkeypatch.setattr(publish_handler, "MAX_TURN", TIMEOUT)
     await site.account()
     await site.endpoint(url=RECEIVER)
     project = await site.key("project", project="invoice-maker")
@@ -410,6 +415,15 @@ async def test_a_batch_larger_than_what_is_read_at_once_is_waited_for(
     assert " 202 Accepted" in await fast.answers(request, 1000, 70_000, 140_000)
     assert not fast.tasks
     assert site.app.body_memory.held == 0
+
+
+async def test_a_batch_whose_check_takes_long_is_left_to_the_application(
+    doors: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, _ = doors
+    monkeypatch.setattr(publish_handler, "MAX_TURN", 0.0)
+    assert " 202 Accepted" in await fast.answers(post(batch(PAID, PAID), b"connection: close\r\n"))
+    assert fast.tasks == 1
 
 
 async def test_without_room_for_a_large_batch_the_application_lets_it_wait(
