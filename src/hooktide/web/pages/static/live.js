@@ -39,7 +39,9 @@ async function refresh() {
 function put(old, page) {
   const fresh = page.getElementById(old.id);
   if (!fresh || html(fresh) === was.get(old) || busy(old)) return;
-  if (old.querySelector("table.log tbody tr") && fresh.querySelector("table.log tbody tr")) renew(old, fresh);
+  const rows = "table.log tbody tr";
+  const held = old.dataset.live !== "now" || old.matches(":hover") || old.contains(document.activeElement);
+  if (held && old.querySelector(rows) && fresh.querySelector(rows)) renew(old, fresh);
   else replace(old, fresh);
 }
 
@@ -62,7 +64,7 @@ function replace(old, fresh) {
 }
 
 // Nothing moves under the pointer: rows that are there change in place, and new ones wait behind a
-// button that says how many they are.
+// button that says how many they are. A short list (data-live="now") waits only while it is pointed at.
 function renew(old, fresh) {
   const rows = new Map([...old.querySelectorAll("table.log tr[data-id]")].map((each) => [each.dataset.id, each]));
   let more = 0;
