@@ -20,6 +20,7 @@ from hooktide.domain.filtering.filter import (
     MAX_LOOKED,
     read_exactly,
     read_filter,
+    reader_of,
     stored_filter,
 )
 
@@ -222,6 +223,7 @@ def check_both_readings(written: str, payload: str) -> None:
     plain = json.loads(written, parse_float=Decimal)
     expected = Plain().meets(plain, json.loads(payload, parse_float=Decimal))
     assert read.matches(value) is expected
+    assert read.matches(reader_of([read])(payload.encode())) is expected
     assert (read.mismatch(value) is None) is expected
     assert read_filter(read.text).matches(value) is expected
 
@@ -281,6 +283,19 @@ def test_what_a_condition_matches(written: str, matching: list[str], other: list
 def test_what_a_missing_member_matches(written: str, matches: bool) -> None:
     for payload in (b"{}", b"5", b"null", b'"a"'):
         assert read_filter(written).matches(read_exactly(payload)) is matches
+
+
+def test_a_payload_is_read_as_far_as_its_filters_look_at_it() -> None:
+    payload = b'{"a":1,"b":{"c":[1e-99999999999999999999]},"d":2,"a":3}'
+    some = [
+        read_filter('{"a":1}'),
+        read_filter('{"$or":[{"d":1},{"$not":{"d":{"$exist":false}}}]}'),
+    ]
+    assert reader_of(some)(payload) == {"a": 3, "d": 2}
+    whole = reader_of([*some, read_filter('{"$or":[{"a":1},{"$exist":false}]}')])(payload)
+    assert list(whole) == ["a", "b", "d"]
+    assert list(reader_of([read_filter('{"b":1}')])(payload)) == ["a", "b", "d"]
+    assert reader_of(some)(b"[1]") == [1]
 
 
 def test_of_members_that_are_there_twice_the_last_counts() -> None:

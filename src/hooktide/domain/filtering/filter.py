@@ -6,11 +6,11 @@ linear in the payload for each condition, and is bounded (``MAX_LOOKED``).
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import msgspec
 
@@ -80,11 +80,15 @@ class _Condition:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that can be used. ``text`` is its JSON, in one form for one meaning."""
+    """A filter that can be used. ``text`` is its JSON, in one form for one meaning.
+
+    ``members`` are those of the root that it looks at; None: it looks at the whole of it.
+    """
 
     text: str
     conditions: int
     root: _Condition
+    members: frozenset[str] | None
 
     def matches(self, payload: Any) -> bool:
         """Return whether a payload (``read_exactly``) meets all conditions.
@@ -107,15 +111,23 @@ def read_exactly(payload: bytes) -> Any:
     return _read(payload)
 
 
+def _read(text: bytes) -> Any:
+    try:
+        return _read_quickly(text)
+    except InvalidOperation:  # a number's exponent is beyond what a Decimal can hold
+        return _read_any(text)
+
+
 def _number(text: str) -> Decimal:
     try:
         return Decimal(text)
-    except InvalidOperation:  # its exponent is beyond what a Decimal can hold
+    except InvalidOperation:
         return _OUT_OF_RANGE
 
 
 _OUT_OF_RANGE = Decimal((0, (1,), MAX_EXPONENT + 1))
-_read = msgspec.json.Decoder(float_hook=_number).decode
+_read_quickly = msgspec.json.Decoder(float_hook=Decimal).decode
+_read_any = msgspec.json.Decoder(float_hook=_number).decode
 _write = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -142,7 +154,50 @@ def read_filter(text: bytes | str, *, most: int = MAX_CONDITIONS) -> Filter:
         raise _wrong("", "give at least one condition; for all events leave the filter out")
     reader = _Reader(most)
     root = reader.condition(written, "")
-    return Filter(canonical, reader.conditions, root)
+    return Filter(canonical, reader.conditions, root, _members(written))
+
+
+def _members(written: Any) -> frozenset[str] | None:
+    found: set[str] = set()
+    for name, value in written.items() if type(written) is dict else (("$eq", written),):
+        if not name.startswith("$"):
+            found.add(name)
+            continue
+        inner = value if name in ("$or", "$and") else [value]
+        for each in inner if name in _LOGICAL else ():
+            members = _members(each)
+            if members is None:
+                return None
+            found |= members
+        if name not in _LOGICAL:
+            return None
+    return frozenset(found)
+
+
+def reader_of(filters: Collection[Filter]) -> Callable[[bytes], Any]:
+    """Return what reads as much of an accepted payload as these filters look at.
+
+    What is skipped costs a small part of what is read.
+    """
+    members = [each.members for each in filters]
+    known = [each for each in members if each is not None]
+    if len(known) < len(members):
+        return read_exactly
+    return _reader_of(frozenset[str]().union(*known))
+
+
+@lru_cache(maxsize=1024)
+def _reader_of(members: frozenset[str]) -> Callable[[bytes], Any]:
+    shape = TypedDict("shape", dict.fromkeys(members, Any), total=False)  # type: ignore[misc]
+    quickly = msgspec.json.Decoder(shape, float_hook=Decimal).decode
+
+    def read(payload: bytes) -> Any:
+        try:
+            return quickly(payload)
+        except (msgspec.ValidationError, InvalidOperation):  # no object, or a number of no Decimal
+            return read_exactly(payload)
+
+    return read
 
 
 @lru_cache(maxsize=4096)

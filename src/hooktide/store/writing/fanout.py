@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hooktide.domain.counting import count_of
-from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
+from hooktide.domain.filtering.filter import Filter, reader_of, stored_filter
 from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
@@ -35,6 +35,7 @@ class Routes:
         "_by_type",
         "_endpoints",
         "_filters",
+        "_read",
         "disable_after",
         "filtered",
         "per_hour",
@@ -58,6 +59,7 @@ class Routes:
         self._by_type: dict[str, tuple[int, ...]] = {}
         self._filters = _filters(endpoints)
         self.filtered = bool(self._filters)
+        self._read = reader_of(self._filters.values())
 
     def to(self, event_type: str) -> tuple[int, ...]:
         """Return the ids of the endpoints subscribed to this type, whatever their filters say."""
@@ -70,14 +72,14 @@ class Routes:
     def matching(self, new: NewEvent) -> Iterator[int | None]:
         """Yield the ids of the endpoints that want an event; None for one whose filter does not.
 
-        The payload is read once, and only where a filter asks for it.
+        The payload is read once, and only as far as the filters look at it.
         """
         payload: Any = None
         read = False
         for id_ in self.to(new.type):
             filter_ = self._filters.get(id_)
             if filter_ is not None and not read:
-                payload, read = read_exactly(new.payload), True
+                payload, read = self._read(new.payload), True
             yield id_ if filter_ is None or filter_.matches(payload) else None
 
 
