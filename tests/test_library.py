@@ -105,6 +105,9 @@ async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
         await hooktide.create_account("acme")
         with pytest.raises(InvalidError):
             await hooktide.publish("no.such", {}, account="acme")
+        for call in (hooktide.create_account, hooktide.create_portal_link):
+            with pytest.raises(InvalidError, match="must be a str, not int"):
+                await call(cast("str", 5))
         with pytest.raises(InvalidError, match="/payload/total is nan"):
             await hooktide.publish("thing.happened", {"total": float("nan")}, account="acme")
         assert await hooktide.publish("thing.happened", {}, account="nobody") is None

@@ -37,6 +37,7 @@ from hooktide.domain.errors import ConfigError, HooktideError, UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.model import Scope as Reach
+from hooktide.domain.texts import check_is_text
 from hooktide.outbox.opening import open_outbox
 from hooktide.outbox.relay import Answer, NotYet, Relay
 from hooktide.outbox.row import TABLE, make_row
@@ -253,6 +254,7 @@ class Hooktide:
 
         :raises InvalidError: the reference, the name or the plan cannot be used.
         """
+        check_is_text(reference=reference)
         accounts = self.app.accounts
         reach = await self._reach(project or await self._only_project())
         found, _ = await accounts.ensure(ACTOR, reach, None, reference, name, plan)
@@ -265,8 +267,10 @@ class Hooktide:
 
         ``expires_in``: seconds that it is valid for. ``read_only``: the portal can only be viewed.
 
+        :raises InvalidError: the account is not given as text.
         :raises NotFoundError: there is no such account.
         """
+        check_is_text(account=account)
         found = await self.app.accounts.find(await self._reach(project), account)
         expires_at = self.app.clock() + expires_in * SECOND
         links, audit_log = portal_links(self.app.vault), AuditLog(self.app.store, self.app.clock)

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from clientkit import Place
@@ -242,6 +242,9 @@ async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) 
         with pytest.raises(InvalidError) as invalid:
             await client.endpoints.create("https://10.0.0.1/", ["*"], account="acme")
         assert [fault.pointer for fault in invalid.value.errors] == ["/url"]
+        with pytest.raises(InvalidError, match="account must be a str, not int") as number:
+            await client.accounts.get(cast("str", 5))
+        assert [fault.pointer for fault in number.value.errors] == ["/account"]
         with pytest.raises(ConflictError) as exists:
             await client.accounts.create("acme", project="invoice-maker")
         assert exists.value.code == "account_exists"

@@ -209,6 +209,8 @@ def test_a_payload_is_kept_byte_for_byte_or_encoded(payload: Any, kept_as: str) 
         ({"payload": object()}, "invalid_json"),
         ({"account": ""}, "invalid_event"),
         ({"account": "a\0"}, "invalid_text"),
+        ({"account": 5}, "invalid_text"),
+        ({"key": 5}, "invalid_text"),
         ({"key": "k" * 256}, "invalid_idempotency_key"),
         ({"transition": "t" * 201}, "transition_too_long"),
         ({"occurred_at": "yesterday"}, "invalid_time"),

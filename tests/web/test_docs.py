@@ -335,9 +335,12 @@ def test_the_envelope_is_explained_member_by_member(envelope: str, row: str) -> 
     assert row in section(text, "The request")
 
 
-def test_a_body_that_does_not_name_its_type_or_id_is_told_as_such() -> None:
+def test_where_a_body_does_not_name_its_type_or_id_the_guide_says_how_to_tell() -> None:
     receiving = section(parse_project(UNSIGNED), "Receive events")
-    assert "The body does not name the event type" in receiving
+    assert "The header `hooktide-event-type` is the event type." in receiving
+    assert "| `hooktide-event-type` | What happened: the event type. | `a.b` |" in section(
+        parse_project(UNSIGNED), "The request"
+    )
     assert "has no id to tell by" in receiving
 
 

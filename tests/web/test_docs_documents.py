@@ -169,6 +169,8 @@ def test_the_documents_name_the_headers_that_are_sent(project: Project) -> None:
     wanted |= {own.header, own.timestamp_header} - {""} if own else set()
     if dialect.standard_headers:
         wanted |= {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    if "{event.type" not in dialect.envelope:
+        wanted.add("hooktide-event-type")
     for operation in made("openapi", project)["webhooks"].values():
         told = operation["post"]["parameters"]
         assert {each["name"] for each in told} == wanted

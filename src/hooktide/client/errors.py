@@ -17,6 +17,7 @@ from datetime import datetime
 
 import msgspec
 
+from hooktide.domain import errors
 from hooktide.domain.errors import HooktideError
 from hooktide.wire.problems import Fault, Problem
 
@@ -106,6 +107,14 @@ class ProblemError(ClientError):
 
 class InvalidError(ProblemError):
     """The request is invalid and must be changed."""
+
+    @classmethod
+    def before_sending(cls, title: str, error: errors.InvalidError) -> "InvalidError":
+        """Return the exception for a request that was not sent, because of ``error``."""
+        faults = [Fault(each.code, each.detail, each.pointer) for each in error.faults]
+        return cls(
+            Problem(f"/problems/{error.code}", title, error.status, error.detail, errors=faults)
+        )
 
 
 class UnauthorizedError(ProblemError):

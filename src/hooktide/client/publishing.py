@@ -18,7 +18,7 @@ from hooktide.client.requests import Backoff, Request, Steps, call, encode, inst
 from hooktide.domain import errors
 from hooktide.domain.json.encoding import encode_payload
 from hooktide.wire.events import BatchResults, EventAccepted, EventIn, EventResult
-from hooktide.wire.problems import Fault, Problem
+from hooktide.wire.problems import Problem
 
 MAX_BATCH_SIZE = 1000
 MAX_BATCH_BYTES = 8_000_000
@@ -110,11 +110,7 @@ def payload_json(payload: Any, at: str = "/payload") -> bytes:
     try:
         return encode_payload(payload, at)
     except errors.InvalidError as error:
-        faults = [Fault(each.code, each.detail, each.pointer) for each in error.faults]
-        problem = Problem(
-            f"/problems/{error.code}", "Invalid JSON", error.status, error.detail, errors=faults
-        )
-        raise InvalidError(problem) from error
+        raise InvalidError.before_sending("Invalid JSON", error) from error
 
 
 def raw_json(value: Any, at: str) -> msgspec.Raw | msgspec.UnsetType:

@@ -17,12 +17,15 @@ import msgspec
 from hooktide import __version__
 from hooktide.client.errors import (
     ClientError,
+    InvalidError,
     NaiveDatetimeError,
     UnexpectedAnswerError,
     problem_error,
     read_problem,
 )
+from hooktide.domain import errors
 from hooktide.domain.http.head import read_http_date
+from hooktide.domain.texts import check_is_text
 from hooktide.wire.fields import Listed, PageQuery
 
 T = TypeVar("T")
@@ -128,6 +131,10 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def _path(template: str, names: Mapping[str, str], query: Query) -> str:
+    try:
+        check_is_text(**names)
+    except errors.InvalidError as error:
+        raise InvalidError.before_sending("Invalid argument", error) from error
     place = template.format_map({name: _segment(each) for name, each in names.items()})
     given = msgspec.to_builtins(query or {})
     pairs = [f"{name}={_parameter(each)}" for name, each in given.items() if each is not None]

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.encoding import encode_payload
 from hooktide.domain.json.payload import check_payload
+from hooktide.domain.texts import check_is_text
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.runtime.clock import wall_clock
 from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
@@ -57,6 +58,7 @@ def make_row(
 
     :raises InvalidError: the event could never be accepted; the error says why.
     """
+    check_is_text(account=account, type=type, transition=transition, key=key)
     for name, text in {"account": account, "type": type}.items():
         if not text:
             raise InvalidError("invalid_event", f"an event needs its {name}", pointer=f"/{name}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from hooktide.domain.delivery.compose import TYPE_HEADER
 from hooktide.domain.dialect.dialect import Signature
 from hooktide.domain.project.project import Mode
 from hooktide.web.pages.guide.envelope import EVENT_ID
@@ -53,6 +54,9 @@ def header_facts(subject: Subject, example: Example) -> dict[str, HeaderFact]:
         facts |= _own_facts(dialect.signature, given)
     if dialect.standard_headers:
         facts |= _standard_facts(given)
+    kind = given.get(TYPE_HEADER.decode())
+    if kind is not None:
+        facts[TYPE_HEADER.decode()] = HeaderFact("The event type.", kind, {"const": kind})
     return facts
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hooktide.domain.delivery.backoff import delays
+from hooktide.domain.delivery.compose import TYPE_HEADER
 from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
 from hooktide.domain.dialect.dialect import Signature
 from hooktide.domain.dialect.signing import TOLERANCE
@@ -66,6 +67,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
         "signs": subject.signs,
         "title": subject.title,
         "tolerance": TOLERANCE,
+        "type_header": TYPE_HEADER.decode(),
         "types": subject.types,
         **_times(project),
         **_limits(project),
