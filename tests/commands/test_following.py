@@ -76,6 +76,20 @@ def _is_delivered(running: Running, event: str) -> bool:
 
 
 @pytest.mark.usefixtures("place")
+async def test_a_delivery_that_is_retried_is_listed_with_the_last_answer_and_the_next_attempt() -> (
+    None
+):
+    new_account("retried")
+    with Client() as client:
+        url = client.bins.create().url + "/500"
+        hook = client.endpoints.create(url, ["*"], account="retried")
+    publish("retried")
+    async with asyncio.timeout(60):
+        while "500, next attempt 2" not in hooktide("deliveries", "--endpoint", hook.id).ok().out:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("place")
 async def test_following_tells_each_change_once() -> None:
     new_account("followed-once")
     with Client() as client:

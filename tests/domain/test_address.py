@@ -160,6 +160,15 @@ def test_an_own_bin_is_allowed_exactly_and_nothing_beside_it() -> None:
     assert code_of("http://example.com:8080/", policy) == "scheme"
 
 
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [((), "write the receiver's full name"), (("127.0.0.0/8",), "write the address, 127.0.0.1")],
+)
+def test_localhost_is_refused_with_what_to_write(networks: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InvalidError, match=said):
+        check_url("https://localhost:3000/", UrlPolicy(allow_networks=networks))
+
+
 def test_a_policy_with_a_wrong_network_is_not_made() -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.1/8"):
         UrlPolicy(allow_networks=("10.0.0.1/8",))

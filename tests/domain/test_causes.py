@@ -17,6 +17,7 @@ from hooktide.domain.delivery.verdict import ERRORS
         (None, "connect_error", "could not connect: No route to host", "unreachable"),
         (None, "tls_error", "the certificate has expired", "tls_expired"),
         (None, "tls_error", "the certificate is for another host name", "tls_name"),
+        (None, "tls_error", "the receiver does not speak TLS on this port", "tls_plain"),
         (None, "tls_error", "something else", "tls"),
         (None, "destination_forbidden", "", "blocked"),
     ],

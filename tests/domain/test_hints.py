@@ -52,7 +52,8 @@ TOLD = [
     (attempt(None, "tls_error", "the certificate is for another host name"), "another name"),
     (attempt(None, "tls_error", "the certificate has expired"), "expired"),
     (attempt(None, "tls_error", "its issuer is not known; the chain"), "fullchain"),
-    (attempt(None, "tls_error", "TLS failed: wrong version"), "TLS 1.2"),
+    (attempt(None, "tls_error", "TLS failed: unsupported protocol"), "TLS 1.2"),
+    (attempt(None, "tls_error", "the receiver does not speak TLS on this port"), "plain HTTP"),
     (
         attempt(None, "tls_error", "the receiver requires a client certificate, which is not sent"),
         "requires a client certificate",

@@ -130,6 +130,19 @@ async def test_tls_older_than_1_2_is_refused(trusting: Sender, root: Root) -> No
     assert default_tls().minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+async def test_plain_http_at_the_port_is_told_as_such(trusting: Sender) -> None:
+    async def answer(peer: Peer) -> None:
+        peer.writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await peer.writer.drain()
+
+    async with receiving(answer) as receiver:
+        outcome = await secure(trusting, receiver)
+        assert (outcome.error, outcome.detail) == (
+            "tls_error",
+            "the receiver does not speak TLS on this port",
+        )
+
+
 async def test_a_handshake_that_stalls_ends_at_the_deadline(trusting: Sender) -> None:
     async def stall(peer: Peer) -> None:
         await peer.hang()

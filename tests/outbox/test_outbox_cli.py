@@ -102,7 +102,7 @@ async def test_a_relay_with_a_wrong_key_or_no_database_says_so_and_ends(tmp_path
     async with serving(tmp_path) as server:
         code, told = await relay(url, server)
         assert (code, "does not exist" in told) == (2, True), told
-        with engine_on(url) as engine:
-            emit_two(engine)
-        code, told = await relay(url, server, "--key", "htk_" + "x" * 43)
-        assert (code, "the server does not accept events" in told) == (2, True), told
+        with engine_on(url):
+            for wrong in (("--key", "htk_" + "x" * 43), ("--project", "nothing")):
+                code, told = await relay(url, server, *wrong)
+                assert (code, "the server does not accept events" in told) == (2, True), told

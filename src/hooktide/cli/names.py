@@ -1,15 +1,16 @@
-"""The names to show for ids in lists: an account's reference, an endpoint's URL.
+"""What lists show besides a server's items: an account's reference, an endpoint's URL, a retry.
 
-Each is asked for once and remembered. Where it cannot be had (it was deleted, or the key does not
+A name is asked for once and remembered. Where it cannot be had (it was deleted, or the key does not
 reach it), an account is shown by its id, and an endpoint without a URL.
 """
 
-from hooktide.cli.output import line_of
+from hooktide.cli.output import line_of, time
 from hooktide.client import Client, ForbiddenError, NotFoundError
+from hooktide.wire.events import Attempt, Delivery
 
 
 class Names:
-    """Asks a server for the names behind ids, each id once."""
+    """Asks a server for the names behind ids, each id once, and for the attempts of retries."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -33,3 +34,21 @@ class Names:
             except NotFoundError:
                 self._endpoints[id] = "-"
         return self._endpoints[id]
+
+    def retry(self, delivery: Delivery) -> str:
+        """Return what a delivery's last attempt got and when the next one is due.
+
+        Empty: no attempt has failed, or none is to follow.
+        """
+        if delivery.state != "pending" or not delivery.attempts:
+            return ""
+        attempts = self._client.deliveries.attempts(delivery.id)
+        said = [answer_of(attempts[-1])] if attempts else []
+        if delivery.next_attempt_at is not None:
+            said.append(f"next attempt {time(delivery.next_attempt_at)}")
+        return ", ".join(said)
+
+
+def answer_of(attempt: Attempt) -> str:
+    """Return the status of an attempt's response, or the error class."""
+    return attempt.error if attempt.status is None else f"{attempt.status}"

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from hooktide.client.errors import UnreachableError
 from hooktide.client.requests import Request, Response, read, retry_after
-from hooktide.client.server import Server
+from hooktide.client.server import DEFAULT_URL, Server
 
 T = TypeVar("T")
 
@@ -107,5 +107,8 @@ def silence(server: Server, request: Request[Any], reason: str, *, sent: bool) -
         detail = f"the request was sent to {server.url}, but no response arrived ({why})"
         detail += "" if request.method == "GET" else "; it may have been carried out"
     else:
-        detail = f"cannot reach {server.url} ({why}); is the server running?"
+        where = server.url
+        if where == DEFAULT_URL:
+            where += ", the default of HOOKTIDE_SERVER and --server"
+        detail = f"cannot reach {where} ({why}); is the server running?"
     return UnreachableError(detail, sent=sent, idempotency_key=request.idempotency_key)

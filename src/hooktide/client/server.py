@@ -49,7 +49,7 @@ def find_server(
     if not key and for_operator:
         raise ConfigError("give the operator key: --key, or HOOKTIDE_OPERATOR_KEY", key="key")
     if not key:
-        raise ConfigError("give a key, or set HOOKTIDE_KEY", key="key")
+        raise ConfigError("give a key: --key, or HOOKTIDE_KEY", key="key")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError("a key is printable ASCII without spaces, like htk_...", key="key")
     return within_project(Server(url.rstrip("/"), key), project or "")

@@ -27,11 +27,16 @@ def tls_reason(error: ssl.SSLError) -> str:
     reason = error.reason or ""
     if "CERTIFICATE_REQUIRED" in reason:
         return "the receiver requires a client certificate, which is not sent"
+    if reason in _NO_TLS:
+        return "the receiver does not speak TLS on this port"
     if "_ALERT_" in reason:
         alert = reason.partition("_ALERT_")[2].replace("_", " ").lower()
         return f"the receiver ended TLS: {alert}"
     return f"TLS failed: {reason.replace('_', ' ').lower() or 'no common parameters'}"
 
+
+# OpenSSL's reasons for a plain HTTP answer to a handshake, which differ by its version.
+_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 
 # Numbers of OpenSSL's X509_V_ERR_*.
 _CERTIFICATE_REASONS = {

@@ -123,6 +123,8 @@ class Relay:
                 log.warning("cannot move events: %s; trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait)
             else:
+                if wait:
+                    log.info("events can be moved again")
                 wait = 0.0
                 if not moved:
                     await asyncio.sleep(self._poll)

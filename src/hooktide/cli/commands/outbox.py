@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from hooktide.client import ClientError
 from hooktide.client.publishing import is_temporary, publish_bodies, status_of
+from hooktide.client.requests import call
 from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import Server, find_server
 from hooktide.client.transport import AsyncTransport
@@ -59,7 +60,7 @@ def relay(
         Exit when the outbox is empty.
     """
     set_up()
-    to = find_server(server, key, project, for_operator=True)
+    to = find_server(server, key, project)
     moved = asyncio.run(_relay(from_, table, to, poll, once))
     log.info("stopped", moved=moved.moved, refused=moved.refused)
 
@@ -70,8 +71,9 @@ async def _relay(url: str, table: str, to: Server, poll: float, once: bool) -> R
     working = cast("asyncio.Task[Any]", asyncio.current_task())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
-    log.info("moving events", table=table, to=to.url)
     try:
+        await _check(transport)
+        log.info("moving events", table=table, to=to.url)
         await (moving.drain() if once else moving.run())
     except asyncio.CancelledError:
         working.uncancel()  # it was stopped
@@ -81,6 +83,19 @@ async def _relay(url: str, table: str, to: Server, poll: float, once: bool) -> R
         await transport.close()
         await found.close()
     return moving
+
+
+async def _check(transport: AsyncTransport) -> None:
+    """Check the key and the project, which an empty outbox would not show.
+
+    :raises ConfigError: the server does not accept events from this relay.
+    """
+    try:
+        await transport.send(call("GET", "/v1/accounts", msgspec.Raw, query={"limit": 1}))
+    except ClientError as error:
+        trouble = _trouble(error)
+        if isinstance(trouble, ConfigError):
+            raise trouble from error
 
 
 def outbox(

@@ -34,6 +34,7 @@ _TITLES = {
     "tls_name": "TLS: certificate for another name",
     "tls_chain": "TLS: incomplete certificate chain",
     "tls_client": "TLS: client certificate requested",
+    "tls_plain": "TLS: the port does not speak it",
     "tls": "TLS error",
     NOT_KNOWN: "Cause not recorded",
 }

@@ -57,6 +57,8 @@ def tls_reason(detail: str) -> str:
         return "chain"
     if "client certificate" in detail:
         return "client"
+    if "does not speak TLS" in detail:
+        return "plain"
     return "expired" if "expired" in detail else ""
 
 
@@ -75,6 +77,11 @@ TLS_REASONS = {
         "The server requires a client certificate",
         "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
         "check the signature of each webhook instead.",
+    ),
+    "plain": Hint(
+        "The port does not speak TLS",
+        "The URL begins with https://, and plain HTTP answers at this port. Check the port in the "
+        "URL, and that the server has its certificate configured.",
     ),
     "expired": Hint("The certificate has expired", "Renew it, and have the server load it."),
     "": Hint(

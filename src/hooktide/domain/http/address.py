@@ -119,7 +119,7 @@ def check_url(text: str, policy: UrlPolicy) -> Target:
         raise InvalidError("scheme", "http is not allowed here; use an https:// URL")
     _check_port(target.port, policy)
     if target.literal is None:
-        _check_name(target.host)
+        _check_name(target.host, policy)
     elif code := check_address(read_address(target.literal), policy):
         what = "this server's own address" if code == OWN_HOST else "not a public address"
         raise InvalidError(code, f"{target.literal} is {what}; use the receiver's public address")
@@ -262,12 +262,22 @@ _BAD_PORTS = """
 BAD_PORTS = frozenset(map(int, _BAD_PORTS.split()))
 
 
-def _check_name(host: str) -> None:
+def _check_name(host: str, policy: UrlPolicy) -> None:
     labels = host.split(".")
+    if labels == ["localhost"] and is_allowed_by_operator(LOOPBACK, policy):
+        raise InvalidError("single_label", f"write the address, {LOOPBACK}, and not {host}")
     if len(labels) < 2:
-        raise InvalidError("single_label", f"{host} is not a public name; write the full name")
+        raise InvalidError(
+            "single_label", f"{host} is not a public name; write the receiver's full name"
+        )
     if labels[-1] in SPECIAL_USE:
-        raise InvalidError("special_use_name", f"names in .{labels[-1]} are not public")
+        raise InvalidError(
+            "special_use_name",
+            f"names in .{labels[-1]} are not public; use the receiver's public name",
+        )
+
+
+LOOPBACK = IPv4Address("127.0.0.1")
 
 
 # RFC 6761, 6762 (with its appendix G), 7686, 8375, 9476, and ICANN's .internal.
