@@ -6,7 +6,7 @@ reach it), an account is shown by its id, and an endpoint without a URL.
 
 from hooktide.cli.output import line_of, time
 from hooktide.client import Client, ForbiddenError, NotFoundError
-from hooktide.wire.events import Attempt, Delivery
+from hooktide.wire.events import Delivery
 
 
 class Names:
@@ -43,12 +43,9 @@ class Names:
         if delivery.state != "pending" or not delivery.attempts:
             return ""
         attempts = self._client.deliveries.attempts(delivery.id)
-        said = [answer_of(attempts[-1])] if attempts else []
+        said = []
+        if attempts:
+            said.append(attempts[-1].error or f"status {attempts[-1].status}")
         if delivery.next_attempt_at is not None:
             said.append(f"next attempt {time(delivery.next_attempt_at)}")
         return ", ".join(said)
-
-
-def answer_of(attempt: Attempt) -> str:
-    """Return the status of an attempt's response, or the error class."""
-    return attempt.error if attempt.status is None else f"{attempt.status}"

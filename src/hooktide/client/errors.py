@@ -1,8 +1,10 @@
 """The client's exceptions. Each message says what was requested and what to do.
 
-ClientError ├── UnreachableError          no response arrived; `sent` says whether the request may
-have been carried out ├── NaiveDatetimeError       a datetime without a time zone was given; a
-ValueError too ├── UnexpectedAnswerError     the response is not from a compatible Hooktide server
+ClientError
+├── UnreachableError          no response arrived; `sent` says whether the request may have been
+│                             carried out
+├── NaiveDatetimeError        a datetime without a time zone was given; a ValueError too
+├── UnexpectedAnswerError     the response is not from a compatible Hooktide server
 └── ProblemError              the server refused: type, code, detail, instance, errors, status
     ├── InvalidError          400, 413, 415, 422, 431: change the request; `errors` says where
     ├── UnauthorizedError     401: the key is unknown or revoked

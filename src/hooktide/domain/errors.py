@@ -1,12 +1,13 @@
 """Every error that Hooktide raises, and what the caller can do about it.
 
-HooktideError ├── InvalidError            the request is wrong; carries where (pointer) and why
-(code) ├── RefusedError            the request is valid but not allowed now; carries a stable code │
-├── LimitError          a plan's limit is reached; carries the limit │   └── BusyError           too
-many at once; carries when to retry ├── NotFoundError           not found, or outside the caller's
-scope: indistinguishable ├── ConfigError             a project file or setting is wrong; carries
-line, key and reason └── UnavailableError        an internal problem (database, overload); the
-caller should retry
+HooktideError
+├── InvalidError       the request is wrong: where (pointer) and why (code)
+├── RefusedError       the request is valid but not allowed now: a stable code
+│   └── LimitError     a plan's limit is reached: the limit
+│       └── BusyError  too many at once: when to retry
+├── NotFoundError      not found, or outside the caller's scope: indistinguishable
+├── ConfigError        a project file or setting is wrong: line, key and reason
+└── UnavailableError   an internal problem (database, overload); the caller should retry
 
 A failed delivery is not here: it is a value (``domain.delivery.verdict``), not an error.
 """

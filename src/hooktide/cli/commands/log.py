@@ -5,7 +5,7 @@ from typing import Literal
 
 from rich.text import Text
 
-from hooktide.cli.names import Names, answer_of
+from hooktide.cli.names import Names
 from hooktide.cli.options import DEFAULTS, Options, optional_instant
 from hooktide.cli.output import (
     Cell,
@@ -210,7 +210,7 @@ def _delivery_facts(delivery: Delivery, names: Names) -> list[tuple[str, Cell]]:
 
 def _print_attempt(attempt: Attempt) -> None:
     print_line("")
-    came = answer_of(attempt)
+    came = str(attempt.status) if attempt.status is not None else attempt.error
     style = "green" if attempt.status is not None and 200 <= attempt.status < 300 else "red"
     when = f"attempt {attempt.number}  {time(attempt.started_at)}  {attempt.duration_ms:.0f} ms"
     print_line(when, Text(came, style=style), line_of(attempt.detail))
