@@ -85,7 +85,10 @@ async def test_a_delivery_that_is_retried_is_listed_with_the_last_answer_and_the
         hook = client.endpoints.create(url, ["*"], account="retried")
     publish("retried")
     async with asyncio.timeout(60):
-        while "status 500, next attempt 2" not in hooktide("deliveries", "--endpoint", hook.id).ok().out:
+        while (
+            "status 500, next attempt 2"
+            not in hooktide("deliveries", "--endpoint", hook.id).ok().out
+        ):
             await asyncio.sleep(0.05)
 
 

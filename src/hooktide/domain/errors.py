@@ -3,8 +3,8 @@
 HooktideError
 ├── InvalidError       the request is wrong: where (pointer) and why (code)
 ├── RefusedError       the request is valid but not allowed now: a stable code
-│   └── LimitError     a plan's limit is reached: the limit
-│       └── BusyError  too many at once: when to retry
+│   ├── LimitError     a plan's limit is reached: the limit
+│   └── BusyError      too many at once: when to retry
 ├── NotFoundError      not found, or outside the caller's scope: indistinguishable
 ├── ConfigError        a project file or setting is wrong: line, key and reason
 └── UnavailableError   an internal problem (database, overload); the caller should retry
