@@ -180,9 +180,10 @@ async def test_of_two_relays_one_moves_and_the_other_takes_over(engine: Engine, 
     assert hooktide.ids == [0, 1]
 
 
-async def test_a_relay_goes_on_when_hooktide_is_back(
-    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_relay_goes_on_when_hooktide_is_back_and_says_so(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "hooktide.outbox")
     monkeypatch.setattr(relay, "MAX_WAIT", 0.01)
     emit_all(engine, [1])
     hooktide, found = Hooktide(), open_outbox(url)
@@ -204,6 +205,7 @@ async def test_a_relay_goes_on_when_hooktide_is_back(
     await asyncio.gather(running, return_exceptions=True)
     await found.close()
     assert hooktide.ids == [1, 2]
+    assert [each.getMessage() for each in caplog.records][3:] == ["events can be moved again"]
 
 
 async def test_a_batch_is_no_larger_than_a_request_may_be(engine: Engine, url: str) -> None:
