@@ -107,7 +107,7 @@ class Engine:
     receivers: Receivers
     clock: Clock
     worker: Worker
-    dones: list[AttemptRecord]
+    records: list[AttemptRecord]
 
     async def settled(self) -> None:
         """Return when nothing is out or waiting in memory, and all is recorded."""
@@ -137,18 +137,18 @@ async def running(
 ) -> AsyncIterator[Engine]:
     """Run an engine on an open store, which is closed afterwards.
 
-    ``told``: hears of each attempt after ``Engine.dones`` did.
+    ``told``: hears of each attempt after ``Engine.records`` did.
     """
     store = given.store
     receivers, clock = receivers or Receivers(), clock or Clock()
-    dones: list[AttemptRecord] = []
+    records: list[AttemptRecord] = []
     directory = Directory(store)
     destinations = Destinations(directory, UrlPolicy())
 
-    def hear(done: AttemptRecord, _: Destination) -> None:
-        dones.append(done)
+    def hear(record: AttemptRecord, _: Destination) -> None:
+        records.append(record)
         if told is not None:
-            told(done)
+            told(record)
 
     deliverer = Deliverer(
         store=store,
@@ -164,7 +164,7 @@ async def running(
     for remembers in (directory, destinations, worker):
         store.watch(remembers.changed)
     await worker.start()
-    yield Engine(given, receivers, clock, worker, dones)
+    yield Engine(given, receivers, clock, worker, records)
     receivers.hold.set()
     await worker.stop(5)
     await store.close()

@@ -75,14 +75,14 @@ async def test_one_event_alone_that_cannot_be_summed_up_sends_nothing(
 async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_of_its_message_from_it(
     engine: Engine, chat: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, seen = engine.given.store.record, []
+    store_record, seen = engine.given.store.record, []
 
-    def spoil_third(done: AttemptRecord) -> None:
-        seen.append(done)
+    def spoil_third(record: AttemptRecord) -> None:
+        seen.append(record)
         if len(seen) == 3:
-            made = msgspec.structs.replace(done.attempt, detail=UNWRITABLE)
-            done = msgspec.structs.replace(done, attempt=made)
-        record(done)
+            made = msgspec.structs.replace(record.attempt, detail=UNWRITABLE)
+            record = msgspec.structs.replace(record, attempt=made)
+        store_record(record)
 
     monkeypatch.setattr(engine.given.store, "record", spoil_third)
     await publish_together(engine, *[b"{}"] * 4)
@@ -97,8 +97,8 @@ async def test_attempts_are_recorded_although_what_hears_of_them_fails(
     """The log, the metrics, the traces: what they raise must not send an event again."""
     heard: list[AttemptRecord] = []
 
-    def fail(done: AttemptRecord) -> None:
-        heard.append(done)
+    def fail(record: AttemptRecord) -> None:
+        heard.append(record)
         raise LookupError
 
     async with running(given, limits, told=fail) as engine:

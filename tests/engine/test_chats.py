@@ -117,16 +117,16 @@ async def test_a_failed_message_is_a_failed_attempt_of_each_and_all_are_retried(
 ) -> None:
     engine.receivers.script = [Outcome(status=500, body=b"rollup_error", duration=1000), OK]
     await engine.given.publish(*numbered(engine, 3))
-    await until(lambda: len(engine.dones) >= 3)
+    await until(lambda: len(engine.records) >= 3)
     await engine.settled()
-    failed = [done for done in engine.dones if done.attempt.status == 500]
+    failed = [record for record in engine.records if record.attempt.status == 500]
     assert failed
     await engine.later(HOUR)
     async with asyncio.timeout(60):
         while set(await engine.states()) != {"delivered"}:
             await asyncio.sleep(0.01)
-    for done in failed:
-        made = await engine.given.store.list_attempts(Scope(), done.claim.delivery_id)
+    for record in failed:
+        made = await engine.given.store.list_attempts(Scope(), record.claim.delivery_id)
         assert [(each.number, each.status) for each in made] == [(1, 500), (2, 200)]
 
 
@@ -149,8 +149,8 @@ async def test_a_chat_that_asks_for_rest_gets_it(engine: Engine, chat: Endpoint)
     await engine.given.publish()
     await engine.receivers.until(1)
     await engine.settled()
-    [done] = engine.dones
-    delivery = await engine.given.store.get_delivery(Scope(), done.claim.delivery_id)
+    [record] = engine.records
+    delivery = await engine.given.store.get_delivery(Scope(), record.claim.delivery_id)
     assert delivery.due_at is not None
     assert delivery.due_at >= NOON + 30 * SECOND
     await engine.given.publish()
@@ -168,8 +168,8 @@ async def test_a_message_that_is_not_understood_is_sent_once_more_as_plain_text(
     first, second = (msgspec.json.decode(body) for _, _, body in engine.receivers.sent)
     assert "blocks" in first
     assert list(second) == ["text"]
-    [done] = engine.dones
-    assert done.attempt.detail == "refused at first (invalid_blocks), then sent as plain text"
+    [record] = engine.records
+    assert record.attempt.detail == "refused at first (invalid_blocks), then sent as plain text"
     assert await engine.states() == ["delivered"]
 
 
@@ -181,9 +181,9 @@ async def test_a_2xx_whose_text_is_an_error_is_a_failed_attempt(
     await engine.given.publish()
     await engine.receivers.until(1)
     await engine.settled()
-    [done] = engine.dones
-    assert (done.attempt.status, done.attempt.error) == (None, "invalid_response")
-    assert done.attempt.detail == "Slack answered 200, but says no_text"
+    [record] = engine.records
+    assert (record.attempt.status, record.attempt.error) == (None, "invalid_response")
+    assert record.attempt.detail == "Slack answered 200, but says no_text"
     assert await engine.states() == ["pending"]
 
 
@@ -203,8 +203,8 @@ async def test_a_chats_secret_is_in_no_log_and_nowhere_in_the_clear(
     await engine.given.publish()
     await engine.receivers.until(1)
     await engine.settled()
-    [done] = engine.dones
-    assert done.attempt.request_head.startswith(b"POST /services/T0/B0/**** HTTP/1.1\r\n")
+    [record] = engine.records
+    assert record.attempt.request_head.startswith(b"POST /services/T0/B0/**** HTTP/1.1\r\n")
     assert b"s3cr3tpart" in engine.receivers.sent[0][0].encode()
     assert "s3cr3tpart" not in repr(chat)
     for file in tmp_path.iterdir():

@@ -130,7 +130,7 @@ async def test_retries_do_not_keep_first_attempts_waiting(engine: Engine) -> Non
     fresh = [accepted.event_id for accepted in await engine.given.publish(now=engine.clock())]
     engine.receivers.hold.set()
     await engine.settled()
-    order = [done.claim.event.id for done in engine.dones[40:]]
+    order = [record.claim.event.id for record in engine.records[40:]]
     assert order.index(fresh[0]) <= 4 + 4
 
 
@@ -148,7 +148,7 @@ async def test_what_does_not_fit_in_memory_waits_in_the_store_and_comes_out(
             await asyncio.sleep(0.005)
     await engine.settled()
     assert (await engine.given.store.counts()).pending == 0
-    assert len({done.claim.delivery_id for done in engine.dones}) == 800
+    assert len({record.claim.delivery_id for record in engine.records}) == 800
 
 
 async def test_a_claim_whose_lease_is_nearly_over_is_claimed_again_before_it_is_started(
@@ -162,5 +162,5 @@ async def test_a_claim_whose_lease_is_nearly_over_is_claimed_again_before_it_is_
     await engine.receivers.until(10)
     await engine.settled()
     assert (await engine.states()).count("delivered") == 10
-    leases = [done.claim.lease_ends_at for done in engine.dones]
+    leases = [record.claim.lease_ends_at for record in engine.records]
     assert leases == [leases[0]] * 4 + [leases[0] + 50 * SECOND] * 6

@@ -143,9 +143,9 @@ async def test_the_last_attempt_of_a_delivery_rests_the_endpoint_too(engine: Eng
 
 async def test_a_resend_goes_at_once_and_nothing_with_it(engine: Engine) -> None:
     await begin_rest(engine, asks(HOUR))
-    [done] = engine.dones
+    [record] = engine.records
     await engine.given.publish(now=engine.clock())
-    await engine.given.store.resend(Scope(), done.claim.delivery_id, engine.clock())
+    await engine.given.store.resend(Scope(), record.claim.delivery_id, engine.clock())
     await engine.receivers.until(2)
     await engine.settled()
     assert await engine.states() == ["pending", "pending", "delivered"]

@@ -28,7 +28,10 @@ async def test_an_event_reaches_each_endpoint_that_wants_it_with_the_same_body(
     (_, _, first), (_, _, second) = engine.receivers.sent
     assert first == second
     assert b'{"total":1.10}' in first
-    assert {done.claim.endpoint_id for done in engine.dones} == {engine.given.endpoint.id, other.id}
+    assert {record.claim.endpoint_id for record in engine.records} == {
+        engine.given.endpoint.id,
+        other.id,
+    }
     assert await engine.states() == ["delivered", "delivered"]
 
 
@@ -46,7 +49,7 @@ async def test_a_new_event_is_delivered_without_asking_the_store_again(engine: E
     await engine.given.publish()
     await engine.settled()
     assert engine.receivers.count() == 1
-    attempts = await engine.given.store.list_attempts(Scope(), engine.dones[0].claim.delivery_id)
+    attempts = await engine.given.store.list_attempts(Scope(), engine.records[0].claim.delivery_id)
     assert [(made.number, made.status) for made in attempts] == [(1, 200)]
     assert attempts[0].request_head.startswith(b"POST /hook HTTP/1.1\r\n")
 
@@ -151,7 +154,7 @@ async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: En
     await engine.later(MINUTE)
     await engine.receivers.until(2)
     await engine.settled()
-    assert [done.claim.attempt for done in engine.dones] == [1, 1]
+    assert [record.claim.attempt for record in engine.records] == [1, 1]
     assert await engine.states() == ["delivered"]
 
 
@@ -186,7 +189,7 @@ async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_b
     await engine.later(SECOND)
     await engine.receivers.until(1)
     await engine.settled()
-    assert [done.claim.attempt for done in engine.dones] == [1]
+    assert [record.claim.attempt for record in engine.records] == [1]
 
 
 async def test_what_waited_in_the_store_before_the_start_is_found_though_nobody_told(
@@ -309,7 +312,7 @@ async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine, ke
     assert claim.attempt == 1
     engine.receivers.hold.set()
     await asyncio.gather(*engine.receivers.posts)
-    assert engine.dones == []
+    assert engine.records == []
 
 
 async def test_what_was_being_accepted_when_a_worker_stopped_is_given_back(engine: Engine) -> None:

@@ -103,11 +103,11 @@ class AttemptChecks:
         )
         if other.is_out and not lost:
             self._ledger.broken(2, "is attempted while another attempt of it is out", tracked.id)
-        made = other.done is not None and not isinstance(other.done.verdict, Requeued)
+        made = other.record is not None and not isinstance(other.record.verdict, Requeued)
         if made and other.claim.attempt == flight.claim.attempt and not lost:
             words = f"attempt {flight.claim.attempt} is made again without a reason"
             self._ledger.broken(2, words, tracked.id)
-        good = other.done is not None and isinstance(other.done.verdict, Delivered)
+        good = other.record is not None and isinstance(other.record.verdict, Delivered)
         if good and not lost:
             self._ledger.broken(3, "is attempted after a 2xx", tracked.id)
 
@@ -139,11 +139,11 @@ class AttemptChecks:
         """A retry is no earlier than its schedule less a tenth, nor than a Retry-After."""
         made = [each for each in tracked.flights if each.recorded and each is not flight]
         last = max(made, key=lambda each: each.ended or 0, default=None)
-        if last is None or last.done is None or not isinstance(last.done.verdict, RetryAt):
+        if last is None or last.record is None or not isinstance(last.record.verdict, RetryAt):
             return
         if last.claim.attempt >= flight.claim.attempt:
             return
-        due_at, ended_at = last.done.verdict.due_at, last.done.attempt.ended_at
+        due_at, ended_at = last.record.verdict.due_at, last.record.attempt.ended_at
         passed = self._truth.now() - (last.ended or 0)
         on_time = self._truth.wall() >= due_at - SKEW
         if not on_time and passed < (due_at - ended_at) * (1 - JITTER) - SKEW:
@@ -178,36 +178,36 @@ class AttemptChecks:
         if sorted(lines[b"webhook-signature"].split(b" ")) != wanted:
             self._ledger.broken(8, "is not signed with the secrets in force", tracked.id)
 
-    def judged(self, flight: Flight, done: AttemptRecord, destination: Destination) -> None:
+    def judged(self, flight: Flight, record: AttemptRecord, destination: Destination) -> None:
         """A process has judged what came back, and handed it in to be recorded."""
         tracked = self._ledger.deliveries[flight.claim.delivery_id]
-        flight.done, flight.ended = done, self._truth.now()
+        flight.record, flight.ended = record, self._truth.now()
         flight.judged += 1
-        verdict, made = done.verdict, done.attempt
+        verdict, made = record.verdict, record.attempt
         words = f"{tracked.name} attempt {made.number}: {made.status or made.error}"
         self._ledger.note(str(flight.process), f"{words}, so {type(verdict).__name__}", tracked.id)
         if not isinstance(verdict, Requeued):
             self._truth.unrecorded[tracked.id, flight.claim.token] = flight
-        if done.rest is not None:
-            until = made.ended_at + (done.rest.span or SECOND)
+        if record.rest is not None:
+            until = made.ended_at + (record.rest.span or SECOND)
             place = flight.process, tracked.endpoint_id
             self._rests[place] = (until, self._truth.now(), flight.began)
         if isinstance(verdict, RetryAt):
-            self._check_schedule(tracked, done, destination)
+            self._check_schedule(tracked, record, destination)
 
     def _check_schedule(
-        self, tracked: Tracked, done: AttemptRecord, destination: Destination
+        self, tracked: Tracked, record: AttemptRecord, destination: Destination
     ) -> None:
-        assert isinstance(done.verdict, RetryAt)
-        delay = done.verdict.due_at - done.attempt.ended_at
-        wanted = destination.delays[done.claim.attempt - 1]
+        assert isinstance(record.verdict, RetryAt)
+        delay = record.verdict.due_at - record.attempt.ended_at
+        wanted = destination.delays[record.claim.attempt - 1]
         if delay < wanted * (1 - JITTER) - 1:
             words = f"is to be tried again in {delay / SECOND:.1f} s, not {wanted / SECOND:.1f} s"
             self._ledger.broken(6, words, tracked.id)
 
     def not_sent(self, flight: Flight) -> None:
         """An attempt came to nothing: the endpoint was off, or it was cut off."""
-        if flight.done is None:
+        if flight.record is None:
             flight.ended = self._truth.now()
 
 

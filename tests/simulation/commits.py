@@ -70,7 +70,7 @@ class CommitChecks:
         self._check_fan_out()
         for batch in batches:
             if batch.error is None:
-                self._check_recorded(batch.dones, kept, before, enabled)
+                self._check_recorded(batch.records, kept, before, enabled)
 
     def _event(self, event: EventAdded) -> None:
         self._events[event.id] = event
@@ -282,29 +282,31 @@ class CommitChecks:
 
     def _check_recorded(
         self,
-        dones: Sequence[AttemptRecord],
+        records: Sequence[AttemptRecord],
         kept: dict[int, DeliveryChanged],
         before: dict[int, int],
         enabled: set[int],
     ) -> None:
         """Check the count of failures in a row of each endpoint that attempts were recorded of."""
         counts: dict[int, int] = {}
-        for done in dones:
-            flight = self._truth.unrecorded.pop((done.claim.delivery_id, done.claim.token), None)
-            move = kept.get(done.claim.delivery_id)
+        for record in records:
+            flight = self._truth.unrecorded.pop(
+                (record.claim.delivery_id, record.claim.token), None
+            )
+            move = kept.get(record.claim.delivery_id)
             counted = move is not None and (
-                move.claim == -done.claim.token
-                or (move.state == "delivered" and isinstance(done.verdict, Delivered))
+                move.claim == -record.claim.token
+                or (move.state == "delivered" and isinstance(record.verdict, Delivered))
             )
             if flight is not None:
                 flight.recorded = counted
-            if not counted or done.claim.origin is Origin.TEST:
+            if not counted or record.claim.origin is Origin.TEST:
                 continue
-            endpoint_id = done.claim.endpoint_id
+            endpoint_id = record.claim.endpoint_id
             count = counts.get(endpoint_id, before.get(endpoint_id, 0))
-            if isinstance(done.verdict, Delivered):
+            if isinstance(record.verdict, Delivered):
                 counts[endpoint_id] = 0
-            elif isinstance(done.verdict, Failed):
+            elif isinstance(record.verdict, Failed):
                 counts[endpoint_id] = count + 1
         for endpoint_id, count in counts.items():
             receiver = self._ledger.receivers[endpoint_id]

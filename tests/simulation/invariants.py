@@ -83,7 +83,7 @@ class Watch:
                 self._ledger.broken(2, words, tracked.id)
         for (delivery_id, _), flight in self._truth.unrecorded.items():
             tracked = self._ledger.deliveries[delivery_id]
-            good = flight.done is not None and isinstance(flight.done.verdict, Delivered)
+            good = flight.record is not None and isinstance(flight.record.verdict, Delivered)
             if good and tracked.state not in {"delivered", "discarded"}:
                 self._ledger.broken(3, "a 2xx of it was forgotten", tracked.id)
             self._check_forgotten(flight)

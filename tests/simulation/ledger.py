@@ -40,7 +40,7 @@ class Flight:
     ended: Micros | None = None
     requests: int = 0
     judged: int = 0
-    done: AttemptRecord | None = None
+    record: AttemptRecord | None = None
     recorded: bool = False
 
     @property

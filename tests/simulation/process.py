@@ -183,10 +183,10 @@ class Process:
         every = self._tasks_every
         return [PeriodicTask(each.name, max(every, each.every * every), each.run) for each in tasks]
 
-    def _judged(self, done: AttemptRecord, destination: Destination) -> None:
+    def _judged(self, record: AttemptRecord, destination: Destination) -> None:
         for flight in FLIGHTS.get():
-            if flight.claim.delivery_id == done.claim.delivery_id:
-                self._watch.attempts.judged(flight, done, destination)
+            if flight.claim.delivery_id == record.claim.delivery_id:
+                self._watch.attempts.judged(flight, record, destination)
 
     async def stop(self) -> None:
         """Stop as a server that is told to."""

@@ -26,15 +26,15 @@ class Reporting:
         self._stats = stats
         self._attempt_log = attempt_log
 
-    def attempt(self, done: AttemptRecord, destination: Destination) -> None:
+    def attempt(self, record: AttemptRecord, destination: Destination) -> None:
         """Report an attempt that was made."""
-        claim, made, verdict = done.claim, done.attempt, name_of(done.verdict)
+        claim, made, verdict = record.claim, record.attempt, name_of(record.verdict)
         first = claim.attempt == 1
         waited = (made.started_at - made_at(claim.delivery_id)) / SECOND if first else None
         if waited is not None:  # an id may be ahead of a clock that was set back
             waited = max(0.0, waited)
         self._metrics.attempt(verdict, made.error, made.duration / SECOND, waited)
-        self._stats.attempt(done, destination.endpoint)
+        self._stats.attempt(record, destination.endpoint)
         if self._attempt_log is not None:
             self._attempt_log.write(destination.project_name, claim, made, verdict)
 

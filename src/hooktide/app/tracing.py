@@ -165,9 +165,9 @@ class Tracing:
         line = b"traceparent: 00-%032x-%016x-%02x\r\n" % (own.trace_id, span_id, own.trace_flags)
         return head[:-2] + line + b"\r\n", shown[:-2] + line + b"\r\n"
 
-    def made(self, done: AttemptRecord, destination: Destination) -> None:
+    def made(self, record: AttemptRecord, destination: Destination) -> None:
         """Make an attempt's span; it has the id that its receiver was given."""
-        claim, made = done.claim, done.attempt
+        claim, made = record.claim, record.attempt
         own = self.event(claim.event.id)
         if not own.trace_flags.sampled:
             return
@@ -177,11 +177,11 @@ class Tracing:
             f"deliver {claim.event.type}",
             context=_in(own),
             kind=SpanKind.CLIENT,
-            attributes=_attributes(done, destination),
+            attributes=_attributes(record, destination),
             start_time=made.started_at * 1000,
         )
         self._ids.next = None
-        if type(done.verdict) is not Delivered:
+        if type(record.verdict) is not Delivered:
             span.set_status(Status(StatusCode.ERROR, made.error or None))
         span.end(made.ended_at * 1000)
 
@@ -223,9 +223,9 @@ def publishers_context(scope: Scope) -> SpanContext | None:
     return parent if parent.is_valid else None
 
 
-def _attributes(done: AttemptRecord, destination: Destination) -> dict[str, str | int]:
+def _attributes(record: AttemptRecord, destination: Destination) -> dict[str, str | int]:
     """Return an attempt's span attributes; never its URL, which may be a secret."""
-    claim, made, target = done.claim, done.attempt, destination.target
+    claim, made, target = record.claim, record.attempt, destination.target
     found: dict[str, str | int] = {
         "http.request.method": "POST",
         "hooktide.project": destination.project_name,
@@ -235,7 +235,7 @@ def _attributes(done: AttemptRecord, destination: Destination) -> dict[str, str 
         "hooktide.event_type": claim.event.type,
         "hooktide.delivery": ids.show("dlv", claim.delivery_id),
         "hooktide.attempt": claim.attempt,
-        "hooktide.verdict": name_of(done.verdict),
+        "hooktide.verdict": name_of(record.verdict),
     }
     if target is not None:
         found |= {"server.address": target.host, "server.port": target.port}

@@ -83,7 +83,7 @@ class AttemptHook(Protocol):
     def add_trace_headers(self, event_id: int, head: bytes, shown: bytes) -> tuple[bytes, bytes]:
         """Return a request's head and the one that is logged, with trace headers added to both."""
 
-    def made(self, done: AttemptRecord, destination: Destination) -> None:
+    def made(self, record: AttemptRecord, destination: Destination) -> None:
         """Note an attempt that was made."""
 
 
@@ -207,18 +207,18 @@ class Deliverer:
         start, _, end = head.rpartition(b"\r\n" + extra)
         return head, b"%b\r\n%b%b" % (start, destination.shown_headers, end)
 
-    def _record(self, done: AttemptRecord, destination: Destination) -> AttemptRecord:
-        self._store.record(done)
+    def _record(self, record: AttemptRecord, destination: Destination) -> AttemptRecord:
+        self._store.record(record)
         try:
-            self._note(done, destination)
+            self._note(record, destination)
         except Exception:  # the attempt was made, and is recorded anyway
-            log.exception("could not report an attempt of delivery %016x", done.claim.delivery_id)
-        return done
+            log.exception("could not report an attempt of delivery %016x", record.claim.delivery_id)
+        return record
 
-    def _note(self, done: AttemptRecord, destination: Destination) -> None:
+    def _note(self, record: AttemptRecord, destination: Destination) -> None:
         if self.hook is not None:
-            self.hook.made(done, destination)
-        self._on_attempt(done, destination)
+            self.hook.made(record, destination)
+        self._on_attempt(record, destination)
 
     async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
         """Send a chat one message for one or more deliveries: an attempt of each.
@@ -240,13 +240,13 @@ class Deliverer:
         started_at = self._clock()
         outcome, head = await self._tell(destination, destination.chat, messages, claims[0].event)
         reason = destination.chat.service.gone(outcome)
-        dones = []
+        records = []
         for claim in claims:
             ended_at = started_at + outcome.duration
             verdict = Gone(reason) if reason else self._judge(outcome, claim, destination, ended_at)
             attempt = _attempt(claim, outcome, started_at, head)
-            dones.append(AttemptRecord(claim, attempt, verdict, rest_request(outcome)))
-        return [self._record(done, destination) for done in dones]
+            records.append(AttemptRecord(claim, attempt, verdict, rest_request(outcome)))
+        return [self._record(record, destination) for record in records]
 
     def _summed_up(self, chat: Chat, claims: Sequence[Claim]) -> tuple[list[Claim], list[Message]]:
         """Summarise each event; those that cannot be summarised are given up and do not delay the

@@ -157,6 +157,6 @@ class Worker:
         wait = self.scheduler.reserve(claim, self._monotonic())
         self._follow_up()
         await asyncio.sleep(wait / SECOND)
-        dones = await self._deliverer.attempt_batch([claim])
+        records = await self._deliverer.attempt_batch([claim])
         self.scheduler.reserved_sent(claim, self._monotonic())
-        return dones if isinstance(dones, NotSent) else dones[0]
+        return records if isinstance(records, NotSent) else records[0]

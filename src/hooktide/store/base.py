@@ -358,7 +358,7 @@ class OwnStore(Protocol):
         """
         return {}
 
-    def record(self, done: AttemptRecord) -> None:
+    def record(self, record: AttemptRecord) -> None:
         """Record an attempt; it is stored with the next commit, or kept until one succeeds.
 
         Fenced: if the claim is outdated, only a 2xx still counts.

@@ -234,14 +234,14 @@ GONE_FOR_GOOD = "gone"
 """Prefix of the reason of a delivery that disabled its endpoint, except for a plain 410."""
 
 
-def settle_columns(done: AttemptRecord, stale_reason: str) -> Row:
+def settle_columns(record: AttemptRecord, stale_reason: str) -> Row:
     """Return the delivery's new columns after a verdict, in the order of ``settle``.
 
     ``stale_reason`` (empty: none) is why the endpoint gets nothing more: then a delivery that would
     be retried is discarded instead.
     """
-    held, made = done.claim, done.attempt
-    state, attempts, due_at, reason = _destination(done.verdict, made, held.attempt)
+    held, made = record.claim, record.attempt
+    state, attempts, due_at, reason = _destination(record.verdict, made, held.attempt)
     if stale_reason and state == "pending":
         state, due_at, reason = "discarded", None, stale_reason
     ended_at = made.ended_at if due_at is None else None

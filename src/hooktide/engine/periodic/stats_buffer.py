@@ -40,9 +40,9 @@ class StatsBuffer:
             minute.accepted += 1
             minute.held += accepted.held
 
-    def attempt(self, done: AttemptRecord, endpoint: Endpoint) -> None:
+    def attempt(self, record: AttemptRecord, endpoint: Endpoint) -> None:
         """Count an attempt, unless it was requeued."""
-        verdict, made = done.verdict, done.attempt
+        verdict, made = record.verdict, record.attempt
         if type(verdict) is Requeued:
             return
         ended_at = made.ended_at
@@ -58,8 +58,8 @@ class StatsBuffer:
             minute.failed_attempts += 1
             _count_failure(made, hour)
         add(hour.latency, {bucket(made.duration): 1})
-        if done.claim.origin is not Origin.TEST:
-            _count_end(done, minute, hour)
+        if record.claim.origin is not Origin.TEST:
+            _count_end(record, minute, hour)
 
     def _minute(self, project_id: int, now: Micros) -> ProjectMinute:
         key = (project_id, now // MINUTE)
@@ -133,13 +133,13 @@ def _count_failure(made: Attempt, hour: EndpointHour) -> None:
         hour.failing_since = ended_at
 
 
-def _count_end(done: AttemptRecord, minute: ProjectMinute, hour: EndpointHour) -> None:
-    kind = type(done.verdict)
+def _count_end(record: AttemptRecord, minute: ProjectMinute, hour: EndpointHour) -> None:
+    kind = type(record.verdict)
     if kind is Delivered:
         minute.delivered += 1
         hour.delivered += 1
-        if done.claim.origin is Origin.EVENT:
-            delay = done.attempt.ended_at - made_at(done.claim.delivery_id)
+        if record.claim.origin is Origin.EVENT:
+            delay = record.attempt.ended_at - made_at(record.claim.delivery_id)
             add(hour.delay, {bucket(delay): 1})
     elif kind is Failed or kind is Gone:
         minute.failed += 1

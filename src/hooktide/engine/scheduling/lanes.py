@@ -154,21 +154,21 @@ class Lane:
         self.waiting -= len(taken)
         return taken
 
-    def cool_down(self, done: AttemptRecord, failing_pace: Micros) -> Micros:
+    def cool_down(self, record: AttemptRecord, failing_pace: Micros) -> Micros:
         """Note how an attempt ended, and return how much longer its slot stays in use.
 
         An endpoint that fails quickly gets its slots back late.
         """
-        if isinstance(done.verdict, Requeued):
+        if isinstance(record.verdict, Requeued):
             return 0
-        if isinstance(done.verdict, Delivered):
+        if isinstance(record.verdict, Delivered):
             self.failures = 0
             return 0
         self.failures += 1
         if self.failures <= FAILING_THRESHOLD:
             return 0
         self.adaptive.restrain()
-        return max(0, failing_pace - done.attempt.duration)
+        return max(0, failing_pace - record.attempt.duration)
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):

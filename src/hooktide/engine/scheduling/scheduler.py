@@ -329,12 +329,12 @@ class Scheduler:
         """Resume the chat's lane after a pause."""
         self._pause(self._lane_of(claim), now + self._chat.pause)
 
-    def asked_for_rest(self, done: AttemptRecord) -> None:
+    def asked_for_rest(self, record: AttemptRecord) -> None:
         """Start nothing more for an endpoint; the store will say for how long."""
-        if done.rest is not None:
-            until = done.attempt.ended_at + (done.rest.span or MIN_REST)
-            self.known_rests.heard(done.claim.endpoint_id, until)
-            self._begin_rests([done.claim.endpoint_id])
+        if record.rest is not None:
+            until = record.attempt.ended_at + (record.rest.span or MIN_REST)
+            self.known_rests.heard(record.claim.endpoint_id, until)
+            self._begin_rests([record.claim.endpoint_id])
             self.polling.wanted = True
 
     def _begin_rests(self, endpoint_ids: Iterable[int]) -> None:

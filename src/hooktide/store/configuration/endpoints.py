@@ -331,7 +331,7 @@ async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | Non
 
     ``project_id`` is None if the account was deleted meanwhile.
     """
-    claim, now = off.done.claim, off.done.attempt.ended_at
+    claim, now = off.record.claim, off.record.attempt.ended_at
     account_id, endpoint_id = claim.event.account_id, claim.endpoint_id
     if await disable_endpoint(tx, endpoint_id, account_id, off.reason, now):
         before, after = disabled_snapshots(project_id, account_id, endpoint_id, off.reason)

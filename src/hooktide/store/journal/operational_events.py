@@ -78,25 +78,25 @@ def _read(row: Row) -> tuple[int, OperationalEvent]:
 
 
 def events_of_attempts(
-    dones: Iterable[AttemptRecord], failures: Failures, disable_after: Callable[[int], int]
+    records: Iterable[AttemptRecord], failures: Failures, disable_after: Callable[[int], int]
 ) -> list[OperationalEvent]:
     """Return the operational events of attempts that ``failures`` has counted."""
     found = []
-    for done in dones:
-        if isinstance(done.verdict, Failed | Gone) and done.claim.origin is not Origin.TEST:
-            found.append(_failed(done))
-    for done, failed in failures.began:
-        claim = done.claim
+    for record in records:
+        if isinstance(record.verdict, Failed | Gone) and record.claim.origin is not Origin.TEST:
+            found.append(_failed(record))
+    for record, failed in failures.began:
+        claim = record.claim
         account_id, endpoint_id = claim.event.account_id, claim.endpoint_id
-        enough, at = disable_after(account_id), done.attempt.ended_at
+        enough, at = disable_after(account_id), record.attempt.ended_at
         found.append(
             domain_events.failing(account_id, endpoint_id, claim.delivery_id, failed, enough, at)
         )
     return found
 
 
-def _failed(done: AttemptRecord) -> OperationalEvent:
-    claim = done.claim
+def _failed(record: AttemptRecord) -> OperationalEvent:
+    claim = record.claim
     return domain_events.delivery_failed(
         account_id=claim.event.account_id,
         endpoint_id=claim.endpoint_id,
@@ -104,6 +104,6 @@ def _failed(done: AttemptRecord) -> OperationalEvent:
         event_id=claim.event.id,
         event_type=claim.event.type,
         attempts=claim.attempt,
-        reason=settle_columns(done, "")[-1],
-        at=done.attempt.ended_at,
+        reason=settle_columns(record, "")[-1],
+        at=record.attempt.ended_at,
     )

@@ -145,8 +145,8 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
         await conn.rows(sql, {"bytes": size})
         await conn.script(f"DROP TABLE {table}")
 
-    def record(self, done: AttemptRecord) -> None:
-        self._writer.record(done)
+    def record(self, record: AttemptRecord) -> None:
+        self._writer.record(record)
 
     async def recorded(self) -> None:
         await self._writer.recorded()

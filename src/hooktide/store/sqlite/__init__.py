@@ -149,8 +149,8 @@ class SqliteStore(Queue, StorageUsageReader, Store):
         self._check_wal()
         return await super().add_bin_request(request, keep, keep_bytes)
 
-    def record(self, done: AttemptRecord) -> None:
-        self._writer.record(done)
+    def record(self, record: AttemptRecord) -> None:
+        self._writer.record(record)
 
     async def recorded(self) -> None:
         await self._writer.quiet()

@@ -16,17 +16,17 @@ class AttemptBuffer:
     def __init__(self, on_ripe: Callable[[], None]) -> None:
         self._on_ripe = on_ripe
         self._loop = asyncio.get_running_loop()
-        self._dones: list[AttemptRecord] = []
+        self._records: list[AttemptRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self.ripe = False
 
     def __bool__(self) -> bool:
-        return bool(self._dones)
+        return bool(self._records)
 
-    def add(self, done: AttemptRecord) -> None:
+    def add(self, record: AttemptRecord) -> None:
         """Add an attempt, to be recorded within moments."""
-        self._dones.append(done)
-        if len(self._dones) >= RECORD_BATCH_SIZE:
+        self._records.append(record)
+        if len(self._records) >= RECORD_BATCH_SIZE:
             self.ripen()
         elif self._timer is None and not self.ripe:
             self._timer = self._loop.call_later(RECORD_DELAY, self.ripen)
@@ -36,17 +36,17 @@ class AttemptBuffer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.ripe = bool(self._dones)
+        self.ripe = bool(self._records)
         self._on_ripe()
 
     def take(self, most: int | None = None) -> list[AttemptRecord]:
         """Take a batch that has no delivery twice; the rest stays ripe."""
-        batch, again = once_each(self._dones[:most])
-        self._dones = again + (self._dones[most:] if most is not None else [])
-        self.ripe = bool(self._dones)
+        batch, again = once_each(self._records[:most])
+        self._records = again + (self._records[most:] if most is not None else [])
+        self.ripe = bool(self._records)
         return batch
 
-    def put_back(self, dones: Sequence[AttemptRecord]) -> None:
+    def put_back(self, records: Sequence[AttemptRecord]) -> None:
         """Put attempts back, ahead of all others."""
-        self._dones[:0] = dones
+        self._records[:0] = records
         self.ripen()

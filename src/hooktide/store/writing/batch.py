@@ -24,19 +24,19 @@ RECORD_RETRY_TIMEOUT = 60.0
 """Seconds that attempts are kept when the database does not take them; then they are redone."""
 
 
-def once_each(dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
+def once_each(records: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
     """Split attempts into a batch that has no delivery twice, and the rest, in their order.
 
     The attempt of a lost claim may arrive together with that of its replacement.
     """
-    if len({done.claim.delivery_id for done in dones}) == len(dones):
-        return dones, []
+    if len({record.claim.delivery_id for record in records}) == len(records):
+        return records, []
     seen: set[int] = set()
     first: list[AttemptRecord] = []
     rest: list[AttemptRecord] = []
-    for done in dones:
-        (rest if done.claim.delivery_id in seen else first).append(done)
-        seen.add(done.claim.delivery_id)
+    for record in records:
+        (rest if record.claim.delivery_id in seen else first).append(record)
+        seen.add(record.claim.delivery_id)
     return first, rest
 
 

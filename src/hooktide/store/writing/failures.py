@@ -15,7 +15,7 @@ GONE = "the receiver answered 410 Gone"
 class SwitchOff(NamedTuple):
     """An endpoint to be disabled because of this attempt."""
 
-    done: AttemptRecord
+    record: AttemptRecord
     reason: str
 
 
@@ -32,38 +32,38 @@ class Failures:
         self.began: list[tuple[AttemptRecord, int]] = []
 
     def count(
-        self, dones: Iterable[AttemptRecord], disable_after: Callable[[int], int]
+        self, records: Iterable[AttemptRecord], disable_after: Callable[[int], int]
     ) -> list[SwitchOff]:
         """Count failures, and return the endpoints to disable.
 
         ``disable_after`` returns the number of failures that disables, by account id; 0: never.
         """
         found: list[SwitchOff] = []
-        for done in dones:
-            if done.claim.origin is Origin.TEST:
+        for record in records:
+            if record.claim.origin is Origin.TEST:
                 continue
-            verdict = done.verdict
+            verdict = record.verdict
             if isinstance(verdict, Delivered):
-                if self._failing.get(done.claim.endpoint_id):
-                    self._set(done.claim.endpoint_id, 0)
+                if self._failing.get(record.claim.endpoint_id):
+                    self._set(record.claim.endpoint_id, 0)
             elif isinstance(verdict, Failed):
-                found += self._count_failure(done, disable_after)
+                found += self._count_failure(record, disable_after)
             elif isinstance(verdict, Gone):
-                found.append(SwitchOff(done, verdict.reason or GONE))
+                found.append(SwitchOff(record, verdict.reason or GONE))
         return found
 
     def _count_failure(
-        self, done: AttemptRecord, disable_after: Callable[[int], int]
+        self, record: AttemptRecord, disable_after: Callable[[int], int]
     ) -> list[SwitchOff]:
-        endpoint_id = done.claim.endpoint_id
+        endpoint_id = record.claim.endpoint_id
         failing = self._failing.get(endpoint_id, 0) + 1
         self._set(endpoint_id, failing)
-        enough = disable_after(done.claim.event.account_id)
+        enough = disable_after(record.claim.event.account_id)
         if failing == failing_after(enough):
-            self.began.append((done, failing))
+            self.began.append((record, failing))
         if 0 < enough <= failing:
             failed = count_of(failing, "delivery", "deliveries")
-            return [SwitchOff(done, f"{failed} failed in a row")]
+            return [SwitchOff(record, f"{failed} failed in a row")]
         return []
 
     def _set(self, endpoint_id: int, failing: int) -> None:
@@ -71,14 +71,14 @@ class Failures:
         self.changed[endpoint_id] = failing
 
 
-def counted(dones: Iterable[AttemptRecord]) -> tuple[list[int], list[int]]:
+def counted(records: Iterable[AttemptRecord]) -> tuple[list[int], list[int]]:
     """Return the ids of endpoints where a delivery succeeded, and of those where one failed."""
     well, ill = set(), set()
-    for done in dones:
-        if done.claim.origin is Origin.TEST:
+    for record in records:
+        if record.claim.origin is Origin.TEST:
             continue
-        if isinstance(done.verdict, Delivered):
-            well.add(done.claim.endpoint_id)
-        elif isinstance(done.verdict, Failed | Gone):
-            ill.add(done.claim.endpoint_id)
+        if isinstance(record.verdict, Delivered):
+            well.add(record.claim.endpoint_id)
+        elif isinstance(record.verdict, Failed | Gone):
+            ill.add(record.claim.endpoint_id)
     return sorted(well), sorted(ill)

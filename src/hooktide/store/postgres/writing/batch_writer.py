@@ -202,39 +202,41 @@ class PostgresBatchWriter(BatchWriter):
         await tx.many("add_deliveries", deliveries)
 
     async def record(
-        self, conn: PgConnection, dones: Sequence[AttemptRecord]
+        self, conn: PgConnection, records: Sequence[AttemptRecord]
     ) -> list[AttemptRecord]:
         """Store attempts and move their deliveries; return those whose claim was lost.
 
         It takes one statement if it ``is_plain``: then it may be its own transaction.
         """
-        well, ill = counted(dones)
-        settled = columns_of([_settle_columns(done) for done in dones], 19)
-        careful = bool(ill or concern_rests(dones))
+        well, ill = counted(records)
+        settled = columns_of([_settle_columns(record) for record in records], 19)
+        careful = bool(ill or concern_rests(records))
         reset = [] if careful else well
         found = await conn.columns(self._sql["settle"], *settled, reset)
         moved = {id_ for (id_,) in found}
-        kept = [done for done in dones if done.claim.delivery_id in moved]
-        for done in kept:
-            if isinstance(done.verdict, RetryAt | Requeued):
-                conn.effects.due_at(done.claim.endpoint_id, done.verdict.due_at)
+        kept = [record for record in records if record.claim.delivery_id in moved]
+        for record in kept:
+            if isinstance(record.verdict, RetryAt | Requeued):
+                conn.effects.due_at(record.claim.endpoint_id, record.verdict.due_at)
         if careful:
-            await self._count(conn, dones, kept, well, ill)
-        return [done for done in dones if done.claim.delivery_id not in moved]
+            await self._count(conn, records, kept, well, ill)
+        return [record for record in records if record.claim.delivery_id not in moved]
 
-    async def record_late(self, conn: PgConnection, done: AttemptRecord) -> None:
+    async def record_late(self, conn: PgConnection, record: AttemptRecord) -> None:
         """Store an attempt whose claim was lost, if it was a 2xx: nothing else still counts."""
         number = None
-        if isinstance(done.verdict, Delivered):
-            values = {"id": done.claim.delivery_id, "ended_at": done.attempt.ended_at}
+        if isinstance(record.verdict, Delivered):
+            values = {"id": record.claim.delivery_id, "ended_at": record.attempt.ended_at}
             number = await conn.value(self._sql["settle_late"], values)
         if number is None:
-            log.warning("lost the lease of delivery %016x; another has it", done.claim.delivery_id)
+            log.warning(
+                "lost the lease of delivery %016x; another has it", record.claim.delivery_id
+            )
             return
-        claim = done.claim
+        claim = record.claim
         key = (claim.delivery_id, number, claim.event.account_id)
-        await conn.many(self._sql["add_attempts"], [(*key, *rows.attempt_columns(done.attempt))])
-        well, _ = counted([done])
+        await conn.many(self._sql["add_attempts"], [(*key, *rows.attempt_columns(record.attempt))])
+        well, _ = counted([record])
         for endpoint_id in well:
             await conn.many(self._sql["set_failing"], [(endpoint_id, 0)])
 
@@ -242,7 +244,7 @@ class PostgresBatchWriter(BatchWriter):
         self,
         conn: PgConnection,
         handed_in: Sequence[AttemptRecord],
-        dones: Sequence[AttemptRecord],
+        records: Sequence[AttemptRecord],
         well: list[int],
         ill: list[int],
     ) -> None:
@@ -258,24 +260,24 @@ class PostgresBatchWriter(BatchWriter):
             if endpoint_id in rests:
                 await conn.run(self._sql["set_rest"], rows.rest_values(endpoint_id, rest))
         conn.effects.changed.extend(("rest", endpoint_id) for endpoint_id in concerned)
-        await self._count_failures(conn, dones, {id_: failing for id_, failing, *_ in found})
+        await self._count_failures(conn, records, {id_: failing for id_, failing, *_ in found})
 
     async def _count_failures(
-        self, conn: PgConnection, dones: Sequence[AttemptRecord], failing: dict[int, int]
+        self, conn: PgConnection, records: Sequence[AttemptRecord], failing: dict[int, int]
     ) -> None:
         """Update each endpoint's count of consecutive failures, and disable endpoints if needed."""
         tx = self._tx(conn)
-        accounts = {done.claim.event.account_id for done in dones}
+        accounts = {record.claim.event.account_id for record in records}
         routes = await self.routes(conn, accounts)
         failures = Failures(failing)
-        to_disable = failures.count(dones, _disable_after(routes))
+        to_disable = failures.count(records, _disable_after(routes))
         if failures.changed:
             await conn.many(self._sql["set_failing"], list(failures.changed.items()))
         for off in to_disable:
-            known = routes.get(off.done.claim.event.account_id)
+            known = routes.get(off.record.claim.event.account_id)
             await disable_by_rule(tx, off, None if known is None else known.project_id)
         await add_operational_events(
-            tx, events_of_attempts(dones, failures, _disable_after(routes))
+            tx, events_of_attempts(records, failures, _disable_after(routes))
         )
 
     async def lock_account(self, tx: Transaction, account_id: int) -> None:
@@ -301,9 +303,9 @@ def _pg_connection(tx: Transaction) -> PgConnection:
     return tx.conn
 
 
-def is_plain(dones: Sequence[AttemptRecord]) -> bool:
+def is_plain(records: Sequence[AttemptRecord]) -> bool:
     """Whether attempts change nothing about their endpoints beyond what one statement does."""
-    return not counted(dones)[1] and not concern_rests(dones)
+    return not counted(records)[1] and not concern_rests(records)
 
 
 def _accounts(publishes: Sequence[Publish]) -> set[int]:
@@ -318,12 +320,12 @@ def _nothing_read(account_id: int, since: int) -> Minutes:
     raise LookupError(f"account {account_id} was not read")
 
 
-def _settle_columns(done: AttemptRecord) -> Row:
-    claim = done.claim
-    number = None if type(done.verdict) is Requeued else claim.attempt
-    settled = rows.settle_columns(done, "")
-    attempt = rows.attempt_columns(done.attempt)
-    return (*settled, claim.endpoint_id, done.attempt.ended_at, number, *attempt)
+def _settle_columns(record: AttemptRecord) -> Row:
+    claim = record.claim
+    number = None if type(record.verdict) is Requeued else claim.attempt
+    settled = rows.settle_columns(record, "")
+    attempt = rows.attempt_columns(record.attempt)
+    return (*settled, claim.endpoint_id, record.attempt.ended_at, number, *attempt)
 
 
 def _read_routes(row: Row) -> Routes:

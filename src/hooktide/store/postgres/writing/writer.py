@@ -184,9 +184,9 @@ class Writer:
         listener = self._notifier.listener
         return Capacity(0, 0) if listener is None else listener.capacity()
 
-    def record(self, done: AttemptRecord) -> None:
+    def record(self, record: AttemptRecord) -> None:
         """Write an attempt with one of the next batches, within a moment."""
-        self._attempts.add(done)
+        self._attempts.add(record)
 
     def _record_soon(self) -> None:
         if self._recording is None or self._recording.done():
@@ -214,8 +214,8 @@ class Writer:
                 await asyncio.sleep(RECORD_RETRY_DELAY)
             except Exception:
                 if len(batch) > 1:  # a claim is recorded only once, even if this is repeated
-                    for done in batch:
-                        await self._record([done])
+                    for record in batch:
+                        await self._record([record])
                 else:
                     log.exception(
                         "could not record an attempt of delivery %016x; it will be made again",
@@ -229,8 +229,8 @@ class Writer:
         lend = single if is_plain(batch) else transaction
         lost, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
         self._notifier.tell(effects)
-        for done in lost:
-            await self._once(transaction, partial(self._batch_writer.record_late, done=done))
+        for record in lost:
+            await self._once(transaction, partial(self._batch_writer.record_late, record=record))
 
     async def recorded(self) -> None:
         """Return when everything passed to ``record`` so far is committed."""

@@ -32,21 +32,21 @@ class Batch:
         "at_fault",
         "calls",
         "capacity",
-        "dones",
         "effects",
         "error",
         "publishes",
+        "records",
         "waited",
     )
 
     def __init__(
         self,
         publishes: Sequence[Publish] = (),
-        dones: Sequence[AttemptRecord] = (),
+        records: Sequence[AttemptRecord] = (),
         calls: Sequence[Call] = (),
     ) -> None:
         self.publishes = list(publishes)
-        self.dones = list(dones)
+        self.records = list(records)
         self.calls = list(calls)
         self.capacity = Capacity(0, 0)
         self.effects = Effects()
@@ -55,12 +55,12 @@ class Batch:
         self.waited = False
 
     def __bool__(self) -> bool:
-        return bool(self.publishes or self.dones or self.calls)
+        return bool(self.publishes or self.records or self.calls)
 
     def split(self) -> list["Batch"]:
         """Split it into a batch for each of its parts, in the order they are written."""
         return [
-            *[Batch(dones=[done]) for done in self.dones],
+            *[Batch(records=[record]) for record in self.records],
             *[Batch(publishes=[publish]) for publish in self.publishes],
             *[Batch(calls=[call]) for call in self.calls],
         ]

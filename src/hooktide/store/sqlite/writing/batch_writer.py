@@ -128,8 +128,8 @@ class SqliteBatchWriter(BatchWriter):
 
     def write(self, batch: Batch) -> None:
         """Write a batch's events and attempts inside the open transaction."""
-        if batch.dones:
-            self._record(batch.dones, batch.effects)
+        if batch.records:
+            self._record(batch.records, batch.effects)
         if batch.publishes:
             self._add(batch)
         self.save_usage()
@@ -178,30 +178,32 @@ class SqliteBatchWriter(BatchWriter):
         self._add_events.run(events)
         self._add_deliveries.run(deliveries)
 
-    def _record(self, dones: list[AttemptRecord], effects: Effects) -> None:
-        settled = [rows.settle_columns(done, self._stale_reason(done.claim)) for done in dones]
-        handed_in, late = dones, list[AttemptRecord]()
-        if self._settle.run(settled) != len(dones):
-            dones, late = self._mend(dones)
+    def _record(self, records: list[AttemptRecord], effects: Effects) -> None:
+        settled = [
+            rows.settle_columns(record, self._stale_reason(record.claim)) for record in records
+        ]
+        handed_in, late = records, list[AttemptRecord]()
+        if self._settle.run(settled) != len(records):
+            records, late = self._mend(records)
         attempts = [
-            _attempt_columns(done, done.claim.attempt)
-            for done in dones
-            if type(done.verdict) is not Requeued
+            _attempt_columns(record, record.claim.attempt)
+            for record in records
+            if type(record.verdict) is not Requeued
         ]
         self._add_attempts.run(attempts)
-        self._count([*dones, *late], effects)
+        self._count([*records, *late], effects)
         self._rest(handed_in, effects)
-        for done in dones:
-            verdict = done.verdict
+        for record in records:
+            verdict = record.verdict
             if isinstance(verdict, RetryAt | Requeued):
-                effects.due_at(done.claim.endpoint_id, verdict.due_at)
+                effects.due_at(record.claim.endpoint_id, verdict.due_at)
 
-    def _rest(self, dones: list[AttemptRecord], effects: Effects) -> None:
+    def _rest(self, records: list[AttemptRecord], effects: Effects) -> None:
         """Update each endpoint's rest; a receiver's request counts even if the claim is lost."""
-        concerned = concern_rests(dones)
+        concerned = concern_rests(records)
         if not (concerned or self.rests):
             return
-        for endpoint_id, rest in rests_after(self.rests, dones).items():
+        for endpoint_id, rest in rests_after(self.rests, records).items():
             self.db.execute(self._sql["set_rest"], rows.rest_values(endpoint_id, rest))
             self.rests[endpoint_id] = rest
         effects.changed.extend(("rest", endpoint_id) for endpoint_id in concerned)
@@ -210,42 +212,46 @@ class SqliteBatchWriter(BatchWriter):
         mark = self.stale.get(claim.endpoint_id)
         return mark[2] if mark is not None and claim.delivery_id < mark[1] else ""
 
-    def _mend(self, dones: list[AttemptRecord]) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
+    def _mend(
+        self, records: list[AttemptRecord]
+    ) -> tuple[list[AttemptRecord], list[AttemptRecord]]:
         """Remove the attempts whose claim was lost, and return those that still count."""
-        pairs = json_text([(done.claim.delivery_id, done.claim.token) for done in dones])
+        pairs = json_text([(record.claim.delivery_id, record.claim.token) for record in records])
         [[text]] = self.db.execute(self._sql["unsettled"], {"claims": pairs})
         lost = set(read_ids(text))
-        kept = [done for done in dones if done.claim.delivery_id not in lost]
+        kept = [record for record in records if record.claim.delivery_id not in lost]
         return kept, [
-            done for done in dones if done.claim.delivery_id in lost and self._record_late(done)
+            record
+            for record in records
+            if record.claim.delivery_id in lost and self._record_late(record)
         ]
 
-    def _record_late(self, done: AttemptRecord) -> bool:
+    def _record_late(self, record: AttemptRecord) -> bool:
         """Store an attempt whose claim was lost, if it was a 2xx: nothing else counts."""
-        made = done.attempt
+        made = record.attempt
         number = None
-        if isinstance(done.verdict, Delivered):
+        if isinstance(record.verdict, Delivered):
             values = {"id": made.delivery_id, "ended_at": made.ended_at}
             row = next(self.db.execute(self._sql["settle_late"], values), None)
             number = None if row is None else row[0]
         if number is None:
             log.warning("lost the lease of delivery %016x; another has it", made.delivery_id)
             return False
-        self._add_attempts.run([_attempt_columns(done, number)])
+        self._add_attempts.run([_attempt_columns(record, number)])
         return True
 
-    def _count(self, dones: list[AttemptRecord], effects: Effects) -> None:
+    def _count(self, records: list[AttemptRecord], effects: Effects) -> None:
         """Update each endpoint's count of consecutive failures, and disable endpoints if needed."""
         failures = Failures(self.failing)
-        for off in failures.count(dones, self._disable_after):
-            routes = self.routes(off.done.claim.event.account_id)
+        for off in failures.count(records, self._disable_after):
+            routes = self.routes(off.record.claim.event.account_id)
             project_id = None if routes is None else routes.project_id
             finish(disable_by_rule(self._tx(effects), off, project_id))
         for endpoint_id, failing in failures.changed.items():
             self.db.execute(self._sql["set_failing"], {"id": endpoint_id, "failing": failing})
             if not failing:
                 del self.failing[endpoint_id]
-        if events := events_of_attempts(dones, failures, self._disable_after):
+        if events := events_of_attempts(records, failures, self._disable_after):
             finish(add_operational_events(self._tx(effects), events))
 
     def _disable_after(self, account_id: int) -> int:
@@ -269,8 +275,8 @@ class SqliteBatchWriter(BatchWriter):
         self._routes.drop(account_id)
 
 
-def _attempt_columns(done: AttemptRecord, number: int) -> Row:
-    return (done.attempt.delivery_id + number, *rows.attempt_columns(done.attempt))
+def _attempt_columns(record: AttemptRecord, number: int) -> Row:
+    return (record.attempt.delivery_id + number, *rows.attempt_columns(record.attempt))
 
 
 def _read_routes(row: Row) -> Routes:

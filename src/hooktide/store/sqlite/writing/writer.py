@@ -76,9 +76,9 @@ class Writer:
         self._next.publishes.append(publish)
         self._schedule()
 
-    def record(self, done: AttemptRecord) -> None:
+    def record(self, record: AttemptRecord) -> None:
         """Write an attempt with one of the next batches, within a moment."""
-        self._attempts.add(done)
+        self._attempts.add(record)
 
     async def call(self, run: Callable[[Effects], T]) -> T:
         """Run a single write with the next batch; return what it returns, after the commit."""
@@ -111,7 +111,7 @@ class Writer:
         if self._busy:
             return
         if self._attempts.ripe:
-            self._next.dones = self._attempts.take()
+            self._next.records = self._attempts.take()
         if not self._next:
             return
         batch, self._next = self._next, Batch()
@@ -156,18 +156,18 @@ class Writer:
             self._refused.refuse(waiting.publishes, error)
             refuse([call.future for call in waiting.calls], error)
         if batch.at_fault:
-            for done in batch.dones:
+            for record in batch.records:
                 log.error(
                     "could not record an attempt of delivery %016x; it will be made again",
-                    done.claim.delivery_id,
+                    record.claim.delivery_id,
                 )
             return
         now = self._loop.time()
         self._failing_since = self._failing_since or now
         if now - self._failing_since > RECORD_RETRY_TIMEOUT:
-            log.error("dropped %d attempts the database did not take", len(batch.dones))
-        elif batch.dones:
-            self._loop.call_later(RECORD_RETRY_DELAY, self._attempts.put_back, batch.dones)
+            log.error("dropped %d attempts the database did not take", len(batch.records))
+        elif batch.records:
+            self._loop.call_later(RECORD_RETRY_DELAY, self._attempts.put_back, batch.records)
 
     def _run(self) -> None:
         while (batch := self._inbox.get()) is not None:
@@ -194,7 +194,7 @@ class Writer:
     def _commit(self, batch: Batch) -> None:
         try:
             self._begin()
-            if batch.publishes or batch.dones:
+            if batch.publishes or batch.records:
                 self._batch_writer.write(batch)
             for call in batch.calls:
                 self._run_call(call, batch.effects)
