@@ -166,6 +166,7 @@ async def test_what_failed_is_counted_and_sent_again() -> None:
                 await asyncio.sleep(0.02)
     nothing = hooktide(*words, "--yes", "--json").ok()
     assert nothing.out == ""
+    assert "nothing to send again; what is retried has not failed yet" in nothing.err
     with Client() as client:
         client.endpoints.disable(hook.id)
     off = hooktide(*words, "--yes")

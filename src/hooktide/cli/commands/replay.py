@@ -102,6 +102,9 @@ def replay(  # noqa: PLR0913  # a parameter an option
         counts = _count(client, _endpoints(client, endpoint, account), wanted)
         _print_counts(counts, options.json and dry_run)
         some = [(each, count) for each, count in counts if count.events]
+        if not some:
+            retried = "; what is retried has not failed yet: hooktide deliveries --state pending"
+            note("There is nothing to send again" + (retried if failed else ""))
         if dry_run or not some:
             return
         if not yes:
