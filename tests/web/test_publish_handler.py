@@ -346,9 +346,7 @@ def _locking(site: Site) -> apsw.Connection:
 async def _while_removing(site: Site, door: Door, request: bytes) -> str:
     """Send a request that is checked before the account is removed, and written afterwards."""
     async with asyncio.timeout(TIMEOUT):
-        while (
-            site.app.worker.in_flight
-        ):  # an attempt's record would be what the writer is busy with
+        while site.app.worker.in_flight:  # the writer would be busy with an attempt's record
             await asyncio.sleep(0.001)
     await site.app.store.recorded()
     other = _locking(site)
