@@ -138,6 +138,13 @@ def test_a_target_is_read_from_its_file(tmp_path: Path) -> None:
     assert urlsplit(target.url).port == target.port
 
 
+def test_the_documented_target_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
+    file = tmp_path / "target.json"
+    file.write_text(page.partition("```json\n")[2].partition("```")[0])
+    assert len(read_target(file).request().partition(b"\r\n\r\n")[2]) == 1024
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
