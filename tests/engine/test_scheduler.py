@@ -583,3 +583,65 @@ def test_a_chat_found_out_while_stopping_is_released_and_not_kept() -> None:
     schedule.scheduler.finished(batch, NotSent.CHAT, schedule.monotonic)
     assert schedule.scheduler.released == [second, first]
     assert schedule.scheduler.active == 0
+
+
+def test_newer_deliveries_stay_in_the_store_until_older_ones_that_did_not_fit_are_claimed() -> None:
+    schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
+    scheduler = schedule.scheduler
+    schedule.offer(1, 4)
+    assert scheduler.capacity().full_endpoints == {1}
+    scheduler.due({1: schedule.clock}, schedule.clock)  # the fifth
+    schedule.run_dry()
+    assert scheduler.capacity().full_endpoints == {1}  # there is room, but the fifth comes first
+    [query] = schedule.claimed_for()
+    scheduler.claimed(query, [schedule.claim() for _ in range(query.each)])
+    assert scheduler.capacity().full_endpoints == {1}  # there may be more
+    schedule.run_dry()
+    scheduler.claimed(query, [schedule.claim()])
+    assert scheduler.capacity().full_endpoints == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("limits", "payload"),
+    [(Limits(waiting=2), b"{}"), (Limits(waiting_bytes=100), b"x" * 50)],
+)
+def test_so_they_do_where_the_whole_process_had_no_room(limits: Limits, payload: bytes) -> None:
+    schedule = Schedule(limits)
+    scheduler = schedule.scheduler
+    scheduler.offer([schedule.claim(1, payload=payload) for _ in range(2)])
+    assert min(scheduler.capacity().deliveries, scheduler.capacity().payload_bytes) == 0
+    scheduler.due({2: schedule.clock, 3: schedule.clock + 1}, schedule.clock)
+    schedule.run_dry()
+    assert scheduler.capacity().full_endpoints == {2}  # a retry that is due later is no reason
+    [query] = schedule.claimed_for()
+    scheduler.claimed(query, [])
+    assert scheduler.capacity().full_endpoints == frozenset()
+
+
+def test_what_came_during_a_rest_is_claimed_before_newer_deliveries_are_offered() -> None:
+    schedule = Schedule()
+    schedule.offer(1)
+    schedule.end(*schedule.start(), rest=SECOND)
+    schedule.read_all({1: schedule.clock + SECOND})
+    schedule.pass_time(SECOND)
+    [query] = schedule.claimed_for()
+    assert schedule.scheduler.capacity().full_endpoints == {1}
+    schedule.scheduler.claimed(query, [])
+    assert schedule.scheduler.capacity().full_endpoints == frozenset()
+
+
+def test_an_endpoint_that_gets_more_all_the_time_is_offered_it_again_after_one_dry_claim() -> None:
+    """What was left out while a claim was under way is claimed within milliseconds."""
+    schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
+    scheduler = schedule.scheduler
+    schedule.offer(1, 4)
+    assert scheduler.capacity().full_endpoints == {1}
+    schedule.run_dry()
+    scheduler.due({1: schedule.clock}, schedule.clock)
+    [query] = schedule.claimed_for()
+    assert scheduler.capacity().full_endpoints == {1}  # of the transaction that claims, too
+    scheduler.due({1: schedule.clock}, schedule.clock)
+    scheduler.claimed(query, [schedule.claim()])
+    assert scheduler.capacity().full_endpoints == frozenset()
+    schedule.run_dry()
+    assert [query.endpoint_ids for query in schedule.claimed_for()] == [[1]]

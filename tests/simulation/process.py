@@ -18,6 +18,7 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints
+from hooktide.actions.publishing.intake import Intake
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.domain.delivery.verdict import Outcome
@@ -141,6 +142,7 @@ class Process:
             warned=lambda *_: None,
             on_accepted=lambda *_: None,
             unknown=lambda *_: None,
+            intake=Intake(limited=False),
         )
         self.replays = Replays(store, clock)
         self.endpoints = Endpoints(

@@ -12,6 +12,7 @@ import pytest
 from storekit import NOON, Given, Hand, until
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.publishing.intake import Intake
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.dialects import load
 from hooktide.domain.delivery.verdict import Delivered
@@ -380,6 +381,7 @@ def publisher_on(given: Given, told: Callable[[int, Accepted, Micros], None]) ->
         warned=lambda *_: None,
         on_accepted=told,
         unknown=lambda *_: None,
+        intake=Intake(limited=False),
     )
 
 

@@ -11,6 +11,7 @@ from pgbouncer import program
 from storekit import NOON, Given, Place, at_last
 
 from hooktide.actions.accounts import Accounts
+from hooktide.actions.publishing.intake import Intake
 from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.actions.publishing.publish import Publisher, Unknown
 from hooktide.domain.model import MINUTE, Micros, Scope
@@ -64,6 +65,7 @@ class Taking:
             warned=lambda *_: None,
             on_accepted=self._tell,
             unknown=lambda project, event: self.unknown.append(f"{project}: {event.account}"),
+            intake=Intake(limited=False),
         )
         self._ingest = OutboxIngest(
             store, directory, self.publisher, store.clock, self._add, self._refuse

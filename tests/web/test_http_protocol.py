@@ -590,3 +590,17 @@ async def stopped(server: Server, within: float) -> None:
     stopping.server_state = server.state
     stopping.begin_to_stop(leave=False)
     await stopping.shutdown()
+
+
+@pytest.mark.parametrize("turns", range(6))
+@on_virtual_time
+async def test_a_client_that_ends_its_side_gets_its_response_in_whichever_turn(
+    server: Server, turns: int
+) -> None:
+    wire = server.connect()
+    wire.receive(get(b"/204"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    wire.receive_eof()
+    await until(lambda: wire.closed)
+    assert shown(wire).startswith("HTTP/1.1 204 ")

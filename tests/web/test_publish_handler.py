@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -13,6 +14,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 from webkit import RECEIVER, Site
 
+from hooktide.actions.publishing.intake import WINDOW
 from hooktide.domain.model import Scope
 from hooktide.domain.project.project import SchemaPolicy
 from hooktide.domain.project.project_file import write_project
@@ -55,10 +57,11 @@ class Door(Server):
     async def answers(self, request: bytes, *cuts: int) -> str:
         """Send a request, cut at these places, then the end; return what comes back until then."""
         sent, wire = self._with_key(request), self.connect()
-        for start, end in itertools.pairwise((0, *cuts, len(sent))):
+        for start, end in itertools.pairwise((0, *cuts)):
             wire.receive(sent[start:end])
             await asyncio.sleep(0)
-        wire.receive_eof()
+        wire.receive(sent[max(cuts, default=0) :])
+        wire.receive_eof()  # before the answer, whichever way is slower
         await closed(wire)
         return re.sub(r"evt_[0-9a-f]{16}", "evt_...", shown(wire))
 
@@ -428,6 +431,26 @@ async def test_a_batch_whose_check_takes_long_is_left_to_the_application(
     monkeypatch.setattr(publish_handler, "MAX_TURN", 0.0)
     assert " 202 Accepted" in await fast.answers(post(batch(PAID, PAID), b"connection: close\r\n"))
     assert fast.tasks == 1
+
+
+async def test_a_batch_that_waits_until_it_may_enter_is_taken_all_the_same(
+    site: Site, doors: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, _ = doors
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        publish_handler, "time", SimpleNamespace(perf_counter=lambda: float(clock.now))
+    )
+    monkeypatch.setattr(publish_handler, "MAX_TURN", 0.005)
+    entered = site.app.publisher.intake.enter(WINDOW)
+    published = asyncio.create_task(fast.answers(post(batch(PAID, PAID))))
+    await asyncio.sleep(0)
+    clock.now = 1.0
+    assert site.app.body_memory.held
+    site.app.publisher.intake.leave(entered)
+    assert " 202 Accepted" in await published
+    assert not fast.tasks
+    assert site.app.body_memory.held == 0
 
 
 async def test_without_room_for_a_large_batch_the_application_lets_it_wait(

@@ -87,7 +87,7 @@ class Poller:
         scheduler, store, clock = self._scheduler, self._store, self._now().clock
         if isinstance(query, ClaimDue):
             claims = await store.claim_due(query.endpoint_ids, clock, LEASE, query.each)
-            scheduler.offer(claims)
+            scheduler.claimed(query, claims)
         elif isinstance(query, ReadRests):
             ids = None if query.endpoint_ids is None else sorted(query.endpoint_ids)
             scheduler.rests_read(query, await store.resting(clock, ids))

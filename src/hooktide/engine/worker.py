@@ -85,7 +85,7 @@ class Worker:
 
     def due(self, hints: Mapping[int, Micros]) -> None:
         """Note that endpoints have pending deliveries due at these instants."""
-        self.scheduler.polling.due(hints)
+        self.scheduler.due(hints, self._clock())
         self._follow_up()
 
     def changed(self, kind: str, number: int) -> None:

@@ -5,12 +5,12 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from hooktide.actions.accounts import Accounts, being_replaced, check_reference, is_like_an_id
+from hooktide.actions.publishing.intake import Intake
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.delivery.compose import compile_dialect
@@ -81,7 +81,7 @@ class Publisher:
 
     ``warned`` is called with each schema warning, ``on_accepted`` with each accepted event, its
     project's id and the time, ``unknown`` with the project's name (empty: unknown) and each event
-    for an account that does not exist.
+    for an account that does not exist. ``intake`` says when events may be stored.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Publisher:
         warned: Callable[[str, InvalidError], None],
         on_accepted: Callable[[int, Accepted, Micros], None],
         unknown: Callable[[str, EventIn], None],
+        intake: Intake,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -102,6 +103,7 @@ class Publisher:
         self._warned = warned
         self._tell_unknown = unknown
         self._on_accepted = on_accepted
+        self.intake = intake
         self._unchecked: set[tuple[str, str, str | None]] = set()
         self._projects: Cache[int, _Prepared] = Cache(MAX_CACHED_PROJECTS)
 
@@ -126,14 +128,24 @@ class Publisher:
             checked = await self.check(scope, event)
             if isinstance(checked, Unknown):
                 return checked
-            now = self._clock()
-            [added] = await self._store.add_events([checked], now)
+            [added], now = await self._add([checked])
             if not isinstance(added, AccountGone):
                 accepted = _accepted(added)
                 self.tell(checked.project_id, accepted, now)
                 return accepted
             self._forget_account(checked)
         raise being_replaced()
+
+    async def _add(self, events: Sequence[NewEvent]) -> tuple[Sequence[AddResult], Micros]:
+        """Store events when it is their turn; return what became of them, and when that was."""
+        entered = await self.intake.enter_in_turn(len(events))
+        added: Sequence[AddResult] = ()
+        try:
+            now = self._clock()
+            added = await self._store.add_events(events, now)
+            return added, now
+        finally:
+            self.intake.leave(entered, added)
 
     def _forget_account(self, gone: NewEvent) -> None:
         """Drop an event's account from the directory: it was deleted after it was looked up.
@@ -168,9 +180,8 @@ class Publisher:
 
         :raises UnavailableError: as ``publish_batch``.
         """
-        now = self._clock()
         good = [each for each in checked if isinstance(each, NewEvent)]
-        stored = await self._add_apart(good, now)
+        stored, now = await self._add_apart(good)
         return await self.batch_results(scope, events, checked, stored, now)
 
     async def batch_results(
@@ -213,8 +224,8 @@ class Publisher:
         return results
 
     async def _add_apart(
-        self, events: Sequence[NewEvent], now: Micros
-    ) -> list[AddResult | HooktideError]:
+        self, events: Sequence[NewEvent]
+    ) -> tuple[list[AddResult | HooktideError], Micros]:
         """Store events; if some of them cannot be written, store the others.
 
         If the database becomes unavailable, the rest is not tried, so that a repeated batch is
@@ -224,14 +235,19 @@ class Publisher:
         the response to a commit may have been lost.
         """
         results: list[AddResult | HooktideError] = []
+        now = self._clock()
         try:
-            async for _, added in in_halves(events, partial(self._store.add_events, now=now)):
-                results += [_own(added)] if isinstance(added, Exception) else added
+            async for _, stored in in_halves(events, self._add):
+                if isinstance(stored, Exception):
+                    results.append(_own(stored))
+                else:
+                    added, now = stored
+                    results += added
         except HooktideError as error:
             if not _any_accepted(results):
                 raise
             results += [error.as_value()] * (len(events) - len(results))
-        return results
+        return results, now
 
     async def check(self, scope: Scope, event: EventIn) -> NewEvent | Unknown:
         """Return an event ready to be stored; its account exists.

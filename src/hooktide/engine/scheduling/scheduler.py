@@ -5,15 +5,17 @@ Pure state: it never awaits, starts nothing and reads no clock. Deliveries are o
 decisions. Each endpoint has a lane (``engine.scheduling.lanes``). A delivery starts when the
 process, its account and its endpoint each have a free slot; lanes take turns.
 
-New deliveries are offered by the transaction that accepted them. The store is polled only for due
-deliveries that are not here: retries, those that did not fit, and those of dead processes
-(``engine.scheduling.polling``). An endpoint whose receiver asked for rest gets nothing but manual
-resends until the rest ends (``domain.delivery.rest``, ``engine.scheduling.known_rests``).
+New deliveries are offered by the transaction that accepted them. Those that do not fit stay in the
+store, and so do the newer ones of the same endpoint until they have been claimed, since they come
+first. The store is polled only for due deliveries that are not here: retries, those that did not
+fit, and those of dead processes (``engine.scheduling.polling``). An endpoint whose receiver asked
+for rest gets nothing but manual resends until the rest ends (``domain.delivery.rest``,
+``engine.scheduling.known_rests``).
 """
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from hooktide.domain.delivery.rest import MIN_REST
@@ -21,7 +23,7 @@ from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.scheduling.known_rests import KnownRests
 from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
-from hooktide.engine.scheduling.polling import Now, Polling, Query, ReadRests
+from hooktide.engine.scheduling.polling import ClaimDue, Now, Polling, Query, ReadRests
 from hooktide.store.base import AttemptRecord, Capacity
 
 MAX_IDLE_LANES = 10_000
@@ -73,6 +75,8 @@ class Scheduler:
         self._account_slots: dict[int, int] = {}
         self._blocked: dict[int, deque[Lane]] = {}
         self._full: set[int] = set()
+        self._behind: set[int] = set()
+        self._followed: Set[int] = frozenset()
         self._waiting_bytes = 0
         self._timers: list[tuple[Micros, int, Callable[[Lane, Micros], None], Lane]] = []
         self._timers_set = 0
@@ -86,12 +90,13 @@ class Scheduler:
 
     def capacity(self) -> Capacity:
         """Return how many new deliveries may be offered now."""
+        self._followed = frozenset(self._behind)
         if self._stopping or not self.polling.rests_known:
             return Capacity(0, 0)
         return Capacity(
             self._limits.waiting - self.waiting,
             self._limits.waiting_bytes - self._waiting_bytes,
-            self.known_rests.endpoints | self._full,
+            self.known_rests.endpoints | self._full | self._behind,
         )
 
     def offer(self, claims: Iterable[Claim]) -> None:
@@ -106,6 +111,27 @@ class Scheduler:
             self._queue(lane)
         for lane in resting.values():
             self._release_overdue(lane)
+
+    def due(self, due_times: Mapping[int, Micros], now: Micros) -> None:
+        """Note that endpoints have deliveries in the store that are due at these instants.
+
+        What is due already was not offered, for lack of capacity: it has to be claimed before newer
+        deliveries are offered again. (What followed it to the store will be claimed with it.)
+        """
+        self.polling.due(due_times)
+        followed = self._followed
+        self._behind.update(
+            id_ for id_, due_at in due_times.items() if due_at <= now and id_ not in followed
+        )
+
+    def claimed(self, query: ClaimDue, claims: Sequence[Claim]) -> None:
+        """Take the answer to ``ClaimDue``; an endpoint with no more due is not behind."""
+        self.offer(claims)
+        if self._behind:
+            found = Counter(claim.endpoint_id for claim in claims)
+            self._behind.difference_update(
+                id_ for id_ in query.endpoint_ids if found[id_] < query.each
+            )
 
     @property
     def may_start(self) -> bool:
@@ -361,6 +387,7 @@ class Scheduler:
             if lane is not None:
                 lane.rests = False
                 self._queue(lane)
+            self._behind.add(endpoint_id)  # what came during the rest is in the store
             self.polling.ask_now(endpoint_id)
 
     def query(self, now: Now) -> Query | None:

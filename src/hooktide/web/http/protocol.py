@@ -104,6 +104,7 @@ class HttpProtocol(asyncio.Protocol):
         if reading is _BODY:
             exchanges.pop().abandon()
         if self._linger_until or not exchanges or exchanges[0].is_streaming():
+            self._transport.flush()  # a response may have been completed in this turn
             return False
         exchanges[-1].keep_alive = False
         return True

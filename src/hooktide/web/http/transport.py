@@ -34,21 +34,21 @@ class CoalescingTransport:
     def write(self, data: bytes) -> None:
         """Write at the end of the turn."""
         if not self._parts:
-            self._coalescer.add(self._flush)
+            self._coalescer.add(self.flush)
         self._parts.append(data)
         self._size += len(data)
         if self._size > MAX_COLLECTED:  # so that a stream notices a slow client
-            self._flush()
+            self.flush()
 
     def close(self) -> None:
         """Write what was collected, then close."""
-        self._flush()
+        self.flush()
         self._ended = True
         self._transport.close()
 
     def write_eof(self) -> None:
         """Write what was collected, then close the sending side."""
-        self._flush()
+        self.flush()
         self._ended = True
         if not self._transport.is_closing():
             self._transport.write_eof()
@@ -57,7 +57,8 @@ class CoalescingTransport:
         """Return the bytes that the client has not read yet."""
         return self._transport.get_write_buffer_size()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was collected."""
         if self._parts:
             data, self._parts, self._size = b"".join(self._parts), [], 0
             # uvloop raises for a connection that was reset

@@ -77,6 +77,7 @@ class PublishHandler:
         self._metrics = metrics
         self._memory = memory
         self._clock = clock
+        self._intake = publisher.intake
 
     def waits_for(self, exchange: Exchange) -> bool:
         """Wait for the body, if the request will be taken as far as its head says."""
@@ -93,6 +94,22 @@ class PublishHandler:
         head = self._head(exchange)
         if head is None or not self._has_room(head.size):
             return False
+        if self._intake.open:
+            return self._publish(exchange, head, began)
+        self._memory.take(head.size)
+        self._intake.wait(partial(self._publish_late, exchange, head, began))
+        return True
+
+    def _publish_late(self, exchange: Exchange, head: "_Head", began: float) -> None:
+        """Have events stored that had to wait until they may enter."""
+        self._memory.release(head.size)
+        try:
+            if not self._publish(exchange, head, began):
+                exchange.pass_on()
+        except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
+            exchange.fail(error)
+
+    def _publish(self, exchange: Exchange, head: "_Head", began: float) -> bool:
         try:
             pending = self._pending(exchange, head, began)
             if pending is None:
@@ -100,6 +117,7 @@ class PublishHandler:
             self._publisher.submit(pending.checked, pending.now, pending)
         except HooktideError:
             return False
+        pending.entered = self._intake.enter(len(pending.checked))
         self._memory.take(pending.size)
         return True
 
@@ -134,17 +152,16 @@ class PublishHandler:
             events: list[EventIn] | None = [read_event(body, head.key)]
         else:
             events = None if head.key else read_small_batch(body)
-        checked = [] if events is None else self._check(head.scope, events, began)
+        checked = [] if events is None else self._check(head.scope, events)
         if not (events and checked):
             return None
         kind = _PendingBatch if batch else _Pending
         return kind(self, exchange, head.scope, events, checked, self._clock(), len(body), began)
 
-    def _check(
-        self, scope: Scope, events: Sequence[EventIn], began: float
-    ) -> list[NewEvent] | None:
+    def _check(self, scope: Scope, events: Sequence[EventIn]) -> list[NewEvent] | None:
         """Check events, but not for long; None: something has to wait, or others would."""
         checked: list[NewEvent] = []
+        began = time.perf_counter()
         for event in events:
             if checked and time.perf_counter() - began > MAX_TURN:
                 return None
@@ -212,9 +229,12 @@ class PublishHandler:
         else:
             self.refused(pending, error)
 
-    def ended(self, pending: "_Pending", answer: Callable[[], None]) -> None:
-        """Release the body, and answer."""
+    def ended(
+        self, pending: "_Pending", results: Sequence[AddResult], answer: Callable[[], None]
+    ) -> None:
+        """Make room for others, and answer."""
         self._memory.release(pending.size)
+        self._intake.leave(pending.entered, results)
         try:
             answer()
         except Exception as error:  # noqa: BLE001 - the client gets an answer after any error
@@ -230,7 +250,17 @@ class _Head(NamedTuple):
 class _Pending:
     """Events that are being stored, and the request that waits (``store.base.Waiter``)."""
 
-    __slots__ = ("began", "checked", "events", "exchange", "handler", "now", "scope", "size")
+    __slots__ = (
+        "began",
+        "checked",
+        "entered",
+        "events",
+        "exchange",
+        "handler",
+        "now",
+        "scope",
+        "size",
+    )
 
     def __init__(
         self,
@@ -251,6 +281,7 @@ class _Pending:
         self.now = now
         self.size = size
         self.began = began
+        self.entered = 0.0
 
     def done(self) -> bool:
         """Wait on, even if the client has disconnected: what was stored is counted."""
@@ -258,11 +289,11 @@ class _Pending:
 
     def set_result(self, results: list[AddResult]) -> None:
         """Take what became of the event."""
-        self.handler.ended(self, partial(self.handler.stored, self, results[0]))
+        self.handler.ended(self, results, partial(self.handler.stored, self, results[0]))
 
     def set_exception(self, error: Exception) -> None:
         """Take why nothing is known of it."""
-        self.handler.ended(self, partial(self.handler.refused, self, error))
+        self.handler.ended(self, (), partial(self.handler.refused, self, error))
 
 
 class _PendingBatch(_Pending):
@@ -272,8 +303,8 @@ class _PendingBatch(_Pending):
 
     def set_result(self, results: list[AddResult]) -> None:
         """Take what became of the events."""
-        self.handler.ended(self, partial(self.handler.stored_batch, self, results))
+        self.handler.ended(self, results, partial(self.handler.stored_batch, self, results))
 
     def set_exception(self, error: Exception) -> None:
         """Take why nothing is known of them."""
-        self.handler.ended(self, partial(self.handler.refused_batch, self, error))
+        self.handler.ended(self, (), partial(self.handler.refused_batch, self, error))

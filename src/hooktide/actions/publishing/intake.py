@@ -1,0 +1,128 @@
+"""How many events are taken in at a time, so that what was accepted does not wait for the CPU.
+
+A process that accepts and delivers has one event loop for both. If it took in whatever comes, a
+turn of the loop would grow with the number of publishers, and the requests that are out could not
+be answered meanwhile: their slots stay taken although the receiver is quick, and deliveries pile up
+in memory and then in the database. So events enter in small portions: at most ``WINDOW`` deliveries
+are being written at a time, and at most ``SHARE`` more enter in a turn of the loop. In between it
+does what deliveries need. Nobody is slowed by a receiver that is slow or hangs: turns that find
+nothing to deliver are short.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from hooktide.store.base import Accepted
+
+WINDOW = 64
+"""Deliveries that are being written at a time: fewer than the slots of one quick endpoint."""
+SHARE = 32
+"""Deliveries that enter in a turn of the event loop."""
+MAX_WAIT = 0.1
+"""Seconds after which a request enters in any case."""
+SMOOTHING = 16
+
+
+class Turns(Protocol):
+    """The event loop, as far as intake needs it."""
+
+    def time(self) -> float:
+        """Return seconds since some instant."""
+
+    def call_soon(self, callback: Callable[[], object], /) -> object:
+        """Call back in the next turn."""
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> object:
+        """Call back at ``when``."""
+
+
+class Intake:
+    """Lets requests enter, the oldest first. ``limited``: False where this process only accepts.
+
+    Ask ``open`` and then call ``enter``, or ``wait``; call ``leave`` when the events are stored or
+    refused. Deliveries are estimated from how many an event has had lately.
+    """
+
+    def __init__(self, turns: Turns | None = None, *, limited: bool = True) -> None:
+        self._turns = turns or asyncio.get_running_loop()
+        self._limited = limited
+        self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
+        self._being_written = 0.0
+        self._share = float(SHARE)
+        self._per_event = 1.0
+        self._turn_set = self._timer_set = False
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may enter now."""
+        return not self._waiting and self._has_room()
+
+    def _has_room(self) -> bool:
+        return not self._limited or (self._being_written < WINDOW and self._share > 0)
+
+    def wait(self, go: Callable[[], None]) -> None:
+        """Call ``go`` when it is this request's turn; it should call ``enter``."""
+        self._waiting.append((self._turns.time() + MAX_WAIT, go))
+        self._set_turn()
+        self._set_timer()
+
+    async def enter_in_turn(self, events: int) -> float:
+        """Enter when it is this request's turn, as ``enter`` does."""
+        if self.open:
+            return self.enter(events)
+        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.wait(lambda: None if future.done() else future.set_result(self.enter(events)))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.leave(future.result())
+            raise
+
+    def enter(self, events: int) -> float:
+        """Take in events; return what ``leave`` is given."""
+        if not self._limited:
+            return 0.0
+        size = events * self._per_event
+        self._being_written += size
+        self._share -= size
+        self._set_turn()
+        return size
+
+    def leave(self, size: float, results: Sequence[object] = ()) -> None:
+        """Note that events were stored, and what became of them; or that they were not."""
+        self._being_written -= size
+        for result in results:
+            if type(result) is Accepted:
+                self._per_event += (max(1, result.deliveries) - self._per_event) / SMOOTHING
+        if self._waiting:
+            self._set_turn()
+
+    def _set_turn(self) -> None:
+        if not self._turn_set:
+            self._turn_set = True
+            self._turns.call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        """Let those enter that this turn has room for."""
+        self._turn_set = False
+        self._share = min(self._share, 0.0) + SHARE
+        while self._waiting and self._has_room():
+            self._waiting.popleft()[1]()
+        if self._waiting and self._being_written < WINDOW:  # a large batch has used this turn up
+            self._set_turn()
+
+    def _set_timer(self) -> None:
+        if self._waiting and not self._timer_set:
+            self._timer_set = True
+            self._turns.call_at(self._waiting[0][0], self._let_in_late)
+
+    def _let_in_late(self) -> None:
+        """Let those enter that have waited for long enough."""
+        self._timer_set = False
+        now = self._turns.time()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._waiting.popleft()[1]()
+        self._set_timer()
