@@ -3,10 +3,10 @@
 There are three kinds:
 
 - ``start``, ``start_in``: work that comes to an end. Its error is logged, whether or not it is
-awaited.
+  awaited.
 - ``keep``: work that lasts as long as the process. An error is logged, and it is run again.
 - ``start_vital_thread``: a thread that the process depends on. If it fails, the process ends, so
-that its supervisor starts a new one.
+  that its supervisor starts a new one.
 """
 
 import asyncio

@@ -142,8 +142,8 @@ class FanOut:
     ) -> None:
         self._ids = ids
         self._lease = lease
-        self._room = capacity.deliveries
-        self._room_bytes = capacity.payload_bytes
+        self._free_slots = capacity.deliveries
+        self._free_bytes = capacity.payload_bytes
         self._full = capacity.full_endpoints
         self._routes = routes
         self.usage = usage
@@ -226,15 +226,15 @@ class FanOut:
         return due_at is None
 
     def _takes(self, event: Event, endpoint_id: int) -> bool:
-        if self._room <= 0 or self._room_bytes < len(event.payload):
+        if self._free_slots <= 0 or self._free_bytes < len(event.payload):
             return False
         return endpoint_id not in self._full
 
     def _hand_over(
         self, event: Event, endpoint_id: int, delivery_id: int, lease_ends_at: Micros
     ) -> None:
-        self._room -= 1
-        self._room_bytes -= len(event.payload)
+        self._free_slots -= 1
+        self._free_bytes -= len(event.payload)
         self._effects.claims.append(
             Claim(
                 delivery_id=delivery_id,

@@ -1,8 +1,9 @@
 """The hot route without a task: ``POST /v1/events``, from callback to callback.
 
-What can be decided at once is: the key, the project and the account are in memory, and the request
-is as clients send it. Anything else goes to the ASGI application (``web.publishing.events``) before
-something was changed, so that every error is written in one place.
+Requests that can be decided at once are answered here: the key, the project and the account are in
+memory, and the request is an ordinary one. Anything else goes to the ASGI application
+(``web.publishing.events``) before anything has changed, so that every error is written in one
+place.
 """
 
 import time
@@ -53,7 +54,7 @@ _RARE = frozenset(
 _MAX_DIGITS = 6
 """Of a Content-Length; more are for the ASGI application to judge."""
 MAX_SIZE = 256 * 1024
-"""Bytes of a body that is waited for here."""
+"""The largest body, in bytes, that this handler waits for."""
 _JSON = b"application/json"
 _HEADER_LINES = b"".join(b"%b: %b\r\n" % header for header in JSON_HEADERS)
 
@@ -61,7 +62,8 @@ _HEADER_LINES = b"".join(b"%b: %b\r\n" % header for header in JSON_HEADERS)
 class PublishHandler:
     """Answers ``POST /v1/events``, an event or a small batch, for a ``web.http.exchange.Handler``.
 
-    Bodies are counted in ``memory`` until the events are stored, those that are waited for, too.
+    Bodies, including those still being received, are counted in ``memory`` until their events are
+    stored.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class PublishHandler:
         return True
 
     def _head(self, exchange: Exchange) -> "_Head | None":
-        """Return what matters of the request's head; None: it is not for this handler."""
+        """Return the relevant parts of the request's head; None: it is not for this handler."""
         headers = dict(exchange.headers)
         if len(headers) < len(exchange.headers) or not _RARE.isdisjoint(headers):
             return None

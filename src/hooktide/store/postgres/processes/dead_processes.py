@@ -6,8 +6,9 @@ lock free in two checks raises its owner's generation and releases its claims, i
 process that only lost its connection takes its lock again before that; if it was too late, its
 generation tells it to drop what it has not started.
 
-A restarted server has no locks, nor has a standby that was promoted. So for some seconds after this
-process took its own, it releases nothing; and it judges no server on which it does not see its own.
+A restarted server has no locks, and neither has a promoted standby. So for some seconds after
+taking its own lock a process releases nothing; and it draws no conclusions from a server that does
+not show its own lock.
 """
 
 import asyncio
