@@ -90,7 +90,7 @@ async def test_a_rotation_with_overlap_keeps_the_old_secret_until_it_retires(giv
 async def test_too_many_rotations_within_the_overlap_are_refused(given: Given) -> None:
     for n in range(4):
         await given.store.rotate_secret(Scope(), given.endpoint.id, NEW, 60, NOON + n)
-    with pytest.raises(RefusedError, match="5 secrets sign"):
+    with pytest.raises(RefusedError, match="5 secrets are active"):
         await given.store.rotate_secret(Scope(), given.endpoint.id, NEW, 60, NOON)
 
 
