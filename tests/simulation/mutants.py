@@ -163,7 +163,7 @@ MUTANTS = (
     Mutant(
         "who lost the claim may record all the same",
         (3,),
-        4,
+        1,
         database,
         "statements",
         _sql("settle", ("deliveries.claim = v.column2", "deliveries.claim <> -v.column2")),
