@@ -579,7 +579,9 @@ async def test_a_test_event_shows_what_came_back(place: Place) -> None:
 
 async def test_rotating_says_what_becomes_of_the_old_secret(place: Place) -> None:
     endpoint = await place.endpoint()
-    assert "The old secret stops at once" in await place.acme.get(f"/endpoints/{endpoint}/rotate")
+    assert "The old secret expires immediately" in await place.acme.get(
+        f"/endpoints/{endpoint}/rotate"
+    )
     page = await place.acme.post(f"/endpoints/{endpoint}/rotate")
     assert "The old secret no longer signs" in page
     assert re.search(r'<code id="secret">[0-9a-f]{64}</code>', page)
