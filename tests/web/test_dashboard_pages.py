@@ -803,7 +803,7 @@ async def test_an_endpoint_is_found_by_its_host_or_name_and_said_so_if_it_is_not
     assert "Ledger" in nothing
     assert first["id"] not in nothing
     assert nothing.count(other["id"]) == 1
-    assert f'/endpoints/{other["id"]}/replay?what=failed' in nothing
+    assert f"/endpoints/{other['id']}/replay?what=failed" in nothing
     several = await owner.page("/dashboard/deliveries?endpoint=65000")
     assert "Several endpoints have this in their name or URL" in several
     none = await owner.page("/dashboard/deliveries?endpoint=10_%25x")
