@@ -138,7 +138,7 @@ MUTANTS = (
         "routes are never read again", (1,), 3, SqliteBatchWriter, "lock_account", _does_nothing
     ),
     Mutant(
-        "a lost claim is never released", (1,), 6, Queue, "_release_expired_claims", _returns(0)
+        "a lost claim is never released", (1,), 21, Queue, "_release_expired_claims", _returns(0)
     ),
     Mutant(
         "a claim is released before its lease ends",
@@ -152,7 +152,7 @@ MUTANTS = (
     Mutant(
         "claims of a commit whose answer was lost are left to their leases",
         (1,),
-        14,
+        38,
         UncertainClaims,
         "take",
         _returns(None),
