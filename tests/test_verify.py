@@ -186,7 +186,7 @@ def test_the_guide_for_consumers_shows_a_program_that_verifies() -> None:
     ]
     verify: dict[str, Any] = {}
     exec(block.replace("THE-SECRET-THAT-WAS-SHOWN", SECRET.text), verify)
-    project = load("invoice-ahoy")
+    project = load("invoice-maker")
     at = int(time.time())
     event = Event(id=5, account_id=1, type="a.b", payload=b"{}", occurred_at=at * SECOND)
     head = compile_dialect(project.dialect).compose(
