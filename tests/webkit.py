@@ -13,6 +13,7 @@ import msgspec
 from apikit import LATE, MAX_REPEATS
 from sqlitekit import prepare
 from starlette.types import Message
+from storekit import at_last
 
 from hooktide.app import App, Lifecycle, build, open_store
 from hooktide.dialects import read_shipped
@@ -232,7 +233,8 @@ async def running(
     if not url:
         prepare(settings.database)
     vault = load_vault(settings.key_path)
-    app = build(settings, await open_store(settings, vault), vault, 80)
+    store = await at_last(lambda: open_store(settings, vault))
+    app = build(settings, store, vault, 80)
     life = Lifecycle(app)
     await life.start(OPERATOR)
     yield Site(app, Client(app))

@@ -52,7 +52,7 @@ def make_openapi(documents: Iterable[Documented], public_url: str) -> dict[str, 
         "servers": [{"url": public_url}],
         "security": [{"key": []}],
         "tags": [
-            {"name": tag, "description": TAGS.get(tag, "")}
+            {"name": tag, "description": TAGS[tag]}
             for tag in dict.fromkeys(each.tag for each in listed)
         ],
         "paths": paths,
@@ -83,6 +83,7 @@ TAGS = {
     "portal links": "Links that open the portal for an account's customers.",
     "projects": "Sending products: wire format, event types and plans.",
     "replays": "Jobs that send an endpoint old events again.",
+    "statistics": "How deliveries went: outcomes, causes of failures and percentiles.",
     "storage usage": "What is stored of each project.",
     "webhooks": "The API for a project's customers, with an account's key.",
 }
