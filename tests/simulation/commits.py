@@ -173,13 +173,13 @@ class CommitChecks:
             early = held_for < LEASE_AT_LEAST and token not in tracked.given_back
             if holds and flight.is_out and early:
                 self._ledger.broken(4, "released while its attempt is out", tracked.id)
-        since = max(tracked.claimed, self._truth.calm_since())
         if holder.dead and holder.is_judged:
-            waited = now - max(since, holder.died_at)
+            waited = now - max(tracked.claimed, self._truth.judged_since(), holder.died_at)
             if waited > RELEASED_TIMEOUT:
                 words = f"waited for {waited / SECOND:.1f} s for its process, which was dead"
                 self._ledger.broken(1, words, tracked.id)
         elif token in tracked.unheard and not holder.dead:
+            since = max(tracked.claimed, self._truth.calm_since())
             waited = now - max(since, tracked.unheard[token], holder.woke)
             if waited > RELEASED_TIMEOUT:
                 words = (

@@ -134,6 +134,10 @@ class SimulatedServer(Server):
             return 0
         return self._loop.now - self._absent_since.get(node, self._loop.now)
 
+    def held_at_least_since(self, node: int, at: Micros) -> bool:
+        """Whether a session holds a node's lock now, and one has held it ever since ``at``."""
+        return not self.absent_for(node) and self._absent_since.get(node, at) <= at
+
     def somebody_is_absent(self) -> bool:
         """Whether a look would find a node's lock free."""
         for node in list(self._absent):

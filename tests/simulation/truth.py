@@ -44,7 +44,9 @@ class Truth:
     presumed_dead: Callable[[Any], bool] = lambda _: False
     """Whether a process has held no session lock for so long that it may be taken for dead."""
     calm_since: Callable[[], Micros] = lambda: 0
-    """Since when nothing is wrong with the database, and a process looks after the others."""
+    """Since when nothing is wrong with the database, and a process is there and awake."""
+    judged_since: Callable[[], Micros] = lambda: 0
+    """Since when, besides, one of them holds its session lock, and so looks after the others."""
 
     def was_set_just_now(self) -> bool:
         """Whether the clock was set, and some may not have noticed yet."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 
 from simulation.chance import Chance
 from simulation.database import SLOWEST, Database
@@ -53,6 +54,7 @@ class World:
         )
         self.truth.presumed_dead = self._presumed_dead
         self.truth.calm_since = self._calm_since
+        self.truth.judged_since = self._judged_since
         self.watch = Watch(self.truth)
         self.database.observer = self.watch
         self.network = Network(self.loop, self.chance.of("network"), self.watch, self.span)
@@ -67,9 +69,23 @@ class World:
         return absent_for >= LOOK_INTERVAL and self.loop.now >= server.restarted_at + GRACE_PERIOD
 
     def _calm_since(self) -> Micros:
+        return self._looks_since(self.processes)
+
+    def _judged_since(self) -> Micros:
+        """Who has lost its session lock judges nobody until it holds it again (decision 35)."""
+        server = self.database.server
+        return self._looks_since(
+            [
+                each
+                for each in self.processes
+                if server.held_at_least_since(each.store.node.number, each.store.node.held_since)
+            ]
+        )
+
+    def _looks_since(self, processes: Sequence[Process]) -> Micros:
         looks = (
             max(each.woke, each.store.node.held_since + GRACE_PERIOD)
-            for each in self.processes
+            for each in processes
             if each.ready
         )
         on_its_way = self.database.trouble.until + 2 * SLOWEST
