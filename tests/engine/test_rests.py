@@ -1,6 +1,7 @@
 """An endpoint rests as long as its receiver asked: on every process, and after a restart."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -120,6 +121,35 @@ async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_leas
     await known(engine, True)
     await engine.given.store.resume_endpoint(Scope(), engine.given.endpoint.id, engine.clock())
     await engine.receivers.until(slots + 5)
+
+
+async def test_a_rest_outlives_a_read_of_the_store_that_comes_before_its_record(
+    engine: Engine,
+) -> None:
+    """Another attempt's record has the rests read again while this one's is not committed yet."""
+    id_ = engine.given.endpoint.id
+    busy, free = threading.Event(), threading.Event()
+    engine.receivers.hanging.add(engine.given.endpoint.url)
+    engine.receivers.script = [asks(HOUR), OK]
+    await engine.given.publish()
+    await engine.receivers.until(1)
+
+    def keep_busy(*_: object) -> None:
+        busy.set()
+        free.wait(60)
+
+    writing = asyncio.create_task(engine.given.store._write(keep_busy))  # type: ignore[attr-defined]
+    await until(busy.is_set)
+    engine.receivers.hold.set()
+    await until(lambda: not engine.worker.in_flight)
+    engine.worker.changed("rest", id_)
+    await known(engine, True)
+    assert engine.worker.scheduler.known_rests.until(id_) == NOON + TOOK + HOUR
+    free.set()
+    await writing
+    await engine.settled()
+    await engine.given.store.resume_endpoint(Scope(), id_, engine.clock())
+    await until(lambda: not engine.worker.scheduler.known_rests.until(id_))
 
 
 async def test_new_events_are_not_handed_over_while_their_endpoint_rests(engine: Engine) -> None:

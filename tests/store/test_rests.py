@@ -1,5 +1,7 @@
 """A resting endpoint: nothing is claimed for it until the rest ends or is lifted."""
 
+import asyncio
+
 import pytest
 from storekit import LEASE, NOON, Given
 
@@ -59,6 +61,17 @@ async def test_nothing_is_claimed_before_a_rest_ends_and_everything_from_then_on
     assert await given.store.resting(ENDS) == {}
     assert await claimed(given, ENDS - 1) == 0
     assert await claimed(given, ENDS) == 2
+
+
+async def test_a_rest_is_known_to_be_unrecorded_until_its_attempt_is(given: Given) -> None:
+    await given.publish()
+    [claim] = await given.claim()
+    recording = asyncio.create_task(answer(given, claim))
+    await asyncio.sleep(0)
+    assert given.store.unrecorded_rests() == {given.endpoint.id: ENDS}
+    await recording
+    assert given.store.unrecorded_rests() == {}
+    assert await given.store.resting(NOON) == {given.endpoint.id: ENDS}
 
 
 async def test_a_rest_survives_a_restart(given: Given) -> None:

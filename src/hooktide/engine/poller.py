@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.domain.model import SECOND
+from hooktide.domain.model import SECOND, Micros
 from hooktide.engine.scheduling.polling import ClaimDue, Now, Query, ReadRests
 from hooktide.engine.scheduling.scheduler import Scheduler
 from hooktide.runtime.background import cancel, keep
@@ -89,11 +89,20 @@ class Poller:
             claims = await store.claim_due(query.endpoint_ids, clock, LEASE, query.each)
             scheduler.claimed(query, claims)
         elif isinstance(query, ReadRests):
-            ids = None if query.endpoint_ids is None else sorted(query.endpoint_ids)
-            scheduler.rests_read(query, await store.resting(clock, ids))
+            scheduler.rests_read(query, await self._resting(query, clock))
         else:
             due_times = await store.due_heads()
             scheduler.polling.due_times_read(due_times, self._now())
+
+    async def _resting(self, query: ReadRests, clock: Micros) -> Mapping[int, Micros]:
+        ids = query.endpoint_ids
+        # Before the read, which includes what is recorded meanwhile.
+        unrecorded = self._store.unrecorded_rests()
+        ends = dict(await self._store.resting(clock, None if ids is None else sorted(ids)))
+        for endpoint_id, until in unrecorded.items():
+            if until > clock and (ids is None or endpoint_id in ids):
+                ends[endpoint_id] = max(until, ends.get(endpoint_id, 0))
+        return ends
 
     async def _until_wanted(self) -> None:
         self.wake.clear()

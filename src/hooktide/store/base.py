@@ -367,6 +367,10 @@ class OwnStore(Protocol):
     async def recorded(self) -> None:
         """Return when everything passed to ``record`` so far is committed."""
 
+    def unrecorded_rests(self) -> Mapping[int, Micros]:
+        """Return when the rests end, by endpoint id, that attempts passed to ``record`` asked for
+        and that are not committed yet: ``resting`` may not include them."""
+
     async def claim_due(
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:

@@ -36,6 +36,11 @@ def rest_request(outcome: Outcome) -> RestRequest | None:
     return None
 
 
+def shortest_end(request: RestRequest, ended_at: Micros) -> Micros:
+    """Return when the requested rest ends at the earliest; doubling may make it longer."""
+    return ended_at + (request.span or MIN_REST)
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """An endpoint's rest as it is stored; all zero where it never rested.

@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from hooktide.domain.delivery.rest import MIN_REST
+from hooktide.domain.delivery.rest import shortest_end
 from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.scheduling.known_rests import KnownRests
@@ -358,7 +358,7 @@ class Scheduler:
     def asked_for_rest(self, record: AttemptRecord) -> None:
         """Start nothing more for an endpoint; the store will say for how long."""
         if record.rest is not None:
-            until = record.attempt.ended_at + (record.rest.span or MIN_REST)
+            until = shortest_end(record.rest, record.attempt.ended_at)
             self.known_rests.heard(record.claim.endpoint_id, until)
             self._begin_rests([record.claim.endpoint_id])
             self.polling.wanted = True

@@ -9,7 +9,7 @@ the days of the log. ``queries.sql`` and ``own.sql`` hold the statements that ar
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hooktide.domain.errors import ConfigError
@@ -147,6 +147,9 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
 
     def record(self, record: AttemptRecord) -> None:
         self._writer.record(record)
+
+    def unrecorded_rests(self) -> Mapping[int, Micros]:
+        return self._writer.unrecorded_rests()
 
     async def recorded(self) -> None:
         await self._writer.recorded()

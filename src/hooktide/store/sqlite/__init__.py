@@ -8,7 +8,7 @@ attempts, ``queue`` has the claims and the maintenance that differs from Postgre
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 
@@ -151,6 +151,9 @@ class SqliteStore(Queue, StorageUsageReader, Store):
 
     def record(self, record: AttemptRecord) -> None:
         self._writer.record(record)
+
+    def unrecorded_rests(self) -> Mapping[int, Micros]:
+        return self._writer.unrecorded_rests()
 
     async def recorded(self) -> None:
         await self._writer.quiet()

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from hooktide.domain.delivery.rest import shortest_end
+from hooktide.domain.model import Micros
 from hooktide.store.base import AttemptRecord
 from hooktide.store.writing.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
 
@@ -17,6 +19,7 @@ class AttemptBuffer:
         self._on_ripe = on_ripe
         self._loop = asyncio.get_running_loop()
         self._records: list[AttemptRecord] = []
+        self._asking_for_rest: list[AttemptRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self.ripe = False
 
@@ -26,6 +29,8 @@ class AttemptBuffer:
     def add(self, record: AttemptRecord) -> None:
         """Add an attempt, to be recorded within moments."""
         self._records.append(record)
+        if record.rest is not None:
+            self._asking_for_rest.append(record)
         if len(self._records) >= RECORD_BATCH_SIZE:
             self.ripen()
         elif self._timer is None and not self.ripe:
@@ -50,3 +55,19 @@ class AttemptBuffer:
         """Put attempts back, ahead of all others."""
         self._records[:0] = records
         self.ripen()
+
+    def settled(self, records: Sequence[AttemptRecord]) -> None:
+        """Note that attempts were recorded, or dropped."""
+        if self._asking_for_rest:
+            over = set(map(id, records))
+            self._asking_for_rest = [each for each in self._asking_for_rest if id(each) not in over]
+
+    def rests(self) -> dict[int, Micros]:
+        """Return the ends of the rests that attempts not settled yet asked for, by endpoint id."""
+        ends: dict[int, Micros] = {}
+        for record in self._asking_for_rest:
+            if record.rest is not None:
+                until = shortest_end(record.rest, record.attempt.ended_at)
+                endpoint_id = record.claim.endpoint_id
+                ends[endpoint_id] = max(until, ends.get(endpoint_id, 0))
+        return ends

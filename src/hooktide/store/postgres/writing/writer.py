@@ -188,6 +188,10 @@ class Writer:
         """Write an attempt with one of the next batches, within a moment."""
         self._attempts.add(record)
 
+    def unrecorded_rests(self) -> dict[int, Micros]:
+        """Return the ends of the rests that attempts not committed yet asked for."""
+        return self._attempts.rests()
+
     def _record_soon(self) -> None:
         if self._recording is None or self._recording.done():
             self._recording = start(self._record_all(), "record attempts")
@@ -208,6 +212,7 @@ class Writer:
                     await self._record_once(batch)
             except UnavailableError as error:
                 if self._loop.time() - since > RECORD_RETRY_TIMEOUT:
+                    self._attempts.settled(batch)
                     log.error("dropped %d attempts the database did not take", len(batch))  # noqa: TRY400 - no bug
                     return
                 log.warning("could not record %d attempts: %s", len(batch), error)
@@ -217,6 +222,7 @@ class Writer:
                     for record in batch:
                         await self._record([record])
                 else:
+                    self._attempts.settled(batch)
                     log.exception(
                         "could not record an attempt of delivery %016x; it will be made again",
                         batch[0].claim.delivery_id,
@@ -228,6 +234,7 @@ class Writer:
     async def _record_once(self, batch: list[AttemptRecord]) -> None:
         lend = single if is_plain(batch) else transaction
         lost, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
+        self._attempts.settled(batch)
         self._notifier.tell(effects)
         for record in lost:
             await self._once(transaction, partial(self._batch_writer.record_late, record=record))

@@ -14,6 +14,7 @@ from typing import TypeVar
 import apsw
 
 from hooktide.domain.errors import HooktideError, UnavailableError, WriteFaultError
+from hooktide.domain.model import Micros
 from hooktide.runtime.background import start_vital_thread
 from hooktide.store.base import AttemptRecord, Changed, Listener
 from hooktide.store.sqlite.connection.connection import end_if_sync_failed, translate
@@ -80,6 +81,10 @@ class Writer:
         """Write an attempt with one of the next batches, within a moment."""
         self._attempts.add(record)
 
+    def unrecorded_rests(self) -> dict[int, Micros]:
+        """Return the ends of the rests that attempts not committed yet asked for."""
+        return self._attempts.rests()
+
     async def call(self, run: Callable[[Effects], T]) -> T:
         """Run a single write with the next batch; return what it returns, after the commit."""
         future: asyncio.Future[T] = self._loop.create_future()
@@ -140,6 +145,7 @@ class Writer:
 
     def _committed(self, batch: Batch) -> None:
         self._failing_since = None
+        self._attempts.settled(batch.records)
         for publish in batch.publishes:
             publish.answer()
         for call in batch.calls:
@@ -156,6 +162,7 @@ class Writer:
             self._refused.refuse(waiting.publishes, error)
             refuse([call.future for call in waiting.calls], error)
         if batch.at_fault:
+            self._attempts.settled(batch.records)
             for record in batch.records:
                 log.error(
                     "could not record an attempt of delivery %016x; it will be made again",
@@ -165,6 +172,7 @@ class Writer:
         now = self._loop.time()
         self._failing_since = self._failing_since or now
         if now - self._failing_since > RECORD_RETRY_TIMEOUT:
+            self._attempts.settled(batch.records)
             log.error("dropped %d attempts the database did not take", len(batch.records))
         elif batch.records:
             self._loop.call_later(RECORD_RETRY_DELAY, self._attempts.put_back, batch.records)
