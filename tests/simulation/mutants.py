@@ -152,7 +152,7 @@ MUTANTS = (
     Mutant(
         "claims of a commit whose answer was lost are left to their leases",
         (1,),
-        38,
+        45,
         UncertainClaims,
         "take",
         _returns(None),
