@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from storekit import LEASE, NOON, Given
 
@@ -72,6 +73,16 @@ async def test_a_rest_is_known_to_be_unrecorded_until_its_attempt_is(given: Give
     await recording
     assert given.store.unrecorded_rests() == {}
     assert await given.store.resting(NOON) == {given.endpoint.id: ENDS}
+
+
+async def test_a_rest_whose_attempt_cannot_be_recorded_is_not_kept(given: Given) -> None:
+    await given.publish()
+    [claim] = await given.claim()
+    made = msgspec.structs.replace(given.attempt(claim, 429, NOON), detail="\ud800")
+    given.store.record(AttemptRecord(claim, made, RetryAt(RETRY), RestRequest(429, HOUR)))
+    assert given.store.unrecorded_rests() == {given.endpoint.id: ENDS}
+    await given.store.recorded()
+    assert given.store.unrecorded_rests() == {}
 
 
 async def test_a_rest_survives_a_restart(given: Given) -> None:
