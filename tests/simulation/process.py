@@ -111,7 +111,7 @@ class Process:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run something in this process."""
-        return self._database.loop.create_task(work, context=self.context)
+        return self._database.loop.create_task(work, context=self.context.copy())
 
     async def boot(self) -> None:
         """Start what a server process starts (``hooktide.app``), but for its doors."""

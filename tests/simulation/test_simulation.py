@@ -1,14 +1,19 @@
 """The engine as a whole, on virtual time: see ``simulation.life``."""
 
+import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from simulation.__main__ import complain
+from simulation.ledger import Flight
 from simulation.life import simulate
 from simulation.mutants import MUTANTS, Mutant
+from simulation.network import FLIGHTS
+from simulation.world import World
 
 SEEDS = (1, 2, 3, 6, 7, 8, 11, 38, 51)
 SHORT = 2
@@ -47,3 +52,23 @@ def test_a_fault_in_the_code_is_found(mutant: Mutant) -> None:
 def test_every_invariant_has_a_fault_that_breaks_it_and_no_other() -> None:
     own = {mutant.invariants[0] for mutant in MUTANTS if len(mutant.invariants) == 1}
     assert own == set(range(1, 11))
+
+
+def test_what_a_process_does_at_once_is_each_known_by_its_own_attempts() -> None:
+    """Two tests of endpoints at the same time: what one sends is not taken for the other's."""
+    world = World(SHORT)
+    seen: list[Sequence[Flight]] = []
+
+    async def send(flights: Sequence[Flight]) -> None:
+        FLIGHTS.set(flights)
+        await asyncio.sleep(1)
+        seen.append(FLIGHTS.get())
+
+    async def live() -> None:
+        process = await world.start(1)
+        both: list[Sequence[Flight]] = [[], ()]
+        await asyncio.wait([process.spawn(send(flights)) for flights in both])
+        assert [id(each) for each in seen] == [id(each) for each in both]
+
+    world.loop.run(live())
+    assert len(seen) == 2
