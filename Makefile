@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Of the tests, at once: they wait for a server or a clock more than half of the time.
-PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 3 ? 8 : 2 * n + 1)))
+PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 3 ? 8 : 2 * n)))
 .DEFAULT_GOAL := help
 # Compiled once, not for each process that is started.
 unexport PYTHONDONTWRITEBYTECODE
