@@ -167,6 +167,20 @@ async def test_a_link_is_made_for_an_account_and_ends(place: Place) -> None:
         assert (await place.site.operator.post(path, wrong)).status == 422
 
 
+async def test_a_project_in_the_query_opens_no_other_account(place: Place) -> None:
+    """An endpoint is found by a part of its URL only among one's own."""
+    theirs = (await place.site.operator.get(f"/v1/endpoints/{place.theirs['endpoint']}")).ok()
+    await place.site.operator.patch(f"/v1/endpoints/{theirs['id']}", {"name": "secret partner"})
+    for portal in (place.acme, place.look):
+        shown = [
+            await portal.get(f"/deliveries?{urlencode({'project': 'invoice-maker', 'endpoint': x})}")
+            for x in ("secret partner", "nobodyspartner")
+        ]
+        shown = [re.sub("secret.partner|nobodyspartner", "", each) for each in shown]
+        theirs_too, none = [re.sub('"csrf" value="[^"]*"', "", each) for each in shown]
+        assert theirs_too == none
+
+
 async def test_only_who_manages_accounts_makes_links(place: Place) -> None:
     path = "/v1/accounts/acme/portal-links"
     assert (await (await place.site.key("account", account="acme")).post(path)).status == 403

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -107,7 +107,7 @@ class PageRequest:
     async def within(self) -> Scope:
         """Return the scope of a list: the chosen project, if any."""
         row = await self.chosen()
-        return self.scope if row is None else Scope(project_id=row.id)
+        return self.scope if row is None else replace(self.scope, project_id=row.id)
 
     async def account(self) -> Account | None:
         """Return the account named in the query; ``None`` if there is none, or if ``wrong``

@@ -56,11 +56,12 @@ class Asked:
 
 async def asked_for(request: PageRequest) -> Asked:
     """Read which deliveries a page's query asks for."""
-    given = await _with_endpoint(request, read_filters(request.query_string, request.now))
     chosen, account = await request.chosen(), await _account(request)
-    scope = request.scope if chosen is None else replace(request.scope, project_id=chosen.id)
+    scope = await request.within()
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
+    read = read_filters(request.query_string, request.now)
+    given = await _with_endpoint(request, read, scope)
     return Asked(given, scope, chosen, account)
 
 
@@ -146,13 +147,13 @@ async def _account(request: PageRequest) -> Account | None:
     return await request.account()
 
 
-async def _with_endpoint(request: PageRequest, given: Filters) -> Filters:
+async def _with_endpoint(request: PageRequest, given: Filters, scope: Scope) -> Filters:
     """Find the endpoint that a filter names by a part of its name or URL."""
     text = given.typed["endpoint"]
     if "endpoint" not in given.faults:
         return given
     faults = {name: fault for name, fault in given.faults.items() if name != "endpoint"}
-    listed = await request.services.store.list_endpoints(await request.within(), None, 2, text)
+    listed = await request.services.store.list_endpoints(scope, None, 2, text)
     if len(listed.items) == 1:
         [found] = listed.items
         wanted = replace(given.wanted, endpoint_id=found.id)
