@@ -23,7 +23,7 @@ from hooktide.store.sqlite.connection.connection import lock, open_writer
 
 Row: TypeAlias = tuple[Any, ...]
 
-_SAME = {
+COPIED = {
     "projects": "id, name, config, version, created_at, changed_at, removed_at",
     "accounts": "id, project_id, reference, name, plan, created_at, removed_at, link_generation",
     "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
@@ -43,15 +43,19 @@ _SAME = {
     "people": "id, name, folded, role, project_id, password, created_at, seen_at, removed_at",
     "audit_log": "id, project_id, account_id, actor, source, address, action, target, detail, "
     "before, after",
-    "project_minutes": "project_id, minute, accepted, held, delivered, failed, attempts, "
-    "failed_attempts",
-    "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, attempts, "
-    "failed_attempts, duration, slowest",
-    "endpoint_health": "endpoint_id, project_id, account_id, last_delivered_at, failing_since",
+    "project_minutes": "project_id, minute, accepted, held, delivered, failed, discarded, "
+    "attempts, failed_attempts",
+    "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, discarded, "
+    "attempts, failed_attempts, duration, slowest",
+    "endpoint_health": "endpoint_id, project_id, account_id, last_delivered_at, failing_since, "
+    "last_failed_at, last_cause",
+    "endpoint_causes": "endpoint_id, hour, cause, project_id, account_id, attempts",
+    "histograms": "subject_id, hour, project_id, account_id, latency, delay",
     "happenings": "key, project_id, type, account_id, endpoint_id, at, about",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
     "verdict, reason",
 }
+"""The columns of the tables that are the same in both."""
 _EVENTS = "id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload"
 _QUEUE = (
     "id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, due_at, claim, "
@@ -119,7 +123,7 @@ async def _copy(source: apsw.Connection, target: AsyncpgConnection) -> dict[str,
 
 def _tables(source: apsw.Connection) -> Iterable[tuple[str, str, Iterable[Row]]]:
     now = {"now": wall_clock()}
-    for table, columns in _SAME.items():
+    for table, columns in COPIED.items():
         yield table, columns, source.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - our own text
     events = source.execute(f"SELECT {_EVENTS} FROM events")  # noqa: S608 - our own text
     yield "events", _EVENTS, ((*row[:5], bool(row[5]), *row[6:]) for row in events)
