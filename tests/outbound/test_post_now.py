@@ -268,3 +268,23 @@ async def test_a_request_that_begins_as_another_times_out_has_its_own_deadline()
         sender._pool._sweep()
         assert (await answers.one()).body == b"ok"
     await sender.close()
+
+
+async def test_a_bug_in_what_follows_a_timeout_ends_no_other_timeout() -> None:
+    sender = Sender(LOOPBACK, resolver=Resolver())
+    answers = Answers()
+
+    async def behave(peer: Peer) -> None:
+        while b"hang" not in await peer.request():
+            await peer.send(OK)
+        await peer.hang()
+
+    def fails(outcome: Outcome) -> None:
+        raise ZeroDivisionError(outcome.error)
+
+    async with receiving(behave) as receiver:
+        await asyncio.gather(*(post(sender, receiver) for _ in range(2)))
+        assert post_now(sender, receiver, fails, body=b'"hang"', timeout=0) is not None
+        assert post_now(sender, receiver, answers.add, body=b'"hang"', timeout=0.3) is not None
+        assert (await answers.one()).error == "timeout"
+    await sender.close()

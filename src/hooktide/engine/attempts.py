@@ -64,11 +64,12 @@ class Attempts:
         self._flights.pop(flight, None)
         result: AttemptRecord | None = None
         try:
-            result = self._deliverer.conclude(flight.request, outcome)
-        except Exception as error:  # noqa: BLE001 - as at the end of a task
-            self._give_up(flight.batch.claims, error)
-        try:
-            self._finished(flight.batch, result)
+            try:
+                result = self._deliverer.conclude(flight.request, outcome)
+            except Exception as error:  # noqa: BLE001 - as at the end of a task
+                self._give_up(flight.batch.claims, error)
+            finally:
+                self._finished(flight.batch, result)
         except Exception:
             log.exception("a bug stopped what follows an attempt")
         if self._landed is not None and not self._flights and not self._landed.done():

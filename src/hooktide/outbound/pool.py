@@ -5,6 +5,7 @@ carries an attempt or is idle. A timer per request would cost more than the requ
 """
 
 import asyncio
+import logging
 import select
 import time
 
@@ -12,6 +13,8 @@ from hooktide.outbound.connection import Connection, Key
 from hooktide.runtime.write_coalescer import WriteCoalescer
 
 SWEEP = 0.1
+
+log = logging.getLogger("hooktide.outbound")
 
 
 class Pool:
@@ -108,7 +111,10 @@ class Pool:
         now = time.monotonic()
         for connection in [each for each in self._open if each.deadline <= now]:
             if connection.deadline <= now:  # what another one's end began may be out on it
-                connection.expire()
+                try:
+                    connection.expire()
+                except Exception:  # every other request relies on the sweep, too
+                    log.exception("a bug stopped what follows a timeout")
         for key in [key for key, idle in self._idle.items() if not idle]:
             del self._idle[key]
         self._timer = None
