@@ -173,7 +173,9 @@ async def test_a_project_in_the_query_opens_no_other_account(place: Place) -> No
     await place.site.operator.patch(f"/v1/endpoints/{theirs['id']}", {"name": "secret partner"})
     for portal in (place.acme, place.look):
         shown = [
-            await portal.get(f"/deliveries?{urlencode({'project': 'invoice-maker', 'endpoint': x})}")
+            await portal.get(
+                f"/deliveries?{urlencode({'project': 'invoice-maker', 'endpoint': x})}"
+            )
             for x in ("secret partner", "nobodyspartner")
         ]
         shown = [re.sub("secret.partner|nobodyspartner", "", each) for each in shown]

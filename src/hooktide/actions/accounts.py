@@ -65,8 +65,8 @@ class Accounts:
     async def project(self, scope: Scope, name: str | None) -> ProjectRow:
         """Find the project of a request: the one named, or the key's own.
 
-        :raises InvalidError: none is named and the key has access to all of them. :raises
-        NotFoundError: the key has access to no project with this name.
+        :raises InvalidError: none is named and the key has access to all of them.
+        :raises NotFoundError: the key has access to no project with this name.
         """
         if name is not None:
             return await self._store.get_project(scope, name)

@@ -313,7 +313,7 @@ class Endpoints:
         if target.path.endswith(f"/{MASK}"):
             raise InvalidError(
                 "invalid_url",
-                "the secret is missing from this URL; give the whole URL, like",
+                "the secret is missing from this URL; give the whole URL",
                 pointer="/url",
             )
         return target

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 _QUOTED = frozenset(',"\r\n')
-_RUNS = ("=", "+", "-", "@", "\t", "\r")
+_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_row(values: Iterable[object]) -> str:

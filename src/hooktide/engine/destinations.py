@@ -100,8 +100,8 @@ class Destinations:
     async def find(self, endpoint_id: int) -> Destination | None:
         """Return a destination, or None when the endpoint is disabled.
 
-        :raises NotFoundError: the endpoint was deleted. :raises UnsealError: its secrets cannot be
-        decrypted, or it has none.
+        :raises NotFoundError: the endpoint was deleted.
+        :raises UnsealError: its secrets cannot be decrypted, or it has none.
         """
         seen = self._ready.changes
         try:

@@ -65,8 +65,8 @@ class Authenticator:
     async def authenticate(self, scope: MutableMapping[str, Any]) -> Credential:
         """Return the credential of a request (its ASGI scope).
 
-        :raises UnauthorizedError: it has no key, two keys, or a key in the wrong place. :raises
-        NotFoundError: the key has no access to the project that it names.
+        :raises UnauthorizedError: it has no key, two keys, or a key in the wrong place.
+        :raises NotFoundError: the key has no access to the project that it names.
         """
         given = _key_of(scope)
         found = self.cached(b"Bearer " + given) or await self._find(given)

@@ -191,8 +191,13 @@ async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
     "POST",
     "/v1/filter-previews",
     who=ANYONE,
-    problems=("not_found", "account_missing", "invalid_filter", "unknown_event_type"),
-    limited=True,
+    problems=(
+        "not_found",
+        "account_missing",
+        "invalid_filter",
+        "unknown_event_type",
+        "too_many_tests",
+    ),
 )
 async def preview_filter(call: Call, body: wire.FilterPreviewIn) -> wire.FilterPreview:
     """Try a filter with an account's newest events, 100 at most, before saving it.
