@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from storekit import NOON, Given
+from storekit import NOON, Given, Place
 
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.http.address import Target, UrlPolicy
@@ -125,6 +125,15 @@ class Engine:
         """Return the states of all deliveries, oldest first."""
         page = await self.given.store.list_deliveries(Scope(), None, 100)
         return [delivery.state.value for delivery in reversed(page.items)]
+
+
+async def opened(place: Place, like: Given | None = None) -> Given:
+    """Open an empty store; ``like``: another process's store on the database of that one."""
+    given = Given(place) if like is None else like.another()
+    given.store = await place.open()
+    if like is None:
+        await given.begin()
+    return given
 
 
 @asynccontextmanager

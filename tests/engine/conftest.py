@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from enginekit import Engine, running
+from enginekit import Engine, opened, running
+from postgreskit import database
 from storekit import Given, Place
 
 from hooktide.engine.scheduling.scheduler import Limits
@@ -17,13 +18,19 @@ def limits() -> Limits:
 
 @pytest.fixture
 async def given(tmp_path: Path) -> Given:
-    given = Given(Place(str(tmp_path / "test.db")))
-    given.store = await given.place.open()
-    await given.begin()
-    return given
+    return await opened(Place(str(tmp_path / "test.db")))
 
 
 @pytest.fixture
 async def engine(given: Given, limits: Limits) -> AsyncIterator[Engine]:
     async with running(given, limits) as engine:
         yield engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "sqlite":
+        yield Place(str(tmp_path / "test.db"))
+    else:
+        async with database() as url:
+            yield Place(url)

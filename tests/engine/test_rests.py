@@ -2,14 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
-from enginekit import OK, Clock, Engine, Receivers, running
+from enginekit import OK, Clock, Engine, Receivers, opened, running
 from postgreskit import database
-from storekit import NOON, Given, Place, until
+from storekit import NOON, Place, until
 
 from hooktide.domain.delivery.rest import MIN_REST
 from hooktide.domain.delivery.verdict import Outcome
@@ -259,23 +257,6 @@ async def test_other_endpoints_go_on(engine: Engine) -> None:
     await begin_rest(engine, asks(HOUR))
     await engine.given.publish(engine.given.event("invoice.sent"), now=engine.clock())
     await engine.receivers.until(1, "other.example.com")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "sqlite":
-        yield Place(str(tmp_path / "rests.db"))
-    else:
-        async with database() as url:
-            yield Place(url)
-
-
-async def opened(place: Place, like: Given | None = None) -> Given:
-    given = Given(place) if like is None else like.another()
-    given.store = await place.open()
-    if like is None:
-        await given.begin()
-    return given
 
 
 async def test_a_restart_forgets_no_rest(place: Place) -> None:

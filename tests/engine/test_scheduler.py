@@ -645,3 +645,74 @@ def test_an_endpoint_that_gets_more_all_the_time_is_offered_it_again_after_one_d
     assert scheduler.capacity().full_endpoints == frozenset()
     schedule.run_dry()
     assert [query.endpoint_ids for query in schedule.claimed_for()] == [[1]]
+
+
+def test_a_stopped_delivery_that_waits_is_released_in_its_turn_and_nothing_else_changes() -> None:
+    limits = Limits(per_endpoint=1)
+    schedule = Schedule(limits)
+    _, stopped, last = schedule.offer(1, 3)
+    first = schedule.start()
+    schedule.scheduler.changed("stopped", stopped.delivery_id)
+    schedule.scheduler.changed("stopped", 999)  # waits in another process, or nowhere
+    schedule.end(*first)
+    started = schedule.start()
+    assert claims(started) == [last]
+    assert schedule.scheduler.released == [stopped]
+    schedule.end(*started)
+    assert schedule.start() == []
+    assert schedule.scheduler.released == [stopped]
+    assert (schedule.scheduler.active, schedule.scheduler.waiting) == (0, 0)
+    capacity = schedule.scheduler.capacity()
+    assert capacity.deliveries == limits.waiting
+    assert capacity.payload_bytes == limits.waiting_bytes
+
+
+def test_a_stopped_delivery_is_left_out_of_a_chats_message() -> None:
+    schedule = Schedule()
+    schedule.is_chat()
+    first, stopped, last = schedule.offer(1, 3)
+    schedule.scheduler.changed("stopped", stopped.delivery_id)
+    assert claims(schedule.start()) == [first, last]
+    assert schedule.scheduler.released == [stopped]
+
+
+def test_a_delivery_may_be_stopped_before_the_answer_that_claims_it_arrives() -> None:
+    schedule = Schedule()
+    claim = schedule.claim()
+    schedule.scheduler.changed("stopped", claim.delivery_id)
+    schedule.scheduler.offer([claim])
+    assert schedule.start() == []
+    assert schedule.scheduler.released == [claim]
+
+
+def test_a_delivery_whose_stop_did_not_commit_is_sent_when_it_is_claimed_again() -> None:
+    """A change is also announced when the database did not say whether it was made."""
+    schedule = Schedule()
+    [claim] = schedule.offer()
+    schedule.scheduler.changed("stopped", claim.delivery_id)
+    assert schedule.start() == []
+    schedule.scheduler.offer([claim])
+    assert claims(schedule.start()) == [claim]
+
+
+def test_more_is_claimed_when_all_that_waited_for_an_endpoint_was_stopped() -> None:
+    schedule = Schedule(Limits(per_endpoint=1, per_account=1))
+    schedule.offer(2)
+    out = schedule.start()
+    [claim] = schedule.offer(1)  # waits for the account's slot
+    schedule.scheduler.due({1: schedule.clock}, schedule.clock)
+    assert schedule.claimed_for() == []
+    schedule.scheduler.changed("stopped", claim.delivery_id)
+    schedule.end(*out)
+    assert schedule.start() == []
+    assert [query.endpoint_ids for query in schedule.claimed_for()] == [[1]]
+
+
+def test_only_so_many_stopped_deliveries_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler_module, "MAX_STOPPED", 2)
+    schedule = Schedule()
+    first, second, third = offered = schedule.offer(1, 3)
+    for claim in offered:
+        schedule.scheduler.changed("stopped", claim.delivery_id)
+    assert claims(schedule.start()) == [first]
+    assert schedule.scheduler.released == [second, third]

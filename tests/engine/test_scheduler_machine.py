@@ -182,9 +182,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     def take_released(self) -> None:
         scheduler = self.schedule.scheduler
         released, scheduler.released = scheduler.released, []
-        for claim in released:
+        held = [claim for claim in released if claim.delivery_id in self.stored]  # others: stopped
+        for claim in held:
             assert self.stored[claim.delivery_id].claim is claim
-        self.give_back(released, self.schedule.clock)
+        self.give_back(held, self.schedule.clock)
 
     @rule()
     def read(self) -> None:
@@ -262,6 +263,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(endpoint_id=ENDPOINTS, kind=st.sampled_from(["endpoint", "resend"]))
     def change(self, endpoint_id: int, kind: str) -> None:
         self.schedule.scheduler.changed(kind, endpoint_id)
+
+    @precondition(lambda self: self.stored)
+    @rule(data=st.data(), commits=st.sampled_from([True, True, False]))
+    def stop_delivery(self, data: st.DataObject, commits: bool) -> None:
+        """Stop a delivery whose attempt is not out; it may also be announced and not commit."""
+        out = {claim.delivery_id for batch in self.out for claim in batch.claims}
+        if stoppable := sorted(self.stored.keys() - out):
+            delivery_id = data.draw(st.sampled_from(stoppable))
+            if commits:
+                del self.stored[delivery_id]
+            self.schedule.scheduler.changed("stopped", delivery_id)
 
     @invariant()
     def slots_are_kept(self) -> None:

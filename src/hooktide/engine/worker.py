@@ -89,7 +89,8 @@ class Worker:
         self._follow_up()
 
     def changed(self, kind: str, number: int) -> None:
-        """Check an endpoint again: it may be disabled, rest, or have something due."""
+        """Check an endpoint again, which may be disabled, rest, or have something due; or note that
+        a delivery was stopped."""
         self.scheduler.changed(kind, number)
         self._follow_up()
 

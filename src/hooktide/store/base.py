@@ -161,9 +161,11 @@ Changed: TypeAlias = Callable[[str, int], None]
 """Called when a ``project``, ``account``, ``endpoint`` or ``key`` (by id) was changed or deleted.
 
 ``rest``: an endpoint's rest may have begun, or was lifted. ``resend``: an endpoint has a delivery
-to be sent although it may rest. ``claims`` (0): the claims of this process were released because it
-was taken for dead. ``everything`` (0): anything may have changed, as notifications may have been
-missed.
+to be sent although it may rest. ``stopped``: a delivery (by id) was stopped. ``claims`` (0): the
+claims of this process were released because it was taken for dead. ``everything`` (0): anything may
+have changed, as notifications may have been missed.
+
+When a database does not say whether it committed, what may have changed is announced too.
 """
 
 

@@ -50,8 +50,8 @@ class DeliveryActions:
         return found
 
     async def stop_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
-        """Discard those of these deliveries that are pending or held; return how many were
-        stopped."""
+        """Discard those of these deliveries that are pending or held; return how many are stopped,
+        including those stopped earlier."""
         found = await self._stop(actor, scope, list(dict.fromkeys(delivery_ids)))
         return sum(each.reason == STOPPED_BY_HAND for each in found)
 

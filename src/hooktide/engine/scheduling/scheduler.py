@@ -28,6 +28,10 @@ from hooktide.store.base import AttemptRecord, Capacity
 
 MAX_IDLE_LANES = 10_000
 
+MAX_STOPPED = 50_000
+"""How many stopped deliveries are remembered. One that waits here is taken or released before its
+lease ends, so only this many stops within a minute could push it out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -78,6 +82,7 @@ class Scheduler:
         self._behind: set[int] = set()
         self._followed: Set[int] = frozenset()
         self._waiting_bytes = 0
+        self._stopped: dict[int, None] = {}  # the oldest first
         self._timers: list[tuple[Micros, int, Callable[[Lane, Micros], None], Lane]] = []
         self._timers_set = 0
         self._stopping = False
@@ -168,7 +173,9 @@ class Scheduler:
             claim = lane.take()
             self._count_out(lane, claim)
             lease_left = claim.lease_ends_at - now.lease
-            if lease_left >= LEASE_MARGIN:
+            if claim.delivery_id in self._stopped and lease_left > 0:
+                self._drop_stopped(claim)
+            elif lease_left >= LEASE_MARGIN:
                 claims.append(claim)
                 size += len(claim.event.payload)
                 if size >= kind.max_batch_bytes or len(claims) >= kind.max_batch:
@@ -179,6 +186,16 @@ class Scheduler:
                 self.polling.ask_now(lane.endpoint_id)
             if not lane.startable:
                 return claims
+
+    def _drop_stopped(self, claim: Claim) -> None:
+        """Release the claim of a stopped delivery instead of starting it.
+
+        The store ignores that, unless the stop did not commit: then the delivery is claimed again
+        and has to be sent, so its stop is forgotten.
+        """
+        del self._stopped[claim.delivery_id]
+        self.released.append(claim)
+        self.polling.ask_now(claim.endpoint_id)  # no slot comes free that would ask for more
 
     def _begin(self, lane: Lane, claims: list[Claim], now: Now) -> Batch:
         kind = lane.kind
@@ -415,12 +432,17 @@ class Scheduler:
     def changed(self, kind: str, number: int) -> None:
         """Check an endpoint again (``store.base.Changed``): what is due, its rest, its kind.
 
-        Or check everything that waits, and release what other processes have released already.
+        Or check everything that waits, release what other processes have released already, or
+        remember a delivery that was stopped: it may wait here, or be about to.
         """
         if kind in {"rest", "everything"}:
             self.polling.rest_changed(number)
         elif kind == "claims":  # other processes took this one for dead
             self._release_waiting()
+        elif kind == "stopped":
+            self._stopped[number] = None
+            if len(self._stopped) > MAX_STOPPED:
+                del self._stopped[next(iter(self._stopped))]
         elif kind == "resend":
             self.polling.resent(number)
         elif kind == "endpoint":

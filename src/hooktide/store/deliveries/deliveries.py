@@ -176,13 +176,16 @@ class Deliveries(Repository):
     ) -> Sequence[Delivery]:
         """Discard those of these deliveries that are pending or held; return all, in order.
 
-        An attempt that is out is not cut: a 2xx that it brings makes its delivery delivered.
+        Workers that hold them are notified, and do not start them. An attempt that is out is not
+        cut: a 2xx that it brings makes its delivery delivered.
         """
         found = [await _read(tx, scope, each) for each in delivery_ids]
         values = {"ids": [each.id for each in found], "reason": reason, "now": now}
         await count_discarded(tx, map(tuple, await tx.rows("stop", values)), now)
         after = [await _read(tx, Scope(), each.id) for each in found]
         for old, new in zip(found, after, strict=True):
+            if new.state is not old.state:
+                tx.effects.changed.append(("stopped", new.id))
             await record_change(tx, action, snapshot(old), snapshot(new), now)
         return after
 
