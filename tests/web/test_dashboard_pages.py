@@ -15,13 +15,16 @@ from dashkit import Fields, Seat, make_things, path_of, seat
 from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
 
+from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.dialects import read_shipped, shipped
+from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
 from hooktide.web.pages.framework.csrf import matches
 from hooktide.web.pages.views import export
+from hooktide.web.pages.views.deliveries import PAGE_SIZE
 
 FILES = ("/live", "/deliveries/{id}/body", "/deliveries/export", "/events/{id}/payload")
 """What is not a page."""
@@ -764,6 +767,77 @@ async def test_what_is_ticked_is_stopped_or_sent_again_as_far_as_it_can_be(
     await owner.post(chosen, {"do": "resend", "delivery": [delivery]})
     listed = (await site.operator.get("/v1/deliveries")).ok()["items"]
     assert [each["origin"] for each in listed] == ["resend", "event"]
+
+
+async def test_what_is_ticked_is_sent_again_where_it_can_be_and_how_many_is_said(
+    site: Site, owner: Seat
+) -> None:
+    first = await waiting_delivery(site)
+    (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
+    disabled, deleted = await site.endpoint(), await site.endpoint()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_2"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    listed = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    (await site.operator.post(f"/v1/endpoints/{disabled['id']}/disable")).ok()
+    (await site.operator.delete(f"/v1/endpoints/{deleted['id']}")).ok(204)
+    chosen = [each["id"] for each in listed]
+    refused = [each["id"] for each in listed if each["endpoint"] in (disabled["id"], deleted["id"])]
+    assert (len(chosen), len(refused)) == (4, 2)
+    path = "/dashboard/deliveries/chosen?text=inv"
+    fields: Fields = {"do": "resend", "delivery": [*chosen, first]}
+    led = location(await owner.post(path, fields))
+    page = await owner.page(led)
+    assert "2 of 4 sent again, as new deliveries." in page
+    assert 'action="/dashboard/deliveries/chosen?text=inv"' in page
+    made = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    assert sum(each["origin"] == "resend" for each in made) == 2
+    page = await owner.follow(path, {"do": "resend", "delivery": refused})
+    assert "0 of 2 sent again" in page
+    page = await owner.follow(path, {"do": "resend", "delivery": [first]})
+    assert "Sent again, as new deliveries." in page
+    nothing = await owner.post(path, {"do": "resend", "delivery": [first, "dlv_1111111111111111"]})
+    assert nothing.status == 404
+    made = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    assert sum(each["origin"] == "resend" for each in made) == 3
+
+
+async def test_a_database_that_fails_half_way_does_not_hide_what_was_sent(
+    site: Site, owner: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting_delivery(site)
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_2"}}
+    (await site.operator.post("/v1/events", event)).ok(202)
+    listed = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    resend, left = DeliveryActions.resend, [True]
+
+    async def failing(*given: Any) -> Any:
+        if not left:
+            raise UnavailableError("the database is gone")
+        left.pop()
+        return await resend(*given)
+
+    monkeypatch.setattr(DeliveryActions, "resend", failing)
+    fields: Fields = {"do": "resend", "delivery": [each["id"] for each in listed]}
+    assert "1 of 2 sent again" in await owner.follow("/dashboard/deliveries/chosen", fields)
+    assert (await owner.post("/dashboard/deliveries/chosen", fields)).status == 503
+
+
+@pytest.mark.parametrize("do", ["retry", "stop", "resend"])
+async def test_no_more_is_ticked_than_a_page_shows(site: Site, owner: Seat, do: str) -> None:
+    delivery = await waiting_delivery(site)
+    fields: Fields = {"do": do, "delivery": [delivery] * (PAGE_SIZE + 1)}
+    refused = await owner.post("/dashboard/deliveries/chosen", fields)
+    assert refused.status == 422
+    assert b"51 deliveries are selected; select 50 at most" in refused.body
+    found = await only(site, "/v1/deliveries")
+    assert (found["state"], found["origin"]) == ("pending", "event")
+    location(await owner.post("/dashboard/deliveries/chosen", {**fields, "delivery": [delivery]}))
+
+
+async def test_a_count_in_an_address_is_said_only_where_it_is_one(site: Site, owner: Seat) -> None:
+    await site.account()
+    for did in ("deliveries.resent_of", "deliveries.resent_of.1", "deliveries.resent_of.x.2"):
+        assert "sent again" not in await owner.page(f"/dashboard/deliveries?did={did}")
 
 
 async def test_a_delivery_of_a_disabled_endpoint_is_enabled_and_sent_in_one_step(

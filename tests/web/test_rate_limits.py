@@ -1,5 +1,7 @@
 """Accounts' own keys and portals may ask so often and no more; others are not limited."""
 
+from urllib.parse import urlencode
+
 import pytest
 from storekit import NOON
 from webkit import Answer, Client, Site
@@ -87,3 +89,30 @@ async def test_a_portal_shares_the_limit_of_its_account(site: Site) -> None:
     assert answer.status == 429
     assert b"2 changes per second" in answer.body
     refused(await own.post("/v1/bins", {}), "too_many_changes")
+
+
+async def test_sending_many_again_counts_as_many_changes(site: Site) -> None:
+    own, _ = await limited(site)
+    event = {"account": "acme", "type": "thing.happened", "payload": {"id": "inv_1"}}
+    for _ in range(3):
+        (await site.operator.post("/v1/events", event)).ok(202)
+    listed = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    body = urlencode({"do": "resend", "delivery": [each["id"] for each in listed]}, doseq=True)
+    link = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)["url"]
+    path = f"/portal/{link.rpartition('/')[2]}/deliveries/chosen"
+    form = {
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": str(len(body)),
+        "sec-fetch-site": "same-origin",
+    }
+    statuses = [
+        (await site.client("").call("POST", path, body=body.encode(), headers=form)).status
+        for _ in range(3)
+    ]
+    assert statuses == [303, 303, 429]
+    made = (await site.operator.get("/v1/deliveries")).ok()["items"]
+    assert sum(each["origin"] == "resend" for each in made) == 6
+    site.app.limits.clock = lambda: NOON + SECOND  # of six changes two were beyond the rate
+    refused(await own.post("/v1/bins", {}), "too_many_changes")
+    site.app.limits.clock = lambda: NOON + 2 * SECOND
+    (await own.post("/v1/bins", {})).ok(201)

@@ -36,6 +36,12 @@ class RateLimits:
             rate = (await self._plan(scope.account_id)).changes_per_second
             self._take("change", scope.account_id, rate)
 
+    async def more_changes(self, scope: Scope, count: int) -> None:
+        """Count that a change which was let through makes this many more: the next ones wait."""
+        if scope.account_id is not None:
+            rate = (await self._plan(scope.account_id)).changes_per_second
+            self._bucket("change", scope.account_id, rate).owe(count)
+
     async def test(self, scope: Scope) -> None:
         """Count a test.
 
@@ -54,15 +60,18 @@ class RateLimits:
         return plan_of(project, account.plan)
 
     def _take(self, what: str, account_id: int, rate: int) -> None:
-        now, place = self.clock(), (what, account_id)
-        bucket = self._buckets.get(place)
-        if bucket is None:
-            bucket = TokenBucket.full(rate, now)
-            self._buckets.keep(place, bucket)
-        if wait := bucket.take(rate, now):
+        if wait := self._bucket(what, account_id, rate).take(rate, self.clock()):
             raise BusyError(
                 f"too_many_{what}s",
                 f"this account's plan allows {count_of(rate, what)} per second; repeat this "
                 f"request after Retry-After seconds",
                 retry_after=math.ceil(wait),
             )
+
+    def _bucket(self, what: str, account_id: int, rate: int) -> TokenBucket:
+        place = (what, account_id)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = TokenBucket.full(rate, self.clock())
+            self._buckets.keep(place, bucket)
+        return bucket

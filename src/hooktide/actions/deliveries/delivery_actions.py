@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from hooktide.domain.audit_log import Actor
+from hooktide.domain.errors import NotFoundError, RefusedError, UnavailableError
 from hooktide.domain.ids import show
 from hooktide.domain.model import STOPPED_BY_HAND, Delivery, DeliveryState, Micros, Scope
 from hooktide.store import refusals
@@ -86,3 +87,27 @@ class DeliveryActions:
                 await self._enable(actor, scope, endpoint.id)
         action = actor.does("delivery.resend", show("dlv", delivery_id))
         return await self._store.resend(scope, delivery_id, self._clock(), action)
+
+    async def resend_all(self, actor: Actor, scope: Scope, delivery_ids: Sequence[int]) -> int:
+        """Send each of these deliveries again that can be, oldest first; return how many were.
+
+        One that is refused does not keep the others from being sent. If the database fails after
+        some were sent, the rest is left out: the same call again would send those twice.
+
+        :raises NotFoundError: there is no such delivery; nothing was sent.
+        """
+        wanted = sorted(set(delivery_ids))
+        for each in wanted:
+            await self._store.get_delivery(scope, each)
+        sent = 0
+        for each in wanted:
+            try:
+                await self.resend(actor, scope, each)
+            except (RefusedError, NotFoundError):
+                continue
+            except UnavailableError:
+                if not sent:
+                    raise
+                break
+            sent += 1
+        return sent

@@ -28,3 +28,7 @@ class TokenBucket:
             self.tokens -= 1
             return 0.0
         return (1 - self.tokens) / rate
+
+    def owe(self, count: int) -> None:
+        """Take this many tokens, although there may be fewer: what is asked for next waits."""
+        self.tokens -= count

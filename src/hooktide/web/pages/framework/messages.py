@@ -1,5 +1,7 @@
 """The messages that pages show after an act."""
 
+import re
+
 MESSAGES = {
     "project.updated": "Project updated.",
     "project.same": "No changes: the project already matches the file.",
@@ -48,3 +50,21 @@ MESSAGES = {
     "password.set": "Password set. Other sessions have ended.",
 }
 """By the value of ``did`` in the address."""
+COUNTED = {
+    "deliveries.resent_of": "{} of {} sent again, as new deliveries. The others were not: see "
+    "whether they are held, or their endpoint is disabled or deleted.",
+}
+"""Likewise, of two numbers, which follow the name in the address."""
+_COUNTED = re.compile(r"([a-z_.]+)\.([0-9]{1,4})\.([0-9]{1,4})")
+
+
+def counted(name: str, some: int, of: int) -> str:
+    """Return the ``did`` of a message that says how many of how many."""
+    return f"{name}.{some}.{of}"
+
+
+def said_of(did: str) -> str:
+    """Return the message of a ``did``; empty: there is none."""
+    if found := _COUNTED.fullmatch(did):
+        return COUNTED.get(found[1], "").format(found[2], found[3])
+    return MESSAGES.get(did, "")

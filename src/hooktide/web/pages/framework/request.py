@@ -16,7 +16,7 @@ from hooktide.store.base import ProjectRow
 from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.csrf import masked
 from hooktide.web.pages.framework.forms import Form, parse, sentence
-from hooktide.web.pages.framework.messages import MESSAGES
+from hooktide.web.pages.framework.messages import said_of
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import Redirect, Template
 from hooktide.web.pages.framework.wrong import Wrong, wrong_of
@@ -205,7 +205,7 @@ class PageRequest:
         did = self.query.text("did")
         if self.wrong or (did == FORM_KEPT and not self.keeps):
             return ""
-        return MESSAGES.get(did, "")
+        return said_of(did)
 
     def link(self, **changed: object) -> str:
         """Return this page's address with changed parameters (None or empty: removed)."""

@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 from hooktide.actions.deliveries.delivery_log import Found, Line
 from hooktide.domain import ids
-from hooktide.domain.errors import NotFoundError
+from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.project.project import offered, plan_of
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
+from hooktide.web.pages.framework.messages import counted
 from hooktide.web.pages.framework.page import Page, Run, act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View, attachment
@@ -341,9 +342,15 @@ class Chosen:
 
 @act("/deliveries/chosen", back=deliveries)
 async def act_on_chosen(request: PageRequest, form: Chosen) -> View:
-    """Retry, stop or resend the selected deliveries, as far as possible."""
+    """Retry, stop or resend the selected deliveries, as far as possible.
+
+    :raises InvalidError: there are more than a page shows.
+    """
     actions, actor, scope = request.services.delivery_actions, request.actor, request.scope
-    chosen = [ids.read("dlv", text) for text in form.delivery]
+    if len(form.delivery) > PAGE_SIZE:
+        detail = f"{len(form.delivery)} deliveries are selected; select {PAGE_SIZE} at most"
+        raise InvalidError("invalid_choice", detail)
+    chosen = list(dict.fromkeys(ids.read("dlv", text) for text in form.delivery))
     if not chosen:
         return request.go("/deliveries", "deliveries.none", **_filters(request))
     match form.do:
@@ -354,9 +361,11 @@ async def act_on_chosen(request: PageRequest, form: Chosen) -> View:
             did = "deliveries.stopped"
             await actions.stop_all(actor, scope, chosen)
         case _:
+            await request.services.limits.more_changes(scope, len(chosen) - 1)
+            sent = await actions.resend_all(actor, scope, chosen)
             did = "deliveries.resent"
-            for each in reversed(chosen):
-                await actions.resend(actor, scope, each)
+            if sent < len(chosen):
+                did = counted("deliveries.resent_of", sent, len(chosen))
     return request.go("/deliveries", did, **_filters(request))
 
 
