@@ -7,6 +7,8 @@ import pytest
 from webkit import Site
 from wire import keeping, receiving
 
+from hooktide.dialects import read_shipped
+
 PAYLOAD = b'{"total": 1.10, "big": 123456789012345678901, "e": 1E2, "a": 1, "a": 2}'
 
 
@@ -196,3 +198,31 @@ async def test_sending_again_enables_the_endpoint_where_that_is_asked_for(delive
     assert (await delivered.operator.post(path)).code == "endpoint_disabled"
     assert (await delivered.operator.post(f"{path}?enable=true")).ok(202)["origin"] == "resend"
     assert (await delivered.operator.get(hook)).ok()["enabled"]
+
+
+async def test_a_held_delivery_is_not_sent_again_and_its_endpoint_stays_disabled(
+    site: Site,
+) -> None:
+    text = read_shipped("invoice-maker").replace("_hour = 100", "_hour = 1")
+    (await site.operator.apply("invoice-maker", text)).ok()
+    given = {"project": "invoice-maker", "reference": "acme"}
+    (await site.operator.post("/v1/accounts", given)).ok(201)
+    hook = f"/v1/endpoints/{(await site.endpoint())['id']}"
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    for _ in range(2):
+        (await site.operator.post("/v1/events", event)).ok(202)
+    [held] = (await site.operator.get("/v1/deliveries?state=held")).ok()["items"]
+    (await site.operator.post(f"{hook}/disable")).ok()
+    answer = await site.operator.post(f"/v1/deliveries/{held['id']}/resend?enable=true")
+    assert answer.code == "delivery_held"
+    assert not (await site.operator.get(hook)).ok()["enabled"]
+
+
+async def test_sending_again_to_a_deleted_endpoint_is_refused_alike_where_it_may_be_enabled(
+    delivered: Site,
+) -> None:
+    [found] = (await delivered.operator.get("/v1/deliveries")).ok()["items"]
+    (await delivered.operator.delete(f"/v1/endpoints/{found['endpoint']}")).ok(204)
+    for query in ("", "?enable=true"):
+        answer = await delivered.operator.post(f"/v1/deliveries/{found['id']}/resend{query}")
+        assert answer.code == "endpoint_deleted"

@@ -75,16 +75,21 @@ class DeliveryActions:
     ) -> Delivery:
         """Create a new delivery of the same event for the same endpoint.
 
-        ``enable``: the endpoint is enabled first, if it is disabled.
+        ``enable``: the endpoint is enabled first, if it is disabled and nothing else is in the way.
 
         :raises RefusedError: the endpoint is disabled or deleted, only the provider may enable
             it, or the delivery is still held.
         """
         if enable:
             delivery = await self._store.get_delivery(scope, delivery_id)
-            endpoint = await self._store.get_endpoint(scope, delivery.endpoint_id)
-            if not endpoint.enabled:
-                await self._enable(actor, scope, endpoint.id)
+            if delivery.state is DeliveryState.HELD:
+                raise refusals.delivery_held()
+            try:
+                endpoint = await self._store.get_endpoint(scope, delivery.endpoint_id)
+                if not endpoint.enabled:
+                    await self._enable(actor, scope, endpoint.id)
+            except NotFoundError:
+                raise refusals.endpoint_deleted() from None
         action = actor.does("delivery.resend", show("dlv", delivery_id))
         return await self._store.resend(scope, delivery_id, self._clock(), action)
 
