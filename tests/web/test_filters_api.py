@@ -179,6 +179,36 @@ async def test_an_event_says_whose_filter_it_did_not_match(site: Site) -> None:
     assert (await foreign.get(path)).status == 404
 
 
+async def test_an_event_is_not_sent_to_those_whose_filter_it_does_not_match_why_ever_they_lack_it(
+    site: Site,
+) -> None:
+    await site.account()
+    (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
+    off = f"/v1/endpoints/{(await site.endpoint(filter=LARGE, name='was off'))['id']}"
+    (await site.operator.post(f"{off}/disable")).ok()
+    await site.endpoint(filter=LARGE, event_types=["invoice.created"], name="another type")
+    event = await publish(site, {"total": 1})
+    (await site.operator.post(f"{off}/enable")).ok()
+    late = await site.endpoint(filter=LARGE, name="came later")
+    owner = await seat(site, Role.OWNER)
+    path = f"/dashboard/events/{event['id']}"
+    page = await owner.page(path)
+    assert "Disabled at the time, since" in page
+    assert "The endpoint was added later" in page
+    assert "Not subscribed to this event type<" in page
+    assert "Did not match its filter" not in page
+    assert "Send to those that did not get it" not in page
+    assert "Sent to none" in await owner.follow(f"{path}/send")
+    not_matched = f"/v1/events/{event['id']}/not-matched"
+    assert (await site.operator.get(not_matched)).ok()["items"] == []
+    matching = await site.endpoint(filter={"total": 1}, name="matches")
+    assert "Send to those that did not get it" in await owner.page(path)
+    assert "It is being sent" in await owner.follow(f"{path}/send")
+    for id_, count in ((matching["id"], 1), (late["id"], 0)):
+        replays = (await site.operator.get(f"/v1/endpoints/{id_}/replays")).ok()["items"]
+        assert len(replays) == count
+
+
 async def test_the_audit_log_shows_how_a_filter_changed(site: Site) -> None:
     await site.account()
     made = await site.endpoint(filter={"a": 1})

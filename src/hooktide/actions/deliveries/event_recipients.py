@@ -50,7 +50,7 @@ class Recipient:
 
     ``delivery`` is the newest of the event to it (None: there is none). ``since``: since when it
     was disabled at that time (None: it was not, or that is not known). ``mismatch``: what the
-    filter that it has now requires and the payload has not.
+    filter that it has now requires and the payload has not, whether or not it is the reason.
     """
 
     endpoint: Endpoint
@@ -95,7 +95,9 @@ class EventRecipients:
         of_test = any(each.origin is Origin.TEST for each in deliveries.values())
         payload = lru_cache(maxsize=1)(lambda: read_exactly(event.payload))
         found = [
-            _matched(await self._recipient(event, each, deliveries.get(each.id), of_test), payload)
+            _matched(
+                event, await self._recipient(event, each, deliveries.get(each.id), of_test), payload
+            )
             for each in listed.items
         ]
         return Recipients(found, listed.next_before)
@@ -174,16 +176,22 @@ class EventRecipients:
         return None
 
 
-def _matched(found: Recipient, payload: Callable[[], Any]) -> Recipient:
-    """Say what an endpoint's filter requires, where nothing else is the reason."""
+def _matched(event: Event, found: Recipient, payload: Callable[[], Any]) -> Recipient:
+    """Say what the filter of an endpoint that wants the type requires of an event that it lacks.
+
+    It is the reason where there is no other.
+    """
     endpoint = found.endpoint
-    if found.why is not Why.NOT_SUBSCRIBED_THEN or not endpoint.filter:
+    if found.delivery is not None or not endpoint.filter:
+        return found
+    if not wants(endpoint.event_types, event.type):
         return found
     filter_ = stored_filter(endpoint.filter)
     mismatch = None if filter_ is None else filter_.mismatch(payload())
     if mismatch is None:
         return found
-    return replace(found, why=Why.NOT_MATCHED, mismatch=mismatch)
+    why = Why.NOT_MATCHED if found.why is Why.NOT_SUBSCRIBED_THEN else found.why
+    return replace(found, why=why, mismatch=mismatch)
 
 
 def _scope(event: Event) -> Scope:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from hooktide.actions.deliveries.event_recipients import Why
 from hooktide.actions.endpoints import EndpointSpec, Tested
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.dialect.signing import read_secret, whsec
@@ -235,7 +236,7 @@ async def list_not_matched(call: Call, id: str) -> wire.NotMatchedList:
             each.is_filter_younger(row.event),
         )
         for each in found.items
-        if each.mismatch is not None
+        if each.why is Why.NOT_MATCHED and each.mismatch is not None
     ]
     return wire.NotMatchedList(items)
 
