@@ -16,10 +16,11 @@ from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
 
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
+from hooktide.actions.deliveries.event_recipients import EventRecipients, Recipient
 from hooktide.dialects import read_shipped, shipped
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import show
-from hooktide.domain.model import Role, Scope
+from hooktide.domain.model import Event, Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
 from hooktide.web.pages.dashboard.session import csrf_of
 from hooktide.web.pages.framework.csrf import matches
@@ -972,6 +973,35 @@ async def test_an_event_is_sent_to_those_that_did_not_get_it_and_to_nobody_twice
     assert len(listed) == 2
     assert f"{path}/send" not in await owner.page(path)
     assert "Sent to none" in await owner.follow(f"{path}/send")
+
+
+async def test_what_was_sent_while_all_that_lack_an_event_are_gone_through_is_not_sent_twice(
+    site: Site, owner: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.account()
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
+    number = (await site.operator.post("/v1/events", event)).ok(202)["id"]
+    late = (await site.endpoint())["id"]
+    of_all = EventRecipients.all
+
+    async def slow(recipients: EventRecipients, event: Event) -> AsyncIterator[Recipient]:
+        found = [each async for each in of_all(recipients, event)]
+        given = {"what": "event", "event": number}
+        (await site.operator.post(f"/v1/endpoints/{late}/replays", given)).ok(202)
+        async with asyncio.timeout(30):
+            while await running_replays():
+                await asyncio.sleep(0.01)
+        for each in found:
+            yield each
+
+    async def running_replays() -> list[Any]:
+        listed = (await site.operator.get(f"/v1/endpoints/{late}/replays")).ok()["items"]
+        return [each for each in listed if each["state"] == "running"]
+
+    monkeypatch.setattr(EventRecipients, "all", slow)
+    assert "Sent to none" in await owner.follow(f"/dashboard/events/{number}/send")
+    listed = (await site.operator.get(f"/v1/endpoints/{late}/replays")).ok()["items"]
+    assert len(listed) == 1
 
 
 async def test_the_whole_payload_of_an_event_is_a_file(site: Site, owner: Seat) -> None:

@@ -209,6 +209,28 @@ async def test_an_event_is_not_sent_to_those_whose_filter_it_does_not_match_why_
         assert len(replays) == count
 
 
+@pytest.mark.both_databases
+async def test_all_endpoints_whose_filter_an_event_did_not_match_are_listed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = read_shipped("invoice-maker") + "\n[plans.large]\nendpoints = 500\n"
+    await site.account()
+    (await site.operator.apply("invoice-maker", text)).ok()
+    (await site.operator.patch("/v1/accounts/acme", {"plan": "large"})).ok()
+    made = [(await site.endpoint(filter=LARGE))["id"] for _ in range(101)]
+    event = await publish(site, {"total": 1})
+    read, list_deliveries = [], site.app.store.list_deliveries
+
+    async def counting(*given: Any, **more: Any) -> Any:
+        read.append(more)
+        return await list_deliveries(*given, **more)
+
+    monkeypatch.setattr(site.app.store, "list_deliveries", counting)
+    found = (await site.operator.get(f"/v1/events/{event['id']}/not-matched")).ok()["items"]
+    assert [each["endpoint"] for each in found] == made[::-1]
+    assert len(read) == 1
+
+
 async def test_the_audit_log_shows_how_a_filter_changed(site: Site) -> None:
     await site.account()
     made = await site.endpoint(filter={"a": 1})

@@ -81,6 +81,19 @@ class Recipients:
     next_before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """An event, the newest delivery of it to each endpoint that has one, and how it was sent.
+
+    ``payload`` reads its payload, once.
+    """
+
+    event: Event
+    deliveries: Mapping[int, Delivery]
+    of_test: bool
+    payload: Callable[[], Any]
+
+
 class EventRecipients:
     """Says who got an event, and sends it to those that did not."""
 
@@ -90,17 +103,21 @@ class EventRecipients:
 
     async def page(self, event: Event, before: int | None, limit: int) -> Recipients:
         """Return a page of the endpoints of an event's account that are there now, newest first."""
-        listed = await self._store.list_endpoints(_scope(event), before, limit)
-        deliveries = await self._deliveries(event)
-        of_test = any(each.origin is Origin.TEST for each in deliveries.values())
-        payload = lru_cache(maxsize=1)(lambda: read_exactly(event.payload))
-        found = [
-            _matched(
-                event, await self._recipient(event, each, deliveries.get(each.id), of_test), payload
-            )
-            for each in listed.items
-        ]
-        return Recipients(found, listed.next_before)
+        return await self._page(await self._sent(event), before, limit)
+
+    async def all(self, event: Event) -> AsyncIterator[Recipient]:
+        """Yield all endpoints of an event's account that are there now, newest first.
+
+        What was sent is read once, when this begins.
+        """
+        sent, before = await self._sent(event), None
+        while True:
+            page = await self._page(sent, before, PAGE)
+            for each in page.items:
+                yield each
+            if page.next_before is None:
+                return
+            before = page.next_before
 
     async def send(self, actor: Actor, event: Event) -> int:
         """Send an event to the enabled endpoints that subscribe to it and did not get it.
@@ -108,8 +125,10 @@ class EventRecipients:
         Returns how many. One that is being replayed already is left out.
         """
         sent = 0
-        async for each in self._all(event):
+        async for each in self.all(event):
             if not each.can_be_sent or not wants(each.endpoint.event_types, event.type):
+                continue
+            if await self._gets_by_now(event, each.endpoint):
                 continue
             wanted = NewReplay(
                 endpoint_id=each.endpoint.id, what=ReplayWhat.EVENT, event_id=event.id
@@ -121,15 +140,26 @@ class EventRecipients:
             sent += 1
         return sent
 
-    async def _all(self, event: Event) -> AsyncIterator[Recipient]:
-        before: int | None = None
-        while True:
-            page = await self.page(event, before, PAGE)
-            for each in page.items:
-                yield each
-            if page.next_before is None:
-                return
-            before = page.next_before
+    async def _gets_by_now(self, event: Event, endpoint: Endpoint) -> bool:
+        """Whether an endpoint's newest delivery of an event, made meanwhile perhaps, reaches it."""
+        listed = await self._store.list_deliveries(
+            _scope(event), None, 1, event_id=event.id, endpoint_id=endpoint.id
+        )
+        return any(each.state in GETS for each in listed.items)
+
+    async def _page(self, sent: _Sent, before: int | None, limit: int) -> Recipients:
+        listed = await self._store.list_endpoints(_scope(sent.event), before, limit)
+        found = [
+            _matched(sent.event, await self._recipient(sent, each), sent.payload)
+            for each in listed.items
+        ]
+        return Recipients(found, listed.next_before)
+
+    async def _sent(self, event: Event) -> _Sent:
+        deliveries = await self._deliveries(event)
+        of_test = any(each.origin is Origin.TEST for each in deliveries.values())
+        payload = lru_cache(maxsize=1)(lambda: read_exactly(event.payload))
+        return _Sent(event, deliveries, of_test, payload)
 
     async def _deliveries(self, event: Event) -> Mapping[int, Delivery]:
         """Return the newest delivery of an event to each endpoint that has one."""
@@ -145,14 +175,13 @@ class EventRecipients:
                 return found
             before = page.next_before
 
-    async def _recipient(
-        self, event: Event, endpoint: Endpoint, delivery: Delivery | None, of_test: bool
-    ) -> Recipient:
+    async def _recipient(self, sent: _Sent, endpoint: Endpoint) -> Recipient:
+        event, delivery = sent.event, sent.deliveries.get(endpoint.id)
         if delivery is not None:
             return Recipient(endpoint, delivery, Why.SENT)
         if endpoint.created_at > made_at(event.id):
             return Recipient(endpoint, None, Why.ADDED_LATER)
-        if of_test:
+        if sent.of_test:
             return Recipient(endpoint, None, Why.TEST)
         if not wants(endpoint.event_types, event.type):
             return Recipient(endpoint, None, Why.NOT_SUBSCRIBED)

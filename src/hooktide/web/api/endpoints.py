@@ -21,7 +21,6 @@ from hooktide.wire import endpoints as wire
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import Listed, PeriodQuery
 
-MAX_PAGE = 100
 _FIELD_RULES = (
     "invalid_url",
     "invalid_kind",
@@ -228,14 +227,13 @@ async def list_not_matched(call: Call, id: str) -> wire.NotMatchedList:
     By their filters of today.
     """
     row = await call.services.store.get_event(call.scope, read("evt", id))
-    found = await call.services.event_recipients.page(row.event, None, MAX_PAGE)
     items = [
         wire.NotMatched(
             show("ep", each.endpoint.id),
             _mismatch(each.mismatch),
             each.is_filter_younger(row.event),
         )
-        for each in found.items
+        async for each in call.services.event_recipients.all(row.event)
         if each.why is Why.NOT_MATCHED and each.mismatch is not None
     ]
     return wire.NotMatchedList(items)
