@@ -70,7 +70,7 @@ class Story:
     fresh: set[str] = field(default_factory=set)
 
     async def fails(self) -> None:
-        """Publish events that fail. Each is tried 21 times: for a minute, if the machine is quick."""
+        """Publish events that fail, and fail again: 21 times, for a minute on a quick machine."""
         self.fresh = await self.publish(self.failing, EVENTS)
         async with asyncio.timeout(TIMEOUT):
             while not self.fresh <= self.times("/fail").keys():
@@ -89,7 +89,7 @@ class Story:
         return found
 
     async def tried_again(self, signed: int = 0) -> None:
-        """Return when each fresh event was tried again; assert how many days ahead it was signed."""
+        """Return when each fresh event was tried again; assert how many days ahead it is signed."""
         before = Counter({event_id: len(items) for event_id, items in self.times("/fail").items()})
         async with asyncio.timeout(TIMEOUT):
             while not self._tried_since(before):
