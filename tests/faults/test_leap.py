@@ -35,6 +35,7 @@ TIMEOUT = 120.0 + 2 * LEASE / SECOND
 """The last look for what a clock of before the leap dated is two leases after it."""
 SIGNED_TIMEOUT = 600.0
 EVENTS = 20
+FEW = 5
 PROJECT = f"""
 name = "accounting"
 title = "Accounting"
@@ -69,9 +70,9 @@ class Story:
     arrived: Ledger
     fresh: set[str] = field(default_factory=set)
 
-    async def fails(self) -> None:
+    async def fails(self, count: int = EVENTS) -> None:
         """Publish events that fail, and fail again: 21 times, for a minute on a quick machine."""
-        self.fresh = await self.publish(self.failing, EVENTS)
+        self.fresh = await self.publish(self.failing, count)
         async with asyncio.timeout(TIMEOUT):
             while not self.fresh <= self.times("/fail").keys():
                 await asyncio.sleep(0.02)
@@ -179,7 +180,7 @@ async def test_a_leap_of_a_servers_wall_clock_makes_one_retry_early_and_stops_no
         async with telling(server, forward) as story:
             await story.tried_again()
             for days in (1, 0, -1):
-                await story.fails()
+                await story.fails(FEW)
                 wall.leap(days)
                 await story.delivers()
                 await story.tried_again(signed=days)
@@ -252,7 +253,7 @@ async def test_a_leap_of_the_databases_clock_makes_one_retry_early_and_stops_not
                 async with telling(server, forward=1) as story:
                     await story.tried_again()
                     for days in (1, -1):
-                        await story.fails()
+                        await story.fails(FEW)
                         wall.leap(days)
                         await until_heard(url, days)
                         await story.delivers()
