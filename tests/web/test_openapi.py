@@ -92,6 +92,8 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
     webhook = await api.post("/v1/endpoints", GOOD["create_endpoint"])
     told = await api.post("/v1/events", EVENT)
     delivery = (await api.get("/v1/deliveries"))["items"][0]
+    await api.post("/v1/events", EVENT)
+    waiting = (await api.get("/v1/deliveries"))["items"][0]
     one = {"what": "event", "event": told["id"]}
     started = await api.post(f"/v1/endpoints/{webhook['id']}/replays", one)
     key = await api.post("/v1/keys", {"scope": "project", "name": "spare"})
@@ -103,6 +105,7 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
         "/v1/endpoints/{id}": endpoint["id"],
         "/webhooks/{id}": webhook["id"],
         "/v1/events/{id}": told["id"],
+        "/v1/deliveries/{id}/stop": waiting["id"],  # the other one may have been retried to its end
         "/v1/deliveries/{id}": delivery["id"],
         "/v1/replays/{id}": started["replay"]["id"],
         "/v1/keys/{id}": key["id"],
