@@ -31,6 +31,10 @@ class ProjectMinute(msgspec.Struct, kw_only=True):
     failed_attempts: int = 0
 
 
+COUNTS = ProjectMinute.__struct_fields__[2:]
+"""What a minute counts, in the order of its members."""
+
+
 class EndpointHour(msgspec.Struct, kw_only=True):
     """What happened at an endpoint within an hour (``hour``: since 1970).
 

@@ -13,7 +13,7 @@ from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
 from hooktide.domain.histogram import add, bucket
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Endpoint, Micros, Origin
-from hooktide.domain.stats import EndpointHour, ProjectMinute
+from hooktide.domain.stats import COUNTS, EndpointHour, ProjectMinute
 from hooktide.store.base import Accepted, AttemptRecord
 from hooktide.store.writing.batch import run_batch
 
@@ -149,7 +149,7 @@ def _count_end(record: AttemptRecord, minute: ProjectMinute, hour: EndpointHour)
 def _join_minute(older: ProjectMinute, newer: ProjectMinute) -> None:
     if older is newer:
         return
-    for name in ("accepted", "held", "delivered", "failed", "attempts", "failed_attempts"):
+    for name in COUNTS:
         setattr(older, name, getattr(older, name) + getattr(newer, name))
 
 

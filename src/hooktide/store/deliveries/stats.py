@@ -8,6 +8,7 @@ import msgspec
 from hooktide.domain.histogram import Histogram, add, added, percentile
 from hooktide.domain.model import BY_HAND, BY_PROVIDER, HOUR, MINUTE, Endpoint, Micros, Scope
 from hooktide.domain.stats import (
+    COUNTS,
     AccountUsage,
     Busy,
     CauseCount,
@@ -377,19 +378,8 @@ def _health(row: Row) -> Health:
     )
 
 
-_COUNTED = (
-    "accepted",
-    "held",
-    "delivered",
-    "failed",
-    "discarded",
-    "attempts",
-    "failed_attempts",
-)
-
-
 def _counts(row: Sequence[int] | None) -> dict[str, int]:
-    return {} if row is None else dict(zip(_COUNTED, row, strict=True))
+    return {} if row is None else dict(zip(COUNTS, row, strict=True))
 
 
 def _busy(row: Row) -> Busy:
