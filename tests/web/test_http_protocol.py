@@ -443,7 +443,7 @@ async def test_nothing_is_begun_behind_an_answer_that_ends_the_connection(server
 @on_virtual_time
 async def test_a_handler_that_raises_is_our_fault_and_ends_the_connection(server: Server) -> None:
     def wrong(exchange: Exchange) -> bool:
-        raise ValueError(exchange.path)
+        raise ValueError(exchange.head.path)
 
     server.state.handlers = {("GET", "/wrong"): Handler(wrong)}
     wire = server.connect()

@@ -55,9 +55,12 @@ class Authenticator:
 
     def cached(self, header: bytes) -> Credential | None:
         """Return the credential of an ``Authorization`` header, if it is in memory."""
-        if header[:7] != b"Bearer ":
-            return None
-        found = self._known.get(hashlib.sha256(header[7:]).digest())
+        digest = key_digest(header)
+        return self.cached_by(digest) if digest else None
+
+    def cached_by(self, digest: bytes) -> Credential | None:
+        """Return the credential of a key by its digest (``key_digest``), if it is in memory."""
+        found = self._known.get(digest)
         if found is not None:
             self._used[found.key.id] = self._clock()
         return found
@@ -69,7 +72,7 @@ class Authenticator:
         :raises NotFoundError: the key has no access to the project that it names.
         """
         given = _key_of(scope)
-        found = self.cached(b"Bearer " + given) or await self._find(given)
+        found = self.cached_by(hashlib.sha256(given).digest()) or await self._find(given)
         named = [value for name, value in scope["headers"] if name == _PROJECT]
         return await self.within(found, named) if named else found
 
@@ -124,6 +127,11 @@ class Authenticator:
 
 
 _PROJECT = PROJECT_HEADER.lower().encode()
+
+
+def key_digest(header: bytes) -> bytes:
+    """Return the digest of the key in an ``Authorization`` header; empty: it has another form."""
+    return hashlib.sha256(header[7:]).digest() if header[:7] == b"Bearer " else b""
 
 
 def _key_of(scope: MutableMapping[str, Any]) -> bytes:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote
 
-import httptools
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from hooktide.domain.errors import UnavailableError
+from hooktide.web.http.request_head import RequestHead
 from hooktide.web.problems.problems import Headers, problem_bytes
 
 log = logging.getLogger("hooktide.web")
@@ -90,50 +89,19 @@ class Exchange:
         "_release",
         "_size",
         "begun",
-        "headers",
+        "head",
         "keep_alive",
-        "method",
-        "path",
-        "query",
-        "raw_path",
         "response",
-        "version",
         "whole",
     )
 
-    def __init__(
-        self,
-        connection: ClientConnection,
-        method: str,
-        target: bytes,
-        version: str,
-        headers: Headers,
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-    ) -> None:
-        """Start an exchange.
-
-        :raises ValueError: the target is not a URL.
-        """
-        try:
-            url = httptools.parse_url(target)
-        except httptools.HttpParserInvalidURLError:
-            raise ValueError(target) from None
-        if url.path is None and method == "CONNECT":
-            raise ValueError(target)
-        self.method = method
-        self.raw_path: bytes = url.path or b"/"  # of "http://host" (RFC 9110, 4.2.3)
-        path = self.raw_path.decode("ascii")
-        self.path = unquote(path) if "%" in path else path
-        self.query: bytes = url.query or b""
-        self.version = version
-        self.headers = headers
-        self.keep_alive = keep_alive
+    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
+        self.head = head
+        self.keep_alive = head.keep_alive
         self.whole = self.begun = False
         self.response = ResponseState.PENDING
         self._connection = connection
-        self._expects_continue = expects_continue
+        self._expects_continue = head.expects_continue
         self._parts: list[bytes] = []
         self._size = 0
         self._max_unread = MAX_UNREAD
@@ -218,7 +186,7 @@ class Exchange:
         """Send a complete response; do nothing if the client has disconnected."""
         if self.response is ResponseState.PENDING:
             head = self._head(status, [*headers, (b"content-length", b"%d" % len(body))])
-            self._connection.write(head if self.method == "HEAD" else head + body)
+            self._connection.write(head if self.head.method == "HEAD" else head + body)
             self._complete()
 
     def pass_on(self, application: ASGIApp | None = None) -> None:
@@ -257,19 +225,20 @@ class Exchange:
                 self.fail(RuntimeError("the application has not completed its response"))
 
     def _scope(self) -> Scope:
+        head = self.head
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": self.version,
+            "http_version": head.version,
             "server": self._connection.server,
             "client": self._connection.client,
             "scheme": "http",
             "root_path": "",
-            "method": self.method,
-            "path": self.path,
-            "raw_path": self.raw_path,
-            "query_string": self.query,
-            "headers": self.headers,
+            "method": head.method,
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query,
+            "headers": head.headers.copy(),
         }
 
     async def receive(self) -> Message:
@@ -337,11 +306,11 @@ class Exchange:
 
     def _frame(self, status: int, length: int | None) -> bytes:
         """Choose how the body is framed (RFC 9112, 6.3); return the header for it."""
-        if self.method == "HEAD" or status in _WITHOUT_BODY:
+        if self.head.method == "HEAD" or status in _WITHOUT_BODY:
             self._left = 0
         elif length is not None:
             self._left = length
-        elif self.version == "1.1":
+        elif self.head.version == "1.1":
             self._chunked = True
             return b"transfer-encoding: chunked\r\n"
         return b""
@@ -355,7 +324,7 @@ class Exchange:
                 self._connection.write(b"0\r\n\r\n")
         elif left is None:  # the body ends with the connection
             self._connection.write(body)
-        elif self.method != "HEAD":
+        elif self.head.method != "HEAD":
             if len(body) > left or (len(body) < left and not more):
                 raise RuntimeError("the response's body is not as long as its Content-Length")
             self._left = left - len(body)

@@ -14,10 +14,11 @@ from starlette.types import ASGIApp
 from hooktide.domain.errors import HooktideError, InvalidError, UnavailableError
 from hooktide.runtime.background import start_in
 from hooktide.web.http.exchange import Exchange, Handler, ResponseState, problem_response
+from hooktide.web.http.request_head import RequestHead
 from hooktide.web.http.request_reader import Reading, RequestReader
 from hooktide.web.http.state import State
 from hooktide.web.http.transport import CoalescingTransport
-from hooktide.web.problems.problems import Headers, problem_bytes
+from hooktide.web.problems.problems import problem_bytes
 
 READ_TIMEOUT = 10.0
 READ_RATE = 50_000
@@ -123,29 +124,9 @@ class HttpProtocol(asyncio.Protocol):
         if exchanges and not exchanges[0].begun:
             self._begin_next()
 
-    def request_begun(
-        self,
-        method: str,
-        target: bytes,
-        version: str,
-        headers: Headers,
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-    ) -> None:
-        """Queue a request.
-
-        :raises ValueError: the target is not a URL.
-        """
-        exchange = Exchange(
-            self,
-            method,
-            target,
-            version,
-            headers,
-            keep_alive=keep_alive,
-            expects_continue=expects_continue,
-        )
+    def request_begun(self, head: RequestHead) -> None:
+        """Queue a request."""
+        exchange = Exchange(self, head)
         if self._exchanges:
             self.pause_reading()
             self._reader.held = len(self._exchanges) >= MAX_PIPELINED
@@ -163,7 +144,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         """Start to answer, unless a handler waits until the request is complete."""
-        handler = self._state.handlers.get((exchange.method, exchange.path))
+        handler = self._state.handlers.get((exchange.head.method, exchange.head.path))
         if handler is not None and not exchange.whole and _waits(handler, exchange):
             return
         exchange.waited()

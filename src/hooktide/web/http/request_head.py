@@ -1,6 +1,11 @@
-"""Checks of a request's head that the parser leaves out."""
+"""A request's head, and checks of it that the parser leaves out."""
 
 import re
+from copy import copy
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
 
 from hooktide.domain.errors import InvalidError
 from hooktide.web.problems.problems import Headers
@@ -16,6 +21,72 @@ class HeadRefusedError(Exception):
         self.problem = problem
 
 
+class RequestHead:
+    """A request's head. Requests with the same bytes share one, so nobody changes it.
+
+    ``note`` is what a handler (``web.http.exchange.Handler``) has read in it, or None.
+
+    :raises ValueError: the target is not a URL.
+    """
+
+    __slots__ = (
+        "expects_continue",
+        "headers",
+        "keep_alive",
+        "method",
+        "note",
+        "path",
+        "query",
+        "raw_path",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        try:
+            url = httptools.parse_url(target)
+        except httptools.HttpParserInvalidURLError:
+            raise ValueError(target) from None
+        if url.path is None and method == "CONNECT":
+            raise ValueError(target)
+        self.method = method
+        self.raw_path: bytes = url.path or b"/"  # of "http://host" (RFC 9110, 4.2.3)
+        path = self.raw_path.decode("ascii")
+        self.path = unquote(path) if "%" in path else path
+        self.query: bytes = url.query or b""
+        self.version = version
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.note: Any = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether only the digits of the Content-Length tell where a request with this head ends,
+        and another one may follow."""
+        names = [name for name, _ in self.headers]
+        framed = names.count(b"content-length") == 1 and _UNUSUAL.isdisjoint(names)
+        return framed and self.keep_alive and self.method != "CONNECT"
+
+    def with_length(self, digits: bytes) -> "RequestHead":
+        """Return this head with another Content-Length."""
+        other = copy(self)
+        other.headers = [
+            (name, digits if name == b"content-length" else value) for name, value in self.headers
+        ]
+        other.note = None
+        return other
+
+
+_UNUSUAL = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 _OTHER_CODING = re.compile(rb",.*,[ \t]*chunked[ \t]*", re.IGNORECASE)
 """Others before chunked; where chunked is not the last, the parser refuses (RFC 9112, 6.3)."""

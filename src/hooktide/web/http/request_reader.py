@@ -3,6 +3,7 @@
 It has no socket and no clock and writes nothing: it calls a ``Listener`` with what it finds.
 """
 
+import re
 from enum import Enum
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from hooktide.domain.errors import HooktideError, UnavailableError
 from hooktide.web.http.request_head import (
     MAX_HEAD_BYTES,
     HeadRefusedError,
+    RequestHead,
     bad_request,
     check_head,
     head_too_large,
@@ -27,20 +29,8 @@ _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 class Listener(Protocol):
     """Receives the requests that are found."""
 
-    def request_begun(
-        self,
-        method: str,
-        target: bytes,
-        version: str,
-        headers: Headers,
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-    ) -> None:
-        """Handle a request's head.
-
-        :raises ValueError: the target is not a URL.
-        """
+    def request_begun(self, head: RequestHead) -> None:
+        """Handle a request's head."""
 
     def body_received(self, part: bytes) -> None:
         """Handle a part of the body of the request that began last."""
@@ -61,6 +51,67 @@ class Reading(Enum):
 
 _IDLE, _HEAD, _BODY, _UNWANTED_BODY, _ENDED = Reading
 _IN_BODY = (_BODY, _UNWANTED_BODY)
+
+
+class _RepeatedHead:
+    """The head that the requests of a connection have in common, so that it is parsed once.
+
+    A client sends the same bytes each time, but for the digits of the Content-Length. They mean the
+    same each time, as the parser remembers nothing of the request before.
+    """
+
+    __slots__ = ("_by_length", "_first", "_rest", "_start", "_tries")
+
+    def __init__(self) -> None:
+        self._start = self._rest = b""
+        self._by_length: dict[bytes, RequestHead] = {}
+        self._tries = MAX_TRIES
+
+    def split(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """Return the head and the body, if the data is one whole request with this head."""
+        if not self._start or not data.startswith(self._start):
+            return None
+        at = len(self._start)
+        end = data.find(b"\r", at, at + MAX_DIGITS + 1)
+        digits = data[at:end]
+        if not (digits.isdigit() and data.startswith(self._rest, end)):
+            return None
+        body = data[end + len(self._rest) :]
+        if not body or len(body) != int(digits):
+            return None
+        head = self._by_length.get(digits)
+        if head is None:
+            if len(self._by_length) >= MAX_LENGTHS:
+                del self._by_length[next(iter(self._by_length))]
+            head = self._by_length[digits] = self._first.with_length(digits)
+        self._tries = MAX_TRIES
+        return head, body
+
+    def stop(self) -> None:
+        """Have everything parsed: what follows the last request of a connection is special."""
+        self._start = b""
+        self._tries = 0
+
+    def learn(self, data: bytes, head: RequestHead) -> None:
+        """Remember the head of a request that the data was, whole and nothing else."""
+        if not self._tries or not head.is_repeatable:
+            return
+        self._tries -= 1  # each request may have a head of its own
+        end = data.find(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if found is not None and MIN_HEAD < end <= MAX_REPEATED_HEAD:
+            self._start, self._rest = data[: found.start(1)], data[found.end(1) : end]
+            self._by_length = {found[1]: head}
+            self._first = head
+
+
+MAX_TRIES = 4
+"""Heads in a row that are remembered although none came again."""
+MAX_LENGTHS = 64
+MAX_DIGITS = 6
+MIN_HEAD = 4
+MAX_REPEATED_HEAD = 4096
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})\r\n", re.IGNORECASE)
 
 
 class RequestReader:
@@ -84,6 +135,9 @@ class RequestReader:
         self._url = b""
         self._headers: Headers = []
         self._upgrade_framing = b""
+        self._heads = 0
+        self._last_head: RequestHead | None = None
+        self._repeated = _RepeatedHead()
 
     def _make_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)
@@ -93,10 +147,27 @@ class RequestReader:
 
     def feed(self, data: bytes) -> HooktideError | None:
         """Parse bytes; return why they are refused, or None."""
+        begins = self.state is _IDLE and not (self.received or self._unparsed or self.held)
+        if begins and (again := self._repeated.split(data)) is not None:
+            return self._pass_on(*again)
         self.received += len(data)
         self._received_at_most += len(data)
         self._unparsed.insert(0, data)
-        return self.parse_held()
+        heads = self._heads
+        problem = self.parse_held()
+        if begins and self.state is _IDLE and self._heads == heads + 1 and self._last_head:
+            self._repeated.learn(data, self._last_head)
+        return problem
+
+    def _pass_on(self, head: RequestHead, body: bytes) -> HooktideError | None:
+        """Pass on a whole request."""
+        try:
+            self._listener.request_begun(head)
+            self._listener.body_received(body)
+            self._listener.request_ended(unwanted=False)
+        except MemoryError:
+            return _no_memory()
+        return None
 
     def parse_held(self) -> HooktideError | None:
         """Parse the bytes that are kept; return why they are refused, or None."""
@@ -148,7 +219,7 @@ class RequestReader:
         if isinstance(cause, HeadRefusedError):
             return cause.problem
         if isinstance(cause, MemoryError):
-            return UnavailableError("the server has no memory left for this request")
+            return _no_memory()
         if self.received > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
             return head_too_large()
         return bad_request("this is not HTTP/1.1")
@@ -192,7 +263,7 @@ class RequestReader:
                 b"%b: %b\r\n" % header for header in headers if header[0] in _FRAMING
             )
             keep_alive = keep_alive and method != "CONNECT"
-        self._listener.request_begun(
+        head = RequestHead(
             method,
             self._url,
             version,
@@ -200,6 +271,11 @@ class RequestReader:
             keep_alive=keep_alive,
             expects_continue=expects_continue,
         )
+        self._listener.request_begun(head)
+        self._heads += 1
+        self._last_head = head
+        if not keep_alive:
+            self._repeated.stop()
         self.state = _BODY
         self._beside_body = 0
 
@@ -217,3 +293,7 @@ class RequestReader:
         self.state = _IDLE
         self.received = 0
         self._listener.request_ended(unwanted=unwanted)
+
+
+def _no_memory() -> HooktideError:
+    return UnavailableError("the server has no memory left for this request")

@@ -20,9 +20,10 @@ from hooktide.domain.model import Micros, Scope
 from hooktide.runtime.metrics import Metrics
 from hooktide.runtime.yielding import MAX_TURN
 from hooktide.store.base import Accepted, AddResult, NewEvent
-from hooktide.web.auth import PROJECT_HEADER, Authenticator
+from hooktide.web.auth import PROJECT_HEADER, Authenticator, key_digest
 from hooktide.web.http.body_memory import SMALL_BODY, BodyMemory
 from hooktide.web.http.exchange import Exchange
+from hooktide.web.http.request_head import RequestHead
 from hooktide.web.middleware.loop_guard import SENDER
 from hooktide.web.middleware.mount import FORWARDED_PREFIX
 from hooktide.web.problems.problems import describe, problem_bytes
@@ -125,19 +126,15 @@ class PublishHandler:
 
     def _head(self, exchange: Exchange) -> "_Head | None":
         """Return the relevant parts of the request's head; None: it is not for this handler."""
-        headers = dict(exchange.headers)
-        if len(headers) < len(exchange.headers) or not _RARE.isdisjoint(headers):
+        note = exchange.head.note
+        if note is None:
+            note = exchange.head.note = _read_head(exchange.head) or _NOT_OURS
+        if note is _NOT_OURS:
             return None
-        length, key = headers.get(b"content-length", b""), headers.get(b"idempotency-key", b"")
-        is_small = length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= MAX_SIZE
-        if not (is_small and key.isascii()) or exchange.query:
-            return None
-        if headers.get(b"content-type", _JSON) != _JSON:
-            return None
-        credential = self._auth.cached(headers.get(b"authorization", b""))
+        credential = self._auth.cached_by(note.key_digest)
         if credential is None or not may_publish(credential):
             return None
-        return _Head(credential.scope, key.decode("ascii"), int(length))
+        return _Head(credential.scope, note.idempotency_key, note.size)
 
     def _has_room(self, size: int) -> bool:
         memory = self._memory
@@ -247,6 +244,31 @@ class _Head(NamedTuple):
     scope: Scope
     key: str
     size: int
+
+
+class _Note(NamedTuple):
+    """What a head says by itself: it is read once, however often a client repeats it."""
+
+    key_digest: bytes
+    idempotency_key: str
+    size: int
+
+
+_NOT_OURS = _Note(b"", "", 0)
+
+
+def _read_head(head: RequestHead) -> _Note | None:
+    headers = dict(head.headers)
+    if len(headers) < len(head.headers) or not _RARE.isdisjoint(headers):
+        return None
+    length, key = headers.get(b"content-length", b""), headers.get(b"idempotency-key", b"")
+    is_small = length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= MAX_SIZE
+    if not (is_small and key.isascii()) or head.query:
+        return None
+    if headers.get(b"content-type", _JSON) != _JSON:
+        return None
+    digest = key_digest(headers.get(b"authorization", b""))
+    return _Note(digest, key.decode("ascii"), int(length)) if digest else None
 
 
 class _Pending:
