@@ -191,6 +191,50 @@ def test_a_second_answer_is_noticed_by_the_reader_of_the_next_request_too() -> N
     assert (reader.outcome(0, NOW).status, reader.is_reusable) == (204, False)
 
 
+REPEATED = [
+    NO_CONTENT,
+    ANSWER,
+    ANSWER + b"x",
+    b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno",
+    b"HTTP/1.1 429 Slow\r\nRetry-After: Sun, 06 Nov 1994 08:49:57 GMT\r\nContent-Length: 0\r\n\r\n",
+    CHUNKED + b"2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + NO_CONTENT,
+    b"\r\n" + NO_CONTENT,
+    OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nok",
+    OK + b"X: " + b"x" * 2000 + b"\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+]
+
+
+@pytest.mark.parametrize("answer", REPEATED)
+@pytest.mark.parametrize("other", REPEATED)
+def test_an_answer_means_the_same_when_it_comes_again(answer: bytes, other: bytes) -> None:
+    reader = ResponseReader()
+    for each in (answer, answer, other, answer, answer):
+        reader.begin()
+        assert reader.is_untouched
+        assert reader.feed(each)
+        assert not reader.is_untouched
+        alone = read([each])
+        assert reader.outcome(7, NOW) == alone.outcome
+        assert reader.is_reusable == alone.is_reusable
+        if not reader.is_reusable:
+            break
+
+
+def test_an_answer_that_begins_like_the_last_one_is_read_to_its_own_end() -> None:
+    reader = ResponseReader()
+    longer = ANSWER.replace(TWO, b"Content-Length: 4\r\n")
+    assert reader.feed(NO_CONTENT)
+    reader.begin()
+    assert not reader.feed(NO_CONTENT[:9])
+    assert reader.feed(NO_CONTENT[9:])
+    reader.begin()
+    assert not reader.feed(longer)
+    assert reader.feed(b"!!")
+    assert reader.outcome(0, NOW).body == b"ok!!"
+
+
 @pytest.mark.parametrize(
     ("came", "closed", "reset", "late"),
     [

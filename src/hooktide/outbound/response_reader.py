@@ -24,6 +24,9 @@ from hooktide.outbound.answer import (
     retry_after,
 )
 
+MAX_REPEATED = 1024
+"""Bytes of a response that is remembered, in case that the next one is the same."""
+
 
 class ResponseReader:
     """Reads the responses of one connection, one after the other.
@@ -41,6 +44,10 @@ class ResponseReader:
         "_head",
         "_interims",
         "_keep",
+        "_last",
+        "_last_body",
+        "_last_head",
+        "_last_status",
         "_lenient",
         "_over",
         "_parser",
@@ -55,6 +62,8 @@ class ResponseReader:
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._lenient = False
+        self._last = self._last_head = self._last_body = b""
+        self._last_status: int | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -74,12 +83,29 @@ class ResponseReader:
         """Read received bytes; return True if the response is complete. Do not feed any more after
         that."""
         if self._status is None:
+            if data == self._last and not (self._raw or self._interims):
+                self._take_again(data)
+                return True
             self._raw += data
             if self._lenient:
                 self._read_malformed(len(data))
                 return self._over
         self._parse(data)
+        if self.is_reusable and self._raw == data and len(data) <= MAX_REPEATED:
+            self._last, self._last_status = data, self._status
+            self._last_head, self._last_body = self._head, self._body
         return self._over
+
+    def _take_again(self, data: bytes) -> None:
+        """Take a response that is byte for byte the last one of this connection: it means the
+        same.
+
+        A receiver's responses differ by little more than their date, once a second.
+        """
+        self._raw, self._status = data, self._last_status
+        self._head, self._body = self._last_head, self._last_body
+        self._size = len(self._body)
+        self._complete = self._keep = self._over = self.is_reusable = True
 
     def end(self, error: str, detail: str, *, cleanly: bool = True) -> None:
         """End the response: the connection has ended, ``cleanly`` or by a failure.
