@@ -1,7 +1,7 @@
 """What PostgreSQL reads for a claim stays a page or two, however much waits and has happened."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -9,6 +9,7 @@ import pytest
 from storekit import LEASE, NOON, Given, Place
 
 from hooktide.store.postgres import PostgresStore
+from hooktide.store.postgres.connection.connection import PgConnection, compiled
 
 PENDING = 100_000
 MAX_PAGES = 500
@@ -103,3 +104,43 @@ async def test_an_endpoint_is_claimed_for_beside_another_ones_backlog(crowded: G
     ids = [crowded.endpoint.id + 1, crowded.endpoint.id]
     claims = await crowded.store.claim_due(ids, NOON, LEASE, 10)
     assert sorted(claim.endpoint_id for claim in claims) == [ids[1]] + [ids[0]] * 10
+
+
+async def test_recording_a_batch_joins_no_attempt_with_all_deliveries(given: Given) -> None:
+    batch = 200
+    await given.publish(*[given.event() for _ in range(batch)])
+    claims = await given.store.claim_due([given.endpoint.id], NOON, LEASE, batch)
+    rows = [
+        (
+            *(claim.delivery_id, claim.token, "delivered", 1, None, NOON, "", claim.endpoint_id),
+            *(NOON, 1, NOON, 1, 200, "", "", b"", b"", b"", False),
+        )
+        for claim in claims
+    ]
+    columns: list[Any] = [*map(list, zip(*rows, strict=True)), []]
+    plan = await shared_plan_of(given, "settle", columns)
+    assert len(rows) == plan["Actual Rows"] == batch
+    [made] = [step for step in steps(plan) if step.get("Subplan Name") == "CTE made"]
+    assert [step for step in steps(made) if step["Node Type"].endswith(("Join", "Loop"))] == []
+
+
+async def shared_plan_of(
+    given: Given, name: str, columns: Sequence[Sequence[Any]]
+) -> Mapping[str, Any]:
+    """Return the plan that a server makes once, without knowing how many rows there will be."""
+    assert isinstance(given.store, PostgresStore)
+    text, _ = compiled(given.store._sql[name])
+    arrays = ", ".join("'{" + ",".join(map(literal, column)) + "}'" for column in columns)
+    ask = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE shared ({arrays})"
+
+    async def explain(link: PgConnection) -> str:
+        await link.script(f"PREPARE shared AS {text}")
+        explained: str = await link.value(ask)
+        return explained
+
+    plan: Mapping[str, Any] = json.loads(await given.store._write(explain))[0]["Plan"]
+    return plan
+
+
+def literal(value: object) -> str:
+    return "NULL" if value is None else f'"{value.decode() if isinstance(value, bytes) else value}"'

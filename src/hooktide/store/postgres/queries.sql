@@ -105,7 +105,8 @@ RETURNING q.id, q.endpoint_id
 -- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What
 -- has ended leaves the queue; what would be tried again although its endpoint was disabled or
 -- deleted meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
--- anymore, and none of a rest that was over by then. Returns the deliveries that were moved.
+-- anymore, and none of a rest that was over by then. Returns the deliveries that were moved. What a
+-- delivery's row does not have is passed on with it: joining it again would compare each with all.
 WITH v AS MATERIALIZED (
     SELECT v.*,
         CASE WHEN stale.id IS NULL THEN v.wanted ELSE 'discarded' END AS state,
@@ -126,22 +127,31 @@ gone AS (
     DELETE FROM {schema}queue AS q USING v
     WHERE q.id = v.id AND q.claim = v.token AND v.state <> 'pending'
     RETURNING q.id, q.event_id, q.endpoint_id, q.account_id, q.project_id, q.origin, v.state,
-        v.attempts, v.ended_at, v.reason),
+        v.attempts, v.ended_at, v.reason, v.number, v.started_at, v.duration, v.status, v.error,
+        v.detail, v.request_head, v.response_head, v.response_body, v.response_truncated),
 ended AS (
     INSERT INTO {schema}ended (id, event_id, endpoint_id, account_id, project_id, origin, state,
         attempts, ended_at, reason)
-    SELECT * FROM gone),
+    SELECT id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, ended_at,
+        reason
+    FROM gone),
 kept AS (
     UPDATE {schema}queue AS q SET attempts = v.attempts, due_at = v.due_at, claim = 0
     FROM v WHERE q.id = v.id AND q.claim = v.token AND v.state = 'pending'
-    RETURNING q.id, q.account_id),
-moved AS (SELECT id, account_id FROM gone UNION ALL SELECT id, account_id FROM kept),
+    RETURNING q.id, q.account_id, v.number, v.started_at, v.duration, v.status, v.error, v.detail,
+        v.request_head, v.response_head, v.response_body, v.response_truncated),
+moved AS (
+    SELECT id, number, account_id, started_at, duration, status, error, detail, request_head,
+        response_head, response_body, response_truncated
+    FROM gone
+    UNION ALL
+    SELECT id, number, account_id, started_at, duration, status, error, detail, request_head,
+        response_head, response_body, response_truncated
+    FROM kept),
 made AS (
     INSERT INTO {schema}attempts (delivery_id, number, account_id, started_at, duration, status,
         error, detail, request_head, response_head, response_body, response_truncated)
-    SELECT v.id, v.number, moved.account_id, v.started_at, v.duration, v.status, v.error, v.detail,
-        v.request_head, v.response_head, v.response_body, v.response_truncated
-    FROM v JOIN moved USING (id) WHERE v.number IS NOT NULL),
+    SELECT * FROM moved WHERE number IS NOT NULL),
 well AS (
     UPDATE {schema}endpoints AS ep SET failing = 0,
         rests_until = CASE WHEN ep.rests_until <= last.at THEN 0 ELSE ep.rests_until END,
