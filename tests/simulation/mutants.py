@@ -90,11 +90,11 @@ def _sql(name: str, *changes: tuple[str, str]) -> Callable[[Any], Any]:
 
 
 def _gives_back_too_soon(right: Any) -> Any:
-    def give_back(self: Any, db: Any, effects: Any, now: int, limit: int) -> int:
-        found: int = right(self, db, effects, now + 50 * SECOND, limit)
+    def release(self: Any, db: Any, effects: Any, now: int, ended: int, limit: int) -> int:
+        found: int = right(self, db, effects, now, ended + 50 * SECOND, limit)
         return found
 
-    return give_back
+    return release
 
 
 def _at_first_sight(_right: Any) -> Any:

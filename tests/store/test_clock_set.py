@@ -1,5 +1,6 @@
 """What a store does when the clock is set: leases last, plans' hours end, order is kept."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,19 @@ async def test_a_claim_made_after_the_clock_was_set_lasts_as_long(
     assert await given.claim(machine.wall) == []
     machine.live(MINUTE)
     assert len(await given.claim(machine.wall)) == 2
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+async def test_a_claim_lasts_as_long_if_the_clock_is_set_while_it_is_made(
+    given: Given, leap: Micros
+) -> None:
+    await given.publish()
+    store: Any = given.store
+    reads = itertools.count()
+    # The constructor reads the wall clock once, and each shift once: it leaps after the first.
+    store.clock = StoreClock(lambda: NOON if next(reads) < 2 else NOON + leap, lambda: HOUR)
+    [claim] = await given.claim(NOON)
+    assert claim.lease_ends_at == NOON + LEASE
 
 
 async def test_an_hour_used_up_by_a_clock_that_was_ahead_ends_an_hour_after_the_correction(

@@ -35,9 +35,10 @@ class Queue(PostgresRepository):
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
         claims: list[Claim] = []
+        shift = self.lease_shift()  # as of `now`: the clock may be set while the write waits
 
         async def write(conn: PgConnection) -> list[Claim]:
-            await self._release_expired_claims(conn, now, EXPIRED_BATCH_SIZE)
+            await self._release_expired_claims(conn, now, now + shift, EXPIRED_BATCH_SIZE)
             wanted = {"endpoints": list(endpoint_ids)}
             enabled = await conn.rows(self._sql["lock_enabled_endpoints"], wanted)
             values = {
@@ -48,7 +49,7 @@ class Queue(PostgresRepository):
                 "each": each,
             }
             found = await conn.rows(self._sql["claimable"], values)
-            token, ends_at = self._ids(now), now + lease + self.lease_shift()
+            token, ends_at = self._ids(now), now + lease + shift
             claims[:] = [rows.claim(row, token, ends_at) for row in found]
             if claims:
                 ids = [claim.delivery_id for claim in claims]
@@ -65,15 +66,19 @@ class Queue(PostgresRepository):
             raise
 
     async def release_expired_claims(self, now: Micros, limit: int) -> int:
+        ended = now + self.lease_shift()
         return await self._write(
-            lambda conn: self._release_expired_claims(conn, now, limit), MAINTENANCE_TIMEOUT
+            lambda conn: self._release_expired_claims(conn, now, ended, limit),
+            MAINTENANCE_TIMEOUT,
         )
 
-    async def _release_expired_claims(self, conn: PgConnection, now: Micros, limit: int) -> int:
-        values = {"now": now, "ended": now + self.lease_shift(), "limit": limit}
-        given_back = await conn.rows(self._sql["release_expired_claims"], values)
-        _all_due(conn, given_back, now)
-        return len(given_back)
+    async def _release_expired_claims(
+        self, conn: PgConnection, now: Micros, ended: Micros, limit: int
+    ) -> int:
+        values = {"now": now, "ended": ended, "limit": limit}
+        released = await conn.rows(self._sql["release_expired_claims"], values)
+        _all_due(conn, released, now)
+        return len(released)
 
     async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:
         async def write(conn: PgConnection) -> None:

@@ -34,12 +34,14 @@ class Queue(SqliteRepository):
     async def claim_due(
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
+        shift = self.lease_shift()  # as of `now`: the clock may be set while the write waits
+
         def write(db: apsw.Connection, effects: Effects) -> list[Claim]:
-            self._release_expired_claims(db, effects, now, -1)
+            self._release_expired_claims(db, effects, now, now + shift, -1)
             wanted = json_text(list(endpoint_ids))
             values = {"endpoints": wanted, "now": now, "each": each}
             [[text]] = list(db.execute(self._sql["claimable"], values))
-            token, ends_at = self._ids(now), now + lease + self.lease_shift()
+            token, ends_at = self._ids(now), now + lease + shift
             claims = [
                 rows.claim((*item, payload.encode()), token, ends_at)
                 for *item, payload in read_claimable(text)
@@ -60,18 +62,19 @@ class Queue(SqliteRepository):
                 effects.due_at(endpoint_id, due_at)
 
     async def release_expired_claims(self, now: Micros, limit: int) -> int:
+        ended = now + self.lease_shift()
         return await self._write(
-            lambda db, effects: self._release_expired_claims(db, effects, now, limit)
+            lambda db, effects: self._release_expired_claims(db, effects, now, ended, limit)
         )
 
     def _release_expired_claims(
-        self, db: apsw.Connection, effects: Effects, now: Micros, limit: int
+        self, db: apsw.Connection, effects: Effects, now: Micros, ended: Micros, limit: int
     ) -> int:
-        values = {"now": now, "ended": now + self.lease_shift(), "limit": limit}
-        given_back = list(db.execute(self._sql["release_expired_claims"], values))
-        for [endpoint_id] in given_back:
+        values = {"now": now, "ended": ended, "limit": limit}
+        released = list(db.execute(self._sql["release_expired_claims"], values))
+        for [endpoint_id] in released:
             effects.due_at(endpoint_id, now)
-        return len(given_back)
+        return len(released)
 
     async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:
         def write(db: apsw.Connection, effects: Effects) -> None:
