@@ -216,6 +216,33 @@ async def test_a_request_that_is_cancelled_is_never_answered(sender: Sender) -> 
         assert answers.outcomes == []
 
 
+async def test_a_redial_that_someone_else_cancels_is_answered_as_our_own_failure(
+    sender: Sender,
+) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        if peer.number == 1:
+            await peer.send(OK)
+            await peer.request()  # is closed without an answer
+        else:
+            await peer.hang()
+
+    answers = Answers()
+    async with receiving(behave) as receiver:
+        await post(sender, receiver)
+        assert post_now(sender, receiver, answers.add) is not None
+        while len(receiver.requests) < 3:
+            await asyncio.sleep(0)
+        [redial] = [
+            task
+            for task in asyncio.all_tasks()
+            if task.get_name() == "send a request over a new connection"
+        ]
+        redial.cancel()
+        outcome = await answers.one()
+        assert (outcome.error, outcome.local) == ("local_error", True)
+
+
 async def test_a_cancellation_that_is_too_late_leaves_the_next_request_alone(
     sender: Sender,
 ) -> None:

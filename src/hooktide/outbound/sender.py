@@ -115,6 +115,7 @@ class _Request:
 
     __slots__ = (
         "_bytes",
+        "_cancelled",
         "_connection",
         "_deadline",
         "_dialer",
@@ -141,6 +142,7 @@ class _Request:
         self._deadline = deadline
         self._connection: Connection | None = None
         self._redial: asyncio.Task[None] | None = None
+        self._cancelled = False
 
     def over_kept(self, connection: Connection, answered: Answered) -> None:
         """Send it over an idle connection, or over a new one if the receiver has closed that."""
@@ -162,6 +164,11 @@ class _Request:
     async def _dial_again(self, answered: Answered) -> None:
         try:
             outcome = await self.over_new()
+        except asyncio.CancelledError:
+            if self._cancelled:
+                raise
+            # Not by ``cancel``: whoever sent the request still needs an outcome.
+            outcome = Outcome(error="local_error", detail="this server: interrupted", local=True)
         except Exception:
             log.exception("a bug stopped a request")
             outcome = Outcome(error="local_error", detail="this server: a bug", local=True)
@@ -177,6 +184,7 @@ class _Request:
 
     def cancel(self) -> None:
         """End it without an outcome; this does nothing if it is too late."""
+        self._cancelled = True
         if self._connection is not None:
             self._connection.abort()
         if self._redial is not None:
