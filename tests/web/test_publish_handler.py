@@ -327,6 +327,22 @@ async def test_a_client_that_is_gone_before_the_commit_has_published(
     assert site.app.body_memory.held == 0
 
 
+async def test_a_batch_whose_client_is_gone_counts_what_was_accepted_beside_a_refusal(
+    site: Site, doors: tuple[Door, Door]
+) -> None:
+    fast, _ = doors
+    used = event(idempotency_key='"GONE-1"')
+    assert " 202 Accepted" in await fast.answers(post(used))
+    accepted = site.app.metrics.accepted.by_value
+    before = accepted[""]
+    other = event(idempotency_key='"GONE-1"', payload="2")
+    gone = fast.send(post(batch(PAID, other)))
+    gone.abort()
+    await closed(gone)
+    await site.app.store.recorded()
+    assert accepted[""] == before + 1
+
+
 async def test_an_account_that_is_removed_meanwhile_is_looked_for_again(
     site: Site, doors: tuple[Door, Door]
 ) -> None:

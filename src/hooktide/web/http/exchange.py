@@ -148,6 +148,10 @@ class Exchange:
             self.waited()
             self._wake()
 
+    def is_awaited(self) -> bool:
+        """Return whether the client waits for a response of which nothing was sent yet."""
+        return self.response is ResponseState.PENDING
+
     def is_streaming(self) -> bool:
         """Return whether a response has begun whose length is not known."""
         return self.response is ResponseState.STARTED and self._left is None

@@ -180,8 +180,12 @@ class PublishHandler:
         self._respond(pending, accepted_body(accepted))
 
     def stored_batch(self, pending: "_Pending", results: Sequence[AddResult]) -> None:
-        """Answer that the events were accepted, or what became of each."""
-        if any([type(result) is not Accepted for result in results]):
+        """Answer that the events were accepted, or what became of each.
+
+        If the client has disconnected, those that were accepted are counted all the same.
+        """
+        refused = any([type(result) is not Accepted for result in results])
+        if refused and pending.exchange.is_awaited():
             pending.exchange.pass_on(partial(self._settle, pending, results))
             return
         accepted = self._publisher.stored_batch(pending.checked, results, pending.now)
