@@ -208,6 +208,16 @@ def test_a_step_is_noticed_once_with_how_far_it_was(machine: Machine) -> None:
     assert steps.step() == MIN_STEP
 
 
+def test_a_clock_set_forward_and_back_between_two_looks_was_set_back(machine: Machine) -> None:
+    steps = machine.steps()
+    machine.wall += DAY
+    steps.note()
+    machine.wall -= DAY + HOUR
+    steps.note()
+    assert steps.step() == -DAY - HOUR
+    assert steps.step() == 0
+
+
 def test_both_clocks_are_in_microseconds() -> None:
     before = time.time(), time.monotonic()
     told = wall_clock(), monotonic()

@@ -124,6 +124,19 @@ async def test_a_clock_set_back_while_running_is_followed(given: Given, machine:
     assert await due(given, id_) == machine.wall + DELAY
 
 
+async def test_shortened_delays_move_what_waits_and_the_log_says_why(
+    given: Given, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    id_ = await waiting(given, NOON + DELAY)
+    row = await given.store.get_project_by_id(given.project_id)
+    shorter = dataclasses.replace(row.project, retry=Retry(delays=(MINUTE, MINUTE)))
+    await given.store.put_project(shorter, NOON)
+    await run(machine.start(given))
+    assert await due(given, id_) == NOON + MINUTE
+    assert "moved 1 waiting delivery to an earlier time" in caplog.text
+    assert "the project's retry delays were shortened" in caplog.text
+
+
 async def test_what_was_out_when_the_clock_was_set_back_is_looked_at_afterwards(
     given: Given, machine: Machine
 ) -> None:

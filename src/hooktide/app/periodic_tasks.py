@@ -10,6 +10,7 @@ from hooktide.engine.periodic.maintenance import PeriodicTask, store_tasks
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 from hooktide.engine.periodic.redating import Redating
 from hooktide.engine.periodic.retention import Retention
+from hooktide.runtime.clock import StepDetector
 from hooktide.runtime.metrics import CLOCK_SKEW, RETENTION_PAUSED
 from hooktide.runtime.vault import KEY_FILE_INTERVAL
 from hooktide.store.base import Emitted
@@ -19,11 +20,16 @@ TAKE_OVER_INTERVAL = 0.1
 whereas NOTIFY would make the application's commits wait for each other."""
 
 
-def periodic_tasks(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
-    """Return a role's periodic tasks; ``refused`` is called with refused events and reasons."""
+def periodic_tasks(
+    app: App, steps: StepDetector, refused: Callable[[Emitted, str], None]
+) -> list[PeriodicTask]:
+    """Return a role's periodic tasks; ``refused`` is called with refused events and reasons.
+
+    ``steps`` detects that the clock was set.
+    """
     tasks = _of_every_process(app)
     if app.delivers:
-        tasks = [*_of_workers(app, refused), *tasks]
+        tasks = [*_of_workers(app, steps, refused), *tasks]
     return tasks
 
 
@@ -49,7 +55,9 @@ def _of_every_process(app: App) -> list[PeriodicTask]:
     ]
 
 
-def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[PeriodicTask]:
+def _of_workers(
+    app: App, steps: StepDetector, refused: Callable[[Emitted, str], None]
+) -> list[PeriodicTask]:
     store, clock, metrics = app.store, app.clock, app.metrics
     outbox_ingest = OutboxIngest(
         store, app.directory, app.publisher, clock, accepted=metrics.accepted.add, refused=refused
@@ -61,7 +69,9 @@ def _of_workers(app: App, refused: Callable[[Emitted, str], None]) -> list[Perio
         lambda: retention.paused,
     )
     operational_events = OperationalEventPublisher(store, app.directory, clock)
-    redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add)
+    redating = Redating(
+        store, app.directory, clock, on_redated=metrics.redated.add, steps=steps
+    )
     return [
         *store_tasks(store, clock, retention),
         PeriodicTask("accept what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),

@@ -30,6 +30,7 @@ from hooktide.engine.periodic.write_probe import WriteProbe
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.outbound import Mailer, OwnHost, Resolver, Sender
+from hooktide.runtime.clock import StepDetector
 from hooktide.runtime.extras import import_tracing
 from hooktide.runtime.logs import AttemptLog
 from hooktide.runtime.metrics import Metrics
@@ -93,6 +94,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         intake=Intake(limited=settings.role == "all"),
     )
 
+    steps = StepDetector(clock)
     stopping, write_probe = asyncio.Event(), WriteProbe(store.check)
     operator_key = OperatorKey(store, clock)
     new_keys = _NewKeys(vault, destinations)
@@ -107,7 +109,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         destinations=destinations,
         own_host=OwnHost(policy.own_host, urlsplit(public_url).hostname or "", resolver),
         sender=sender,
-        worker=Worker(store, deliverer, clock, _limits(settings)),
+        worker=Worker(store, deliverer, clock, _limits(settings), steps.note),
         accounts=accounts,
         publisher=publisher,
         auth=Authenticator(store, directory, clock),
@@ -124,7 +126,7 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         readiness=ReadinessCheck(stopping, write_probe, operator_key, destinations),
         stopping=stopping,
     )
-    app.maintenance = Maintenance(periodic_tasks(app, reporting.refused_row))
+    app.maintenance = Maintenance(periodic_tasks(app, steps, reporting.refused_row))
     app.site = _site(app, new_keys)
     app.handlers = _handlers(app)
     _listen(app)

@@ -20,14 +20,23 @@ from hooktide.store.contract import Store
 
 
 class Worker:
-    """Takes deliveries, starts them as slots become free, and claims more when they are due."""
+    """Takes deliveries, starts them as slots become free, and claims more when they are due.
+
+    ``on_clock_read`` is called whenever ``clock`` was read for deliveries.
+    """
 
     def __init__(
-        self, store: Store, deliverer: Deliverer, clock: Callable[[], Micros], limits: Limits
+        self,
+        store: Store,
+        deliverer: Deliverer,
+        clock: Callable[[], Micros],
+        limits: Limits,
+        on_clock_read: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._deliverer = deliverer
         self._clock = clock
+        self._on_clock_read = on_clock_read
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Micros | None = None
@@ -135,10 +144,11 @@ class Worker:
         return int(self._loop.time() * SECOND)
 
     def _now(self) -> Now:
-        """Return what the clocks say, which uvloop's ``time`` has once a turn."""
+        """Return what the clocks say; they are read once per iteration of the event loop."""
         monotonic = self._monotonic()
         if monotonic != self._read.monotonic:
             clock = self._clock()
+            self._on_clock_read()
             self._read = Now(monotonic, clock, clock + self._store.lease_shift())
         return self._read
 

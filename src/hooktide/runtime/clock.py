@@ -95,21 +95,37 @@ class StoreClock:
 
 
 class StepDetector:
-    """Detects that a clock was set: ``step`` returns by how much since the last call."""
+    """Detects that a clock was set: ``step`` returns by how much since the last call.
+
+    Call ``note`` in between whenever times of this clock may be stored: a clock that was set
+    forward and back again between two calls of ``step`` has left times too far ahead.
+    """
 
     def __init__(
         self, clock: Callable[[], Micros], monotonic: Callable[[], Micros] = monotonic
     ) -> None:
         self._clock = clock
         self._monotonic = monotonic
-        self._offset = clock() - monotonic()
+        self._offset = self._highest = clock() - monotonic()
+
+    def note(self) -> None:
+        """Note what the clock says now."""
+        # This order: time that passes between the two reads must not look like a step forward.
+        offset = self._clock() - self._monotonic()
+        if offset > self._highest:
+            self._highest = offset
 
     def step(self) -> Micros:
-        """Return how far the clock was set forward (negative: back); 0 for less than a second."""
+        """Return how far the clock was set forward (negative: back); 0 for less than a second.
+
+        If it was set both ways, return how far it was set back.
+        """
         offset = self._clock() - self._monotonic()
-        moved = offset - self._offset
-        self._offset = offset
-        return moved if abs(moved) >= MIN_STEP else 0
+        fallen, moved = offset - self._highest, offset - self._offset
+        self._offset = self._highest = offset
+        if fallen <= -MIN_STEP:
+            return fallen
+        return moved if moved >= MIN_STEP else 0
 
 
 class RemoteClock:

@@ -190,7 +190,8 @@ class Metrics:
         )
         self.redated = Counter(
             "hooktide_redated_deliveries",
-            "Deliveries whose due time was corrected because a clock was set back.",
+            "Waiting deliveries moved to an earlier time: a clock was set back, or retry delays were "
+            "shortened.",
         )
         self._counters: tuple[Counter, ...] = (
             self.accepted,

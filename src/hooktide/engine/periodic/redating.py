@@ -10,6 +10,7 @@ at growing intervals.
 import logging
 from collections.abc import Callable
 
+from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.verdict import MAX_LOCAL_REST, corrected_due
 from hooktide.domain.errors import NotFoundError
@@ -32,7 +33,10 @@ again.
 
 
 class Redating:
-    """Looks for due times too far ahead; ``on_redated`` is called with how many there were."""
+    """Looks for due times too far ahead; ``on_redated`` is called with how many there were.
+
+    ``steps`` detects that ``clock`` was set.
+    """
 
     def __init__(
         self,
@@ -41,12 +45,13 @@ class Redating:
         clock: Callable[[], Micros],
         monotonic: Callable[[], Micros] = monotonic,
         on_redated: Callable[[int], None] = lambda _: None,
+        steps: StepDetector | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
         self._clock = clock
         self._monotonic = monotonic
-        self._steps = StepDetector(clock, monotonic)
+        self._steps = steps or StepDetector(clock, monotonic)
         self._after: tuple[int, Micros, int] | None = START
         self._looks: tuple[Micros, ...] = ()
         self._earliest: Micros = 0
@@ -71,7 +76,11 @@ class Redating:
         if due:
             redated = await self._store.redate(due)
             self._on_redated(redated)
-            log.warning("corrected %d deliveries that were due too far ahead of the clock", redated)
+            log.warning(
+                "moved %s to an earlier time: the clock was set back, or the project's retry "
+                "delays were shortened",
+                count_of(redated, "waiting delivery"),
+            )
         self._after = page[-1].place if len(page) == PAGE else None
         return len(page)
 
