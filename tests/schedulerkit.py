@@ -65,6 +65,7 @@ class Schedule:
             event=event,
             attempt=attempt,
             token=self.made,
+            due_at=self.clock,
             lease_ends_at=self.clock + self.shift + lease,
             origin=origin,
         )

@@ -130,6 +130,7 @@ def test_only_tests_and_the_first_attempt_of_a_resend_ignore_a_rest() -> None:
             event=event,
             attempt=attempt,
             token=1,
+            due_at=0,
             lease_ends_at=1,
             origin=origin,
         )

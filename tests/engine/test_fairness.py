@@ -32,6 +32,7 @@ def test_a_new_event_goes_before_old_ones_that_are_sent_again() -> None:
                 event=event,
                 attempt=1,
                 token=1,
+                due_at=0,
                 lease_ends_at=1,
                 origin=origin,
             )

@@ -57,6 +57,7 @@ def done(verdict: Verdict, at: Micros = NOON, origin: Origin = Origin.EVENT) -> 
         event=event,
         attempt=1,
         token=7,
+        due_at=at,
         lease_ends_at=at + MINUTE,
         origin=origin,
     )

@@ -390,7 +390,7 @@ class SimulatedStore(SqliteStore):
         async with deadline(within):
             return await self._write(write)
 
-    async def give_back(self, claims: Sequence[tuple[int, int]], now: Micros) -> list[Any]:
+    async def give_back(self, claims: Sequence[tuple[int, int, int]], now: Micros) -> list[Any]:
         """Give claims back; return the delivery and endpoint of those that were there."""
 
         def write(db: apsw.Connection, _: Effects) -> list[Any]:
@@ -420,7 +420,7 @@ class Written:
         yield Written(self._store)
 
     async def rows(self, _: str, values: dict[str, Any]) -> list[Any]:
-        claims = list(zip(values["ids"], values["tokens"], strict=True))
+        claims = list(zip(values["ids"], values["tokens"], values["due_at"], strict=True))
         return await self._store.give_back(claims, values["now"])
 
 

@@ -6,7 +6,7 @@ import pytest
 from storekit import LEASE, NOON, Given
 
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued, RetryAt, Verdict
-from hooktide.domain.model import SECOND, Claim, Scope
+from hooktide.domain.model import MINUTE, SECOND, Claim, Scope
 
 
 @pytest.mark.pooled
@@ -107,6 +107,16 @@ async def test_a_released_claim_is_due_at_once_and_cost_nothing(given: Given) ->
     await given.store.release_claims(claims, NOON)
     [again] = await given.claim()
     assert again.attempt == 1
+
+
+@pytest.mark.pooled
+async def test_a_released_claim_keeps_its_place_before_newer_deliveries(given: Given) -> None:
+    await given.publish()
+    [old] = await given.claim()
+    await given.publish(now=NOON + SECOND)
+    await given.store.release_claims([old], NOON + MINUTE)
+    [first] = await given.claim(NOON + MINUTE, each=1)
+    assert first.delivery_id == old.delivery_id
 
 
 @pytest.mark.pooled

@@ -73,7 +73,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A due delivery, held by one worker until ``lease_ends_at``.
 
     ``attempt`` is the number this attempt will have (1 for the first); ``token`` fences the record:
-    an outcome with an outdated token changes nothing, unless it is a 2xx.
+    an outcome with an outdated token changes nothing, unless it is a 2xx. ``due_at`` is when the
+    delivery was due: if it is released, it keeps its place before newer ones.
     """
 
     delivery_id: int
@@ -81,6 +82,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event: Event
     attempt: int
     token: int
+    due_at: Micros
     lease_ends_at: Micros
     origin: Origin = Origin.EVENT
 

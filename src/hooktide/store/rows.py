@@ -157,7 +157,7 @@ def event_row(row: Row) -> EventRow:
 
 def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
     """Read one row of ``claimable``: a delivery, its event, the payload last."""
-    delivery_id, endpoint_id, attempts, origin, event_id, account_id, *rest = item
+    delivery_id, endpoint_id, attempts, origin, due_at, event_id, account_id, *rest = item
     kind, transition, test, occurred_at, payload = rest
     event = Event(
         id=event_id,
@@ -174,6 +174,7 @@ def claim(item: Row, token: int, lease_ends_at: Micros) -> Claim:
         event=event,
         attempt=attempts + 1,
         token=token,
+        due_at=due_at,
         lease_ends_at=lease_ends_at,
         origin=Origin(origin),
     )

@@ -26,19 +26,21 @@ FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[]
 -- is claiming right now are passed over. Reads only as far as it claims: the index leads to an
 -- endpoint's first due delivery, however many there are. Of an endpoint that rests, only what ignores
 -- rests.
-SELECT q.id, q.endpoint_id, q.attempts, q.origin,
+SELECT q.id, q.endpoint_id, q.attempts, q.origin, q.due_at,
     e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.payload
 FROM unnest(:endpoints::bigint[], :stale_before::bigint[], :resting::boolean[])
     AS wanted (endpoint_id, stale_before, rests)
 CROSS JOIN LATERAL (
     SELECT * FROM (
-        SELECT d.id, d.event_id, d.endpoint_id, d.attempts, d.origin FROM {schema}queue AS d
+        SELECT d.id, d.event_id, d.endpoint_id, d.attempts, d.origin, d.due_at
+        FROM {schema}queue AS d
         WHERE d.endpoint_id = wanted.endpoint_id AND d.state = 'pending' AND d.claim = 0
             AND d.due_at <= :now AND d.id >= wanted.stale_before AND NOT wanted.rests
         ORDER BY d.due_at LIMIT :each FOR UPDATE SKIP LOCKED) AS any_of_it
     UNION ALL
     SELECT * FROM (
-        SELECT d.id, d.event_id, d.endpoint_id, d.attempts, d.origin FROM {schema}queue AS d
+        SELECT d.id, d.event_id, d.endpoint_id, d.attempts, d.origin, d.due_at
+        FROM {schema}queue AS d
         WHERE d.endpoint_id = wanted.endpoint_id AND d.state = 'pending' AND d.claim = 0
             AND d.origin = 'resend' AND d.attempts = 0
             AND d.due_at <= :now AND d.id >= wanted.stale_before AND wanted.rests
@@ -96,8 +98,9 @@ WHERE id IN (
 RETURNING endpoint_id
 
 -- name: release_claims
-UPDATE {schema}queue AS q SET claim = 0, due_at = :now
-FROM unnest(:ids::bigint[], :tokens::bigint[]) AS held (id, token)
+-- They keep their places before newer deliveries.
+UPDATE {schema}queue AS q SET claim = 0, due_at = least(:now::bigint, held.due_at)
+FROM unnest(:ids::bigint[], :tokens::bigint[], :due_at::bigint[]) AS held (id, token, due_at)
 WHERE q.id = held.id AND q.claim = held.token
 RETURNING q.id, q.endpoint_id
 

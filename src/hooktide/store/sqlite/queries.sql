@@ -24,7 +24,7 @@ FROM (VALUES :rows) WHERE column1 IS NOT NULL
 -- the index leads to an endpoint's first due delivery, however many there are. Of an endpoint that
 -- rests, only what ignores rests.
 SELECT json_group_array(json_array(
-    d.id, d.endpoint_id, d.attempts, d.origin,
+    d.id, d.endpoint_id, d.attempts, d.origin, d.due_at,
     e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, CAST(e.payload AS TEXT)))
 FROM json_each(:endpoints) AS wanted
 JOIN endpoints AS ep ON ep.id = wanted.value AND ep.disabled_reason = '' AND ep.removed_at IS NULL
@@ -90,9 +90,10 @@ WHERE id IN (
 RETURNING endpoint_id
 
 -- name: release_claims
-UPDATE deliveries SET claim = 0, due_at = :now
-WHERE id IN (SELECT value ->> 0 FROM json_each(:claims)) AND state = 'pending'
-    AND claim IN (SELECT value ->> 1 FROM json_each(:claims))
+-- They keep their places before newer deliveries.
+UPDATE deliveries SET claim = 0, due_at = min(:now, held.value ->> 2)
+FROM json_each(:claims) AS held
+WHERE deliveries.id = held.value ->> 0 AND claim = held.value ->> 1 AND state = 'pending'
 
 -- name: settle
 -- Fenced: only the holder of the claim moves the delivery. The token stays behind, negative, to

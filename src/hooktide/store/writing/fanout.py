@@ -206,7 +206,7 @@ class FanOut:
         elif self._takes(event, endpoint_id):
             token = delivery_id
             due_at = lease_ends_at = now + self._lease
-            self._hand_over(event, endpoint_id, delivery_id, lease_ends_at)
+            self._hand_over(event, endpoint_id, delivery_id, now, lease_ends_at)
         else:
             self._effects.due_at(endpoint_id, now)
         self.deliveries.append(
@@ -231,7 +231,12 @@ class FanOut:
         return endpoint_id not in self._full
 
     def _hand_over(
-        self, event: Event, endpoint_id: int, delivery_id: int, lease_ends_at: Micros
+        self,
+        event: Event,
+        endpoint_id: int,
+        delivery_id: int,
+        due_at: Micros,
+        lease_ends_at: Micros,
     ) -> None:
         self._free_slots -= 1
         self._free_bytes -= len(event.payload)
@@ -242,6 +247,7 @@ class FanOut:
                 event=event,
                 attempt=1,
                 token=delivery_id,
+                due_at=due_at,
                 lease_ends_at=lease_ends_at,
             )
         )
@@ -270,6 +276,7 @@ def rows_of_test_event(
         event=event,
         attempt=1,
         token=event.id,
+        due_at=now,
         lease_ends_at=now + lease,
         origin=Origin.TEST,
     )

@@ -85,6 +85,7 @@ class Queue(PostgresRepository):
             values = {
                 "ids": [claim.delivery_id for claim in claims],
                 "tokens": [claim.token for claim in claims],
+                "due_at": [claim.due_at for claim in claims],
                 "now": now,
             }
             await conn.run(self._sql["release_claims"], values)

@@ -62,6 +62,7 @@ class UncertainClaims:
         values = {
             "ids": list(self._claims),
             "tokens": [claim.token for claim in self._claims.values()],
+            "due_at": [claim.due_at for claim in self._claims.values()],
             "now": now,
         }
         async with deadline(REQUEST_TIMEOUT), single(self._db) as conn:

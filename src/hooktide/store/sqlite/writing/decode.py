@@ -7,7 +7,7 @@ import msgspec
 from hooktide.domain.model import Origin
 
 read_claimable = msgspec.json.Decoder(
-    list[tuple[int, int, int, Origin, int, int, str, str, int, int, str]]
+    list[tuple[int, int, int, Origin, int, int, int, str, str, int, int, str]]
 ).decode
 """``claimable``: the payload is text here."""
 read_pairs = msgspec.json.Decoder(list[tuple[int, int | None]]).decode

@@ -78,7 +78,7 @@ class Queue(SqliteRepository):
 
     async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:
         def write(db: apsw.Connection, effects: Effects) -> None:
-            pairs = json_text([(claim.delivery_id, claim.token) for claim in claims])
+            pairs = json_text([(each.delivery_id, each.token, each.due_at) for each in claims])
             db.execute(self._sql["release_claims"], {"claims": pairs, "now": now})
             for claim in claims:
                 effects.due_at(claim.endpoint_id, now)
