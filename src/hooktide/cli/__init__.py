@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, ArgumentCollection
+from cyclopts import App, ArgumentCollection, CycloptsError
 from cyclopts.config import Env
 
 from hooktide import __version__
+from hooktide.cli.usage import usage_text
 from hooktide.domain.errors import ConfigError, HooktideError
 
 
@@ -75,7 +76,10 @@ def main() -> None:
         _check_utf8(words)
         if words[:1] in ([], ["--help"], ["-h"]):
             app.resolved_commands()  # the list of commands says what each does
-        app(words)
+        app(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"hooktide: {usage_text(error)}", file=sys.stderr)
+        sys.exit(2)
     except HooktideError as error:
         from hooktide.cli.options import error_text  # imports the server's problem table
 

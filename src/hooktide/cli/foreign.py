@@ -215,7 +215,8 @@ def from_csv(file: str) -> Iterator[Found]:
     try:
         text = Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {error}", key="file") from None
+        why = (error.strerror or "").lower() if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"cannot read {file}: {why}", key="file") from None
     rows = csv.DictReader(io.StringIO(text, newline=""), restkey="")
     _check_columns(file, rows.fieldnames or ())
     for row in rows:

@@ -49,10 +49,24 @@ def read(path_or_name: str) -> str:
         return Path(path_or_name).read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"cannot read it ({error}); give a file, or the name of one that ships: "
+            f"{_why_unreadable(error)}; give a project file, or the name of one that ships: "
             f"{', '.join(all_shipped())}",
             file=path_or_name,
         ) from None
+
+
+def _why_unreadable(error: OSError | ValueError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "it is a directory"
+        case OSError():
+            return f"it cannot be read ({error.strerror})"
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case _:
+            return "this is not the path of a file"
 
 
 def load(path_or_name: str) -> Project:
