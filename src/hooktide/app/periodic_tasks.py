@@ -69,9 +69,7 @@ def _of_workers(
         lambda: retention.paused,
     )
     operational_events = OperationalEventPublisher(store, app.directory, clock)
-    redating = Redating(
-        store, app.directory, clock, on_redated=metrics.redated.add, steps=steps
-    )
+    redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add, steps=steps)
     return [
         *store_tasks(store, clock, retention),
         PeriodicTask("accept what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),

@@ -190,8 +190,8 @@ class Metrics:
         )
         self.redated = Counter(
             "hooktide_redated_deliveries",
-            "Waiting deliveries moved to an earlier time: a clock was set back, or retry delays were "
-            "shortened.",
+            "Waiting deliveries moved to an earlier time: a clock was set back, or retry delays "
+            "were shortened.",
         )
         self._counters: tuple[Counter, ...] = (
             self.accepted,
