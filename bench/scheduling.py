@@ -117,6 +117,7 @@ def _claims(count: int, first: int, now: Micros) -> list[Claim]:
             event=event,
             attempt=1,
             token=number,
+            due_at=0,
             lease_ends_at=now + HOUR,
         )
         made.append(claim)

@@ -74,7 +74,13 @@ def claim(number: int) -> Claim:
         occurred_at=0,
     )
     return Claim(
-        delivery_id=number, endpoint_id=1, event=event, attempt=1, token=1, lease_ends_at=0
+        delivery_id=number,
+        endpoint_id=1,
+        event=event,
+        attempt=1,
+        token=1,
+        due_at=0,
+        lease_ends_at=0,
     )
 
 
