@@ -20,7 +20,7 @@ log = logging.getLogger("hooktide.engine")
 
 
 class Poller:
-    """Runs one query after the other, and waits until there is one.
+    """Runs the scheduler's queries one after the other, and waits until there is one.
 
     ``now`` reads the clocks. ``answered`` is called after each result, when the scheduler may have
     something to start.
@@ -96,7 +96,7 @@ class Poller:
 
     async def _resting(self, query: ReadRests, clock: Micros) -> Mapping[int, Micros]:
         ids = query.endpoint_ids
-        # Before the read, which includes what is recorded meanwhile.
+        # Read first: a rest that is recorded in between is in the result of the query.
         unrecorded = self._store.unrecorded_rests()
         ends = dict(await self._store.resting(clock, None if ids is None else sorted(ids)))
         for endpoint_id, until in unrecorded.items():

@@ -1,7 +1,7 @@
-"""The open connections: idle ones for the next request, and a sweep of all deadlines.
+"""Keeps the open connections: idle ones for later requests, and the deadlines of all of them.
 
-One timer serves all: every ``SWEEP`` seconds each connection past its deadline is ended, whether it
-carries an attempt or is idle. A timer per request would cost more than the request.
+One timer serves all: every ``SWEEP`` seconds each connection past its deadline is closed, whether
+it carries an attempt or is idle. A timer per request would cost more than the request.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Pool:
         return None
 
     def _close_readable(self) -> None:
-        """Close what has something to read: its end, or an unsolicited response.
+        """Close connections with something to read: end of file, or an unsolicited response.
 
         The kernel is asked, since the loop may not have read it yet; once for all requests of this
         turn, since each call lets other threads take the interpreter's lock.
@@ -72,7 +72,7 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next request, or close it if there are enough."""
+        """Keep a connection for later requests, or close it if enough are idle."""
         idle = self._idle.setdefault(connection.key, [])
         if self._idle_count >= self._max_idle or len(idle) >= self._max_idle_per_key:
             connection.abort()
@@ -110,10 +110,10 @@ class Pool:
     def _sweep(self) -> None:
         now = time.monotonic()
         for connection in [each for each in self._open if each.deadline <= now]:
-            if connection.deadline <= now:  # what another one's end began may be out on it
+            if connection.deadline <= now:  # closing another one may have started a request on it
                 try:
                     connection.expire()
-                except Exception:  # every other request relies on the sweep, too
+                except Exception:  # every other request depends on the sweep too
                     log.exception("a bug stopped what follows a timeout")
         for key in [key for key, idle in self._idle.items() if not idle]:
             del self._idle[key]

@@ -29,7 +29,7 @@ from hooktide.runtime.background import start
 Cancel: TypeAlias = Callable[[], None]
 
 _CLOSED_EARLY = frozenset(("connection_lost", "invalid_response"))
-"""How a kept connection fails that the receiver ends, or speaks on, before the request is read."""
+"""Errors of an idle connection that the receiver closed, or sent data on, before the request."""
 
 log = logging.getLogger("hooktide.outbound")
 

@@ -63,9 +63,9 @@ class Outbox(Protocol):
     """A database with an outbox. Its failures raise ``UnavailableError``."""
 
     def take(self, most: int, most_bytes: int) -> AbstractAsyncContextManager[Taken]:
-        """Lend the first rows to one relay at a time; others get none.
+        """Lock the first rows for one relay at a time; other relays get none.
 
-        At the end accepted rows are deleted, and refused ones set aside.
+        On exit, accepted rows are deleted and refused ones are set aside.
         """
 
     async def waiting(self) -> int:
@@ -132,7 +132,7 @@ class Relay:
     async def drain(self) -> None:
         """Move until nothing waits.
 
-        :raises UnavailableError: Hooktide or the database is away.
+        :raises UnavailableError: Hooktide or the database is unavailable.
         :raises ConfigError: as ``run``.
         """
         while await self.step() or await self._outbox.waiting():
@@ -141,7 +141,8 @@ class Relay:
     async def step(self) -> int:
         """Move a batch; return how many rows were accepted or set aside.
 
-        :raises UnavailableError: Hooktide or the database is away, or takes none of these rows.
+        :raises UnavailableError: Hooktide or the database is unavailable, or none of these rows was
+            accepted.
         :raises ConfigError: as ``run``.
         """
         not_yet: dict[int, str] = {}
@@ -170,7 +171,7 @@ class Relay:
             elif isinstance(answer, NotYet):
                 not_yet[row.id] = answer.reason
             else:
-                taken.refused[row.id] = answer.replace("\0", "\\0")  # no text in PostgreSQL
+                taken.refused[row.id] = answer.replace("\0", "\\0")  # PostgreSQL refuses U+0000
         return not_yet
 
 

@@ -1,12 +1,12 @@
-"""How many events are taken in at a time, so that what was accepted does not wait for the CPU.
+"""Limits how many events are accepted at a time, so that deliveries get their share of the CPU.
 
-A process that accepts and delivers has one event loop for both. If it took in whatever comes, a
-turn of the loop would grow with the number of publishers, and the requests that are out could not
-be answered meanwhile: their slots stay taken although the receiver is quick, and deliveries pile up
-in memory and then in the database. So events enter in small portions: at most ``WINDOW`` deliveries
-are being written at a time, and at most ``SHARE`` more enter in a turn of the loop. In between it
-does what deliveries need. Nobody is slowed by a receiver that is slow or hangs: turns that find
-nothing to deliver are short.
+A process that accepts and delivers uses one event loop for both. Without a limit, an iteration of
+the loop would grow with the number of publishers, and responses from receivers would wait: slots
+would stay taken although the receiver is fast, and deliveries would pile up in memory and then in
+the database. So events enter in small portions: at most ``WINDOW`` deliveries are being written at
+a time, and at most ``SHARE`` more enter per iteration of the loop. In between, the loop works on
+deliveries. A slow receiver does not slow down publishers: an iteration without anything to deliver
+is short.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from typing import Protocol
 from hooktide.store.base import Accepted
 
 WINDOW = 64
-"""Deliveries that are being written at a time: fewer than the slots of one quick endpoint."""
+"""Maximum deliveries being written at a time: fewer than the slots of one fast endpoint."""
 SHARE = 32
-"""Deliveries that enter in a turn of the event loop."""
+"""Maximum deliveries that enter per iteration of the event loop."""
 MAX_WAIT = 0.1
-"""Seconds after which a request enters in any case."""
+"""Seconds after which a waiting request enters regardless of the limits."""
 SMOOTHING = 16
 
 
@@ -32,17 +32,17 @@ class Turns(Protocol):
         """Return seconds since some instant."""
 
     def call_soon(self, callback: Callable[[], object], /) -> object:
-        """Call back in the next turn."""
+        """Call back in the next iteration."""
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> object:
         """Call back at ``when``."""
 
 
 class Intake:
-    """Lets requests enter, the oldest first. ``limited``: False where this process only accepts.
+    """Lets requests enter, the oldest first; ``limited`` is False in a process that only accepts.
 
-    Ask ``open`` and then call ``enter``, or ``wait``; call ``leave`` when the events are stored or
-    refused. Deliveries are estimated from how many an event has had lately.
+    Check ``open``, then call ``enter`` or ``wait``; call ``leave`` once the events are stored or
+    refused. The number of deliveries is estimated from recent events.
     """
 
     def __init__(self, turns: Turns | None = None, *, limited: bool = True) -> None:
@@ -82,7 +82,7 @@ class Intake:
             raise
 
     def enter(self, events: int) -> float:
-        """Take in events; return what ``leave`` is given."""
+        """Let events enter; return their size, to be passed to ``leave``."""
         if not self._limited:
             return 0.0
         size = events * self._per_event
@@ -92,7 +92,7 @@ class Intake:
         return size
 
     def leave(self, size: float, results: Sequence[object] = ()) -> None:
-        """Note that events were stored, and what became of them; or that they were not."""
+        """Note that events of this size were stored, with their ``results``, or were refused."""
         self._being_written -= size
         for result in results:
             if type(result) is Accepted:
@@ -106,12 +106,12 @@ class Intake:
             self._turns.call_soon(self._begin_turn)
 
     def _begin_turn(self) -> None:
-        """Let those enter that this turn has room for."""
+        """Let as many requests enter as this iteration has room for."""
         self._turn_set = False
         self._share = min(self._share, 0.0) + SHARE
         while self._waiting and self._has_room():
             self._waiting.popleft()[1]()
-        if self._waiting and self._being_written < WINDOW:  # a large batch has used this turn up
+        if self._waiting and self._being_written < WINDOW:  # a large batch used up this iteration
             self._set_turn()
 
     def _set_timer(self) -> None:
@@ -120,7 +120,7 @@ class Intake:
             self._turns.call_at(self._waiting[0][0], self._let_in_late)
 
     def _let_in_late(self) -> None:
-        """Let those enter that have waited for long enough."""
+        """Let requests enter that have waited for ``MAX_WAIT``."""
         self._timer_set = False
         now = self._turns.time()
         while self._waiting and self._waiting[0][0] <= now:

@@ -100,7 +100,7 @@ class Following:
 
     def news(self) -> list[Delivery]:
         """Return what is new or has changed, oldest first."""
-        changed = self._changed()  # of earlier rounds: what is new is shown before it changes
+        changed = self._changed()  # first: a new delivery is shown before its next change
         looked = [each for each in self._recent() if self._is_new(each)]
         if len(self.seen) > MAX_SEEN:
             kept = sorted(self.seen)[MAX_SEEN // 2 :]
@@ -117,7 +117,7 @@ class Following:
     def _changed(self) -> list[Delivery]:
         changed = []
         for id in list(self.open)[:MAX_OPEN]:
-            del self.open[id]  # to the end of the line, if it is open still
+            del self.open[id]  # goes to the end of the queue if it is still open
             try:
                 found = self.client.deliveries.get(id)
             except NotFoundError:

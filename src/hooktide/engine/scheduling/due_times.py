@@ -37,5 +37,6 @@ class DueTimes:
         return None
 
     def update(self, due: Mapping[int, Micros]) -> bool:
-        """Note several; return whether one of them is the earliest."""
+        """Note several due times; return whether one of them is now the earliest of all."""
+        # A list, not a generator: ``any`` would stop at the first.
         return any([self.add(endpoint_id, due_at) for endpoint_id, due_at in due.items()])

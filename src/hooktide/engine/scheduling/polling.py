@@ -38,7 +38,7 @@ class Now(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class ReadRests:
-    """Read which endpoints rest: these, or all (None)."""
+    """Read which of these endpoints rest; None: of all endpoints."""
 
     endpoint_ids: frozenset[int] | None
 
@@ -63,7 +63,7 @@ class Polling:
     """Decides what to read from the store.
 
     ``known_rests`` is kept up to date by the caller; ``max_claim`` is the most to claim for one
-    endpoint. ``wanted`` is set if the methods should be called earlier than ``wait`` returned.
+    endpoint. ``wanted`` is set when the methods should be called earlier than ``wait`` said.
     """
 
     def __init__(self, known_rests: KnownRests, max_claim: int) -> None:
@@ -146,8 +146,10 @@ class Polling:
         return ClaimDue(found, min(each, self._max_claim))
 
     def due_times_read(self, due_times: Mapping[int, Micros], now: Now) -> None:
-        """Take the result of ``ReadDueTimes``; for a resting endpoint, it covers what ignores
-        rests."""
+        """Take the result of ``ReadDueTimes``.
+
+        If a resting endpoint has something due, it is a delivery that ignores rests.
+        """
         resting = self._known_rests.endpoints
         self._resent.update(
             id_ for id_ in resting if due_times.get(id_, now.clock + 1) <= now.clock

@@ -23,9 +23,9 @@ FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[]
 
 -- name: claimable
 -- The oldest due deliveries of each wanted endpoint, with their events; those that another process
--- is claiming right now are passed over. Reads only as far as it claims: the index leads to an
--- endpoint's first due delivery, however many there are. Of an endpoint that rests, only what ignores
--- rests.
+-- is claiming right now are skipped. Reads only as far as it claims: the index leads to an
+-- endpoint's first due delivery, however many there are. For an endpoint that rests, only deliveries
+-- that ignore rests are claimed.
 SELECT q.id, q.endpoint_id, q.attempts, q.origin, q.due_at,
     e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.payload
 FROM unnest(:endpoints::bigint[], :stale_before::bigint[], :resting::boolean[])
@@ -49,11 +49,12 @@ JOIN {schema}events AS e ON e.id = q.event_id
 
 -- name: claim
 -- The lease is the due time: a claimed delivery is due again when its lease ends, so a worker that
--- dies gives back its deliveries by doing nothing.
+-- dies releases its deliveries by doing nothing.
 UPDATE {schema}queue SET claim = :token, due_at = :lease_ends_at WHERE id = ANY(:ids::bigint[])
 
 -- name: next_due
--- The end of a rest is when the first may be claimed, but for what ignores rests.
+-- When the first delivery of each endpoint may be claimed: not before the end of a rest, unless it
+-- ignores rests.
 SELECT ep.id, CASE WHEN ep.rests_until > first.due_at AND NOT EXISTS (
         SELECT 1 FROM {schema}queue AS q
         WHERE q.endpoint_id = ep.id AND q.state = 'pending' AND q.claim = 0 AND q.origin = 'resend'

@@ -20,9 +20,9 @@ FROM (VALUES :rows) WHERE column1 IS NOT NULL
 
 -- name: claimable
 -- The oldest due deliveries of each wanted endpoint, with their events, as one JSON value: each row
--- that a statement returns costs a turn at the interpreter's lock. Reads only as far as it claims:
--- the index leads to an endpoint's first due delivery, however many there are. Of an endpoint that
--- rests, only what ignores rests.
+-- that a statement returns costs a switch of the interpreter lock. Reads only as far as it claims:
+-- the index leads to an endpoint's first due delivery, however many there are. For an endpoint that
+-- rests, only deliveries that ignore rests are claimed.
 SELECT json_group_array(json_array(
     d.id, d.endpoint_id, d.attempts, d.origin, d.due_at,
     e.id, e.account_id, e.type, e.transition, e.test, e.occurred_at, CAST(e.payload AS TEXT)))
@@ -45,12 +45,13 @@ JOIN events AS e ON e.id = d.event_id
 
 -- name: claim
 -- The lease is the due time: a claimed delivery is due again when its lease ends, so a worker that
--- dies gives back its deliveries by doing nothing.
+-- dies releases its deliveries by doing nothing.
 UPDATE deliveries SET claim = :token, due_at = :lease_ends_at
 WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: next_due
--- The end of a rest is when the first may be claimed, but for what ignores rests.
+-- When the first delivery of each endpoint may be claimed: not before the end of a rest, unless it
+-- ignores rests.
 SELECT json_group_array(json_array(ep.id, max((
     SELECT due_at FROM deliveries INDEXED BY deliveries_due
     WHERE endpoint_id = ep.id AND state = 'pending' AND claim <= 0 AND id >= ep.stale_before
@@ -104,8 +105,8 @@ FROM (VALUES :rows) AS v
 WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
 
 -- name: settle_late
--- The lease was lost, but the receiver said 2xx: that is the truth, no matter which worker holds the claim
--- now, or that someone stopped the delivery while the attempt was out.
+-- The lease was lost, but the receiver answered 2xx, which is final: no matter which worker holds the claim
+-- now, or whether someone stopped the delivery while the attempt was in flight.
 UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
     reason = '', claim = 0
 WHERE id = :id AND (state IN ('pending', 'failed') OR state = 'discarded' AND reason = 'stopped by hand')
@@ -167,8 +168,8 @@ UPDATE deliveries SET state = 'pending', due_at = :now, reason = ''
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
 
 -- name: backlog
--- What waits for endpoints that are enabled, all of it and then the endpoints with most. What the disable of
--- an endpoint has overtaken counts no more from its commit on, although it is discarded by and by.
+-- What waits for enabled endpoints: the totals, then the endpoints with the largest backlogs. Deliveries
+-- from before an endpoint was disabled no longer count, although they are discarded gradually.
 WITH counted AS MATERIALIZED (
     SELECT c.endpoint_id, ep.account_id, ep.project_id, ep.stale_before, c.waiting, c.retries, c.held
     FROM waiting_counts AS c JOIN endpoints AS ep
@@ -205,7 +206,7 @@ SELECT * FROM (
     ORDER BY waiting DESC, held DESC, endpoint_id LIMIT :limit)
 
 -- name: oldest_waiting
--- Looks at the indexes for each endpoint that something waits for: what was made first, what is due first.
+-- For each endpoint with a backlog, the indexes give the oldest delivery and the one due first.
 SELECT min((
     SELECT d.id FROM deliveries AS d INDEXED BY deliveries_waiting
     WHERE d.endpoint_id = ep.id AND d.state = 'pending' AND d.claim <= 0 AND d.id >= ep.stale_before
@@ -224,7 +225,7 @@ WHERE c.waiting > 0 AND c.project_id = coalesce(:project_id, c.project_id)
 SELECT 0
 
 -- name: routes_of_account
--- Everything fan-out needs to know of an account, in one value.
+-- Everything that fan-out needs to know about an account, in one value.
 SELECT a.project_id, a.plan, p.config, (
     SELECT json_group_array(json_array(e.id, json(e.event_types), e.filter)) FROM endpoints AS e
     WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL)
@@ -284,7 +285,7 @@ WHERE d.state = 'pending' AND d.claim <= 0 AND (d.endpoint_id, d.due_at, d.id) >
 ORDER BY d.endpoint_id, d.due_at, d.id LIMIT :limit
 
 -- name: hurry
--- Deliveries that are not due yet are due now, as someone asked.
+-- Makes deliveries due now that someone asked to send early.
 UPDATE deliveries SET due_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'pending' AND claim <= 0 AND due_at > :now
 RETURNING id
@@ -410,7 +411,7 @@ FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (subject_id, hour) DO UPDATE SET latency = excluded.latency, delay = excluded.delay
 
 -- name: drop_key_reports
--- One process at a time has the file: others' reports are of processes that were killed.
+-- Only one process can have the file open: other reports are from processes that were killed.
 DELETE FROM key_reports WHERE process <> :process
 
 -- name: erase_emitted
@@ -437,7 +438,7 @@ SELECT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'pending' AND d.cla
         AND e.id > (SELECT upto FROM logged WHERE what = 'events'))
 
 -- name: deliveries_of_endpoint
--- Its newest in the log, and what is too new to be there.
+-- An endpoint's newest deliveries in the log, and those too new to be in it.
 d.id IN (
     SELECT id FROM (
         SELECT n.id FROM endpoint_log AS l CROSS JOIN deliveries AS n ON n.id = l.delivery_id
@@ -449,7 +450,7 @@ d.id IN (
     WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND endpoint_id = :endpoint_id)
 
 -- name: deliveries_of_account
--- The newest few of each of its endpoints are where its newest are.
+-- An account's newest deliveries are among the newest few of each of its endpoints.
 d.id IN (
     SELECT n.id FROM endpoints AS ep CROSS JOIN deliveries AS n ON n.id IN (
         SELECT l.delivery_id FROM endpoint_log AS l CROSS JOIN deliveries AS x ON x.id = l.delivery_id

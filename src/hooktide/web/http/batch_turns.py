@@ -19,7 +19,7 @@ MAX_CONCURRENT = 2
 
 
 class BatchTurns:
-    """Lets ``MAX_CONCURRENT`` batches be processed at once."""
+    """Lets at most ``MAX_CONCURRENT`` batches be processed at once."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(MAX_CONCURRENT)
@@ -49,7 +49,7 @@ class BatchTurns:
         finally:
             gone.cancel()
             if not kept and not turn.cancel() and not turn.cancelled():
-                self._free.release()  # it came as the client went
+                self._free.release()  # the turn was granted as the client disconnected
         if not kept:
             raise ClientDisconnect
 

@@ -131,7 +131,7 @@ class Exchange:
         self._connection.resume_reading()
 
     def waited(self) -> None:
-        """Stop to wait, as the body is there or will never be."""
+        """Stop waiting: the body has arrived, or never will."""
         if self._release is not None:
             release, self._release = self._release, None
             release()

@@ -376,7 +376,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _check_connected(message: Message) -> None:
-    """What came before the caller went away is not the event that it meant."""
+    """Raise if the client has disconnected: a body that was cut short must not be published."""
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
 

@@ -83,7 +83,7 @@ class PublishHandler:
         self._intake = publisher.intake
 
     def waits_for(self, exchange: Exchange) -> bool:
-        """Wait for the body, if the request will be taken as far as its head says."""
+        """Wait for the body if the request's head is one that this handler takes."""
         head, memory = self._head(exchange), self._memory
         if head is None or not self._has_room(head.size):
             return False
@@ -92,7 +92,7 @@ class PublishHandler:
         return True
 
     def handle(self, exchange: Exchange) -> bool:
-        """Have the events stored; the response follows the commit."""
+        """Store the events; the response follows the commit."""
         began = time.perf_counter()
         head = self._head(exchange)
         if head is None or not self._has_room(head.size):
@@ -104,7 +104,7 @@ class PublishHandler:
         return True
 
     def _publish_late(self, exchange: Exchange, head: "_Head", began: float) -> None:
-        """Have events stored that had to wait until they may enter."""
+        """Store events that had to wait for the intake."""
         self._memory.release(head.size)
         try:
             if not self._publish(exchange, head, began):
@@ -158,7 +158,7 @@ class PublishHandler:
         return kind(self, exchange, head.scope, events, checked, self._clock(), len(body), began)
 
     def _check(self, scope: Scope, events: Sequence[EventIn]) -> list[NewEvent] | None:
-        """Check events, but not for long; None: something has to wait, or others would."""
+        """Check events for at most ``MAX_TURN``; None if a check has to wait or takes longer."""
         checked: list[NewEvent] = []
         began = time.perf_counter()
         for event in events:
@@ -226,7 +226,7 @@ class PublishHandler:
         self._metrics.accept_seconds.add(time.perf_counter() - pending.began)
 
     def refused_batch(self, pending: "_Pending", error: Exception) -> None:
-        """Let the application store the events that can be written, if only one of them cannot."""
+        """If an event cannot be written, let the application store the others."""
         if is_lasting(error):
             pending.exchange.pass_on()
         else:
@@ -235,7 +235,7 @@ class PublishHandler:
     def ended(
         self, pending: "_Pending", results: Sequence[AddResult], answer: Callable[[], None]
     ) -> None:
-        """Make room for others, and answer."""
+        """Release the memory and the intake for others, and respond."""
         self._memory.release(pending.size)
         self._intake.leave(pending.entered, results)
         try:
@@ -312,15 +312,15 @@ class _Pending:
         self.entered = 0.0
 
     def done(self) -> bool:
-        """Wait on, even if the client has disconnected: what was stored is counted."""
+        """Return False even if the client has disconnected: stored events must be counted."""
         return False
 
     def set_result(self, results: list[AddResult]) -> None:
-        """Take what became of the event."""
+        """Receive the result of the event."""
         self.handler.ended(self, results, partial(self.handler.stored, self, results[0]))
 
     def set_exception(self, error: Exception) -> None:
-        """Take why nothing is known of it."""
+        """Receive the error that leaves the result unknown."""
         self.handler.ended(self, (), partial(self.handler.refused, self, error))
 
 
@@ -330,9 +330,9 @@ class _PendingBatch(_Pending):
     __slots__ = ()
 
     def set_result(self, results: list[AddResult]) -> None:
-        """Take what became of the events."""
+        """Receive the results of the events."""
         self.handler.ended(self, results, partial(self.handler.stored_batch, self, results))
 
     def set_exception(self, error: Exception) -> None:
-        """Take why nothing is known of them."""
+        """Receive the error that leaves the results unknown."""
         self.handler.ended(self, (), partial(self.handler.refused_batch, self, error))

@@ -34,9 +34,9 @@ NODE_RETENTION: Micros = DAY
 RETENTION_AFTER_END: Micros = MINUTE
 RENEW_INTERVAL = 10.0
 MAX_RENEWAL_AGE: Micros = 5 * MINUTE
-"""A node renewed no longer ago than this may be a process that is there and stands still."""
+"""A node renewed more recently than this may belong to a process that is suspended."""
 RENEWAL_TIMEOUT: Micros = 15 * SECOND
-"""A process that is there and does not stand still has been renewed since then."""
+"""A process that is alive and not suspended has renewed its node within this time."""
 RENEWAL_POLL_INTERVAL = 0.2
 NODES_LOCK = 0x686F6F6B6E6F6465
 SESSION_LOCKS = 0x686E6F64
@@ -136,7 +136,7 @@ class Node:
         self._heard(generation)
 
     async def _terminate_session(self, conn: PgConnection, lock: Mapping[str, int]) -> None:
-        """End this process's session before this one, if the server believes it to be there."""
+        """End this process's previous session, in case the server still considers it alive."""
         if self._session_pid:
             values = {**lock, "session": self._session_pid}
             with contextlib.suppress(
