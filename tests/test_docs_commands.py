@@ -259,11 +259,9 @@ def _defined(block: Block, start: str) -> Iterator[str]:
 def _prelude() -> str:
     """Return the pages' own words for asking; whatever is refused ends with an error."""
     [hook] = [each for b in blocks("sh", page="docs/api.md") for each in _defined(b, "hook()")]
-    [api] = [
-        each for b in blocks("sh", page="docs/quickstart.md") for each in _defined(b, "alias api=")
-    ]
+    [api] = [each for b in blocks("sh", page="docs/quickstart.md") for each in _defined(b, "api()")]
     strict = 'curl() { command curl --fail-with-body "$@"; }'
-    return f"set -eu; shopt -s expand_aliases\n{strict}\n{hook}\n{api}"
+    return f"set -eu\n{strict}\n{hook}\n{api}"
 
 
 PRELUDE = _prelude()

@@ -14,11 +14,11 @@ import pytest
 from serverkit import KEY, Server, serving, until_none_is
 
 PAGE = (Path(__file__).parents[1] / "docs/quickstart.md").read_text()
-PRELUDE = "set -eu; shopt -s expand_aliases\n"
+PRELUDE = "set -eu\n"
 
 
 def commands() -> list[str]:
-    """Return the start's commands, from the key on; an alias counts for those that follow."""
+    """Return the start's commands, from the key on; the function is for those that follow."""
     [block] = [each for each in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "api " in each]
     return [line for line in block.splitlines() if line and not line.startswith("#")]
 
@@ -43,11 +43,11 @@ def run(server: Server, folder: Path, *lines: str) -> str:
 async def test_the_start_leads_to_a_delivered_event(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("needs curl")
-    key, alias, apply, account, new_bin, endpoint, publish, look = commands()
+    key, api, apply, account, new_bin, endpoint, publish, look = commands()
     async with serving(tmp_path) as server:
 
         async def made(command: str) -> str:
-            return await asyncio.to_thread(run, server, tmp_path, key, alias, command)
+            return await asyncio.to_thread(run, server, tmp_path, key, api, command)
 
         assert (await made(apply)).startswith("invoice-maker: project added\n")
         assert json.loads(await made(account))["id"].startswith("acc_")
