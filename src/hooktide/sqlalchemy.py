@@ -31,10 +31,11 @@ from sqlalchemy import (
     insert,
 )
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from hooktide.outbox.row import TABLE, check_direct, make_row
+from hooktide.outbox.row import TABLE, check_direct, make_row, missing_table
 from hooktide.wire.events import MAX_KEY_LENGTH
 
 __all__ = ["emit", "outbox"]
@@ -123,7 +124,8 @@ def emit(
         to Hooktide's own tables, and needs no relay.
 
     :raises TypeError: ``session`` is not a session or connection but, for example, an engine.
-    :raises ConfigError: ``direct``, and the database is not PostgreSQL.
+    :raises ConfigError: ``direct``, and the database is not PostgreSQL; or the table of the
+        events does not exist (a ``Session`` raises it at the commit).
     :raises InvalidError: the event could never be accepted; the error says why.
     """
     owner = session if isinstance(session, Connection) else _session(session)
@@ -142,7 +144,7 @@ def emit(
     table = _emitted if direct else outbox
     values = {**row, "project": direct} if direct else {**row}
     if isinstance(owner, Connection):
-        owner.execute(insert(table), [values])
+        _insert(owner, table, [values])
     else:
         _remember(owner, table, values)
 
@@ -167,7 +169,7 @@ def _dialect(owner: Session | Connection, table: Table) -> str:
 
 def _remember(session: Session, table: Table, values: dict[str, Any]) -> None:
     if session.info.get(_WRITTEN):  # a listener that runs after ours, at the commit
-        session.execute(insert(table), [values])
+        _insert(session, table, [values])
         return
     session.info.setdefault(_WAITING, []).append((_transactions(session), table, values))
 
@@ -194,7 +196,17 @@ def _write(session: Session) -> None:
     waiting = session.info.pop(_WAITING, ())
     for table in (outbox, _emitted):
         if rows := [values for _, into, values in waiting if into is table]:
-            session.execute(insert(table), rows)
+            _insert(session, table, rows)
+
+
+def _insert(owner: Session | Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    try:
+        owner.execute(insert(table), rows)
+    except DBAPIError as error:
+        missing = missing_table(error.orig, "" if table is outbox else rows[0]["project"])
+        if missing is None:
+            raise
+        raise missing from error
 
 
 @event.listens_for(Session, "after_soft_rollback")

@@ -110,6 +110,16 @@ def test_outside_of_a_transaction_nothing_is_emitted(app: str) -> None:
     assert kept() == []
 
 
+def test_without_the_outbox_table_the_error_says_how_to_create_it(app: str) -> None:
+    with connections[app].schema_editor() as editor:
+        editor.delete_model(Outbox)
+    with (
+        pytest.raises(ConfigError, match=r"manage\.py migrate"),
+        transaction.atomic(using=app),
+    ):
+        emit_number(1)
+
+
 def test_what_could_never_be_accepted_is_refused_at_once(app: str) -> None:
     with pytest.raises(InvalidError), transaction.atomic(using=app):
         emit("bill.paid", {"total": float("inf")}, account="acme", using=app)

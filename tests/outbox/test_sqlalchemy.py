@@ -8,9 +8,9 @@ from importlib.metadata import requires
 from typing import Any
 
 import pytest
-from outboxkit import Base, Invoice, async_url, engine_on, kept
+from outboxkit import Base, Invoice, async_url, engine_on, kept, sync_url
 from pydantic import BaseModel
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -44,6 +44,22 @@ def emit_number(session: Any, number: int, **more: Any) -> None:
 
 def numbers(engine: Engine) -> list[str]:
     return [row["payload"].removeprefix('{"id":').removesuffix("}") for row in kept(engine)]
+
+
+def test_without_the_outbox_table_the_error_says_how_to_create_it(url: str) -> None:
+    engine = create_engine(sync_url(url))
+    try:
+        with Session(engine) as session:
+            emit_number(session, 1)
+            with pytest.raises(ConfigError, match="alembic upgrade head"):
+                session.commit()
+        with engine.connect() as connection, pytest.raises(ConfigError, match="hooktide_outbox"):
+            emit_number(connection, 1)
+        if "://" in url:  # direct needs PostgreSQL
+            with engine.connect() as connection, pytest.raises(ConfigError, match="migrate on it"):
+                emit_number(connection, 1, direct="invoicing")
+    finally:
+        engine.dispose()
 
 
 def test_an_event_is_there_once_its_change_is_committed_and_not_before(engine: Engine) -> None:

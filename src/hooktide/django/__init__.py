@@ -16,10 +16,10 @@ from typing import Any
 
 from django.apps import apps as registry
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.transaction import TransactionManagementError
 
-from hooktide.outbox.row import check_direct, make_row
+from hooktide.outbox.row import Row, check_direct, make_row, missing_table
 
 __all__ = ["check_atomic", "emit"]
 
@@ -67,7 +67,8 @@ def emit(
         The alias of the database whose transaction it is.
 
     :raises TransactionManagementError: no transaction is open.
-    :raises ConfigError: ``direct``, and the database is not PostgreSQL.
+    :raises ConfigError: ``direct``, and the database is not PostgreSQL; or the table of the
+        events does not exist.
     :raises InvalidError: the event could never be accepted; the error says why.
     """
     check_atomic(using)
@@ -85,6 +86,16 @@ def emit(
         test=test,
         keyed=not direct,
     )
+    try:
+        _write(row, direct, using)
+    except DatabaseError as error:
+        missing = missing_table(error.__cause__, direct)
+        if missing is None:
+            raise
+        raise missing from error
+
+
+def _write(row: Row, direct: str, using: str) -> None:
     if not direct:
         registry.get_model("hooktide", "Outbox")._default_manager.using(using).create(**row)
         return

@@ -13,6 +13,8 @@ from hooktide.runtime.clock import wall_clock
 from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 
 TABLE = "hooktide_outbox"
+_UNDEFINED_TABLE = "42P01"
+"""PostgreSQL's SQLSTATE."""
 
 
 def check_direct(dialect: str) -> None:
@@ -27,6 +29,27 @@ def check_direct(dialect: str) -> None:
             "leave direct out, and move the outbox's rows with hooktide relay",
             key="direct",
         )
+
+
+def missing_table(error: BaseException | None, direct: str) -> ConfigError | None:
+    """Return what to do if a driver's error means that the table of the events does not exist.
+
+    ``None`` for any other error.
+    """
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if state != _UNDEFINED_TABLE and "no such table" not in str(error):
+        return None
+    if direct:
+        return ConfigError(
+            "this database has no table hooktide.emitted; run hooktide migrate on it, or start "
+            "hooktide serve with it",
+            key="direct",
+        )
+    return ConfigError(
+        f"this database has no table {TABLE}; create it with your application's migrations: "
+        "manage.py migrate with Django, alembic upgrade head or metadata.create_all(engine) with "
+        "SQLAlchemy, see docs/outbox.md"
+    )
 
 
 class Row(TypedDict):

@@ -163,10 +163,10 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
 
 
 class Secret(ResponseModel, frozen=True):
-    """A signing secret in both forms; shown only once.
+    """One signing secret in its two forms; shown only once.
 
-    `text` is the HMAC key of the provider's own signature; `whsec` is the form for Standard
-    Webhooks libraries.
+    `text` is the HMAC key of the provider's own signature; `whsec` is the same key in the form for
+    Standard Webhooks libraries.
     """
 
     text: str

@@ -201,7 +201,8 @@ def _print_start(place: _Place, secret: Secret | None, forward: str, as_json: bo
         note("The secret was shown when it was made, elsewhere; --new-secret makes another.")
     else:
         note(f"secret  {secret.text}")
-        note(f"        {secret.whsec}")
+        if secret.whsec != secret.text:
+            note(f"        {secret.whsec}  (the same key, as Standard Webhooks libraries take it)")
     note(f"look    {place.bin.page_url}")
     note("Ctrl-C ends it.")
 
