@@ -20,6 +20,7 @@ disable_after = 0
 rotation_overlap = "2d"
 retention = "90d"
 public_docs = false
+index = ["invoice.number", "customer.größe"]
 
 [accounts]
 only = ["a", "b \\u202e"]

@@ -225,7 +225,7 @@ _PLACES = {
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",
         '[event_types."NAME"]': "description example schema transition message",
         "[portal]": "logo colour origins",
-        "the top of the file": "mode schema_policy disable_after rotation_overlap retention",
+        "the top of the file": "mode schema_policy disable_after rotation_overlap retention index",
     }.items()
     for key in keys.split()
 }

@@ -22,6 +22,7 @@ from hooktide.domain.json.payload import check_payload, check_schema, compile_sc
 from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.project.portal import Portal, read_portal
+from hooktide.domain.searching.index import check_indexable, check_paths
 from hooktide.domain.time.spans import show_span
 from hooktide.domain.toml_table import Table, nearest, read_toml
 
@@ -179,6 +180,9 @@ class Project:
         How long events and their log are kept; ``"1d"`` to ``"3650d"``.
     public_docs
         Whether anyone may read how the project's webhooks work, at ``/docs/NAME``.
+    index
+        Up to 3 paths into payloads, like ``["invoice.number", "customer.name"]``: search finds
+        events by the values there, and pages name events after them.
     """
 
     name: str
@@ -198,6 +202,7 @@ class Project:
     fields: Fields = field(default_factory=Fields)
     public_docs: bool = True
     portal: Portal = field(default_factory=Portal)
+    index: tuple[str, ...] = ()
 
     @property
     def sure_timeout(self) -> Micros:
@@ -377,6 +382,7 @@ def _read_project(table: Table) -> Project:
         fields=attempt(lambda: _read_fields(table.table("fields")), Fields()),
         public_docs=table.flag("public_docs", True),
         portal=attempt(lambda: read_portal(table.table("portal"), test=test), Portal()),
+        index=attempt(lambda: _read_index(table), ()),
     )
     table.done()
     if not table.problems:
@@ -408,6 +414,15 @@ def _read_dialect(table: Table) -> Dialect:
     dialect = read_dialect(table.table("dialect"))
     compile_dialect(dialect).envelope.check_limits()
     return dialect
+
+
+def _read_index(table: Table) -> tuple[str, ...]:
+    paths = table.texts("index")
+    try:
+        check_paths(paths)
+    except ConfigError as error:
+        raise table.wrong("index", error.reason) from None
+    return paths
 
 
 def _read_references(table: Table, key: str) -> tuple[str, ...]:
@@ -520,6 +535,10 @@ def _check(project: Project, table: Table) -> None:
         raise table.wrong("default_plan", f"no such plan; use {', '.join(names)}")
     if project.new_accounts.plan not in ("", *names):
         raise table.table("accounts").wrong("plan", f"no such plan; use {', '.join(names)}")
+    try:
+        check_indexable(project.index, [kind.example for kind in project.event_types])
+    except ConfigError as error:
+        table.problems.add(table.wrong("index", error.reason))
     types = table.table("event_types")
     for kind in project.event_types:
         try:

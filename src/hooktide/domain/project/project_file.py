@@ -56,6 +56,8 @@ def _first(project: Project) -> Iterator[tuple[str, str]]:
         yield "retention", _span(project.retention)
     if not project.public_docs:
         yield "public_docs", "false"
+    if project.index:
+        yield "index", _value(project.index)
 
 
 def _dialect(dialect: Dialect) -> Iterator[str]:
