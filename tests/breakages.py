@@ -44,7 +44,7 @@ BREAKAGES: list[tuple[str, str, str]] = [
         "UPDATE hooktide.queue SET due_at = NULL WHERE endpoint_id = :flaky",
     ),
     (
-        "orphans",
+        "orphans indexed_values",
         "DELETE FROM events WHERE type = 'other.thing'",
         "DELETE FROM hooktide.events WHERE type = 'other.thing'",
     ),
@@ -259,6 +259,16 @@ BREAKAGES: list[tuple[str, str, str]] = [
         "ownership",
         "UPDATE endpoints SET account_id = :umbrella WHERE id = :gone",
         "UPDATE hooktide.endpoints SET account_id = :umbrella WHERE id = :gone",
+    ),
+    (
+        "indexed_values",
+        "UPDATE event_terms SET account_id = :umbrella WHERE account_id = :acme",
+        "UPDATE hooktide.event_terms SET account_id = :umbrella WHERE account_id = :acme",
+    ),
+    (
+        "indexed_values",
+        "UPDATE events SET payload = x'6e756c6c'",
+        "UPDATE hooktide.events SET payload = 'null'",
     ),
     (
         "known_keys",

@@ -50,6 +50,7 @@ PROJECT = Project(
     default_plan="small",
     retry=Retry(delays=(DELAY,)),
     disable_after=3,
+    index=("total",),
 )
 
 
@@ -161,6 +162,7 @@ async def live(store: Store) -> Life:
     await life.publish(ENDED, "invoice.paid")
     await life.claim(ENDED, "good")
     await _is_looked_at(life, ENDED)
+    await store.run_indexing(ENDED)
     return life
 
 

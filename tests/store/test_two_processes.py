@@ -6,6 +6,7 @@ its own.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from storekit import LEASE, NOON, Given, Place, until
@@ -448,3 +449,21 @@ async def test_a_clock_that_was_ahead_moves_no_ids_once_nothing_waits_from_its_t
     await given.store.discard_stale(NOON, 100)
     [accepted] = await other.publish(other.event(), now=NOON)
     assert abs(made_at(accepted.event_id) - NOON) < MINUTE
+
+
+async def test_each_event_is_indexed_once_by_whoever_gets_to_it(given: Given, other: Given) -> None:
+    project = (await given.store.get_project_by_id(given.project_id)).project
+    await given.store.put_project(replace(project, index=("total",)), NOON)
+    made = await given.publish(*[given.event(payload=b'{"total":7}') for _ in range(450)])
+    looked = 0
+    while done := await asyncio.gather(
+        *(process.store.run_indexing(NOON + MINUTE) for process in (given, other))
+    ):
+        looked += sum(done)
+        if not any(done):
+            break
+    assert looked == len(made)
+    page = await other.store.search_events(Scope(), "7", None, 500)
+    assert [row.event.id for row in page.items] == sorted(
+        (each.event_id for each in made), reverse=True
+    )

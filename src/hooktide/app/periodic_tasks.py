@@ -6,6 +6,7 @@ from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.app.parts import App
 from hooktide.domain.model import SECOND
 from hooktide.engine.periodic.clock_skew import ClockSkew
+from hooktide.engine.periodic.indexing import Indexing
 from hooktide.engine.periodic.maintenance import PeriodicTask, store_tasks
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 from hooktide.engine.periodic.redating import Redating
@@ -15,6 +16,8 @@ from hooktide.runtime.metrics import CLOCK_SKEW, RETENTION_PAUSED
 from hooktide.runtime.vault import KEY_FILE_INTERVAL
 from hooktide.store.base import Emitted
 
+INDEX_INTERVAL = 0.5
+"""Seconds until new events are in the search index; a search reads the newest itself."""
 TAKE_OVER_INTERVAL = 0.1
 """Seconds between two polls for emitted events: polling an empty table costs next to nothing,
 whereas NOTIFY would make the application's commits wait for each other."""
@@ -69,10 +72,12 @@ def _of_workers(
         lambda: retention.paused,
     )
     operational_events = OperationalEventPublisher(store, app.directory, clock)
+    indexing = Indexing(store, clock)
     redating = Redating(store, app.directory, clock, on_redated=metrics.redated.add, steps=steps)
     return [
         *store_tasks(store, clock, retention),
         PeriodicTask("accept what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),
         PeriodicTask("correct due times too far ahead", 1.0, redating.run),
         PeriodicTask("publish operational events", 1.0, operational_events.publish),
+        PeriodicTask("index events for search", INDEX_INTERVAL, indexing.run),
     ]

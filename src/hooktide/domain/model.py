@@ -355,6 +355,24 @@ class Erasure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchIndex:
+    """How far a project's events are indexed for search, by its ``paths`` (none: not any more).
+
+    Of the events accepted from ``complete_since`` on (None: of all that are kept) all are indexed,
+    but for the newest, which follow within seconds. ``filling``: older ones are being indexed;
+    ``filled`` counts those of the last time, which began at ``started_at``.
+    """
+
+    project_id: int
+    paths: tuple[str, ...]
+    complete_since: Micros | None
+    filling: bool
+    filled: int
+    started_at: Micros | None
+    ended_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
     """A URL on this server that stores the requests sent to it, until ``expires_at``.
 

@@ -19,6 +19,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import (
     DAY,
     MINUTE,
+    SECOND,
     Attempt,
     Claim,
     Endpoint,
@@ -33,6 +34,10 @@ AUDIT_LOG_RETENTION: Micros = 400 * DAY
 """How long the audit log goes back."""
 NUMBERS_RETENTION: Micros = 31 * DAY
 """How long what was counted by the minute and by the hour is kept: charts of 30 days."""
+
+COMMIT_LAG: Micros = 3 * SECOND
+"""An event's id is made before its commit, and by any process. An event older than this is
+committed or never will be: no accepted event takes longer to commit."""
 
 LEASE: Micros = MINUTE
 """How long a claim lasts: longer than the longest timeout plus some waiting."""

@@ -14,6 +14,7 @@ from hooktide.store.deliveries.deliveries import Deliveries
 from hooktide.store.deliveries.events import Events
 from hooktide.store.deliveries.replays import Replays
 from hooktide.store.deliveries.retention import Retention
+from hooktide.store.deliveries.search import Search
 from hooktide.store.deliveries.stats import Stats
 from hooktide.store.deliveries.waiting_deliveries import WaitingDeliveries
 from hooktide.store.journal.audit_log import AuditLog
@@ -27,6 +28,7 @@ class Store(
     Events,
     Deliveries,
     Replays,
+    Search,
     WaitingDeliveries,
     Retention,
     Erasures,

@@ -51,6 +51,9 @@ COPIED = {
     "last_failed_at, last_cause",
     "endpoint_causes": "endpoint_id, hour, cause, project_id, account_id, attempts",
     "histograms": "subject_id, hour, project_id, account_id, latency, delay",
+    "event_terms": "event_id, place, start, project_id, account_id, term, shown",
+    "search_indexes": "project_id, paths, upto, complete_from, filling, filled, started_at, "
+    "ended_at",
     "happenings": "key, project_id, type, account_id, endpoint_id, at, about",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
     "verdict, reason",

@@ -173,6 +173,7 @@ async def _erase_piece(tx: Transaction, account_id: int, now: Micros) -> int:
     found = await tx.row("take_erasure", {"account_id": account_id})
     if found is None:
         return 0  # another process has it, or it has ended
+    await tx.rows("hold_index_of_account", {"account_id": account_id})
     started_at, sweep, erased_to = found
     done = await _erase_events(tx, account_id, sweep, erased_to)
     done = done or await _erase_rest(tx, account_id)
@@ -196,6 +197,7 @@ async def _erase_events(tx: Transaction, account_id: int, sweep: int, erased_to:
     attempts = await tx.rows("erase_attempts", {"ids": ids})
     events = await tx.rows("erase_events", {"ids": ids, "blank": b"null"})
     await tx.run("drop_keys_of_events", {"ids": ids})
+    await tx.run("drop_terms_of_events", {"ids": ids, "first": ids[0], "last": ids[-1]})
     await tx.run("move_erasure", _moved(account_id, sweep, ids[-1], len(events), len(attempts)))
     return len(ids)
 

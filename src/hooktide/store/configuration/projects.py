@@ -9,10 +9,11 @@ import msgspec
 
 from hooktide.domain.audit_log import Action, project_detail, project_snapshot
 from hooktide.domain.errors import HooktideError, NotFoundError
+from hooktide.domain.ids import first_at
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import Project
 from hooktide.store import refusals, rows
-from hooktide.store.base import EditedProject, ProjectEdit, ProjectRow
+from hooktide.store.base import COMMIT_LAG, EditedProject, ProjectEdit, ProjectRow
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -139,9 +140,28 @@ class Projects(Repository):
             raise DryRunError
         tx.writer.project_changed()
         tx.effects.changed.append(("project", id_))
+        if project.index != (() if before is None else before.project.index):
+            await self._index_by(tx, id_, project.index, now)
         had = None if before is None else project_snapshot(id_, before.project)
         await record_change(tx, action, had, project_snapshot(id_, project), now)
         return await read_project(tx, id_)
+
+    async def _index_by(
+        self, tx: Transaction, project_id: int, paths: Sequence[str], now: Micros
+    ) -> None:
+        """Have events indexed by these paths from now on (``store.deliveries.search``)."""
+        upto = first_at(now - COMMIT_LAG) - 1
+        if self.one_writer:
+            upto = await tx.value("last_event_of_project", {"project_id": project_id}) or 0
+        before = {"project_id": project_id, "before": upto + 1}
+        has_older = await tx.row("has_event_before", before) is not None
+        values = {
+            "project_id": project_id,
+            "paths": rows.json_text(paths),
+            "upto": upto,
+            "complete_from": upto + 1 if has_older else 0,
+        }
+        await tx.run("set_index", values)
 
     async def put_project(
         self, project: Project, now: Micros, action: Action | None = None

@@ -24,7 +24,7 @@ from hooktide.domain.project.project import wants
 from hooktide.runtime.clock import monotonic
 from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
-from hooktide.store.base import NewReplay, Page, ReplayCount
+from hooktide.store.base import COMMIT_LAG, NewReplay, Page, ReplayCount
 from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
 from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.journal.audit_log import record_change
@@ -45,10 +45,6 @@ FILTER_BYTES = 512 * 1024
 MAX_COUNTED = 100_000
 COUNT_TIMEOUT: Micros = 2 * SECOND
 """Maximum rows examined for a count, and for how long; beyond that the count is "at least"."""
-
-COMMIT_LAG: Micros = 3 * SECOND
-"""An event's id is made before its commit, and by any process. An event older than this is
-committed or never will be: no accepted event takes longer to commit."""
 
 EVENT_GONE = "the event is past retention"
 

@@ -66,8 +66,10 @@ class Retention(Repository):
         await tx.run("drop_replays", values)
         found = [id_ for (id_,) in await tx.rows("old_events", values)]
         if found:
+            await tx.rows("hold_index", {"project_id": project_id})
+            dropped = {"ids": found, "first": found[0], "last": found[-1]}
             for name in self.parts_of_events:
-                await tx.run(name, {"ids": found})
+                await tx.run(name, dropped)
         return len(found)
 
 

@@ -64,6 +64,7 @@ CHECKS = (
     Check("secrets", 8, "an endpoint has a secret to sign with"),
     Check("idempotency", 9, "an idempotency key has one event, and it is there"),
     Check("ownership", 10, "everything of an account belongs to its own project"),
+    Check("indexed_values", 10, "what is indexed is of an event that is kept, and of its account"),
     Check("known_keys", 10, "an API key that the audit log names is there"),
     Check("waiting_counts", 11, "what waits for an endpoint is as many as its count says"),
 )

@@ -197,6 +197,10 @@ DELETE FROM {schema}attempts WHERE delivery_id IN (
 -- name: drop_later_deliveries
 DELETE FROM {schema}ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper
 
+-- name: drop_terms_in_default
+-- Of a day that was made by a server of the version before.
+DELETE FROM {schema}event_terms_default WHERE event_id >= :lower AND event_id < :upper
+
 -- name: drop_keys_before
 DELETE FROM {schema}idempotency WHERE (project_id, key) IN (
     SELECT project_id, key FROM {schema}idempotency WHERE event_id < :before LIMIT :limit)

@@ -18,7 +18,8 @@ from hooktide.store.sql.repository import MAINTENANCE_TIMEOUT
 
 log = logging.getLogger("hooktide.store")
 
-PARENTS = ("events", "ended", "attempts")
+PARENTS = {"events": "id", "ended": "id", "attempts": "delivery_id", "event_terms": "event_id"}
+"""The tables, with the column that they are partitioned by."""
 AHEAD = 3
 MAKE_LOCK = 0x686F6F6B64617973
 LOCK_TIMEOUT = "200ms"
@@ -71,7 +72,7 @@ class Partitions:
     async def _days(self) -> list[int]:
         async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:
             found = await conn.rows(self._sql["partitions"])
-        names = [name for parent, name in found if parent == PARENTS[0]]
+        names = [name for parent, name in found if parent == "events"]
         return sorted(_day_of(name) for name in names if name[-1].isdigit())
 
     async def _waiting(self, lower: int, upper: int) -> bool:
@@ -95,6 +96,7 @@ class Partitions:
                     return False
                 await conn.run(self._sql["drop_later_attempts"], values)
                 await conn.run(self._sql["drop_later_deliveries"], values)
+                await conn.run(self._sql["drop_terms_in_default"], values)
                 await conn.script(f"DROP TABLE IF EXISTS {', '.join((events, *others))}")
         except UnavailableError as error:
             log.info("did not drop %s yet: %s", events, error)
@@ -123,7 +125,7 @@ async def make_days(conn: PgConnection, partitions: str, wanted: Iterable[int]) 
 
 async def _in_default(conn: PgConnection, parent: str, lower: int, upper: int) -> bool:
     """Whether the default partition has rows of that day: then they stay there."""
-    column = "delivery_id" if parent == "attempts" else "id"
+    column = PARENTS[parent]
     found = await conn.value(
         f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.{parent}_default "  # noqa: S608 - our own names
         f"WHERE {column} >= {lower} AND {column} < {upper})"

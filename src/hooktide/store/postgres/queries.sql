@@ -553,3 +553,25 @@ TRUE
 -- name: events_of_account
 -- An index leads to them.
 TRUE
+
+-- name: add_terms
+INSERT INTO {schema}event_terms (event_id, place, start, project_id, account_id, term, shown)
+SELECT * FROM unnest(:1::bigint[], :2::integer[], :3::integer[], :4::bigint[], :5::bigint[], :6::text[], :7::text[])
+ON CONFLICT DO NOTHING
+
+-- name: events_of_terms_of_project
+-- The newest with one of these terms.
+SELECT DISTINCT t.event_id FROM unnest(:terms::text[]) AS wanted (term)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT n.event_id FROM {schema}event_terms AS n
+    WHERE n.project_id = :owner AND n.term = wanted.term AND n.event_id > :after AND n.event_id < :before
+    ORDER BY n.event_id DESC LIMIT :limit) AS t
+ORDER BY t.event_id DESC LIMIT :limit
+
+-- name: events_of_terms_of_account
+SELECT DISTINCT t.event_id FROM unnest(:terms::text[]) AS wanted (term)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT n.event_id FROM {schema}event_terms AS n
+    WHERE n.account_id = :owner AND n.term = wanted.term AND n.event_id > :after AND n.event_id < :before
+    ORDER BY n.event_id DESC LIMIT :limit) AS t
+ORDER BY t.event_id DESC LIMIT :limit

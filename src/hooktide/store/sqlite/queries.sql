@@ -472,3 +472,26 @@ id IN (
     UNION ALL
     SELECT id FROM events
     WHERE id > (SELECT upto FROM logged WHERE what = 'events') AND account_id = :scope_account)
+
+-- name: add_terms
+INSERT INTO event_terms (event_id, place, start, project_id, account_id, term, shown)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT DO NOTHING
+
+-- name: events_of_terms_of_project
+-- The newest with one of these terms.
+SELECT DISTINCT t.event_id FROM json_each(:terms) AS wanted JOIN event_terms AS t
+    ON t.project_id = :owner AND t.term = wanted.value AND t.event_id IN (
+        SELECT DISTINCT n.event_id FROM event_terms AS n
+        WHERE n.project_id = :owner AND n.term = wanted.value AND n.event_id > :after AND n.event_id < :before
+        ORDER BY n.event_id DESC LIMIT :limit)
+ORDER BY t.event_id DESC LIMIT :limit
+
+-- name: events_of_terms_of_account
+SELECT DISTINCT t.event_id FROM json_each(:terms) AS wanted JOIN event_terms AS t
+    ON t.account_id = :owner AND t.term = wanted.value AND t.event_id IN (
+        SELECT DISTINCT n.event_id FROM event_terms AS n
+        WHERE n.account_id = :owner AND n.term = wanted.value AND n.event_id > :after AND n.event_id < :before
+        ORDER BY n.event_id DESC LIMIT :limit)
+ORDER BY t.event_id DESC LIMIT :limit

@@ -282,6 +282,12 @@ UNION ALL
 SELECT 'rpl', r.id, (ep.account_id, ep.project_id) IS DISTINCT FROM (r.account_id, r.project_id)
 FROM {schema}replays AS r LEFT JOIN {schema}endpoints AS ep ON ep.id = r.endpoint_id
 
+-- name: indexed_values
+-- An erased payload is null.
+SELECT 'evt' AS kind, t.event_id AS id,
+    (e.project_id, e.account_id) IS DISTINCT FROM (t.project_id, t.account_id) OR e.payload = 'null' AS broken
+FROM {schema}event_terms AS t LEFT JOIN {schema}events AS e ON e.id = t.event_id
+
 -- name: known_keys
 -- Keys are revoked and never deleted.
 SELECT 'aud' AS kind, c.id, k.id IS NULL AS broken

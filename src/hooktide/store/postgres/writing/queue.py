@@ -25,6 +25,7 @@ class Queue(PostgresRepository):
     parts_of_events: Sequence[str] = (
         "drop_attempts_of_events",
         "drop_keys_of_events",
+        "drop_terms_of_events",
         "drop_deliveries_of_events",
         "drop_events",
     )

@@ -256,6 +256,12 @@ UNION ALL
 SELECT 'rpl', r.id, (ep.account_id, ep.project_id) IS NOT (r.account_id, r.project_id)
 FROM replays AS r LEFT JOIN endpoints AS ep ON ep.id = r.endpoint_id
 
+-- name: indexed_values
+-- An erased payload is null.
+SELECT 'evt' AS kind, t.event_id AS id,
+    (e.project_id, e.account_id) IS NOT (t.project_id, t.account_id) OR e.payload = x'6e756c6c' AS broken
+FROM event_terms AS t LEFT JOIN events AS e ON e.id = t.event_id
+
 -- name: known_keys
 -- Keys are revoked and never deleted.
 SELECT 'aud' AS kind, c.id, NOT EXISTS (
