@@ -40,6 +40,7 @@ for _path in (
     "serve:serve",
     "projects:apply",
     "projects:providers",
+    "reindex:reindex",
     "demo:demo",
     "completions:completions",
     "database:audit",

@@ -79,6 +79,18 @@ class EventQuery(PeriodQuery, frozen=True):
 
     account: AccountName | None = None
     type: str | None = None
+    search: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                min_length=1,
+                max_length=200,
+                description="Only events with an indexed value that begins with this, or has a "
+                "word that does; case does not matter.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class EventItem(ResponseModel, frozen=True, kw_only=True):

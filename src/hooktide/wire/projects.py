@@ -69,6 +69,22 @@ class Projects(ResponseModel, frozen=True):
     items: list[Project]
 
 
+class SearchIndex(ResponseModel, frozen=True):
+    """How far a project's events are indexed by the values at `paths` in their payloads.
+
+    Events accepted from `complete_since` on are (null: all that are kept). `filling`: older ones
+    are being indexed; `events` counts those of the last time.
+    """
+
+    project: str
+    paths: list[str]
+    state: Annotated[str, msgspec.Meta(description="`complete`, `partial` or `filling`.")]
+    complete_since: Instant | None
+    events: int
+    started_at: Instant | None
+    ended_at: Instant | None
+
+
 class ProjectQuery(RequestModel, frozen=True):
     """Whose event types."""
 

@@ -27,6 +27,7 @@ def events(
     *,
     account: str | None = None,
     type: str | None = None,
+    search: str | None = None,
     since: str | None = None,
     until: str | None = None,
     limit: int = 20,
@@ -42,6 +43,8 @@ def events(
         Only this account's.
     type
         Only of this type.
+    search
+        Only with an indexed value that begins with this, or has a word that does.
     since
         Accepted from when on: how long ago, like 1h or 7d, or an instant.
     until
@@ -56,6 +59,7 @@ def events(
         found = client.events.list(
             account=account,
             type=type,
+            search=search,
             since=optional_instant(since, "--since"),
             until=optional_instant(until, "--until"),
             limit=limit,

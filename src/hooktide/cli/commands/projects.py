@@ -67,6 +67,8 @@ def apply(
         done = applied.changes
     for line in done or ["nothing to change"]:
         print(f"{project.name}: {line}")
+    if project.index and any(line.startswith("index:") for line in done):
+        print(f"older events are indexed on request: hooktide reindex {project.name}")
 
 
 def providers() -> None:

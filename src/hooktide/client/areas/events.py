@@ -54,15 +54,23 @@ class EventsArea(Area[X]):
         *,
         account: str | None = None,
         type: str | None = None,
+        search: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
         limit: int | None = None,
     ) -> Steps[EventItem]:
         """List the events, newest first, without their payloads.
 
-        Only events accepted from ``since`` on and before ``until``.
+        Only events accepted from ``since`` on and before ``until``; ``search``: only those with an
+        indexed value that begins with it, or has a word that does.
         """
-        query = EventQuery(account=account, type=type, since=instant(since), until=instant(until))
+        query = EventQuery(
+            account=account,
+            type=type,
+            search=search,
+            since=instant(since),
+            until=instant(until),
+        )
         return pages("/v1/events", EventItem, query, limit)
 
     @operation

@@ -18,6 +18,7 @@ from hooktide.wire.projects import (
     ProjectApplied,
     ProjectQuery,
     Projects,
+    SearchIndex,
     Wording,
     WordingIn,
 )
@@ -53,6 +54,17 @@ class ProjectsArea(Area[X]):
     def delete(self, name: str) -> Request[None]:
         """Delete a project that has no accounts."""
         return command("DELETE", "/v1/projects/{name}", name=name)
+
+    @operation
+    def index(self, name: str) -> Request[SearchIndex]:
+        """Get how far a project's events are indexed for search."""
+        return call("GET", "/v1/projects/{name}/index", SearchIndex, name=name)
+
+    @operation
+    def reindex(self, name: str) -> Request[SearchIndex]:
+        """Index a project's older events, in the background. The call is idempotent."""
+        path = "/v1/projects/{name}/reindex"
+        return call("POST", path, SearchIndex, repeatable=True, name=name)
 
 
 class EventTypesArea(Area[X]):

@@ -54,20 +54,33 @@ PUBLISH = Documented(
 )
 
 
-@operation("GET", "/v1/events", who=ANYONE, problems=("not_found", "ambiguous_account"))
+@operation(
+    "GET",
+    "/v1/events",
+    who=ANYONE,
+    problems=(
+        "not_found",
+        "ambiguous_account",
+        "not_indexed",
+        "invalid_search",
+        "search_too_broad",
+    ),
+)
 async def list_events(call: Call, query: wire.EventQuery) -> Listed[wire.EventItem]:
     """List the events, newest first, without their payloads.
 
-    `since` and `until` refer to their acceptance.
+    `since` and `until` refer to their acceptance. `search` finds events by the values of their
+    payloads that their project indexes: the whole value, its beginning, or the beginning of a word
+    in it.
     """
-    after, before = call.bounds(query)
-    page = await call.services.store.list_events(
-        await call.services.accounts.narrowed(call.scope, query.account),
-        before,
-        query.limit,
-        query.type,
-        after=after,
-    )
+    services, (after, before) = call.services, call.bounds(query)
+    scope = await services.accounts.narrowed(call.scope, query.account)
+    if query.search is not None:
+        page = await services.event_search.list(
+            scope, query.search, query.type, (after, before), query.limit
+        )
+    else:
+        page = await services.store.list_events(scope, before, query.limit, query.type, after=after)
     return call.listed(page, [wire.EventItem(**_fields(each)) for each in page.items])
 
 

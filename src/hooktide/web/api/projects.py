@@ -1,5 +1,6 @@
 """``/v1/projects``: projects, each defined by its file."""
 
+from hooktide.actions.deliveries.event_search import ShownIndex
 from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND
 from hooktide.domain.project.project import Plan
@@ -66,6 +67,41 @@ async def delete_project(call: Call, name: str) -> None:
     await call.services.projects.delete(call.actor, call.scope, name)
 
 
+@operation("GET", "/v1/projects/{name}/index", who=MANAGERS, problems=("not_indexed",))
+async def get_search_index(call: Call, name: str) -> wire.SearchIndex:
+    """Get how far a project's events are indexed for search."""
+    return _index(await call.services.event_search.index(call.scope, name))
+
+
+@operation(
+    "POST",
+    "/v1/projects/{name}/reindex",
+    who=MANAGERS,
+    status=202,
+    problems=("not_indexed",),
+)
+async def reindex(call: Call, name: str) -> wire.SearchIndex:
+    """Index a project's older events, by the paths that it names now.
+
+    It runs in the background; if it runs already, it goes on. `GET /v1/projects/{name}/index`
+    returns the progress.
+    """
+    return _index(await call.services.event_search.reindex(call.actor, call.scope, name))
+
+
+def _index(found: ShownIndex) -> wire.SearchIndex:
+    index = found.index
+    return wire.SearchIndex(
+        project=found.row.project.name,
+        paths=list(index.paths),
+        state=found.state,
+        complete_since=instant(found.complete_since),
+        events=index.filled,
+        started_at=instant(index.started_at),
+        ended_at=instant(index.ended_at),
+    )
+
+
 def _shown(row: ProjectRow, public_url: str) -> wire.Project:
     project = row.project
     return wire.Project(
@@ -95,4 +131,11 @@ def _plan(plan: Plan) -> wire.Plan:
     )
 
 
-OPERATIONS = (put_project, list_projects, get_project, delete_project)
+OPERATIONS = (
+    put_project,
+    list_projects,
+    get_project,
+    delete_project,
+    get_search_index,
+    reindex,
+)

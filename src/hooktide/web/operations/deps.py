@@ -16,6 +16,7 @@ from hooktide.actions.bins.bins import Bins
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.delivery_log import DeliveryLog
 from hooktide.actions.deliveries.event_recipients import EventRecipients
+from hooktide.actions.deliveries.event_search import EventSearch
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints, TryNow
@@ -82,6 +83,7 @@ class Services:
     filters: Filters
     delivery_actions: DeliveryActions
     event_recipients: EventRecipients
+    event_search: EventSearch
     replays: Replays
     keys: Keys
     users: Users
@@ -121,6 +123,7 @@ def make_services(deps: Deps) -> Services:
         endpoints=endpoints,
         delivery_actions=DeliveryActions(deps.store, deps.clock, endpoints.enable),
         event_recipients=EventRecipients(deps.store, replays),
+        event_search=EventSearch(deps.store, deps.clock),
         replays=replays,
         filters=Filters(deps.store, deps.directory, accounts, deps.limits),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),

@@ -264,6 +264,17 @@ PROBLEMS: dict[str, Problem] = {
         "The endpoint was deleted",
         "Create a new endpoint; nothing can be sent to a deleted one.",
     ),
+    "not_indexed": Problem(
+        422,
+        "The project indexes nothing for search",
+        'Name paths into its payloads in the project file: index = ["invoice.number"].',
+    ),
+    "invalid_search": Problem(
+        422, "There is nothing to search for", "Give a text that is not only white space."
+    ),
+    "search_too_broad": Problem(
+        422, "Too much begins with this text", "Give more of the value that you look for."
+    ),
     "invalid_replay": Problem(
         422,
         "The replay is incomplete",
