@@ -65,6 +65,7 @@ GOOD: dict[str, Any] = {
     "put_project": """
         name = "invoice-maker"
         title = "Invoice Maker"
+        index = ["id"]
         [event_types."invoice.paid"]
         example = '{"id": 1}'
     """,

@@ -11,15 +11,18 @@ from hooktide.domain.ids import show
 from hooktide.domain.json.payload import UnusableSchemaError, check_schema
 from hooktide.domain.model import Role, Scope
 from hooktide.domain.project.project import EventType, SchemaPolicy, offered, wants
+from hooktide.domain.searching.index import title_of
 from hooktide.store.base import EventRow
 from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View, attachment
+from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views import replays
 from hooktide.web.pages.views.deliveries import opens, with_attempts
 from hooktide.web.pages.views.delivery import body_of
+from hooktide.web.pages.views.search import titles_of
 from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.wire.events import EventIn
 
@@ -28,34 +31,48 @@ PAGE_SIZE = 50
 
 @page("/events")
 async def events(request: PageRequest) -> View:
-    """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``."""
+    """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``, ``?search=``."""
     scope, account = await request.within(), await request.account()
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
-    kind = request.query.text("type") or None
     listed = Listed([], None)
     if request.wrong is None:
-        before = request.before("evt")
-        listed = await request.services.store.list_events(scope, before, PAGE_SIZE, kind)
+        listed = await _listed(request, scope)
     return request.show(
         "events.html",
         projects=await request.projects(),
         rows=listed.items,
+        titles=await titles_of(request, listed.items),
         more=listed.next_before,
         accounts=await request.accounts(each.event.account_id for each in listed.items),
     )
+
+
+async def _listed(request: PageRequest, scope: Scope) -> Listed:
+    """Return a page of the events that are asked for; none where ``request.wrong`` says why."""
+    services, before = request.services, request.before("evt")
+    kind, text = request.query.text("type") or None, request.query.text("search")
+    if not text:
+        return await services.store.list_events(scope, before, PAGE_SIZE, kind)
+    try:
+        return await services.event_search.list(scope, text, kind, (None, before), PAGE_SIZE)
+    except InvalidError as error:
+        request.wrong = wrong_of(error)
+        return Listed([], None)
 
 
 @page("/events/{id}")
 async def event(request: PageRequest) -> View:
     """``GET /dashboard/events/{id}``: its payload, and which endpoints got it, or why not."""
     row = await request.services.store.get_event(request.scope, request.id("evt"))
+    project = (await request.project(row.project_id)).project
     found = await request.services.event_recipients.page(row.event, request.before("ep"), PAGE_SIZE)
     sent = [each.delivery for each in found.items if each.delivery is not None]
     return request.show(
         "event.html",
         row=row,
         event=row.event,
+        title=title_of(project.index, row.event.payload),
         payload=body_of(row.event.payload),
         violation=await _violation(request, row),
         accounts=await request.accounts([row.event.account_id]),

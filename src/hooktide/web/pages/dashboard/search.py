@@ -1,17 +1,17 @@
-"""One box for everything: an id leads to what it is, other text to accounts and projects."""
+"""One box for everything: what the views' search finds, and accounts, projects and keys."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from hooktide.domain import ids
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
-from hooktide.domain.model import Account, Endpoint
-from hooktide.web.pages.framework.page import page
+from hooktide.domain.model import Account
+from hooktide.store.base import ProjectRow
+from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View
-
-MAX_RESULTS = 20
-PREFIXES = ("acc", "ep", "evt", "dlv", "prj", "rpl", "key", "usr")
+from hooktide.web.pages.views.search import MAX_RESULTS, find, place_of_event, place_of_id
 
 
 @page("/search")
@@ -21,35 +21,40 @@ async def search(request: PageRequest) -> View:
     place = await _place(request, text)
     if place:
         return Redirect(place)
-    accounts, endpoints = list[Account](), list[Endpoint]()
-    if text:
-        accounts = list(
-            await request.services.store.search_accounts(request.scope, text, MAX_RESULTS)
-        )
-        listed = await request.services.store.list_endpoints(request.scope, None, MAX_RESULTS, text)
-        endpoints = list(listed.items)
+    accounts = await _accounts(request, text)
     projects = await request.projects()
-    begins = text.casefold()
+    named = [row for row in projects.values() if _is_named(row, text)]
+    results = await find(request, text)
+    if results.only_event is not None and not (accounts or named):
+        return Redirect(place_of_event(request, results.only_event.event.id))
+    owners = [each.account_id for each in results.endpoints]
+    owners += [row.event.account_id for row in results.events.items]
     return request.show(
         "search.html",
         text=text,
+        results=results,
         accounts=accounts,
-        endpoints=endpoints,
-        owners=await request.accounts(each.account_id for each in endpoints),
+        owners=await request.accounts(owners),
         projects=projects,
-        found=[
-            row
-            for row in projects.values()
-            if text and begins in (row.project.name + " " + row.project.title).casefold()
-        ],
+        found=named,
     )
+
+
+async def _accounts(request: PageRequest, text: str) -> Sequence[Account]:
+    if not text:
+        return []
+    return await request.services.store.search_accounts(request.scope, text, MAX_RESULTS)
+
+
+def _is_named(row: ProjectRow, text: str) -> bool:
+    return bool(text) and text.casefold() in f"{row.project.name} {row.project.title}".casefold()
 
 
 async def _place(request: PageRequest, text: str) -> str:
     """Return the page of the object with an id; empty if there is none the session may see."""
     prefix = text.partition("_")[0]
-    if prefix not in PREFIXES:
-        return ""
+    if prefix not in ("acc", "prj", "key"):
+        return await place_of_id(request, text)
     with suppress(NotFoundError):
         return await _place_of(request, prefix, ids.read(prefix, text))
     return ""
@@ -60,15 +65,6 @@ async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
     match prefix:
         case "acc":
             return f"/accounts/{show('acc', (await store.get_account(scope, number)).id)}"
-        case "ep":
-            return f"/endpoints/{show('ep', (await store.get_endpoint(scope, number)).id)}"
-        case "evt":
-            return f"/events/{show('evt', (await store.get_event(scope, number)).event.id)}"
-        case "dlv":
-            found = (await store.get_delivery(scope, number)).id
-            return f"/deliveries?delivery={show('dlv', found)}"
-        case "rpl":
-            return f"/replays/{show('rpl', (await store.get_replay(scope, number)).id)}"
         case "prj":
             rows = await request.projects()
             return f"/projects/{rows[number].project.name}" if number in rows else ""
@@ -78,4 +74,11 @@ async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
     return ""
 
 
-PAGES = (search,)
+@act("/projects/{name}/reindex", back=search)
+async def reindex(request: PageRequest) -> View:
+    """``POST /dashboard/projects/{name}/reindex``: index its older events, too."""
+    await request.services.event_search.reindex(request.actor, request.scope, request.path("name"))
+    return request.go("/search", "project.reindexing")
+
+
+PAGES = (search, reindex)

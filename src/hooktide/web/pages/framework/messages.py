@@ -6,6 +6,7 @@ MESSAGES = {
     "project.updated": "Project updated.",
     "project.same": "No changes: the project already matches the file.",
     "project.deleted": "Project deleted.",
+    "project.reindexing": "The project's older events are being indexed, the newest first.",
     "operations.on": "Operational events are on. Their accounts appear in a moment: one for each "
     "project, and all_projects. Add endpoints to them.",
     "type.saved": "Event type saved.",

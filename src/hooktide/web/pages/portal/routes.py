@@ -6,7 +6,7 @@ from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.answering import page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.page import Page, act, page
-from hooktide.web.pages.portal import event_types, home, streams
+from hooktide.web.pages.portal import event_types, home, search, streams
 from hooktide.web.pages.portal.session import PortalSkin
 from hooktide.web.pages.views import (
     confirmations,
@@ -25,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     *home.PAGES,
     *streams.PAGES,
     *event_types.PAGES,
+    *search.PAGES,
     new_endpoint,
     create_endpoint,
     *endpoint.PAGES,

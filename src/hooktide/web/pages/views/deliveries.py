@@ -1,6 +1,6 @@
 """The log of deliveries: filters, the open delivery next to the list, and resending."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import BY_PROVIDER, Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.project.project import offered, plan_of
+from hooktide.domain.searching.index import title
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
 from hooktide.web.pages.framework.messages import counted
@@ -234,6 +235,7 @@ async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryR
     """Return deliveries as rows of the log."""
     endpoints = await request.endpoints(line.delivery.endpoint_id for line in lines)
     accounts = await request.accounts(line.delivery.account_id for line in lines)
+    titles = await _titles(request, lines)
     rows = []
     for line in lines:
         row = await request.project(line.delivery.project_id)
@@ -241,8 +243,19 @@ async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryR
         plan = plan_of(row.project, account.plan if account else row.project.default_plan)
         endpoint = endpoints.get(line.delivery.endpoint_id)
         called = account.reference if account and not request.one_account else ""
-        rows.append(row_of(line, plan, endpoint, request.now, called))
+        named = title(titles.get(line.delivery.event_id, ()))
+        rows.append(row_of(line, plan, endpoint, request.now, called, named))
     return rows
+
+
+async def _titles(request: PageRequest, lines: Sequence[Line]) -> Mapping[int, Sequence[str]]:
+    """Return the indexed values of the events of deliveries, where a project has any."""
+    wanted = [
+        line.delivery.event_id
+        for line in lines
+        if (await request.project(line.delivery.project_id)).project.index
+    ]
+    return await request.services.store.titles_of(wanted) if wanted else {}
 
 
 async def with_attempts(request: PageRequest, listed: Sequence[Delivery]) -> list[DeliveryRow]:

@@ -32,6 +32,7 @@ from hooktide.domain.model import (
     Origin,
 )
 from hooktide.domain.project.project import Plan, Project
+from hooktide.domain.searching.index import title_of
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.web.operations.response_values import header_pairs
 from hooktide.web.pages.framework import formats
@@ -75,7 +76,8 @@ ERROR_WORDS = {
 class DeliveryRow:
     """A row of the log. ``at`` and ``next_at`` are RFC 3339, for ``<time>``.
 
-    ``account`` is empty where all of them are one's. ``url`` is the endpoint's; empty: it was
+    ``account`` is empty where all of them are one's. ``title`` names the event after its indexed
+    values, and is empty if it has none. ``url`` is the endpoint's; empty: it was
     deleted.
     """
 
@@ -89,6 +91,7 @@ class DeliveryRow:
     url: str
     account: str
     account_id: int
+    title: str
     at: str
     code: str
     code_tone: str
@@ -101,7 +104,12 @@ class DeliveryRow:
 
 
 def row_of(
-    line: Line, plan: Plan, endpoint: Endpoint | None, now: Micros, account: str = ""
+    line: Line,
+    plan: Plan,
+    endpoint: Endpoint | None,
+    now: Micros,
+    account: str = "",
+    title: str = "",
 ) -> DeliveryRow:
     """Show a delivery to an endpoint (None: it was deleted); ``account`` is what it is called."""
     delivery, attempt = line.delivery, line.attempt
@@ -120,6 +128,7 @@ def row_of(
         url=endpoint.url if endpoint else "",
         account=account,
         account_id=delivery.account_id,
+        title=title,
         at=show_time(made_at(delivery.id)),
         code=code,
         code_tone=code_tone,
@@ -431,7 +440,14 @@ def open_delivery(
     last = attempts[-1] if attempts else None
     url = endpoint.url if endpoint else ""
     return OpenedDelivery(
-        row=row_of(Line(delivery, last), plan, endpoint, now, account),
+        row=row_of(
+            Line(delivery, last),
+            plan,
+            endpoint,
+            now,
+            account,
+            title_of(project.index, event.payload),
+        ),
         state=delivery.state,
         event=show("evt", event.id),
         url=url,
