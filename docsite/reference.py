@@ -25,7 +25,7 @@ from hooktide.runtime.settings import Settings
 from hooktide.web.api import events
 from hooktide.web.operations.openapi import make_openapi
 from hooktide.web.problems.problem_table import PROBLEMS
-from hooktide.web.site import OPERATIONS
+from hooktide.web.routes import OPERATIONS
 
 ROOT = Path(__file__).parents[1]
 URL = "https://hooks.example.com"

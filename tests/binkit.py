@@ -32,7 +32,7 @@ from hooktide.web.operations.pagination import Cursors
 from hooktide.web.pages.bins.routes import bin_page_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.rendering import static_routes
-from hooktide.web.site import Site
+from hooktide.web.site import Routes, Site, at_hand
 
 NOON: Micros = 1_767_268_800 * SECOND
 PROJECT = Project(
@@ -158,16 +158,13 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
         limits=RateLimits(directory, clock),
     )
     services = cast("Services", parts)  # what the bins' operations work with
-    app = Site(
-        [
-            *[each.route(services, Authenticator(store, directory, clock)) for each in OPERATIONS],
-            *bin_routes(bins, BinCheck(store, directory, url), clock, stopping),
-            *bin_page_routes(services, Live(stopping), stopping),
-            *static_routes(),
-        ],
-        None,
-        BodyMemory(1 << 26),
-    )
+    routes = [
+        *[each.route(services, Authenticator(store, directory, clock)) for each in OPERATIONS],
+        *bin_routes(bins, BinCheck(store, directory, url), clock, stopping),
+        *bin_page_routes(services, Live(stopping), stopping),
+        *static_routes(),
+    ]
+    app = Site(at_hand(Routes(routes)), None, BodyMemory(1 << 26))
     state, server = await _serve(app, listener)
     yield BinSite(store, clock, stopping, port, Api(url, text))
     stopping.set()

@@ -12,7 +12,7 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.project.project import parse_project
 from hooktide.runtime.settings import Settings
 from hooktide.web.problems.problem_table import PROBLEMS
-from hooktide.web.site import OPERATIONS
+from hooktide.web.routes import OPERATIONS
 
 
 @pytest.fixture(scope="module")

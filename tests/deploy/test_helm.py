@@ -234,7 +234,7 @@ async def test_the_ingress_lets_all_through_but_metrics_and_health(tmp_path: Pat
     below = {**EVERYTHING, "publicUrl": "https://example.com/hooks/"}
     plain, prefixed = rendered(EVERYTHING, below)
     async with running(tmp_path) as site:
-        routes = cast(Any, site.app.site)._site._routes
+        routes = (await cast(Any, site.app.site)._site.routes()).routes
         first = {route.path.split("/")[1] for route in routes}
     assert {"metrics", "health", "v1", "portal"} <= first
     wanted = first - {"metrics", "health"}

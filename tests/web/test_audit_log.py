@@ -12,7 +12,7 @@ from hooktide.actions.access.portal_links import portal_links
 from hooktide.dialects import read_shipped
 from hooktide.domain.model import Role, Scope
 from hooktide.web.pages.dashboard.routes import PAGES
-from hooktide.web.site import OPERATIONS
+from hooktide.web.routes import OPERATIONS
 
 
 async def changes(client: Client, query: str = "") -> list[dict[str, Any]]:

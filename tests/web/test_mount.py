@@ -52,7 +52,7 @@ async def test_a_proxy_need_not_say_that_it_takes_off_what_no_path_of_the_sites_
 
 async def test_the_names_are_those_of_the_routes(tmp_path: Path) -> None:
     async with running(tmp_path) as site:
-        routes = cast(Any, site.app.site)._site._routes
+        routes = (await cast(Any, site.app.site)._site.routes()).routes
     assert {route.path.split("/")[1] for route in routes} - {""} == OWN_NAMES
 
 

@@ -1,7 +1,7 @@
 """The parts of one process, by name."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +33,16 @@ from hooktide.web.http.body_memory import BodyMemory
 from hooktide.web.http.state import Handlers
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True, kw_only=True)
 class App:
     """What one process is made of, put together by ``build``; ``Lifecycle`` starts and stops it.
 
-    ``site`` answers the requests that none of ``handlers`` takes. ``stopping`` is set once the
+    ``site`` answers the requests that none of ``handlers`` takes; ``load_site`` loads
+    what the first request for a page would. ``stopping`` is set once the
     process begins to stop. ``tracing`` is None if tracing is off.
     """
 
@@ -69,6 +74,7 @@ class App:
     stopping: asyncio.Event
     maintenance: Maintenance = field(init=False)
     site: ASGIApp = field(init=False)
+    load_site: Callable[[], Awaitable[object]] = field(default=_nothing)
     handlers: Handlers = field(default_factory=dict)
 
     @property

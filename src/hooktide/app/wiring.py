@@ -1,6 +1,7 @@
 """Wires the parts of a process together: ``build``."""
 
 import asyncio
+import importlib
 import random
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -44,10 +45,9 @@ from hooktide.web.http.exchange import Handler
 from hooktide.web.http.state import Handlers
 from hooktide.web.middleware.loop_guard import LoopGuard, sender_line
 from hooktide.web.middleware.mount import mounted, prefix_of
-from hooktide.web.operations.deps import Deps
 from hooktide.web.publishing.events import PublishApplication
 from hooktide.web.publishing.publish_handler import PublishHandler
-from hooktide.web.site import build_health_site, build_site
+from hooktide.web.site import Routes, Site, build_health_site
 
 
 def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: AddUp = alone) -> App:
@@ -181,8 +181,24 @@ def _tracing(settings: Settings, vault: Vault, clock: Callable[[], Micros]) -> A
 def _site(app: App, new_keys: _NewKeys) -> ASGIApp:
     if app.settings.role == "worker":
         return build_health_site(app.readiness.check, app.metrics_page.page)
-    new_keys.loop_guard = LoopGuard(build_site(_deps(app)), app.sender_ids)
+    publishing = _publishing(app)
+
+    async def load() -> Routes:
+        # In a thread: deliveries go on meanwhile. Whatever refers to the event loop is made on it.
+        module = await asyncio.to_thread(importlib.import_module, "hooktide.app.routes")
+        routes: Routes = module.routes_of(app)
+        return routes
+
+    proxies = [ip_network(each) for each in app.settings.trusted_proxy]
+    site = Site(load, publishing, app.body_memory, proxies)
+    app.load_site = site.routes
+    new_keys.loop_guard = LoopGuard(site, app.sender_ids)
     return mounted(new_keys.loop_guard, app.public_url)
+
+
+def _publishing(app: App) -> ASGIApp:
+    publishing = PublishApplication(app.publisher, app.auth, app.metrics, app.body_memory)
+    return publishing if app.tracing is None else app.tracing.traced(publishing)
 
 
 def _handlers(app: App) -> Handlers:
@@ -193,30 +209,6 @@ def _handlers(app: App) -> Handlers:
     publish = PublishHandler(app.publisher, app.auth, app.metrics, app.body_memory, app.clock)
     handler = Handler(publish.handle, publish.waits_for)
     return {("POST", f"{prefix_of(app.public_url)}/v1/events"): handler}
-
-
-def _deps(app: App) -> Deps:
-    publishing: ASGIApp = PublishApplication(app.publisher, app.auth, app.metrics, app.body_memory)
-    if app.tracing is not None:
-        publishing = app.tracing.traced(publishing)
-    return Deps(
-        store=app.store,
-        directory=app.directory,
-        auth=app.auth,
-        url_policy=app.policy,
-        clock=app.clock,
-        public_url=app.public_url,
-        trusted_proxies=[ip_network(each) for each in app.settings.trusted_proxy],
-        vault=app.vault,
-        try_now=app.worker.try_now,
-        publisher=app.publisher,
-        publish_application=publishing,
-        body_memory=app.body_memory,
-        limits=app.limits,
-        ready=app.readiness.check,
-        metrics_page=app.metrics_page.page,
-        stopping=app.stopping,
-    )
 
 
 def _listen(app: App) -> None:

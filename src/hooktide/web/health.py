@@ -8,6 +8,7 @@ import msgspec
 from hooktide.web.http.exchange import Exchange, Handler
 from hooktide.web.http.state import Handlers
 
+JSON = "application/json"
 LIVE = b'{"status":"ok"}'
 """The response of a process that is alive."""
 

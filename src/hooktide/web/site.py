@@ -1,14 +1,13 @@
 """The whole site as one ASGI application: the hot path first, then everything that is routed.
 
-``build_site`` is what the composition root calls, and ``build_health_site`` for a process that only
-delivers. Each area of ``web.api`` lists its operations in ``OPERATIONS``; routes from elsewhere
-bring their documents as ``documented`` on their handlers.
+What is routed (``web.routes``) is loaded by the first request that needs it. ``build_health_site``
+is for a process that only delivers.
 """
 
 import asyncio
-import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -18,27 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hooktide.actions.bins.bin_check import BinCheck
 from hooktide.domain.errors import HooktideError, UnavailableError
-from hooktide.web.api import (
-    accounts,
-    audit_log,
-    bins,
-    deliveries,
-    endpoints,
-    event_types,
-    events,
-    keys,
-    portal_links,
-    projects,
-    replays,
-    statistics,
-    storage_usage,
-    users,
-    webhooks,
-)
-from hooktide.web.bins.bins import bin_routes
-from hooktide.web.health import LIVE, Readiness
+from hooktide.web.health import JSON, LIVE, Readiness
 from hooktide.web.http.body_memory import (
     SMALL_BODY,
     BodyMemory,
@@ -47,69 +27,45 @@ from hooktide.web.http.body_memory import (
     has_body,
 )
 from hooktide.web.http.client_address import Network
-from hooktide.web.operations.deps import Deps, make_services
-from hooktide.web.operations.openapi import make_openapi
-from hooktide.web.operations.operation import JSON, Operation
-from hooktide.web.pages.bins.routes import bin_page_routes
-from hooktide.web.pages.dashboard.routes import dashboard_routes
-from hooktide.web.pages.framework.live import Live
-from hooktide.web.pages.framework.rendering import static_routes
-from hooktide.web.pages.guide.routes import docs_routes
-from hooktide.web.pages.home import home_routes, missing_page
-from hooktide.web.pages.portal.routes import portal_routes
-from hooktide.web.problems.problems import (
-    explain_route,
-    problem_bytes,
-    problem_response,
-    send_whole,
-)
-
-__all__ = ["Deps", "build_health_site", "build_site"]
+from hooktide.web.problems.problems import problem_bytes, problem_response, send_whole
 
 log = logging.getLogger("hooktide.web")
 
-OPERATIONS: tuple[Operation, ...] = (
-    *projects.OPERATIONS,
-    *storage_usage.OPERATIONS,
-    *accounts.OPERATIONS,
-    *portal_links.OPERATIONS,
-    *event_types.OPERATIONS,
-    *endpoints.OPERATIONS,
-    *replays.OPERATIONS,
-    *events.OPERATIONS,
-    *deliveries.OPERATIONS,
-    *statistics.OPERATIONS,
-    *keys.OPERATIONS,
-    *users.OPERATIONS,
-    *audit_log.OPERATIONS,
-    *webhooks.OPERATIONS,
-    *bins.OPERATIONS,
-)
 
+class Routes(NamedTuple):
+    """What is routed, and the page for a browser that asks for something else (None: a problem)."""
 
-def build_site(deps: Deps) -> ASGIApp:
-    """Build the application that answers everything."""
-    return Site(_routes(deps), deps.publish_application, deps.body_memory, deps.trusted_proxies)
+    routes: Sequence[Route]
+    missing_page: Callable[[Request], Response | None] = lambda _: None
 
 
 def build_health_site(
     ready: Callable[[], Awaitable[Readiness]], metrics_page: Callable[[], Awaitable[bytes]]
 ) -> ASGIApp:
     """Build the application that answers only for the process's own health."""
-    return Site(_health_routes(ready, metrics_page), None, BodyMemory(SMALL_BODY))
+    return Site(at_hand(Routes(health_routes(ready, metrics_page))), None, BodyMemory(SMALL_BODY))
+
+
+def at_hand(routes: Routes) -> Callable[[], Awaitable[Routes]]:
+    """Return a ``load`` that has nothing to load."""
+
+    async def load() -> Routes:
+        return routes
+
+    return load
 
 
 class Site:
     """Answers every request; what goes wrong, known or not, is a problem (RFC 9457).
 
-    ``publish`` answers ``POST /v1/events``, and counts its bodies itself; None: that is a path like
-    any other. ``memory`` bounds what bodies take. ``trusted_proxies`` are believed in what
-    ``address_of`` reads.
+    ``load`` returns what is routed. ``publish`` answers ``POST /v1/events``, and counts its bodies
+    itself; None: that is a path like any other. ``memory`` bounds what bodies take.
+    ``trusted_proxies`` are believed in what ``address_of`` reads.
     """
 
     def __init__(
         self,
-        routes: list[Route],
+        load: Callable[[], Awaitable[Routes]],
         publish: ASGIApp | None,
         memory: BodyMemory,
         trusted_proxies: Sequence[Network] = (),
@@ -117,10 +73,17 @@ class Site:
         self.trusted_proxies = trusted_proxies
         self._publish = publish
         self._memory = memory
-        self._routes = routes
-        router = Router(self._routes, redirect_slashes=False)
-        handlers = {HTTPException: self._unrouted, HooktideError: problem_response}
-        self._routed = ExceptionMiddleware(router, handlers=handlers)
+        self._load = load
+        self._loading = asyncio.Lock()
+        self._routes: Routes | None = None
+        self._routed: ASGIApp | None = None
+
+    async def routes(self) -> Routes:
+        """Return what is routed, and load it if this is the first call."""
+        async with self._loading:
+            if self._routes is None:
+                self._routes = await self._load()
+            return self._routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -147,21 +110,34 @@ class Site:
     async def _route(self, scope: Scope, receive: Receive, answer: "TrackedSend") -> None:
         # Starlette raises what it cannot route only inside an application of its kind.
         scope["app"] = self
+        if self._routed is None:
+            self._routed = self._routing(await self.routes())
         await self._routed(scope, receive, answer)
 
-    async def _unrouted(self, request: Request, error: Exception) -> Response:
-        """Answer what has no route; Starlette's Allow knows only the path's first route."""
-        if getattr(error, "status_code", 0) == 404 and (page := missing_page(request)):
-            return page
-        response = await problem_response(request, error)
-        if response.status_code == 405:
-            response.headers["allow"] = ", ".join(sorted(self._allowed(request.scope)))
-        return response
+    def _routing(self, found: Routes) -> ASGIApp:
+        router = Router(found.routes, redirect_slashes=False)
 
-    def _allowed(self, scope: Scope) -> set[str]:
-        matching = [each for each in self._routes if each.matches(scope)[0] is not Match.NONE]
-        own = {"POST"} if scope["path"] == "/v1/events" else set()
-        return own.union(*[each.methods or () for each in matching])
+        async def unrouted(request: Request, error: Exception) -> Response:
+            return await _unrouted(found, request, error)
+
+        handlers = {HTTPException: unrouted, HooktideError: problem_response}
+        return ExceptionMiddleware(router, handlers=handlers)
+
+
+async def _unrouted(found: Routes, request: Request, error: Exception) -> Response:
+    """Answer what has no route; Starlette's Allow knows only the path's first route."""
+    if getattr(error, "status_code", 0) == 404 and (page := found.missing_page(request)):
+        return page
+    response = await problem_response(request, error)
+    if response.status_code == 405:
+        response.headers["allow"] = ", ".join(sorted(_allowed(found, request.scope)))
+    return response
+
+
+def _allowed(found: Routes, scope: Scope) -> set[str]:
+    matching = [each for each in found.routes if each.matches(scope)[0] is not Match.NONE]
+    own = {"POST"} if scope["path"] == "/v1/events" else set()
+    return own.union(*[each.methods or () for each in matching])
 
 
 class TrackedSend:
@@ -190,47 +166,11 @@ class TrackedSend:
         return instance
 
 
-def _routes(deps: Deps) -> list[Route]:
-    services = make_services(deps)
-    live = Live(deps.stopping)
-    return [
-        *[each.route(services, deps.auth) for each in OPERATIONS],
-        *bin_routes(
-            services.bins,
-            BinCheck(deps.store, deps.directory, deps.public_url),
-            deps.clock,
-            deps.stopping,
-        ),
-        *bin_page_routes(services, live, deps.stopping),
-        *dashboard_routes(services, live),
-        *portal_routes(services, live),
-        *home_routes(),
-        *docs_routes(services, deps.url_policy, live),
-        *static_routes(),
-        explain_route,
-        *_health_routes(deps.ready, deps.metrics_page),
-        _openapi_route(deps.public_url),
-    ]
-
-
-def _openapi_route(public_url: str) -> Route:
-    async def document(_: Request) -> Response:
-        text = await asyncio.to_thread(_openapi_text, public_url)
-        return Response(text, media_type=JSON)
-
-    return Route("/openapi.json", document)
-
-
-@functools.cache
-def _openapi_text(public_url: str) -> bytes:
-    """Return the OpenAPI document. Making it takes long, so it is made at the first request."""
-    documents = [*(each.document for each in OPERATIONS), events.PUBLISH]
-    return msgspec.json.encode(make_openapi(documents, public_url))
-
-
-def _health_routes(
+def health_routes(
     is_ready: Callable[[], Awaitable[Readiness]], metrics_page: Callable[[], Awaitable[bytes]]
 ) -> list[Route]:
+    """Return the routes of the probes and of the metrics."""
+
     async def live(_: Request) -> Response:
         return Response(LIVE, media_type=JSON)
 

@@ -3,8 +3,7 @@
 from starlette.types import Receive, Scope, Send
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.web.health import LIVE, Readiness
-from hooktide.web.operations.operation import JSON
+from hooktide.web.health import JSON, LIVE, Readiness
 from hooktide.web.problems.problems import problem_bytes, send_whole
 
 RETRY_AFTER = 2

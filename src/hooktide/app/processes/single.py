@@ -85,6 +85,7 @@ class Process:
         self._made: FirstStart | None = None
         self._server: HttpServer | None = None
         self._error: Exception | None = None
+        self._settling: asyncio.Task[None] | None = None
         self.stopping = False
 
     @property
@@ -111,6 +112,7 @@ class Process:
             beginning = start(self._open_when_possible(site, self._server), "open the database")
         await self._server.serve(sockets=[self._listener])
         await cancel(beginning)
+        await cancel(self._settling)
         if self._life is not None:
             await self._life.stop()
         if self._error is not None:
@@ -126,7 +128,7 @@ class Process:
 
     async def _open(self) -> ASGIApp:
         self._life, self._made = await self._begin()
-        settle()
+        self._settling = start(_settle(self._life.app), "load the pages")
         return self._life.app.site
 
     async def _open_when_possible(self, starting: StartingSite, server: HttpServer) -> None:
@@ -170,6 +172,12 @@ class Process:
         if self._life is not None:
             self._life.begin_to_stop(replaced=leave)
         self._server.begin_to_stop(leave=leave)
+
+
+async def _settle(app: App) -> None:
+    """Load what no event needs, once events are taken."""
+    await app.load_site()
+    settle()
 
 
 def serve_alone(settings: Settings, operator_key: str) -> None:

@@ -1,10 +1,8 @@
 """What the site is built from, and what each operation has at hand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-from starlette.types import ASGIApp
 
 from hooktide.actions.access.keys import Keys
 from hooktide.actions.access.portal_links import PortalLinks, portal_links
@@ -34,8 +32,6 @@ from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.web.auth import Authenticator
 from hooktide.web.health import Readiness
-from hooktide.web.http.body_memory import BodyMemory
-from hooktide.web.http.client_address import Network
 from hooktide.web.operations.pagination import Cursors
 
 
@@ -43,10 +39,9 @@ from hooktide.web.operations.pagination import Cursors
 class Deps:
     """The parts that the composition root puts together.
 
-    ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events,
-    ``publish_application`` those of ``POST /v1/events``; ``body_memory`` bounds bodies; ``ready``
-    gives the reasons for not being ready; ``metrics_page`` is what Prometheus reads; ``stopping``
-    ends open streams.
+    ``try_now`` makes the attempt of a claim at once and records it; ``publisher`` accepts events;
+    ``ready`` gives the reasons for not being ready; ``metrics_page`` is what Prometheus reads;
+    ``stopping`` ends open streams.
     """
 
     store: Store
@@ -55,12 +50,9 @@ class Deps:
     url_policy: UrlPolicy
     clock: Callable[[], Micros]
     public_url: str
-    trusted_proxies: Sequence[Network]
     vault: Vault
     try_now: TryNow
     publisher: Publisher
-    publish_application: ASGIApp
-    body_memory: BodyMemory
     limits: RateLimits
     ready: Callable[[], Awaitable[Readiness]]
     metrics_page: Callable[[], Awaitable[bytes]]

@@ -19,7 +19,8 @@ from hooktide.domain.model import (
     SignatureVerdict,
 )
 from hooktide.web.auth import PROJECT_HEADER
-from hooktide.web.operations.operation import ANYONE, JSON, TOML, Documented
+from hooktide.web.health import JSON
+from hooktide.web.operations.operation import ANYONE, TOML, Documented
 from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.problems.problems import MEDIA_TYPE
 from hooktide.wire.fields import ENUMERATION, PageQuery, PeriodQuery

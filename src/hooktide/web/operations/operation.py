@@ -28,6 +28,7 @@ from hooktide.domain.errors import InvalidError, RefusedError
 from hooktide.domain.model import ApiKey, KeyScope, Micros, Scope
 from hooktide.store.base import Page
 from hooktide.web.auth import Authenticator
+from hooktide.web.health import JSON
 from hooktide.web.http.client_address import address_of
 from hooktide.web.operations.deps import Services
 from hooktide.web.operations.pagination import id_bounds
@@ -49,7 +50,6 @@ MANAGERS = frozenset({KeyScope.OPERATOR, KeyScope.PROJECT})
 ANYONE = frozenset(KeyScope)
 CUSTOMERS = frozenset({KeyScope.ACCOUNT})
 
-JSON = "application/json"
 TOML = "application/toml"
 
 
