@@ -1,5 +1,6 @@
 """A head that a client repeats is parsed once, and means what it meant when it was parsed."""
 
+import gc
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +24,11 @@ class Heard:
     def request_begun(self, head: RequestHead) -> None:
         self.heads.append(head)
         self.bodies.append(b"")
+
+    def request_arrived(self, head: RequestHead, body: bytes) -> None:
+        self.request_begun(head)
+        self.body_received(body)
+        self.request_ended(unwanted=False)
 
     def body_received(self, part: bytes) -> None:
         self.bodies[-1] += part
@@ -120,3 +126,20 @@ def test_clients_whose_heads_differ_each_time_cost_no_more_memory() -> None:
         reader.feed(post(b"/", b"abc", b"idempotency-key: %d\r\n" % number))
     reader.feed(get())
     assert len({id(each) for each in found.heads}) == 51
+
+
+def test_a_client_whose_lengths_differ_each_time_costs_little_memory() -> None:
+    found = Heard()
+    reader = RequestReader(found)
+    for size in range(1, 200):
+        reader.feed(post(b"/", b"x" * size))
+    assert [dict(each.headers)[b"content-length"] for each in found.heads] == [
+        b"%d" % size for size in range(1, 200)
+    ]
+    found.heads.clear()
+    found.bodies.clear()
+    gc.collect()
+    assert sum(isinstance(each, RequestHead) for each in gc.get_objects()) < KEPT
+
+
+KEPT = 20

@@ -22,6 +22,12 @@ def bucket(span: Micros) -> int:
     return 0 if span < FIRST else 1 + int(math.log(span / FIRST) / _LOG)
 
 
+def add_span(total: Histogram, span: Micros) -> None:
+    """Add one span to a histogram."""
+    number = bucket(span)
+    total[number] = total.get(number, 0) + 1
+
+
 def add(total: Histogram, more: Mapping[int, int]) -> None:
     """Add one histogram to another."""
     for number, count in more.items():

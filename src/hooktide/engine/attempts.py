@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from hooktide.domain.delivery.verdict import Outcome
@@ -44,8 +45,8 @@ class Attempts:
         """Make the attempts of a batch; ``finished`` is called once, later."""
         request = self._prepare(batch)
         if request is not None:
-            flight = _Flight(batch, request, self._answered)
-            cancel = self._deliverer.send_now(request, flight.answered)
+            flight = _Flight(batch, request)
+            cancel = self._deliverer.send_now(request, partial(self._answered, flight))
             if cancel is not None:
                 flight.cancel = cancel
                 self._flights[flight] = None
@@ -145,17 +146,10 @@ class Attempts:
 class _Flight:
     """A request in flight without a task."""
 
-    __slots__ = ("_landed", "batch", "cancel", "request")
+    __slots__ = ("batch", "cancel", "request")
 
     cancel: Callable[[], None]
 
-    def __init__(
-        self, batch: Batch, request: Request, landed: "Callable[[_Flight, Outcome], None]"
-    ) -> None:
+    def __init__(self, batch: Batch, request: Request) -> None:
         self.batch = batch
         self.request = request
-        self._landed = landed
-
-    def answered(self, outcome: Outcome) -> None:
-        """Pass on the outcome."""
-        self._landed(self, outcome)

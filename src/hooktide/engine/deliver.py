@@ -13,6 +13,7 @@ import msgspec
 from hooktide.domain.delivery.compose import unsigned
 from hooktide.domain.delivery.rest import rest_request
 from hooktide.domain.delivery.verdict import (
+    Delivered,
     Failed,
     Gone,
     Outcome,
@@ -210,15 +211,12 @@ class Deliverer:
     def _record(self, record: AttemptRecord, destination: Destination) -> AttemptRecord:
         self._store.record(record)
         try:
-            self._note(record, destination)
+            if self.hook is not None:
+                self.hook.made(record, destination)
+            self._on_attempt(record, destination)
         except Exception:  # the attempt was made, and is recorded anyway
             log.exception("could not report an attempt of delivery %016x", record.claim.delivery_id)
         return record
-
-    def _note(self, record: AttemptRecord, destination: Destination) -> None:
-        if self.hook is not None:
-            self.hook.made(record, destination)
-        self._on_attempt(record, destination)
 
     async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
         """Send a chat one message for one or more deliveries: an attempt of each.
@@ -362,12 +360,13 @@ def _attempt(claim: Claim, outcome: Outcome, started_at: Micros, head: bytes) ->
 
 def name_of(verdict: Verdict) -> str:
     """Return a verdict's name for the log and the metrics."""
-    match verdict:
-        case RetryAt():
-            return "retry"
-        case Requeued():
-            return "requeued"
-        case Failed():
-            return "failed"
-        case _:
-            return type(verdict).__name__.lower()
+    return _NAMES[type(verdict)]
+
+
+_NAMES: dict[type[Verdict], str] = {
+    Delivered: "delivered",
+    RetryAt: "retry",
+    Failed: "failed",
+    Gone: "gone",
+    Requeued: "requeued",
+}

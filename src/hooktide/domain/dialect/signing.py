@@ -97,11 +97,14 @@ def standard_lines(
 ) -> bytes:
     """Return the three Standard Webhooks header lines, signed with every active secret."""
     content = b"%b.%d.%b" % (event_id, timestamp, body)
-    signatures = [_standard(secret.key, content) for secret in secrets]
+    if len(secrets) == 1:  # as usual
+        signature = _standard(secrets[0].key, content)
+    else:
+        signature = b" ".join([_standard(secret.key, content) for secret in secrets])
     return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
         event_id,
         timestamp,
-        b" ".join(signatures),
+        signature,
     )
 
 
@@ -113,7 +116,7 @@ class Signer:
 
     def __init__(self, signature: Signature, *, standard_headers: bool) -> None:
         self._hash = signature.algorithm.removeprefix("hmac-")
-        self._encode = _base64 if signature.encoding is Encoding.BASE64 else _hex
+        self._encode = _base64 if signature.encoding is Encoding.BASE64 else binascii.hexlify
         self._plain = signature.content == "{body}"
         self._content = _compile(
             signature.content, "dialect.signature.content", ("body", "timestamp", "id")
@@ -205,10 +208,6 @@ def _keyed(algorithm: str, key: bytes) -> tuple[Any, Any]:
     inner.update(bytes(byte ^ 0x36 for byte in key))
     outer.update(bytes(byte ^ 0x5C for byte in key))
     return inner, outer
-
-
-def _hex(digest: bytes) -> bytes:
-    return binascii.hexlify(digest)
 
 
 def _base64(digest: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from hooktide.domain.delivery.causes import cause_of
 from hooktide.domain.delivery.verdict import Delivered, Failed, Gone, Requeued
-from hooktide.domain.histogram import add, bucket
+from hooktide.domain.histogram import add, add_span
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import HOUR, MINUTE, Attempt, Endpoint, Micros, Origin
 from hooktide.domain.stats import COUNTS, EndpointHour, ProjectMinute
@@ -51,13 +51,14 @@ class StatsBuffer:
         minute.attempts += 1
         hour.attempts += 1
         hour.duration += made.duration
-        hour.slowest = max(hour.slowest, made.duration)
+        if made.duration > hour.slowest:
+            hour.slowest = made.duration
         if type(verdict) is Delivered:
             hour.last_delivered_at, hour.failing_since = ended_at, None
         else:
             minute.failed_attempts += 1
             _count_failure(made, hour)
-        add(hour.latency, {bucket(made.duration): 1})
+        add_span(hour.latency, made.duration)
         if record.claim.origin is not Origin.TEST:
             _count_end(record, minute, hour)
 
@@ -140,7 +141,7 @@ def _count_end(record: AttemptRecord, minute: ProjectMinute, hour: EndpointHour)
         hour.delivered += 1
         if record.claim.origin is Origin.EVENT:
             delay = record.attempt.ended_at - made_at(record.claim.delivery_id)
-            add(hour.delay, {bucket(delay): 1})
+            add_span(hour.delay, delay)
     elif kind is Failed or kind is Gone:
         minute.failed += 1
         hour.failed += 1

@@ -92,7 +92,8 @@ class Lane:
     @property
     def slots(self) -> int:
         """Maximum concurrent requests."""
-        return min(self.kind.slots, self.adaptive.count)
+        most, found = self.kind.slots, self.adaptive.count
+        return found if found < most else most
 
     @property
     def startable(self) -> bool:

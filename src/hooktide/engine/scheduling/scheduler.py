@@ -316,9 +316,9 @@ class Scheduler:
 
     def _queue(self, lane: Lane) -> None:
         """Queue a lane for ``next``, if it could start something."""
-        if lane.queued or lane.paused_until or lane.active >= lane.slots:
+        if not lane.waiting or lane.queued or lane.paused_until:
             return
-        if lane.startable:
+        if lane.active < lane.slots and lane.startable:
             lane.queued = True
             self._ready.append(lane)
 

@@ -111,6 +111,14 @@ class Exchange:
         self._left: int | None = None
         self._chunked = False
 
+    def arrived(self, body: bytes) -> None:
+        """Take the whole body, before anything answers."""
+        self._parts = [body]
+        self._size = len(body)
+        self.whole = True
+        if self._size > self._max_unread:
+            self._connection.pause_reading()
+
     def feed(self, part: bytes) -> None:
         """Add to the body."""
         self._parts.append(part)
@@ -165,9 +173,9 @@ class Exchange:
 
     def peek_body(self) -> bytes:
         """Return the part of the body that has arrived and was not read yet; it stays unread."""
-        body = self.body()
-        self._parts, self._size = [body], len(body)
-        return body
+        if len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
 
     def _wake(self) -> None:
         if self._changed is not None:

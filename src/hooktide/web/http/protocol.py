@@ -132,6 +132,11 @@ class HttpProtocol(asyncio.Protocol):
             self._reader.held = len(self._exchanges) >= MAX_PIPELINED
         self._exchanges.append(exchange)
 
+    def request_arrived(self, head: RequestHead, body: bytes) -> None:
+        """Queue a whole request."""
+        self.request_begun(head)
+        self._exchanges[-1].arrived(body)
+
     def body_received(self, part: bytes) -> None:
         """Add to the body of the last request."""
         self._exchanges[-1].feed(part)

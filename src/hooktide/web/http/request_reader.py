@@ -32,6 +32,9 @@ class Listener(Protocol):
     def request_begun(self, head: RequestHead) -> None:
         """Handle a request's head."""
 
+    def request_arrived(self, head: RequestHead, body: bytes) -> None:
+        """Handle a whole request, as if it had begun, its body had come, and it had ended."""
+
     def body_received(self, part: bytes) -> None:
         """Handle a part of the body of the request that began last."""
 
@@ -107,7 +110,8 @@ class _RepeatedHead:
 
 MAX_TRIES = 4
 """Heads in a row that are remembered although none came again."""
-MAX_LENGTHS = 64
+MAX_LENGTHS = 8
+"""Content-Lengths with which a head is kept: some 5 KB for each connection."""
 MAX_DIGITS = 6
 MIN_HEAD = 4
 MAX_REPEATED_HEAD = 4096
@@ -162,9 +166,7 @@ class RequestReader:
     def _pass_on(self, head: RequestHead, body: bytes) -> HooktideError | None:
         """Pass on a whole request."""
         try:
-            self._listener.request_begun(head)
-            self._listener.body_received(body)
-            self._listener.request_ended(unwanted=False)
+            self._listener.request_arrived(head, body)
         except MemoryError:
             return _no_memory()
         return None

@@ -303,7 +303,9 @@ def _check_duplicates(body: bytes, event: EventIn) -> None:
     what the members account for is the envelope read again, slowly.
     """
     payload = bytes(event.payload)
-    if _marks_around(body, [payload]) != quotation_marks(event):
+    start = _find(body, payload, 0)
+    marks = body.count(b'"', 0, start) + body.count(b'"', start + len(payload))
+    if marks != quotation_marks(event):
         json.loads(_around(body, payload), object_pairs_hook=no_member_twice)
 
 
