@@ -222,6 +222,17 @@ def test_an_answer_means_the_same_when_it_comes_again(answer: bytes, other: byte
             break
 
 
+def test_the_end_of_an_answer_is_no_answer_when_it_comes_again() -> None:
+    reader = ResponseReader()
+    for _ in range(2):
+        assert not reader.feed(NO_CONTENT[:9])
+        assert reader.feed(NO_CONTENT[9:])
+        assert reader.is_reusable
+        reader.begin()
+    assert reader.feed(NO_CONTENT[9:])
+    assert reader.outcome(0, NOW).error == "invalid_response"
+
+
 def test_an_answer_that_begins_like_the_last_one_is_read_to_its_own_end() -> None:
     reader = ResponseReader()
     longer = ANSWER.replace(TWO, b"Content-Length: 4\r\n")
