@@ -1,8 +1,10 @@
 """A database of any earlier schema is taken over as it is: nothing is lost, and it goes on."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 from livedkit import ENDED, made
 from postgreskit import database
@@ -59,3 +61,23 @@ async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> No
     assert {delivery.state for delivery in delivered} == {DeliveryState.DELIVERED}
     assert [finding for finding in await audit(place) if finding.broken] == []
     await store.close()
+
+
+async def test_the_payloads_of_an_earlier_database_can_be_searched(place: Place) -> None:
+    store = await place.open()
+    [row] = await store.list_projects(Scope())
+    later = ENDED + 2 * LEASE
+    await store.put_project(replace(row.project, index=("total",)), later)
+    await store.start_filling_index(row.id, later)
+    while await store.run_indexing(later):
+        pass
+    found = await store.search_events(Scope(), "1.10", None, 100)
+    assert len(found.items) == 14
+    assert [finding for finding in await audit(place) if finding.broken] == []
+    await store.close()
+    if not place.is_file:  # the log's days have a partition for what is indexed of them
+        connection = await asyncpg.connect(place.url)
+        sql = "SELECT count(DISTINCT event_id) FROM hooktide.event_terms_default"
+        events = "SELECT count(*) FROM hooktide.events_default"
+        assert await connection.fetchval(sql) == await connection.fetchval(events)
+        await connection.close()
