@@ -144,3 +144,29 @@ async def shared_plan_of(
 
 def literal(value: object) -> str:
     return "NULL" if value is None else f'"{value.decode() if isinstance(value, bytes) else value}"'
+
+
+@pytest.mark.parametrize("whose", ["project", "account"])
+async def test_a_search_hops_from_term_to_term_and_reads_the_newest_of_each(
+    given: Given, place: Place, whose: str
+) -> None:
+    connection = await asyncpg.connect(place.url)
+    owner = (given.project_id, given.account.id)
+    for term in ("'inv-' || n", "'ltd'"):
+        await connection.execute(
+            f"""INSERT INTO hooktide.event_terms
+                SELECT ({NOON} << 11) + n * 2048, 0, {len(term)}, {owner[0]}, {owner[1]}, {term}, ''
+                FROM generate_series(1, {PENDING}) AS n"""
+        )
+    await connection.execute("ANALYZE hooktide.event_terms")
+    await connection.close()
+    id_ = {"owner": owner[whose == "account"]}
+    begins = {"low": "inv-1", "high": "inv-1\U0010ffff", "limit": 101}
+    plan = await plan_of(given, f"terms_of_{whose}", id_ | begins)
+    assert plan["Actual Rows"] == 101
+    assert pages(plan) < MAX_PAGES * 4
+    window = {"after": -1, "before": (1 << 63) - 1, "limit": 51}
+    terms = {"terms": ["ltd", *(f"inv-{n}" for n in range(99))]}
+    plan = await plan_of(given, f"events_of_terms_of_{whose}", id_ | window | terms)
+    assert plan["Actual Rows"] == 51
+    assert pages(plan) < MAX_PAGES * 4

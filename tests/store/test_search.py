@@ -335,3 +335,13 @@ async def test_events_are_indexed_from_when_a_project_names_paths(given: Given) 
     assert await task.run() > 0
     assert await task.run() == 0
     assert await terms(given) == 2
+
+
+async def test_of_a_value_that_very_many_events_have_the_newest_are_found(given: Given) -> None:
+    await index_by(given, "number")
+    events = [given.event(payload=b'{"number":"ltd"}') for _ in range(1_000)]
+    made = [each.event_id for each in await given.publish(*events)]
+    await indexed(given)
+    page = await given.store.search_events(ANYONE, "lt", None, 5)
+    assert [row.event.id for row in page.items] == sorted(made)[:-6:-1]
+    assert page.next_before == page.items[-1].event.id

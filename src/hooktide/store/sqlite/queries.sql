@@ -480,18 +480,18 @@ FROM json_each(:rows) WHERE TRUE
 ON CONFLICT DO NOTHING
 
 -- name: events_of_terms_of_project
--- The newest with one of these terms.
-SELECT DISTINCT t.event_id FROM json_each(:terms) AS wanted JOIN event_terms AS t
-    ON t.project_id = :owner AND t.term = wanted.value AND t.event_id IN (
-        SELECT DISTINCT n.event_id FROM event_terms AS n
-        WHERE n.project_id = :owner AND n.term = wanted.value AND n.event_id > :after AND n.event_id < :before
-        ORDER BY n.event_id DESC LIMIT :limit)
-ORDER BY t.event_id DESC LIMIT :limit
+-- The newest with one of these terms: of each term the index leads to its newest.
+SELECT DISTINCT found.value FROM json_each(:terms) AS wanted, json_each((
+    SELECT json_group_array(event_id) FROM (
+        SELECT DISTINCT t.event_id FROM event_terms AS t INDEXED BY event_terms_by_project
+        WHERE t.project_id = :owner AND t.term = wanted.value AND t.event_id > :after AND t.event_id < :before
+        ORDER BY t.event_id DESC LIMIT :limit))) AS found
+ORDER BY found.value DESC LIMIT :limit
 
 -- name: events_of_terms_of_account
-SELECT DISTINCT t.event_id FROM json_each(:terms) AS wanted JOIN event_terms AS t
-    ON t.account_id = :owner AND t.term = wanted.value AND t.event_id IN (
-        SELECT DISTINCT n.event_id FROM event_terms AS n
-        WHERE n.account_id = :owner AND n.term = wanted.value AND n.event_id > :after AND n.event_id < :before
-        ORDER BY n.event_id DESC LIMIT :limit)
-ORDER BY t.event_id DESC LIMIT :limit
+SELECT DISTINCT found.value FROM json_each(:terms) AS wanted, json_each((
+    SELECT json_group_array(event_id) FROM (
+        SELECT DISTINCT t.event_id FROM event_terms AS t INDEXED BY event_terms_by_account
+        WHERE t.account_id = :owner AND t.term = wanted.value AND t.event_id > :after AND t.event_id < :before
+        ORDER BY t.event_id DESC LIMIT :limit))) AS found
+ORDER BY found.value DESC LIMIT :limit
