@@ -1,7 +1,7 @@
-"""Accounts for every event: what was sent, what was answered 202, what arrived.
+"""Accounts for every event: what was published, what was accepted, and what arrived.
 
-A producer publishes events with idempotency keys and repeats whatever was not answered, as a
-careful app would. A receiver notes each request. At the end ``check`` compares the two.
+A producer publishes events with idempotency keys and retries what got no response, as a careful
+application would. A receiver records each request. At the end ``check`` compares the two.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ description = "Something happened."
 
 @dataclass
 class Arrived:
-    """One request that reached the receiver; ``at``: on the event loop's clock."""
+    """A request that reached the receiver. ``at`` is on the event loop's clock."""
 
     endpoint: str
     event_id: str
@@ -49,7 +49,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Answer:
-    """How a request was answered. ``asked_at``: on the event loop's clock; status 0: not at all."""
+    """A response. ``asked_at`` is on the event loop's clock. Status 0 means that there was none."""
 
     path: str
     asked_at: float
@@ -60,9 +60,9 @@ class Answer:
 
 @dataclass
 class Ledger:
-    """What is known of the events of one run.
+    """The record of one run's events.
 
-    Requests to ``hanging`` paths get no answer, until ``let_go``.
+    Requests to ``hanging`` paths get no response until ``let_go``.
     """
 
     acked: dict[str, bytes] = field(default_factory=dict)
@@ -77,16 +77,16 @@ class Ledger:
     waiting: list[Callable[[], None]] = field(default_factory=list)
 
     def let_go(self) -> None:
-        """Answer whatever hangs 200, and let nothing hang from now on."""
+        """Respond to the hanging requests with 200, and let no more hang."""
         self.hanging.clear()
         while self.waiting:
             self.waiting.pop()()
 
     def check(self, endpoints: dict[str, str], failing: Sequence[str] = ()) -> None:
-        """Assert that nothing was lost, changed, forged or made up.
+        """Assert that no event was lost, changed, forged or invented.
 
-        ``endpoints``: the paths of the endpoints with their ``whsec_`` secrets. ``failing``: those
-        of them that never say 2xx; there it is enough that everything arrived.
+        ``endpoints`` maps the endpoints' paths to their ``whsec_`` secrets. ``failing`` are those
+        that never return 2xx, where it is enough that everything arrived.
         """
         bodies = {event_id: hashlib.sha256(body).digest() for event_id, body in self.acked.items()}
         got: dict[str, set[str]] = defaultdict(set)
@@ -102,17 +102,17 @@ class Ledger:
             Webhook(endpoints[item.endpoint]).verify(item.body, item.headers)
 
     def arrived_at(self, path: str) -> list[str]:
-        """The ids of the events that came to a path, in their order."""
+        """Return the ids of the events that arrived at a path, in order."""
         return [item.event_id for item in self.arrived if item.endpoint == path]
 
     @property
     def duplicates(self) -> int:
-        """How many requests an endpoint got again although it had answered them 2xx."""
+        """Return how many requests were repeated after the endpoint had returned 2xx."""
         return self.answers_ok - len(self.answered_ok)
 
 
 class Receiver(asyncio.Protocol):
-    """A receiver; its path says how it behaves: `ok`, `fail` (500), `flaky` (30 % 500), `slow`."""
+    """A receiver. The path selects its behaviour: `ok`, `fail` (500), `flaky` (30 % 500), `slow`."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -178,10 +178,10 @@ def _close(streams: Streams | None) -> None:
 
 
 class Producer:
-    """Publishes events over a few connections until told to stop; repeats what got no answer.
+    """Publishes events over a few connections until stopped, and retries what got no response.
 
-    ``pause``: seconds between an answer and the connection's next event. Without one, producers
-    and servers take whatever CPU time there is.
+    ``pause`` is the number of seconds between a response and the connection's next event. Without
+    it, producers and servers use all the CPU time there is.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class Producer:
         self.stop = asyncio.Event()
 
     async def run(self, connections: int) -> None:
-        """Publish until ``stop`` is set and everything begun was answered."""
+        """Publish until ``stop`` is set and every request was answered."""
         await asyncio.gather(*(self._publish_all() for _ in range(connections)))
 
     async def _publish_all(self) -> None:

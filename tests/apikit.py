@@ -1,4 +1,4 @@
-"""The API asked without ``hooktide.client``, so that a test of the server trusts nothing of it."""
+"""An API client that does not use ``hooktide.client``, so that server tests do not depend on it."""
 
 import asyncio
 import ssl
@@ -17,9 +17,9 @@ MAX_REPEATS = 5
 
 
 class ApiError(Exception):
-    """The server refused a call, or could not be reached (then ``status`` is 0).
+    """The server rejected a call, or could not be reached (then ``status`` is 0).
 
-    ``code`` is the last part of the problem's type; the text says what to do.
+    ``code`` is the last part of the problem's type. The message says what to do.
     """
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -29,9 +29,9 @@ class ApiError(Exception):
 
 
 class Api:
-    """One server, the key that its calls are made with, and how many seconds one may take.
+    """A client of one server. ``key`` is its API key, ``within`` the timeout of a call in seconds.
 
-    ``project`` narrows the calls to one project; empty: to none.
+    ``project`` limits the calls to one project; an empty string means no limit.
     """
 
     def __init__(self, server: str, key: str, within: float = TIMEOUT, project: str = "") -> None:
@@ -51,31 +51,31 @@ class Api:
             raise ApiError(0, "invalid_server", f"{server!r} is not like http://127.0.0.1:8080")
 
     async def get(self, path: str) -> Any:
-        """Return what is at ``path``."""
+        """Return the resource at ``path``."""
         return await self._call("GET", path)
 
     async def post(self, path: str, value: Any = None) -> Any:
-        """Send ``value`` as JSON, and return the answer."""
+        """Send ``value`` as JSON, and return the response."""
         return await self._call("POST", path, msgspec.json.encode({} if value is None else value))
 
     async def patch(self, path: str, value: Any) -> Any:
-        """Change what is at ``path``, and return the answer."""
+        """Update the resource at ``path``, and return the response."""
         return await self._call("PATCH", path, msgspec.json.encode(value))
 
     async def delete(self, path: str) -> None:
-        """Remove what is at ``path``."""
+        """Delete the resource at ``path``."""
         await self._call("DELETE", path)
 
     async def put_toml(self, path: str, text: str) -> Any:
-        """Send a project file, and return the answer."""
+        """Send a project file, and return the response."""
         return await self._call("PUT", path, text.encode(), "application/toml")
 
     async def _call(
         self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
     ) -> Any:
-        """Make one call; None for an answer without a body.
+        """Make one call. Return ``None`` if the response has no body.
 
-        :raises ApiError: the server refused it or cannot be reached.
+        :raises ApiError: the server rejected the call or cannot be reached.
         """
         request = self._request(method, path, body, kind)
         status, answer = await self._exchange(request)
@@ -92,8 +92,8 @@ class Api:
         return value
 
     def _request(self, method: str, path: str, body: bytes, kind: str) -> bytes:
-        # As HTTP/1.0, so that the answer is neither chunked nor kept alive: it ends with the
-        # connection.
+        # HTTP/1.0, so that the response is neither chunked nor kept alive: it ends when the
+        # connection closes.
         lines = [
             f"{method} {self._prefix}{path} HTTP/1.0",
             f"host: {self._netloc}",
@@ -126,7 +126,7 @@ class Api:
 
 
 def api_of(server: DemoServer) -> Api:
-    """Return the API of a server, with its operator's key."""
+    """Return a client of a server's API, with the operator's key."""
     return Api(server.url, server.key)
 
 

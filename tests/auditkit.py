@@ -1,4 +1,4 @@
-"""A database that can be audited, changed by hand as no store would, and put back."""
+"""A database that can be audited, corrupted by hand, and restored."""
 
 import asyncio
 import shutil
@@ -34,7 +34,7 @@ END $$
 
 
 async def audited(place: Place, now: Micros = ENDED) -> dict[str, Finding]:
-    """Return what each check finds in a database; servers may have it open."""
+    """Return what each check finds in a database, which servers may have open."""
     if place.is_file:
         found = await asyncio.to_thread(lambda: list(audit_sqlite(place.url, now)))
     else:
@@ -44,13 +44,13 @@ async def audited(place: Place, now: Micros = ENDED) -> dict[str, Finding]:
 
 
 async def miscounted(place: Place) -> int:
-    """Return for how many endpoints the count of what waits is not that of the rows."""
+    """Return how many endpoints have a count of pending deliveries that differs from their rows."""
     return (await audited(place))["waiting_counts"].broken
 
 
 @dataclass
 class Lived:
-    """A database in which everything has happened, as ``live`` leaves it."""
+    """A database with every kind of delivery, created by ``live``."""
 
     life: Life
     place: Place
@@ -62,7 +62,10 @@ class Lived:
         return [name for name, finding in (await self.audit(now)).items() if finding.broken]
 
     async def tamper(self, sql: str) -> None:
-        """Change what no store would; endpoints and accounts go by their names, like ``:good``."""
+        """Run SQL that corrupts the database.
+
+        Parameters name endpoints and accounts, like ``:good``.
+        """
         known = {name: endpoint.id for name, endpoint in self.life.endpoints.items()}
         for name, id_ in (known | self.life.accounts).items():
             sql = sql.replace(f":{name}", str(id_))
@@ -83,14 +86,14 @@ class Lived:
             await connection.close()
 
     async def save(self) -> None:
-        """Remember what is in it; no store has it open."""
+        """Save the contents. No store may have the database open."""
         if self.place.is_file:
             shutil.copy(self.place.url, f"{self.place.url}.saved")
         else:
             await self._run(SAVE)
 
     async def put_back(self) -> None:
-        """Have in it again what was saved."""
+        """Restore the saved contents."""
         if not self.place.is_file:
             await self._run(PUT_BACK)
             return

@@ -1,4 +1,4 @@
-"""Every change that a store can make, and what a database holds, to see whether it was made."""
+"""Every change that a store can make, and a dump of the database to compare before and after."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -243,7 +243,7 @@ ALONE: Sequence[Change] = (
 
 
 async def stored(place: Place) -> dict[str, list[str]]:
-    """Return every row of the database, by table, but not the audit log's."""
+    """Return every row of the database by table, except those of the audit log."""
     if place.is_file:
         return _stored_in_file(place.url)
     connection = await asyncpg.connect(place.direct or place.url)

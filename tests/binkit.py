@@ -1,4 +1,4 @@
-"""A real server that has nothing but request bins, and short ways to send to them."""
+"""A real server with request bins only, and shortcuts to send to them."""
 
 import asyncio
 import socket
@@ -45,7 +45,7 @@ SECRET = new_secret(bytes(range(32)))
 
 
 class StandingClock:
-    """A clock that a test moves."""
+    """A clock that only advances when a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass
 class BinSite:
-    """The server, an operator's client, and what a test may turn."""
+    """The server, an operator's client, and the clock that a test controls."""
 
     store: SqliteStore
     clock: StandingClock
@@ -111,7 +111,7 @@ class BinSite:
         method: str = "POST",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request and read its answer to the end."""
+        """Send one request and read the whole response."""
         path = url.removeprefix(self.url)
         lines = [f"{method} {path} HTTP/1.1", "host: bins", "connection: close"]
         lines += [f"content-length: {len(body)}"] if body else []
@@ -141,7 +141,7 @@ def event(payload: bytes) -> Event:
 
 @asynccontextmanager
 async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
-    """Run the server until the test is done with it."""
+    """Run the server for the duration of a test."""
     clock, stopping = StandingClock(), asyncio.Event()
     store = open_sqlite(str(folder / "bins.db"), Vault(b"k" * 32), NOON)
     text, key, digest = new_key(KeyScope.OPERATOR, "test", NOON)
@@ -176,7 +176,7 @@ async def bin_site(folder: Path) -> AsyncIterator[BinSite]:
 
 
 async def _serve(app: Site, listener: socket.socket) -> tuple[ServerState, asyncio.Server]:
-    """Serve as uvicorn does, without the ticks of its main loop."""
+    """Serve as uvicorn does, without its main loop's periodic tick."""
     config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, ws="none")
     config.load()
     state = ServerState()

@@ -1,6 +1,6 @@
-"""Ways to break what each check of the audit is for, as SQL: (check, in SQLite, in PostgreSQL).
+"""SQL that violates each check of the audit: (check, for SQLite, for PostgreSQL).
 
-Where others see it too, for it breaks what they are for as well, they are named after it.
+If the change violates other checks too, their names follow.
 """
 
 BREAKAGES: list[tuple[str, str, str]] = [

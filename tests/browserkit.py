@@ -1,7 +1,7 @@
-"""A real browser (Debian's Chromium, driven by Playwright) for the tests of pages.
+"""A real browser (Debian's Chromium, driven by Playwright) for page tests.
 
-``visiting`` opens a page and notes whatever goes wrong on it; ``serious`` asks axe-core what keeps
-people from using it.
+``visiting`` opens a page and records every error on it. ``serious`` runs axe-core and returns the
+accessibility violations that matter.
 """
 
 import shutil
@@ -32,7 +32,7 @@ ARGUMENTS = (
 )
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
-# What the page's policy forbids is reported to the page, which tells us.
+# The browser reports violations of the content security policy as events on the page.
 _WATCH = """
 addEventListener("securitypolicyviolation", (event) =>
   tell(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
@@ -60,7 +60,7 @@ _CLIPPED = """() => {
 
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
-    """Run a browser; a test that asks for one is skipped where there is none."""
+    """Run a browser. Tests that need one are skipped if none is installed."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("Chromium is not installed")
@@ -76,7 +76,7 @@ async def browsing() -> AsyncIterator[Browser]:
 
 @dataclass
 class Visit:
-    """An open page. ``wrong`` is all that should not have happened on it."""
+    """An open page. ``wrong`` lists everything that should not have happened on it."""
 
     page: Page
     origin: str
@@ -89,9 +89,10 @@ class Visit:
         return answer.status
 
     async def serious(self, rules: Sequence[str] = ()) -> list[str]:
-        """Return what axe-core finds that is serious or critical, and where; ``rules``: by these.
+        """Return the serious and critical violations that axe-core finds, and where they are.
 
-        Those that depend on how a page looks are ``OF_LOOKS``.
+        ``rules`` limits the check to these rules; ``OF_LOOKS`` are those that depend on the page's
+        appearance.
         """
         options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
         await self.page.evaluate(AXE.read_text("utf-8"))
@@ -104,12 +105,12 @@ class Visit:
         ]
 
     async def clipped(self) -> list[str]:
-        """Return the texts that a box hides the end of, without an ellipsis to say so."""
+        """Return the texts that are cut off without an ellipsis."""
         found: list[str] = await self.page.evaluate(_CLIPPED)
         return found
 
     async def is_too_wide(self) -> bool:
-        """Whether the page has to be scrolled sideways."""
+        """Return whether the page scrolls horizontally."""
         wide: bool = await self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
         return wide
 
@@ -124,7 +125,7 @@ async def visiting(
     script: bool = True,
     permissions: tuple[str, ...] = (),
 ) -> AsyncIterator[Visit]:
-    """Open a page of a browser that remembers nothing; ``script``: it runs JavaScript."""
+    """Open a page in a fresh browser profile. ``script`` enables JavaScript."""
     context = await browser.new_context(
         viewport=SIZES[size],  # type: ignore[arg-type]  # a size
         color_scheme=scheme,
@@ -149,7 +150,7 @@ async def _watch(visit: Visit) -> None:
             wrong.append(f"asked for {request.url}")
 
     def failed(request: Request) -> None:
-        # A page that is left breaks off its stream, and what its script was loading.
+        # Leaving a page aborts its event stream and whatever its script was loading.
         if request.failure != "net::ERR_ABORTED":
             wrong.append(f"failed: {request.url}: {request.failure}")
 

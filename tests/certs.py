@@ -1,4 +1,4 @@
-"""Certificates for the tests of TLS, made anew by a root of their own."""
+"""Certificates for the TLS tests, issued by a root that is generated for each run."""
 
 import ssl
 import tempfile
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Root:
-    """A certificate authority. ``pem`` is what a client has to trust."""
+    """A certificate authority. ``pem`` is the certificate that clients have to trust."""
 
     key: ec.EllipticCurvePrivateKey
     name: x509.Name
@@ -26,7 +26,7 @@ class Root:
 
 
 def make_root() -> Root:
-    """Make an authority."""
+    """Create a certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test root")])
     built = (
@@ -51,7 +51,7 @@ def _for_signing() -> x509.KeyUsage:
 def server_context(
     root: Root | None, host: str, *, start: datetime = NOW - DAY, end: datetime = NOW + DAY
 ) -> ssl.SSLContext:
-    """Return a server's context with a certificate for a host; self-signed without a root."""
+    """Return a server's TLS context for a host. Without a root, its certificate is self-signed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chain.pem"
         path.write_bytes(chain(root, host, start=start, end=end))
@@ -63,7 +63,7 @@ def server_context(
 def chain(
     root: Root | None, host: str, *, start: datetime = NOW - DAY, end: datetime = NOW + DAY
 ) -> bytes:
-    """Return a key and its certificate for a host; self-signed without a root."""
+    """Return a key and a certificate for a host. Without a root, it is self-signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     signer, issuer = (key, name) if root is None else (root.key, root.name)

@@ -1,7 +1,8 @@
-"""A proxy in front of PostgreSQL that cuts connections where a test says, or stands still.
+"""A proxy in front of PostgreSQL that cuts or stalls connections where a test says.
 
-It reads the protocol: a rule looks at each message that a client sends, and the statement it
-belongs to, so a connection can be cut between any two messages, or between a commit and its answer.
+It parses the protocol. A rule is applied to each message from a client and the statement that it
+belongs to, so a connection can be cut between any two messages, or between a commit and its
+response.
 """
 
 import asyncio
@@ -27,8 +28,9 @@ class Message(NamedTuple):
 
     ``kind`` is the protocol's letter (``Q`` a whole query, ``P`` parse, ``B`` bind, ``E`` execute,
     ``S`` sync …; empty: the first of a connection), ``sql`` the statement that it belongs to.
-    ``number`` counts from 0 over all connections since the proxy was started, or told to count.
-    ``runs``: by its answer the statement has run, and is committed if it is its own transaction.
+    ``number`` counts from 0 over all connections since the proxy was started, or since ``count``.
+    ``runs`` means that the statement has run when this message is answered, and is committed if it
+    is its own transaction.
     """
 
     number: int
@@ -38,12 +40,12 @@ class Message(NamedTuple):
 
     @property
     def answered(self) -> bool:
-        """Whether the server answers it."""
+        """Return whether the server responds to this message."""
         return self.kind in ANSWERED
 
 
 class Where(enum.Enum):
-    """Where a connection is cut."""
+    """The point at which a connection is cut."""
 
     BEFORE = "the message does not reach the server"
     AFTER = "the message reaches the server, and at once nothing is there to answer"
@@ -55,7 +57,7 @@ Rule: TypeAlias = Callable[[Message], bool]
 
 @dataclass(eq=False)
 class Cut:
-    """A cut to come: the first message that ``rule`` is true of. ``made`` holds it afterwards."""
+    """A planned cut at the first message that matches ``rule``; ``made`` resolves to that message."""
 
     rule: Rule
     where: Where
@@ -64,17 +66,17 @@ class Cut:
     )
 
     def fits(self, message: Message) -> bool:
-        """Whether it is this message; only what is answered can be cut from its answer."""
+        """Return whether to cut here. Only a message with a response can be cut from it."""
         return self.rule(message) and (message.answered or self.where is not Where.UNANSWERED)
 
     async def happened(self, within: float = 30) -> Message:
-        """Return the message that it was, once the connection is cut."""
+        """Wait until the connection is cut, and return the message."""
         async with asyncio.timeout(within):
             return await asyncio.shield(self.made)
 
 
 class Proxy:
-    """Stands between clients and the server at ``target``. ``messages``: what clients have sent."""
+    """A proxy between clients and the server at ``target``. ``messages`` are those from clients."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -93,11 +95,11 @@ class Proxy:
         """The database's URL through the proxy."""
         user = f"{self._target.username}@" if self._target.username else ""
         place = self._target._replace(netloc=f"{user}127.0.0.1:{self.port}")
-        # A client that tries encryption first takes a cut for a refusal, and tries again without.
+        # A client that tries encryption first would take a cut for a refusal, and retry without it.
         return urlunsplit(place._replace(query="sslmode=disable"))
 
     async def start(self) -> None:
-        """Take a port, and connections."""
+        """Bind a port, and accept connections."""
         # A bound socket that never listens: the port stays ours while connections are refused.
         self._guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._guard.bind(("127.0.0.1", 0))
@@ -105,39 +107,39 @@ class Proxy:
         await self.resume()
 
     async def close(self) -> None:
-        """Close it, and every connection."""
+        """Close the proxy and every connection."""
         await self.refuse()
         self._guard.close()
 
     async def refuse(self) -> None:
-        """Cut every connection, and refuse new ones: nobody listens there."""
+        """Cut every connection, and refuse new ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
         await self.cut_all()
 
     def black_hole(self) -> None:
-        """Take connections, but pass nothing on any more: in neither direction."""
+        """Accept connections, but forward nothing in either direction."""
         self._flowing.clear()
 
     def lead_to(self, target: str) -> None:
-        """Have new connections go to the server at this URL."""
+        """Route new connections to the server at this URL."""
         self._target = urlsplit(target)
 
     def deafen(self) -> None:
-        """Pass on everything but notifications to the clients that are connected now."""
+        """Forward everything except notifications to the clients that are connected now."""
         self._deaf = set(self._connections)
 
     def is_deaf(self, connection: "_Connection") -> bool:
-        """Whether no notification is passed on to this client."""
+        """Return whether notifications to this client are dropped."""
         return connection in self._deaf
 
     def count_of(self, rule: Rule) -> int:
-        """Count the messages so far that ``rule`` is true of."""
+        """Return how many messages so far match ``rule``."""
         return sum(map(rule, self.messages))
 
     async def resume(self) -> None:
-        """Take connections and pass on again; what was held back goes first."""
+        """Accept connections and forward again, beginning with what was held back."""
         self._flowing.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
@@ -150,25 +152,25 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut(self, rule: Rule, where: Where = Where.BEFORE) -> Cut:
-        """Cut the connection of the next message that ``rule`` is true of; once."""
+        """Cut the connection of the next message that matches ``rule``."""
         cut = Cut(rule, where)
         self._cuts.append(cut)
         return cut
 
     def spare(self, cut: Cut) -> bool:
-        """Make this cut no more; whether it was still to come."""
+        """Cancel this cut, and return whether it was still pending."""
         if cut not in self._cuts:
             return False
         self._cuts.remove(cut)
         return True
 
     def count(self) -> None:
-        """Count messages from 0 again."""
+        """Restart the message numbers at 0."""
         self.messages.clear()
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._connections)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,15 +182,15 @@ class Proxy:
 
     def _ended(self, connection: "_Connection", client: asyncio.StreamWriter) -> None:
         del self._connections[connection]
-        # The client sees a connection that broke.
+        # The client sees a broken connection.
         client.transport.abort()
 
     async def flowing(self) -> None:
-        """Return when it is no black hole."""
+        """Wait until the proxy forwards again."""
         await self._flowing.wait()
 
     def saw(self, kind: str, sql: str, runs: bool) -> tuple[Message, Cut | None]:
-        """Note a message; return it, and the cut that it brings about."""
+        """Record a message. Return it, and the cut that it triggers."""
         message = Message(len(self.messages), kind, sql, runs)
         self.messages.append(message)
         cut = next((cut for cut in self._cuts if cut.fits(message)), None)
@@ -218,11 +220,11 @@ class _Connection:
         self._reader = reader
         self._client = client
         self._statements = _Statements()
-        self._awaited = 1  # a connection begins with an answer, too
+        self._awaited = 1  # the start-up message gets a response too
         self._unanswered: tuple[Message, Cut] | None = None
 
     async def serve(self, host: str, port: int) -> None:
-        """Pass messages on in both directions until either side ends, or a rule says so."""
+        """Forward messages in both directions until a side closes or a rule cuts the connection."""
         await self._proxy.flowing()
         reader, server = await asyncio.open_connection(host, port)
         ways = [
@@ -237,7 +239,7 @@ class _Connection:
             try:
                 made = await asyncio.gather(*ways, return_exceptions=True)
             finally:
-                server.close()  # it reads what it was sent to its end
+                server.close()  # it still reads everything that it was sent
             for one in made:
                 if isinstance(one, tuple):
                     message, cut = one
@@ -283,7 +285,7 @@ class _Connection:
 
 
 class _Statements:
-    """Which statement a client's messages belong to."""
+    """Tracks which statement a client's messages belong to."""
 
     def __init__(self) -> None:
         self._prepared: dict[bytes, str] = {}
@@ -291,7 +293,7 @@ class _Statements:
         self._executed = False
 
     def read(self, kind: str, body: bytes) -> tuple[str, bool]:
-        """Return the statement that a message belongs to, and whether it makes it run."""
+        """Return the statement that a message belongs to, and whether the message runs it."""
         match kind:
             case "Q":
                 self._current = body[:-1].decode()
@@ -312,7 +314,7 @@ class _Statements:
 
 
 async def _read(reader: asyncio.StreamReader, *, with_kind: bool) -> bytes:
-    """Read a message whole; nothing: the connection has ended."""
+    """Read a whole message. An empty result means that the connection has ended."""
     try:
         head = await reader.readexactly(4 + with_kind)
         (length,) = struct.unpack_from("!I", head, with_kind)
@@ -322,5 +324,5 @@ async def _read(reader: asyncio.StreamReader, *, with_kind: bool) -> bytes:
 
 
 def _asks_for_encryption(frame: bytes) -> bool:
-    """Whether this is a question that comes before a connection's first message."""
+    """Return whether this is an encryption request, which comes before the first message."""
     return struct.unpack_from("!I", frame, 4)[0] in (SSL_REQUEST, GSS_REQUEST)

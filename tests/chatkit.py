@@ -1,7 +1,7 @@
-"""Stand-ins for Slack, Discord and Teams, as strict as their documents, and a server of theirs.
+"""Fakes of Slack, Discord and Teams as strict as their documentation, and a server for them.
 
-The rules are written from the services' documents, not from our code: what a message may hold, how
-long each part may be, and what in it would be more than text.
+The rules follow the services' documentation, not our code: what a message may contain, how long
+each part may be, and which characters would be interpreted as markup.
 """
 
 import re
@@ -17,7 +17,7 @@ Rule: TypeAlias = Callable[[bytes], str]
 
 
 def units(text: str) -> int:
-    """Count as JavaScript does."""
+    """Return the length in UTF-16 code units, as JavaScript counts it."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -26,7 +26,7 @@ ENTITY = re.compile(r"&(?:amp|lt|gt);")
 
 
 def slack(body: bytes) -> str:
-    """Return the error that Slack would answer, or nothing."""
+    """Return the error that Slack would return, or an empty string."""
     try:
         message = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -64,7 +64,7 @@ def _is_text(value: dict[str, Any], most: int) -> bool:
 
 
 def _is_mrkdwn(text: str) -> bool:
-    """Whether a text is text: links with a label are all it may hold in angle brackets."""
+    """Return whether a text has no markup except links with a label."""
     bare = SLACK_LINK.sub("", text)
     return not set("<>") & set(bare) and "&" not in ENTITY.sub("", bare)
 
@@ -73,7 +73,7 @@ EMBED = {"title", "description", "url", "fields", "footer", "timestamp"}
 
 
 def discord(body: bytes) -> str:
-    """Return the error that Discord would answer, or nothing."""
+    """Return the error that Discord would return, or an empty string."""
     message = msgspec.json.decode(body)
     if set(message) - {"content", "embeds", "allowed_mentions"}:
         return "unknown member"
@@ -112,14 +112,14 @@ def _embed_units(embed: dict[str, Any]) -> int:
 
 
 def unescaped(text: str) -> str:
-    """Return what Discord's Markdown would make something of, beside links with a label."""
+    """Return what Discord would interpret as Markdown, except links with a label."""
     bare = re.sub(r"\\.", "", text)
     bare = re.sub(r"\[Open\]\(https?://[^\s()]+\)", "", bare)
     return "".join(sorted(set(bare) & set("*_~`|>#[]()<@\\")))
 
 
 def teams(body: bytes) -> str:
-    """Return the error that a workflow would end with, or nothing."""
+    """Return the error that a Teams workflow would fail with, or an empty string."""
     if len(body) > 28 * 1024:
         return "too large"
     message = msgspec.json.decode(body)
@@ -162,9 +162,9 @@ def _is_open(action: dict[str, Any]) -> bool:
 
 @dataclass
 class Channel:
-    """A channel of a stand-in: takes a message a second, and keeps what it took.
+    """A channel of a fake service. It accepts one message per second and keeps it.
 
-    ``script`` are answers to give first, as status, body and Retry-After.
+    ``script`` lists the responses to give first, as status, body and Retry-After.
     """
 
     rule: Rule
@@ -205,7 +205,7 @@ class Channel:
 
 @asynccontextmanager
 async def channel(rule: Rule, clock: Callable[[], float]) -> AsyncIterator[Channel]:
-    """Run a stand-in."""
+    """Run a fake service."""
     made = Channel(rule, clock)
 
     async def behave(peer: Peer) -> None:

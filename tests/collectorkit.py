@@ -1,4 +1,4 @@
-"""A small OpenTelemetry collector: takes spans over OTLP/HTTP and keeps them."""
+"""A small OpenTelemetry collector that receives spans over OTLP/HTTP and keeps them."""
 
 import threading
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass
 class Collector:
-    """What has come so far. ``services``: the names that its senders gave themselves."""
+    """The spans received so far. ``services`` are the service names of their senders."""
 
     port: int = 0
     spans: list[Span] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
 
     def environment(self, every: int = 50) -> tuple[str, ...]:
-        """Return what runs a command that sends its spans here, ``every`` so many milliseconds."""
+        """Return an ``env`` command that makes a program export spans here every ``every`` ms."""
         endpoint = f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{self.port}"
         return ("env", endpoint, f"OTEL_BSP_SCHEDULE_DELAY={every}")
 
@@ -62,7 +62,7 @@ def collecting() -> Iterator[Collector]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     collector.port = server.server_address[1]

@@ -1,4 +1,4 @@
-"""The command line in this process, as it is typed: its exit code and what it says."""
+"""Runs the command line in this process, and captures its exit code and output."""
 
 import asyncio
 import io
@@ -29,7 +29,7 @@ class Said:
 
     @property
     def json(self) -> list[Any]:
-        """Each line of the output, read."""
+        """Each line of the output, parsed as JSON."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     @property
@@ -43,7 +43,7 @@ class Said:
 
 
 def hooktide(*words: str, typed: str | bytes = "", **environment: str) -> Said:
-    """Run ``hooktide`` with these words; ``typed`` is on its standard input."""
+    """Run ``hooktide`` with these arguments. ``typed`` is its standard input."""
     given = typed.encode() if isinstance(typed, str) else typed
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     code = 0
@@ -68,7 +68,7 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 
 class Running:
-    """``hooktide`` in a process of its own, which goes on until it is interrupted."""
+    """``hooktide`` in a separate process that runs until it is interrupted."""
 
     def __init__(self, process: forkkit.Process, out: Path, err: Path) -> None:
         self._process = process
@@ -84,7 +84,7 @@ class Running:
         return self._err.read_text()
 
     async def until(self, seen: Callable[["Running"], Any]) -> Any:
-        """Return what is seen, once it is."""
+        """Wait until ``seen`` returns something true, and return that."""
         async with asyncio.timeout(TIMEOUT):
             while not (found := seen(self)):
                 assert self._process.returncode is None, (self.out, self.err)
@@ -92,13 +92,13 @@ class Running:
             return found
 
     async def interrupt(self) -> int:
-        """Press Ctrl-C; return its exit code."""
+        """Send SIGINT, as Ctrl-C does, and return the exit code."""
         send(self._process, signal.SIGINT)
         async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()
 
     async def ended(self) -> int | None:
-        """Return its exit code once it has ended by itself."""
+        """Wait for the process to exit, and return its exit code."""
         async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()
 

@@ -6,12 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
-# Hundreds of servers are started here: compiling the source for each would double a start's cost.
-# Before hypothesis is imported, which pytest compiles itself: that takes a second or two.
+# The tests start hundreds of servers, and compiling the source for each would double the cost. This
+# comes before the import of hypothesis, which pytest would compile itself in a second or two.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Each commit of a test's database would wait for the disk: in memory, where there is enough of it.
+# Commits to a test's database would wait for the disk, so it is in memory if there is enough.
 MEMORY = Path("/dev/shm")
 if (
     MEMORY.is_dir()
@@ -23,7 +23,7 @@ if (
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-# A property holds however slow the machine is.
+# Properties hold on slow machines too.
 SUITE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("suite", SUITE)
 settings.register_profile("few", SUITE, max_examples=10)
@@ -36,9 +36,9 @@ LAST = ("client", "engine", "outbound", "domain")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with files that take long, so that no process is left alone with one at the end.
+    """Run the slow files first, so that no worker is still busy with one at the end.
 
-    On the gate nothing may be left out quietly.
+    In CI, no test may be deselected silently.
     """
     items.sort(key=_turn)
     if os.environ.get("HOOKTIDE_NO_SKIPS"):
@@ -59,7 +59,7 @@ def _turn_of(path: Path) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """Turn a skip into a failure where the environment says so."""
+    """Turn a skip into a failure if the environment says so."""
     report = yield
     if os.environ.get("HOOKTIDE_NO_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"

@@ -1,4 +1,4 @@
-"""A dashboard with something to see: projects, accounts, endpoints that do well and that do not."""
+"""A dashboard with sample data: projects, accounts, and endpoints that work or fail."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ retries = 1
 
 @dataclass(frozen=True)
 class Filled:
-    """The ids of what there is."""
+    """The ids of the sample data."""
 
     account: str
     other: str
@@ -45,7 +45,7 @@ class Filled:
 
 
 async def fill(api: Api) -> Filled:
-    """Fill a server that has the bins to receive with."""
+    """Create the sample data on a server whose bins receive the events."""
     await api.put_toml("/v1/projects/invoice-maker", _quick(read_shipped("invoice-maker")))
     await api.put_toml("/v1/projects/house-check", read_shipped("house-check"))
     acme = await _account(api, "invoice-maker", "acme", "Acme Ltd")
@@ -93,7 +93,10 @@ TURNED = "\u202e"
 
 
 async def make_hostile(api: Api) -> dict[str, str]:
-    """Fill every field that is shown with hostile text; return the pages, and what each shows."""
+    """Fill every visible field with hostile text.
+
+    Return the pages, and the text that each shows.
+    """
     await api.put_toml("/v1/projects/hostile", hostile_file("hostile"))
     given = {"project": "hostile", "reference": EVIL, "name": EVIL}
     account = (await api.post("/v1/accounts", given))["id"]
@@ -137,17 +140,17 @@ Fields: TypeAlias = Mapping[str, str | Sequence[str]]
 
 @dataclass
 class Seat:
-    """Somebody in front of the dashboard, as their browser talks to it."""
+    """A dashboard user's browser."""
 
     client: Client
     cookie: str = ""
 
     async def get(self, path: str) -> Answer:
-        """Look at a page."""
+        """Request a page."""
         return await self.client.call("GET", path, headers=self._headers())
 
     async def page(self, path: str, status: int = 200) -> str:
-        """Return a page that answers so."""
+        """Return a page, and check its status."""
         answer = await self.get(path)
         assert answer.status == status, (path, answer.status, answer.headers)
         return answer.body.decode()
@@ -159,7 +162,7 @@ class Seat:
         headers: Mapping[str, str] | None = None,
         csrf: str | None = None,
     ) -> Answer:
-        """Send a form as our pages do; ``headers`` and ``csrf``: instead of the right ones."""
+        """Submit a form as our pages do. ``headers`` and ``csrf`` replace the correct ones."""
         token = csrf_of(self.cookie) if csrf is None else csrf
         body = urlencode({"csrf": token, **(fields or {})}, doseq=True).encode()
         sent = {"origin": "http://127.0.0.1:80"} if headers is None else dict(headers)
@@ -170,7 +173,7 @@ class Seat:
         return answer
 
     async def follow(self, path: str, fields: Fields | None = None) -> str:
-        """Send a form, and return the page that it leads to."""
+        """Submit a form, and return the page that it redirects to."""
         answer = await self.post(path, fields)
         assert answer.status == 303, (answer.status, answer.body)
         return await self.page(answer.headers["location"])
@@ -185,14 +188,14 @@ class Seat:
 
 
 def users_of(site: Site) -> Users:
-    """Return what adds users and logs them in."""
+    """Return the service that creates users and logs them in."""
     app = site.app
     accounts = Accounts(app.store, app.directory, app.clock)
     return Users(app.store, accounts, app.clock, app.public_url)
 
 
 async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
-    """Log in somebody new, with this role, for one project or for all."""
+    """Create a user with this role, for one project or for all, and log in."""
     users = users_of(site)
     name = f"{role.value} of {project or 'all'}"
     user = await users.create(SERVER, Scope(), name, role, project)
@@ -201,12 +204,15 @@ async def seat(site: Site, role: Role, project: str | None = None) -> Seat:
 
 
 def stranger(site: Site) -> Seat:
-    """Return somebody who is not logged in."""
+    """Return a browser that is not logged in."""
     return Seat(Client(site.app, ""))
 
 
 async def make_things(site: Site) -> dict[str, str]:
-    """Make one of each thing in the project ``invoice-maker``; return their ids by prefix."""
+    """Create one object of each kind in the project ``invoice-maker``.
+
+    Return their ids by prefix.
+    """
     account = await site.account()
     endpoint = await site.endpoint()
     published = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
@@ -244,7 +250,7 @@ _AREAS = {
 
 
 def path_of(page: Page, ids: dict[str, str]) -> str:
-    """Return the path of a page that is about one of the things."""
+    """Return the path of a page about one of these objects."""
     path = f"/dashboard{page.path}".replace("{name}", "invoice-maker")
     for area, prefix in _AREAS.items():
         path = path.replace(f"{area}{{id}}", f"{area}{ids[prefix]}")

@@ -1,4 +1,4 @@
-"""A small disk of its own for a test, where it may mount one."""
+"""A small file system for one test, on machines where the test may mount one."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from subprocess import DEVNULL, run
 
 
 def mounted(folder: Path, megabytes: int = 8) -> bool:
-    """Mount a disk of so many megabytes, where we may."""
+    """Mount a file system of this size. Return whether that was permitted."""
     mount = shutil.which("mount")
     if os.geteuid() or mount is None:
         return False
@@ -16,16 +16,16 @@ def mounted(folder: Path, megabytes: int = 8) -> bool:
 
 
 def unmount(folder: Path) -> None:
-    """Let go of a disk that was mounted."""
+    """Unmount the file system."""
     run(["umount", folder], check=True)
 
 
 def fill(folder: Path, but: int = 0) -> None:
-    """Fill a disk up, but for so many bytes."""
+    """Fill the file system except for this many bytes."""
     free = shutil.disk_usage(folder).free
     (folder / "ballast").write_bytes(b"x" * (free - but))
 
 
 def free(folder: Path) -> None:
-    """Make room again."""
+    """Remove the file that fills the disk."""
     (folder / "ballast").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Projects for the tests of the docs: the shipped ones, and wire formats of many other kinds."""
+"""Projects for the documentation tests: the shipped ones, and many other wire formats."""
 
 import json
 from typing import Any
@@ -122,7 +122,7 @@ def hostile_project(text: str) -> Project:
 
 
 def hostile_file(name: str) -> str:
-    """Return the file of a project all of whose texts are hostile."""
+    """Return a project file in which every text is hostile."""
     text = "\n\n".join(HOSTILE)
     quoted = json.dumps(text).replace("\\u001b", "\\u001B")
     example = json.dumps(json.dumps({"id": text, text: [text]}, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""The engine on a real store, a clock that moves when told to, and receivers that are a script."""
+"""The engine on a real store, with a manual clock and scripted receivers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,10 +22,10 @@ OK = Outcome(status=200, duration=5000)
 
 @dataclass
 class Receivers:
-    """Keeps what it is sent and answers from a script; the last answer repeats.
+    """Records requests and responds from a script. The last response repeats.
 
-    While ``hold`` is not set, requests to the URLs in ``hanging`` get no answer. Where nothing is
-    ``kept``, each request needs a new connection.
+    While ``hold`` is not set, requests to the URLs in ``hanging`` get no response. Unless
+    connections are ``kept``, each request needs a new one.
     """
 
     script: list[Outcome] = field(default_factory=lambda: [OK])
@@ -101,7 +101,7 @@ class Clock:
 
 @dataclass
 class Engine:
-    """A worker with all it stands on."""
+    """A worker and everything it depends on."""
 
     given: Given
     receivers: Receivers
@@ -110,7 +110,7 @@ class Engine:
     records: list[AttemptRecord]
 
     async def settled(self) -> None:
-        """Return when nothing is out or waiting in memory, and all is recorded."""
+        """Wait until no attempt is in flight or queued in memory, and all are recorded."""
         async with asyncio.timeout(60):
             while self.worker.in_flight or self.worker.waiting:
                 await asyncio.sleep(0.001)
@@ -128,7 +128,7 @@ class Engine:
 
 
 async def opened(place: Place, like: Given | None = None) -> Given:
-    """Open an empty store; ``like``: another process's store on the database of that one."""
+    """Open an empty store. With ``like``, open the same database as another process would."""
     given = Given(place) if like is None else like.another()
     given.store = await place.open()
     if like is None:
@@ -144,9 +144,9 @@ async def running(
     clock: Clock | None = None,
     told: Callable[[AttemptRecord], None] | None = None,
 ) -> AsyncIterator[Engine]:
-    """Run an engine on an open store, which is closed afterwards.
+    """Run an engine on an open store, and close the store afterwards.
 
-    ``told``: hears of each attempt after ``Engine.records`` did.
+    ``told`` is called with each attempt, after it was added to ``Engine.records``.
     """
     store = given.store
     receivers, clock = receivers or Receivers(), clock or Clock()

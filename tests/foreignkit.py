@@ -1,4 +1,4 @@
-"""Stand-ins for Svix and Convoy: the parts of their APIs that an import reads, page by page."""
+"""Fakes of Svix and Convoy: the parts of their APIs that an import reads, with pagination."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ SVIX_SECRETS = {
 
 
 def svix(path: str, query: dict[str, str]) -> Any:
-    """Answer a GET as Svix does; a page has one item."""
+    """Respond to a GET as Svix does, with one item per page."""
     match path.strip("/").split("/"):
         case ["api", "v1", "app"]:
             return _svix_page(SVIX_APPS, query)
@@ -112,7 +112,7 @@ CONVOY_SUBSCRIPTIONS: list[dict[str, Any]] = [
 
 
 def convoy(path: str, query: dict[str, str]) -> Any:
-    """Answer a GET as Convoy does; a page has one item."""
+    """Respond to a GET as Convoy does, with one item per page."""
     lists = {
         "/api/v1/projects/p1/endpoints": CONVOY_ENDPOINTS,
         "/api/v1/projects/p1/subscriptions": CONVOY_SUBSCRIPTIONS,
@@ -131,7 +131,7 @@ def convoy(path: str, query: dict[str, str]) -> Any:
 
 @contextmanager
 def standing_in(answer: Callable[[str, dict[str, str]], Any]) -> Iterator[str]:
-    """Run a stand-in; gives its URL."""
+    """Run a fake, and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

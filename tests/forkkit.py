@@ -1,6 +1,6 @@
-"""``hooktide`` as a process of its own that starts cheaply: see ``forkserver``.
+"""``hooktide`` in a separate process that starts quickly: see ``forkserver``.
 
-Tests of the start itself, and those that run it under another program, execute Python as users do.
+Tests of start-up itself, and tests that run it under another program, execute Python as users do.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ TIMEOUT = 120.0
 
 @functools.cache
 def _server() -> socket.socket:
-    """Start the process that forks, which ends when we do."""
+    """Start the fork server, which exits when this process does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     number = theirs.fileno()
     command = [sys.executable, "-P", str(Path(__file__).with_name("forkserver.py")), str(number)]
@@ -44,7 +44,7 @@ def _fork(
     env: Mapping[str, str],
     cwd: Path | None = None,
 ) -> tuple[int, socket.socket]:
-    """Return the process's id, and the socket that says its exit code once it has ended."""
+    """Return the process id, and a socket that receives the exit code."""
     request = {"words": words, "env": {**os.environ, **env}, "cwd": str(cwd or Path.cwd())}
     status, theirs = socket.socketpair()
     with theirs:
@@ -59,7 +59,7 @@ def _fork(
 
 
 class Process:
-    """A process of ``hooktide``, with what tests use of ``asyncio.subprocess.Process``."""
+    """A process of ``hooktide``, with the part of ``asyncio.subprocess.Process`` that tests use."""
 
     def __init__(self, pid: int, status: socket.socket, out: IO[bytes]) -> None:
         self.pid = pid
@@ -75,23 +75,23 @@ class Process:
         return self.returncode
 
     async def wait(self) -> int:
-        """Return its exit code, once it has ended."""
+        """Wait for the process to exit, and return its exit code."""
         return await asyncio.shield(self._ending)
 
     @property
     def said(self) -> bytes:
-        """What it has said so far."""
+        """Return its output so far."""
         number = self._out.fileno()
         return os.pread(number, os.fstat(number).st_size, 0)
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Return what it said, once it has ended."""
+        """Wait for the process to exit, and return its output."""
         await self.wait()
         with self._out:
             return self.said, b""
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send the process a signal, unless it has exited."""
         if self.returncode is None:
             os.kill(self.pid, number)
 
@@ -106,7 +106,10 @@ async def start(
     err: IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a command, which writes to ``out``; without one, ``communicate`` returns it."""
+    """Start a command that writes to ``out``.
+
+    Without ``out``, ``communicate`` returns the output.
+    """
     into = tempfile.TemporaryFile() if out is None else out  # noqa: SIM115 - closed with the process
     process = Process(*_fork(words, into, err or into, env or {}), into)
     if out is None:
@@ -115,7 +118,7 @@ async def start(
 
 
 async def run(*words: str) -> tuple[int, str]:
-    """Run a command; return its exit code and what it said."""
+    """Run a command. Return its exit code and output."""
     process = await start(*words)
     async with asyncio.timeout(TIMEOUT):
         told, _ = await process.communicate()

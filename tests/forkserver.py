@@ -1,7 +1,8 @@
-"""Forks processes of ``hooktide`` for ``forkkit``; a program, of which each test process has one.
+"""Forks processes of ``hooktide`` for ``forkkit``.
 
-It has imported everything before, so a command starts in hundredths of a second of CPU time instead
-of more than one. Each fork's parent is a process that waits for it and says how it ended.
+Each test process runs one fork server. The server has already imported everything, so starting a
+command takes hundredths of a second of CPU time instead of more than one. The parent of each fork
+waits for it and reports its exit code.
 """
 
 import gc
@@ -30,7 +31,7 @@ def import_all() -> None:
 
 
 def next_command(control: socket.socket) -> list[str]:
-    """Fork for each request; return only in the forks, each with the command that it is for."""
+    """Fork for each request. This returns only in the forks, with the command to run."""
     while True:
         request, files, _, _ = socket.recv_fds(control, MAX_REQUEST_BYTES, 3)
         if not request:
@@ -45,7 +46,7 @@ def next_command(control: socket.socket) -> list[str]:
 def _mind(
     out: int, err: int, status: int, *, words: list[str], env: dict[str, str], cwd: str
 ) -> list[str]:
-    """Fork the command's process, and end once it has."""
+    """Fork the command's process, and exit when it has exited."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:

@@ -1,7 +1,7 @@
-"""Requests, good, bad and hostile, each with what the server has to answer.
+"""Valid, invalid and hostile requests, each with the response that the server has to give.
 
-The answers are in ``data/http_answers.json``; ``python tests/httpcorpus.py`` writes them again, and
-the difference to the last ones is to be read like any other change of behaviour.
+The responses are in ``data/http_answers.json``, which ``python tests/httpcorpus.py`` regenerates.
+Review its diff like any other change of behaviour.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ AT_ONCE = 50
 
 
 class Answers(msgspec.Struct):
-    """What a request is answered: ``cut`` has the other answers where it comes in two pieces."""
+    """The response to a request. ``cut`` has those that differ when it arrives in two pieces."""
 
     whole: str
     cut: list[str] = []
@@ -220,7 +220,7 @@ CORPUS = {**GOOD, **BAD}
 
 
 async def answers_to(server: Server, data: bytes) -> Answers:
-    """Ask a server: whole, cut at every place, and byte by byte."""
+    """Send a request whole, split at every position, and byte by byte."""
     [whole] = await server.exchange([[data]])
     places = range(1, len(data), 1 if len(data) < SHORT else len(data) // MAX_CUTS)
     found: list[str] = []
@@ -233,7 +233,7 @@ async def answers_to(server: Server, data: bytes) -> Answers:
 
 
 def recorded() -> dict[str, Answers]:
-    """Return the answers that were right when they were last looked at."""
+    """Return the reviewed responses."""
     return msgspec.json.decode(ANSWERS.read_bytes(), type=dict[str, Answers])
 
 

@@ -1,7 +1,7 @@
-"""A connection in memory: bytes to the server's protocol, and what comes of them.
+"""An in-memory connection: feeds bytes to the server's protocol, and records its responses.
 
-``Wire`` stands for the socket. The server's application answers in the way that the path asks for;
-any other path says what was asked, so that a difference in how it was read shows in the answer.
+``Wire`` replaces the socket. The path selects how the server's application responds. Any other path
+echoes the request, so that a difference in parsing shows in the response.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from hooktide.web.http.state import State
 
 
 class Wire(asyncio.Transport):
-    """The server's end of a connection: ``written`` is what the client would get."""
+    """The server's end of a connection. ``written`` is what the client would receive."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class Wire(asyncio.Transport):
         protocol.connection_made(self)
 
     def receive(self, data: bytes) -> None:
-        """Hand on what the client has sent."""
+        """Pass data from the client to the server."""
         if not self.closed:
             self.protocol.data_received(data)
 
     def receive_eof(self) -> None:
-        """Hand on that the client has closed its sending side."""
+        """Tell the server that the client has closed its sending side."""
         if not self.closed and not self.protocol.eof_received():
             self.close()
 
@@ -79,7 +79,7 @@ class Wire(asyncio.Transport):
 
 @contextmanager
 def _stopped_clock() -> Iterator[None]:
-    """Stop the event loop's clock: no timer fires."""
+    """Stop the event loop's clock, so that no timer fires."""
     loop = asyncio.get_running_loop()
     now = loop.time()
     with patch.object(loop, "time", lambda: now):
@@ -87,7 +87,7 @@ def _stopped_clock() -> Iterator[None]:
 
 
 class Server:
-    """What the connections of a server share, and a way to make one."""
+    """A server: the state that its connections share."""
 
     def __init__(self) -> None:
         self.state = State(self._application, {})
@@ -100,7 +100,7 @@ class Server:
         await SITE.get(scope["path"], _echo)(scope, receive, send)
 
     def release(self) -> None:
-        """Let what waits at ``/late`` read its request."""
+        """Let the handlers that wait at ``/late`` read their requests."""
         self._released.set()
 
     def connect(self) -> Wire:
@@ -109,7 +109,7 @@ class Server:
         return wire
 
     async def settle(self, wires: Sequence[Wire]) -> None:
-        """Return when nothing more happens without the clients."""
+        """Wait until nothing more happens without new data from the clients."""
         before: object = None
         while before != (now := self._standing(wires)):
             before = now
@@ -121,11 +121,11 @@ class Server:
         return standing, len(self.state.tasks)
 
     async def exchange(self, sent: Sequence[Sequence[bytes]]) -> list[str]:
-        """Send pieces, on a connection for each sequence; return what comes back.
+        """Send each sequence of pieces on its own connection. Return the responses.
 
-        Each piece comes when all that is before it has been answered as far as it can be. No time
-        passes meanwhile: on a busy machine a connection would be closed between its last response
-        and the look at it.
+        A piece is sent after everything before it has been answered as far as possible. The clock
+        stands still meanwhile. On a busy machine, a connection could otherwise time out between its
+        last response and the check.
         """
         with _stopped_clock():
             return await self._exchange(sent)
@@ -150,7 +150,7 @@ class Server:
 
 
 def shown(wire: Wire) -> str:
-    """Return what was answered, without what is new each time, and how the connection stands."""
+    """Return the response without the parts that vary, and the state of the connection."""
     answers = re.sub(rb"urn:uuid:[0-9a-f-]{36}", b"urn:uuid:...", wire.written)
     end = "[closed]" if wire.closed else "[ended]" if wire.eof else "[open]"
     return answers.decode("latin-1").replace("\r\n", "\n") + end

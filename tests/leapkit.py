@@ -1,4 +1,4 @@
-"""A wall clock that leaps where a test says (libfaketime); the monotonic clock goes on."""
+"""A wall clock that a test can set (libfaketime). The monotonic clock is not affected."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ DAY = 86_400
 
 
 class WallClock:
-    """The wall clock of the programs that run ``under`` it; they have to reach ``folder``."""
+    """The wall clock of programs started with ``under``, which need access to ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "wall-clock"
@@ -14,24 +14,24 @@ class WallClock:
 
     @property
     def under(self) -> list[str]:
-        """The command that runs a program which goes by it."""
+        """The command prefix that makes a program use this clock."""
         return [
             "env",
             f"LD_PRELOAD={library()}",
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
             "FAKETIME_NO_CACHE=1",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
-            "FAKETIME_FORCE_MONOTONIC_FIX=0",  # for an old glibc; Python's threads stall with it
+            "FAKETIME_FORCE_MONOTONIC_FIX=0",  # meant for an old glibc; it stalls Python's threads
         ]
 
     def leap(self, days: int) -> None:
-        """Be so many days ahead of the true time from now on; negative: behind."""
+        """Set the clock this many days ahead of the real time, or behind if negative."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{days * DAY:+d}\n")
         new.replace(self._file)
 
 
 def library() -> Path | None:
-    """Return libfaketime for programs with threads; None: it is not installed."""
+    """Return the path of the multi-threaded libfaketime, or ``None`` if it is not installed."""
     found = Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1")
     return next(found, None)

@@ -1,4 +1,4 @@
-"""A database in which everything has happened that deliveries can go through."""
+"""A database with deliveries in every state, and every kind of history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ PROJECT = Project(
 
 @dataclass
 class Life:
-    """Acts on a store as its server would; ``endpoints`` by the name they were given."""
+    """Acts on a store as a server would. ``endpoints`` are keyed by name."""
 
     store: Store
     project_id: int = 0
@@ -102,7 +102,10 @@ class Life:
         return list(await self.store.claim_due(ids, now, LEASE, 100))
 
     async def work(self, now: Micros, **statuses: int) -> None:
-        """Attempt all that is due; what an endpoint answers is 200 where nothing is said."""
+        """Attempt every due delivery.
+
+        Endpoints answer with their status in ``statuses``, or 200.
+        """
         await self.record(await self.claim(now), now, statuses)
 
     async def record(
@@ -141,7 +144,7 @@ def made(claim: Claim, now: Micros, status: int) -> AttemptRecord:
 
 
 async def live(store: Store) -> Life:
-    """Let everything happen once; something is left pending, claimed, held and stale."""
+    """Let everything happen once. Some deliveries are left pending, claimed, held and stale."""
     life = Life(store)
     await life.begin()
     await life.create_endpoint("removed", "other.*")
@@ -254,7 +257,7 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
 
 
 async def _fails_once(life: Life, now: Micros) -> None:
-    """At last the receiver asks for rest."""
+    """Fail once. The receiver's last response has a Retry-After."""
     await life.publish(now, "invoice.sent")
     await life.work(now, flaky=500)
     await life.work(now + 2 * DELAY, flaky=429)

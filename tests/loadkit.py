@@ -1,7 +1,7 @@
-"""A load with receivers of every kind, and the account of it at the end.
+"""A load with receivers of every kind, and a check at the end that every event is accounted for.
 
-One account's receivers say 2xx sooner or later (``/ok``, ``/flaky``, ``/slow``). The other's never
-do (``/fail``, ``/hang``): there each delivery ends as failed, after exactly its attempts.
+One account's receivers eventually return 2xx (``/ok``, ``/flaky``, ``/slow``). The other's never do
+(``/fail``, ``/hang``): there each delivery fails after exactly the configured number of attempts.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ description = "Something happened."
 
 @dataclass
 class Customer:
-    """An account, its endpoints' secrets by path, and what is known of its events."""
+    """An account, its endpoints' secrets by path, and the ledger of its events."""
 
     account: str
     secrets: dict[str, str]
@@ -59,7 +59,7 @@ class Customer:
 
 @dataclass
 class Load:
-    """Two accounts' events; ``api`` answers what became of them."""
+    """The events of two accounts. ``api`` is the API that reports their deliveries."""
 
     api: Api
     well: Customer
@@ -68,7 +68,7 @@ class Load:
 
     @asynccontextmanager
     async def publishing(self, server: Server) -> AsyncIterator[None]:
-        """Publish through this server, about 200 events a second; afterwards all is answered."""
+        """Publish about 200 events per second through this server. On exit, all were answered."""
         for of in (self.well, self.ill):
             self._producers.append(
                 Producer(server.port, KEY, of.account, of.ledger, host=server.host, pause=of.pause)
@@ -88,18 +88,18 @@ class Load:
                 task.cancel()
 
     async def accepted(self, more: int, within: float = 60) -> None:
-        """Return once so many more events are accepted."""
+        """Wait until this many more events are accepted."""
         wanted = len(self.well.ledger.acked) + more
         async with asyncio.timeout(within):
             while len(self.well.ledger.acked) < wanted:
                 await asyncio.sleep(0.01)
 
     async def settled(self, within: float) -> None:
-        """Return when nothing is pending any more."""
+        """Wait until no delivery is pending."""
         await until_none_is(self.api, "pending", within)
 
     async def check(self) -> None:
-        """Assert that every event arrived, and that the API says so: delivered, or failed."""
+        """Assert that every event arrived, and that the API reports it as delivered or failed."""
         self.well.ledger.check(self.well.secrets)
         self.ill.ledger.check(self.ill.secrets, failing=ILL)
         for state in ("held", "discarded"):
@@ -121,7 +121,7 @@ class Load:
 
     @property
     def told(self) -> str:
-        """What happened, in numbers."""
+        """A summary of the run in numbers."""
         well, ill = self.well.ledger, self.ill.ledger
         return (
             f"{len(well.acked) + len(ill.acked)} accepted, 0 lost, {well.duplicates} sent again, "
@@ -131,7 +131,7 @@ class Load:
 
 @asynccontextmanager
 async def loading(server: Server, host: str = "127.0.0.1") -> AsyncIterator[Load]:
-    """Run the receivers at this address, and make the accounts and endpoints."""
+    """Run the receivers at this address, and create the accounts and endpoints."""
     well, ill = Ledger(), Ledger(hanging={"/hang"})
     async with receiving(well, host) as first, receiving(ill, host) as second:
         made = await set_up(
@@ -146,7 +146,7 @@ async def loading(server: Server, host: str = "127.0.0.1") -> AsyncIterator[Load
 
 
 async def end_leases(url: str) -> None:
-    """Let the leases of all claims end now, as waiting a minute would."""
+    """Expire the leases of all claims, as waiting a minute would."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
@@ -157,7 +157,7 @@ async def end_leases(url: str) -> None:
 
 
 async def audited(database: str) -> str:
-    """Run ``hooktide audit`` on a database; return what it said, once nothing is broken."""
+    """Run ``hooktide audit`` until it finds nothing broken, and return its output."""
     code, said = await forkkit.run("audit", "--database", database)
     assert code == 0, said
     return said

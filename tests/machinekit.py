@@ -1,7 +1,7 @@
-"""Machines for a test: network namespaces on one switch, each of which can be cut off.
+"""Machines for a test: network namespaces on one bridge, each of which can be disconnected.
 
-A namespace has one interface, on the switch, and no route to anywhere else. The tests' own process,
-and what it runs outside of the namespaces, is on the switch too, at ``Lan.host``. Needs root.
+A namespace has one interface, on the bridge, and no route to anywhere else. The test process, and
+what it runs outside the namespaces, is reachable at ``Lan.host``. Requires root.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ SUBNETS = range(1, 250)
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine: the namespace's name, its address, and its cable's end at the switch."""
+    """A machine: its namespace, its address, and its interface on the bridge."""
 
     name: str
     host: str
@@ -25,21 +25,21 @@ class Machine:
 
     @property
     def under(self) -> list[str]:
-        """The command that runs a program there."""
+        """The command prefix that runs a program on this machine."""
         return ["ip", "netns", "exec", self.name]
 
     def cut_off(self) -> None:
-        """Pull its cable: whatever it sends goes nowhere, and nobody is told."""
+        """Disconnect the machine: its packets are dropped silently."""
         ip("link", "set", self.cable, "down")
 
     def join(self) -> None:
-        """Put its cable back."""
+        """Reconnect the machine."""
         ip("link", "set", self.cable, "up")
 
 
 @dataclass
 class Lan:
-    """A switch, and what is on it."""
+    """A bridge and the machines on it."""
 
     name: str
     subnet: str
@@ -47,7 +47,7 @@ class Lan:
 
     @property
     def host(self) -> str:
-        """Where the tests' own process is."""
+        """The address of the test process."""
         return f"{self.subnet}.1"
 
     @property
@@ -55,7 +55,7 @@ class Lan:
         return f"{self.subnet}.0/24"
 
     def add(self) -> Machine:
-        """Put one more machine on it."""
+        """Add a machine."""
         number = len(self.machines) + 1
         name, host = f"{self.name}m{number}", f"{self.subnet}.{number + 1}"
         machine = Machine(name, host, cable=name)
@@ -70,7 +70,7 @@ class Lan:
 
 
 def possible() -> bool:
-    """Whether this machine lets us make others."""
+    """Return whether network namespaces can be created here."""
     if os.geteuid():
         return False
     try:
@@ -83,7 +83,7 @@ def possible() -> bool:
 
 @contextlib.contextmanager
 def lan() -> Iterator[Lan]:
-    """Make a switch; afterwards it is gone, with the machines on it."""
+    """Create a bridge, and remove it with its machines afterwards."""
     _sweep()
     made = Lan(f"{PREFIX}{os.getpid()}", _free_subnet())
     try:
@@ -98,13 +98,13 @@ def lan() -> Iterator[Lan]:
 
 
 def _remove(name: str) -> None:
-    """Remove a namespace and an interface of this name, as far as they are there."""
+    """Remove the namespace and the interface of this name if they exist."""
     for what in ("netns", "link"):
         subprocess.run(["ip", what, "delete", name], capture_output=True, check=False)
 
 
 def _sweep() -> None:
-    """Remove what processes have left behind that were killed."""
+    """Remove what killed test processes left behind."""
     for kind in ("/run/netns", "/sys/class/net"):
         for found in Path(kind).glob(f"{PREFIX}[0-9]*"):
             pid = found.name.removeprefix(PREFIX).partition("m")[0]
@@ -119,6 +119,6 @@ def _free_subnet() -> str:
 
 
 def ip(*arguments: str) -> str:
-    """Run ``ip``; return what it said."""
+    """Run ``ip``, and return its output."""
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True)
     return done.stdout

@@ -1,8 +1,8 @@
-"""Builds a release, proves it, and dates its section of the changelog: ``make release``.
+"""``make release``: builds a release, checks it, and dates its section of the changelog.
 
-The version is ``__version__`` of the package. The distributions are built in ``dist/`` of a folder
-without changes; ``deploy/test_package.py`` checks what is in them, and a fresh environment with the
-locked dependencies runs the demonstration from the wheel. Nothing is uploaded.
+The version is the package's ``__version__``. The distributions are built in ``dist/`` of a clean
+working tree. ``deploy/test_package.py`` checks their contents, and the wheel runs the demo in a new
+environment with the locked dependencies. Nothing is uploaded.
 """
 
 import os
@@ -24,13 +24,13 @@ UNRELEASED = "## Unreleased\n"
 
 
 class ReleaseError(Exception):
-    """The release cannot be made; the text says why."""
+    """The release cannot be made. The message says why."""
 
 
 def dated(changelog: str, version: str, day: date) -> str:
-    """Return the changelog with what is unreleased as the section of a version.
+    """Return the changelog with the unreleased section turned into the section of a version.
 
-    :raises ReleaseError: nothing is unreleased, or the version was released before.
+    :raises ReleaseError: if nothing is unreleased, or the version was already released.
     """
     if re.search(rf"^## {re.escape(version)}\b", changelog, re.MULTILINE):
         raise ReleaseError(f"{version} is released: raise __version__ in src/hooktide/__init__.py")
@@ -43,7 +43,7 @@ def dated(changelog: str, version: str, day: date) -> str:
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
     """Run a command, and show what it prints.
 
-    :raises ReleaseError: it fails.
+    :raises ReleaseError: if it fails.
     """
     print("+", *command, flush=True)
     if subprocess.run(command, cwd=cwd, env=os.environ | environment, check=False).returncode:
@@ -51,7 +51,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
 
 
 def check_in_clean_environment(folder: Path) -> None:
-    """Install the wheel with the locked dependencies, and let it deliver."""
+    """Install the wheel with the locked dependencies, and run the demo."""
     venv.create(folder / "venv", with_pip=True)
     pip = (folder / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "-q")
     run(*pip, "--require-hashes", "-r", ROOT / "requirements/run.txt")
@@ -62,7 +62,7 @@ def check_in_clean_environment(folder: Path) -> None:
 
 
 def build_and_check() -> None:
-    """Build the distributions, and check what is in them and that they work."""
+    """Build the distributions, check their contents, and run the wheel."""
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "hatchling", "build", "-d", DIST, "-t", "sdist", "-t", "wheel")
     tests = [f"tests/deploy/test_{name}.py" for name in ("package", "requirements")]
@@ -72,12 +72,12 @@ def build_and_check() -> None:
 
 
 def make() -> None:
-    """Make a release of what is committed."""
+    """Make a release of the committed state."""
     before = CHANGELOG.read_text()
     changelog = dated(before, __version__, datetime.now(UTC).date())
     if subprocess.check_output(["git", "status", "--porcelain"], cwd=ROOT):
         raise ReleaseError("commit what has changed first")
-    CHANGELOG.write_text(changelog)  # it is part of what is built
+    CHANGELOG.write_text(changelog)  # the changelog is part of the distribution
     try:
         build_and_check()
     except BaseException:

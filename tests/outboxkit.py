@@ -1,4 +1,4 @@
-"""An application with an outbox in a database of its own, for the tests of outboxes."""
+"""An application with an outbox in its own database, for the outbox tests."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 
 
 class Invoice(Base):
-    """What the events are about."""
+    """The object that events are published for."""
 
     __tablename__ = "invoices"
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -39,20 +39,20 @@ outbox.to_metadata(Base.metadata)
 
 
 def sync_url(url: str) -> str:
-    """Return how SQLAlchemy's synchronous engines call a database."""
+    """Return a database's URL for SQLAlchemy's synchronous engines."""
     if "://" in url:
         return url.replace("postgresql://", "postgresql+psycopg://")
     return f"sqlite:///{url}"
 
 
 def async_url(url: str) -> str:
-    """Return how SQLAlchemy's asynchronous engines call a database."""
+    """Return a database's URL for SQLAlchemy's asynchronous engines."""
     return sync_url(url).replace("+psycopg", "+asyncpg").replace("sqlite:", "sqlite+aiosqlite:")
 
 
 @contextmanager
 def engine_on(url: str) -> Iterator[Engine]:
-    """Open a database; its tables are made if they are not there."""
+    """Open a database, and create its tables if they do not exist."""
     engine = create_engine(sync_url(url))
     try:
         Base.metadata.create_all(engine)
@@ -62,14 +62,14 @@ def engine_on(url: str) -> Iterator[Engine]:
 
 
 def kept(engine: Engine) -> list[Any]:
-    """Return the rows that are in the outbox, in order."""
+    """Return the rows in the outbox, in order."""
     with Session(engine) as session:
         return list(session.execute(select(outbox).order_by(outbox.c.id)).mappings())
 
 
 @dataclass
 class Hooktide:
-    """Takes events from a relay as Hooktide does: a key that was used is answered as before."""
+    """Accepts events from a relay as Hooktide does. A repeated key gets the original response."""
 
     payloads: dict[str, Any] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Hooktide:
 
 
 async def first_answer(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask until a server that is starting answers."""
+    """Repeat a call until a server that is starting responds."""
     while True:
         try:
             return await ask()
@@ -101,7 +101,7 @@ async def first_answer(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def start(program: str, *args: str, direct: str = "") -> Process:
-    """Start one of the programs in ``tests/programs``; ``direct``: see ``emit``."""
+    """Start one of the programs in ``tests/programs``. For ``direct``, see ``emit``."""
     path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     return await asyncio.create_subprocess_exec(
         sys.executable, str(HERE / "programs" / program), *args,
@@ -117,7 +117,7 @@ async def start_relay(url: str, server: Server, *options: str) -> forkkit.Proces
 
 
 async def accepted(server: Server, account: str) -> list[int]:
-    """Return the ids in the payloads of an account's events, in the order of their acceptance."""
+    """Return the ids in the payloads of an account's events, in the order of acceptance."""
     found: list[str] = []
     cursor = ""
     while True:

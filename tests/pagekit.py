@@ -1,4 +1,4 @@
-"""The documentation's pages, their blocks of code, and the commands that stand in those."""
+"""The documentation's pages, their code blocks, and the commands in those blocks."""
 
 import functools
 import re
@@ -14,7 +14,7 @@ _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code; ``line`` is that of its first line. ``language`` may be empty."""
+    """A code block. ``line`` is the number of its first line. ``language`` may be empty."""
 
     page: str
     line: int
@@ -26,7 +26,7 @@ class Block:
 
 
 def blocks(*languages: str, page: str = "") -> list[Block]:
-    """Return the blocks of these languages, of all pages or of one; without languages, all."""
+    """Return the blocks of these languages, or of all, on one page or on every page."""
     found = [block for each in PAGES for block in _blocks(each)]
     return [
         block
@@ -53,7 +53,7 @@ def _read(page: Path) -> Iterator[Block]:
 
 
 def statements(block: Block) -> Iterator[str]:
-    """Give a shell block's commands, each whole: with the lines that it goes on over."""
+    """Yield a shell block's commands, each with its continuation lines."""
     waiting = ""
     for line in block.text.splitlines():
         waiting += line + "\n"
@@ -68,6 +68,6 @@ def statements(block: Block) -> Iterator[str]:
 def _is_whole(command: str) -> bool:
     try:
         shlex.split(command, comments=True)
-    except ValueError:  # a quotation that goes on
+    except ValueError:  # a quotation continues on the next line
         return False
     return not command.rstrip("\n").endswith("\\")

@@ -1,7 +1,7 @@
 """PgBouncer in front of a cluster, in transaction mode: no session outlives a transaction.
 
-Debian's program, as it is installed there; whoever connects is on another of a few connections to
-PostgreSQL with each transaction, so whatever relies on a session fails soon.
+It is Debian's program. Each transaction of a client may use another of the few connections to
+PostgreSQL, so code that relies on session state fails quickly.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SERVER_CONNECTIONS = 4
 
 
 class Bouncer:
-    """A PgBouncer that ends when the process that started it does."""
+    """A PgBouncer that exits when the process that started it does."""
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self._folder = folder
@@ -33,17 +33,17 @@ class Bouncer:
 
     @property
     def runs(self) -> bool:
-        """Whether its process and its cluster's are there."""
+        """Return whether its process and its cluster's are running."""
         process = self._process
         return process is not None and process.poll() is None and self._cluster.runs
 
     def url(self, database: str) -> str:
-        """Say where a database of the cluster is, through the pooler."""
+        """Return the URL of one of the cluster's databases, through the pooler."""
         assert self.runs, self._said()
         return f"postgresql://hooktide@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Return once it takes connections."""
+        """Start PgBouncer, and wait until it accepts connections."""
         give_to_owner(self._folder)
         (self._folder / "users").write_text('"hooktide" ""\n')
         settings = self._folder / "pgbouncer.ini"
@@ -82,7 +82,7 @@ max_client_conn = 500
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def end(self) -> None:
-        """End it at once."""
+        """Stop PgBouncer immediately."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -102,7 +102,7 @@ def bouncer(cluster: Cluster) -> Iterator[Bouncer]:
 
 @functools.cache
 def program() -> str:
-    """Return where PgBouncer is; empty: it is not installed."""
+    """Return the path of PgBouncer, or an empty string if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
 
 

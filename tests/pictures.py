@@ -1,6 +1,6 @@
-"""``python tests/pictures.py``: take the pictures of every page that the documentation shows.
+"""``python tests/pictures.py``: take screenshots of every page that the documentation shows.
 
-A server is filled, and its numbers of a day made up, so that charts have something to show.
+The server has sample data and a day of invented statistics, so that the charts are not empty.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ TAKEN: list[tuple[str, str]] = []
 
 
 async def main() -> None:
-    """Take them all."""
+    """Take all screenshots."""
     PICTURES.mkdir(exist_ok=True)
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -177,7 +177,7 @@ async def _portal(browser: Browser, server: Server, filled: Filled) -> None:
 
 
 async def _take(visit: Visit, name: str, title: str) -> None:
-    """Take a picture, from the top of the page."""
+    """Take a screenshot of the top of the page."""
     await visit.page.wait_for_load_state()
     await visit.page.evaluate("scrollTo(0, 0)")
     await visit.page.screenshot(path=PICTURES / f"{name}.png")
@@ -185,7 +185,7 @@ async def _take(visit: Visit, name: str, title: str) -> None:
 
 
 def _list() -> None:
-    """Write the page that shows them all."""
+    """Write the page that lists the screenshots."""
     parts = {"dashboard": "The dashboard", "portal": "The portal", "": "The others"}
     text = "# Every page\n\nTaken by `make pictures`, in light; each has a dark look, too.\n"
     for part, heading in parts.items():

@@ -12,11 +12,11 @@ FIRST, LAST = 10_000, 32_767
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, and that no other test gets.
+    """Return a port that nothing listens on, and that no other test is given.
 
-    A server starts to listen some time after its port was chosen. Ports that the kernel chooses may
-    be given to another process meanwhile, and servers that share a port (SO_REUSEPORT) would answer
-    each other's clients. So all test processes on a machine take turns through the same range.
+    A server starts to listen some time after its port was chosen. Meanwhile the kernel could give
+    the same ephemeral port to another process, and servers that share a port (SO_REUSEPORT) would
+    answer each other's clients. So all test processes on a machine count through the same range.
     """
     counter = Path(tempfile.gettempdir()) / f"hooktide-tests-port-{os.getuid()}"
     with counter.open("a+") as file:

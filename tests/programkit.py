@@ -1,8 +1,8 @@
-"""Runs the programs that the docs show, by the real languages, many cases in one run.
+"""Runs the programs that the docs show with the real interpreters and compilers, in batches.
 
-A case is a line of tabs: its name, the program's path, the secret, the body in base64, and the
-headers as ``name:value`` with the value in base64, separated by spaces. ``programs/check.*`` read
-such lines and print a name and ``true`` or ``false`` for each.
+A case is a tab-separated line: its name, the program's path, the secret, the body in base64, and
+the headers as ``name:value`` with the value in base64, separated by spaces. ``programs/check.*``
+read these lines and print a name and ``true`` or ``false`` for each.
 """
 
 import base64
@@ -25,7 +25,7 @@ TIMEOUT = 400
 class Case:
     """A request to be checked by a program, and whether it should be accepted.
 
-    ``write`` writes the program in a language.
+    ``write`` returns the program's source in a language.
     """
 
     name: str
@@ -51,7 +51,7 @@ _NEEDS = {
 
 
 def run(language: Language, cases: Sequence[Case], folder: Path) -> dict[str, bool]:
-    """Return what the language's programs say of the cases, by their names."""
+    """Return the results of a language's programs, by case name."""
     places = _write_programs(language, cases, folder)
     lines = folder / "cases.tsv"
     lines.write_text("".join(_line(case, places[case.write(language)]) for case in cases))
@@ -62,7 +62,7 @@ def run(language: Language, cases: Sequence[Case], folder: Path) -> dict[str, bo
 
 
 def _write_programs(language: Language, cases: Sequence[Case], folder: Path) -> dict[str, str]:
-    """Write each program once, just as the docs show it; return the paths by the texts."""
+    """Write each program once, exactly as the docs show it. Return the paths by source text."""
     places: dict[str, str] = {}
     for text in dict.fromkeys(case.write(language) for case in cases):
         places[text] = f"p{len(places)}/{language.file}"
@@ -104,7 +104,7 @@ def _commands(
 
 
 def _go_commands(lines: Path, places: Mapping[str, str], folder: Path) -> list[list[str]]:
-    """Make one program of all: each is a package of one module."""
+    """Combine all cases into one Go module, each program in its own package."""
     names = {program: program.partition("/")[0] for program in places.values()}
     imports = "".join(f'import {name} "check/{name}"\n' for name in names.values())
     table = "".join(f'\t"{program}": {name}.IsVerified,\n' for program, name in names.items())

@@ -1,4 +1,4 @@
-"""Answers for the tests of the response reader: fed in pieces, without a socket."""
+"""Responses for the tests of the response reader, fed in pieces and without a socket."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LATE = ("timeout", "not in time")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was read of an answer, how many bytes it took, and whether the connection is clean."""
+    """The parsed response, its size in bytes, and whether the connection can be reused."""
 
     outcome: Outcome
     fed: int
@@ -25,10 +25,10 @@ class Answer:
 
 
 def read(pieces: Iterable[bytes], end: str = "") -> Answer:
-    """Read an answer piece by piece until it is over.
+    """Read a response piece by piece until it is complete.
 
-    ``end`` says what comes if the pieces do not end it: ``closed``, ``reset`` or ``late``. Without
-    it, the answer has to end by itself.
+    ``end`` is what happens if the pieces do not complete it: ``closed``, ``reset`` or ``late``.
+    Without ``end``, the response has to be complete.
     """
     reader = ResponseReader()
     fed = 0
@@ -46,7 +46,10 @@ def read(pieces: Iterable[bytes], end: str = "") -> Answer:
 
 
 def cuts(answer: bytes) -> list[list[bytes]]:
-    """Return an answer whole, cut in two at each byte, and byte by byte; a long one, less often."""
+    """Return a response whole, split at each byte, and byte by byte.
+
+    Long ones are split less often.
+    """
     if len(answer) > 1000:
         return [[answer], split(answer, 997), split(answer, 65_536)]
     halves = [[answer[:at], answer[at:]] for at in range(1, len(answer))]
@@ -54,5 +57,5 @@ def cuts(answer: bytes) -> list[list[bytes]]:
 
 
 def split(answer: bytes, size: int) -> list[bytes]:
-    """Return an answer in pieces of this size."""
+    """Return a response in pieces of this size."""
     return [answer[at : at + size] for at in range(0, len(answer), size)]

@@ -1,4 +1,4 @@
-"""A later Hooktide: this one, with migrations that a later one could have."""
+"""Simulates a later release of Hooktide: this one with additional migrations."""
 
 import asyncio
 import os
@@ -18,12 +18,12 @@ from hooktide.store.maintenance.migrate import Migration, load_migrations
 
 @dataclass
 class Release:
-    """A Hooktide that can be run; ``env`` is what makes Python find it."""
+    """A release that can be run. ``env`` makes Python find it."""
 
     env: dict[str, str] = field(default_factory=dict)
 
     async def start(self, *command: str, under: Sequence[str] = ()) -> AnyProcess:
-        """Start a command, under another program like strace."""
+        """Start a command, optionally under another program such as strace."""
         if not self.env and not under:
             return await forkkit.start(*command)
         return await asyncio.create_subprocess_exec(
@@ -32,7 +32,7 @@ class Release:
         )  # fmt: skip
 
     async def run(self, *command: str, under: Sequence[str] = ()) -> tuple[int, str]:
-        """Run a command; return its exit code and what it said."""
+        """Run a command. Return its exit code and output."""
         process = await self.start(*command, under=under)
         async with asyncio.timeout(60):
             told, _ = await process.communicate()
@@ -41,12 +41,12 @@ class Release:
 
 
 def known(store: str) -> list[Migration]:
-    """Return the migrations that this Hooktide has for a store."""
+    """Return this release's migrations for a store."""
     return load_migrations(f"hooktide.store.{store}")
 
 
 def later(folder: Path, store: str, migrations: dict[str, str]) -> Release:
-    """Make a later Hooktide in a folder: these migrations (by name) follow a store's own."""
+    """Create a later release in a folder, with these migrations (by name) after a store's own."""
     [here] = hooktide.__path__
     package = folder / "hooktide"
     shutil.copytree(here, package)

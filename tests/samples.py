@@ -1,6 +1,6 @@
-"""Databases of earlier schemas, kept in ``data/``: a later release has to take them over.
+"""Databases of earlier schemas, kept in ``data/``, which later releases have to upgrade.
 
-A schema that is released is kept before the next one is added: ``python tests/samples.py``.
+Before you add a migration, save a released schema with ``python tests/samples.py``.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ DUMP = ("--inserts", "--schema=hooktide", "--no-owner", "--no-comments")
 
 
 def kept(kind: str) -> list[int]:
-    """Return the schemas that there are samples of, for ``sqlite`` or ``postgres``."""
+    """Return the schema versions that have samples, for ``sqlite`` or ``postgres``."""
     return sorted(
         int(path.name.partition(".")[0].removeprefix("schema"))
         for path in DATA.glob(f"schema*.{kind}.gz")
@@ -28,7 +28,7 @@ def kept(kind: str) -> list[int]:
 
 
 async def take_over(place: Place, schema: int) -> None:
-    """Put a sample where a database is to be; PostgreSQL's has to be empty."""
+    """Load a sample into a database. A PostgreSQL database has to be empty."""
     if place.is_file:
         Path(place.url).write_bytes(gzip.decompress(_path("sqlite", schema).read_bytes()))
         return
@@ -42,7 +42,7 @@ def _path(kind: str, schema: int) -> Path:
 
 
 async def keep() -> None:
-    """Make samples of this release's schemas, in which everything has happened."""
+    """Create samples of this release's schemas with every kind of delivery."""
     with tempfile.TemporaryDirectory() as folder:
         place = Place(f"{folder}/lived.db")
         await _live(place)
@@ -51,7 +51,7 @@ async def keep() -> None:
         await _live(Place(url))
         command = [str(binaries() / "pg_dump"), *DUMP, url]
         made = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    # What psql alone understands, and what names the machine it was made on, is left out.
+    # psql's meta-commands, and lines that name the machine, are removed.
     lines = [line for line in made.splitlines() if line and not line.startswith(("--", "\\"))]
     _keep("postgres", "\n".join(lines).encode())
 

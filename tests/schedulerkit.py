@@ -1,4 +1,4 @@
-"""A scheduler on virtual time: nothing waits, and an hour takes no longer than a millisecond."""
+"""A scheduler on virtual time: nothing waits, and an hour passes as fast as a millisecond."""
 
 from dataclasses import dataclass, field
 
@@ -18,9 +18,9 @@ FAILED = RetryAt(NOON + MINUTE)
 
 @dataclass
 class Schedule:
-    """A scheduler, its clocks, and a store in which nothing is due unless a test says so.
+    """A scheduler, its clocks, and a store in which nothing is due unless a test adds it.
 
-    ``shift``: how far leases' clock is ahead of the other.
+    ``shift`` is how far the lease clock is ahead of the other clock.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -76,7 +76,7 @@ class Schedule:
         return claims
 
     def start(self) -> list[Batch]:
-        """Start all that may start now."""
+        """Start every attempt that may start now."""
         started = []
         while (batch := self.scheduler.next(self.now)) is not None:
             started.append(batch)
@@ -90,7 +90,7 @@ class Schedule:
         took: Micros = 0,
         outcome: Outcome | None = None,
     ) -> None:
-        """Have attempts answered; ``rest``: the receiver asks for so much rest."""
+        """End attempts with a response. ``rest`` is the receiver's Retry-After."""
         for batch in batches:
             claim = batch.claims[0]
             asks = None if rest is None else RestRequest(429, rest)
@@ -99,7 +99,7 @@ class Schedule:
             self.scheduler.finished(batch, done, self.monotonic)
 
     def run_dry(self) -> int:
-        """Start and end everything that may go out now; return how many deliveries did."""
+        """Start and end every attempt that may be sent now. Return the number of deliveries."""
         count = 0
         while started := self.start():
             count += sum(len(batch.claims) for batch in started)
@@ -107,7 +107,10 @@ class Schedule:
         return count
 
     def is_chat(self, endpoint_id: int = 1) -> None:
-        """Have the scheduler learn that an endpoint is a chat's; nothing is left out or waiting."""
+        """Let the scheduler discover that an endpoint is a chat.
+
+        Nothing is left queued or in flight.
+        """
         self.offer(endpoint_id)
         [batch] = self.start()
         self.scheduler.finished(batch, NotSent.CHAT, self.monotonic)
@@ -122,7 +125,7 @@ class Schedule:
     def read_all(
         self, rests: dict[int, Micros] | None = None, due: dict[int, Micros] | None = None
     ) -> list[Query]:
-        """Answer all that the scheduler asks the store; nothing is claimed. Return what it was."""
+        """Answer the scheduler's store requests without claiming anything. Return the requests."""
         asked: list[Query] = []
         while (query := self.scheduler.query(self.now)) is not None:
             asked.append(query)
@@ -133,7 +136,7 @@ class Schedule:
         return asked
 
     def claimed_for(self) -> list[ClaimDue]:
-        """Return the claims among what the scheduler asks the store."""
+        """Return the claim requests among the scheduler's store requests."""
         return [query for query in self.read_all() if isinstance(query, ClaimDue)]
 
 

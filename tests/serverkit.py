@@ -1,4 +1,4 @@
-"""The real server as a process of its own: started, stopped, starved and started again."""
+"""The real server in a separate process that tests start, stop, limit and restart."""
 
 import asyncio
 import os
@@ -27,8 +27,9 @@ READY_TIMEOUT = 120
 class Server:
     """A server on the database in ``folder``, or the PostgreSQL at the URL ``database``.
 
-    Its log is ``log``, over all its lives. ``key``: the operator's; empty: it makes one. ``under``:
-    a command that runs it, like ``env`` with another environment, or ``ip netns exec``.
+    ``log`` is its log, which spans restarts. ``key`` is the operator's key; if it is empty, the
+    server generates one. ``under`` is a command prefix that runs it, like ``env`` or ``ip netns
+    exec``.
     """
 
     folder: Path
@@ -54,7 +55,7 @@ class Server:
         return self.process.pid
 
     async def start(self) -> None:
-        """Return once it is ready."""
+        """Start the server, and wait until it is ready."""
         self.process = await run(
             self.folder,
             self.port,
@@ -88,28 +89,28 @@ class Server:
 
     @property
     def children(self) -> list[int]:
-        """The processes that it has started."""
+        """The ids of its child processes."""
         found = Path(f"/proc/{self.pid}/task").glob("*/children")
         return [int(pid) for file in found for pid in file.read_text().split()]
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """Return what it has logged under this name, over all its lives."""
+        """Return the log entries of this event, across restarts."""
         lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
         return [line for line in map(msgspec.json.decode, lines) if line["event"] == event]
 
     async def ended(self, within: float) -> int:
-        """Return its exit code, once it has ended by itself."""
+        """Wait for the process to exit, and return its exit code."""
         assert self.process is not None
         async with asyncio.timeout(within):
             return await self.process.wait()
 
     async def stop(self) -> None:
-        """Stop it as an operator does."""
+        """Stop the server with SIGTERM, as an operator does."""
         self.terminate()
         assert await self.ended(READY_TIMEOUT) == 0
 
     def limit(self, what: int, soft: int | None) -> None:
-        """Set a limit of the running process; None: none."""
+        """Set a resource limit of the running process. ``None`` removes it."""
         _, hard = resource.prlimit(self.pid, what)
         resource.prlimit(self.pid, what, (hard if soft is None else soft, hard))
 
@@ -155,9 +156,9 @@ async def serving(
     host: str = "127.0.0.1",
     under: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
-    """Run a server; whatever becomes of it, its process has ended afterwards.
+    """Run a server, and make sure that its process has exited afterwards.
 
-    No fault is a reason for a stack in the log. ``name`` tells its log from another's.
+    The log must not contain a traceback, whatever the fault. ``name`` distinguishes log files.
     """
     server = Server(
         folder or tmp_path,
@@ -181,7 +182,7 @@ async def serving(
 
 @asynccontextmanager
 async def receiving(ledger: Ledger, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Run a receiver that notes what it gets; gives its port."""
+    """Run a receiver that records its requests, and yield its port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Receiver(ledger), host, 0)
     try:
@@ -202,7 +203,7 @@ async def set_up(
     plan: str | None = None,
     host: str = "127.0.0.1",
 ) -> tuple[str, dict[str, str]]:
-    """Make the project, an account and its endpoints; return its id and their secrets by path."""
+    """Create the project, an account and its endpoints. Return its id and the secrets by path."""
     await api.put_toml("/v1/projects/accounting", project)
     new = {"project": "accounting", "reference": reference, "plan": plan}
     account = await api.post("/v1/accounts", new)
@@ -219,14 +220,14 @@ def event(account: str, payload: Any = None, **more: Any) -> dict[str, Any]:
 
 
 async def until_none_is(api: Api, state: str, within: float = 120) -> None:
-    """Return when no delivery is in this state."""
+    """Wait until no delivery is in this state."""
     async with asyncio.timeout(within):
         while (await api.get(f"/v1/deliveries?state={state}&limit=1"))["items"]:
             await asyncio.sleep(0.05)
 
 
 def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> bytes:
-    """Write a request that asks for the connection to be closed."""
+    """Return a request with ``Connection: close``."""
     return (
         f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
         "connection: close\r\ncontent-type: application/json\r\n"
@@ -235,7 +236,7 @@ def request(method: str, path: str, body: bytes = b"", *, key: str = KEY) -> byt
 
 
 async def raw(port: int, data: bytes, within: float = 60, host: str = "127.0.0.1") -> bytes:
-    """Send bytes, and return all that comes until the server closes."""
+    """Send bytes, and return everything until the server closes the connection."""
     reader, writer = await asyncio.open_connection(host, port, limit=2**20)
     try:
         writer.write(data)

@@ -1,4 +1,4 @@
-"""A mail relay, as strict as RFC 5321 has it: a real server on loopback."""
+"""A real SMTP server on loopback, as strict as RFC 5321 requires."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from wire import Peer, receiving
 
 @dataclass
 class Relayed:
-    """A mail that was taken."""
+    """A message that the relay accepted."""
 
     sender: str
     to: str
@@ -34,9 +34,9 @@ class Relayed:
 
 @dataclass
 class Relay:
-    """A relay. ``script`` are answers to give instead, by the command's first word.
+    """A relay. ``script`` overrides responses, by SMTP verb.
 
-    ``login``: who may hand in; then only after STARTTLS.
+    ``login`` is the only allowed user, who has to use STARTTLS.
     """
 
     tls: ssl.SSLContext | None = None

@@ -1,6 +1,6 @@
-"""SQLite for the tests: a new database is a copy of one whose schema is up to date.
+"""SQLite for the tests: a new database is a copy of one with the current schema.
 
-To bring one up to date takes a commit for each version: most of the time that a small test takes.
+Migrating takes a commit per version, which is most of a small test's time.
 """
 
 import functools
@@ -11,7 +11,7 @@ from hooktide.store.sqlite.connection.connection import open_writer
 
 
 def prepare(path: str | Path) -> None:
-    """Put a database there that has its schema and nothing else, unless there is a file."""
+    """Create a database with the schema and no data, unless the file exists."""
     file = Path(path)
     if not file.exists():
         file.touch(0o600)

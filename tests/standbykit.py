@@ -1,4 +1,4 @@
-"""A standby of a PostgreSQL cluster, and waiting for it."""
+"""A standby of a PostgreSQL cluster, and functions that wait for it."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ NAME = "standby"
 
 
 class Standby(Cluster):
-    """A copy of a cluster that runs; it follows that one until it is promoted."""
+    """A standby that follows a running cluster until it is promoted."""
 
     def __init__(self, folder: Path, primary: Cluster) -> None:
         super().__init__(folder)
@@ -30,7 +30,7 @@ class Standby(Cluster):
         assert done.returncode == 0, done.stderr
 
     async def promote(self) -> None:
-        """Return once it is a primary itself."""
+        """Promote the standby, and wait until it is a primary."""
         assert await ask(self, "SELECT pg_promote()")
 
 
@@ -47,19 +47,19 @@ def standby_of(primary: Cluster) -> Iterator[Standby]:
 
 
 async def wait_for(name: str, primary: Cluster) -> None:
-    """Have commits wait for the standby of this name from now on; no name: for none."""
+    """Make commits wait for the standby of this name, or for none if it is empty."""
     await ask(primary, f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
     await ask(primary, "SELECT pg_reload_conf()")
     await until_true(primary, f"SELECT current_setting('synchronous_standby_names') = '{name}'")
 
 
 async def until_in_step(primary: Cluster) -> None:
-    """Return when commits wait for a standby that is there."""
+    """Wait until a synchronous standby is connected."""
     await until_true(primary, "SELECT bool_or(sync_state = 'sync') FROM pg_stat_replication")
 
 
 async def until_nothing_is_behind(primary: Cluster) -> None:
-    """Return when the standby has all that there is."""
+    """Wait until the standby has caught up."""
     await until_true(
         primary, "SELECT bool_or(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication"
     )
@@ -72,7 +72,7 @@ async def until_true(of: Cluster, sql: str) -> None:
 
 
 async def ask(of: Cluster, sql: str) -> int:
-    """Return what a cluster answers; 0 for nothing."""
+    """Return the integer that a query selects, or 0 if there is no row."""
     connection = await asyncpg.connect(of.url())
     try:
         return int(await connection.fetchval(sql) or 0)

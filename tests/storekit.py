@@ -1,4 +1,4 @@
-"""What a store test starts from: a project, an account, an endpoint, and short ways to act."""
+"""What a store test starts from: a project, an account, an endpoint, and shortcuts."""
 
 import asyncio
 import dataclasses
@@ -46,14 +46,14 @@ WHERE locktype = 'advisory' AND objsubid = 2
 
 
 async def until(true: Callable[[], object], within: float = 30) -> None:
-    """Return when something is true that happens by itself."""
+    """Wait until a condition becomes true."""
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.005)
 
 
 async def at_last(ask: Callable[[], Awaitable[T]], within: float = 30) -> T:
-    """Ask as a caller does who asks again while the database is away."""
+    """Retry a call while the database is unavailable, as callers do."""
     async with asyncio.timeout(within):
         while True:
             try:
@@ -64,7 +64,7 @@ async def at_last(ask: Callable[[], Awaitable[T]], within: float = 30) -> T:
 
 @dataclass
 class Hand:
-    """A listener that keeps what it is told; takes over as many deliveries as ``takes`` says."""
+    """A listener that records notifications. Its capacity for deliveries is ``takes``."""
 
     takes: int = 0
     claims: list[Claim] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Hand:
         self.changes.append((kind, number))
 
     async def heard(self, kind: str, number: int) -> None:
-        """Return once it has heard of this change."""
+        """Wait until it was notified of this change."""
         await until(lambda: (kind, number) in self.changes)
 
 
@@ -92,7 +92,7 @@ class Hand:
 class Place:
     """Where a database is: a file's path, or a URL.
 
-    ``direct``: its URL not through a pooler, where ``url`` leads through one.
+    ``direct`` is the URL that bypasses the pooler, if ``url`` goes through one.
     """
 
     url: str
@@ -103,16 +103,16 @@ class Place:
         return "://" not in self.url
 
     async def open(self, key: bytes = KEY, **more: Any) -> Store:
-        """Open a store on it; as often at once as its kind allows."""
+        """Open a store on the database, several at a time if this kind of database allows it."""
         if self.is_file:
             prepare(self.url)
             return open_sqlite(self.url, Vault(key), NOON)
         return await open_postgres(self.url, Vault(key), NOON, direct=self.direct, **more)
 
     async def refuse(self, table: str, where: str) -> None:
-        """Have the database refuse to write those rows of a table for which ``where`` holds.
+        """Make the database refuse writes to those rows of a table that match ``where``.
 
-        No server has it open, if it is a file. ``where`` is about the row ``NEW``.
+        ``where`` refers to the row as ``NEW``. A SQLite file must not be open in a server.
         """
         if self.is_file:
             db = apsw.Connection(self.url)
@@ -133,7 +133,7 @@ class Place:
         await connection.close()
 
     async def raw(self) -> bytes:
-        """Return everything that is stored, as text or as it lies on the disk."""
+        """Return everything that is stored, as text or as the bytes on disk."""
         if self.is_file:
             return b"".join(file.read_bytes() for file in Path(self.url).parent.iterdir())
         connection = await asyncpg.connect(self.direct or self.url)
@@ -154,7 +154,7 @@ class Place:
 
 @dataclass
 class Given:
-    """One project, account and endpoint to begin with, and short ways to do what tests do."""
+    """A store with one project, account and endpoint, and shortcuts for tests."""
 
     place: Place
     hand: Hand = field(default_factory=Hand)
@@ -172,7 +172,7 @@ class Given:
         self.store.watch(self.hand.changed)
 
     def another(self) -> "Given":
-        """Return another process on the database, which is not open yet."""
+        """Return another process on the same database, which is not open yet."""
         return dataclasses.replace(self, hand=Hand(), opened=False)
 
     async def close(self) -> None:
@@ -181,12 +181,12 @@ class Given:
             await self.store.close()
 
     async def reopen(self, key: bytes = KEY) -> None:
-        """Close the store, as a server that stops does, and open it again."""
+        """Close the store as a stopping server does, and open it again."""
         await self.close()
         await self.open(key)
 
     async def refuse(self, table: str, where: str) -> None:
-        """Have the database refuse to write some rows (see ``Place.refuse``), now and later."""
+        """Make the database refuse some writes (see ``Place.refuse``), also after reopening."""
         if self.place.is_file:
             await self.close()
         await self.place.refuse(table, where)

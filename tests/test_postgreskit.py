@@ -1,4 +1,4 @@
-"""The tests' own PostgreSQL: it survives what it has to, and outlives nobody."""
+"""The PostgreSQL clusters of the tests survive crashes, and never outlive the test process."""
 
 import signal
 import subprocess
@@ -54,7 +54,7 @@ async def test_each_database_begins_empty_and_up_to_date() -> None:
         async with database() as url:
             connection = await asyncpg.connect(url)
             assert await connection.fetchval("SELECT count(*) FROM hooktide.events") == 0
-            await connection.execute(KEEP)  # fails where it was done before
+            await connection.execute(KEEP)  # fails if the table exists
             connection.terminate()
 
 

@@ -1,7 +1,7 @@
-"""Watches what a server does while something is wrong with its database, and how long that takes.
+"""Records how a server responds, and how quickly, while its database has a fault.
 
-The load is ``accounting.Producer``'s, whose answers are in its ledger; ``watching`` asks for other
-things beside it, all the time.
+``accounting.Producer`` generates the load and keeps its responses in a ledger. ``watching`` polls
+other paths at the same time.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LIVE = "/health/live"
 
 @asynccontextmanager
 async def watching(port: int, *paths: str) -> AsyncIterator[list[Answer]]:
-    """Ask for these paths again and again, each on its own; gives what is answered."""
+    """Poll each of these paths on its own connection, and yield the responses."""
     answers: list[Answer] = []
     stop = asyncio.Event()
     tasks = [asyncio.create_task(_ask(port, path, answers, stop)) for path in {LIVE, *paths}]
@@ -44,7 +44,7 @@ async def _ask(port: int, path: str, answers: list[Answer], stop: asyncio.Event)
 
 
 def read_head(answer: bytes) -> tuple[int, str]:
-    """Return an answer's status (0: there was none), and when it says to come again."""
+    """Return a response's status (0 if there was none) and its Retry-After."""
     if not answer:
         return 0, ""
     lines = answer.partition(b"\r\n\r\n")[0].lower().splitlines()
@@ -56,7 +56,7 @@ def read_head(answer: bytes) -> tuple[int, str]:
 async def publishing(
     server: Server, account: str, ledger: Ledger, pause: float = 0.02
 ) -> AsyncIterator[None]:
-    """Publish meanwhile on a few connections; afterwards everything that was begun is accepted."""
+    """Publish on a few connections. On exit, every event that was begun is accepted."""
     producer = Producer(server.port, KEY, account, ledger, pause=pause)
     task = asyncio.create_task(producer.run(4))
     try:
@@ -68,7 +68,7 @@ async def publishing(
 
 
 async def until_accepted(ledger: Ledger, more: int, within: float = 120) -> float:
-    """Return once so many more events are accepted: after how many seconds."""
+    """Wait until this many more events are accepted, and return how many seconds that took."""
     loop = asyncio.get_running_loop()
     began_at, wanted = loop.time(), len(ledger.acked) + more
     async with asyncio.timeout(within):
@@ -80,7 +80,7 @@ async def until_accepted(ledger: Ledger, more: int, within: float = 120) -> floa
 def statuses(
     answers: Sequence[Answer], path: str, since: float = 0.0, until: float = float("inf")
 ) -> Counter[int]:
-    """Count the answers to what was asked for and answered between two instants."""
+    """Count the statuses of requests that began and ended between two points in time."""
     return Counter(
         answer.status
         for answer in answers
@@ -89,21 +89,22 @@ def statuses(
 
 
 async def until_refused(found: Callable[[], Sequence[Answer]], *paths: str) -> None:
-    """Return once each of these was answered 503."""
+    """Wait until each of these paths has returned 503."""
     async with asyncio.timeout(120):
         while not all(503 in statuses(found(), path) for path in paths):
             await asyncio.sleep(0.05)
 
 
 def longest(answers: Sequence[Answer]) -> float:
-    """Return how many seconds an answer took at most."""
+    """Return the longest response time in seconds."""
     return max(answer.seconds for answer in answers)
 
 
 def check_answers(answers: Sequence[Answer]) -> None:
-    """Assert that everything was answered in time, and each refusal said when to come again.
+    """Assert that responses were in time, and that each 503 has a Retry-After.
 
-    On a busy machine, what takes no database is slow, too: so much longer the rest may take.
+    On a busy machine, requests without a database access are slow too, so the limit grows with
+    their response time.
     """
     wrong = [answer for answer in answers if answer.status not in (200, 202, 503)]
     assert not wrong, wrong[:5]
@@ -116,7 +117,7 @@ def check_answers(answers: Sequence[Answer]) -> None:
 
 
 async def check_all(server: Server, ledger: Ledger, secrets: dict[str, str]) -> None:
-    """Assert, once all is quiet, that nothing is lost and nothing in the database is broken."""
+    """Wait until nothing is pending, then assert that no event is lost and the audit passes."""
     assert server.process is not None
     assert server.process.returncode is None
     await until_none_is(server.api, "pending", within=120)
@@ -127,5 +128,5 @@ async def check_all(server: Server, ledger: Ledger, secrets: dict[str, str]) -> 
 
 
 async def audited(url: str) -> tuple[int, str]:
-    """Run ``hooktide audit``; return its exit status, and what it printed."""
+    """Run ``hooktide audit``. Return its exit status and output."""
     return await forkkit.run("audit", "--database", url)

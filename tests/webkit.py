@@ -1,4 +1,4 @@
-"""The whole application in this process, on a real database, and a small caller for it."""
+"""The whole application in this process, on a real database, and a small client for it."""
 
 import asyncio
 import itertools
@@ -31,7 +31,7 @@ RECEIVER = "http://127.0.0.1:65000/hook"
 
 @dataclass
 class Answer:
-    """What came back. ``json`` is the body, read."""
+    """A response. ``json`` is the parsed body."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The code of the problem that this is, and a check that it is a well-formed one."""
+        """The code of this problem response, which is checked to be well formed."""
         assert self.headers["content-type"] == "application/problem+json", self
         problem = self.json
         assert problem["status"] == self.status, problem
@@ -57,14 +57,14 @@ class Answer:
         return [fault.get("pointer", "") for fault in self.json["errors"]]
 
     def ok(self, status: int = 200) -> Any:
-        """The answer's JSON, where it is the expected one."""
+        """Return the JSON body, and check the status."""
         assert self.status == status, (self.status, self.body)
         return self.json if self.body else None
 
 
 @dataclass
 class Client:
-    """Calls the application as an ASGI server does, with one key."""
+    """Calls the application as an ASGI server does, with one API key."""
 
     app: App
     key: str = OPERATOR
@@ -82,7 +82,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         more: list[tuple[str, str]] | None = None,
     ) -> Answer:
-        """Make a request; ``value`` is sent as JSON, ``body`` as it is, ``chunks`` one by one."""
+        """Make a request. ``value`` is sent as JSON, ``body`` verbatim, ``chunks`` one by one."""
         content = body if body is not None else b"" if value is None else msgspec.json.encode(value)
         sent = {"authorization": f"Bearer {self.key}"} if self.key else {}
         if content and chunks is None:
@@ -163,7 +163,7 @@ def _answer(messages: list[Message]) -> Answer:
 
 @dataclass
 class Site:
-    """The application, its operator's client, and what most tests begin with."""
+    """The application, an operator's client, and the setup that most tests need."""
 
     app: App
     operator: Client
@@ -177,7 +177,7 @@ class Site:
         return self.client(answer.ok(201)["key"])
 
     async def account(self, project: str = "invoice-maker", reference: str = "acme") -> Any:
-        """Add an account to a shipped project, which is applied first."""
+        """Apply a shipped project file, and create an account in the project."""
         (await self.operator.apply(project)).ok()
         given = {"project": project, "reference": reference}
         return (await self.operator.post("/v1/accounts", given)).ok(201)
@@ -187,7 +187,7 @@ class Site:
         return (await self.operator.post("/v1/endpoints", given)).ok(201)
 
     async def rest(self, endpoint: str) -> None:
-        """Have the answer to a test ask for an hour's rest of an endpoint."""
+        """Make an endpoint respond to a test with a Retry-After of an hour."""
         store, now = self.app.store, self.app.clock()
         found = await store.get_endpoint(Scope(), read("ep", endpoint))
         event = NewEvent(
@@ -219,7 +219,7 @@ class Site:
 async def running(
     folder: Path, url: str = "", public_url: str = "", **more: Any
 ) -> AsyncIterator[Site]:
-    """Run the application, on SQLite or on the database at ``url``; loopback may be sent to."""
+    """Run the application on SQLite or on the database at ``url``. It may deliver to loopback."""
     settings = Settings(
         database=url or str(folder / "web.db"),
         key_file=str(folder / "web.key"),

@@ -1,4 +1,4 @@
-"""Receivers for the tests of the way out: real servers on loopback, one kind of behaviour each."""
+"""Receivers for the outbound client's tests: real servers on loopback with one behaviour each."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class Peer:
-    """One connection, seen from the receiver. ``number`` counts them from 1."""
+    """A connection, seen from the receiver. ``number`` counts connections from 1."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receiver: "Receiver"
@@ -35,17 +35,17 @@ class Peer:
         return request
 
     async def send(self, data: bytes) -> None:
-        """Write, and wait while the other side does not read."""
+        """Write, and wait if the other side does not read."""
         self.writer.write(data)
         await self.writer.drain()
 
     async def hang(self) -> None:
-        """Do nothing until the other side closes; what it sends meanwhile is dropped."""
+        """Do nothing until the other side closes, and drop what it sends."""
         while await self.reader.read(65536):
             pass
 
     def stop_reading(self) -> None:
-        """Let what the other side sends pile up."""
+        """Stop reading, so that data from the other side is buffered."""
         cast("asyncio.Transport", self.writer.transport).pause_reading()
 
     def reset(self) -> None:
@@ -58,7 +58,7 @@ Behaviour: TypeAlias = Callable[[Peer], Awaitable[None]]
 
 @dataclass
 class Receiver:
-    """What came to a receiver. ``gone`` is set whenever a connection has ended."""
+    """What a receiver got. ``gone`` is set whenever a connection has ended."""
 
     port: int = 0
     connections: int = 0
@@ -71,7 +71,7 @@ class Receiver:
 async def receiving(
     behave: Behaviour, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Receiver]:
-    """Run a receiver; its connections are closed when their behaviour is over."""
+    """Run a receiver, and close each connection when its behaviour returns."""
     receiver = Receiver()
     serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
@@ -94,7 +94,7 @@ async def receiving(
         yield receiver
     finally:
         server.close()
-        await asyncio.sleep(0)  # who was accepted just now is being attended
+        await asyncio.sleep(0)  # let the tasks of connections accepted just now start
         tasks = [task for task in serving.values() if task is not None]
         for task in tasks:
             task.cancel()
@@ -102,7 +102,7 @@ async def receiving(
 
 
 def answering(*answers: bytes) -> Behaviour:
-    """Answer the requests of each connection with these in turn, then close."""
+    """Send these responses to the requests of each connection, then close it."""
 
     async def behave(peer: Peer) -> None:
         for answer in answers:
@@ -113,7 +113,7 @@ def answering(*answers: bytes) -> Behaviour:
 
 
 def keeping(answer: bytes) -> Behaviour:
-    """Answer every request of a connection with this."""
+    """Send this response to every request of a connection."""
 
     async def behave(peer: Peer) -> None:
         while True:
