@@ -112,7 +112,7 @@ class Ledger:
 
 
 class Receiver(asyncio.Protocol):
-    """A receiver. The path selects its behaviour: `ok`, `fail` (500), `flaky` (30 % 500), `slow`."""
+    """Behaves as the path says: `ok`, `fail` (500), `flaky` (30 % 500), `slow`."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

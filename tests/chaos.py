@@ -57,7 +57,7 @@ Rule: TypeAlias = Callable[[Message], bool]
 
 @dataclass(eq=False)
 class Cut:
-    """A planned cut at the first message that matches ``rule``; ``made`` resolves to that message."""
+    """A planned cut, at the first message that matches ``rule``. ``made`` resolves to it."""
 
     rule: Rule
     where: Where

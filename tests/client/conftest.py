@@ -1,4 +1,4 @@
-"""A server in a process of its own, which the tests of a file share."""
+"""A server in a separate process, shared by the tests of a file."""
 
 from collections.abc import AsyncIterator
 

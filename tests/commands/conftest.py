@@ -1,4 +1,4 @@
-"""A server in a process of its own, which the tests of a file share, and which is the one asked."""
+"""A server in a separate process, shared by the tests of a file, which the commands connect to."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""The real server, as a process of its own on an empty database."""
+"""The real server in a separate process, on an empty database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The way out is tested on the event loop it runs on."""
+"""The outbound client is tested on the event loop that it runs on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,7 +17,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
-    """A sender that may dial loopback."""
+    """A sender that may connect to loopback."""
     sender = Sender(LOOPBACK, resolver=Resolver())
     yield sender
     await sender.close()

@@ -1,4 +1,4 @@
-"""Applications' databases."""
+"""Databases of applications that have an outbox."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +9,9 @@ from postgreskit import database
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where an application's database is: a file's path, or a URL.
+    """Return an application's database: a file's path, or a URL.
 
-    ``hooktide``: a PostgreSQL that is Hooktide's as well.
+    ``hooktide`` is a PostgreSQL database that Hooktide uses too.
     """
     if request.param == "sqlite":
         yield str(tmp_path / "app.db")

@@ -1,4 +1,4 @@
-"""Runs the programs of the docs on cases: see programkit.py for what a line of the file is."""
+"""Runs the programs from the docs on cases: see programkit.py for the format of a line."""
 
 import base64
 import runpy

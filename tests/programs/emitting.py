@@ -1,6 +1,7 @@
-"""An application that is killed: ``emitting.py DATABASE ACCOUNT FIRST LAST [STEP]``.
+"""An application that crashes: ``emitting.py DATABASE ACCOUNT FIRST LAST [STEP]``.
 
-Makes invoices, and an event for each, one transaction an invoice; at the last it dies at a step.
+Creates invoices and an event for each, in one transaction per invoice. It crashes at a step of the
+last.
 """
 
 import os
@@ -17,12 +18,12 @@ DIRECT = os.environ.get("DIRECT", "")
 
 
 def die() -> None:
-    """End as a machine does that loses its power."""
+    """Exit immediately, as in a power failure."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(url: str, account: str, first: str, last: str, step: str = "") -> None:
-    """Make invoices; one that is there already is left alone."""
+    """Create invoices, and skip those that already exist."""
     with engine_on(url) as engine:
         for number in range(int(first), int(last) + 1):
             with Session(engine) as session:
@@ -31,7 +32,7 @@ def main(url: str, account: str, first: str, last: str, step: str = "") -> None:
 
 
 def make(session: Session, account: str, number: int, step: str) -> None:
-    """Make an invoice and tell of it."""
+    """Create an invoice and emit its event."""
     session.add(Invoice(id=number))
     emit(session, "thing.happened", {"id": number}, account=account, direct=DIRECT)
     if step == "emitted":

@@ -1,4 +1,4 @@
-"""A relay that dies at a step of its first batch: ``relaying.py DATABASE SERVER KEY STEP``."""
+"""A relay that crashes at a step of its first batch: ``relaying.py DATABASE SERVER KEY STEP``."""
 
 import asyncio
 import contextlib
@@ -16,12 +16,12 @@ from hooktide.outbox.relay import Answer, Relay
 
 
 def die() -> None:
-    """End as a machine does that loses its power."""
+    """Exit immediately, as in a power failure."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def main(url: str, server: str, key: str, step: str) -> None:
-    """Move a batch, up to the step."""
+    """Relay a batch, up to the step."""
     found: Any = open_outbox(url)
     publish = over_http(relay_transport(Server(server, key)))
 
@@ -40,7 +40,7 @@ async def main(url: str, server: str, key: str, step: str) -> None:
 
 
 def die_before_the_commit(found: Any) -> None:
-    """Die once the rows are gone, and before that is committed."""
+    """Crash after the rows are deleted and before the commit."""
     if isinstance(found, sqlite.SqliteOutbox):
         begin = sqlite._transaction
 

@@ -9,7 +9,7 @@ from hooktide.domain.model import DAY
 
 
 def main(seeds: str) -> int:
-    """Run the seeds from the first to the last; stop at one that fails, and tell its story."""
+    """Run the seeds in order. Stop at the first that fails, and print its history."""
     first, _, last = seeds.partition("-")
     deliveries = attempts = span = 0
     began = time.process_time()
@@ -30,7 +30,7 @@ def main(seeds: str) -> int:
 
 
 def complain(report: Report) -> str:
-    """Say what broke in a world, how it came to that, and how to see it again."""
+    """Return which invariant broke, the history that led to it, and how to reproduce it."""
     if report.failure is None:
         return ""
     failure = report.failure

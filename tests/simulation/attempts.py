@@ -1,4 +1,4 @@
-"""What a process may send, and when: checked as each request leaves and each answer is judged."""
+"""Checks what a process sends and when, at each outgoing request and each judged response."""
 
 import base64
 import hashlib
@@ -23,9 +23,9 @@ KNOWN_TIMEOUT: Micros = MINUTE
 
 
 class AttemptChecks:
-    """Follows the attempts that processes make, and checks them.
+    """Tracks the attempts that processes make, and checks them.
 
-    ``on_left`` is called as a request leaves.
+    ``on_left`` is called when a request is sent.
     """
 
     def __init__(self, truth: Truth) -> None:
@@ -36,14 +36,14 @@ class AttemptChecks:
         self.on_left: Callable[[Flight], None] = lambda _: None
 
     def began(self, process: object, claim: Claim) -> Flight:
-        """A process takes up a claim."""
+        """A process begins an attempt for a claim."""
         tracked = self._ledger.deliveries[claim.delivery_id]
         flight = Flight(claim, process, self._truth.now(), tracked.claims.get(claim.token, -DAY))
         tracked.flights.append(flight)
         return flight
 
     def left(self, flights: Sequence[Flight], head: bytes, body: bytes, wall: Micros) -> None:
-        """A request goes out, for one delivery or several; ``wall`` is the process's own clock."""
+        """A request is sent for one or more deliveries. ``wall`` is the process's own clock."""
         for flight in flights:
             self._leaves(flight)
         if b"\r\nwebhook-signature: " in head.lower():
@@ -72,7 +72,7 @@ class AttemptChecks:
         self._check_gap(tracked, flight)
 
     def _check_message(self, flights: Sequence[Flight], body: bytes) -> None:
-        """A chat is told of each of the deliveries, and of nothing else."""
+        """A chat message covers exactly these deliveries."""
         deliveries = [self._ledger.deliveries[each.claim.delivery_id] for each in flights]
         told = sorted(set(MARKER.findall(body)))
         wanted = sorted({self._truth.markers[each.event_id] for each in deliveries})
@@ -87,14 +87,14 @@ class AttemptChecks:
             self._ledger.broken(8, words, deliveries[0].id)
 
     def check_judged(self, flights: Sequence[Flight]) -> None:
-        """Of what went out in one message, each delivery has one outcome."""
+        """All deliveries of one chat message have the same outcome."""
         for flight in flights:
             if flight.is_out or flight.judged > 1:
                 words = f"went out in a message and has {flight.judged} outcomes"
                 self._ledger.broken(2, words, flight.claim.delivery_id)
 
     def _check_alone(self, tracked: Tracked, flight: Flight, other: Flight) -> None:
-        """No attempt is made twice, but where a lease was lost."""
+        """No attempt is made twice, unless a lease was lost."""
         claimed = min(other.claimed, flight.claimed)
         lost = (
             other.process.dead
@@ -112,7 +112,7 @@ class AttemptChecks:
             self._ledger.broken(3, "is attempted after a 2xx", tracked.id)
 
     def _check_kept(self, tracked: Tracked, flight: Flight) -> None:
-        """A process that was taken for dead starts nothing of before, once it is back."""
+        """A process that was presumed dead starts no attempt for its old claims when it is back."""
         given_back = tracked.given_back.get(flight.claim.token, flight.began)
         if given_back < flight.process.store.node.held_since < flight.began:
             self._ledger.broken(4, "is sent although its claim was released", tracked.id)
@@ -124,7 +124,7 @@ class AttemptChecks:
             self._ledger.broken(4, "is sent to an endpoint that is known to be off", tracked.id)
 
     def _check_rest(self, tracked: Tracked, flight: Flight) -> None:
-        """The process that heard a receiver ask for rest sends it nothing more."""
+        """A process that received a Retry-After sends the receiver nothing in that time."""
         receiver = self._ledger.receivers[tracked.endpoint_id]
         until, heard, began = self._rests.get((flight.process, receiver.id), (0, 0, 0))
         urgent = flight.claim.origin is Origin.TEST or (
@@ -136,7 +136,7 @@ class AttemptChecks:
             self._ledger.broken(6, "is sent to an endpoint that asked for rest", tracked.id)
 
     def _check_gap(self, tracked: Tracked, flight: Flight) -> None:
-        """A retry is no earlier than its schedule less a tenth, nor than a Retry-After."""
+        """A retry is sent no earlier than its schedule less a tenth, and respects Retry-After."""
         made = [each for each in tracked.flights if each.recorded and each is not flight]
         last = max(made, key=lambda each: each.ended or 0, default=None)
         if last is None or last.record is None or not isinstance(last.record.verdict, RetryAt):
@@ -154,7 +154,7 @@ class AttemptChecks:
     def _check_request(
         self, tracked: Tracked, flight: Flight, head: bytes, body: bytes, wall: Micros
     ) -> None:
-        """The same body and id each time, a fresh timestamp, every active secret and no other."""
+        """Attempts have the same body and id, a new timestamp, and exactly the active secrets."""
         fields = dict(
             line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line
         )
@@ -172,14 +172,14 @@ class AttemptChecks:
         if not (
             receiver.secrets_since <= told < flight.began or flight.began - late > KNOWN_TIMEOUT
         ):
-            return  # it may not know of the secrets that are in force now
+            return  # it may not know the current secrets yet
         signed = b".".join([lines[b"webhook-id"], stamp, body])
         wanted = sorted(_signature(key, signed) for key in receiver.secrets)
         if sorted(lines[b"webhook-signature"].split(b" ")) != wanted:
             self._ledger.broken(8, "is not signed with the secrets in force", tracked.id)
 
     def judged(self, flight: Flight, record: AttemptRecord, destination: Destination) -> None:
-        """A process has judged what came back, and handed it in to be recorded."""
+        """A process has judged a response, and submitted the attempt to be recorded."""
         tracked = self._ledger.deliveries[flight.claim.delivery_id]
         flight.record, flight.ended = record, self._truth.now()
         flight.judged += 1
@@ -206,7 +206,7 @@ class AttemptChecks:
             self._ledger.broken(6, words, tracked.id)
 
     def not_sent(self, flight: Flight) -> None:
-        """An attempt came to nothing: the endpoint was off, or it was cut off."""
+        """An attempt was not sent, because the endpoint was disabled or the process was cut off."""
         if flight.record is None:
             flight.ended = self._truth.now()
 

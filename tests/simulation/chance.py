@@ -1,6 +1,6 @@
-"""Chance that is the same for the same seed: each thing that is up to it has a number of its own.
+"""Randomness that is the same for the same seed: each random decision has its own named number.
 
-Numbers are drawn by name and not in turn, so that one more of one kind moves none of another.
+Numbers are drawn by name and not in sequence, so that adding a decision does not change others.
 """
 
 import random
@@ -13,36 +13,36 @@ T = TypeVar("T")
 
 
 class Chance:
-    """What a seed decides about one thing."""
+    """The random numbers of a seed for one subject."""
 
     def __init__(self, *names: object) -> None:
         self._names = names
         self._random = random.Random("/".join(map(str, names)))
 
     def of(self, *names: object) -> "Chance":
-        """Return the chance of a part of it."""
+        """Return the random numbers of a part of this subject."""
         return Chance(*self._names, *names)
 
     def number(self) -> float:
-        """Return a number from 0 to 1."""
+        """Return a random number from 0 to 1."""
         return self._random.random()
 
     def happens(self, share: float) -> bool:
-        """Whether something happens that happens in this share of all cases."""
+        """Return true with this probability."""
         return self._random.random() < share
 
     def span(self, least: Micros, most: Micros) -> Micros:
-        """Return a span, as likely as any other between these."""
+        """Return a uniformly distributed span."""
         return least + int(self._random.random() * (most - least))
 
     def scale(self, least: Micros, most: Micros) -> Micros:
-        """Return a span that is as likely to be short as to be ten times as long."""
+        """Return a log-uniformly distributed span: each power of ten is equally likely."""
         return int(least * (most / least) ** self._random.random())
 
     def whole(self, least: int, most: int) -> int:
-        """Return one of the numbers from ``least`` to ``most``."""
+        """Return an integer from ``least`` to ``most``."""
         return least + int(self._random.random() * (most - least + 1))
 
     def one(self, items: Sequence[T]) -> T:
-        """Return one of these."""
+        """Return one of these items."""
         return items[int(self._random.random() * len(items))]

@@ -1,4 +1,4 @@
-"""Those who publish events and change endpoints, by way of whichever process serves them."""
+"""Clients that publish events and change endpoints, through any process that is running."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -25,7 +25,7 @@ class LostError(Exception):
 
 
 class Clients:
-    """The product and its customers."""
+    """The application that publishes events, and its customers who change endpoints."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -37,7 +37,7 @@ class Clients:
         self._publishing: set[asyncio.Task[None]] = set()
 
     async def settle_in(self) -> None:
-        """Make the project, its accounts and their first endpoints, before any trouble."""
+        """Create the project, its accounts and their first endpoints, before any fault occurs."""
         process = self._world.processes[0]
         now = self._world.wall()
         row = await self._ask(lambda each: each.store.put_project(self._world.project, now))
@@ -54,23 +54,23 @@ class Clients:
         return lambda each: each.store.create_account(self._project_id, name, "", plan, now)
 
     def busy(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """What they do while the world lasts."""
+        """Yield what the clients do during the simulation."""
         yield self._publish()
         yield self._change()
 
     async def finish(self) -> None:
-        """Let those who still wait for an answer ask until they have it."""
+        """Let clients that still wait for a response retry until they have it."""
         if self._publishing:
             await asyncio.wait(self._publishing)
 
-    # Asking.
+    # Requests.
 
     async def _ask(
         self, work: Callable[[Process], Awaitable[Any]], process: Process | None = None
     ) -> Any:
-        """Have a process do something, and return what it answers.
+        """Run an operation in a process, and return its result.
 
-        :raises LostError: no answer came, or there is nobody to be asked.
+        :raises LostError: if no response arrived, or no process is running.
         """
         loop = self._world.loop
         serving = [each for each in self._world.processes if each.ready]
@@ -135,7 +135,7 @@ class Clients:
             await self._use_again(event, accepted)
 
     async def _until_accepted(self, event: EventIn) -> Accepted | None:
-        """Publish an event, again and again if it has a key; None: nobody knows what came of it."""
+        """Publish an event, and retry if it has a key. Return ``None`` if the result is unknown."""
         scope = Scope(project_id=self._project_id)
         while True:
             try:
@@ -149,7 +149,7 @@ class Clients:
                 return accepted
 
     async def _use_again(self, event: EventIn, accepted: Accepted) -> None:
-        """Use a key once more: for the same event, then for another."""
+        """Reuse an idempotency key, first for the same event and then for another."""
         again = await self._until_accepted(event)
         if again is not None:
             self._world.watch.accepted(event.idempotency_key, again.event_id)
@@ -160,7 +160,7 @@ class Clients:
             return
         self._world.ledger.broken(9, f"{event.idempotency_key} was taken for another event")
 
-    # Changing.
+    # Changes.
 
     async def _change(self) -> None:
         changes = (

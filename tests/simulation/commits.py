@@ -1,4 +1,4 @@
-"""What a commit may change: checked at each, row by row."""
+"""Checks what each commit changes, row by row."""
 
 import json
 from collections import defaultdict
@@ -29,7 +29,7 @@ RELEASED_TIMEOUT: Micros = 5 * SECOND
 
 
 class CommitChecks:
-    """Follows what the commits leave behind, and checks it."""
+    """Tracks the state after each commit, and checks it."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
@@ -42,7 +42,7 @@ class CommitChecks:
         self._markers: dict[bytes, int] = {}
 
     def committed(self, process: Any, batches: Sequence[Batch]) -> None:
-        """Look at what was committed just now."""
+        """Check what was just committed."""
         kept: dict[int, DeliveryChanged] = {}
         enabled: set[int] = set()
         before = {id_: each.consecutive_failures for id_, each in self._ledger.receivers.items()}
@@ -160,9 +160,9 @@ class CommitChecks:
         tracked.claimed = tracked.claims[move.claim] = self._truth.now()
 
     def _check_released(self, tracked: Tracked, move: DeliveryChanged) -> None:
-        """A claim is given back by who has it, which sends nothing then; else its lease ended.
+        """A claim is released by its holder, which then sends nothing, or after its lease ended.
 
-        Or its process had no session lock any more, and was taken for dead.
+        Otherwise its process had lost the session lock and was presumed dead.
         """
         token, now = move.old_claim, self._truth.now()
         held_for, holder = now - tracked.claimed, tracked.holders[token]
@@ -200,7 +200,7 @@ class CommitChecks:
             self._ledger.broken(2, f"{tracked.recorded} attempts were recorded", tracked.id)
 
     def _endpoint(self, move: EndpointNow) -> bool:
-        """Take over how an endpoint is now; return whether it was enabled just now."""
+        """Update the state of an endpoint. Return whether this commit enabled it."""
         found = self._ledger.receivers.get(move.id)
         if found is None:
             found = self._ledger.receivers[move.id] = Receiver(move.id, move.account_id)
@@ -255,7 +255,7 @@ class CommitChecks:
                 self._ledger.broken(1, words)
 
     def _switched_since(self, event: EventAdded) -> bool:
-        """Whether an endpoint was switched by the same commit, before or after the event."""
+        """Return whether the event's commit also enabled or disabled an endpoint."""
         return any(
             each.account_id == event.account_id and each.off_since == self._truth.now()
             for each in self._ledger.receivers.values()
@@ -269,7 +269,7 @@ class CommitChecks:
         )
 
     def _count(self, tracked: Tracked) -> None:
-        """Count a delivery in its account's hour, and check that the plan allows it."""
+        """Count a delivery in its account's hour, and check the plan's limit."""
         now, sent = self._truth.now(), self._sent[tracked.account_id]
         sent.append(now)
         while sent and sent[0] <= now - HOUR:
@@ -287,7 +287,7 @@ class CommitChecks:
         before: dict[int, int],
         enabled: set[int],
     ) -> None:
-        """Check the count of failures in a row of each endpoint that attempts were recorded of."""
+        """Check the consecutive failures of each endpoint with recorded attempts."""
         counts: dict[int, int] = {}
         for record in records:
             flight = self._truth.unrecorded.pop(

@@ -1,11 +1,11 @@
-"""The production SQLite store, in memory and on one thread, as several processes share it.
+"""The production SQLite store, in memory and on one thread, shared by several simulated processes.
 
 Each process has a ``SimulatedStore``: the production store's methods and writer, over a connection
-and a ``SqliteBatchWriter`` that all of them have in common. What a process asks travels to the
-database and back; on the way it meets what befalls databases: nobody is there, it takes long, the
-disk is full, the commit is made but its answer is lost. What PostgreSQL has besides is a model
-(``sessions``), on which the production code runs that notifies others of what changed and is due,
-releases claims of commits whose answer was lost, and those of dead processes.
+and a ``SqliteBatchWriter`` that all of them share. A request travels to the database and back, and
+may meet a fault on the way: the database is unavailable or slow, the disk is full, or the commit
+succeeds but its response is lost. The features that only PostgreSQL has are modelled in
+``sessions``. On that model runs the production code that notifies other processes of changes and
+due deliveries, and releases the claims of dead processes and of commits whose response was lost.
 """
 
 import asyncio
@@ -67,28 +67,28 @@ class Client(LinkClient, Protocol):
     number: int
 
     def told(self, changed: Sequence[tuple[str, int]]) -> None:
-        """Take note that it was told what changed."""
+        """Record that the process was notified of changes."""
 
 
 class LostAnswerError(UnavailableError):
-    """A commit was made, and its answer lost."""
+    """A commit succeeded, but its response was lost."""
 
 
 class Observer(Protocol):
-    """Who looks at each commit."""
+    """Is notified of each commit."""
 
     def committed(self, process: Client, batches: Sequence[Batch]) -> None:
-        """Look at what the batches have changed."""
+        """Check what the batches have changed."""
 
     def refused(self, process: Client, why: str) -> None:
-        """Hear that a process was refused something."""
+        """Note that the database refused a process's request."""
 
     def unheard(self, claims: Sequence[Claim]) -> None:
-        """Hear that claims were made of which nobody knows."""
+        """Note that claims were committed, and that no process received them."""
 
 
 class Trouble:
-    """What the database suffers from now: each kind until an instant of the loop."""
+    """The database's current faults. Each lasts until a time of the event loop."""
 
     def __init__(self) -> None:
         self.away_until: Micros = 0
@@ -102,7 +102,7 @@ class Trouble:
 
     @property
     def until(self) -> Micros:
-        """When the last of it is over, or was."""
+        """When the last fault ends or ended."""
         return max(self.away_until, self.slow_until, self.full_until, self.silent_until)
 
 
@@ -143,7 +143,7 @@ class Database:
             return self._chance.scale(50 * MS, SLOWEST)
         return self._chance.scale(MS // 5, 8 * MS)
 
-    # What is read: it reaches the database, is read there, and travels back.
+    # A read travels to the database, runs there, and its result travels back.
 
     async def read(self, store: "SimulatedStore", read: Callable[[apsw.Connection], T]) -> T:
         answer: asyncio.Future[T] = self.loop.create_future()
@@ -174,14 +174,14 @@ class Database:
             self.observer.refused(store.process, f"{what}: the database is away")
         return UnavailableError("the database did not answer; try again", reason="it is away")
 
-    # What is written: the batch travels to the database, is committed there, and the news go back.
+    # A batch travels to the database, is committed there, and its result travels back.
 
     def commit(self, store: "SimulatedStore", batch: Batch) -> None:
         self.loop.after(self.latency(), self._commit, store, batch, context=WORLD)
 
     def _commit(self, store: "SimulatedStore", batch: Batch) -> None:
         if store.process.dead and self._chance.happens(0.5):
-            return  # the connection broke before all of it had arrived
+            return  # the connection broke before the whole batch had arrived
         batches = [batch]
         if self.is_away():
             batch.error = self._away(store, "a commit")
@@ -212,7 +212,7 @@ class Database:
         return batches
 
     def _lose_answer(self, store: "SimulatedStore", batches: Sequence[Batch]) -> None:
-        """Have the process hear that the database is gone, although it has committed."""
+        """Report to the process that the database is gone, although it has committed."""
         if self.observer is not None:
             self.observer.refused(store.process, "a commit was made, and its answer lost")
         for batch in batches:
@@ -222,7 +222,7 @@ class Database:
                     self.observer.unheard(batch.effects.claims)
 
     def _tell_all(self, store: "SimulatedStore", effects: Effects) -> None:
-        """Tell what a commit changed, as its transaction does in PostgreSQL."""
+        """Notify the processes of what a commit changed, as PostgreSQL's transaction does."""
         with self.server.inside() as session:
             finish(store.notifier.changed(as_link(session), effects.changed))
             self.server.run(session, "COMMIT", ())
@@ -257,14 +257,14 @@ class SimulatedWriter(Writer):
         database.remembers = remembers
 
     def _start(self) -> None:
-        """Start no thread."""
+        """Do nothing: there is no writer thread."""
 
     def _hand_in(self, batch: Batch) -> None:
         self._database.commit(self._store, batch)
 
     @property
     def _remembers(self) -> bool:
-        """Whether what the ``SqliteBatchWriter`` of all writers remembers is true."""
+        """Whether the cached state of the shared ``SqliteBatchWriter`` is valid."""
         return self._database.remembers
 
     @_remembers.setter
@@ -288,7 +288,7 @@ class SimulatedWriter(Writer):
 
 
 class SimulatedReaders:
-    """Reads as ``sqlite.repository.Readers`` does, by the database's way."""
+    """Reads as ``sqlite.repository.Readers`` does, through the simulated database."""
 
     def __init__(self, store: "SimulatedStore", database: Database) -> None:
         self._store = store
@@ -299,7 +299,7 @@ class SimulatedReaders:
 
 
 class SimulatedStore(SqliteStore):
-    """The store of one process. ``clock`` is what the process takes for the database's clock."""
+    """The store of one process. ``clock`` is the process's estimate of the database's clock."""
 
     def __init__(self, database: Database, process: Client, clock: StoreClock) -> None:
         self.process = process
@@ -336,7 +336,7 @@ class SimulatedStore(SqliteStore):
         self.uncertain_claims = UncertainClaims(cast(Any, Written(self)), sql, self.notifier, clock)
 
     async def start(self) -> None:
-        """Take a number, listen, and look for dead processes, as ``PostgresStore`` does."""
+        """Take a node number, listen, and look for dead processes, as ``PostgresStore`` does."""
         await self.node.start()
         try:
             await self.notifier.start()
@@ -354,7 +354,7 @@ class SimulatedStore(SqliteStore):
         super().watch(changed)
 
     def _check_wal(self) -> None:
-        """There is no log."""
+        """Do nothing: there is no write-ahead log."""
 
     async def close(self) -> None:
         await self._writer.quiet()
@@ -367,18 +367,18 @@ class SimulatedStore(SqliteStore):
         self.notifier.tell_watchers("claims", 0)
 
     def tell_what_is_due(self, effects: Effects) -> None:
-        """Tell the others what a commit has made due; this process knows."""
+        """Notify the other processes of what a commit has made due. This process knows."""
         self.notifier._tell_others(effects.due, self.clock() + CLOCK_SLACK)
 
     def unconfirmed(self, effects: Effects) -> None:
-        """Take care of what a commit did whose answer was lost."""
+        """Handle the effects of a commit whose response was lost."""
         self.uncertain_claims.take(effects.claims)
         self.notifier.unconfirmed(effects.changed)
 
     async def _write_linked(
         self, work: Callable[[PgConnection], Awaitable[int]], within: float
     ) -> int:
-        """Run what PostgreSQL's store writes, in a transaction of this database."""
+        """Run the writes of PostgreSQL's store in a transaction of this database."""
 
         def write(_: apsw.Connection, effects: Effects) -> int:
             with self._database.server.inside() as session:
@@ -391,7 +391,7 @@ class SimulatedStore(SqliteStore):
             return await self._write(write)
 
     async def give_back(self, claims: Sequence[tuple[int, int, int]], now: Micros) -> list[Any]:
-        """Give claims back; return the delivery and endpoint of those that were there."""
+        """Release claims. Return the delivery and endpoint of those that still existed."""
 
         def write(db: apsw.Connection, _: Effects) -> list[Any]:
             values = {"claims": json_text(list(claims)), "now": now}
@@ -407,7 +407,7 @@ JOIN deliveries AS d ON d.id = held.value ->> 0 AND d.claim = held.value ->> 1""
 
 
 class Written:
-    """Where claims are given back that nobody knows of: written as everything is."""
+    """Releases claims whose commit's response was lost, through the store's writer."""
 
     pooled = False
 

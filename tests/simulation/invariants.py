@@ -1,9 +1,9 @@
-"""The invariants of ARCHITECTURE.md ("What always holds"), looked at while it happens.
+"""Checks the invariants of ARCHITECTURE.md ("What always holds") during the simulation.
 
-The ``Watch`` sees every commit (``commits``), every request that leaves and every answer that is
-judged (``attempts``), and what clients are answered. Where an invariant excepts something (a lost
-lease, a lifted rest, a clock that was set), so does the check, and no further. At the end
-everything that ``hooktide audit`` asks of a live database is asked too (``life``).
+The ``Watch`` sees every commit (``commits``), every outgoing request and every judged response
+(``attempts``), and the responses to clients. A check allows exactly the exceptions that its
+invariant allows: a lost lease, a lifted rest, a clock that was set. At the end, everything that
+``hooktide audit`` checks in a live database is checked too (``life``).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ RECORDED_TIMEOUT: Micros = 2 * MINUTE
 
 
 class Watch:
-    """Checks while it happens."""
+    """Passes everything that happens to the checks."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
@@ -33,21 +33,21 @@ class Watch:
         self.attempts = AttemptChecks(truth)
 
     def committed(self, process: Any, batches: Sequence[Batch]) -> None:
-        """A process has committed something."""
+        """A process has committed batches."""
         self.commits.committed(process, batches)
 
     def refused(self, process: Any, why: str) -> None:
-        """The database refused a process something."""
+        """The database refused a process's request."""
         self._ledger.note(str(process), why)
 
     def unheard(self, claims: Sequence[Claim]) -> None:
-        """Claims were committed, and nobody heard of it."""
+        """Claims were committed, but no process received them."""
         for claim in claims:
             tracked = self._ledger.deliveries[claim.delivery_id]
             tracked.unheard[claim.token] = self._truth.now()
 
     def accepted(self, key: str, event_id: int) -> None:
-        """An event was accepted; what is accepted is there."""
+        """An event was accepted, so it has to be stored."""
         found = list(self._truth.db.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)))
         if not found:
             self._ledger.broken(1, f"event {event_id:x} was accepted and is not there")
@@ -56,21 +56,21 @@ class Watch:
             self._ledger.broken(9, f"the idempotency key {key} was answered with {words}")
 
     def forget_unrecorded(self, process: Any) -> None:
-        """A process has died, with what it had not recorded yet."""
+        """A process has died, and its unrecorded attempts are lost."""
         for key, flight in list(self._truth.unrecorded.items()):
             if flight.process is process:
                 del self._truth.unrecorded[key]
                 self._check_forgotten(flight)
 
     def _check_forgotten(self, flight: Flight) -> None:
-        """An attempt that nothing kept from being recorded is recorded, if it still counts."""
+        """An attempt has to be recorded if it still counts and nothing prevented that."""
         ended = flight.ended or 0
         in_time = ended - flight.claimed < MINUTE // 2 and flight.process.woke < ended
         if in_time and self._truth.now() - ended > RECORDED_TIMEOUT:
             self._ledger.broken(2, "an attempt was never recorded", flight.claim.delivery_id)
 
     def check_end(self) -> None:
-        """All is quiet: nothing is pending, and all that was made is recorded."""
+        """Check the end state: nothing is pending, and every attempt is recorded."""
         for tracked in self._ledger.deliveries.values():
             if tracked.state in {"pending", "held"}:
                 words = f"is still {tracked.state} after everything has had its time"

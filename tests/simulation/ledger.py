@@ -1,7 +1,7 @@
-"""What happened in a simulated world, as one who sees everything writes it down.
+"""The complete record of what happened in a simulated world.
 
-The trace has a line for each thing that happened; its hash says whether two runs were the same. A
-``Failure`` is the first invariant that did not hold, with the lines about the delivery concerned.
+The trace has a line for each thing that happened. Its hash shows whether two runs were identical. A
+``Failure`` is the first violated invariant, with the trace of the delivery concerned.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ STORY_LINES = 60
 
 
 class BrokenError(Exception):
-    """An invariant did not hold; the ledger knows which."""
+    """An invariant was violated. The ledger knows which."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An invariant that did not hold, by its number in ARCHITECTURE.md, and how it came to that."""
+    """A violated invariant, by its number in ARCHITECTURE.md, and the history that led to it."""
 
     invariant: int
     text: str
@@ -30,7 +30,10 @@ class Failure:
 
 @dataclass
 class Flight:
-    """One attempt that a process makes: ``began`` when taken up, ``left`` when sent."""
+    """An attempt.
+
+    ``began`` is when a process took up the claim, ``left`` when the request was sent.
+    """
 
     claim: Claim
     process: Any
@@ -45,16 +48,16 @@ class Flight:
 
     @property
     def is_out(self) -> bool:
-        """Whether its request was sent, and nothing came back yet."""
+        """Whether its request was sent, and no response has arrived yet."""
         return self.left is not None and self.ended is None
 
 
 @dataclass
 class Tracked:
-    """A delivery as the commits have left it.
+    """The committed state of a delivery.
 
-    By its token: ``claims`` says when each was made, ``holders`` by which process, ``given_back``
-    when it was released by others, ``unheard`` when the answer of its commit was lost.
+    By token, ``claims`` is when each claim was made, ``holders`` by which process, ``given_back``
+    when it was released by others, and ``unheard`` when the response to its commit was lost.
     """
 
     id: int
@@ -79,7 +82,7 @@ class Tracked:
 
 @dataclass
 class Receiver:
-    """An endpoint as the commits have left it; ``..._since``: when that was committed."""
+    """The committed state of an endpoint. ``..._since`` is when that value was committed."""
 
     id: int
     account_id: int
@@ -100,7 +103,7 @@ class Receiver:
 
 
 class Ledger:
-    """Keeps the trace, and the deliveries and endpoints as they are."""
+    """Keeps the trace, and the current state of the deliveries and endpoints."""
 
     def __init__(self, now: Callable[[], Micros]) -> None:
         self._now = now
@@ -111,23 +114,23 @@ class Ledger:
         self.failure: Failure | None = None
 
     def note(self, who: str, text: str, delivery_id: int | None = None) -> None:
-        """Write a line; one that concerns no delivery is part of every story."""
+        """Add a line to the trace. A line without a delivery is part of every history."""
         self.lines.append((self._now(), who, delivery_id, text))
 
     def broken(self, invariant: int, text: str, delivery_id: int | None = None) -> None:
-        """Note that an invariant did not hold."""
+        """Note that an invariant was violated."""
         if self.failure is None:
             name = "" if delivery_id is None else f"{self.name(delivery_id)}: "
             self.note("", f"INVARIANT {invariant} BROKEN: {text}", delivery_id)
             self.failure = Failure(invariant, name + text, self._story(delivery_id))
 
     def check(self) -> None:
-        """:raises BrokenError: an invariant did not hold."""
+        """:raises BrokenError: if an invariant was violated."""
         if self.failure is not None:
             raise BrokenError(self.failure.text)
 
     def name(self, delivery_id: int) -> str:
-        """Return what a delivery is called in the trace."""
+        """Return a delivery's name in the trace."""
         found = self.deliveries.get(delivery_id)
         return f"delivery {delivery_id:x}" if found is None else found.name
 
@@ -139,7 +142,7 @@ class Ledger:
         return hashed.hexdigest()
 
     def _story(self, delivery_id: int | None) -> str:
-        """Tell what happened to a delivery, and what befell the processes meanwhile."""
+        """Return the history of a delivery and the faults of the processes meanwhile."""
         tracked = self.deliveries.get(delivery_id or 0)
         first = next((at for at, _, of, _ in self.lines if of == delivery_id), 0)
         about = [
@@ -163,7 +166,7 @@ def _ends(lines: Sequence[Any], left_out: int) -> Sequence[Any]:
 
 
 def _clock(at: Micros) -> str:
-    """Write an instant of virtual time: days, then hours to microseconds."""
+    """Format a virtual time: days, then hours to microseconds."""
     seconds, micros = divmod(at, SECOND)
     minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)

@@ -1,4 +1,4 @@
-"""The life of one world: some hours of traffic and trouble, then everything comes to its end."""
+"""Runs one simulated world: some hours of traffic and faults, then until nothing is pending."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ LATE: Micros = 5 * MINUTE
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a seed."""
+    """The result of a seed."""
 
     seed: int
     deliveries: int
@@ -43,7 +43,7 @@ class Report:
 
 
 def simulate(seed: int) -> Report:
-    """Live the life of one world."""
+    """Run the world of a seed from start to end."""
     world = World(seed)
     with _logged(world.ledger), _looking_seldom():
         try:
@@ -65,7 +65,7 @@ def simulate(seed: int) -> Report:
 
 
 async def _live(world: World) -> None:
-    """Live from the first start until all is quiet."""
+    """Run from the first start until nothing is pending."""
     for number in range(1, world.chance.of("processes").whole(1, 3) + 1):
         await world.start(number)
     clients, trouble = Clients(world), Trouble(world)
@@ -87,7 +87,7 @@ async def _until_quiet(world: World) -> None:
         await asyncio.sleep(20)
         if world.loop.now - began > LATE:
             _check_late(world)
-    await asyncio.sleep(180)  # what was recorded last has its consequences
+    await asyncio.sleep(180)  # the last recorded attempts still have effects
 
 
 def _busy(world: World) -> bool:
@@ -133,7 +133,7 @@ def _looking_seldom() -> Iterator[None]:
 
 @contextmanager
 def _logged(ledger: Ledger) -> Iterator[None]:
-    """Have what is logged in the trace; what is logged as a bug is one."""
+    """Add log records to the trace. A record that reports a bug is a failure."""
     log = logging.getLogger("hooktide")
     handler = _Lines(ledger)
     before = log.level, log.propagate

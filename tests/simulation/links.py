@@ -1,4 +1,4 @@
-"""How a simulated process reaches PostgreSQL's sessions, and what befalls it on the way."""
+"""Connects simulated processes to the model of PostgreSQL's sessions, and injects faults."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,11 +20,14 @@ from hooktide.store.postgres.processes.nodes import SESSION_LOCKS
 
 T = TypeVar("T")
 HOST_GONE: Micros = 6 * SECOND
-"""How long the server believes in a session whose machine is gone."""
+"""How long the server keeps a session after its client's machine has gone."""
 
 
 class Client(Protocol):
-    """A process that the server serves. It makes no session that listens until ``apart_until``."""
+    """A process that connects to the server.
+
+    It opens no listening session until ``apart_until``.
+    """
 
     dead: bool
     context: Any
@@ -32,7 +35,7 @@ class Client(Protocol):
 
 
 class SimulatedServer(Server):
-    """The server, some way off. ``is_away``: whether nobody is there just now."""
+    """The server, with network latency. ``is_away`` says whether it is unreachable now."""
 
     def __init__(
         self,
@@ -83,19 +86,19 @@ class SimulatedServer(Server):
         if process is None or session in self._deaf:
             return
         at = max(self._loop.now + self._latency(), self._last.get(session, 0))
-        self._last[session] = at  # what was told first is heard first
+        self._last[session] = at  # messages arrive in the order in which they were sent
         self._loop.after(at - self._loop.now, what, *args, context=process.context)
 
     def connect_from(self, process: Client) -> Session:
-        """Make a session for a process."""
+        """Open a session for a process."""
         session = self.connect()
         self._process_of[session] = process
         return session
 
     async def listen_from(self, process: Client) -> Any:
-        """Make the session of a process that listens.
+        """Open a process's listening session.
 
-        :raises UnavailableError: the server is away, or this process does not reach it.
+        :raises UnavailableError: if the server is away, or this process cannot reach it.
         """
         await asyncio.sleep(self._latency() / SECOND)
         if self._is_away() or self._loop.now < process.apart_until:
@@ -114,7 +117,7 @@ class SimulatedServer(Server):
 
     @contextmanager
     def inside(self) -> Iterator[Session]:
-        """Lend a session for one transaction that takes no time."""
+        """Yield a session for one transaction that takes no time."""
         self._inside = session = self.connect()
         session.in_transaction = True
         try:
@@ -124,52 +127,52 @@ class SimulatedServer(Server):
             self._inside = None
 
     def is_held(self, node: int) -> bool:
-        """Whether a node's process has taken its lock, and nobody has released its claims since."""
+        """Return whether a node's lock was taken, and its claims have not been released since."""
         return bool(list(self._db.execute("SELECT 1 FROM nodes WHERE node = ? AND held", (node,))))
 
     def absent_for(self, node: int) -> Micros:
-        """Return how long no session has held a node's lock."""
+        """Return for how long no session has held a node's lock."""
         holder, until_commit = self.held.get((SESSION_LOCKS, node), (None, True))
         if holder is not None and not until_commit:
             return 0
         return self._loop.now - self._absent_since.get(node, self._loop.now)
 
     def held_at_least_since(self, node: int, at: Micros) -> bool:
-        """Whether a session holds a node's lock now, and one has held it ever since ``at``."""
+        """Return whether a node's lock has been held without a gap since ``at``."""
         return not self.absent_for(node) and self._absent_since.get(node, at) <= at
 
     def somebody_is_absent(self) -> bool:
-        """Whether a look would find a node's lock free."""
+        """Return whether a check would find a node's lock free."""
         for node in list(self._absent):
             if not (self.absent_for(node) and self.is_held(node)):
                 self._absent.discard(node)
         return bool(self._absent)
 
-    # What befalls sessions.
+    # Faults of sessions.
 
     def sessions_of(self, process: Client) -> list[Session]:
-        """Return the sessions of a process that the server believes to be there."""
+        """Return the sessions of a process that the server considers open."""
         return [each for each in self.sessions.values() if self._process_of.get(each) is process]
 
     def died(self, process: Client, with_host: bool) -> None:
-        """Notice that a process is gone: at once, or late where its machine is gone too."""
+        """Notice that a process is gone: at once, or late if its machine is gone too."""
         after = HOST_GONE if with_host else self._latency()
         for session in self.sessions_of(process):
             self._loop.after(after, super().left, session, context=WORLD)
 
     def deafen(self, process: Client) -> None:
-        """Let nothing arrive any more at the sessions that a process has now."""
+        """Drop everything for the sessions that a process has now."""
         self._deaf.update(self.sessions_of(process))
 
     def restart(self, span: Micros) -> None:
-        """End every session, so that nobody holds anything, and be there again after a span."""
+        """End every session, so that no lock is held, and be available again after a span."""
         self.restarted_at = self._loop.now + span
         for session in list(self.sessions.values()):
             self.end(session)
 
 
 def give(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
-    """Give who waits an answer, if anybody still does."""
+    """Resolve a future, unless it was cancelled."""
     if future.done():
         return
     if error is not None:
@@ -179,7 +182,7 @@ def give(future: "asyncio.Future[Any]", result: Any, error: Exception | None) ->
 
 
 class SimulatedDeadProcesses(DeadProcesses):
-    """Looks for dead processes; a look that would find nobody is not on the way."""
+    """Looks for dead processes. A check that would find none is skipped."""
 
     def __init__(self, server: SimulatedServer, *parts: Any) -> None:
         super().__init__(*parts)
@@ -193,7 +196,7 @@ class SimulatedDeadProcesses(DeadProcesses):
 
 
 class Pool:
-    """Lends a process connections, as ``connection.Database`` does."""
+    """Provides connections to a process, as ``connection.Database`` does."""
 
     pooled = False
     begin = "BEGIN"
@@ -218,7 +221,7 @@ class Pool:
 
 
 class ServersClock(RemoteClock):
-    """What a process takes for the server's clock."""
+    """A process's estimate of the server's clock."""
 
     def __init__(self, clock: StoreClock, monotonic: Callable[[], Micros]) -> None:
         super().__init__(0, 0, monotonic)

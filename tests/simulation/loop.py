@@ -1,8 +1,8 @@
-"""An event loop on virtual time: when nothing is ready it leaps to the next timer.
+"""An event loop on virtual time. When nothing is ready, it jumps to the next timer.
 
-No selector, no thread, no clock. Every callback belongs to a simulated process (``OWNER`` in the
-context that it runs in) or to the world outside of them. A process that has died runs nothing any
-more; one that stalls runs what it has to later, in the same order.
+It uses no selector, no thread and no clock. Every callback belongs to a simulated process
+(``OWNER`` in its context) or to the world outside of them. The callbacks of a dead process do not
+run. Those of a stalled process run later, in the same order.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ MAX_CALLBACKS_PER_TURN = 200_000
 
 
 class Owner(Protocol):
-    """Who runs callbacks."""
+    """A simulated process that owns callbacks."""
 
     dead: bool
     stalled_until: Micros
 
     def step(self) -> None:
-        """Hear that the next callback is about to run; it may die or stall right there."""
+        """Called before each of its callbacks. The process may die or stall here."""
 
 
 OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
@@ -36,11 +36,11 @@ WORLD = contextvars.Context()
 
 
 class StuckError(Exception):
-    """Callbacks ran for ever at one instant, or nothing is left that could end what is awaited."""
+    """Callbacks ran without end at one point in time, or nothing is left that could end a wait."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """``now``: microseconds since it was made; ``check`` is called after each callback."""
+    """``now``: microseconds since its creation. ``check`` is called after each callback."""
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         at = math.ceil(when * SECOND)
-        self._add(at if at / SECOND >= when else at + 1, handle)  # never before it is "when"
+        self._add(at if at / SECOND >= when else at + 1, handle)  # never before ``when``
         return handle
 
     def call_later(  # type: ignore[override]
@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
-        """Call something after a span, to the microsecond."""
+        """Call a function after a span, exact to the microsecond."""
         handle = asyncio.Handle(callback, args, self, context)
         self._add(self.now + span, handle)
         return handle
@@ -107,7 +107,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heappush(self._timers, (max(at, self.now), self._sequence, handle))
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        """Start a task, and hold it: collected as garbage, it would run its ``finally``."""
+        """Start a task and keep a reference: garbage collection would run its ``finally``."""
         task: asyncio.Task[Any] = super().create_task(coro, **options)
         if self._over:
             _end(task)
@@ -119,15 +119,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Raise what nobody else hears of; but dead processes retrieve no results."""
+        """Raise errors that nothing else handles, but ignore the results of dead processes."""
         if "never retrieved" not in context["message"] and not self._over:
             raise StuckError(str(context))
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it among the timers, where it is passed over."""
+        """Leave the timer in the heap, where it is skipped."""
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        """Let a generator of a process that died run nothing more."""
+        """Do not resume a generator of a dead process."""
 
     def _write_to_self(self) -> None:
         raise RuntimeError("something in the simulation uses a thread")
@@ -169,13 +169,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.check()
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
-        """Run something to its end; what is left then is over."""
+        """Run a coroutine to its end, and discard what is left."""
         try:
             self.run_until_complete(main)
         finally:
             self._over = True
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # what never began never will
+                warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines never started
                 for task in self._held:
                     _end(task)
             self._soon.clear()
@@ -184,12 +184,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def _end(task: asyncio.Task[Any]) -> None:
-    """Close what a task runs, so that it does not go on when it is collected."""
+    """Close a task's coroutine, so that garbage collection does not resume it."""
     if task.done():
         return
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine = task.get_coro()
-    for _ in range(10):  # it may go on to await something else in its "finally"
+    for _ in range(10):  # its "finally" may await something else
         try:
             coroutine.close()
         except RuntimeError:

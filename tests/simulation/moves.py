@@ -1,4 +1,4 @@
-"""What a commit changed, row by row and in order, as triggers in the simulated database note it."""
+"""What a commit changed, row by row and in order, as recorded by triggers in the database."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -120,7 +120,7 @@ _KINDS: dict[str, type[Move]] = {
 
 
 def note_moves(db: apsw.Connection) -> None:
-    """Have every change noted from now on."""
+    """Record every change from now on."""
     columns = ", ".join(f"c{number}" for number in range(_WIDTH))
     db.execute(f"CREATE TEMP TABLE moves (place INTEGER PRIMARY KEY, what TEXT, {columns})")
     for number, (what, event, values) in enumerate(_NOTED):
@@ -132,7 +132,7 @@ def note_moves(db: apsw.Connection) -> None:
 
 
 def take_moves(db: apsw.Connection) -> Iterator[Move]:
-    """Return what was noted since the last time; what was rolled back is not among it."""
+    """Yield what was recorded since the last call, except what was rolled back."""
     found = list(db.execute("SELECT * FROM moves ORDER BY place"))
     if found:
         db.execute("DELETE FROM moves")

@@ -1,7 +1,7 @@
-"""Faulty pieces in place of production code, each of which breaks what an invariant promises.
+"""Faulty replacements of production code, each of which violates an invariant.
 
-The simulation has to find each of them: it shows that the invariant is looked at, and that the
-worlds are wild enough for it to matter.
+The simulation has to find each of them. This shows that the invariant is checked, and that the
+simulated faults are varied enough to violate it.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from hooktide.store.writing.usage import Usage
 class Mutant:
     """A fault: ``piece`` of ``owner`` is replaced by what ``make`` makes of it.
 
-    ``invariants``: those that it may be found by. ``seed``: the world in which it is found.
+    ``invariants`` are those that may detect it, ``seed`` is a world in which it is detected.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Mutant:
 
     @contextmanager
     def instead(self) -> Iterator[None]:
-        """Have the faulty piece in place of the production code's."""
+        """Replace the production code with the fault."""
         right = getattr(self.owner, self.piece)
         setattr(self.owner, self.piece, self.make(right))
         try:
@@ -76,7 +76,7 @@ def _is_always(value: object) -> Callable[[Any], Any]:
 
 
 def _sql(name: str, *changes: tuple[str, str]) -> Callable[[Any], Any]:
-    """Have one statement say something else."""
+    """Change the text of one SQL statement."""
 
     def make(right: Callable[[], Mapping[str, str]]) -> Callable[[], Mapping[str, str]]:
         found = dict(right())

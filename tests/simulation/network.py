@@ -1,4 +1,4 @@
-"""Receivers and the way to them: each has moods, which last a while and are up to its seed."""
+"""Receivers and the network. Each receiver has moods that last a while and depend on the seed."""
 
 import asyncio
 import contextvars
@@ -35,7 +35,7 @@ MOODS = (
 
 
 class Network:
-    """All receivers, by host name and path; from ``well_from`` on they are all well."""
+    """All receivers, by host name and path. From ``well_from`` on all of them succeed."""
 
     def __init__(self, loop: VirtualLoop, chance: Chance, watch: Watch, until: Micros) -> None:
         self.loop = loop
@@ -46,7 +46,7 @@ class Network:
         self._moods: dict[str, tuple[list[Micros], list[str]]] = {}
 
     def mood(self, place: str) -> str:
-        """Return how a receiver feels now."""
+        """Return a receiver's mood now."""
         if self.loop.now >= self.well_from:
             return "well"
         if place not in self._moods:
@@ -63,7 +63,7 @@ class Network:
         return starts, moods
 
     def answer(self, target: Target, flight: Flight) -> tuple[Micros, Outcome]:
-        """Return what comes back, and after how long."""
+        """Return the response, and how long it takes."""
         claim, place = flight.claim, target.host + target.path
         flight.requests += 1
         chance = self._chance.of(
@@ -102,7 +102,10 @@ def _status(status: int, rest: Micros = 0) -> Outcome:
 
 
 class WayOut:
-    """A process's way to receivers (``deliver.Sends``). ``kept``: which connections are."""
+    """A process's outbound client (``deliver.Sends``).
+
+    ``kept`` decides which connections are reused.
+    """
 
     def __init__(self, network: Network, process: Any, kept: Chance) -> None:
         self._network = network
@@ -134,7 +137,7 @@ class WayOut:
         loop = self._network.loop
         began = loop.now
         if began < self._process.cut_off_until or self._kept.happens(0.3):
-            return None  # there is no connection that could take it
+            return None  # there is no idle connection to reuse
         after, outcome = self._leave(target, head, body, timeout)
 
         def arrive() -> None:

@@ -41,10 +41,10 @@ NEVER = 1 << 62
 
 
 class Process:
-    """One life of a process. ``skew``: how wrong its own clock is, ``error`` its database's.
+    """One run of a process. ``skew`` is its own clock's error, ``error`` its database clock's.
 
-    ``tasks_every``: how many times as long as usual lies between two runs of a periodic task.
-    ``slots``: how many requests to one endpoint may be out at once.
+    ``tasks_every`` multiplies the interval of periodic tasks.
+    ``slots`` is the maximum number of concurrent requests to one endpoint.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Process:
             self.act()
 
     def at_step(self, steps: int, act: Callable[[], None]) -> None:
-        """Have something befall it before the callback after so many more."""
+        """Run a fault before a later callback, after this many more."""
         self.acts_at, self.act = self.steps + steps, act
 
     def wall(self) -> Micros:
-        """Return what its own clock says."""
+        """Return the time of its own clock."""
         return self._database.wall() + self.skew
 
     def told(self, changed: Sequence[tuple[str, int]]) -> None:
@@ -110,11 +110,11 @@ class Process:
             self.told_at[what] = self._database.loop.now
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        """Run something in this process."""
+        """Run a coroutine in this process."""
         return self._database.loop.create_task(work, context=self.context.copy())
 
     async def boot(self) -> None:
-        """Start what a server process starts (``hooktide.app``), but for its doors."""
+        """Start what a server process starts (``hooktide.app``), except its HTTP interfaces."""
         loop = self._database.loop
         store, clock = self.store, self.store.clock
         await self._open()
@@ -166,7 +166,7 @@ class Process:
         self.ready = True
 
     async def _open(self) -> None:
-        """Open the database as soon as it is there."""
+        """Open the database as soon as it is available."""
         while True:
             try:
                 await self.store.start()
@@ -191,7 +191,7 @@ class Process:
                 self._watch.attempts.judged(flight, record, destination)
 
     async def stop(self) -> None:
-        """Stop as a server that is told to."""
+        """Stop gracefully, as a server does."""
         self.ready = False
         try:
             await self.worker.stop(5)
@@ -203,7 +203,7 @@ class Process:
 
 
 class WatchedDeliverer(Deliverer):
-    """The production deliverer, with the claim of each attempt known to what it is sent by."""
+    """The production deliverer, which also tells the network the claim of each attempt."""
 
     def __init__(self, watch: Watch, process: Process, **parts: Any) -> None:
         super().__init__(**parts)

@@ -1,7 +1,7 @@
-"""What only PostgreSQL has, as a model: sessions, their locks, LISTEN and NOTIFY, and the nodes.
+"""A model of what only PostgreSQL has: sessions, their locks, LISTEN and NOTIFY, and the nodes.
 
-The production code runs on it with its own statements. ``test_sessions`` holds it to the real
-server: the same calls get the same answers. ``simulation.links`` says what befalls it on the way.
+The production code runs on it with its own statements. ``test_sessions`` compares it with the real
+server: the same calls have to return the same results. ``simulation.links`` injects faults.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ RETURNING node, generation"""
 
 
 class Session:
-    """A connection, as its process has it (what is used of asyncpg's): ``closed`` once it knows."""
+    """The part of asyncpg's connection that is used. ``closed`` is set once its process knows."""
 
     def __init__(self, server: "Server", pid: int) -> None:
         self._server = server
@@ -72,7 +72,7 @@ class Session:
         self._server.left(self)
 
     def lost(self) -> None:
-        """Learn that it is over."""
+        """Note that the session has ended."""
         ended, self._on_end = self._on_end, []
         self.closed = True
         for hears in ended:
@@ -84,7 +84,7 @@ class Session:
 
 
 class Server:
-    """The server; ``db`` is its tables, ``wall`` its clock. Here, nothing takes any time."""
+    """The server. ``db`` holds its tables, ``wall`` is its clock. No operation takes time."""
 
     def __init__(self, db: apsw.Connection, wall: Callable[[], Micros]) -> None:
         self._db = db
@@ -101,25 +101,25 @@ class Server:
         db.execute(NODES)
 
     async def travel(self, session: Session, work: Callable[[], T]) -> T:
-        """Have the server do something, and return its answer."""
+        """Run an operation on the server, and return its result."""
         return work()
 
     def arrive(self, session: Session, what: Callable[..., object], *args: Any) -> None:
-        """Have something from the server reach a session's process."""
+        """Deliver a message from the server to a session's process."""
         asyncio.get_running_loop().call_soon(what, *args)
 
     def connect(self) -> Session:
-        """Make a session."""
+        """Open a session."""
         pid = next(self._pids)
         return self.sessions.setdefault(pid, Session(self, pid))
 
     def left(self, session: Session) -> None:
-        """Notice that its process has closed a session."""
+        """Handle a session that its process has closed."""
         if session.pid in self.sessions:
             self.end(session)
 
     def end(self, session: Session) -> None:
-        """End a session: what it held is free, and its process is told."""
+        """End a session: release its locks, and notify its process."""
         del self.sessions[session.pid]
         for sessions in self._listening.values():
             if session in sessions:
@@ -130,23 +130,23 @@ class Server:
         self.arrive(session, session.lost)
 
     def listen(self, session: Session, channel: str) -> None:
-        """Have a session hear what is told in a channel."""
+        """Subscribe a session to a channel."""
         self._listening[channel].append(session)
 
     def run(self, session: Session, text: str, values: tuple[Any, ...]) -> Any:
-        """Run a statement; return its rows, or a future of them where it waits for a lock."""
+        """Run a statement. Return its rows, or a future of them if it waits for a lock."""
         if session.pid not in self.sessions:
             raise asyncpg.ConnectionDoesNotExistError("connection was closed")
         if text in {"BEGIN", "COMMIT", "ROLLBACK"}:
             return self._transaction(session, text)
-        if text not in self._names:  # SELECT 1, or a lock that makes transactions take turns
+        if text not in self._names:  # SELECT 1, or a lock that serializes transactions
             return [(1,)]
         name = self._names[text]
         own = getattr(self, f"_{name}", None)
         return own(session, *values) if own else self._tables(name, values)
 
     def _tables(self, name: str, values: tuple[Any, ...]) -> Rows:
-        """Run a production statement on the tables, as SQLite writes it."""
+        """Run a production statement on the tables, in its SQLite version."""
         text = compiled(self._sql[name])[0].replace("hooktide.queue", "deliveries")
         text = text.replace("hooktide.", "").replace("$", "?").replace(CLAIMED_BY, CLAIMED_HERE)
         return list(self._db.execute(text, values))
@@ -161,7 +161,7 @@ class Server:
             self._unlock_node(session, *lock)
         return []
 
-    # The statements that are more than reading and writing tables, by their names.
+    # Statements that do more than read and write tables, by name.
 
     def _notify(self, session: Session, channel: str, payload: str) -> Rows:
         session.untold.append((channel, payload))

@@ -1,4 +1,4 @@
-"""The model of PostgreSQL's sessions is held to the real server: both answer alike."""
+"""The model of PostgreSQL's sessions returns the same results as a real server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,9 +23,9 @@ NOON = 1_767_268_800 * SECOND
 
 
 class Sides:
-    """Asks the real server and the model the same, and compares what they answer.
+    """Runs the same statements on the real server and the model, and compares the results.
 
-    Sessions are known by a letter.
+    Sessions are named by a letter.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,13 +39,13 @@ class Sides:
             self._sessions[name] = await asyncpg.connect(self._url), self._model.connect()
 
     async def ask(self, who: str, name: str, **values: Any) -> list[Any]:
-        """Run a statement by its name; return what both answer."""
+        """Run a statement by its name, and return the result of both."""
         real, model = [await _rows(each, name, values) for each in self._sessions[who]]
         assert model == real
         return real
 
     async def run(self, who: str, name: str, **values: Any) -> int:
-        """Run a statement; return how many rows both wrote."""
+        """Run a statement, and return how many rows both wrote."""
         real, model = [
             await PgConnection(each).run(SQL[name], values) for each in self._sessions[who]
         ]
@@ -57,7 +57,7 @@ class Sides:
             await PgConnection(each).script(text)
 
     def waiting(self, who: str, name: str, **values: Any) -> "list[asyncio.Task[Any]]":
-        """Ask both for what has to wait."""
+        """Start a statement on both that has to wait."""
         return [asyncio.create_task(_rows(each, name, values)) for each in self._sessions[who]]
 
     async def listen(self, who: str) -> None:
@@ -66,7 +66,7 @@ class Sides:
             await session.add_listener(CHANNEL, lambda _s, _p, _c, text, to=heard: to.append(text))
 
     async def heard(self, who: str, count: int) -> list[str]:
-        """Return what both have heard so far, which is so much."""
+        """Wait for this many notifications on both, and return them."""
         real, model = self._heard[who]
         async with asyncio.timeout(30):
             while min(len(real), len(model)) < count:
@@ -75,7 +75,7 @@ class Sides:
         return real
 
     async def lose(self, who: str, frees: int) -> None:
-        """End a session from its process's side; return once the server has freed a node's lock."""
+        """Close a session as its client, and wait until the server has freed the lock."""
         for session in self._sessions.pop(who):
             session.terminate()
         watcher = await asyncpg.connect(self._url)
@@ -87,7 +87,7 @@ class Sides:
             await watcher.close()
 
     async def until_lost(self, who: str) -> None:
-        """Return once both know that a session is over."""
+        """Wait until both know that a session has ended."""
         async with asyncio.timeout(30):
             while not all(each.is_closed() for each in self._sessions[who]):
                 await asyncio.sleep(0.005)
@@ -97,7 +97,7 @@ class Sides:
         return real.get_server_pid(), model.get_server_pid()
 
     async def terminate(self, who: str, of: str, node: int) -> list[Any]:
-        """Have one session end another that holds a node's lock."""
+        """Let one session terminate another that holds a node's lock."""
         answers = []
         for session, pid in zip(self._sessions[who], self.pids(of), strict=True):
             values = {"lock": SESSION_LOCKS, "node": node, "session": pid}

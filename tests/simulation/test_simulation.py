@@ -1,4 +1,4 @@
-"""The engine as a whole, on virtual time: see ``simulation.life``."""
+"""The whole engine on virtual time: see ``simulation.life``."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ def test_every_invariant_has_a_fault_that_breaks_it_and_no_other() -> None:
 
 
 def test_what_a_process_does_at_once_is_each_known_by_its_own_attempts() -> None:
-    """Two tests of endpoints at the same time: what one sends is not taken for the other's."""
+    """With two endpoint tests at the same time, one's request is not attributed to the other."""
     world = World(SHORT)
     seen: list[Sequence[Flight]] = []
 

@@ -1,4 +1,4 @@
-"""What befalls a world: processes die and stall, the database has its troubles, clocks are set."""
+"""Injects faults: processes die and stall, the database fails, and clocks are set."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,7 +19,7 @@ MAX_STEPS = 400
 
 
 class Trouble:
-    """Brings it about, and ends it."""
+    """Starts and ends the faults of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -30,14 +30,14 @@ class Trouble:
         world.watch.attempts.on_left = self._near
 
     def busy(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """What happens while the world lasts."""
+        """Yield the sources of faults during the simulation."""
         for number in self._numbers:
             yield self._live_of(number, self._chance.of("process", number))
         yield self._of_database(self._chance.of("database"))
         yield self._of_clock(self._chance.of("clock"))
 
     async def end(self) -> None:
-        """From now on everything is well, and every process is there."""
+        """End all faults, and make sure that every process is running."""
         world = self._world
         world.ledger.note("", "ALL IS WELL FROM NOW ON")
         world.network.well_from = world.loop.now
@@ -46,7 +46,7 @@ class Trouble:
         for process in list(world.processes):
             process.acts_at = NEVER
             process.cut_off_until = process.apart_until = 0
-            if not process.ready:  # it was starting or stopping
+            if not process.ready:  # the process was starting or stopping
                 world.crash(process)
         for number in self._numbers:
             if not self._is_there(number):
@@ -55,7 +55,7 @@ class Trouble:
     # Processes.
 
     async def _live_of(self, number: int, chance: Chance) -> None:
-        """Have a process die, stall and so on, and start it again."""
+        """Inject faults into a process over time, and restart it when it has died."""
         world = self._world
         befalls = (
             *[self._dies] * 3,
@@ -80,7 +80,7 @@ class Trouble:
         return any(each.number == number for each in self._world.processes)
 
     def _near(self, flight: Flight) -> None:
-        """Have something befall now and then while an attempt is out, or is being recorded."""
+        """Occasionally inject a fault while an attempt is in flight or being recorded."""
         claim = flight.claim
         chance = self._chance.of("near", claim.delivery_id, claim.attempt, claim.token)
         if not chance.happens(self._wild):
@@ -124,14 +124,14 @@ class Trouble:
             await asyncio.sleep(1)
 
     async def _is_deaf(self, process: Process, _: Chance) -> None:
-        """Have nothing arrive any more on the way that it listens on, which seems to be there."""
+        """Drop notifications on its listening session, which still appears to be open."""
         self._world.ledger.note(str(process), "IS DEAF")
         self._world.database.server.deafen(process)
 
     async def _loses_its_session(self, process: Process, chance: Chance) -> None:
-        """End the session that says that it is there, of which it may hear at once, or late.
+        """End the session that proves it is alive. The process may learn of it at once, or late.
 
-        It makes another one soon, or so late that it may have been taken for dead.
+        It opens a new one soon, or so late that it may have been presumed dead.
         """
         server = self._world.database.server
         span = chance.scale(10 * MS, 40 * SECOND)

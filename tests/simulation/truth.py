@@ -1,4 +1,4 @@
-"""What is true in a simulated world, whatever its processes take for true: all checks go by it."""
+"""The actual state of a simulated world, regardless of what its processes believe."""
 
 import re
 from collections.abc import Callable
@@ -25,9 +25,9 @@ AFTER_SETTING: Micros = 10 * SECOND
 
 @dataclass
 class Truth:
-    """What the checks share. ``wall`` is the database's clock, ``now`` true time.
+    """The state that all checks share. ``wall`` is the database's clock, ``now`` is true time.
 
-    ``unrecorded``: attempts that were judged and not committed yet, by delivery and token.
+    ``unrecorded`` holds attempts that were judged but not committed, by delivery and token.
     """
 
     ledger: Ledger
@@ -49,5 +49,5 @@ class Truth:
     """Since when, besides, one of them holds its session lock, and so looks after the others."""
 
     def was_set_just_now(self) -> bool:
-        """Whether the clock was set, and some may not have noticed yet."""
+        """Whether the clock was set so recently that some processes may not have noticed."""
         return self.now() - self.clock_set_at < AFTER_SETTING

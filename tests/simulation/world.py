@@ -1,4 +1,4 @@
-"""A world from one seed: a database, processes, receivers, and clocks."""
+"""A simulated world, generated from a seed: a database, processes, receivers and clocks."""
 
 import asyncio
 import dataclasses
@@ -30,7 +30,7 @@ TYPES = ("invoice.paid", "invoice.sent", "contact.created")
 
 
 class World:
-    """Everything that there is, as its seed has it."""
+    """All parts of the world, as generated from its seed."""
 
     def __init__(self, seed: int) -> None:
         self.chance = Chance(seed)
@@ -72,7 +72,7 @@ class World:
         return self._looks_since(self.processes)
 
     def _judged_since(self) -> Micros:
-        """Who has lost its session lock judges nobody until it holds it again (decision 35)."""
+        """A process that has lost its session lock declares no other dead (decision 35)."""
         server = self.database.server
         return self._looks_since(
             [
@@ -92,11 +92,11 @@ class World:
         return max(on_its_way, min(looks, default=self.loop.now))
 
     def wall(self) -> Micros:
-        """Return what the database's clock says."""
+        """Return the time of the database's clock."""
         return NOON + self.loop.now + self.set_by
 
     async def start(self, number: int) -> Process:
-        """Start a process; return once it serves."""
+        """Start a process, and wait until it accepts requests."""
         self._lives += 1
         process = Process(
             number,
@@ -114,7 +114,7 @@ class World:
         return process
 
     def crash(self, process: Process, with_host: bool = False) -> None:
-        """Have a process die right now, with all that it knows."""
+        """Kill a process now, with everything in its memory."""
         if not process.dead:
             process.dead = True
             process.died_at = self.loop.now + (HOST_GONE if with_host else 0)
@@ -126,7 +126,7 @@ class World:
 
 
 async def _in_world(task: "asyncio.Task[None]") -> None:
-    """Wait for a process's task, which may never end: then until the world has waited enough."""
+    """Wait for a process's task, or until the time limit if it never ends."""
     await asyncio.wait([task], timeout=60)
 
 

@@ -1,7 +1,7 @@
-"""A store with a project, an account and an endpoint in it: in SQLite, and in PostgreSQL.
+"""A store with a project, an account and an endpoint, on SQLite and on PostgreSQL.
 
-Tests that are marked ``pooled`` reach PostgreSQL through PgBouncer in transaction mode, too: those
-of claims, leases, locks, notifications and what several do at once, and each statement once.
+Tests that are marked ``pooled`` also run through PgBouncer in transaction mode. Mark tests of
+claims, leases, locks, notifications and concurrency, and one test of each statement.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from storekit import NOON, Given, Place
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each database, unless it or its module says which one it is for."""
+    """Run a test on each database, unless it or its module selects one."""
     if "each_kind" in metafunc.fixturenames:
         pooled = metafunc.definition.get_closest_marker("pooled")
         metafunc.parametrize(
@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def kind(each_kind: str) -> str:
-    """Name the database; a module for one of them overrides this."""
+    """Return the kind of database. A module for one of them overrides this."""
     return each_kind
 
 
@@ -40,7 +40,7 @@ async def place(kind: str, tmp_path: Path) -> AsyncIterator[Place]:
 
 
 def pooled(url: str) -> str:
-    """Return where a database is through the pooler."""
+    """Return a database's URL through the pooler."""
     return shared_bouncer().url(url.rpartition("/")[2])
 
 

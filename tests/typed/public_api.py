@@ -1,7 +1,7 @@
 # pyright: strict
-"""The public API as a user's program has it: ``test_typed`` lets type checkers read this file.
+"""Uses the public API as a user's program does: ``test_typed`` runs type checkers on this file.
 
-Nothing of it runs. A name that is ``Any`` to a type checker fails its ``assert_type``.
+It is never executed. A name that is ``Any`` to a type checker fails its ``assert_type``.
 """
 
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""The application in this process: one of a test's own, or one that only-reading tests share."""
+"""The application in this process: one per test, or one that read-only tests share."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from hooktide.runtime.clock import wall_clock
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run on PostgreSQL, too, what is marked for both databases."""
+    """Run tests that are marked for both databases on PostgreSQL too."""
     both = metafunc.definition.get_closest_marker("both_databases")
     if both and "kind" in metafunc.fixturenames:
         metafunc.parametrize("kind", ["sqlite", "postgres"], indirect=True)
@@ -20,19 +20,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Name the database of the test's application.
+    """Return the kind of database that the test's application uses.
 
-    It is SQLite unless the test is marked ``both_databases``: those whose answers depend on what
-    the database does (rows that are written and read back, spans, cascades, counts, requests at
-    once, and each operation at least once). What is refused before the database is asked, and how
-    a thing is shown, is the same on both, as the tests of the store promise.
+    It is SQLite unless the test is marked ``both_databases``. Mark tests whose result depends on
+    the database (rows that are written and read back, time ranges, cascades, counts, concurrent
+    requests), and at least one test of each operation. Requests that are rejected before a query,
+    and how objects are rendered, do not depend on it; the store tests cover the rest.
     """
     return str(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture
 async def site(kind: str, tmp_path: Path) -> AsyncIterator[Site]:
-    """An application of the test's own."""
+    """An application for one test."""
     if kind == "sqlite":
         async with running(tmp_path) as site:
             yield site
@@ -48,7 +48,7 @@ def operator(site: Site) -> Client:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """For files whose tests only ask, or are refused: it has the account ``acme``."""
+    """An application with the account ``acme``, for files whose tests change nothing."""
     async with running(tmp_path_factory.mktemp("web")) as site:
         await site.account()
         yield site
