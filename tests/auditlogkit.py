@@ -12,6 +12,7 @@ from hooktide.domain.audit_log import Action, Actor, AuditEntry, Source
 from hooktide.domain.model import (
     ApiKey,
     Bin,
+    JobAct,
     KeyScope,
     ReplayWhat,
     Role,
@@ -102,6 +103,17 @@ async def start_replay(given: Given, action: Action | None) -> int:
 
 async def cancel_replay(given: Given, action: Action) -> None:
     await given.store.cancel_replay(Scope(), await start_replay(given, None), "x", NOON, action)
+
+
+async def start_job(given: Given, action: Action | None) -> int:
+    counted = (3, False)
+    made = await given.store.create_delivery_job(Scope(), JobAct.STOP, "{}", counted, NOON, action)
+    return made.id
+
+
+async def cancel_job(given: Given, action: Action) -> None:
+    job = await start_job(given, None)
+    await given.store.cancel_delivery_job(Scope(), job, "x", NOON, action)
 
 
 async def resend(given: Given, action: Action) -> None:
@@ -207,6 +219,8 @@ CHANGES: Sequence[Change] = (
     rotate_secret,
     start_replay,
     cancel_replay,
+    start_job,
+    cancel_job,
     resend,
     retry_now,
     stop_deliveries,
@@ -235,6 +249,7 @@ ALONE: Sequence[Change] = (
     disable_endpoint,
     rotate_secret,
     start_replay,
+    start_job,
     create_key,
     create_user,
     create_bin,

@@ -220,6 +220,8 @@ async def make_things(site: Site) -> dict[str, str]:
     [delivery] = (await site.operator.get("/v1/deliveries")).ok()["items"]
     replay = {"what": "event", "event": event["id"]}
     begun = await site.operator.post(f"/v1/endpoints/{endpoint['id']}/replays", replay)
+    wanted = {"act": "stop", "filter": {"account": account["id"], "text": "nothing has this"}}
+    job = (await site.operator.post("/v1/delivery-jobs", wanted)).ok(202)["job"]
     key = {"scope": "project", "name": "ci", "project": "invoice-maker"}
     made = (await site.operator.post("/v1/keys", key)).ok(201)
     added = await users_of(site).create(SERVER, Scope(), "zoë", Role.VIEWER, "invoice-maker")
@@ -232,6 +234,7 @@ async def make_things(site: Site) -> dict[str, str]:
         "evt": event["id"],
         "dlv": delivery["id"],
         "rpl": begun.ok(202)["replay"]["id"],
+        "job": job["id"],
         "key": made["id"],
         "usr": show("usr", added.id),
     }
@@ -246,6 +249,7 @@ _AREAS = {
     "/keys/": "key",
     "/users/": "usr",
     "/replays/": "rpl",
+    "/jobs/": "job",
 }
 
 

@@ -231,7 +231,7 @@ class Reader:
         return json.loads(ran.stdout) if ran.stdout.strip() else None
 
     def _note(self, answer: dict[str, Any]) -> None:
-        answer = answer.get("replay") or answer
+        answer = answer.get("replay") or answer.get("job") or answer
         kind, mark, _ = str(answer.get("id", "")).partition("_")
         if mark and kind != "dlv":
             self._ids[kind] = str(answer["id"])
@@ -248,7 +248,7 @@ class NotYetError(Exception):
     """What is waited for has not happened yet."""
 
 
-NAMES = {"ep": "EP", "evt": "EVT", "dlv": "DLV", "rpl": "RPL"}
+NAMES = {"ep": "EP", "evt": "EVT", "dlv": "DLV", "rpl": "RPL", "job": "JOB"}
 """What the pages call the ids of earlier answers, by what they begin with."""
 
 

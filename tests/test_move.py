@@ -12,9 +12,9 @@ from storekit import KEY, NOON, Given, Place
 from hooktide.domain.audit_log import AuditEntry
 from hooktide.domain.delivery.verdict import Delivered, Failed, RetryAt
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.model import HOUR, MINUTE, ReplayWhat, Role, Scope
+from hooktide.domain.model import HOUR, MINUTE, JobAct, ReplayWhat, Role, Scope
 from hooktide.domain.stats import EndpointHour, ProjectMinute
-from hooktide.store.base import NewReplay, ReplayCount
+from hooktide.store.base import JobItem, NewReplay, ReplayCount
 from hooktide.store.copy_to_postgres import COPIED, copy_installation
 
 
@@ -32,6 +32,8 @@ async def lived(given: Given) -> None:
     await given.publish(given.event(), given.event())
     replay = NewReplay(endpoint_id=given.endpoint.id, what=ReplayWhat.FAILED, since=NOON)
     await given.store.create_replay(Scope(), replay, ReplayCount(1, at_least=True), NOON)
+    job = await given.store.create_delivery_job(Scope(), JobAct.RESEND, "{}", (5, True), NOON)
+    await given.store.collect(job, [JobItem(given.endpoint.id, 7)], 0, 8, whole=False)
     ann = await given.store.create_user("Ann", Role.OWNER, given.project_id, NOON)
     await given.store.update_user(ann.id, {"password": "scrypt$1"}, NOON)
     entry = AuditEntry(
@@ -72,6 +74,7 @@ async def seen(given: Given) -> list[object]:
         await store.get_endpoint(Scope(), given.endpoint.id),
         (await store.list_events(Scope(), None, 100)).items,
         (await store.list_replays(Scope(), given.endpoint.id, None, 100)).items,
+        (await store.list_delivery_jobs(Scope(), None, 100)).items,
         deliveries,
         [await store.list_attempts(Scope(), one.id) for one in deliveries],
         await store.list_users(),
@@ -96,6 +99,7 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
         assert moved["ended"] == 2
         assert moved["attempts"] == 3
         assert moved["replays"] == 1
+        assert moved["delivery_job_items"] == 1
         connection = await asyncpg.connect(url)
         assert await connection.fetchval("SELECT set_back_from FROM hooktide.clock_mark") >= NOON
         await connection.close()

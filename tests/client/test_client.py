@@ -23,6 +23,7 @@ from hooktide.client import (
 from hooktide.dialects import read_shipped
 from hooktide.verify import Verifier
 from hooktide.wire.bins import AnswerHeaders, Step
+from hooktide.wire.events import DeliveryFilter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -147,6 +148,12 @@ async def _events(client: AsyncClient) -> None:
     assert (await client.replays.get(replay.id)).what == "event"
     assert [each.id async for each in client.replays.list(hook.id)] == [replay.id]
     assert (await client.replays.cancel(replay.id)).state in {"done", "cancelled"}
+    wanted = DeliveryFilter(endpoint=hook.id, state="delivered")
+    assert (await client.delivery_jobs.count("resend", wanted)).deliveries == 1
+    job = await client.delivery_jobs.start("resend", wanted)
+    assert (await client.delivery_jobs.get(job.id)).filter["state"] == "delivered"
+    assert [each.id async for each in client.delivery_jobs.list()] == [job.id]
+    assert (await client.delivery_jobs.cancel(job.id)).state in {"done", "cancelled"}
     await client.endpoints.delete(hook.id)
 
 

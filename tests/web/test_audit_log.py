@@ -222,6 +222,20 @@ def steps(ids: dict[str, str]) -> list[Step]:
             {"what": "missed", "since": SINCE},
             ("replay.start",),
         ),
+        Step("cancel_delivery_job", "POST", f"/v1/delivery-jobs/{ids['job']}/cancel"),
+        Step(
+            "start_delivery_job",
+            "POST",
+            "/v1/delivery-jobs",
+            {"act": "resend", "filter": {"account": "acme"}, "dry_run": True},
+        ),
+        Step(
+            "start_delivery_job",
+            "POST",
+            "/v1/delivery-jobs",
+            {"act": "resend", "filter": {"account": "acme"}},
+            ("delivery_job.start",),
+        ),
         Step("delete_endpoint", "DELETE", endpoint, None, ("endpoint.delete",)),
         Step("create_webhook", "POST", "/webhooks", HOOK, ("endpoint.create",), "account"),
         Step(
@@ -292,6 +306,7 @@ INDEXED = 'index = ["id"]\n' + read_shipped("invoice-maker")
 async def test_every_operation_that_changes_something_leaves_one_entry(site: Site) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await job_ended(site, ids["job"])
     await waits(site, ids["dlv"])
     customer = await site.key("account", account="acme")
     ids["hook"] = (await customer.post("/webhooks", HOOK)).ok(201)["id"]
@@ -336,6 +351,7 @@ ON_POSTGRES_ONLY = {"/refused-rows/{id}/retry", "/refused-rows/{id}/discard"}
 async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Seat) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await job_ended(site, ids["job"])
     await waits(site, ids["dlv"])
     endpoint, project = f"/endpoints/{ids['ep']}", "/projects/invoice-maker"
     account = f"/accounts/{ids['acc']}"
@@ -373,6 +389,8 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         (f"/deliveries/{ids['dlv']}/retry", {}, ("delivery.retry",)),
         (f"/deliveries/{ids['dlv']}/stop", {}, ("delivery.stop",)),
         ("/deliveries/chosen", {"delivery": ids["dlv"], "do": "resend"}, ("delivery.resend",)),
+        (f"/jobs/{ids['job']}/cancel", {}, ()),
+        ("/deliveries/all?account=acme", {"do": "resend"}, ("delivery_job.start",)),
         (f"{endpoint}/disable", {}, ("endpoint.disable",)),
         (f"/events/{ids['evt']}/send", {}, ("replay.start",)),
         (f"{endpoint}/enable", {}, ("endpoint.enable",)),
@@ -438,6 +456,18 @@ async def ended(site: Site, replay: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def job_ended(site: Site, job: str) -> None:
+    """Return once a job has ended."""
+
+    async def done() -> bool:
+        state = (await site.operator.get(f"/v1/delivery-jobs/{job}")).ok()["state"]
+        return bool(state == "done")
+
+    async with asyncio.timeout(30):
+        while not await done():
+            await asyncio.sleep(0.01)
+
+
 async def waits(site: Site, delivery: str) -> None:
     """Return once a delivery has been tried, and waits for its retry."""
     async with asyncio.timeout(30):
@@ -456,6 +486,7 @@ async def entries(site: Site) -> list[Any]:
 async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
     ids = await make_things(site)
     await ended(site, ids["rpl"])
+    await job_ended(site, ids["job"])
     await waits(site, ids["dlv"])
     number = int(ids["acc"][4:], 16)
     account = await site.app.store.get_account(Scope(), number)
@@ -477,6 +508,8 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
         (f"{base}/deliveries/{ids['dlv']}/resend", "", ["delivery.resend"]),
         (f"{base}/deliveries/{ids['dlv']}/retry", "", ["delivery.retry"]),
         (f"{base}/deliveries/{ids['dlv']}/stop", "", ["delivery.stop"]),
+        (f"{base}/jobs/{ids['job']}/cancel", "", []),
+        (f"{base}/deliveries/all?state=failed", "do=resend", ["delivery_job.start"]),
         (f"{endpoint}/disable", "", ["endpoint.disable"]),
         (f"{endpoint}/disable", "", []),
         (f"{endpoint}/enable", "", ["endpoint.enable"]),

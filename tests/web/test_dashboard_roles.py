@@ -141,7 +141,7 @@ async def test_lists_show_nothing_of_another_project(place: Place, page: Page) -
     assert (await place.foreign.get(page.path + "?project=invoice-maker")).status in (200, 403, 404)
 
 
-@pytest.mark.parametrize("what", ["acc", "ep", "evt", "dlv", "rpl", "key", "usr"])
+@pytest.mark.parametrize("what", ["acc", "ep", "evt", "dlv", "rpl", "job", "key", "usr"])
 async def test_a_search_finds_nothing_of_another_project(place: Place, what: str) -> None:
     html = await place.foreign.page(f"/dashboard/search?q={place.ids[what]}")
     assert "Nothing was found" in html

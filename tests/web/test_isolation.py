@@ -22,6 +22,7 @@ KINDS = {
     "/v1/events/{id}": "event",
     "/v1/deliveries/{id}": "delivery",
     "/v1/replays/{id}": "replay",
+    "/v1/delivery-jobs/{id}": "job",
     "/v1/keys/{id}": "key",
     "/v1/bins/{id}": "bin",
     "/v1/users/{id}": "user",
@@ -36,6 +37,7 @@ NOBODYS = {
     "event": "evt_0000000000000001",
     "delivery": "dlv_0000000000000001",
     "replay": "rpl_0000000000000001",
+    "job": "job_0000000000000001",
     "key": "key_0000000000000001",
     "bin": "bin_" + "A" * 24,
     "user": "usr_0000000000000001",
@@ -87,6 +89,8 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
     wanted = {"what": "event", "event": told["id"]}
     path = f"/v1/endpoints/{endpoint['id']}/replays"
     replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
+    asked = {"act": "stop", "filter": {"account": account["id"], "text": "nothing has this"}}
+    job = (await site.operator.post("/v1/delivery-jobs", asked)).ok(202)["job"]
     named = {"name": "k", "scope": "account", "account": reference}
     key = (await site.operator.post("/v1/keys", named)).ok(201)
     made = (await site.client(key["key"]).post("/v1/bins", {})).ok(201)
@@ -100,6 +104,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
         "event": told["id"],
         "delivery": listed["items"][0]["id"],
         "replay": replay["id"],
+        "job": job["id"],
         "key": key["id"],
         "bin": made["id"],
         "user": user["id"],

@@ -76,6 +76,7 @@ GOOD: dict[str, Any] = {
     "publish_event": [EVENT, EVENT | {"type": "x"}],
     "test_endpoint": {},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
+    "start_delivery_job": {"act": "retry", "filter": {"state": "held"}},
     "create_webhook": HOOK,
     "update_webhook": {"enabled": True},
     "create_key": {"scope": "account", "account": "acme", "name": "k"},
@@ -97,6 +98,8 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
     waiting = (await api.get("/v1/deliveries"))["items"][0]
     one = {"what": "event", "event": told["id"]}
     started = await api.post(f"/v1/endpoints/{webhook['id']}/replays", one)
+    nothing = {"act": "stop", "filter": {"account": "acme", "text": "nothing has this"}}
+    job = (await api.post("/v1/delivery-jobs", nothing))["job"]
     key = await api.post("/v1/keys", {"scope": "project", "name": "spare"})
     made = await api.post("/v1/bins", {})
     return {
@@ -109,6 +112,7 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
         "/v1/deliveries/{id}/stop": waiting["id"],  # the other one may have been retried to its end
         "/v1/deliveries/{id}": delivery["id"],
         "/v1/replays/{id}": started["replay"]["id"],
+        "/v1/delivery-jobs/{id}": job["id"],
         "/v1/keys/{id}": key["id"],
         "/v1/bins/{id}": made["id"],
     }

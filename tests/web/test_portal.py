@@ -149,6 +149,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
         place.theirs["replay"] = replay["id"]
         await place.attempted(place.theirs["endpoint"], 2)
+        wanted = {"act": "stop", "filter": {"account": "other"}}
+        job = (await site.operator.post("/v1/delivery-jobs", wanted)).ok(202)["job"]
+        place.theirs["job"] = job["id"]
         yield place
 
 
@@ -236,6 +239,7 @@ async def test_a_removed_account_has_no_portal(place: Place) -> None:
 
 FORMS = (
     "/endpoints/new",
+    "/deliveries/all",
     "/endpoints/{endpoint}/edit",
     "/endpoints/{endpoint}/test",
     "/endpoints/{endpoint}/rotate",
@@ -249,6 +253,7 @@ FORMS = (
     "/deliveries/{delivery}/retry",
     "/deliveries/{delivery}/stop",
     "/deliveries/chosen",
+    "/jobs/{job}/cancel",
 )
 PAGES = (
     "/endpoints/{endpoint}",
@@ -258,6 +263,8 @@ PAGES = (
     "/endpoints/{endpoint}/delete",
     "/endpoints/{endpoint}/replay",
     "/replays/{replay}",
+    "/jobs/{job}",
+    "/events?job={job}",
     "/deliveries?delivery={delivery}",
     "/events?delivery={delivery}",
     "/events?endpoint={endpoint}",
@@ -288,7 +295,7 @@ async def test_what_is_anothers_is_not_there(place: Place) -> None:
             page = await place.acme.get(path.format(**theirs), status=404)
             assert "There is nothing here" in page
             assert place.url not in page
-    for path in FORMS[1:]:
+    for path in FORMS[2:]:
         fields = {**FIELDS, "delivery": place.theirs["delivery"]}
         answer = await place.acme.send(path.format(**place.theirs), **fields)
         assert answer.status == 404, path
@@ -302,7 +309,7 @@ async def test_a_forms_address_leads_to_its_page_and_any_other_to_a_page_as_well
 ) -> None:
     """A browser gets there by reloading, or with a link that is cut off: never JSON."""
     endpoint = await place.endpoint()
-    own = {"endpoint": endpoint, "replay": "rpl_1", "delivery": "dlv_1"}
+    own = {"endpoint": endpoint, "replay": "rpl_1", "delivery": "dlv_1", "job": "job_1"}
     for path in FORMS:
         answer = await place.acme.client.call("GET", place.acme.base + path.format(**own))
         if answer.status != 303:
@@ -324,7 +331,7 @@ async def test_a_link_to_look_changes_nothing_and_offers_nothing(place: Place) -
     endpoint = await place.endpoint()
     await place.publish()
     [delivery] = await place.attempted(endpoint)
-    own = {"endpoint": endpoint, "delivery": delivery, "replay": place.theirs["replay"]}
+    own = {**place.theirs, "endpoint": endpoint, "delivery": delivery}
     for path in FORMS:
         answer = await place.look.send(path.format(**own), **FIELDS)
         assert answer.status == 403, path
@@ -799,6 +806,34 @@ async def test_a_replay_is_counted_first_then_runs_and_is_cancelled(place: Place
     cancelled = await place.acme.post(f"/replays/{job}/cancel")
     assert "Cancelled" in cancelled or "Done" in cancelled
     assert "Nothing to send" in await place.acme.get(f"{path}?what=failed&since=2026-01-01")
+    await place.remove_all()
+
+
+async def test_all_that_match_are_counted_first_then_sent_again_and_only_ones_own(
+    place: Place,
+) -> None:
+    endpoint = await place.endpoint(url=place.refusing)
+    event = await place.publish()
+    await place.attempted(endpoint)
+    assert "All that match…" in await place.acme.get(f"/deliveries?event={event}")
+    path = f"/deliveries/all?event={event}"
+    assert "No jobs yet" in await place.acme.get(path)
+    assert "Nothing to do" in await place.acme.get(f"{path}&do=resend")
+    assert "1 delivery" in await place.acme.get(f"{path}&do=stop")
+    assert "1 delivery" in await place.acme.get("/deliveries/all?state=retrying&do=stop")
+    page = await place.acme.post(path, do="stop")
+    [job] = re.findall(r"job_[0-9a-f]{16}", page)[:1]
+    async with asyncio.timeout(30):
+        while "<strong>1</strong> of 1 stopped." not in page:
+            await asyncio.sleep(0.01)
+            page = await place.acme.get(f"/jobs/{job}")
+    cancelled = await place.acme.post(f"/jobs/{job}/cancel")
+    assert ("Done" in cancelled, event in cancelled) == (True, True)
+    assert "1 delivery" in await place.acme.get(f"{path}&do=resend")
+    await place.acme.get(f"/deliveries/all?event={event}&since=x&do=resend")
+    refused = await place.look.send(path, do="resend")
+    assert refused.status == 403
+    await place.other.get(f"/jobs/{job}", status=404)
     await place.remove_all()
 
 

@@ -1,13 +1,15 @@
 """A process's periodic tasks and their intervals."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from hooktide.actions.deliveries.delivery_jobs import DeliveryJobs
+from hooktide.actions.deliveries.delivery_log import DeliveryLog
 from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.app.parts import App
-from hooktide.domain.model import SECOND
+from hooktide.domain.model import SECOND, Micros
 from hooktide.engine.periodic.clock_skew import ClockSkew
 from hooktide.engine.periodic.indexing import Indexing
-from hooktide.engine.periodic.maintenance import PeriodicTask, store_tasks
+from hooktide.engine.periodic.maintenance import BATCH, REPLAYED, PeriodicTask, store_tasks
 from hooktide.engine.periodic.operational_events import OperationalEventPublisher
 from hooktide.engine.periodic.redating import Redating
 from hooktide.engine.periodic.retention import Retention
@@ -15,12 +17,25 @@ from hooktide.runtime.clock import StepDetector
 from hooktide.runtime.metrics import CLOCK_SKEW, RETENTION_PAUSED
 from hooktide.runtime.vault import KEY_FILE_INTERVAL
 from hooktide.store.base import Emitted
+from hooktide.store.contract import Store
 
 INDEX_INTERVAL = 0.5
 """Seconds until new events are in the search index; a search reads the newest itself."""
 TAKE_OVER_INTERVAL = 0.1
 """Seconds between two polls for emitted events: polling an empty table costs next to nothing,
 whereas NOTIFY would make the application's commits wait for each other."""
+
+
+def _jobs(store: Store, clock: Callable[[], Micros]) -> Callable[[], Awaitable[int]]:
+    """Return what continues jobs on deliveries; it returns a full batch while there is more."""
+    jobs = DeliveryJobs(store, DeliveryLog(store), clock)
+
+    async def go_on() -> int:
+        collecting = await jobs.collect()
+        acted = await store.run_delivery_jobs(clock(), BATCH, REPLAYED)
+        return BATCH if collecting else acted
+
+    return go_on
 
 
 def periodic_tasks(
@@ -77,6 +92,7 @@ def _of_workers(
     return [
         *store_tasks(store, clock, retention),
         PeriodicTask("accept what applications emitted", TAKE_OVER_INTERVAL, outbox_ingest.run),
+        PeriodicTask("continue jobs on deliveries", 0.5, _jobs(store, clock)),
         PeriodicTask("correct due times too far ahead", 1.0, redating.run),
         PeriodicTask("publish operational events", 1.0, operational_events.publish),
         PeriodicTask("index events for search", INDEX_INTERVAL, indexing.run),

@@ -16,7 +16,7 @@ from hooktide.client import publishing
 from hooktide.client.areas.accounts import AccountsArea, KeysArea, UsersArea
 from hooktide.client.areas.bins import BinsArea
 from hooktide.client.areas.endpoints import EndpointsArea, WebhooksArea
-from hooktide.client.areas.events import DeliveriesArea, EventsArea, ReplaysArea
+from hooktide.client.areas.events import DeliveriesArea, DeliveryJobsArea, EventsArea, ReplaysArea
 from hooktide.client.areas.projects import EventTypesArea, ProjectsArea
 from hooktide.client.publishing import NewEvent
 from hooktide.client.requests import Request, Steps, call, instant, pages
@@ -44,6 +44,7 @@ class Api(Area[X]):
         self.accounts: AccountsArea[X] = AccountsArea(transport)
         self.bins: BinsArea[X] = BinsArea(transport)
         self.deliveries: DeliveriesArea[X] = DeliveriesArea(transport)
+        self.delivery_jobs: DeliveryJobsArea[X] = DeliveryJobsArea(transport)
         self.endpoints: EndpointsArea[X] = EndpointsArea(transport)
         self.event_types: EventTypesArea[X] = EventTypesArea(transport)
         self.events: EventsArea[X] = EventsArea(transport)

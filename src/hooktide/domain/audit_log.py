@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from hooktide.domain.counting import count_of
 from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import show
 from hooktide.domain.model import (
@@ -20,6 +21,7 @@ from hooktide.domain.model import (
     ApiKey,
     Bin,
     Delivery,
+    DeliveryJob,
     Endpoint,
     Replay,
     User,
@@ -295,6 +297,33 @@ def _replay(thing: Replay) -> Snapshot:
             reason=thing.reason,
         ),
     )
+
+
+@snapshot.register
+def _delivery_job(thing: DeliveryJob) -> Snapshot:
+    more = "at least " if thing.at_least else ""
+    return Snapshot(
+        project_id=thing.project_id,
+        account_id=thing.account_id,
+        target=show("job", thing.id),
+        label=f"{thing.act.value}, {more}{count_of(thing.counted, 'delivery', 'deliveries')}",
+        facts={
+            "filter": Fact(value=thing.filter, shown=_filter_shown(thing.filter)),
+            **_plain(
+                act=thing.act.value,
+                counted=thing.counted,
+                active=thing.is_active,
+                reason=thing.reason,
+            ),
+        },
+    )
+
+
+def _filter_shown(stored: str) -> dict[str, Any]:
+    """Return a job's filter, without the text that is searched for: it may name a person."""
+    found: dict[str, Any] = msgspec.json.decode(stored)
+    shown = {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: MASK if name == "text" else value for name, value in shown.items()}
 
 
 @snapshot.register

@@ -280,6 +280,67 @@ class Replay:
     ended_at: Micros | None
 
 
+class JobAct(StrEnum):
+    """What a job does with deliveries: sends them again, retries them now, or stops them."""
+
+    RESEND = "resend"
+    RETRY = "retry"
+    STOP = "stop"
+
+    def applies_to(self, delivery: Delivery) -> bool:
+        """Whether it can be done with a delivery in its state."""
+        match self:
+            case JobAct.RESEND:
+                return delivery.ended_at is not None
+            case JobAct.RETRY:
+                return delivery.state is DeliveryState.PENDING
+            case JobAct.STOP:
+                return delivery.state in (DeliveryState.PENDING, DeliveryState.HELD)
+
+
+class JobState(StrEnum):
+    """Where a job stands. It collects its deliveries, then runs; the other two are final."""
+
+    COLLECTING = "collecting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryJob:
+    """A job that does one thing with every delivery that matches a filter, a few at a time.
+
+    ``project_id`` and ``account_id`` are its scope (None: all). ``filter`` is JSON
+    (``actions.deliveries.delivery_log``). ``counted`` is how many deliveries matched when it was
+    requested, or more if ``at_least``; ``found`` is how many it has collected, ``done`` and
+    ``left_out`` what became of them. ``looked_to`` is the id down to which it has looked, in its
+    ``part`` of the log. ``reason`` says why it was cancelled.
+    """
+
+    id: int
+    project_id: int | None
+    account_id: int | None
+    act: JobAct
+    filter: str = field(repr=False)
+    state: JobState
+    reason: str
+    counted: int
+    at_least: bool
+    found: int
+    done: int
+    left_out: int
+    part: int
+    looked_to: int
+    turn: int
+    ended_at: Micros | None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in (JobState.COLLECTING, JobState.RUNNING)
+
+
 class KeyScope(StrEnum):
     """What a key gives access to: everything, one project, or one account."""
 

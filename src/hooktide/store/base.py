@@ -195,6 +195,17 @@ class ReplayCount(msgspec.Struct, frozen=True, gc=False):
     at_least: bool = False
 
 
+class JobItem(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that a job has collected.
+
+    ``subject`` is what the job does it with, once for each endpoint: the delivery's id, or its
+    event's.
+    """
+
+    endpoint_id: int
+    subject: int
+
+
 class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A stored event with the other columns that the log shows."""
 

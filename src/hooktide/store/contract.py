@@ -11,6 +11,7 @@ from hooktide.store.configuration.endpoints import Endpoints
 from hooktide.store.configuration.erasures import Erasures
 from hooktide.store.configuration.projects import Projects
 from hooktide.store.deliveries.deliveries import Deliveries
+from hooktide.store.deliveries.delivery_jobs import DeliveryJobs
 from hooktide.store.deliveries.events import Events
 from hooktide.store.deliveries.replays import Replays
 from hooktide.store.deliveries.retention import Retention
@@ -29,6 +30,7 @@ class Store(
     Deliveries,
     Replays,
     Search,
+    DeliveryJobs,
     WaitingDeliveries,
     Retention,
     Erasures,

@@ -40,6 +40,9 @@ COPIED = {
     "bins": "id, token, project_id, account_id, script, created_at, expires_at, page_token, turn",
     "replays": "id, project_id, account_id, endpoint_id, what, since, until, event_id, state, "
     "reason, counted, at_least, made, looked_to, ended_at",
+    "delivery_jobs": "id, project_id, account_id, act, filter, state, reason, counted, at_least, "
+    "found, done, left_out, part, looked_to, turn, ended_at",
+    "delivery_job_items": "job_id, endpoint_id, subject",
     "people": "id, name, folded, role, project_id, password, created_at, seen_at, removed_at",
     "audit_log": "id, project_id, account_id, actor, source, address, action, target, detail, "
     "before, after",

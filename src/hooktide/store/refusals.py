@@ -218,6 +218,14 @@ def replay_running(replay_id: int) -> RefusedError:
     )
 
 
+def job_running(job_id: int) -> RefusedError:
+    """Refuse a job on deliveries while another of the same scope is running."""
+    return RefusedError(
+        "job_running",
+        f"job {show('job', job_id)} is running; wait until it is done, or cancel it",
+    )
+
+
 def hour_is_full(limit: int) -> LimitError:
     """Refuse a test when the plan's hourly limit is reached."""
     allowed = count_of(limit, "delivery", "deliveries")

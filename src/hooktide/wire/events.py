@@ -10,6 +10,8 @@ from hooktide.wire.fields import (
     DeliveryState,
     HeaderPairs,
     Instant,
+    JobAct,
+    Origin,
     PeriodQuery,
     ReplayWhat,
     RequestModel,
@@ -238,3 +240,109 @@ class ReplayStarted(ResponseModel, frozen=True):
 
     count: Count
     replay: Replay | None
+
+
+class DeliveryFilter(RequestModel, frozen=True):
+    """Which deliveries: those that match all that is given."""
+
+    account: AccountName | None = None
+    endpoint: str | None = None
+    event: str | None = None
+    state: Annotated[DeliveryState, one_of("DeliveryState")] | None = None
+    retrying: (
+        Annotated[
+            bool, msgspec.Meta(description="Of the pending ones, whether an attempt was made.")
+        ]
+        | None
+    ) = None
+    response: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="The last attempt's: `2xx` to `5xx`, `none`, a status like `401`, or "
+                "an error class like `timeout`."
+            ),
+        ]
+        | None
+    ) = None
+    type: (
+        Annotated[str, msgspec.Meta(description="An event type, or a pattern like `invoice.*`.")]
+        | None
+    ) = None
+    origin: Annotated[Origin, one_of("Origin")] | None = None
+    since: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="RFC 3339: only deliveries created from this time on.",
+                extra_json_schema=DATE_TIME,
+            ),
+        ]
+        | None
+    ) = None
+    until: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="RFC 3339: only deliveries created before this time.",
+                extra_json_schema=DATE_TIME,
+            ),
+        ]
+        | None
+    ) = None
+    text: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=200,
+                description="A text in an id, the event type, the payload or the last response.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class DeliveryJobIn(RequestModel, frozen=True):
+    """What to do with all deliveries that match: send again, retry now or stop."""
+
+    act: Annotated[JobAct, one_of("JobAct")]
+    filter: DeliveryFilter
+    dry_run: Annotated[bool, msgspec.Meta(description="Only count.")] = False
+
+
+class DeliveryCount(ResponseModel, frozen=True):
+    """The number of deliveries a job acts on; `at_least`: counting stopped early."""
+
+    deliveries: int
+    at_least: bool
+
+
+class DeliveryJob(ResponseModel, frozen=True, kw_only=True):
+    """A job on deliveries.
+
+    Of the `count` that matched when it was started, it has collected `found` and acted on `done`.
+    `left_out` could not be acted on: their endpoint is disabled or deleted, they ended or were sent
+    meanwhile, or their event is past retention. `reason` says why it was cancelled.
+    """
+
+    id: str
+    account: str | None
+    act: Annotated[str, one_of("JobAct")]
+    filter: Annotated[
+        dict[str, str | bool], msgspec.Meta(description="What was given of `DeliveryFilter`.")
+    ]
+    state: Annotated[str, one_of("JobState")]
+    reason: str
+    count: DeliveryCount
+    found: int
+    done: int
+    left_out: int
+    created_at: Instant
+    ended_at: Instant | None
+
+
+class DeliveryJobStarted(ResponseModel, frozen=True):
+    """The number of deliveries that match, and the job on them (null if only counted)."""
+
+    count: DeliveryCount
+    job: DeliveryJob | None

@@ -22,7 +22,9 @@ def one_of(enumeration: str) -> msgspec.Meta:
 
 DeliveryState: TypeAlias = Literal["pending", "held", "delivered", "failed", "discarded"]
 EndpointKind: TypeAlias = Literal["webhook", "slack", "discord", "teams", "mail"]
+JobAct: TypeAlias = Literal["resend", "retry", "stop"]
 KeyScope: TypeAlias = Literal["operator", "project", "account"]
+Origin: TypeAlias = Literal["event", "test", "resend", "replay"]
 ReplayWhat: TypeAlias = Literal["failed", "missed", "event"]
 Role: TypeAlias = Literal["owner", "member", "viewer"]
 

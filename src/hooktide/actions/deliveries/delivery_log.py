@@ -7,6 +7,8 @@ reports how far it searched, and the next page continues there.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hooktide.domain.delivery.verdict import ERRORS
+from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import between, made_at, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Origin, Scope
 from hooktide.domain.project.project import wants
@@ -15,6 +17,7 @@ from hooktide.store.contract import Store
 
 LOOKED_THROUGH = 2_000
 SCAN_PAGE_SIZE = 100
+SELECT_PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,21 @@ class DeliveryLog:
                 return Found(lines, before, None)
         return Found(lines, before, made_at(before or 0))
 
+    async def select(
+        self, scope: Scope, wanted: DeliveryFilter, before: int | None
+    ) -> tuple[Sequence[Delivery], int | None]:
+        """Return the matching deliveries of the next rows below the id ``before``.
+
+        Also the id below which to continue (None: that was everything).
+        """
+        after, before = between(wanted.since, wanted.until, before)
+        rows = SCAN_PAGE_SIZE if wanted.text else SELECT_PAGE_SIZE
+        page = await self._list(scope, wanted, after, before, rows)
+        if not _reads_attempts(wanted):
+            return [each for each in page.items if _may_be(wanted, each)], page.next_before
+        lines = await self._matching(scope, wanted, page.items)
+        return [line.delivery for line in lines], page.next_before
+
     async def _page(
         self,
         scope: Scope,
@@ -96,10 +114,21 @@ class DeliveryLog:
         before: int | None,
         limit: int,
     ) -> Page:
+        rows = SCAN_PAGE_SIZE if _looks(wanted) else limit
+        return await self._list(scope, wanted, after, before, rows)
+
+    async def _list(
+        self,
+        scope: Scope,
+        wanted: DeliveryFilter,
+        after: int | None,
+        before: int | None,
+        rows: int,
+    ) -> Page:
         return await self._store.list_deliveries(
             scope,
             before,
-            SCAN_PAGE_SIZE if _looks(wanted) else limit,
+            rows,
             endpoint_id=wanted.endpoint_id,
             event_id=wanted.event_id,
             state=wanted.state,
@@ -132,12 +161,43 @@ def _looks(wanted: DeliveryFilter) -> bool:
     )
 
 
+def _reads_attempts(wanted: DeliveryFilter) -> bool:
+    """Whether deliveries cannot be matched by their own rows."""
+    return wanted.answered is not None or bool(wanted.cause or wanted.text)
+
+
 def _may_be(wanted: DeliveryFilter, delivery: Delivery) -> bool:
     if wanted.retrying is not None and wanted.retrying != bool(delivery.attempts):
         return False
     if wanted.origin not in (None, delivery.origin):
         return False
     return not wanted.event_type or wants((wanted.event_type,), delivery.event_type)
+
+
+_CLASSES = {"2xx": 2, "3xx": 3, "4xx": 4, "5xx": 5, "none": 0}
+_STATUS = len("200")
+
+
+def read_response(text: str, pointer: str) -> tuple[int | None, str]:
+    """Read a filter on responses as its ``answered`` and ``cause``.
+
+    A class of statuses (``4xx``, or ``none``), a status (``401``) or an error class; empty: any.
+
+    :raises InvalidError: it is none of these.
+    """
+    if text in _CLASSES or not text:
+        return _CLASSES.get(text), ""
+    if text in ERRORS or (len(text) == _STATUS and text.isascii() and text.isdigit()):
+        return None, text
+    allowed = ", ".join([*_CLASSES, "a status like 401", *ERRORS])
+    raise InvalidError("invalid_filter", f"response must be one of: {allowed}", pointer=pointer)
+
+
+def show_response(wanted: DeliveryFilter) -> str:
+    """Write a filter on responses as ``read_response`` reads it."""
+    if wanted.cause or wanted.answered is None:
+        return wanted.cause
+    return next(name for name, number in _CLASSES.items() if number == wanted.answered)
 
 
 def cause_of(attempt: Attempt | None) -> str:

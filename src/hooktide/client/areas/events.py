@@ -14,6 +14,11 @@ from hooktide.wire.events import (
     Attempts,
     Count,
     Delivery,
+    DeliveryCount,
+    DeliveryFilter,
+    DeliveryJob,
+    DeliveryJobIn,
+    DeliveryJobStarted,
     DeliveryQuery,
     Event,
     EventAccepted,
@@ -24,7 +29,7 @@ from hooktide.wire.events import (
     ReplayStarted,
     ResendQuery,
 )
-from hooktide.wire.fields import DeliveryState, PageQuery, ReplayWhat
+from hooktide.wire.fields import DeliveryState, JobAct, PageQuery, ReplayWhat
 
 
 class EventsArea(Area[X]):
@@ -204,3 +209,44 @@ def _started(found: ReplayStarted) -> Replay:
     if found.replay is None:
         raise UnexpectedAnswerError("the server only counted events instead of starting the replay")
     return found.replay
+
+
+class DeliveryJobsArea(Area[X]):
+    """Jobs that do one thing with every delivery that matches a filter."""
+
+    @operation
+    def count(self, act: JobAct, filter: DeliveryFilter) -> Request[DeliveryCount]:
+        """Count the deliveries that a job would act on; see ``start``."""
+        body = DeliveryJobIn(act=act, filter=filter, dry_run=True)
+        asked = call("POST", "/v1/delivery-jobs", DeliveryJobStarted, body=body, repeatable=True)
+        return asked.then(lambda started: started.count)
+
+    @operation
+    def start(self, act: JobAct, filter: DeliveryFilter) -> Request[DeliveryJob]:
+        """Send again, retry or stop all deliveries that match a filter.
+
+        It runs on the server; ``get`` returns its progress.
+        """
+        body = DeliveryJobIn(act=act, filter=filter)
+        return call("POST", "/v1/delivery-jobs", DeliveryJobStarted, body=body).then(_job_started)
+
+    @listing
+    def list(self, *, limit: int | None = None) -> Steps[DeliveryJob]:
+        """List the jobs, newest first."""
+        return pages("/v1/delivery-jobs", DeliveryJob, PageQuery(), limit)
+
+    @operation
+    def get(self, id: str) -> Request[DeliveryJob]:
+        """Get a job and its progress."""
+        return call("GET", "/v1/delivery-jobs/{id}", DeliveryJob, id=id)
+
+    @operation
+    def cancel(self, id: str) -> Request[DeliveryJob]:
+        """Cancel a job; what it has done stays."""
+        return call("POST", "/v1/delivery-jobs/{id}/cancel", DeliveryJob, repeatable=True, id=id)
+
+
+def _job_started(found: DeliveryJobStarted) -> DeliveryJob:
+    if found.job is None:
+        raise UnexpectedAnswerError("the server only counted instead of starting the job")
+    return found.job

@@ -146,6 +146,8 @@ async def _begin(tx: Transaction, accounts: Sequence[Row], now: Micros) -> None:
         target = {"account_id": account_id, "target": show("acc", account_id)}
         await tx.rows("erase_emitted", target)
         await tx.run("forget_account", {"account_id": account_id})
+        forgotten = {"account_id": account_id, "now": now, "reason": "account erased"}
+        await tx.run("forget_delivery_jobs", forgotten)
 
 
 def _audited(account_id: int, project_id: int) -> Snapshot:

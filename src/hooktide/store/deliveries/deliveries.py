@@ -181,7 +181,8 @@ class Deliveries(Repository):
         """
         found = [await _read(tx, scope, each) for each in delivery_ids]
         values = {"ids": [each.id for each in found], "reason": reason, "now": now}
-        await count_discarded(tx, map(tuple, await tx.rows("stop", values)), now)
+        stopped = [tuple(row[:3]) for row in await tx.rows("stop", values)]
+        await count_discarded(tx, stopped, now)
         after = [await _read(tx, Scope(), each.id) for each in found]
         for old, new in zip(found, after, strict=True):
             if new.state is not old.state:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
-from hooktide.domain.ids import NODE_BITS, made_at
+from hooktide.domain.ids import NODE_BITS
 from hooktide.domain.model import (
     SECOND,
     Endpoint,
@@ -27,13 +27,13 @@ from hooktide.store import refusals
 from hooktide.store.base import COMMIT_LAG, NewReplay, Page, ReplayCount
 from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
 from hooktide.store.deliveries.events import by_ids, read_event
+from hooktide.store.deliveries.sending_again import has_enough, make_again
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.lists import conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_apart
-from hooktide.store.writing.fanout import again_row
 from hooktide.store.writing.usage import Usage
 
 LOOK = 1000
@@ -208,7 +208,7 @@ class Replays(Repository):
             made = await _make(tx, replay, endpoint, piece, hour, now)
             await _move(tx, replay, piece, made, now, reason="" if made else EVENT_GONE)
             return 1
-        if await _has_enough(tx, endpoint, hour[1], now, limit):
+        if await has_enough(tx, endpoint, hour[1], now, limit):
             return 0
         left, settled = _left(replay, now, None if self.one_writer else COMMIT_LAG)
         looked = await _look(tx, replay.what, endpoint, left, replay.id)
@@ -287,17 +287,6 @@ async def _filtered(
     return Looked(rows, looked.whole and upto is None)
 
 
-async def _has_enough(
-    tx: Transaction, endpoint: Endpoint, usage: Usage, now: Micros, limit: int
-) -> bool:
-    """Whether so many deliveries wait for an endpoint, or are held, that a replay must not add
-    more."""
-    if endpoint.account_id in usage.holding:
-        return True
-    values = {"endpoint_id": endpoint.id, "now": now, "limit": limit}
-    return int(await tx.value("replay_backlog", values)) >= limit
-
-
 async def _make(
     tx: Transaction,
     replay: Replay,
@@ -306,26 +295,8 @@ async def _make(
     hour: tuple[int | None, Usage],
     now: Micros,
 ) -> int:
-    """Create deliveries for those of these events that still exist; return how many."""
-    there = {id_ for (id_,) in await tx.rows("lock_events", {"ids": piece.event_ids})}
-    per_hour, usage = hour
-    made: list[Row] = []
-    for event_id in piece.event_ids:
-        if event_id not in there:
-            continue
-        taken = per_hour is None or usage.take(endpoint.account_id, per_hour, now)
-        # Larger than the replay's id, whichever process made that, and thus than the stale mark.
-        id_ = tx.ids(max(now, made_at(replay.id) + 1))
-        held_by = None if taken else per_hour
-        made.append(again_row(id_, event_id, endpoint, held_by, now, Origin.REPLAY))
-        if held_by is None:
-            tx.effects.due_at(endpoint.id, now)
-        else:
-            usage.holding.add(endpoint.account_id)
-    if made:
-        await tx.writer.insert(tx, [], made)
-        await tx.writer.save_hour(tx, usage)
-    return len(made)
+    origin = Origin.REPLAY
+    return await make_again(tx, endpoint, piece.event_ids, replay.id, hour, now, origin)
 
 
 async def _move(

@@ -86,6 +86,7 @@ def _over(now: Micros) -> dict[str, dict[str, int]]:
             "succeeded_before": now - SUCCESS_RETENTION,
         },
         "drop_audit_log": {"before": (now - AUDIT_LOG_RETENTION) << NODE_BITS},
+        "drop_delivery_jobs": {"before": now - NUMBERS_RETENTION},
         "drop_minutes": {"before": (now - NUMBERS_RETENTION) // MINUTE},
         "drop_hours": {"before": (now - NUMBERS_RETENTION) // HOUR},
         "drop_causes": {"before": (now - NUMBERS_RETENTION) // HOUR},

@@ -411,6 +411,10 @@ UPDATE {schema}queue SET due_at = :now
 WHERE id = ANY(:ids::bigint[]) AND state = 'pending' AND claim = 0 AND due_at > :now
 RETURNING id
 
+-- name: unclaimed
+SELECT id FROM {schema}queue
+WHERE id = ANY(:ids::bigint[]) AND state = 'pending' AND claim = 0
+
 -- name: stop
 WITH gone AS (
     DELETE FROM {schema}queue WHERE id = ANY(:ids::bigint[])
@@ -419,7 +423,7 @@ INSERT INTO {schema}ended (id, event_id, endpoint_id, account_id, project_id, or
     attempts, ended_at, reason)
 SELECT id, event_id, endpoint_id, account_id, project_id, origin, 'discarded', attempts, :now::bigint,
     :reason::text
-FROM gone RETURNING endpoint_id, account_id, project_id
+FROM gone RETURNING endpoint_id, account_id, project_id, id
 
 -- name: redate
 UPDATE {schema}queue AS q SET due_at = v.new
@@ -466,6 +470,10 @@ SELECT count(*) FROM (
     SELECT 1 FROM {schema}queue
     WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim = 0 AND due_at <= :now
     LIMIT :limit) AS due
+
+-- name: add_job_items
+INSERT INTO {schema}delivery_job_items (job_id, endpoint_id, subject)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[])
 
 -- name: add_minutes
 -- In one order everywhere: no deadlock.

@@ -290,10 +290,14 @@ UPDATE deliveries SET due_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'pending' AND claim <= 0 AND due_at > :now
 RETURNING id
 
+-- name: unclaimed
+SELECT id FROM deliveries
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'pending' AND claim <= 0
+
 -- name: stop
 UPDATE deliveries SET state = 'discarded', due_at = NULL, claim = 0, ended_at = :now, reason = :reason
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('pending', 'held')
-RETURNING endpoint_id, account_id, project_id
+RETURNING endpoint_id, account_id, project_id, id
 
 -- name: redate
 UPDATE deliveries SET due_at = v.value ->> 2
@@ -353,6 +357,10 @@ SELECT count(*) FROM (
     SELECT 1 FROM deliveries INDEXED BY deliveries_due
     WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim <= 0 AND due_at <= :now
     LIMIT :limit)
+
+-- name: add_job_items
+INSERT INTO delivery_job_items (job_id, endpoint_id, subject)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows) WHERE TRUE
 
 -- name: add_minutes
 INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, discarded,

@@ -12,6 +12,7 @@ from hooktide.actions.accounts import Accounts
 from hooktide.actions.audit_log import AuditLog
 from hooktide.actions.bins.bins import Bins
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
+from hooktide.actions.deliveries.delivery_jobs import DeliveryJobs
 from hooktide.actions.deliveries.delivery_log import DeliveryLog
 from hooktide.actions.deliveries.event_recipients import EventRecipients
 from hooktide.actions.deliveries.event_search import EventSearch
@@ -77,6 +78,7 @@ class Services:
     event_recipients: EventRecipients
     event_search: EventSearch
     replays: Replays
+    delivery_jobs: DeliveryJobs
     keys: Keys
     users: Users
     audit_log: AuditLog
@@ -103,6 +105,7 @@ def make_services(deps: Deps) -> Services:
         limits=deps.limits,
     )
     replays = Replays(deps.store, deps.clock)
+    delivery_log = DeliveryLog(deps.store)
     return Services(
         store=deps.store,
         directory=deps.directory,
@@ -117,6 +120,7 @@ def make_services(deps: Deps) -> Services:
         event_recipients=EventRecipients(deps.store, replays),
         event_search=EventSearch(deps.store, deps.clock),
         replays=replays,
+        delivery_jobs=DeliveryJobs(deps.store, delivery_log, deps.clock),
         filters=Filters(deps.store, deps.directory, accounts, deps.limits),
         keys=Keys(deps.store, deps.directory, accounts, deps.clock),
         users=Users(deps.store, accounts, deps.clock, deps.public_url),
@@ -124,7 +128,7 @@ def make_services(deps: Deps) -> Services:
         limits=deps.limits,
         publisher=deps.publisher,
         bins=Bins(deps.store, deps.clock),
-        delivery_log=DeliveryLog(deps.store),
+        delivery_log=delivery_log,
         statistics=Statistics(deps.store, QueueCounts(deps.store)),
         storage_usage=StorageUsage(deps.store),
         refused_rows=RefusedRows(deps.store, deps.clock),

@@ -11,6 +11,8 @@ from hooktide import __version__
 from hooktide.domain.model import (
     DeliveryState,
     EndpointKind,
+    JobAct,
+    JobState,
     KeyScope,
     Origin,
     ReplayState,
@@ -75,6 +77,7 @@ TAGS = {
     "accounts": "The customers of a project.",
     "bins": "URLs of this server that show what they are sent.",
     "audit log": "What was done, by whom and when.",
+    "delivery jobs": "Jobs that do one thing with every delivery that matches a filter.",
     "deliveries": "One event for one endpoint, and its attempts.",
     "endpoints": "URLs, and the event types that each of them gets.",
     "event types": "What a project's events are called, with examples, schemas and messages.",
@@ -138,6 +141,8 @@ _ENUMERATIONS: dict[str, dict[str, Any]] = {
     for kind in (
         DeliveryState,
         EndpointKind,
+        JobAct,
+        JobState,
         KeyScope,
         Origin,
         ReplayState,

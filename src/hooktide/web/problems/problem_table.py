@@ -285,6 +285,11 @@ PROBLEMS: dict[str, Problem] = {
         "A replay of this endpoint is running",
         "Wait until it is done, or cancel it: POST /v1/replays/{id}/cancel. detail names it.",
     ),
+    "job_running": Problem(
+        409,
+        "A job on these deliveries is running",
+        "Wait until it is done, or cancel it: POST /v1/delivery-jobs/{id}/cancel. detail names it.",
+    ),
     "too_many_secrets": Problem(
         409, "Too many active secrets", "Wait until the oldest has expired."
     ),

@@ -82,6 +82,7 @@ _KINDS = {
     "evt": "event",
     "prj": "project",
     "rpl": "replay",
+    "job": "job",
     "usr": "user",
 }
 

@@ -18,6 +18,7 @@ PLACES = {
     "dlv": "/dashboard/deliveries?delivery=",
     "key": "/dashboard/search?q=",
     "rpl": "/dashboard/search?q=",
+    "job": "/dashboard/jobs/",
 }
 
 

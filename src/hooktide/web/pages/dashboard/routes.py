@@ -29,6 +29,7 @@ from hooktide.web.pages.framework.page import Page
 from hooktide.web.pages.views import (
     confirmations,
     deliveries,
+    delivery_jobs,
     endpoint,
     endpoint_actions,
     endpoint_form,
@@ -39,6 +40,7 @@ from hooktide.web.pages.views import (
 AREAS = (
     overview,
     search,
+    delivery_jobs,
     deliveries,
     export,
     events,

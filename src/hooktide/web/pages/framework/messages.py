@@ -35,6 +35,7 @@ MESSAGES = {
     "event.sent_to_none": "Sent to none: each endpoint that is enabled and subscribed has it, or a "
     "replay of it is running.",
     "replay.cancelled": "Replay cancelled. Deliveries already created are kept.",
+    "job.cancelled": "Job cancelled. What it has done stays.",
     "delivery.retried": "The next attempt is being made now.",
     "delivery.stopped": "Stopped. It is not sent any more.",
     "delivery.enabled_and_resent": "Endpoint enabled, and sent again, as a new delivery.",

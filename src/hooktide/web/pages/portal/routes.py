@@ -11,6 +11,7 @@ from hooktide.web.pages.portal.session import PortalSkin
 from hooktide.web.pages.views import (
     confirmations,
     deliveries,
+    delivery_jobs,
     endpoint,
     endpoint_actions,
     endpoint_form,
@@ -33,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     *confirmations.PAGES,
     *endpoint_actions.PAGES,
     *replays.PAGES,
+    *delivery_jobs.PAGES,
     *deliveries.PAGES,
     *export.PAGES,
 )

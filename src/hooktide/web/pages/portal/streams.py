@@ -15,7 +15,7 @@ NEWEST = 50
 
 @page("/events")
 async def events(request: PageRequest) -> View:
-    """Stream changes; ``?delivery``, ``endpoint`` or ``replay`` is watched too."""
+    """Stream changes; ``?delivery``, ``endpoint``, ``replay`` or ``job`` is watched too."""
     name, more = await _more(request)
 
     async def look() -> Any:
@@ -45,6 +45,9 @@ async def _more(request: PageRequest) -> tuple[str, Callable[[], Awaitable[Any]]
     if text := query.text("replay"):
         replay = await store.get_replay(scope, read("rpl", text))
         return text, lambda: store.get_replay(scope, replay.id)
+    if text := query.text("job"):
+        job = await store.get_delivery_job(scope, read("job", text))
+        return text, lambda: store.get_delivery_job(scope, job.id)
     if text := query.text("endpoint"):
         endpoint = await store.get_endpoint(scope, read("ep", text))
         return text, lambda: _received(request, endpoint)

@@ -103,6 +103,7 @@ async def deliveries(request: PageRequest) -> View:
         + (f"#row-{opened.row.id}" if opened else ""),
         acts=_acts(request, opened),
         exports=f"{request.session.base}/deliveries/export{_query(request) or '?'}",
+        all_matching=f"{request.session.base}/deliveries/all{_query(request)}",
         chosen_act=f"{request.session.base}/deliveries/chosen{_query(request)}"
         if request.may("member")
         else "",

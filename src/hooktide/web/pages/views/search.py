@@ -105,6 +105,8 @@ async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
         case "dlv":
             found = (await store.get_delivery(scope, number)).id
             return f"/deliveries?delivery={show('dlv', found)}"
+        case "job":
+            return f"/jobs/{show('job', (await store.get_delivery_job(scope, number)).id)}"
         case "rpl":
             return f"/replays/{show('rpl', (await store.get_replay(scope, number)).id)}"
     return ""

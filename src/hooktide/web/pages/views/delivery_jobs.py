@@ -1,0 +1,225 @@
+"""Jobs on everything that a filter of the log matches: counted first, confirmed, followed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from hooktide.actions.deliveries.delivery_jobs import JobCount, filter_of
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter, show_response
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import InvalidError
+from hooktide.domain.ids import made_at, show
+from hooktide.domain.model import DeliveryJob, JobAct, JobState
+from hooktide.domain.time.times import show_time
+from hooktide.web.pages.framework.page import act, page
+from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.deliveries import asked_for
+from hooktide.web.pages.views.delivery import (
+    ORIGIN_FILTERS,
+    STATE_FILTERS,
+    Chip,
+    answered_words,
+    chips_of,
+)
+
+SHOWN = 10
+ACTS: Mapping[JobAct, tuple[str, str]] = {
+    JobAct.RESEND: (
+        "Send again",
+        "Deliveries that have ended, whatever their result. Each event is sent to an endpoint once "
+        "more, as a new delivery.",
+    ),
+    JobAct.RETRY: (
+        "Retry now",
+        "Deliveries that wait. Their next attempt is made at once, and the schedule continues.",
+    ),
+    JobAct.STOP: (
+        "Stop",
+        "Deliveries that wait or are held. They are discarded, and not sent any more.",
+    ),
+}
+"""What a job can do, and with which deliveries."""
+DONE = {JobAct.RESEND: "sent again", JobAct.RETRY: "retried", JobAct.STOP: "stopped"}
+STATES = {
+    JobState.COLLECTING: ("Collecting", "heed"),
+    JobState.RUNNING: ("Running", "heed"),
+    JobState.DONE: ("Done", "good"),
+    JobState.CANCELLED: ("Cancelled", "quiet"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be done with everything that matches."""
+
+    do: JobAct
+
+
+@page("/deliveries/all")
+async def all_matching(request: PageRequest) -> View:
+    """Show what can be done with everything that the filters match, and how much that is."""
+    asked = await asked_for(request)
+    kept = [(name, text) for name, text in request.query if name not in _NOT_FILTERS]
+    scope = request.scope
+    listed = await request.services.store.list_delivery_jobs(scope, None, SHOWN)
+    counted = None
+    chosen = _chosen(request)
+    if chosen is not None and not asked.is_wrong(request) and request.may("member"):
+        jobs = request.services.delivery_jobs
+        counted = await jobs.count(asked.scope, chosen, asked.given.wanted)
+    return request.show(
+        "all_matching.html",
+        acts=[(each.value, *words) for each, words in ACTS.items()],
+        chosen=(chosen or JobAct.RESEND).value,
+        words=ACTS[chosen or JobAct.RESEND][0],
+        counted=None if counted is None else _count_words(counted),
+        nothing=counted is not None and not counted.deliveries,
+        wrong_filter=asked.is_wrong(request),
+        chips=[*_narrowed(request), *chips_of(asked.given)],
+        kept=kept,
+        back=request.session.base + "/deliveries" + _query(kept),
+        action=request.link(do=None),
+        jobs=[job_of(each) for each in listed.items],
+    )
+
+
+_NOT_FILTERS = frozenset({"did", "delivery", "compare", "again", "do", "before"})
+
+
+def _chosen(request: PageRequest) -> JobAct | None:
+    text = request.query.text("do") or (request.form.text("do") if request.wrong else "")
+    return JobAct(text) if text in set(JobAct) else None
+
+
+def _narrowed(request: PageRequest) -> list[Chip]:
+    """Return what the log is narrowed to as chips."""
+    found = [("project", "Project"), ("account", "Account"), ("endpoint", "Endpoint")]
+    pairs = [(name, label, request.query.text(name)) for name, label in found]
+    return [Chip(name, label, text) for name, label, text in pairs if text]
+
+
+def _query(pairs: Sequence[tuple[str, str]]) -> str:
+    return f"?{urlencode(pairs)}" if pairs else ""
+
+
+@act("/deliveries/all", back=all_matching)
+async def start_job(request: PageRequest, form: Wanted) -> View:
+    """Start a job, and show its progress.
+
+    :raises InvalidError: a filter cannot be read.
+    """
+    asked = await asked_for(request)
+    if asked.is_wrong(request):
+        raise InvalidError("invalid_choice", "a filter cannot be read; correct it first")
+    jobs, wanted = request.services.delivery_jobs, asked.given.wanted
+    made = await jobs.start(request.actor, asked.scope, form.do, wanted)
+    return request.go(f"/jobs/{show('job', made.id)}")
+
+
+@page("/jobs/{id}")
+async def job(request: PageRequest) -> View:
+    """Show a job's progress."""
+    found = await request.services.store.get_delivery_job(request.scope, request.id("job"))
+    wanted = filter_of(found)
+    accounts = await request.accounts([found.account_id] if found.account_id else [])
+    account = accounts.get(found.account_id or 0)
+    return request.show(
+        "job.html",
+        job=job_of(found),
+        chips=_said(wanted, account.reference if account and not request.one_account else ""),
+        made=_made(request, found),
+    )
+
+
+def _said(wanted: DeliveryFilter, account: str) -> list[Chip]:
+    """Return a job's filter as chips."""
+    state = "" if wanted.state is None else wanted.state.value
+    if wanted.retrying is not None:
+        state = "retrying" if wanted.retrying else "new"
+    pairs = [
+        ("Account", account),
+        ("Endpoint", "" if wanted.endpoint_id is None else show("ep", wanted.endpoint_id)),
+        ("Search", wanted.text),
+        ("State", STATE_FILTERS.get(state, "")),
+        ("Response", answered_words(show_response(wanted))),
+        ("Event type", wanted.event_type),
+        ("Origin", "" if wanted.origin is None else ORIGIN_FILTERS[wanted.origin.value]),
+        ("Event", "" if wanted.event_id is None else show("evt", wanted.event_id)),
+        ("From", "" if wanted.since is None else _moment(wanted.since)),
+        ("Before", "" if wanted.until is None else _moment(wanted.until)),
+    ]
+    return [Chip("", label, text) for label, text in pairs if text]
+
+
+def _moment(at: int) -> str:
+    return show_time(at)[:19].replace("T", " ") + " UTC"
+
+
+def _made(request: PageRequest, found: DeliveryJob) -> str:
+    """Return where what a job has sent again is listed; empty: it sends nothing."""
+    if found.act is not JobAct.RESEND:
+        return ""
+    query = {"origin": "resend", "since": show_time(made_at(found.id))[:19]}
+    return f"{request.session.base}/deliveries?{urlencode(query)}"
+
+
+@act("/jobs/{id}/cancel", back=job)
+async def cancel_job(request: PageRequest) -> View:
+    """Cancel it."""
+    number = request.id("job")
+    await request.services.delivery_jobs.cancel(request.actor, request.scope, number)
+    return request.go(f"/jobs/{show('job', number)}", "job.cancelled")
+
+
+def _count_words(counted: JobCount) -> str:
+    more = "at least " if counted.at_least else ""
+    return more + count_of(counted.deliveries, "delivery", "deliveries")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownJob:
+    """A job as its page shows it. ``share`` is the progress, 0 to 100."""
+
+    id: str
+    title: str
+    did: str
+    word: str
+    tone: str
+    collecting: bool
+    active: bool
+    found: int
+    done: int
+    left_out: int
+    count: str
+    share: int
+    reason: str
+    created_at: str
+    ended_at: str
+
+
+def job_of(found: DeliveryJob) -> ShownJob:
+    """Show a job."""
+    word, tone = STATES[found.state]
+    acted = found.done + found.left_out
+    finished = found.state is JobState.DONE
+    return ShownJob(
+        id=show("job", found.id),
+        title=ACTS[found.act][0],
+        did=DONE[found.act],
+        word=word,
+        tone=tone,
+        collecting=found.state is JobState.COLLECTING,
+        active=found.is_active,
+        found=found.found,
+        done=found.done,
+        left_out=found.left_out,
+        count=_count_words(JobCount(found.counted, found.at_least)),
+        share=100 if finished else min(99, 100 * acted // max(1, found.found, found.counted)),
+        reason=found.reason,
+        created_at=show_time(made_at(found.id)),
+        ended_at=show_time(found.ended_at) if found.ended_at else "",
+    )
+
+
+PAGES = (all_matching, start_job, job, cancel_job)
