@@ -12,6 +12,7 @@ import apsw
 import asyncpg
 from sqlitekit import prepare
 
+from hooktide import store as store_package
 from hooktide.dialects import load
 from hooktide.domain.delivery.rest import RestRequest
 from hooktide.domain.delivery.verdict import Verdict
@@ -108,6 +109,22 @@ class Place:
             prepare(self.url)
             return open_sqlite(self.url, Vault(key), NOON)
         return await open_postgres(self.url, Vault(key), NOON, direct=self.direct, **more)
+
+    async def migrate_again(self, name: str, after: str) -> None:
+        """Run a migration once more, after another statement (``{schema}`` before its tables).
+
+        No server has the database open, if it is a file.
+        """
+        folder = Path(store_package.__file__).parent / ("sqlite" if self.is_file else "postgres")
+        text = (folder / "migrations" / f"{name}.sql").read_text()
+        if self.is_file:
+            db = apsw.Connection(self.url)
+            db.execute(after.format(schema="") + ";" + text)
+            db.close()
+            return
+        connection = await asyncpg.connect(self.direct or self.url)
+        await connection.execute(after.format(schema="hooktide.") + ";" + text)
+        await connection.close()
 
     async def refuse(self, table: str, where: str) -> None:
         """Make the database refuse writes to those rows of a table that match ``where``.

@@ -281,6 +281,21 @@ async def test_accounts_are_found_by_how_their_reference_or_name_begins(given: G
     assert await given.store.search_accounts(Scope(), "acme", 1) == [found[0]]
 
 
+async def test_what_was_counted_before_accounts_had_histograms_is_added_up(given: Given) -> None:
+    other = await given.create_endpoint(url="https://other.example.com/")
+    fast, slow = bucket(20_000), bucket(2 * SECOND)
+    await add(given, of_hour(given, latency={fast: 90, slow: 2}, delay={slow: 1}))
+    await add(given, of_hour(given, other.id, latency={fast: 5}))
+    account = Scope(account_id=given.account.id)
+    before = await given.store.latencies(account, NOON, NOON + HOUR, 1)
+    assert before.whole.attempts.count == 97
+    await given.close()
+    without = f"DELETE FROM {{schema}}histograms WHERE subject_id = {given.account.id}"
+    await given.place.migrate_again("0025_histograms_of_accounts", without)
+    await given.reopen()
+    assert await given.store.latencies(account, NOON, NOON + HOUR, 1) == before
+
+
 @pytest.mark.pooled
 async def test_percentiles_add_up_over_flushes_hours_and_endpoints(given: Given) -> None:
     other = await given.create_endpoint(url="https://other.example.com/")
@@ -298,6 +313,8 @@ async def test_percentiles_add_up_over_flushes_hours_and_endpoints(given: Given)
         assert found.whole.deliveries.count == 1
     one = await store.latencies(account, NOON, NOON + HOUR, 1, other.id)
     assert (one.whole.attempts.count, one.whole.deliveries.p50) == (5, None)
+    await store.delete_endpoint(account, other.id, NOON)
+    assert (await store.latencies(account, NOON, NOON + HOUR, 1)).whole.attempts.count == 100
     both = await store.latencies(Scope(), NOON - HOUR, NOON + HOUR, 1)
     assert [step.attempts.count for step in both.steps] == [900, 100]
     assert both.whole.attempts.count == 1000

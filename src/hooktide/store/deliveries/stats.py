@@ -281,10 +281,14 @@ def _cause_rows(hours: Iterable[EndpointHour]) -> list[Row]:
 
 
 async def _add_histograms(tx: Transaction, hours: Sequence[EndpointHour]) -> None:
-    """Add histograms to those of endpoints and of projects, which are read for that."""
+    """Add histograms to those of endpoints, accounts and projects, read for that."""
     new: dict[tuple[int, int], tuple[int, int, Histogram, Histogram]] = {}
     for each in hours:
-        for subject, account in ((each.endpoint_id, each.account_id), (each.project_id, 0)):
+        for subject, account in (
+            (each.endpoint_id, each.account_id),
+            (each.account_id, each.account_id),
+            (each.project_id, 0),
+        ):
             key = (subject, each.hour)
             _, _, latency, delay = new.setdefault(key, (each.project_id, account, {}, {}))
             add(latency, each.latency)
@@ -315,10 +319,12 @@ def _read_histogram(text: str) -> Histogram:
 
 def _whose(scope: Scope, endpoint_id: int | None) -> tuple[str, dict[str, int]]:
     """Return the condition for the histograms to add up, and its values."""
-    subject = endpoint_id if scope.account_id is not None else scope.project_id
-    if subject is not None:
+    if scope.account_id is not None:
+        subject = scope.account_id if endpoint_id is None else endpoint_id
         return "subject_id = :subject_id", {"subject_id": subject}
-    return "account_id = :account_id", {"account_id": scope.account_id or 0}
+    if scope.project_id is not None:
+        return "subject_id = :subject_id", {"subject_id": scope.project_id}
+    return "account_id = :account_id", {"account_id": 0}
 
 
 def _latencies(hour: int, counted: tuple[Histogram, Histogram]) -> Latencies:

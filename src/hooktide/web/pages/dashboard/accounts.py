@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from hooktide.actions.access.portal_links import create_portal_link
+from hooktide.actions.statistics import Period
+from hooktide.domain.delivery.causes import cause
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
 from hooktide.domain.project.project import plan_of
@@ -10,6 +12,7 @@ from hooktide.store.base import Page as Listed
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
 
 PAGE_SIZE = 50
 
@@ -71,6 +74,10 @@ async def account(request: PageRequest) -> View:
     made = request.query.text("made")
     row = await request.project(found.project_id)
     listed = await store.list_endpoints(scope_of(found), request.before("ep"), PAGE_SIZE)
+    span = HOURLY.get(request.query.text("range"), HOURLY["day"])
+    period = Period(*span.around(request.now), span.step_minutes)
+    statistics = request.services.statistics
+    figures = await statistics.of(scope_of(found), period, request.now)
     return request.show(
         "account.html",
         account=found,
@@ -81,6 +88,11 @@ async def account(request: PageRequest) -> View:
         more=listed.next_before,
         health=await store.health(request.scope, [e.id for e in listed.items], request.now - DAY),
         keys=[key for key in await _keys(request, found) if key.revoked_at is None],
+        span=span,
+        spans=HOURLY.values(),
+        figures=figures,
+        charts=charts_of(figures, span),
+        causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
         made=made,
         link=await request.once() if made else None,
     )
