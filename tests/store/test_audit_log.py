@@ -155,3 +155,24 @@ async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_entry(
     await change(given, ANN.does("thing.change"))
     assert await stored(given.place) != before
     assert len(await entries(given)) == 1
+
+
+async def test_the_last_of_some_actions_on_each_target_is_found_at_once(given: Given) -> None:
+    other = await given.create_endpoint(url="https://other.example.com/")
+    store, first = given.store, given.endpoint.id
+    for at, endpoint_id in ((NOON, first), (NOON, other.id), (NOON + SECOND, first)):
+        disable = ANN.does("endpoint.disable")
+        await store.disable_endpoint(Scope(), endpoint_id, BY_HAND, at, disable)
+        if endpoint_id == first:
+            enable = ANN.does("endpoint.enable")
+            await store.enable_endpoint(Scope(), first, at + SECOND // 2, enable)
+    targets = [show("ep", first), show("ep", other.id), show("ep", 7)]
+    actions = ["endpoint.enable", "endpoint.disable"]
+    found = await store.last_actions(Scope(), targets, actions, (NOON + 5 * SECOND) << 11)
+    assert {target: action for target, (action, _) in found.items()} == {
+        targets[0]: "endpoint.enable",
+        targets[1]: "endpoint.disable",
+    }
+    found = await store.last_actions(Scope(), targets, actions, (NOON + SECOND // 4) << 11)
+    assert {target: action for target, (action, _) in found.items()} == {targets[0]: actions[1]}
+    assert await store.last_actions(Scope(project_id=1), targets, actions, 1 << 62) == {}

@@ -204,6 +204,10 @@ class Endpoint:
         """Return when an endpoint's rest ends; None while it does not rest, or is disabled."""
         return self.rests_until if self.enabled and self.rests_until > now else None
 
+    def may_be_enabled(self, *, by_account: bool) -> bool:
+        """Whether it is for its account to enable it, or only for its provider."""
+        return not (by_account and self.disabled_reason == BY_PROVIDER)
+
     @property
     def disabled_on_purpose(self) -> bool:
         """Whether it was disabled by hand, not by a rule."""

@@ -6,7 +6,6 @@ from hooktide.domain.counting import count_of
 from hooktide.domain.errors import LimitError, RefusedError
 from hooktide.domain.ids import show
 from hooktide.domain.model import (
-    BY_PROVIDER,
     MINUTE,
     SECOND,
     Delivery,
@@ -73,7 +72,7 @@ def check_enable(endpoint: Endpoint, scope: Scope) -> None:
 
     :raises RefusedError: ``disabled_by_provider``.
     """
-    if endpoint.disabled_reason == BY_PROVIDER and scope.account_id is not None:
+    if not endpoint.may_be_enabled(by_account=scope.account_id is not None):
         raise RefusedError(
             "disabled_by_provider",
             "the provider disabled this endpoint, and only they can enable it; ask their support",

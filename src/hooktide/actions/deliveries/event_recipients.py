@@ -26,8 +26,6 @@ from hooktide.store.base import NewReplay
 from hooktide.store.contract import Store
 
 PAGE = 100
-LAST_CHANGES = 50
-"""Entries of an endpoint in the audit log that are read to find out whether it was enabled."""
 GETS = frozenset({DeliveryState.DELIVERED, DeliveryState.PENDING, DeliveryState.HELD})
 """States of a delivery whose endpoint got the event, or still will."""
 
@@ -149,8 +147,9 @@ class EventRecipients:
 
     async def _page(self, sent: _Sent, before: int | None, limit: int) -> Recipients:
         listed = await self._store.list_endpoints(_scope(sent.event), before, limit)
+        switched = await self._switched(sent, listed.items)
         found = [
-            _matched(sent.event, await self._recipient(sent, each), sent.payload)
+            _matched(sent.event, _recipient(sent, each, switched), sent.payload)
             for each in listed.items
         ]
         return Recipients(found, listed.next_before)
@@ -175,34 +174,50 @@ class EventRecipients:
                 return found
             before = page.next_before
 
-    async def _recipient(self, sent: _Sent, endpoint: Endpoint) -> Recipient:
-        event, delivery = sent.event, sent.deliveries.get(endpoint.id)
-        if delivery is not None:
-            return Recipient(endpoint, delivery, Why.SENT)
-        if endpoint.created_at > made_at(event.id):
-            return Recipient(endpoint, None, Why.ADDED_LATER)
-        if sent.of_test:
-            return Recipient(endpoint, None, Why.TEST)
-        if not wants(endpoint.event_types, event.type):
-            return Recipient(endpoint, None, Why.NOT_SUBSCRIBED)
-        since = await self._disabled_since(event, endpoint)
-        if since is not None:
-            return Recipient(endpoint, None, Why.DISABLED, since)
-        return Recipient(endpoint, None, Why.NOT_SUBSCRIBED_THEN)
+    async def _switched(
+        self, sent: _Sent, endpoints: Sequence[Endpoint]
+    ) -> Mapping[str, tuple[str, Micros]]:
+        """Return how and when the endpoints that this depends on were last enabled or disabled."""
+        unsure = [
+            show("ep", each.id)
+            for each in endpoints
+            if each.id not in sent.deliveries and each.created_at <= made_at(sent.event.id)
+        ]
+        event = sent.event
+        return await self._store.last_actions(_scope(event), unsure, _SWITCHES, event.id)
 
-    async def _disabled_since(self, event: Event, endpoint: Endpoint) -> Micros | None:
-        """Return since when an endpoint was disabled when an event came; None: it was enabled."""
-        if endpoint.disabled_at is not None and endpoint.disabled_at <= made_at(event.id):
-            return endpoint.disabled_at
-        entries = await self._store.list_audit_log(
-            _scope(event), event.id, LAST_CHANGES, target=show("ep", endpoint.id)
-        )
-        for each in entries.items:
-            if each.action == "endpoint.disable":
-                return made_at(each.id)
-            if each.action in ("endpoint.enable", "endpoint.create"):
-                return None
+
+_SWITCHES = ("endpoint.create", "endpoint.enable", "endpoint.disable")
+
+
+def _recipient(
+    sent: _Sent, endpoint: Endpoint, switched: Mapping[str, tuple[str, Micros]]
+) -> Recipient:
+    event, delivery = sent.event, sent.deliveries.get(endpoint.id)
+    if delivery is not None:
+        return Recipient(endpoint, delivery, Why.SENT)
+    if endpoint.created_at > made_at(event.id):
+        return Recipient(endpoint, None, Why.ADDED_LATER)
+    if sent.of_test:
+        return Recipient(endpoint, None, Why.TEST)
+    if not wants(endpoint.event_types, event.type):
+        return Recipient(endpoint, None, Why.NOT_SUBSCRIBED)
+    since = _disabled_since(event, endpoint, switched.get(show("ep", endpoint.id)))
+    if since is not None:
+        return Recipient(endpoint, None, Why.DISABLED, since)
+    return Recipient(endpoint, None, Why.NOT_SUBSCRIBED_THEN)
+
+
+def _disabled_since(
+    event: Event, endpoint: Endpoint, switched: tuple[str, Micros] | None
+) -> Micros | None:
+    """Return since when an endpoint was disabled when an event came; None: it was enabled."""
+    if endpoint.disabled_at is not None and endpoint.disabled_at <= made_at(event.id):
+        return endpoint.disabled_at
+    if switched is None:
         return None
+    action, at = switched
+    return at if action == "endpoint.disable" else None
 
 
 def _matched(event: Event, found: Recipient, payload: Callable[[], Any]) -> Recipient:

@@ -1,16 +1,17 @@
 """The audit log: entries for changes, and for actions without a stored change."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from hooktide.domain.audit_log import Action, AuditEntry, Snapshot, entry_of, note_of
-from hooktide.domain.ids import NODE_BITS, NODES
+from hooktide.domain.ids import NODE_BITS, NODES, made_at
 from hooktide.domain.model import Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import Page
 from hooktide.store.rows import Row
-from hooktide.store.sql.lists import in_scope, newest
+from hooktide.store.sql.lists import in_scope, newest, within
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Statements, Transaction
 
@@ -48,6 +49,28 @@ class AuditLog(Repository):
             *in_scope(scope),
         ]
         return await newest(tx, "audit_log", wanted, limit, _audit_entry)
+
+    @reads
+    async def last_actions(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        targets: Sequence[str],
+        actions: Sequence[str],
+        before: int,
+    ) -> Mapping[str, tuple[str, Micros]]:
+        """Return which of these actions was done last to each target, and when.
+
+        Of entries with an id below ``before``; targets without one are absent.
+        """
+        values = {
+            "targets": list(targets),
+            "actions": list(actions),
+            "before": before,
+            **within(scope),
+        }
+        found = await tx.rows("last_actions", values)
+        return {target: (action, made_at(id_)) for target, action, id_ in found}
 
 
 async def record_change(

@@ -9,7 +9,7 @@ from hooktide.actions.deliveries.delivery_log import Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
-from hooktide.domain.model import BY_PROVIDER, Account, Delivery, DeliveryState, Endpoint, Scope
+from hooktide.domain.model import Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.project.project import offered, plan_of
 from hooktide.domain.searching.index import title
 from hooktide.domain.time.times import show_time
@@ -124,7 +124,7 @@ def _acts(request: PageRequest, opened: OpenedDelivery | None) -> list[tuple[str
     if not opened.url:
         return []
     if opened.disabled_reason:
-        if request.one_account and opened.disabled_reason == BY_PROVIDER:
+        if request.one_account and not opened.may_enable:
             return []
         enable = f"{query}&enable=1" if query else "?enable=1"
         return [(f"{path}/resend{enable}", "Enable and send", "main")]

@@ -405,9 +405,9 @@ class OpenedAttempt:
 class OpenedDelivery:
     """A delivery with all its details. ``tries`` are its attempts, the newest first.
 
-    ``disabled_reason`` is the endpoint's. ``changed``: the project's wire format is another one
-    than when it was sent. ``why`` explains its state in a sentence; ``curl`` is empty if nothing
-    was sent.
+    ``disabled_reason`` is the endpoint's; ``may_enable``: its account may enable it. ``changed``:
+    the project's wire format is another one than when it was sent. ``why`` explains its state in a
+    sentence; ``curl`` is empty if nothing was sent.
     """
 
     row: DeliveryRow
@@ -415,6 +415,7 @@ class OpenedDelivery:
     event: str
     url: str
     disabled_reason: str
+    may_enable: bool
     why: str
     body: Body
     changed: bool
@@ -452,6 +453,7 @@ def open_delivery(
         event=show("evt", event.id),
         url=url,
         disabled_reason=endpoint.disabled_reason if endpoint else "",
+        may_enable=endpoint is not None and endpoint.may_be_enabled(by_account=True),
         why=_why(delivery, plan),
         body=body_of(sent),
         changed=last is not None

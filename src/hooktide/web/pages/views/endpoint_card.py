@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
-from hooktide.domain.model import BY_PROVIDER, Endpoint, Micros
+from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project.project import Project
 from hooktide.domain.stats import Health
 from hooktide.domain.time.times import show_time
@@ -61,7 +61,7 @@ def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Mi
         tone=tone,
         disabled_reason=endpoint.disabled_reason,
         disabled_at=show_time(endpoint.disabled_at) if endpoint.disabled_at else "",
-        may_enable=endpoint.disabled_reason != BY_PROVIDER,
+        may_enable=endpoint.may_be_enabled(by_account=True),
         attempts=health.attempts if health else 0,
         rate=rate,
         rate_tone=_rate_tone(rate),
