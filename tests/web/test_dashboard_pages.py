@@ -1086,3 +1086,37 @@ async def test_all_that_failed_of_an_endpoint_in_the_filters_span_is_counted_to_
     [path] = re.findall(r'href="([^"]*/replay[^"]*)"', html)
     assert "Nothing to send" in await owner.page(path.replace("&amp;", "&"))
     assert "/replay" not in await owner.page("/dashboard/deliveries")
+
+
+async def test_a_page_that_keeps_itself_current_is_sent_what_changed(
+    site: Site, owner: Seat
+) -> None:
+    first = await waiting_delivery(site)
+    path = "/dashboard/deliveries?state=retrying"
+
+    async def changed(had: list[str]) -> str:
+        headers = {"host": "127.0.0.1:80", "cookie": f"hooktide_session={owner.cookie}"}
+        asked = {**headers, "hooktide-have": " ".join(had)}
+        return (await owner.client.call("GET", path, headers=asked)).body.decode()
+
+    whole = await owner.page(path)
+    parts = await changed([])
+    assert "<nav" not in parts
+    assert f'data-id="{first}"' in parts
+    assert 'id="rows"' in parts
+    assert 'id="opened"' in parts
+    tags = re.findall(r'data-tag="([0-9a-f]+)"', parts)
+    assert len(tags) == 3
+    same = await changed(tags)
+    assert re.sub(r"[0-9a-f]{12}", "TAG", same) == (
+        '<div id="rows" data-same="TAG"></div><div id="opened" data-same="TAG"></div>'
+    )
+    event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_2"}}
+    told = (await site.operator.post("/v1/events", event)).ok(202)
+    [second] = (await site.operator.get(f"/v1/deliveries?event={told['id']}")).ok()["items"]
+    async with asyncio.timeout(30):
+        while f'data-id="{second["id"]}"' not in (news := await changed(tags)):
+            await asyncio.sleep(0.01)
+    assert f'data-id="{first}"' not in news
+    assert re.findall(r'data-same="([0-9a-f]+)"', news) == [tags[1], tags[2]]
+    assert len(news) < len(whole) / 3

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from hooktide.domain.errors import HooktideError, NotFoundError
 from hooktide.web.operations.deps import Services
+from hooktide.web.pages.framework.changed_parts import only_changed
 from hooktide.web.pages.framework.compression import compressed
 from hooktide.web.pages.framework.csrf import matches
 from hooktide.web.pages.framework.fields import read_fields
@@ -107,7 +108,11 @@ class Answering:
             session = entered
             shown = await view(request, session)
             response = self._response(shown, session, request)
-            return response if _shows_secret(shown) else await compressed(response, request)
+            if _shows_secret(shown):
+                return response
+            if isinstance(shown, Template):
+                response = only_changed(response, request)
+            return await compressed(response, request)
         except HooktideError as error:
             sent = Form() if session or page is None else await self._sent(page, request)
             return self._refuse(error, session, sent)

@@ -1,5 +1,6 @@
 // What a page of lists can do with a script: keep itself current, and show local times. The server says that something changed (<body data-stream="URL">), the page
-// is fetched again, and each element with data-live and an id is put in place of its old self.
+// is fetched again, and each element with data-live and an id is put in place of its old self. Only what
+// changed is sent: the request names what was sent before (framework/changed_parts.py).
 // The page is whole without it.
 "use strict";
 
@@ -18,11 +19,11 @@ function html(part) {
 }
 for (const part of document.querySelectorAll("[data-live][id]")) keep(part);
 
-async function load(url) {
+async function load(url, headers = {}) {
   const mine = ++turn;
   let answer;
   try {
-    answer = await fetch(url, { cache: "no-store" });
+    answer = await fetch(url, { cache: "no-store", headers });
   } catch {
     return null; // The stream says when the server is back.
   }
@@ -31,14 +32,36 @@ async function load(url) {
   return mine === turn ? page : null;
 }
 
+// What the server sent last of each part, by its id: its tag, and its rows by their tags.
+const sent = new Map();
+
 async function refresh() {
-  const page = await load(location.href);
+  const had = [...sent.values()].flatMap((each) => [each.tag, ...each.rows.keys()]);
+  const page = await load(location.href, { "hooktide-have": had.join(" ") });
   if (page) for (const old of document.querySelectorAll("[data-live][id]")) put(old, page);
 }
 
+// Take the tags off a part, and put back the rows that were sent before.
+function whole(part) {
+  const before = new Map([...sent.values()].flatMap((each) => [...each.rows]));
+  const rows = new Map();
+  for (const row of part.querySelectorAll("tr[data-tag], tr[data-same]")) {
+    const { tag, same } = row.dataset;
+    row.removeAttribute("data-tag");
+    rows.set(tag ?? same, same ? before.get(same) : row.cloneNode(true));
+    if (same) row.replaceWith(before.get(same).cloneNode(true));
+  }
+  sent.set(part.id, { tag: part.dataset.tag, rows });
+  part.removeAttribute("data-tag");
+  return part;
+}
+
 function put(old, page) {
-  const fresh = page.getElementById(old.id);
-  if (!fresh || html(fresh) === was.get(old) || busy(old)) return;
+  const given = page.getElementById(old.id);
+  if (!given || given.dataset.same) return;
+  if (busy(old)) return; // It is sent again the next time.
+  const fresh = whole(given);
+  if (html(fresh) === was.get(old)) return;
   const rows = "table.log tbody tr";
   const held = old.dataset.live !== "now" || old.matches(":hover") || old.contains(document.activeElement);
   if (held && old.querySelector(rows) && fresh.querySelector(rows)) renew(old, fresh);
@@ -71,7 +94,9 @@ function renew(old, fresh) {
   for (const row of fresh.querySelectorAll("table.log tr[data-id]")) {
     const same = rows.get(row.dataset.id);
     if (!same) more += 1;
-    else if (was.get(same) !== row.innerHTML && !same.contains(document.activeElement)) {
+    else if (was.get(same) === row.innerHTML) continue;
+    else if (same.contains(document.activeElement)) sent.get(old.id).tag = ""; // Sent again the next time.
+    else {
       const copy = document.importNode(row, true);
       was.set(copy, copy.innerHTML);
       const ticked = same.querySelector("input:checked");
