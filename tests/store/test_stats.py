@@ -291,7 +291,7 @@ async def test_what_was_counted_before_accounts_had_histograms_is_added_up(given
     assert before.whole.attempts.count == 97
     await given.close()
     without = f"DELETE FROM {{schema}}histograms WHERE subject_id = {given.account.id}"
-    await given.place.migrate_again("0025_histograms_of_accounts", without)
+    await given.place.migrate_again("0026_histograms_of_accounts", without)
     await given.reopen()
     assert await given.store.latencies(account, NOON, NOON + HOUR, 1) == before
 
