@@ -149,8 +149,8 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         replay = (await site.operator.post(path, wanted)).ok(202)["replay"]
         place.theirs["replay"] = replay["id"]
         await place.attempted(place.theirs["endpoint"], 2)
-        wanted = {"act": "stop", "filter": {"account": "other"}}
-        job = (await site.operator.post("/v1/delivery-jobs", wanted)).ok(202)["job"]
+        stopping = {"act": "stop", "filter": {"account": "other"}}
+        job = (await site.operator.post("/v1/delivery-jobs", stopping)).ok(202)["job"]
         place.theirs["job"] = job["id"]
         yield place
 
