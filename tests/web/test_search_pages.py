@@ -66,6 +66,8 @@ async def test_several_events_are_listed_by_what_they_are_named_after(
     assert ">INV-2 · North &amp; South</a>" in page
     assert "<code>invoice.number</code>, <code>customer.name</code>" in page
     assert "for all events that are kept" in page
+    project = await owner.page("/dashboard/projects/invoice-maker")
+    assert "<code>invoice.number</code>, <code>customer.name</code>; <a" in project
     for path in ("/dashboard/events", "/dashboard/events?search=inv-1"):
         assert "INV-1 · Northwind" in await owner.page(path)
     assert "INV-2" not in await owner.page("/dashboard/events?search=inv-1")
@@ -90,6 +92,16 @@ async def test_what_is_too_broad_or_nothing_is_said(site: Site, owner: Seat) -> 
     blank = await owner.get("/dashboard/events?search=%E2%80%8B")
     assert blank.status == 422
     assert "white space" in blank.body.decode()
+    for number in range(101):
+        await publish(site, f"INV-{number}")
+
+    async def is_said() -> None:
+        if "More than 100 different values" not in await shown(site, owner, "inv"):
+            raise UnavailableError("not indexed yet")
+
+    await at_last(is_said)
+    page = (await owner.get("/dashboard/events?search=inv")).body.decode()
+    assert "give more of it" in page
 
 
 async def test_older_events_are_indexed_at_the_push_of_a_button(site: Site, owner: Seat) -> None:
