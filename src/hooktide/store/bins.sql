@@ -1,4 +1,4 @@
--- Request bins, and what they were sent.
+-- Request bins and the requests they received.
 
 -- name: create_bin
 INSERT INTO {schema}bins (id, token, project_id, account_id, script, created_at, expires_at, page_token)

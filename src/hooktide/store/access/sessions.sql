@@ -17,7 +17,7 @@ DELETE FROM {schema}sessions WHERE person_id = :person_id
 DELETE FROM {schema}sessions WHERE expires_at <= :now
 
 -- name: hold_login_record
--- One that is not there yet is made, so that there is a row to lock.
+-- Creates the row if it does not exist, so that it can be locked.
 INSERT INTO {schema}login_records (place, failures, last_at, blocked_until, succeeded_at)
 VALUES (:place, 0, 0, 0, 0) ON CONFLICT (place) DO NOTHING
 

@@ -1,4 +1,4 @@
--- What one request of a page leaves for the next.
+-- Data that one page request stores for the next.
 
 -- name: put_stashed
 INSERT INTO {schema}stash (place, sealed, expires_at) VALUES (:place, :sealed, :expires_at)

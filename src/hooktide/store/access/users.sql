@@ -11,7 +11,7 @@ SELECT id, name, role, project_id, password, created_at, seen_at FROM {schema}pe
 SELECT id FROM {schema}people WHERE id = :id FOR UPDATE
 
 -- name: count_owners
--- Those who own all projects.
+-- Users who are owners of all projects.
 SELECT count(*) FROM {schema}people WHERE role = 'owner' AND project_id IS NULL AND removed_at IS NULL
 
 -- name: update_user

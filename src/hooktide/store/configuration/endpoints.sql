@@ -23,7 +23,7 @@ UPDATE {schema}endpoints SET url = :url, event_types = :event_types, name = :nam
 WHERE id = :id
 
 -- name: delete_endpoint
--- The row stays, without what it held in confidence: the log's deliveries refer to it.
+-- The row is kept without its confidential data, because deliveries in the log refer to it.
 UPDATE {schema}endpoints SET removed_at = :now, changed_at = :now, headers = :no_headers,
     sealed_url = NULL, stale_before = :stale_before, stale_reason = 'endpoint deleted'
 WHERE id = :id AND removed_at IS NULL
@@ -40,8 +40,9 @@ UPDATE {schema}endpoints SET rests_until = :until, rest_reason = :reason,
 WHERE id = :id
 
 -- name: redate_rests
--- Rests that began in the future: the clock was set back since. They restart now with the same length. One
--- that was lifted in the future would have everything ignored that receivers ask for until then.
+-- Rests that began in the future, because the clock was set back since. They restart now with the
+-- same length. A rest that was lifted in the future would make every Retry-After be ignored until
+-- then.
 UPDATE {schema}endpoints SET
     rests_until = CASE WHEN rest_began_at > :latest THEN :now + (rests_until - rest_began_at) ELSE rests_until END,
     rest_began_at = CASE WHEN rest_began_at > :latest THEN :now ELSE rest_began_at END,
@@ -76,7 +77,8 @@ DELETE FROM {schema}secrets WHERE retires_at <= :now RETURNING endpoint_id
 SELECT endpoint_id, sealed, created_at FROM {schema}secrets LIMIT 1
 
 -- name: lock_enabled_endpoints
--- Locked until the claims are committed: a disable waits, and finds them claimed before it.
+-- Locked until the claims are committed, so that disabling the endpoint waits and then finds them
+-- claimed.
 SELECT id, stale_before, rests_until FROM {schema}endpoints
 WHERE id = ANY(:endpoints::bigint[]) AND disabled_reason = '' AND removed_at IS NULL
 ORDER BY id FOR SHARE

@@ -1,4 +1,4 @@
--- Erasing what is kept of an account.
+-- Erases the stored data of an account.
 
 -- name: erasable_accounts
 -- An account, deleted or not, and the deleted ones that had the same reference before it.
@@ -58,7 +58,8 @@ DELETE FROM {schema}bins WHERE id IN (
 RETURNING id
 
 -- name: erase_audit_log
--- The line stays: who did what, to which id. A key's name, and whose portal it is, are part of who.
+-- The entry stays: actor, action and target id. The actor includes a key's name and the account of
+-- a portal.
 UPDATE {schema}audit_log SET detail = '', before = '{}', after = '{}', address = '', actor = CASE
     WHEN source = 'portal' THEN 'portal of the account'
     WHEN actor IN (SELECT 'key …' || last4 || ' (' || name || ')' FROM {schema}keys WHERE account_id = :account_id)

@@ -4,8 +4,8 @@
 SELECT id, config, created_at, changed_at, version FROM {schema}projects WHERE removed_at IS NULL
 
 -- name: hold_project
--- Accounts are added and put on plans while their project is held: meanwhile it is neither changed
--- nor deleted.
+-- Accounts are created and assigned to plans while their project is locked, so that it cannot be
+-- changed or deleted meanwhile.
 SELECT id FROM {schema}projects WHERE id = :id FOR SHARE
 
 -- name: lock_project
@@ -15,7 +15,7 @@ SELECT id FROM {schema}projects WHERE id = :id FOR UPDATE
 SELECT id, config FROM {schema}projects
 
 -- name: create_project
--- Nothing, where there is one of this name.
+-- Inserts nothing if a project of this name exists.
 INSERT INTO {schema}projects (id, name, config, created_at, changed_at)
 VALUES (:id, :name, :config, :now, :now)
 ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING
@@ -28,7 +28,7 @@ WHERE id = :id AND version = :version AND removed_at IS NULL
 RETURNING id
 
 -- name: delete_project
--- The row stays until its log is past retention.
+-- The row is kept until its log is past retention.
 UPDATE {schema}projects SET removed_at = :now WHERE id = :id
 
 -- name: accounts_on_plans

@@ -1,7 +1,7 @@
 -- Deliveries.
 
 -- name: deliveries
--- What waits is due when its endpoint's rest ends, at the earliest.
+-- A pending delivery becomes due no earlier than its endpoint's rest ends.
 SELECT d.id, d.project_id, d.account_id, d.event_id, d.endpoint_id, e.type, d.origin, d.state,
     d.attempts, CASE WHEN d.state = 'pending' AND NOT (d.origin = 'resend' AND d.attempts = 0)
         THEN greatest(d.due_at,

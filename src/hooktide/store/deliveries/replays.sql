@@ -1,4 +1,4 @@
--- Replays: events that an endpoint is sent again.
+-- Replays: events that are sent to an endpoint again.
 
 -- name: create_replay
 INSERT INTO {schema}replays (id, project_id, account_id, endpoint_id, what, since, until, event_id, state,

@@ -1,4 +1,4 @@
--- What is past its time.
+-- Deletes rows that are past their retention.
 
 -- name: trust_clock
 UPDATE {schema}clock_mark SET seen_at = :now WHERE seen_at < :now

@@ -1,7 +1,8 @@
 -- The search index of payloads.
 
 -- name: set_index
--- What is not indexed yet will be by the new paths; where there were none, what is new will be.
+-- Events that are not indexed yet are indexed by the new paths. If there were no paths before, only
+-- new events are indexed.
 INSERT INTO {schema}search_indexes AS s (project_id, paths, upto, complete_from)
 VALUES (:project_id, :paths, :upto, :complete_from)
 ON CONFLICT (project_id) DO UPDATE SET paths = excluded.paths,
@@ -18,19 +19,19 @@ SELECT 1 FROM {schema}events WHERE project_id = :project_id AND id < :before LIM
 SELECT project_id, paths, upto, complete_from, filling, filled, started_at, ended_at FROM {schema}search_indexes
 
 -- name: waiting_indexes
--- Where there is something to index. Read without a lock: locking a row writes.
+-- Projects with something to index. They are read without a lock, because locking a row writes.
 SELECT s.project_id FROM {schema}search_indexes AS s
 WHERE s.filling = 1 OR s.paths <> '[]' AND EXISTS (
     SELECT 1 FROM {schema}events AS e WHERE e.project_id = s.project_id AND e.id > s.upto AND e.id <= :settled)
 ORDER BY s.project_id
 
 -- name: take_index
--- One process at a time works on a project's.
+-- One process at a time indexes a project.
 SELECT paths, upto, complete_from, filling FROM {schema}search_indexes
 WHERE project_id = :project_id FOR UPDATE SKIP LOCKED
 
 -- name: hold_index
--- What is erased or dropped is not being indexed meanwhile.
+-- Locked, so that events are not indexed while they are erased or dropped.
 SELECT project_id FROM {schema}search_indexes WHERE project_id = :project_id FOR UPDATE
 
 -- name: hold_index_of_account
@@ -58,7 +59,7 @@ SELECT id, payload FROM {schema}events WHERE id = ANY(:ids::bigint[]) AND id >= 
 UPDATE {schema}search_indexes SET upto = :upto WHERE project_id = :project_id
 
 -- name: start_filling
--- What is complete is filled from the beginning, what is not from where it is.
+-- A complete index is rebuilt from the beginning. An incomplete one continues where it stopped.
 UPDATE {schema}search_indexes SET filling = 1, filled = 0, started_at = :now, ended_at = NULL,
     complete_from = CASE WHEN complete_from = 0 THEN upto + 1 ELSE complete_from END
 WHERE project_id = :project_id AND filling = 0
@@ -75,7 +76,7 @@ WHERE project_id = :project_id
 DELETE FROM {schema}event_terms WHERE event_id = ANY(:ids::bigint[]) AND event_id >= :first AND event_id <= :last
 
 -- name: terms_of_project
--- The terms that begin with a text; hops from term to term, however many events have each.
+-- The terms with a prefix. Hops from term to term, however many events have each.
 WITH RECURSIVE found (term, number) AS (
     SELECT (
         SELECT t.term FROM {schema}event_terms AS t

@@ -1,4 +1,4 @@
--- What is counted, for health and for charts.
+-- Statistics for health checks and charts.
 
 -- name: chart
 SELECT (minute - :first::bigint) / :step::bigint AS place, sum(accepted)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
@@ -8,7 +8,7 @@ WHERE minute >= :first AND minute < :end::bigint AND project_id = coalesce(:proj
 GROUP BY place
 
 -- name: chart_of_endpoints
--- Of an account's endpoints, or of one.
+-- For an account's endpoints, or for one.
 SELECT (hour - :first::bigint) / :step::bigint AS place, 0, 0, sum(delivered)::bigint, sum(failed)::bigint,
     sum(discarded)::bigint, sum(attempts)::bigint, sum(failed_attempts)::bigint
 FROM {schema}endpoint_hours
@@ -21,8 +21,8 @@ GROUP BY place
 SELECT subject_id, hour, latency, delay FROM {schema}histograms
 
 -- name: causes
--- By what they do: those of endpoints that fail, are waited for, or were disabled automatically; then how
--- often attempts failed of them.
+-- By cause: how many endpoints fail, how many of them were disabled, their backlog, and how many
+-- attempts failed.
 WITH counted AS (
     SELECT endpoint_id, sum(waiting)::bigint AS waiting FROM {schema}waiting_counts GROUP BY endpoint_id),
 harmed AS (
@@ -66,7 +66,7 @@ WHERE n.hour >= :hour AND n.attempts > 0 AND n.project_id = coalesce(:project_id
 GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :limit
 
 -- name: troubled
--- Those that fail come first.
+-- Failing endpoints come first.
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
     disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason,
     filter, filtered_at

@@ -1,7 +1,7 @@
--- Operational events to be published; the table has an earlier name for them.
+-- Operational events waiting to be published. The table still has their earlier name.
 
 -- name: add_operational_event
--- Only where the built-in project is, and nothing of that itself.
+-- Only if the built-in project exists, and never for the built-in project itself.
 INSERT INTO {schema}happenings (key, project_id, type, account_id, endpoint_id, at, about)
 SELECT :key::text, a.project_id, :type::text, a.id, :endpoint_id::bigint, :at::bigint, :about::text
 FROM {schema}accounts AS a

@@ -1,4 +1,4 @@
--- Sealed values, for a rotation of keys.
+-- Sealed values, for key rotation.
 
 -- name: sealed_prefixes
 SELECT prefix, count(*) FROM (

@@ -1,7 +1,7 @@
--- What is kept of each project.
+-- The storage usage of each project.
 
 -- name: storage_usage
--- A delivery knows how many attempts it has, so the attempts themselves are not read.
+-- A delivery has its number of attempts, so the attempts themselves are not read.
 SELECT p.id, p.name, coalesce(e.events, 0), coalesce(d.deliveries, 0), coalesce(d.attempts, 0),
     coalesce(e.payload_bytes, 0), e.oldest >> 11
 FROM {schema}projects AS p

@@ -1,9 +1,9 @@
--- What only PostgreSQL needs: what many processes have to agree on.
+-- Statements that only PostgreSQL needs, mostly to coordinate several processes.
 
 -- name: accept
--- Events and their deliveries, where what they were fanned out with is still so and no idempotency
--- key of theirs was used; a key that is being used elsewhere right now makes this fail. Returns
--- whether they were added.
+-- Adds events and their deliveries, if the fan-out data is still current and none of their
+-- idempotency keys was used. Fails if another transaction is using one of the keys right now.
+-- Returns whether they were added.
 WITH current AS (
     SELECT count(*) FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[]) AS known (id, version, of_project)
     JOIN {schema}accounts AS a
@@ -33,8 +33,8 @@ deliveries AS (
 SELECT EXISTS (SELECT 1 FROM good)
 
 -- name: durable
--- Has a transaction that changed nothing write something all the same, so that its commit waits for
--- the disk and for a synchronous standby: and with it for all that it has read.
+-- Makes a transaction that changed nothing write something, so that its commit waits for the disk
+-- and for a synchronous standby, and therefore for everything that it has read.
 SELECT pg_logical_emit_message(true, 'hooktide', '')
 
 -- name: lock_as_publishing_does
@@ -49,17 +49,17 @@ INSERT INTO {schema}write_probe (filler)
 SELECT decode(repeat('00', 1900), 'hex') FROM generate_series(1, :bytes::integer / 1900 + 1)
 
 -- name: versions
--- Whether what a process remembers of these accounts is still so.
+-- Whether a process's cached data of these accounts is still current.
 SELECT a.id, a.version, p.version
 FROM {schema}accounts AS a JOIN {schema}projects AS p ON p.id = a.project_id
 WHERE a.id = ANY(:ids::bigint[]) AND a.removed_at IS NULL
 
 -- name: lock_hours
--- The accounts with an hourly limit, one transaction at a time, so that the limit is exact.
+-- Locks the accounts with an hourly limit, so that the limit is exact.
 SELECT id FROM {schema}accounts WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
 
 -- name: holding
--- Which of these accounts have something held back.
+-- Which of these accounts have held deliveries.
 SELECT wanted.id FROM unnest(:ids::bigint[]) AS wanted (id)
 WHERE EXISTS (SELECT 1 FROM {schema}queue AS q WHERE q.account_id = wanted.id AND q.state = 'held')
 
@@ -71,8 +71,8 @@ UPDATE {schema}accounts SET version = version + 1 WHERE id = :id
 SELECT pg_advisory_xact_lock(:space, :number)
 
 -- name: settled_stale
--- Marks of endpoints for which nothing is left to discard, and nothing can still be in flight. One
--- that is ahead of the clock, which was set back since, goes as soon as nothing is left.
+-- Deletes the marks of endpoints with nothing left to discard and nothing in flight. A mark that is
+-- ahead of the clock, which was set back since, is deleted as soon as nothing is left.
 UPDATE {schema}endpoints AS e SET stale_before = 0
 WHERE e.stale_before > 0 AND (e.stale_before < :older
     OR e.stale_before > :ahead AND e.disabled_reason = '' AND e.removed_at IS NULL)
@@ -84,8 +84,8 @@ AND NOT EXISTS (
         AND q.endpoint_id = e.id AND q.id < e.stale_before)
 
 -- name: fold_waiting_counts
--- The rows of an endpoint that has several become one, or none. What is not committed yet is not seen, and stays.
--- One process at a time does it; two would do no harm, as a row is taken once.
+-- Merges an endpoint's rows into one or none. Rows that are not committed yet are not visible, and
+-- stay. One process at a time does this. Two would do no harm, because each row is taken once.
 WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock::bigint) AS ours),
 several AS (
     SELECT endpoint_id FROM {schema}waiting_counts WHERE (SELECT ours FROM turn)
@@ -105,7 +105,7 @@ SELECT pg_notify(:channel, :payload)
 SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 
 -- name: take_node
--- The number that has been free for longest, or the first that was never used.
+-- The node number that has been free for longest, or the first that was never used.
 INSERT INTO {schema}nodes (node, holder, free_at, lease_shift)
 SELECT node, :holder, :free_at, :lease_shift FROM (
     SELECT n.node, coalesce(known.free_at, 0) AS free_at
@@ -121,7 +121,7 @@ UPDATE {schema}nodes SET free_at = :free_at, lease_shift = :lease_shift
 WHERE node = :node AND holder = :holder RETURNING generation
 
 -- name: terminate_session
--- A session of this process of which the server does not know yet that it is over.
+-- Ends a session of this process that the server still considers open.
 SELECT pg_terminate_backend(pid) FROM pg_locks
 WHERE locktype = 'advisory' AND classid::bigint = :lock AND objid::bigint = :node AND objsubid = 2
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -134,18 +134,19 @@ SELECT pg_advisory_lock(:lock::integer, :node::integer)
 SELECT pg_advisory_unlock(:lock::integer, :node::integer)
 
 -- name: try_lock_node
--- Until the transaction ends: the process with this number takes it again after that, or has it already.
+-- Held until the transaction ends. The process with this number has the lock already, or takes it
+-- afterwards.
 SELECT pg_try_advisory_xact_lock(:lock::integer, :node::integer)
 
 -- name: hold_node
--- Writes nothing if the process's claims were not released meanwhile.
+-- Writes nothing unless the process's claims were released meanwhile.
 WITH held AS (
     UPDATE {schema}nodes SET held = true WHERE node = :node AND holder = :holder AND NOT held)
 SELECT generation FROM {schema}nodes WHERE node = :node AND holder = :holder
 
 -- name: absent_nodes
--- Processes that have taken their session lock and hold it no more, with their generations. None
--- where the lock of the one that asks is not seen either: this may be another server than its own.
+-- Processes that took their session lock and no longer hold it, with their generations. Returns
+-- none if the caller's own lock is not visible: this may be a different server.
 WITH present AS MATERIALIZED (
     SELECT objid::bigint AS node FROM pg_locks
     WHERE locktype = 'advisory' AND classid::bigint = :lock AND objsubid = 2 AND granted
@@ -165,9 +166,9 @@ WHERE state = 'pending' AND claim <> 0 AND claim & :mask::bigint = :node::bigint
 RETURNING endpoint_id
 
 -- name: lease_shift
--- How the process measured leases that was renewed last, of those that hold their session lock. Where
--- no lock is seen, which may be another server than theirs, of those that were renewed lately. What
--- was written before a clock was set back counts only where nothing has been written since.
+-- The lease shift of the most recently renewed process among those that hold their session lock. If
+-- no lock is visible, as on a different server, it is taken from the processes that were renewed
+-- lately. A row from before the clock was set back counts only if nothing has been written since.
 WITH present AS MATERIALIZED (
     SELECT objid::bigint AS node FROM pg_locks
     WHERE locktype = 'advisory' AND classid::bigint = :lock AND objsubid = 2 AND granted
@@ -178,7 +179,7 @@ WHERE node IN (SELECT node FROM present)
 ORDER BY (free_at > :until), free_at DESC LIMIT 1
 
 -- name: partitions
--- The days there are tables for, as (parent, name).
+-- The daily tables, as (parent, name).
 SELECT parent.relname, child.relname
 FROM pg_inherits JOIN pg_class AS parent ON parent.oid = inhparent
 JOIN pg_class AS child ON child.oid = inhrelid
@@ -186,11 +187,11 @@ JOIN pg_namespace AS n ON n.oid = parent.relnamespace
 WHERE n.nspname = '{schema_name}' AND parent.relkind = 'p' ORDER BY child.relname
 
 -- name: waiting_for
--- Whether something pending or held still needs an event of this range.
+-- Whether a pending or held delivery still needs an event of this range.
 SELECT EXISTS (SELECT 1 FROM {schema}queue WHERE event_id >= :lower AND event_id < :upper)
 
 -- name: drop_later_attempts
--- Of deliveries that were made on a later day, of events of this range.
+-- Deliveries that were created on a later day for events of this range.
 DELETE FROM {schema}attempts WHERE delivery_id IN (
     SELECT id FROM {schema}ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper)
 
@@ -198,7 +199,7 @@ DELETE FROM {schema}attempts WHERE delivery_id IN (
 DELETE FROM {schema}ended WHERE event_id >= :lower AND event_id < :upper AND id >= :upper
 
 -- name: drop_terms_in_default
--- Of a day that was made by a server of the version before.
+-- For a day that was created by a server of the previous version.
 DELETE FROM {schema}event_terms_default WHERE event_id >= :lower AND event_id < :upper
 
 -- name: drop_keys_before
@@ -206,8 +207,8 @@ DELETE FROM {schema}idempotency WHERE (project_id, key) IN (
     SELECT project_id, key FROM {schema}idempotency WHERE event_id < :before LIMIT :limit)
 
 -- name: emitted
--- The first events that applications have written into this database themselves.
--- One row at least, and no more bytes than may be in memory; a payload that is far too large is cut.
+-- The oldest events in the outbox that applications write to in this database: at least one row,
+-- and otherwise no more bytes than the memory limit. A payload that is far too large is truncated.
 WITH first AS (
     SELECT id, project, key, account, type, payload, occurred_at, transition, test,
         octet_length(payload) AS payload_bytes,
@@ -226,14 +227,15 @@ SELECT id, project, key, account, type,
 FROM sized WHERE place = 1 OR bytes <= :bytes ORDER BY id
 
 -- name: lock_emitted
--- Another process that takes over waits for the commit and continues from there, so that their order stays.
+-- Another process that ingests the outbox waits for the commit and continues from there, so that
+-- the order is kept.
 SELECT at FROM {schema}emitted_until FOR UPDATE
 
 -- name: emitted_until
 UPDATE {schema}emitted_until SET at = :at
 
 -- name: hold_emitted
--- Which of these still wait.
+-- Which of these are still pending.
 SELECT id FROM {schema}emitted WHERE id = ANY(:ids::bigint[]) AND refused = '' ORDER BY id
 
 -- name: refused_rows

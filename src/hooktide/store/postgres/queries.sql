@@ -1,5 +1,5 @@
 -- The statements of the PostgreSQL store, in the order of an event's life. ":name" stands for a
--- value; where many rows are written at once it is an array, one item a row.
+-- value; when many rows are written at once, it is an array with one item per row.
 
 -- name: known_keys
 -- Which of these idempotency keys were used before, and for what.
@@ -106,11 +106,12 @@ WHERE q.id = held.id AND q.claim = held.token
 RETURNING q.id, q.endpoint_id
 
 -- name: settle
--- Fenced: only the holder of the claim moves the delivery, and only then the attempt is kept. What
--- has ended leaves the queue; what would be tried again although its endpoint was disabled or
--- deleted meanwhile ends here too. Endpoints where a delivery ended well have no failures in a row
--- anymore, and none of a rest that was over by then. Returns the deliveries that were moved. What a
--- delivery's row does not have is passed on with it: joining it again would compare each with all.
+-- Fenced: only the holder of the claim updates the delivery, and the attempt is stored only then.
+-- Deliveries that ended leave the queue. Those that would be retried end here too if their endpoint
+-- was disabled or deleted meanwhile. A successful delivery resets its endpoint's consecutive
+-- failures, and a rest that was over by then. Returns the updated deliveries. Values that a
+-- delivery's row does not have are passed along with it: a second join would compare each row with
+-- all others.
 WITH v AS MATERIALIZED (
     SELECT v.*,
         CASE WHEN stale.id IS NULL THEN v.wanted ELSE 'discarded' END AS state,
@@ -168,8 +169,8 @@ well AS (
 SELECT id FROM moved
 
 -- name: settle_late
--- The lease was lost, but the receiver said 2xx: that is the truth, no matter which process holds the claim
--- now, or that someone stopped the delivery while the attempt was out.
+-- The lease was lost, but the receiver answered 2xx, which is final, no matter which process holds
+-- the claim now, or whether someone stopped the delivery while the attempt was in flight.
 WITH gone AS (
     DELETE FROM {schema}queue WHERE id = :id AND state = 'pending'
     RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts),
@@ -193,8 +194,7 @@ SELECT * FROM unnest(:1::bigint[], :2::integer[], :3::bigint[], :4::bigint[], :5
     :6::integer[], :7::text[], :8::text[], :9::bytea[], :10::bytea[], :11::bytea[], :12::boolean[])
 
 -- name: failing_endpoints
--- Of the endpoints where a delivery ended, those whose count or rest may change; locked until the
--- commit.
+-- The endpoints of ended deliveries whose count or rest may change. Locked until the commit.
 SELECT id, failing, rests_until, rest_reason, rest_began_at, rest_span, rest_lifted_at
 FROM {schema}endpoints
 WHERE id = ANY(:well::bigint[]) AND (failing > 0 OR rests_until > 0) OR id = ANY(:ill::bigint[])
@@ -209,15 +209,16 @@ UPDATE {schema}endpoints AS e SET failing = v.failing
 FROM unnest(:1::bigint[], :2::bigint[]) AS v (id, failing) WHERE e.id = v.id
 
 -- name: enable_endpoint
--- What is in the queue now was made before; no clock is asked. Processes make larger ids for the
--- endpoint from then on: they read the mark along with where events go.
+-- Everything in the queue now was created before this mark; no clock is needed. From now on,
+-- processes generate larger ids for the endpoint, because they read the mark together with its
+-- destination.
 UPDATE {schema}endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0,
     changed_at = :now, stale_before = coalesce((SELECT max(id) FROM {schema}queue), 0) + 1
 WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
 
 -- name: stale
--- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
--- While it is disabled nothing may wait for it, whenever it was accepted.
+-- Pending deliveries from before their endpoint was disabled or deleted that are not in flight.
+-- While an endpoint is disabled, nothing may be pending for it, whenever it was accepted.
 SELECT q.id, ep.stale_reason FROM {schema}endpoints AS ep
 CROSS JOIN LATERAL (
     SELECT id FROM {schema}queue
@@ -275,9 +276,9 @@ UPDATE {schema}queue SET state = 'pending', due_at = :now, reason = ''
 WHERE id = ANY(:ids::bigint[]) AND state = 'held'
 
 -- name: backlog
--- What waits for endpoints that are enabled, all of it and then the endpoints with most. What the disable of
--- an endpoint has overtaken counts no more from its commit on, although it is discarded by and by. An
--- endpoint's count is the sum of its rows.
+-- The backlog of enabled endpoints: the totals, then the endpoints with the largest backlogs.
+-- Deliveries from before an endpoint was disabled no longer count, although they are discarded
+-- gradually. An endpoint's count is the sum of its rows.
 WITH counted AS MATERIALIZED (
     SELECT c.endpoint_id, sum(c.waiting)::bigint AS waiting, sum(c.retries)::bigint AS retries,
         sum(c.held)::bigint AS held
@@ -315,7 +316,7 @@ SELECT * FROM (
     ORDER BY waiting DESC, held DESC, endpoint_id LIMIT :limit) AS largest
 
 -- name: oldest_waiting
--- Looks at the indexes for each endpoint that something waits for: what was made first, what is due first.
+-- For each endpoint with a backlog, the indexes give the oldest delivery and the one due first.
 SELECT min(oldest.id), min(greatest(ep.rests_until, first.due_at))
 FROM (
     SELECT c.endpoint_id FROM {schema}waiting_counts AS c
@@ -338,7 +339,7 @@ CROSS JOIN LATERAL (
 SELECT count(*) FROM {schema}emitted WHERE refused <> ''
 
 -- name: routes_of_account
--- Everything fan-out needs to know of accounts.
+-- Everything that fan-out needs to know about accounts.
 SELECT a.id, a.project_id, p.config, a.plan, a.version, p.version,
     coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ',' || to_json(e.filter) || ']', ',') || ']'
         FROM {schema}endpoints AS e
@@ -377,7 +378,8 @@ SELECT number, started_at, duration, status, error, detail, request_head, respon
 FROM {schema}attempts WHERE delivery_id = :delivery_id ORDER BY number
 
 -- name: last_attempts
--- The newest attempt of each of these deliveries; their first and last lead to their days.
+-- The newest attempt of each of these deliveries. Their first and last ids determine the days to
+-- read.
 SELECT DISTINCT ON (a.delivery_id) a.delivery_id, a.number, a.started_at, a.duration, a.status,
     a.error, a.detail, a.request_head, a.response_head, a.response_body, a.response_truncated
 FROM {schema}attempts AS a JOIN {schema}accounts AS c ON c.id = a.account_id
@@ -394,8 +396,8 @@ WHERE project_id = :project_id AND id < :before AND NOT EXISTS (
 ORDER BY id LIMIT :limit
 
 -- name: waiting_after
--- Unclaimed deliveries that are not due yet, with the last attempt of each: a part of them, in the order of
--- the index.
+-- Unclaimed deliveries that are not due yet, with the last attempt of each: one page, in index
+-- order.
 SELECT d.endpoint_id, d.due_at, d.id, d.account_id, d.attempts, coalesce(a.started_at, 0),
     coalesce(a.response_head, ''::bytea)
 FROM {schema}queue AS d
@@ -406,7 +408,7 @@ WHERE d.state = 'pending' AND d.claim = 0 AND (d.endpoint_id, d.due_at, d.id) > 
 ORDER BY d.endpoint_id, d.due_at, d.id LIMIT :limit
 
 -- name: hurry
--- Deliveries that are not due yet are due now, as someone asked.
+-- Makes deliveries due now that someone asked to send early.
 UPDATE {schema}queue SET due_at = :now
 WHERE id = ANY(:ids::bigint[]) AND state = 'pending' AND claim = 0 AND due_at > :now
 RETURNING id
@@ -439,8 +441,8 @@ DELETE FROM {schema}attempts WHERE delivery_id IN (
 DELETE FROM {schema}ended WHERE event_id = ANY(:ids::bigint[])
 
 -- name: looked_failed
--- The next deliveries of an endpoint, each with its event and whether a replay of what failed is to
--- send that: not what was delivered or still waits, nor what this replay has sent already.
+-- The next deliveries of an endpoint, each with its event and whether a replay of failed deliveries
+-- should send it: not if it was delivered, is pending, or was already sent by this replay.
 WITH looked AS MATERIALIZED (
     SELECT id, event_id, state, origin FROM {schema}ended
     WHERE endpoint_id = :endpoint_id AND id > :after AND id <= :upto ORDER BY id LIMIT :look)
@@ -453,8 +455,8 @@ FROM looked AS d JOIN {schema}events AS e ON e.id = d.event_id
 ORDER BY d.id
 
 -- name: looked_missed
--- The next events of an account, and whether a replay of what an endpoint missed is to send each: not
--- tests, nor what was ever sent to it.
+-- The next events of an account, and whether a replay of missed events should send each: not tests,
+-- nor events that were ever sent to the endpoint.
 WITH looked AS MATERIALIZED (
     SELECT id, type FROM {schema}events
     WHERE account_id = :account_id AND id > :after AND id <= :upto ORDER BY id LIMIT :look)
@@ -476,7 +478,7 @@ INSERT INTO {schema}delivery_job_items (job_id, endpoint_id, subject)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[])
 
 -- name: add_minutes
--- In one order everywhere: no deadlock.
+-- Locked in the same order everywhere, to avoid deadlocks.
 INSERT INTO {schema}project_minutes AS n (project_id, minute, accepted, held, delivered, failed,
     discarded, attempts, failed_attempts)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
@@ -499,7 +501,7 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = n.delivered + excluded
     duration = n.duration + excluded.duration, slowest = greatest(n.slowest, excluded.slowest)
 
 -- name: add_health
--- In any order of arrival, the first failure after the last success counts.
+-- Rows may arrive in any order: the first failure after the last success counts.
 INSERT INTO {schema}endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at,
     failing_since, last_failed_at, last_cause)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
@@ -545,21 +547,21 @@ AND (request_head <> '' OR response_head <> '' OR response_body <> '' OR detail 
 RETURNING delivery_id
 
 -- name: unsettled_erasure
--- Whether something of the account may still be recorded, or is not in its log yet.
+-- Whether deliveries of the account may still be recorded, or are not in its log yet.
 SELECT EXISTS (SELECT 1 FROM {schema}queue AS d WHERE d.state = 'pending' AND d.claim = 0 AND d.endpoint_id IN (SELECT id FROM {schema}endpoints WHERE account_id = :account_id))
     OR EXISTS (SELECT 1 FROM {schema}queue AS d WHERE d.state = 'pending' AND d.claim <> 0 AND d.account_id = :account_id)
     OR EXISTS (SELECT 1 FROM {schema}queue AS d WHERE d.state = 'held' AND d.account_id = :account_id)
 
 -- name: deliveries_of_endpoint
--- An index leads to them.
+-- Found through an index.
 TRUE
 
 -- name: deliveries_of_account
--- An index leads to them.
+-- Found through an index.
 TRUE
 
 -- name: events_of_account
--- An index leads to them.
+-- Found through an index.
 TRUE
 
 -- name: add_terms
@@ -568,7 +570,7 @@ SELECT * FROM unnest(:1::bigint[], :2::integer[], :3::integer[], :4::bigint[], :
 ON CONFLICT DO NOTHING
 
 -- name: events_of_terms_of_project
--- The newest with one of these terms.
+-- The newest events with one of these terms.
 SELECT DISTINCT t.event_id FROM unnest(:terms::text[]) AS wanted (term)
 CROSS JOIN LATERAL (
     SELECT DISTINCT n.event_id FROM {schema}event_terms AS n

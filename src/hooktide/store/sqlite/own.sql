@@ -1,4 +1,4 @@
--- What only SQLite needs: separate logs for the lists of an endpoint and of an account.
+-- Statements that only SQLite needs: separate logs for the lists of an endpoint and of an account.
 
 -- name: add_keys
 INSERT INTO idempotency (project_id, key, digest, event_id, deliveries)
@@ -13,12 +13,12 @@ SELECT EXISTS (
     WHERE state = 'pending' AND claim > 0 AND endpoint_id = :endpoint_id AND id < :before)
 
 -- name: rests
--- What is remembered of endpoints' rests.
+-- The stored rests of endpoints.
 SELECT id, rests_until, rest_reason, rest_began_at, rest_span, rest_lifted_at FROM endpoints
 WHERE rests_until > 0 OR rest_lifted_at > 0
 
 -- name: unsettled
--- Of these (delivery, token) pairs, the ones whose claim was no longer theirs.
+-- Of these (delivery, token) pairs, those whose claim was lost.
 SELECT json_group_array(wanted.value ->> 0)
 FROM json_each(:claims) AS wanted
 LEFT JOIN deliveries AS d ON d.id = wanted.value ->> 0 AND d.claim = -(wanted.value ->> 1)
@@ -61,11 +61,11 @@ SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) F
     coalesce((SELECT max(id) FROM people), 0), coalesce((SELECT max(id) FROM audit_log), 0))
 
 -- name: inside
--- What tells one instant of a database from another.
+-- Distinguishes one state of a database from another.
 SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries)
 
 -- name: try_writing
--- A table that is there only while the disk is short of room: it is dropped again.
+-- A table that exists only while the disk is almost full, and is dropped afterwards.
 CREATE TABLE IF NOT EXISTS write_probe (filler BLOB NOT NULL)
 
 -- name: try_writing_bytes

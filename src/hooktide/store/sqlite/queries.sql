@@ -1,5 +1,5 @@
 -- The statements of the SQLite store, in the order of an event's life. ":rows" stands for as many
--- rows of placeholders as a batch needs; rows that only pad are NULL in their first column.
+-- rows of placeholders as a batch needs; padding rows are NULL in their first column.
 
 -- name: known_keys
 -- Which of these idempotency keys were used before, and for what.
@@ -97,8 +97,8 @@ FROM json_each(:claims) AS held
 WHERE deliveries.id = held.value ->> 0 AND claim = held.value ->> 1 AND state = 'pending'
 
 -- name: settle
--- Fenced: only the holder of the claim moves the delivery. The token stays behind, negative, to
--- tell those that were moved from those that were not.
+-- Fenced: only the holder of the claim updates the delivery. The negated token remains, to
+-- distinguish updated deliveries from the others.
 UPDATE deliveries SET state = v.column3, attempts = v.column4, due_at = v.column5,
     ended_at = v.column6, reason = v.column7, claim = -v.column2
 FROM (VALUES :rows) AS v
@@ -133,7 +133,7 @@ UPDATE endpoints SET disabled_reason = '', disabled_at = NULL, failing = 0, chan
 WHERE id = :id AND disabled_reason <> '' AND removed_at IS NULL
 
 -- name: stale
--- Pending deliveries that an endpoint's disable or removal has overtaken, and are not in flight.
+-- Pending deliveries from before their endpoint was disabled or deleted that are not in flight.
 SELECT id FROM deliveries INDEXED BY deliveries_due
 WHERE endpoint_id = :endpoint_id AND state = 'pending' AND claim <= 0 AND id < :before
 LIMIT :limit
@@ -221,7 +221,7 @@ WHERE c.waiting > 0 AND c.project_id = coalesce(:project_id, c.project_id)
     AND c.endpoint_id = coalesce(:endpoint_id, c.endpoint_id)
 
 -- name: refused_count
--- There is no outbox.
+-- SQLite has no outbox.
 SELECT 0
 
 -- name: routes_of_account
@@ -274,8 +274,8 @@ SELECT id FROM events AS e WHERE project_id = :project_id AND id < :before AND N
 ORDER BY id LIMIT :limit
 
 -- name: waiting_after
--- Unclaimed deliveries that are not due yet, with the last attempt of each: a part of them, in the order of
--- the index.
+-- Unclaimed deliveries that are not due yet, with the last attempt of each: one page, in index
+-- order.
 SELECT d.endpoint_id, d.due_at, d.id, d.account_id, d.attempts, coalesce(a.started_at, 0),
     coalesce(a.response_head, x'')
 FROM deliveries AS d INDEXED BY deliveries_due
@@ -314,8 +314,8 @@ DELETE FROM attempts WHERE id IN (
 DELETE FROM deliveries WHERE event_id IN (SELECT value FROM json_each(:ids))
 
 -- name: looked_failed
--- The next deliveries of an endpoint, each with its event and whether a replay of what failed is to
--- send that: not what was delivered or still waits, nor what this replay has sent already.
+-- The next deliveries of an endpoint, each with its event and whether a replay of failed deliveries
+-- should send it: not if it was delivered, is pending, or was already sent by this replay.
 WITH looked (id) AS MATERIALIZED (
     SELECT id FROM (
         SELECT delivery_id AS id FROM endpoint_log
@@ -333,8 +333,8 @@ FROM looked JOIN deliveries AS d ON d.id = looked.id JOIN events AS e ON e.id = 
 ORDER BY looked.id
 
 -- name: looked_missed
--- The next events of an account, and whether a replay of what an endpoint missed is to send each: not
--- tests, nor what was ever sent to it.
+-- The next events of an account, and whether a replay of missed events should send each: not tests,
+-- nor events that were ever sent to the endpoint.
 WITH looked (id) AS MATERIALIZED (
     SELECT id FROM (
         SELECT event_id AS id FROM account_log
@@ -387,7 +387,7 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET delivered = delivered + excluded.d
     duration = duration + excluded.duration, slowest = max(slowest, excluded.slowest)
 
 -- name: add_health
--- In any order of arrival, the first failure after the last success counts.
+-- Rows may arrive in any order: the first failure after the last success counts.
 INSERT INTO endpoint_health AS h (endpoint_id, project_id, account_id, last_delivered_at, failing_since,
     last_failed_at, last_cause)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
@@ -419,11 +419,11 @@ FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (subject_id, hour) DO UPDATE SET latency = excluded.latency, delay = excluded.delay
 
 -- name: drop_key_reports
--- Only one process can have the file open: other reports are from processes that were killed.
+-- Only one process can have the file open, so other reports are from killed processes.
 DELETE FROM key_reports WHERE process <> :process
 
 -- name: erase_emitted
--- There is no outbox.
+-- SQLite has no outbox.
 SELECT NULL WHERE FALSE
 
 -- name: events_to_erase
@@ -438,7 +438,7 @@ WHERE id IN (
 AND (request_head <> x'' OR response_head <> x'' OR response_body <> x'' OR detail <> '') RETURNING id
 
 -- name: unsettled_erasure
--- Whether something of the account may still be recorded, or is not in its log yet.
+-- Whether deliveries of the account may still be recorded, or are not in its log yet.
 SELECT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'pending' AND d.claim <= 0 AND d.endpoint_id IN (SELECT id FROM endpoints WHERE account_id = :account_id))
     OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'pending' AND d.claim > 0 AND d.account_id = :account_id)
     OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.state = 'held' AND d.account_id = :account_id)
@@ -488,7 +488,7 @@ FROM json_each(:rows) WHERE TRUE
 ON CONFLICT DO NOTHING
 
 -- name: events_of_terms_of_project
--- The newest with one of these terms: of each term the index leads to its newest.
+-- The newest events with one of these terms. For each term, an index gives its newest events.
 SELECT DISTINCT found.value FROM json_each(:terms) AS wanted, json_each((
     SELECT json_group_array(event_id) FROM (
         SELECT DISTINCT t.event_id FROM event_terms AS t INDEXED BY event_terms_by_project

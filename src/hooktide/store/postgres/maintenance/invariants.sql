@@ -1,7 +1,8 @@
 -- The invariants (store/maintenance/invariants.py), as statements of the same names in the same order for each
--- database. Each yields what it looks at: its kind, its id, and whether it is broken. ":projects" is
--- what each project promises, as JSON; what it does not say is NULL and breaks nothing. Here they
--- join whole tables instead of looking up row by row: the log's indexes are by the day.
+-- database. Each returns the objects it checks: kind, id, and whether the invariant is broken.
+-- ":projects" has each project's limits as JSON; a missing limit is NULL and breaks nothing. Here
+-- the statements join whole tables instead of looking up single rows, because the log's indexes are
+-- per day.
 
 -- name: project_facts
 SELECT id, config, changed_at FROM {schema}projects
@@ -10,7 +11,8 @@ SELECT id, config, changed_at FROM {schema}projects
 SELECT set_back_from FROM {schema}clock_mark
 
 -- name: fan_out
--- Retention drops an event with all its deliveries, so the count holds as long as the event is there.
+-- Retention drops an event with all its deliveries, so the count is valid as long as the event
+-- exists.
 WITH made AS (
     SELECT event_id, count(*) AS deliveries, count(DISTINCT endpoint_id) AS endpoints
     FROM {schema}deliveries WHERE origin NOT IN ('resend', 'replay') GROUP BY event_id)
@@ -19,8 +21,8 @@ SELECT 'evt' AS kind, e.id,
 FROM {schema}events AS e LEFT JOIN made ON made.event_id = e.id
 
 -- name: missed
--- What an endpoint wants is known since it changed last: only what came later is looked at. A test
--- event is for one endpoint alone.
+-- An endpoint's event types are known since its last change, so only later events are checked. A
+-- test event is for one endpoint only.
 WITH wanting AS MATERIALIZED (
     SELECT id, account_id, event_types::jsonb AS event_types,
         greatest(id, stale_before, (changed_at + :slack::bigint) << 11, :ordered_since::bigint << 11) AS since
@@ -38,7 +40,7 @@ AND NOT EXISTS (
     SELECT 1 FROM {schema}deliveries AS d WHERE d.event_id = e.id AND d.origin = 'test')
 
 -- name: unwanted
--- Known of what was accepted since the endpoint changed last.
+-- Only events that were accepted after the endpoint's last change can be checked.
 SELECT 'dlv' AS kind, d.id, NOT EXISTS (
     SELECT 1 FROM jsonb_array_elements_text(ep.event_types::jsonb) AS wanted
     WHERE e.type = wanted OR right(wanted, 1) = '*' AND starts_with(e.type, left(wanted, -1))) AS broken
@@ -71,7 +73,7 @@ SELECT 'dlv' AS kind, d.id, CASE WHEN made.delivery_id IS NULL THEN d.attempts <
 FROM {schema}deliveries AS d LEFT JOIN made ON made.delivery_id = d.id
 
 -- name: retries
--- One more may be the 2xx of an attempt that had lost its lease, which is believed all the same.
+-- There may be one more: the 2xx of an attempt that had lost its lease, which counts nevertheless.
 WITH rules AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, retries integer))
 SELECT 'dlv' AS kind, d.id, d.attempts > (d.state = 'delivered')::integer + 1 + CASE
@@ -92,8 +94,8 @@ SELECT 'dlv' AS kind, d.id, CASE
 FROM {schema}deliveries AS d LEFT JOIN made ON made.delivery_id = d.id
 
 -- name: claims
--- A claim's token is an id, made when it was claimed. Who claims and who disables may be two
--- processes, at the same moment.
+-- A claim's token is an id that is generated when claiming. One process may claim while another
+-- disables the endpoint.
 SELECT 'dlv' AS kind, q.id, (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
     AND q.claim >> 11 > coalesce(ep.disabled_at, ep.removed_at) + :slack::bigint AS broken
 FROM {schema}queue AS q JOIN {schema}endpoints AS ep ON ep.id = q.endpoint_id
@@ -121,9 +123,10 @@ WHERE (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
     AND coalesce(ep.disabled_at, ep.removed_at) > :ordered_since::bigint
 
 -- name: failing
--- What ended within the slack of something else may have been counted before it or after it. A 410,
--- or a chat's word for one, disables and does not count; enabling starts the count again. There may be more in the count than in the log
--- where the log does not go back to the endpoint's first delivery, or to what began its run.
+-- Deliveries that ended within the slack of each other may have been counted in either order. A
+-- 410, or a chat service's equivalent, disables the endpoint and is not counted; enabling resets
+-- the count. The count may exceed the log if the log does not go back to the endpoint's first
+-- delivery, or to the start of its series of failures.
 WITH ended AS (
     SELECT endpoint_id, max(ended_at) AS delivered_at FROM {schema}ended
     WHERE state = 'delivered' AND origin <> 'test' GROUP BY endpoint_id),
@@ -166,9 +169,9 @@ SELECT 'ep' AS kind, id, (disabled_reason <> '') <> (disabled_at IS NOT NULL) AS
 FROM {schema}endpoints WHERE removed_at IS NULL
 
 -- name: gaps
--- One that began before the last one ended is the 2xx of an attempt that had lost its lease. One
--- that began long before: the clock was set back between them. Someone may have had deliveries of the
--- account retried at once.
+-- An attempt that began before the last one ended is the 2xx of an attempt that had lost its lease.
+-- If it began long before, the clock was set back between them. A user may also have retried the
+-- account's deliveries immediately.
 WITH rules AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, gaps jsonb))
 SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
@@ -186,7 +189,8 @@ JOIN {schema}deliveries AS d ON d.id = b.delivery_id JOIN rules AS r ON r.id = d
 WHERE b.number >= 2 AND a.started_at > r.since
 
 -- name: rests
--- What another process had claimed before it learned of the rest may have been sent within the slack.
+-- Deliveries that another process had claimed before it learned of the rest may have been sent
+-- within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = ''
     OR ep.rests_until > ep.rest_began_at + :rest_cap::bigint
     OR EXISTS (
@@ -200,7 +204,7 @@ FROM {schema}endpoints AS ep
 WHERE ep.rests_until > 0 AND ep.removed_at IS NULL AND ep.rest_began_at > :ordered_since::bigint
 
 -- name: endpoint_limits
--- Those that are there now and were added before one were there when it was added.
+-- Endpoints that exist now and were created earlier existed when this one was created.
 WITH ranked AS (
     SELECT id, project_id, created_at, row_number() OVER (PARTITION BY account_id ORDER BY id) AS place
     FROM {schema}endpoints WHERE removed_at IS NULL)
@@ -220,7 +224,8 @@ JOIN jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, per_hou
 WHERE (u.minute - 60) * 60000000 > r.since AND r.per_hour IS NOT NULL
 
 -- name: usage
--- Known where every plan has a limit, of the last hour. Held deliveries count when they are released.
+-- Can be checked if every plan has a limit, for the last hour. Held deliveries count when they are
+-- released.
 WITH rules AS MATERIALIZED (
     SELECT id AS project_id, hour_since AS since
     FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, per_hour bigint, hour_since bigint)
@@ -296,7 +301,7 @@ LEFT JOIN {schema}keys AS k ON 'key_' || lpad(to_hex(k.id), 16, '0') = c.target
 WHERE c.target LIKE 'key\_%'
 
 -- name: waiting_counts
--- Also of endpoints that are disabled or removed, and of any that are not there.
+-- Includes endpoints that are disabled, deleted or missing.
 WITH counted AS (
     SELECT endpoint_id AS id, sum(waiting) AS waiting, sum(retries) AS retries, sum(held) AS held
     FROM {schema}waiting_counts GROUP BY endpoint_id),

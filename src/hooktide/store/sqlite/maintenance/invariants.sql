@@ -1,6 +1,6 @@
 -- The invariants (store/maintenance/invariants.py), as statements of the same names in the same order for each
--- database. Each yields what it looks at: its kind, its id, and whether it is broken. ":projects" is
--- what each project promises, as JSON; what it does not say is NULL and breaks nothing.
+-- database. Each returns the objects it checks: kind, id, and whether the invariant is broken.
+-- ":projects" has each project's limits as JSON; a missing limit is NULL and breaks nothing.
 
 -- name: project_facts
 SELECT id, config, changed_at FROM projects
@@ -9,15 +9,16 @@ SELECT id, config, changed_at FROM projects
 SELECT set_back_from FROM clock_mark
 
 -- name: fan_out
--- Retention drops an event with all its deliveries, so the count holds as long as the event is there.
+-- Retention drops an event with all its deliveries, so the count is valid as long as the event
+-- exists.
 SELECT 'evt' AS kind, e.id, (e.deliveries, e.deliveries) <> (
     SELECT count(*), count(DISTINCT d.endpoint_id) FROM deliveries AS d
     WHERE d.event_id = e.id AND d.origin NOT IN ('resend', 'replay')) AS broken
 FROM events AS e
 
 -- name: missed
--- What an endpoint wants is known since it changed last: only what came later is looked at. A test
--- event is for one endpoint alone.
+-- An endpoint's event types are known since its last change, so only later events are checked. A
+-- test event is for one endpoint only.
 WITH wanting AS MATERIALIZED (
     SELECT id, account_id, event_types, max(id, stale_before, (changed_at + :slack) << 11, :ordered_since << 11) AS since
     FROM endpoints WHERE disabled_reason = '' AND removed_at IS NULL)
@@ -33,7 +34,7 @@ AND (NOT e.test OR NOT EXISTS (
     SELECT 1 FROM deliveries AS d WHERE d.event_id = e.id AND d.origin = 'test'))
 
 -- name: unwanted
--- Known of what was accepted since the endpoint changed last.
+-- Only events that were accepted after the endpoint's last change can be checked.
 SELECT 'dlv' AS kind, d.id, NOT EXISTS (
     SELECT 1 FROM json_each(ep.event_types) AS wanted
     WHERE e.type = wanted.value OR substr(wanted.value, -1) = '*'
@@ -65,7 +66,7 @@ SELECT 'dlv' AS kind, d.id, (d.attempts, d.attempts) <> (
 FROM deliveries AS d
 
 -- name: retries
--- One more may be the 2xx of an attempt that had lost its lease, which is believed all the same.
+-- There may be one more: the 2xx of an attempt that had lost its lease, which counts nevertheless.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value ->> 'retries' AS retries
     FROM json_each(:projects))
@@ -85,7 +86,8 @@ SELECT 'dlv' AS kind, d.id, (
 FROM deliveries AS d
 
 -- name: claims
--- A claim's token is an id, made when it was claimed; "stale_before" one made when it was off.
+-- A claim's token is an id that is generated when claiming; "stale_before" is one from when the
+-- endpoint was disabled.
 SELECT 'dlv' AS kind, d.id,
     (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL) AND d.claim > ep.stale_before AS broken
 FROM deliveries AS d INDEXED BY deliveries_leased JOIN endpoints AS ep ON ep.id = d.endpoint_id
@@ -111,9 +113,10 @@ FROM deliveries AS d JOIN endpoints AS ep ON ep.id = d.endpoint_id
 WHERE ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL
 
 -- name: failing
--- What ended within the slack of something else may have been counted before it or after it. A 410,
--- or a chat's word for one, disables and does not count; enabling starts the count again. There may be more in the count than in the log
--- where the log does not go back to the endpoint's first delivery, or to what began its run.
+-- Deliveries that ended within the slack of each other may have been counted in either order. A
+-- 410, or a chat service's equivalent, disables the endpoint and is not counted; enabling resets
+-- the count. The count may exceed the log if the log does not go back to the endpoint's first
+-- delivery, or to the start of its series of failures.
 WITH ended AS MATERIALIZED (
     SELECT endpoint_id, max(ended_at) AS delivered_at FROM deliveries
     WHERE state = 'delivered' AND origin <> 'test' GROUP BY endpoint_id),
@@ -153,9 +156,9 @@ SELECT 'ep' AS kind, id, (disabled_reason <> '') <> (disabled_at IS NOT NULL) AS
 FROM endpoints WHERE removed_at IS NULL
 
 -- name: gaps
--- One that began before the last one ended is the 2xx of an attempt that had lost its lease. One
--- that began long before: the clock was set back between them. Someone may have had deliveries of the
--- account retried at once.
+-- An attempt that began before the last one ended is the 2xx of an attempt that had lost its lease.
+-- If it began long before, the clock was set back between them. A user may also have retried the
+-- account's deliveries immediately.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value -> 'gaps' AS gaps
     FROM json_each(:projects))
@@ -172,7 +175,8 @@ JOIN deliveries AS d ON d.id = b.id >> 11 << 11 JOIN rules AS r USING (project_i
 WHERE b.id & 2047 >= 2 AND a.started_at > r.since
 
 -- name: rests
--- What another process had claimed before it learned of the rest may have been sent within the slack.
+-- Deliveries that another process had claimed before it learned of the rest may have been sent
+-- within the slack.
 SELECT 'ep' AS kind, ep.id, ep.rest_reason = '' OR ep.rests_until > ep.rest_began_at + :rest_cap
     OR EXISTS (
         SELECT 1 FROM deliveries AS d JOIN attempts AS a ON a.id > d.id AND a.id <= d.id + 2047
@@ -183,7 +187,7 @@ FROM endpoints AS ep
 WHERE ep.rests_until > 0 AND ep.removed_at IS NULL AND ep.rest_began_at > :ordered_since
 
 -- name: endpoint_limits
--- Those that are there now and were added before one were there when it was added.
+-- Endpoints that exist now and were created earlier existed when this one was created.
 WITH ranked AS (
     SELECT id, project_id, created_at, row_number() OVER (PARTITION BY account_id ORDER BY id) AS place
     FROM endpoints WHERE removed_at IS NULL)
@@ -200,7 +204,8 @@ JOIN json_each(:projects) AS r ON r.value ->> 'id' = acc.project_id
 WHERE (u.minute - 60) * 60000000 > r.value ->> 'since' AND r.value ->> 'per_hour' IS NOT NULL
 
 -- name: usage
--- Known where every plan has a limit, of the last hour. Held deliveries count when they are released.
+-- Can be checked if every plan has a limit, for the last hour. Held deliveries count when they are
+-- released.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'hour_since' AS since FROM json_each(:projects)
     WHERE value ->> 'per_hour' IS NOT NULL AND value ->> 'hour_since' < :now - :slack),
@@ -269,7 +274,7 @@ SELECT 'aud' AS kind, c.id, NOT EXISTS (
 FROM audit_log AS c WHERE substr(c.target, 1, 4) = 'key_'
 
 -- name: waiting_counts
--- Also of endpoints that are disabled or removed, and of any that are not there.
+-- Includes endpoints that are disabled, deleted or missing.
 WITH counted AS (
     SELECT endpoint_id AS id, sum(waiting) AS waiting, sum(retries) AS retries, sum(held) AS held
     FROM waiting_counts GROUP BY endpoint_id),
