@@ -1,4 +1,4 @@
-"""``hooktide backup``: what was accepted before it begins is in it, whatever happens meanwhile."""
+"""``hooktide backup``: it contains everything that was accepted before it began."""
 
 import asyncio
 import shlex
@@ -27,7 +27,7 @@ from hooktide.store.sqlite.maintenance.backup import back_up
 
 
 async def run(*command: str) -> tuple[int, str]:
-    """Run a command; return its exit code and what it said."""
+    """Run a command. Return its exit code and output."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -38,7 +38,7 @@ async def run(*command: str) -> tuple[int, str]:
 
 
 async def accepted(ledger: Ledger, count: int) -> None:
-    """Return once so many events more were accepted."""
+    """Wait until this many more events are accepted."""
     count += len(ledger.acked)
     async with asyncio.timeout(60):
         while len(ledger.acked) < count:
@@ -47,7 +47,7 @@ async def accepted(ledger: Ledger, count: int) -> None:
 
 @dataclass
 class InSqlite:
-    """A file, copied by ``hooktide backup`` and put elsewhere."""
+    """A file that ``hooktide backup`` copies and that is restored elsewhere."""
 
     old: Path
     new: Path
@@ -70,7 +70,7 @@ class InSqlite:
 
 @dataclass
 class InPostgres:
-    """A database, taken by ``pg_dump`` as ``hooktide backup`` says, and restored as another."""
+    """A database that is dumped with the command that ``hooktide backup`` prints, and restored."""
 
     old: Path
     new: Path
@@ -88,7 +88,8 @@ class InPostgres:
         done, told = await run(str(binaries() / "pg_restore"), f"--dbname={self.second}", str(copy))
         assert done == 0, told
         connection = await asyncpg.connect(self.second)
-        # What was claimed is due when its lease ends, a minute after the dump: here that is now.
+        # Claimed deliveries are due when their lease ends, a minute after the dump. Here that is
+        # now.
         await connection.execute(
             "UPDATE hooktide.queue SET due_at = due_at - 60000000 WHERE claim <> 0"
         )
@@ -151,7 +152,7 @@ async def lived(tmp_path: Path) -> Path:
 
 
 def only(folder: Path, *names: str) -> bool:
-    """Whether a folder has these files and no others that begin like them."""
+    """Return whether a folder has exactly these files among those with their prefix."""
     return {path.name for path in folder.glob("copy*")} == set(names)
 
 

@@ -1,4 +1,4 @@
-"""The proxy that faults are made with cuts where it is told to, and nowhere else."""
+"""The fault-injection proxy cuts connections where it is told to, and nowhere else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def proxy(place: str) -> AsyncIterator[Proxy]:
 
 
 async def kept(place: str) -> list[int]:
-    """Return what is stored, read past the proxy, once nobody is at it any more."""
+    """Return what is stored, bypassing the proxy, once no other session is active."""
     connection = await asyncpg.connect(place)
     try:
         async with connection.transaction():
@@ -51,7 +51,7 @@ async def put_two(url: str) -> None:
 
 
 async def put_one(url: str) -> None:
-    """Run a statement that is its own transaction."""
+    """Run a single statement outside of a transaction."""
     connection = await asyncpg.connect(url)
     try:
         await connection.fetch(INSERT, 3)

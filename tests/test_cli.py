@@ -1,4 +1,4 @@
-"""The command line: what it does, and what it says when it cannot."""
+"""The command line: what commands do, and their error messages."""
 
 import contextlib
 import os

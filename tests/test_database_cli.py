@@ -1,4 +1,4 @@
-"""What the command line says of a database: beside its server, in SQLite and in PostgreSQL."""
+"""Commands that read a database while its server runs, on SQLite and PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

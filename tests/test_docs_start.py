@@ -1,7 +1,7 @@
-"""docs/fastapi.md and docs/django.md, followed from their first block to their last.
+"""Follows docs/fastapi.md and docs/django.md from the first block to the last.
 
-Each file is written as it is shown and each command is run as it is written; only the interpreter,
-the ports and the secret are filled in. What installs packages is not run.
+Each file is written and each command is run exactly as shown. Only the interpreter, the ports and
+the secret are replaced. Commands that install packages are not run.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ def test_the_tests_that_are_shown_pass() -> None:
 
 
 class Reader:
-    """Follows a page in a folder of its own; what it starts ends with the stack."""
+    """Follows a page in its own folder. The processes it starts end with the stack."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self._folder = folder
@@ -109,7 +109,7 @@ class Reader:
                     return
 
     async def said(self, name: str, pattern: str) -> bool:
-        """Read what a program prints until it has printed a line like this."""
+        """Read a program's output until a line matches."""
         output = self._running[name].stdout
         assert output is not None
         async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""What is accepted does not wait for the CPU, whoever publishes; all on virtual time."""
+"""Accepted events do not wait for the CPU, however many publishers there are. Uses virtual time."""
 
 import asyncio
 import functools
@@ -29,9 +29,9 @@ def on_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
 
 
 class Machine:
-    """A process on one CPU: turns of work, publishers in a closed loop, an endpoint.
+    """A process on one CPU: an event loop, publishers in a closed loop, and an endpoint.
 
-    ``late``: how long after its commit each delivery was answered by the receiver.
+    ``late`` has the time from commit to the receiver's response for each delivery.
     """
 
     def __init__(self, publishers: int, *, limited: bool = True, answer: float = ANSWER) -> None:
@@ -63,7 +63,7 @@ class Machine:
             self._turn()
 
     def _turn(self) -> None:
-        """Run what is due, then what has arrived, as an event loop does."""
+        """Run one iteration: due timers, then callbacks, as an event loop does."""
         began = self.now
         soon, self.soon = self.soon, []
         due = [each for each in self.timers if each[0] <= self.now]
@@ -120,7 +120,7 @@ def test_what_is_accepted_is_delivered_within_a_quarter_of_a_second(publishers: 
 
 
 def test_without_it_deliveries_pile_up_behind_many_publishers() -> None:
-    """The measure can fail."""
+    """The measurement can fail."""
     machine = Machine(256, limited=False)
     machine.run(5.0)
     assert p99(machine.late) > 0.25
@@ -135,7 +135,7 @@ def test_a_receiver_that_hangs_slows_no_publisher() -> None:
 
 
 class Door:
-    """Requests that ask to enter; ``entered``: which did, and with what size."""
+    """Requests that wait for admission. ``entered`` are those admitted, with their size."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake

@@ -1,4 +1,4 @@
-"""The key file is whole or not there, whatever ends the start that makes it."""
+"""The key file is either complete or missing, however the start that creates it ends."""
 
 import stat
 import subprocess
@@ -17,7 +17,7 @@ def test_a_start_that_is_killed_while_it_makes_the_key_leaves_nothing_in_the_way
         "import os, sys\n"
         "from pathlib import Path\n"
         "from hooktide.runtime.vault import load_vault\n"
-        "os.fsync = lambda _: os._exit(9)\n"  # the machine stops as the key is to be synced
+        "os.fsync = lambda _: os._exit(9)\n"  # the machine stops when the key is synced
         "load_vault(Path(sys.argv[1]))\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)

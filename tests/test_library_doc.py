@@ -1,4 +1,4 @@
-"""docs/library.md is true: its programs run."""
+"""The programs in docs/library.md run."""
 
 import asyncio
 import os

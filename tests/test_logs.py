@@ -1,4 +1,4 @@
-"""A message that comes again and again is written a few times, and counted."""
+"""A repeated log message is written a few times, and then counted."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""The quickstart, run as it stands: only the server's port, the key and a URL are filled in."""
+"""Runs the quickstart verbatim, except for the server's port, the key and a URL."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ PRELUDE = "set -eu\n"
 
 
 def commands() -> list[str]:
-    """Return the start's commands, from the key on; the function is for those that follow."""
+    """Return the quickstart's commands from the key on, and the function that they use."""
     [block] = [each for each in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "api " in each]
     return [line for line in block.splitlines() if line and not line.startswith("#")]
 

@@ -1,4 +1,4 @@
-"""Traces, as a collector gets them and as receivers are told of them."""
+"""Traces, as a collector gets them and as receivers see them in headers."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CALLER = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 async def publish(server: Server, body: Any, parent: str = "") -> list[str]:
-    """Publish one event or several, in a trace if one is given; return their ids."""
+    """Publish one or more events, in a trace if one is given. Return their ids."""
     data = request("POST", "/v1/events", json.dumps(body).encode())
     if parent:
         data = data.replace(b"connection:", f"traceparent: {parent}\r\nconnection:".encode(), 1)
@@ -44,7 +44,7 @@ async def until_collected(collector: Collector, count: int) -> None:
 
 
 def told(arrived: Arrived) -> tuple[str, str]:
-    """Return the trace and the span that a receiver was told."""
+    """Return the trace id and the span id that a receiver got."""
     version, trace, span, flags = arrived.headers["traceparent"].split("-")
     assert (version, flags) == ("00", "01")
     return trace, span
@@ -199,7 +199,7 @@ def test_an_events_trace_is_the_same_everywhere_and_another_installations_is_ano
 
 
 def flags_of(traces: Tracing, event_id: int) -> bytes:
-    """Return what a receiver of an event is told of its trace's flags, as does the log."""
+    """Return the trace flags that a receiver of an event gets, which the log has too."""
     head, shown = traces.add_trace_headers(event_id, b"POST / HTTP/1.1\r\n\r\n", b"\r\n")
     assert head == b"POST / HTTP/1.1\r\n" + shown
     return shown[-6:-4]

@@ -1,7 +1,6 @@
-"""The Dockerfile and the compose files name what there is; the health check is run as it stands.
+"""The Dockerfile and the compose files only refer to existing files; the health check works.
 
-No daemon is needed: that an image can be built is shown by ``test_package``, which installs what
-the Dockerfile installs.
+No Docker daemon is needed: ``test_package`` installs what the Dockerfile installs.
 """
 
 import json
@@ -105,7 +104,7 @@ def test_a_compose_file_starts_a_server_with_settings_that_it_takes(name: str) -
 
 
 def filled(text: str) -> str:
-    """Put each variable's value in its place: its default, or one that is given here."""
+    """Replace each variable by its default, or by a value from here."""
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
     return re.sub(r"\$\{\w+:\?[^}]*\}", lambda found: FILLED[found[0][2:].split(":")[0]], text)
 

@@ -1,6 +1,6 @@
-"""The Helm chart: rendered by Go's own template engine, held to what a server takes.
+"""The Helm chart is rendered by Go's template engine, and checked against the server's settings.
 
-Helm itself is not on every machine; where it is, it lints the chart too.
+If Helm is installed, it lints the chart too.
 """
 
 import copy
@@ -53,7 +53,7 @@ def defaults() -> dict[str, Any]:
 
 
 def merged(values: dict[str, Any]) -> dict[str, Any]:
-    """Put values over the defaults, as Helm does."""
+    """Merge values into the defaults, as Helm does."""
     return _over(defaults(), values)
 
 
@@ -68,7 +68,7 @@ def _over(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def rendered(*cases: dict[str, Any], release: str = "hooktide") -> list[dict[str, Any]]:
-    """Return each case's objects by their kind; its notes are there as text."""
+    """Return each case's objects by kind, and its notes as text."""
     if shutil.which("go") is None:
         pytest.skip("needs Go")
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
@@ -106,7 +106,7 @@ def pod(objects: dict[str, Any]) -> Any:
 
 
 def settings_of(container: Any) -> Settings:
-    """Return the settings with which a container's server starts, checked."""
+    """Return the validated settings that a container's server starts with."""
     values: dict[str, Any] = {}
     secret = {"database": "postgresql://hooktide@db/hooktide"}
     for each in container["env"]:
@@ -302,7 +302,7 @@ def test_the_docs_name_every_value_and_set_no_other() -> None:
 
 
 def _names(values: dict[str, Any], before: str = "") -> Iterator[str]:
-    """Give the names of values as ``--set`` takes them; what has no fixed names counts as one."""
+    """Yield the names of values as ``--set`` takes them. A map with free keys counts as one."""
     for name, value in values.items():
         if isinstance(value, dict) and value and name != "resources":
             yield from _names(value, f"{before}{name}.")

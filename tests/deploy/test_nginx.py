@@ -1,4 +1,7 @@
-"""nginx's configuration, run by nginx in front of a server; only addresses and files are others."""
+"""Runs nginx with the shipped configuration in front of a server.
+
+Only addresses and files differ.
+"""
 
 import asyncio
 import json
@@ -29,7 +32,7 @@ http {{
 
 @asynccontextmanager
 async def proxied(folder: Path, behind: int) -> AsyncIterator[int]:
-    """Run nginx before the server at a port; gives its own."""
+    """Run nginx in front of the server at a port. Return nginx's port."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("needs nginx")

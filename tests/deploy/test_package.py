@@ -1,4 +1,4 @@
-"""The package as it would be uploaded: complete, and at work with only what it declares."""
+"""The package as it would be uploaded: complete, and usable with its declared dependencies."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ def hatchling(project: Path, out: Path, *targets: str) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist: what ``make release`` made, or made here."""
+    """A folder with the wheel and the sdist, from ``make release`` or built here."""
     if released := os.environ.get("HOOKTIDE_DIST"):
         return Path(released)
     out = tmp_path_factory.mktemp("dist")
@@ -108,7 +108,7 @@ def test_its_page_renders(metadata: Message) -> None:
 
 
 def needed(metadata: Message) -> dict[str, Distribution]:
-    """Return the distributions that the package needs without extras, and those that they need."""
+    """Return the package's dependencies without extras, and their dependencies."""
     found: dict[str, Distribution] = {}
     waiting = [(Requirement(line), "") for line in metadata.get_all("Requires-Dist", [])]
     while waiting:
@@ -127,7 +127,7 @@ def needed(metadata: Message) -> dict[str, Distribution]:
 
 @pytest.fixture(scope="module")
 def installed(built: Path, metadata: Message, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel and what it needs; gives its folder of programs."""
+    """Install the wheel and its dependencies in a new environment. Return its ``bin`` folder."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home, symlinks=True)
     python = home / "bin/python"

@@ -1,7 +1,7 @@
-"""requirements/ is what pyproject.toml asks for, to the version and the hash.
+"""requirements/ matches pyproject.toml, down to the version and the hash.
 
-Nothing is asked of a registry: the locked versions are those that are installed, and say themselves
-what they need.
+No package index is contacted: the locked versions are installed here, and their metadata lists
+their dependencies.
 """
 
 import re
@@ -41,7 +41,7 @@ def on(python: str) -> Environment:
 
 
 def entries(name: str) -> list[tuple[Requirement, list[str]]]:
-    """Return what a file pins, each with its hashes."""
+    """Return the pinned requirements of a file, with their hashes."""
     text = (REQUIREMENTS / f"{name}.txt").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     return [
@@ -51,7 +51,7 @@ def entries(name: str) -> list[tuple[Requirement, list[str]]]:
 
 
 def locked(name: str, python: str) -> dict[str, str]:
-    """Return the versions that are installed by a file for a Python."""
+    """Return the versions that a file installs on a version of Python."""
     environment = on(python)
     return {
         canonicalize_name(each.name): next(iter(each.specifier)).version
@@ -61,7 +61,7 @@ def locked(name: str, python: str) -> dict[str, str]:
 
 
 def asked(lines: list[str], python: str) -> Iterator[Requirement]:
-    """Yield what is asked for, and what that asks for, as far as it is installed here."""
+    """Yield the requirements and their dependencies, as far as they are installed here."""
     waiting = [(Requirement(line), "") for line in lines]
     seen: set[tuple[str, str]] = set()
     while waiting:

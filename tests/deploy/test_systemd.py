@@ -1,4 +1,4 @@
-"""The systemd units: systemd reads them, and they start what there is, with few rights."""
+"""The systemd units: systemd accepts them, and they start existing commands with few privileges."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ def value(name: str, text: str = UNIT) -> str:
 
 
 def installed(folder: Path) -> Path:
-    """Write the unit with what stands for an installed program; return its file."""
+    """Write the unit with a placeholder for the installed program. Return its file."""
     program = folder / "hooktide"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m hooktide "$@"\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The dashboard, the alerts and the table in the docs speak of what a server really shows."""
+"""The Grafana dashboard, the alerts and the docs only use metrics that a server exports."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
 
 async def metrics_page(folder: Path) -> str:
-    """Return what a server shows that has accepted, refused, ignored, and sent in vain."""
+    """Return the metrics of a server with accepted, refused, ignored and undeliverable events."""
     async with running(folder) as site:
         await site.account()
         await site.endpoint()
@@ -47,7 +47,7 @@ async def metrics_page(folder: Path) -> str:
 
 
 async def shown(folder: Path) -> dict[str, dict[str, set[str]]]:
-    """Return what a server shows, by a sample's name: its labels, and each one's values."""
+    """Return a server's samples by name, each with its labels and their values."""
     page = await metrics_page(folder)
     found: dict[str, dict[str, set[str]]] = {"up": {}}
     for family in text_string_to_metric_families(page):
@@ -86,7 +86,7 @@ def expressions() -> list[str]:
 
 
 def complaints(expression: str, known: dict[str, dict[str, set[str]]]) -> Iterator[str]:
-    """Say what in an expression no server shows."""
+    """Yield the parts of an expression that no server exports."""
     labels = set(SCRAPED)
     for name, matchers in SELECTOR.findall(expression):
         if name not in known:
@@ -107,7 +107,7 @@ def complaints(expression: str, known: dict[str, dict[str, set[str]]]) -> Iterat
 
 
 def possible(label: str, seen: set[str]) -> set[str]:
-    """Return the values that a label may have; those without an event are not shown yet."""
+    """Return the possible values of a label. Those without an event are not exported yet."""
     return {"error": set(ERRORS), "code": set(PROBLEMS)}.get(label, seen)
 
 
@@ -152,7 +152,7 @@ async def test_the_dashboard_and_the_docs_have_all_that_a_server_shows(tmp_path:
 
 
 def family_of(name: str) -> str:
-    """Return what the docs call a sample: a histogram's and a counter's are several."""
+    """Return the metric that a sample belongs to: histograms and counters have several samples."""
     return re.sub(r"(_seconds)_(bucket|sum|count)$|_created$", r"\1", name)
 
 

@@ -1,4 +1,4 @@
-"""``hooktide audit`` beside servers that deliver, are killed and start again: it is true."""
+"""``hooktide audit`` is correct while servers deliver, are killed and restart."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ description = "Something happened."
 
 @asynccontextmanager
 async def somewhere(kind: str) -> AsyncIterator[str]:
-    """Give a server's database: empty for a file beside it, or PostgreSQL's URL."""
+    """Yield a server's database: a PostgreSQL URL, or an empty string for a SQLite file."""
     if kind == "sqlite":
         yield ""
     else:
@@ -66,7 +66,7 @@ async def audit_often(server: Server, found: list[Finding]) -> None:
 
 
 async def trouble(server: Server, hooks: list[dict[str, Any]], account: str, url: str) -> None:
-    """Do to the endpoints what their owners would, and kill the server once."""
+    """Change endpoints as their owners would, and kill the server once."""
     flaky, _, slow = hooks
     await asyncio.sleep(1)
     await server.api.post(f"/v1/endpoints/{flaky['id']}/disable")
@@ -83,7 +83,7 @@ async def trouble(server: Server, hooks: list[dict[str, Any]], account: str, url
 
 
 async def until_disabled(server: Server, hook: dict[str, Any]) -> None:
-    """Return once so many failed that the endpoint is off."""
+    """Wait until so many deliveries have failed that the endpoint is disabled."""
     async with asyncio.timeout(120):
         while (await server.api.get(f"/v1/endpoints/{hook['id']}"))["enabled"]:
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Ten thousand events for a dead endpoint do not stand before another account's one."""
+"""Ten thousand events for a dead endpoint do not delay another account's event."""
 
 import asyncio
 from pathlib import Path

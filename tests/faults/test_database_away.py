@@ -1,8 +1,8 @@
-"""PostgreSQL ends under load, stands still or is locked, and comes back: nothing is lost or hangs.
+"""PostgreSQL stops under load, freezes or is locked, and recovers: nothing is lost or hangs.
 
-``HOOKTIDE_AWAY`` says for how many seconds it is away: 3 by default, longer than anybody is let
-wait (2); ``make faults`` has 30.
-``HOOKTIDE_LOCKED`` says for how many each table is locked: 5 by default, ``make faults`` has 20.
+``HOOKTIDE_AWAY`` is for how many seconds it is away: 3 by default, longer than any client waits
+(2), and 30 in ``make faults``. ``HOOKTIDE_LOCKED`` is for how many seconds each table is locked: 5
+by default, 20 in ``make faults``.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A database that others use up, lock and deadlock with, and servers that share it."""
+"""A database whose connections are used up, with locks and deadlocks from other programs."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -19,7 +19,7 @@ LOCK_SOME = "SELECT id FROM hooktide.queue ORDER BY random() LIMIT 50 FOR UPDATE
 
 
 async def take_all(url: str, others: AsyncExitStack) -> None:
-    """Take every connection that there is, until the end of ``others``."""
+    """Open every available connection until ``others`` is closed."""
     while True:
         try:
             connection = await asyncpg.connect(url)

@@ -1,7 +1,6 @@
-"""Connections to PostgreSQL that break all the time, wherever it hurts most: each event is there
-once, and is delivered.
+"""PostgreSQL connections break at the worst moments: each event is stored once and delivered.
 
-``HOOKTIDE_CUTS`` says how many are cut under load: 20 by default, ``make faults`` has 300.
+``HOOKTIDE_CUTS`` is the number of cuts under load: 20 by default, 300 in ``make faults``.
 """
 
 import asyncio
@@ -106,7 +105,7 @@ BESIDE = ("pg_notify", "LISTEN", "hooktide.nodes", "pg_advisory_lock")
 
 @dataclass
 class Nth:
-    """True of the nth message (from 0) that can be cut there; not of what tells others."""
+    """Matches the nth message (from 0) that can be cut there, except notifications."""
 
     n: int
     where: Where
@@ -120,7 +119,7 @@ class Nth:
 
 
 async def publish(server: Server, new: dict[str, Any]) -> str:
-    """Publish an event, again and again with its key; return its id."""
+    """Publish an event, retry with its key until it is accepted, and return its id."""
     async with asyncio.timeout(60):
         while True:
             try:
@@ -137,7 +136,7 @@ LIMITED = PROJECT.replace("retries = 20", "retries = 20\ndeliveries_per_hour = 1
 async def test_an_event_is_there_once_and_delivered_wherever_its_acceptance_was_cut(
     tmp_path: Path, project: str
 ) -> None:
-    """Another server delivers: the proxy sees nothing but what accepts."""
+    """Another server delivers, so the proxy only sees statements that accept."""
     ledger = Ledger()
     async with (
         database() as url,
@@ -166,7 +165,7 @@ async def test_what_was_accepted_by_a_commit_that_nobody_heard_of_is_due_at_once
         given = Given(Place(proxy.url))
         await given.open()
         await given.begin()
-        await given.publish()  # from now on with one statement
+        await given.publish()  # later calls use a single statement
         given.hand.takes = 10
         given.hand.hints.clear()
         proxy.cut(accepts, Where.UNANSWERED)

@@ -1,7 +1,7 @@
-"""A standby that takes over, or goes away: what was accepted is lost only if nobody waited for it.
+"""A standby takes over or disconnects: accepted events are lost only with asynchronous commits.
 
-``HOOKTIDE_AWAY`` says for how many seconds the primary, or the standby, is away: 1.5 by default,
-``make faults`` has 30.
+``HOOKTIDE_AWAY`` is for how many seconds the primary or the standby is away: 1.5 by default, 30 in
+``make faults``.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ MAX_BACKENDS = 21
 
 
 def url_of(*ports: int, name: str = "postgres") -> str:
-    """Say where a database is that is on one of several machines."""
+    """Return the URL of a database that is on one of several hosts."""
     hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
     return f"postgresql://hooktide@{hosts}/{name}?target_session_attrs=read-write"
 
@@ -160,7 +160,7 @@ async def test_when_an_asynchronous_standby_takes_over_what_had_not_reached_it_i
 
 
 async def publish(server: Server, account: str) -> str:
-    """Publish an event, as often as it takes; return its id."""
+    """Publish an event, with as many retries as it takes. Return its id."""
     async with asyncio.timeout(60):
         while True:
             try:
@@ -182,7 +182,7 @@ async def is_lost(server: Server, event_id: str) -> bool:
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """Be a machine that takes connections and says nothing; gives its port."""
+    """Listen as a host that accepts connections and sends nothing. Return the port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)

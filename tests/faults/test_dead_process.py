@@ -1,6 +1,6 @@
-"""A process that is killed gives back what it held within seconds; one that lives keeps it.
+"""A killed process's claims are released within seconds. A running process keeps its claims.
 
-``HOOKTIDE_WAITING`` says how many deliveries wait: 400 by default, ``make faults`` has 5,000.
+``HOOKTIDE_WAITING`` is the number of pending deliveries: 400 by default, 5,000 in ``make faults``.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 0
 
 @dataclass
 class Two:
-    """Two servers, of which the first holds everything that waits."""
+    """Two servers. The first has claimed all pending deliveries."""
 
     first: Server
     second: Server
@@ -41,7 +41,7 @@ class Two:
     secrets: dict[str, str]
 
     async def until_arrived(self) -> float:
-        """Return after how many seconds everything had been answered."""
+        """Wait until everything was answered, and return how many seconds that took."""
         since = time.monotonic()
         async with asyncio.timeout(120):
             while len(self.ledger.answered_ok) < WAITING:

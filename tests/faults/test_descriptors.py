@@ -1,4 +1,4 @@
-"""No file descriptors left: nobody's delivery fails for it, and all recovers by itself."""
+"""A server without free file descriptors fails no delivery, and recovers automatically."""
 
 import asyncio
 import resource
@@ -18,7 +18,7 @@ def open_descriptors(server: Server) -> int:
 
 
 async def kept(reader: asyncio.StreamReader) -> bytes:
-    """Read one answer from a connection that stays open."""
+    """Read one response from a persistent connection."""
     head = await reader.readuntil(b"\r\n\r\n")
     [size] = [line for line in head.lower().splitlines() if line.startswith(b"content-length")]
     return head + await reader.readexactly(int(size.split(b":")[1]))

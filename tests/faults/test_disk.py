@@ -1,7 +1,7 @@
-"""A full disk: what cannot be kept is refused with 503, and all recovers once there is room.
+"""With a full disk, events are refused with 503, and the server recovers once there is space.
 
-The disk is a small one of its own where the test may mount one; elsewhere, and in a test of its
-own, a limit on the size of files stands for it.
+The disk is a small file system if the test may mount one. Otherwise, and in a separate test, a
+limit on the size of files simulates it.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ TEXT = "x" * 20_000
 
 @dataclass
 class Disk:
-    """Where the database is, and a way to fill it up."""
+    """The database's disk, and a way to fill it."""
 
     folder: Path
     small: bool
@@ -63,7 +63,7 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 
 async def publish(server: Server, account: str, number: int) -> tuple[int, bytes]:
-    """Publish an event, and return what was said."""
+    """Publish an event, and return the response."""
     body = event(account, {"n": number, "text": TEXT}, idempotency_key=f"n{number}")
     answer = await raw(server.port, request("POST", "/v1/events", msgspec.json.encode(body)))
     head, _, content = answer.partition(b"\r\n\r\n")
@@ -183,7 +183,7 @@ async def test_a_start_on_a_full_disk_says_so_and_goes_on_once_there_is_room(
 
 
 async def until_said(server: Server, status: bytes) -> bytes:
-    """Return what readiness says, once that begins with this status."""
+    """Wait until readiness begins with this status, and return its response."""
     async with asyncio.timeout(READY_TIMEOUT):
         while True:
             assert server.process is not None

@@ -15,14 +15,14 @@ READY = request("GET", "/health/ready").replace(b"connection: close\r\n", b"")
 
 
 class Connection:
-    """A connection that is kept as long as the server lets it."""
+    """A connection that is kept open as long as the server allows."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
     async def answer(self) -> tuple[int, bool]:
-        """Read one answer: its status, and whether the connection stays."""
+        """Read one response: its status, and whether the connection stays open."""
         async with asyncio.timeout(READY_TIMEOUT):
             head = await self.reader.readuntil(b"\r\n\r\n")
             fields = dict(line.split(b": ", 1) for line in head.lower().splitlines()[1:-1])
@@ -34,7 +34,7 @@ class Connection:
         return await self.answer()
 
     async def ended(self) -> bytes:
-        """Return what still comes, once the server has closed; a reset is an error."""
+        """Return the remaining bytes until the server closes. A reset is an error."""
         async with asyncio.timeout(READY_TIMEOUT):
             return await self.reader.read(-1)
 
@@ -49,7 +49,7 @@ async def connected(port: int) -> AsyncIterator[Connection]:
 
 
 async def begin_to_stop(server: Server, ledger: Ledger, receiver: int) -> None:
-    """Stop a server that has something out which does not end."""
+    """Stop a server with an attempt in flight that does not end."""
     account, _ = await set_up(server.api, receiver, ("/hang",))
     await server.api.post("/v1/events", event(account))
     async with asyncio.timeout(READY_TIMEOUT):
@@ -138,7 +138,7 @@ async def test_a_request_that_is_half_here_is_answered_before_its_process_is_rep
 
 
 async def ask_in_halves(server: Server) -> None:
-    """Ask on a few connections, and wait between two halves of what is sent for a replacement."""
+    """Send requests in two halves on a few connections, with a process replacement between them."""
     body = b'{"account":"nobody","type":"thing.happened","payload":{}}'
     whole = request("POST", "/v1/events", body)
     async with AsyncExitStack() as stack:

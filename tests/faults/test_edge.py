@@ -1,4 +1,4 @@
-"""The server's edge: slow, huge, ambiguous and malformed requests get a clean answer."""
+"""The HTTP server responds cleanly to slow, huge, ambiguous and malformed requests."""
 
 import asyncio
 import socket
@@ -25,12 +25,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 def statuses(answers: bytes) -> list[int]:
-    """The statuses of all answers on a connection."""
+    """Return the statuses of all responses on a connection."""
     return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
 
 
 def problem(answer: bytes) -> str:
-    """The code of the problem that an answer is."""
+    """Return the code of a problem response."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head.lower(), answer
     told = msgspec.json.decode(body)
@@ -183,7 +183,7 @@ async def test_a_client_that_resets_its_connection_costs_no_other_an_answer(
     async def attack() -> None:
         while not stop.is_set():
             reset()
-            await lives(server)  # no faster than it answers: this is no test of how much it bears
+            await lives(server)  # no faster than it responds: this is not a load test
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
         try:

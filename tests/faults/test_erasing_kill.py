@@ -1,4 +1,4 @@
-"""Servers are killed while they erase accounts: it goes on, and nothing is counted twice."""
+"""Servers are killed while they erase accounts: erasure continues, and nothing is counted twice."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ DONE_TIMEOUT = 120.0
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where a database is."""
+    """Return a database's URL or path."""
     if request.param == "sqlite":
         folder = tmp_path / "data"
         folder.mkdir()
@@ -41,7 +41,7 @@ def asking(server: Server) -> AsyncClient:
 
 
 async def filled(server: Server, receiver: int, reference: str, events: int = EVENTS) -> str:
-    """Return the id of an account with so many delivered events that have its reference in them."""
+    """Create an account with delivered events that contain its reference. Return its id."""
     account, _ = await set_up(server.api, receiver, [f"/{reference}"], reference=reference)
     for _ in range(events // BATCH):
         await server.api.post("/v1/events", [event(account, {"of": reference})] * BATCH)
@@ -91,7 +91,7 @@ async def test_a_server_killed_while_it_erases_goes_on_after_its_start_until_all
             await until_erased(client, account)
             await server.kill()
             await execute(where, "UPDATE erasures SET started_at = started_at - 3600000000")
-            await server.start()  # an hour later: no attempt of before can be recorded any more
+            await server.start()  # an hour later, earlier attempts can no longer be recorded
             found = await until_ended(client, account)
             assert (found.events, found.attempts) == (EVENTS, EVENTS)
             assert (await client.accounts.get(neighbour)).reference == "neighbour"

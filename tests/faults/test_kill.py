@@ -1,7 +1,7 @@
 """``kill -9`` under load loses nothing that was answered 202, on either database.
 
-``HOOKTIDE_KILLS`` says how often a server is killed: 2 by default, ``make faults`` has 20. What the
-dead had claimed is released by those who come after them.
+``HOOKTIDE_KILLS`` is how often a server is killed: 2 by default, 20 in ``make faults``. The claims
+of a killed process are released by its successors.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ account, and as many answers may be in a commit."""
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where a database is."""
+    """Return a database's URL or path."""
     if request.param == "sqlite":
         yield str(tmp_path / "hooktide.db")
         return
@@ -33,7 +33,7 @@ async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def kill_often(server: Server, load: Load, chance: random.Random) -> None:
-    """Kill it at any moment of its life, and leave it dead the last time."""
+    """Kill the server at random moments and restart it, except the last time."""
     for number in range(1, KILLS + 1):
         await asyncio.sleep(chance.uniform(0.0, 1.5))
         if number == KILLS:
@@ -44,7 +44,7 @@ async def kill_often(server: Server, load: Load, chance: random.Random) -> None:
 
 
 async def account_for(load: Load, where: str) -> None:
-    """Assert that nothing was lost, and say what happened."""
+    """Assert that nothing was lost, and print a summary."""
     await load.settled(SETTLED_TIMEOUT)
     await load.check()
     assert load.well.ledger.duplicates <= KILLS * UNRECORDED

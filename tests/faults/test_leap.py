@@ -1,4 +1,4 @@
-"""The wall clock leaps by a day, to and fro, while retries wait: nothing stops, nothing is lost."""
+"""The wall clock jumps a day forward and back while retries are pending: nothing is lost."""
 
 import asyncio
 import itertools
@@ -62,7 +62,7 @@ PATIENT = PROJECT.replace(f'timeout = "{ATTEMPT_TIMEOUT:.0f}s"', 'timeout = "30s
 
 @dataclass
 class Story:
-    """Deliveries that fail again and again, and one now and then that does not."""
+    """Deliveries that fail repeatedly, and occasionally one that succeeds."""
 
     server: Server
     failing: str
@@ -71,7 +71,7 @@ class Story:
     fresh: set[str] = field(default_factory=set)
 
     async def fails(self, count: int = EVENTS) -> None:
-        """Publish events that fail, and fail again: 21 times, for a minute on a quick machine."""
+        """Publish events that fail 21 times, which takes a minute on a fast machine."""
         self.fresh = await self.publish(self.failing, count)
         async with asyncio.timeout(TIMEOUT):
             while not self.fresh <= self.times("/fail").keys():
@@ -90,7 +90,7 @@ class Story:
         return found
 
     async def tried_again(self, signed: int = 0) -> None:
-        """Return when each fresh event was tried again; assert how many days ahead it is signed."""
+        """Return when each new event was retried, and assert how many days ahead it is signed."""
         before = Counter({event_id: len(items) for event_id, items in self.times("/fail").items()})
         async with asyncio.timeout(TIMEOUT):
             while not self._tried_since(before):
@@ -104,28 +104,28 @@ class Story:
         return all(len(now[id_]) > before[id_] for id_ in self.fresh)
 
     async def delivers(self) -> None:
-        """Assert that what is accepted now is delivered now."""
+        """Assert that an event that is accepted now is delivered now."""
         ids = await self.publish(self.fine, 2)
         async with asyncio.timeout(TIMEOUT):
             while not ids <= {e for _, e in self.arrived.answered_ok}:
                 await asyncio.sleep(0.02)
 
     def check_gaps(self, forward: int) -> None:
-        """Assert that nothing was tried again at once, but once for each step ``forward``."""
+        """Assert that nothing was retried immediately, except once for each step ``forward``."""
         for path, least in (("/fail", EARLIEST), ("/hang", EARLIEST + ATTEMPT_TIMEOUT)):
             for items in self.times(path).values():
                 gaps = [later.at - item.at for item, later in itertools.pairwise(items)]
                 assert sum(gap < least for gap in gaps) <= forward, (path, gaps)
 
     def check_signatures(self, secrets: dict[str, str]) -> None:
-        """Assert that every signature is right for the timestamp beside it."""
+        """Assert that every signature matches its timestamp."""
         for item in self.arrived.arrived:
             at = datetime.fromtimestamp(int(item.headers["webhook-timestamp"]), UTC)
             signed = Webhook(secrets[item.endpoint]).sign(item.event_id, at, item.body.decode())
             assert item.headers["webhook-signature"] == signed
 
     async def check_timeouts(self) -> None:
-        """Assert that attempts without an answer lasted as long as their timeout.
+        """Assert that attempts without a response lasted as long as their timeout.
 
         An endpoint that does not answer has few slots, so they may come one after the other.
         """
@@ -136,7 +136,7 @@ class Story:
         assert max(lasted) < TIMEOUT * 1000
 
     async def _timed_out(self) -> list[float]:
-        """Return how long each attempt took, in milliseconds, that was not answered."""
+        """Return the duration in milliseconds of each attempt without a response."""
         found = await self.server.api.get("/v1/deliveries?state=pending&limit=100")
         lasted = []
         for item in found["items"]:
@@ -148,7 +148,7 @@ class Story:
 
 @asynccontextmanager
 async def telling(server: Server, forward: int) -> AsyncIterator[Story]:
-    """Begin: everything fails for the first time. The clock will be set ``forward`` so often."""
+    """Let everything fail for the first time. ``forward`` is how often the clock will be set."""
     ledger = Ledger(hanging={"/hang"})
     async with receiving(ledger) as port:
         failing, secrets = await set_up(server.api, port, ("/fail", "/hang"), project=PROJECT)
@@ -163,7 +163,7 @@ async def telling(server: Server, forward: int) -> AsyncIterator[Story]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where a database is."""
+    """Return a database's URL or path."""
     if request.param == "sqlite":
         yield str(tmp_path / "hooktide.db")
         return
@@ -197,7 +197,7 @@ async def keyed_event(server: Server, account: str, key: str) -> str:
 async def test_a_start_with_a_clock_that_is_ahead_deletes_nothing_and_delays_nothing(
     tmp_path: Path,
 ) -> None:
-    """One start 40 days ahead, then the right clock again: log, keys and retries are as before."""
+    """After one start 40 days ahead, the log, keys and retries are as before."""
     wall, path, ledger = WallClock(tmp_path), str(tmp_path / "hooktide.db"), Ledger()
     keyed: dict[str, str] = {}
     async with receiving(ledger) as port:
@@ -229,7 +229,7 @@ async def test_a_start_with_a_clock_that_is_ahead_deletes_nothing_and_delays_not
 
 
 async def until_heard(url: str, days: int) -> None:
-    """Return when the server has heard how many days ahead the database's clock is."""
+    """Wait until the server has learned how many days ahead the database's clock is."""
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(TIMEOUT):

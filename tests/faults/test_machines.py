@@ -1,7 +1,7 @@
-"""Several machines, of which one is cut off under load and comes back: nothing is lost.
+"""One of several machines is disconnected under load and comes back: nothing is lost.
 
-``HOOKTIDE_CUT_OFF`` says for how many seconds: 3 by default, ``make faults`` has 75, longer than a
-lease and than results are kept.
+``HOOKTIDE_CUT_OFF`` is for how many seconds: 3 by default, and 75 in ``make faults``, which is
+longer than a lease and than results are kept.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def lan() -> Iterator[Lan]:
 
 @asynccontextmanager
 async def reachable(postgres: Cluster, lan: Lan) -> AsyncIterator[str]:
-    """Let all machines use a database; gives its URL for them."""
+    """Make a database accessible to all machines, and yield its URL."""
     with (postgres.data / "pg_hba.conf").open("a") as rules:
         rules.write(f"host all all {lan.network} trust\n")
     async with database(postgres) as url:
@@ -47,7 +47,7 @@ async def reachable(postgres: Cluster, lan: Lan) -> AsyncIterator[str]:
 
 @dataclass
 class Place:
-    """What all servers have in common."""
+    """The settings that all servers share."""
 
     folder: Path
     lan: Lan
@@ -69,7 +69,7 @@ class Place:
 
 
 async def connections_from(url: str, machine: Machine) -> int:
-    """Return how many connections the database believes to have to a machine."""
+    """Return how many connections from a machine the database considers open."""
     connection = await asyncpg.connect(url)
     try:
         found = await connection.fetchval(
@@ -81,7 +81,7 @@ async def connections_from(url: str, machine: Machine) -> int:
 
 
 async def works_again(worker: Server) -> None:
-    """Return once it has made more attempts."""
+    """Wait until the server has made more attempts."""
     made = await worker.metric("hooktide_attempts_total")
     async with asyncio.timeout(TIMEOUT):
         while await worker.metric("hooktide_attempts_total") < made + 50:

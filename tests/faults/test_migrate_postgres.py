@@ -1,6 +1,6 @@
-"""A PostgreSQL database on its way to a later schema: many at once, some killed, done once each.
+"""Many processes migrate a PostgreSQL database, and some are killed: each migration runs once.
 
-``HOOKTIDE_KILLS`` says how often: 2 by default, ``make faults`` has 20.
+``HOOKTIDE_KILLS`` is the number of kills: 2 by default, 20 in ``make faults``.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ MIGRATIONS = {
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """A database of this release in which everything has happened, no longer in use."""
+    """A database of this release with every kind of delivery, no longer in use."""
     async with database() as url:
         store = await Place(url).open()
         await live(store)
@@ -55,7 +55,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def whole(url: str) -> int:
-    """Return the schema that a database is on; it has all of it, and nothing of the next."""
+    """Return a database's schema version. It has all of that schema, and nothing of the next."""
     connection = await asyncpg.connect(url)
     found = "SELECT number FROM hooktide.migrations ORDER BY number"
     numbers = [number for (number,) in await connection.fetch(found)]
@@ -72,7 +72,7 @@ async def whole(url: str) -> int:
 
 
 async def end(process: AnyProcess) -> str:
-    """Return what a process that ends by itself said; it has ended well."""
+    """Wait for a process to exit with status 0, and return its output."""
     async with asyncio.timeout(60):
         told, _ = await process.communicate()
     assert process.returncode == 0, told
@@ -128,7 +128,7 @@ async def test_a_database_that_crashes_meanwhile_is_whole_afterwards(tmp_path: P
 
 
 async def until_locked(url: str) -> None:
-    """Return once a migration is under way."""
+    """Wait until a migration has begun."""
     connection = await asyncpg.connect(url)
     async with asyncio.timeout(60):
         while not await connection.fetch("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):

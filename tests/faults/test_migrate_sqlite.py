@@ -1,6 +1,6 @@
-"""A SQLite file on its way to a later schema: killed at any step it is whole, and goes on.
+"""A SQLite file whose migration is killed at any step is intact, and the migration can be resumed.
 
-Every seventh write is one to be killed at; ``make faults`` tries each.
+The process is killed at every seventh write, and at each in ``make faults``.
 """
 
 import os
@@ -73,7 +73,7 @@ async def test_a_migration_killed_at_any_step_leaves_a_database_that_goes_on(
 
 
 def _is_whole(path: Path) -> int:
-    """Return the schema that a database is on; it has all of it, and nothing of the next."""
+    """Return a database's schema version. It has all of that schema, and nothing of the next."""
     db = apsw.Connection(str(path))
     assert db.pragma("quick_check") == "ok"
     number = int(db.pragma("user_version"))

@@ -1,4 +1,4 @@
-"""A server is killed while deliveries fail: each failure is told once, to each who listens."""
+"""A server is killed while deliveries fail: each subscriber gets one event per failure."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ async def everything(api: Api, path: str) -> list[Any]:
 
 
 async def told(api: Api, reference: str) -> Counter[str]:
-    """Count, by delivery, the events that tell an account of it."""
+    """Count an account's operational events by delivery."""
     events = await everything(api, f"/v1/events?account={reference}&type=delivery.failed")
     payloads = [(await api.get(f"/v1/events/{each['id']}"))["payload"] for each in events]
     return Counter(payload["delivery"] for payload in payloads)
@@ -68,7 +68,7 @@ async def test_each_failed_delivery_is_told_once_whoever_is_killed_meanwhile(
 
 
 async def quietly(api: Api, reference: str) -> Counter[str]:
-    """Count what an account was told; an account that is not there yet was told nothing."""
+    """Count an account's operational events. An account that does not exist yet has none."""
     try:
         return await told(api, reference)
     except ApiError:

@@ -1,4 +1,4 @@
-"""The operator's key from the settings is revoked: the server says so, and goes on."""
+"""If the operator's key from the settings is revoked, the server warns and continues."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ async def test_a_server_whose_key_was_revoked_says_so_and_starts_all_the_same(
 
 
 async def warnings(server: Server) -> list[str]:
-    """What a server that is ready warns of."""
+    """Return the warnings of a server that is ready."""
     got = await raw(server.port, request("GET", "/health/ready"))
     head, _, body = got.partition(b"\r\n\r\n")
     assert head.split()[1] == b"200"

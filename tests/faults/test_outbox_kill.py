@@ -1,7 +1,7 @@
-"""Whoever is killed, an event is published once for each change that committed, and for no other.
+"""Whichever process is killed, exactly one event is published for each committed change.
 
-Applications, relays and the server die between any two steps, and at any moment under load.
-``HOOKTIDE_KILLS`` says how often under load: 2 by default.
+Applications, relays and the server are killed between any two steps, and at random moments under
+load. ``HOOKTIDE_KILLS`` is the number of kills under load: 2 by default.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ RELAY = ("taken", "accepted", "settled", "forgotten")
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where an application's database is."""
+    """Return an application's database: a path or a URL."""
     if request.param == "sqlite":
         yield str(tmp_path / "app.db")
         return
@@ -85,7 +85,7 @@ async def test_killed_between_any_two_steps_every_change_has_its_event_once(
 
 
 async def until_taken_over(url: str) -> None:
-    """Return once nothing waits in Hooktide's own outbox, and assert that nothing was refused."""
+    """Wait until Hooktide's own outbox is empty, and assert that no row was refused."""
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(TIMEOUT):
@@ -125,7 +125,7 @@ async def test_killed_where_both_share_a_database_every_change_has_its_event_onc
 async def kill_at_random(
     begin: Callable[[], Awaitable[AnyProcess]], chance: random.Random, stop: asyncio.Event
 ) -> None:
-    """Start it, kill it at any moment, and again; in the end let it be."""
+    """Start a process and kill it at a random moment, repeatedly. The last one keeps running."""
     for _ in range(KILLS):
         process = await begin()
         await asyncio.sleep(chance.uniform(0.3, 1.5))

@@ -1,4 +1,4 @@
-"""More than a server can hold: large bodies at once, clients that do not read, no memory left."""
+"""Overload: many large bodies, clients that do not read, and no memory left."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from hooktide.web.http import protocol, server
 
 
 def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a server of this process as servers run."""
+    """Run an in-process server on uvloop, as real servers do."""
 
     @functools.wraps(test)
     def run(*args: Any, **named: Any) -> None:
@@ -42,7 +42,7 @@ def statuses(answers: bytes) -> list[int]:
 
 
 def rss(pid: int) -> int:
-    """Megabytes that a process holds."""
+    """Return a process's resident memory in megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() // MEGABYTE
 
@@ -53,7 +53,7 @@ async def begin(server: Server) -> None:
 
 
 def batch(size: int, *, chunked: bool = False) -> bytes:
-    """A request of so many bytes of events, one of which is refused."""
+    """Return a batch request of this many bytes, with one event that is refused."""
     one = msgspec.json.encode(event("acme", {"x": "y" * 200_000}))
     refused = msgspec.json.encode(event("acme", {"x": "y" * 300_000}))
     body = b"[" + b",".join([one] * ((size - len(refused)) // len(one)) + [refused]) + b"]"
@@ -70,7 +70,7 @@ def batch(size: int, *, chunked: bool = False) -> bytes:
 async def test_many_large_bodies_at_once_take_no_more_memory_than_is_allowed(
     tmp_path: Path, chunked: bool
 ) -> None:
-    """100 batches of 9.9 MB, each with one event that is refused: a gigabyte, and no end of it."""
+    """100 batches of 9.9 MB at once, each with one event that is refused, are a gigabyte."""
     async with serving(tmp_path, "--max-body-memory", str(LIMIT)) as running:
         await begin(running)
         await raw(running.port, batch(9_900_000))
@@ -96,7 +96,7 @@ async def test_many_large_bodies_at_once_take_no_more_memory_than_is_allowed(
 
 
 async def test_a_server_short_of_memory_says_so_and_calls_no_request_wrong(tmp_path: Path) -> None:
-    """503, which a client makes again; a 400 would be an event that is lost."""
+    """The response is 503, which clients retry. With a 400, the event would be lost."""
     async with serving(tmp_path) as running:
         await begin(running)
         data = batch(9_900_000)
@@ -126,7 +126,7 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
 
 @contextlib.asynccontextmanager
 async def http_server(monkeypatch: pytest.MonkeyPatch, within: float) -> AsyncIterator[int]:
-    """A server of large answers, whose clients have so many seconds to read."""
+    """A server with large responses, whose clients have ``within`` seconds to read them."""
     monkeypatch.setattr(protocol, "WRITE_TIMEOUT", within)
     monkeypatch.setattr(server, "SWEEP_INTERVAL", 0.1)
     opened, finish = asyncio.Event(), asyncio.sleep
@@ -157,7 +157,7 @@ async def test_a_client_that_does_not_read_its_answer_is_ended(
     def until_reset(each: socket.socket) -> bool:
         with each:
             each.settimeout(60)
-            while True:  # writing says when the other side has gone; nothing is read
+            while True:  # only a write shows that the other side has gone
                 try:
                     each.sendall(b"\r\n")
                 except (ConnectionResetError, BrokenPipeError):

@@ -36,7 +36,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Return when something that happens in another process has happened."""
+    """Wait until something has happened in another process."""
     async with asyncio.timeout(READY_TIMEOUT):
         while not true():
             await asyncio.sleep(0.02)
@@ -55,7 +55,7 @@ async def until_ended(pids: Sequence[int]) -> None:
 
 
 async def rolled(server: Server) -> None:
-    """Replace all processes, and return when that is done."""
+    """Replace all processes, and wait until that is done."""
     before = len(server.said("rolling restart: done"))
     server.signal(signal.SIGHUP)
     await until(lambda: len(server.said("rolling restart: done")) > before)
@@ -63,7 +63,7 @@ async def rolled(server: Server) -> None:
 
 @asynccontextmanager
 async def asking(port: int, path: str) -> AsyncIterator[Counter[int]]:
-    """Ask again and again on a connection that is kept; gives the statuses, 0 for no answer."""
+    """Repeat a request on a persistent connection. Yield the statuses, with 0 for no response."""
     statuses: Counter[int] = Counter()
     stop = asyncio.Event()
     task = asyncio.create_task(_ask(port, path, statuses, stop))
@@ -308,7 +308,7 @@ async def test_children_end_when_their_supervisor_is_killed_and_another_can_take
 
 
 async def until_free(port: int) -> None:
-    """Return when nobody takes connections."""
+    """Wait until nothing accepts connections."""
     async with asyncio.timeout(READY_TIMEOUT):
         while True:
             try:

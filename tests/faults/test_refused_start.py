@@ -11,7 +11,7 @@ from serverkit import event, receiving, run, serving, set_up, until_none_is
 
 
 async def refused(folder: Path, log: Path, *options: str, port: int | None = None) -> str:
-    """Start a server that does not come up; return what it says."""
+    """Start a server that fails to start, and return its output."""
     process = await run(folder, free_port() if port is None else port, options, log)
     async with asyncio.timeout(60):
         assert await process.wait() == 2

@@ -1,4 +1,4 @@
-"""A server is killed while it replays: each event is sent again once, whenever that was."""
+"""A server is killed at any point of a replay: each event is sent again exactly once."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ DONE_TIMEOUT = 120.0
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Say where a database is."""
+    """Return a database's URL or path."""
     if request.param == "sqlite":
         yield str(tmp_path / "hooktide.db")
         return
@@ -28,7 +28,7 @@ async def where(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def miss(api: Api, account: str, path: str) -> list[str]:
-    """Publish events while the endpoint is off, and return their ids."""
+    """Publish events while the endpoint is disabled, and return their ids."""
     await api.post(f"{path}/disable", None)
     told = await api.post("/v1/events", [event(account) for _ in range(EVENTS)])
     await api.post(f"{path}/enable", None)

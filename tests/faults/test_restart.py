@@ -1,4 +1,4 @@
-"""What a server knew it still knows after a restart, whether it was stopped or killed."""
+"""A server keeps its state across a restart, whether it was stopped or killed."""
 
 import asyncio
 from pathlib import Path
@@ -23,7 +23,7 @@ async def again(server: Server, how: str) -> None:
 
 
 async def states(server: Server) -> list[tuple[str, int]]:
-    """The state and the attempts of all deliveries, the oldest first."""
+    """Return the state and the attempts of all deliveries, oldest first."""
     items = (await server.api.get("/v1/deliveries?limit=100"))["items"]
     return [(item["state"], item["attempts"]) for item in reversed(items)]
 

@@ -1,4 +1,4 @@
-"""One server takes requests, another delivers: what each of them does."""
+"""One server has the role ``api``, another the role ``worker``."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A canary in every secret: through a whole story none of them turns up where it must not be."""
+"""Every secret contains a canary, which must not appear anywhere it should not."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ PAYLOAD = "canary-payload"
 
 @dataclass
 class Story:
-    """Makes calls, and keeps what was answered and what must not be seen again."""
+    """Makes calls, and keeps the responses and the secrets that must not be seen again."""
 
     server: Server
     key: str = KEY
@@ -41,7 +41,7 @@ class Story:
             return None
 
     async def shown_once(self, method: str, path: str, value: Any = None) -> Any:
-        """Make a call whose answer shows a secret, this once."""
+        """Make a call whose response shows a secret once."""
         answer = await self.call(method, path, value)
         self.answers.pop()
         if "key" in answer:
@@ -52,7 +52,7 @@ class Story:
         return answer
 
     async def look_everywhere(self, endpoints: list[str]) -> None:
-        """Read every list and every thing there is to read."""
+        """Read every list and every object."""
         for what in ("projects", "accounts", "endpoints", "events", "deliveries", "keys"):
             page = await self.call("GET", f"/v1/{what}")
             for item in page["items"]:
@@ -65,7 +65,7 @@ class Story:
 
 
 async def told(story: Story, receiver: int) -> None:
-    """Do everything that secrets, headers and payloads go through, the right way and the wrong."""
+    """Use secrets, headers and payloads in every operation, correctly and incorrectly."""
     await raw(
         story.server.port,
         request("PUT", "/v1/projects/accounting", PROJECT.encode()).replace(b"n/json", b"n/toml"),
@@ -108,7 +108,7 @@ async def publish(story: Story, account: str, key: str = "") -> None:
 
 
 async def refused(story: Story, account: str, endpoint: str) -> None:
-    """Be refused in many ways, each with a canary in the request."""
+    """Send many requests that are refused, each with a canary."""
     event = msgspec.json.encode({"account": account, "payload": {"text": PAYLOAD}})
     for body in (event, event[:-3], b'{"payload":"' + PAYLOAD.encode() + b'\xff"}'):
         await story.send(request("POST", "/v1/events", body))

@@ -1,4 +1,4 @@
-"""Four workers on one queue: all make attempts at the same time, and no two make the same."""
+"""Four workers share a queue: all make attempts at the same time, and no attempt is made twice."""
 
 import asyncio
 from collections import Counter
@@ -46,7 +46,7 @@ async def workers(tmp_path: Path, url: str) -> AsyncIterator[list[Server]]:
 
 
 async def until_all_slots_are_in_use(ledger: Ledger) -> None:
-    """Return once each worker makes as many attempts at once as it may: one makes no more."""
+    """Wait until each worker has as many attempts in flight as it may have."""
     async with asyncio.timeout(120):
         while len(ledger.waiting) < WORKERS * len(PATHS) * SLOTS_PER_ENDPOINT:
             await asyncio.sleep(0.05)

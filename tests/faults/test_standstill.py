@@ -1,7 +1,7 @@
-"""A worker that stands still (SIGSTOP) past its leases: another takes over, and it wakes too late.
+"""A worker is suspended (SIGSTOP) past its leases, and wakes after another took over.
 
-Its late failure changes nothing, its late 2xx is believed. ``HOOKTIDE_STANDSTILL`` says for how
-many seconds it stands still: ``make faults`` has 65, longer than a lease. By default 0: then its
+Its late failure changes nothing, but its late 2xx counts. ``HOOKTIDE_STANDSTILL`` is how many
+seconds it is suspended: 65 in ``make faults``, longer than a lease. The default is 0: then its
 leases are ended in the database.
 """
 
@@ -43,7 +43,7 @@ description = "Something happened."
 
 @dataclass
 class Desk:
-    """A receiver where each request waits until a test answers it."""
+    """A receiver whose requests wait until a test answers them."""
 
     waiting: list[asyncio.StreamWriter] = field(default_factory=list)
     headers: list[dict[bytes, bytes]] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Desk:
 
 @dataclass
 class Scene:
-    """A delivery that is out twice: by a worker that stands still, and by one that took over."""
+    """A delivery with two attempts in flight: by a suspended worker, and by one that took over."""
 
     api: Api
     desk: Desk
@@ -107,7 +107,7 @@ async def two_workers(tmp_path: Path, url: str) -> AsyncIterator[tuple[Server, S
 
 
 async def pass_leases(url: str, standstill: float) -> None:
-    """Let the leases of who stands still end."""
+    """End the leases of the suspended worker."""
     if standstill:
         await asyncio.sleep(standstill)
     else:
@@ -115,15 +115,16 @@ async def pass_leases(url: str, standstill: float) -> None:
 
 
 async def sends(one: Server, two: Server) -> tuple[Server, Server]:
-    """Return who of the two has a request out, and the other one."""
+    """Return the worker that has a request in flight, and the other one."""
     return (one, two) if await one.metric("hooktide_in_flight") else (two, one)
 
 
 @asynccontextmanager
 async def taken_over(tmp_path: Path, standstill: float) -> AsyncIterator[Scene]:
-    """Have a worker stand still within an attempt until another makes the same attempt.
+    """Suspend a worker during an attempt until another worker makes the same attempt.
 
-    ``standstill``: seconds; no longer than a timeout, if its answer is to be read afterwards.
+    ``standstill`` is in seconds. It has to be shorter than a timeout if the response is read
+    afterwards.
     """
     desk = Desk()
     receiver = await asyncio.start_server(desk.take, "127.0.0.1", 0)

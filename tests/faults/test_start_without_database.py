@@ -1,4 +1,4 @@
-"""A server whose database is away as it starts: it says what it waits for, and begins by itself."""
+"""A server whose database is unavailable at the start reports that, and begins once it is back."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ KINDS = {"one process": (), "several": ("--processes", "2"), "worker": ("--role"
 
 
 async def answer(server: Server, path: str, method: str = "GET") -> tuple[int, str, Any]:
-    """Return an answer's status, head and body; 0 where nobody listens."""
+    """Return a response's status, head and body. The status is 0 if nothing listens."""
     try:
         got = await raw(server.port, request(method, path), within=30)
     except ConnectionRefusedError:
@@ -33,7 +33,7 @@ async def answer(server: Server, path: str, method: str = "GET") -> tuple[int, s
 
 @asynccontextmanager
 async def starting(tmp_path: Path, database: str, *options: str) -> AsyncIterator[Server]:
-    """Start a server that is not ready yet; gives it once it answers."""
+    """Start a server that is not ready yet, and yield it once it responds."""
     server = Server(tmp_path, tmp_path / "server.log", options=options, database=database)
     server.process = await run(tmp_path, server.port, options, server.log, database)
     try:
@@ -56,7 +56,7 @@ async def until(server: Server, path: str, true: Callable[[int, Any], bool]) -> 
 
 
 async def until_listening(server: Server) -> None:
-    """Return once all processes have found their database."""
+    """Wait until all processes have found their database."""
     async with asyncio.timeout(TIMEOUT):
         while not server.said("listening"):
             await asyncio.sleep(0.02)
@@ -83,7 +83,7 @@ async def test_a_server_waits_for_its_database_and_says_so(
                 await asyncio.to_thread(postgres.start)
                 await until(server, "/health/ready", lambda status, _: status == 200)
                 if "--role" not in options:
-                    await until_listening(server)  # of several, another may still be waiting
+                    await until_listening(server)  # one of several processes may still be waiting
                     account, secrets = await set_up(server.api, receiver, ("/ok",))
                     made = await server.api.post("/v1/events", event(account))
                     ledger.acked[made["id"]] = b"{}"

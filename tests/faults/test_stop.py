@@ -1,4 +1,4 @@
-"""SIGTERM: the server says that it is not ready, finishes what is out, and loses nothing."""
+"""On SIGTERM the server becomes unready, finishes the attempts in flight, and loses nothing."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ PATIENT = PROJECT.replace("retries = 20\n", 'retries = 20\ntimeout = "30s"\n')
 
 @dataclass
 class Kind:
-    """A kind of server: on which database, and in how many processes."""
+    """A configuration of the server: its database, and its number of processes."""
 
     folder: Path
     database: str = ""
@@ -39,7 +39,7 @@ async def kind(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def until_not_ready(server: Server) -> None:
-    """Return when readiness says 503; a server that has closed its doors never does."""
+    """Wait until readiness returns 503. A server that no longer listens never does."""
     async with asyncio.timeout(60):
         while (
             b"503" not in (await raw(server.port, request("GET", "/health/ready"))).splitlines()[0]

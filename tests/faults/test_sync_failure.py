@@ -58,7 +58,7 @@ async def test_a_failed_sync_ends_the_process_before_anything_is_believed(
 async def publish_until_refused(
     server: Server, account: str, published: dict[str, Any]
 ) -> list[str]:
-    """Publish one event after the other; return the ids of those that were accepted."""
+    """Publish events one after the other. Return the ids of those that were accepted."""
     accepted: list[str] = []
     while True:
         try:

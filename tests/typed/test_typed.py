@@ -1,7 +1,7 @@
-"""``py.typed`` holds for users: both type checkers read the public API, as strictly as they can.
+"""``py.typed`` works for users: strict mypy and pyright accept programs with the public API.
 
-The program that they read is outside of this repository, with a configuration of its own, as a
-user's is; Hooktide is what is installed.
+The program is outside of this repository and has its own configuration, as a user's would. Hooktide
+is imported as an installed package.
 """
 
 import json
