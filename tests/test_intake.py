@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from simulation.loop import VirtualLoop
 
-from hooktide.actions.publishing.intake import MAX_WAIT, SHARE, WINDOW, Intake
+from hooktide.actions.publishing.intake import LARGE, MAX_WAIT, SMALL, Intake, Portions
 from hooktide.store.base import Accepted
 
+WINDOW, SHARE = SMALL
 MICROSECOND = 1e-6
 ACCEPTING, DELIVERING = 60 * MICROSECOND, 90 * MICROSECOND
 """The CPU that an event and a delivery take."""
@@ -34,11 +35,18 @@ class Machine:
     ``late`` has the time from commit to the receiver's response for each delivery.
     """
 
-    def __init__(self, publishers: int, *, limited: bool = True, answer: float = ANSWER) -> None:
+    def __init__(
+        self,
+        publishers: int,
+        *,
+        limited: bool = True,
+        answer: float = ANSWER,
+        portions: Portions = SMALL,
+    ) -> None:
         self.now = 0.0
         self.soon: list[Callable[[], object]] = []
         self.timers: list[tuple[float, Callable[[], object]]] = []
-        self.intake = Intake(self, limited=limited)
+        self.intake = Intake(self, limited=limited, portions=portions)
         self.late: list[float] = []
         self.accepted: list[float] = []
         self._answer = answer
@@ -111,9 +119,12 @@ def p99(values: list[float]) -> float:
     return sorted(values)[len(values) * 99 // 100]
 
 
+@pytest.mark.parametrize("portions", [SMALL, LARGE])
 @pytest.mark.parametrize("publishers", [1, 64, 256, 500])
-def test_what_is_accepted_is_delivered_within_a_quarter_of_a_second(publishers: int) -> None:
-    machine = Machine(publishers)
+def test_what_is_accepted_is_delivered_within_a_quarter_of_a_second(
+    publishers: int, portions: Portions
+) -> None:
+    machine = Machine(publishers, portions=portions)
     machine.run(5.0)
     assert p99(machine.late) < 0.1
     assert len(machine.late) > len(machine.accepted) - 2 * SLOTS

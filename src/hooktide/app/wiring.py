@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.publishing.intake import Intake
+from hooktide.actions.publishing.intake import LARGE, SMALL, Intake
 from hooktide.actions.publishing.publish import Publisher
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.app.first_start import OperatorKey
@@ -91,7 +91,9 @@ def build(settings: Settings, store: Store, vault: Vault, port: int, add_up: Add
         warned=reporting.schema_warning,
         on_accepted=stats.accepted if tracing is None else tracing.accepted(stats.accepted),
         unknown=reporting.unknown_account,
-        intake=Intake(limited=settings.role == "all"),
+        intake=Intake(
+            limited=settings.role == "all", portions=SMALL if store.one_writer else LARGE
+        ),
     )
 
     steps = StepDetector(clock)

@@ -3,8 +3,8 @@
 A process that accepts and delivers uses one event loop for both. Without a limit, an iteration of
 the loop would grow with the number of publishers, and responses from receivers would wait: slots
 would stay taken although the receiver is fast, and deliveries would pile up in memory and then in
-the database. So events enter in small portions: at most ``WINDOW`` deliveries are being written at
-a time, and at most ``SHARE`` more enter per iteration of the loop. In between, the loop works on
+the database. So events enter in portions: at most ``window`` deliveries are being written at a
+time, and at most ``share`` more enter per iteration of the loop. In between, the loop works on
 deliveries. A slow receiver does not slow down publishers: an iteration without anything to deliver
 is short.
 """
@@ -12,17 +12,29 @@ is short.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hooktide.store.base import Accepted
 
-WINDOW = 64
-"""Maximum deliveries being written at a time: fewer than the slots of one fast endpoint."""
-SHARE = 32
-"""Maximum deliveries that enter per iteration of the event loop."""
 MAX_WAIT = 0.1
 """Seconds after which a waiting request enters regardless of the limits."""
 SMOOTHING = 16
+
+
+class Portions(NamedTuple):
+    """``window``: maximum deliveries being written at a time; ``share``: maximum deliveries that
+    enter per iteration of the event loop."""
+
+    window: int
+    share: int
+
+
+SMALL = Portions(window=64, share=32)
+"""For a database that writes few events as cheaply as many (SQLite): fewer than the slots of one
+fast endpoint."""
+LARGE = Portions(window=192, share=64)
+"""For a database whose transactions cost as much as fifty events, however few they write
+(PostgreSQL)."""
 
 
 class Turns(Protocol):
@@ -45,12 +57,15 @@ class Intake:
     refused. The number of deliveries is estimated from recent events.
     """
 
-    def __init__(self, turns: Turns | None = None, *, limited: bool = True) -> None:
+    def __init__(
+        self, turns: Turns | None = None, *, limited: bool = True, portions: Portions = SMALL
+    ) -> None:
         self._turns = turns or asyncio.get_running_loop()
         self._limited = limited
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._being_written = 0.0
-        self._share = float(SHARE)
+        self._window, share = portions
+        self._share = self._whole_share = float(share)
         self._per_event = 1.0
         self._turn_set = self._timer_set = False
 
@@ -60,7 +75,7 @@ class Intake:
         return not self._waiting and self._has_room()
 
     def _has_room(self) -> bool:
-        return not self._limited or (self._being_written < WINDOW and self._share > 0)
+        return not self._limited or (self._being_written < self._window and self._share > 0)
 
     def wait(self, go: Callable[[], None]) -> None:
         """Call ``go`` when it is this request's turn; it should call ``enter``."""
@@ -108,10 +123,11 @@ class Intake:
     def _begin_turn(self) -> None:
         """Let as many requests enter as this iteration has room for."""
         self._turn_set = False
-        self._share = min(self._share, 0.0) + SHARE
+        self._share = min(self._share, 0.0) + self._whole_share
         while self._waiting and self._has_room():
             self._waiting.popleft()[1]()
-        if self._waiting and self._being_written < WINDOW:  # a large batch used up this iteration
+        # A large batch may have used up this iteration.
+        if self._waiting and self._being_written < self._window:
             self._set_turn()
 
     def _set_timer(self) -> None:
