@@ -263,6 +263,8 @@ class Supervisor:
 
         A child that had only just been started dies of the signal, which also counts as normal.
         """
+        # What came in when the last child has closed it would wait here, and then be reset.
+        self._listener.close()
         members = list(self._members)
         for member in members:
             member.signal(signal.SIGTERM)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import uvicorn
 from starlette.types import ASGIApp
 
-from hooktide.web.http.acceptor import SharedAcceptor
+from hooktide.web.http.acceptor import Connecting, SharedAcceptor
 from hooktide.web.http.protocol import HttpProtocol
 from hooktide.web.http.state import Handlers, State
 
@@ -54,6 +54,8 @@ class HttpServer(uvicorn.Server):
         self.servers = []
         self._shared = shared
         self._acceptors: list[SharedAcceptor] = []
+        self._listeners: list[socket.socket] = []
+        self._connecting = Connecting(self._protocol)
         self._opened = opened
         self._finish = finish
         self._within = within
@@ -66,12 +68,13 @@ class HttpServer(uvicorn.Server):
         if self._shared:
             connections = self.server_state.connections
             self._acceptors = [
-                SharedAcceptor(each, self._protocol, lambda: len(connections))
+                SharedAcceptor(each, self._connecting, lambda: len(connections))
                 for each in sockets or ()
             ]
             self.started = True
         else:
             await super().startup(sockets)
+            self._listeners = list(sockets or ())
         self._sweep()
         self._opened()
 
@@ -106,10 +109,12 @@ class HttpServer(uvicorn.Server):
         """Answer the requests that are here, then close."""
         if self._leaving:
             self._close_acceptors()
+            await self._connecting.connected()
             await asyncio.gather(self._finish(), self._close_idle(self._end_at))
         else:
             await self._finish()
             self._close_acceptors()
+            await self._connecting.connected()
             now = asyncio.get_running_loop().time()
             await self._close_idle(min(now + IDLE_BEFORE_CLOSE, self._end_at))
         await self._finish_requests()
@@ -133,6 +138,9 @@ class HttpServer(uvicorn.Server):
         await asyncio.sleep(_LAST_WRITES)
 
     def _close_acceptors(self) -> None:
+        for listener in self._listeners:
+            self._connecting.take_waiting(listener)
+        self._listeners = []
         for server in self.servers:
             server.close()
         for acceptor in self._acceptors:
