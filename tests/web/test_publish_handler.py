@@ -14,7 +14,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 from webkit import RECEIVER, Site
 
-from hooktide.actions.publishing.intake import WINDOW
+from hooktide.actions.publishing.intake import SMALL
 from hooktide.domain.model import Scope
 from hooktide.domain.project.project import SchemaPolicy
 from hooktide.domain.project.project_file import write_project
@@ -458,7 +458,7 @@ async def test_a_batch_that_waits_until_it_may_enter_is_taken_all_the_same(
         publish_handler, "time", SimpleNamespace(perf_counter=lambda: float(clock.now))
     )
     monkeypatch.setattr(publish_handler, "MAX_TURN", 0.005)
-    entered = site.app.publisher.intake.enter(WINDOW)
+    entered = site.app.publisher.intake.enter(SMALL.window)
     published = asyncio.create_task(fast.answers(post(batch(PAID, PAID))))
     await asyncio.sleep(0)
     clock.now = 1.0
