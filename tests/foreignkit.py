@@ -23,6 +23,8 @@ SVIX_ENDPOINTS: dict[str, list[dict[str, Any]]] = {
             "filterTypes": ["invoice.paid"],
             "disabled": False,
             "channels": ["eu"],
+            "uid": "crm-1",
+            "metadata": {"tier": "gold"},
             "rateLimit": 5,
         },
         {
@@ -30,6 +32,8 @@ SVIX_ENDPOINTS: dict[str, list[dict[str, Any]]] = {
             "url": "http://127.0.0.1:65000/b",
             "description": "",
             "filterTypes": None,
+            "uid": "u" * 201,
+            "metadata": {"a:b": "x"},
             "disabled": True,
         },
     ],

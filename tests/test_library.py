@@ -100,6 +100,21 @@ async def test_an_event_published_in_process_arrives(tmp_path: Path) -> None:
         assert "hooktide_events_accepted_total 3" in metrics
 
 
+async def test_channels_and_tags_are_published_in_process(tmp_path: Path) -> None:
+    hooktide = hooktide_in(tmp_path)
+    app = fastapi_with(hooktide)
+    client = client_of(app)
+    async with app.router.lifespan_context(app), subscribed(hooktide, client):
+        id_ = await hooktide.publish(
+            "thing.happened", {}, account="acme", channels=["north"], tags=["vip"]
+        )
+        shown = (await client.get(f"{PREFIX}/v1/events/{id_}")).ok()
+        assert (shown["channels"], shown["tags"]) == (["north"], ["vip"])
+        with pytest.raises(InvalidError) as wrong:
+            await hooktide.publish("thing.happened", {}, account="acme", tags=["a b"])
+        assert wrong.value.faults[0].pointer == "/tags/0"
+
+
 async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
     async with hooktide_in(tmp_path).running() as hooktide:
         await hooktide.create_account("acme")

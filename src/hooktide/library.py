@@ -194,7 +194,7 @@ class Hooktide:
             raise UnavailableError(f"Hooktide waits for its database: {self._starting.reason}")
         raise UnavailableError("Hooktide is not running: pass its lifespan to the application")
 
-    async def publish(
+    async def publish(  # noqa: PLR0913  # one for each member of the event
         self,
         type: str,
         payload: Any,
@@ -205,6 +205,8 @@ class Hooktide:
         transition: str = "",
         key: str = "",
         test: bool = False,
+        channels: Sequence[str] = (),
+        tags: Sequence[str] = (),
     ) -> str | None:
         """Publish an event and return its id (``evt_...``) once it and its deliveries are durable.
 
@@ -228,6 +230,8 @@ class Hooktide:
             transition=transition,
             key=key,
             test=test,
+            channels=channels,
+            tags=tags,
             keyed=False,
         )
         event = EventIn(
@@ -238,6 +242,8 @@ class Hooktide:
             transition=row["transition"],
             idempotency_key=row["key"],
             test=row["test"],
+            channels=tuple(channels),
+            tags=tuple(tags),
         )
         accepted = await self.app.publisher.publish(await self._reach(project), event)
         if isinstance(accepted, Unknown):

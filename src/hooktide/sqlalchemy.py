@@ -12,7 +12,9 @@ the locks of all that it changed, so of two that change the same invoice the one
 has its events first.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -35,7 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from hooktide.outbox.row import TABLE, check_direct, make_row, missing_table
+from hooktide.outbox.row import TABLE, check_direct, given, make_row, missing_table
 from hooktide.wire.events import MAX_KEY_LENGTH
 
 __all__ = ["emit", "outbox"]
@@ -58,6 +60,8 @@ outbox = Table(
     Column("occurred_at", String(40), nullable=False),
     Column("transition", String(200), nullable=False, server_default=""),
     Column("test", Boolean, nullable=False, server_default=false()),
+    Column("channels", Text, nullable=False, server_default=""),
+    Column("tags", Text, nullable=False, server_default=""),
     Column("refused", Text, nullable=False, server_default=""),
     sqlite_autoincrement=True,  # ids are never reused
 )
@@ -78,10 +82,12 @@ _emitted = Table(
     *(Column(name, Text) for name in ("key", "account", "type", "payload", "occurred_at")),
     Column("transition", Text),
     Column("test", Boolean),
+    Column("channels", Text),
+    Column("tags", Text),
 )
 
 
-def emit(
+def emit(  # noqa: PLR0913  # one for each member of the event
     session: AnySession | Connection,
     type: str,
     payload: Any,
@@ -91,6 +97,8 @@ def emit(
     transition: str = "",
     key: str = "",
     test: bool = False,
+    channels: Sequence[str] = (),
+    tags: Sequence[str] = (),
     direct: str = "",
 ) -> None:
     """Emit an event within a session's transaction.
@@ -119,6 +127,10 @@ def emit(
         Its idempotency key, if two transactions may emit the same event.
     test
         Whether it is a test event.
+    channels
+        Its channels, 5 at most: endpoints with channels get only events that share one of theirs.
+    tags
+        Tags to find it by, 10 at most.
     direct
         If Hooktide uses the same PostgreSQL database: the project. The event then goes straight
         to Hooktide's own tables, and needs no relay.
@@ -139,10 +151,12 @@ def emit(
         transition=transition,
         key=key,
         test=test,
+        channels=channels,
+        tags=tags,
         keyed=not direct,
     )
     table = _emitted if direct else outbox
-    values = {**row, "project": direct} if direct else {**row}
+    values = {**given(row), "project": direct} if direct else given(row)
     if isinstance(owner, Connection):
         _insert(owner, table, [values])
     else:
@@ -195,8 +209,9 @@ def _write(session: Session) -> None:
     session.info[_WRITTEN] = True
     waiting = session.info.pop(_WAITING, ())
     for table in (outbox, _emitted):
-        if rows := [values for _, into, values in waiting if into is table]:
-            _insert(session, table, rows)
+        rows = [values for _, into, values in waiting if into is table]
+        for _, alike in groupby(rows, key=frozenset):  # a statement has one set of columns
+            _insert(session, table, list(alike))
 
 
 def _insert(owner: Session | Connection, table: Table, rows: list[dict[str, Any]]) -> None:

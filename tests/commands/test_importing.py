@@ -62,15 +62,21 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
     first, second, third = done.json
     assert first["account"] == "acme"
     assert first["notes"] == [
-        "its channels (eu) are not carried over",
         "its rate limit is not carried over",
         "the value of its header Authorization cannot be exported: add it by hand",
+    ]
+    assert second["notes"] == [
+        "its uid is not carried over: it is longer than 200 characters",
+        "its metadata is not carried over: a name in it is not allowed here",
     ]
     assert "no event type no.such" in third["why"]
     assert [line["what"] for line in again.json] == ["there already", "there already", "refused"]
     found = endpoints_of(place, project)
     assert found["a"].event_types == ["invoice.paid"]
     assert (found["a"].headers, found["a"].description) == ({"X-Tenant": "****"}, "A")
+    assert (found["a"].channels, found["a"].reference) == (["eu"], "crm-1")
+    assert found["a"].metadata == {"tier": "gold"}
+    assert (found["b"].channels, found["b"].reference, found["b"].metadata) == ([], "", {})
     assert (found["b"].event_types, found["b"].enabled) == (["*"], False)
     assert second["endpoint"] == found["b"].id
 

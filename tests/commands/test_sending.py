@@ -183,6 +183,30 @@ def test_waiting_for_what_fails_exits_with_1() -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_an_event_is_sent_and_found_with_channels_and_tags() -> None:
+    with Client() as client:
+        client.accounts.create("labelled", project="invoice-maker", plan="pro")
+        kept = client.bins.create()
+        made = client.endpoints.create(kept.url, ["*"], account="labelled", channels=["north"])
+        words = ("send", "invoice.paid", "--account", "labelled")
+        labels = ("--channel", "north", "--channel", "west", "--tag", "order:7", "--tag", "vip")
+        sent = hooktide(*words, *labels, "--json").ok().one
+        assert sent["deliveries"] == 1
+        apart = hooktide(*words, "--channel", "south").ok().out
+        assert f"to no endpoint: of {made.id}, the channels share none with the event" in apart
+        client.endpoints.update(made.id, channels=[], filter={"no": "such"})
+        kept_away = hooktide(*words).ok().out
+        assert f"to no endpoint: of {made.id}, the filter does not match" in kept_away
+    for option in (("--tag", "order:7"), ("--channel", "west")):
+        assert [each["id"] for each in hooktide("events", *option, "--json").ok().json] == [
+            sent["id"]
+        ]
+    shown = hooktide("events", sent["id"]).ok().out
+    assert re.search(r"channels +north, west\n", shown)
+    assert re.search(r"tags +order:7, vip\n", shown)
+
+
+@pytest.mark.usefixtures("place")
 def test_an_event_that_no_endpoint_gets_says_why_and_waiting_exits_with_1() -> None:
     with Client() as client:
         client.accounts.create("unsent", project="invoice-maker", plan="pro")

@@ -49,6 +49,8 @@ timeout = "1s"
 changes_per_second = 5
 tests_per_second = 2
 filter_conditions = 7
+channels = 3
+metadata_bytes = 512
 
 [plans.pro]
 

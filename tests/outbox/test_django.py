@@ -270,6 +270,23 @@ def test_where_both_share_a_database_the_event_goes_straight_to_hooktide(
     assert kept() == []
 
 
+def test_channels_and_tags_are_kept(app: str) -> None:
+    with transaction.atomic(using=app):
+        emit_number(1, channels=["north"], tags=["order:1", "vip"])
+        emit_number(2)
+    rows = [(row.channels, row.tags) for row in Outbox.objects.using(app).order_by("id")]
+    assert rows == [('["north"]', '["order:1","vip"]'), ("", "")]
+
+
+@pytest.mark.parametrize("url", ["hooktide"], indirect=True)
+def test_channels_and_tags_go_straight_to_hooktide_too(app: str, url: str) -> None:
+    with transaction.atomic(using=app):
+        emit_number(1, direct="invoicing", channels=["north"], tags=["vip"])
+    with connections[app].cursor() as cursor:
+        cursor.execute("SELECT channels, tags FROM hooktide.emitted")
+        assert cursor.fetchall() == [('["north"]', '["vip"]')]
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_straight_to_hooktide_needs_postgresql(app: str) -> None:
     with transaction.atomic(using=app), pytest.raises(ConfigError, match="this one is sqlite"):

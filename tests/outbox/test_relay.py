@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -269,3 +270,40 @@ async def test_a_row_that_somebody_else_wrote_wrongly_is_sent_as_it_is(
     await found.close()
     assert bodies[0].endswith(b',"payload":{}')
     assert aside.reason == "invalid_json"
+
+
+async def test_channels_and_tags_go_along(engine: Engine, url: str) -> None:
+    with engine.begin() as connection:
+        for name in ("channels", "tags"):
+            connection.execute(text(f"ALTER TABLE hooktide_outbox DROP COLUMN {name}"))
+        emit(connection, "invoice.paid", {"id": 0}, account="acme")
+    sent: list[dict[str, Any]] = []
+
+    async def send(bodies: Sequence[bytes]) -> list[Answer]:
+        sent.extend(msgspec.json.decode(body) for body in bodies)
+        return [None] * len(bodies)
+
+    found = open_outbox(url)
+    await Relay(found, send).drain()
+    with engine.begin() as connection:
+        for name in ("channels", "tags"):
+            connection.execute(
+                text(f"ALTER TABLE hooktide_outbox ADD COLUMN {name} text NOT NULL DEFAULT ''")
+            )
+        emit(connection, "invoice.paid", {}, account="acme", channels=["a", "b"], tags=["t:1"])
+        emit(connection, "invoice.paid", {}, account="acme")
+        connection.execute(insert(outbox), {**WRONG, "channels": '["a",5]'})
+        connection.execute(insert(outbox), {**WRONG, "tags": "a"})
+    await Relay(found, send).drain()
+    aside = await found.refused()
+    await found.close()
+    assert [(each.get("channels"), each.get("tags")) for each in sent] == [
+        (None, None),
+        (["a", "b"], ["t:1"]),
+        (None, None),
+    ]
+    for each, name in zip(aside, ("channels", "tags"), strict=True):
+        assert f"its {name} is not a JSON array of strings" in each.reason
+
+
+WRONG = {"key": "k", "account": "a", "type": "t", "payload": "{}", "occurred_at": ""}

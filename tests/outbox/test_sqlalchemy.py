@@ -229,6 +229,11 @@ def test_a_payload_is_kept_byte_for_byte_or_encoded(payload: Any, kept_as: str) 
         ({"key": 5}, "invalid_text"),
         ({"key": "k" * 256}, "invalid_idempotency_key"),
         ({"transition": "t" * 201}, "transition_too_long"),
+        ({"channels": ["a b"]}, "invalid_channels"),
+        ({"channels": "north"}, "invalid_channels"),
+        ({"channels": list("abcdef")}, "invalid_channels"),
+        ({"tags": [5]}, "invalid_text"),
+        ({"tags": [""]}, "invalid_tags"),
         ({"occurred_at": "yesterday"}, "invalid_time"),
         ({"occurred_at": datetime(2026, 1, 1)}, "invalid_time"),  # noqa: DTZ001 - that is the point
     ],
@@ -257,3 +262,31 @@ def test_what_has_no_transaction_of_its_own_is_refused(engine: Engine) -> None:
     for wrong in (engine, sessionmaker(engine), None):
         with pytest.raises(TypeError, match="emit takes a Session or a Connection, not"):
             emit_number(wrong, 1)
+
+
+def test_channels_and_tags_are_kept_and_the_order_of_the_rows_with_them(engine: Engine) -> None:
+    with Session(engine) as session:
+        emit_number(session, 1)
+        emit_number(session, 2, channels=["north", "west", "north"], tags=("order:1",))
+        emit_number(session, 3, tags=["vip"])
+        emit_number(session, 4)
+        session.commit()
+    assert numbers(engine) == ["1", "2", "3", "4"]
+    assert [(row["channels"], row["tags"]) for row in kept(engine)] == [
+        ("", ""),
+        ('["north","west"]', '["order:1"]'),
+        ("", '["vip"]'),
+        ("", ""),
+    ]
+
+
+def test_a_table_without_their_columns_takes_events_that_have_none(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for name in ("channels", "tags"):
+            connection.execute(text(f"ALTER TABLE hooktide_outbox DROP COLUMN {name}"))
+        emit_number(connection, 1)
+    with Session(engine) as session:
+        emit_number(session, 2)
+        session.commit()
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM hooktide_outbox")) == 2

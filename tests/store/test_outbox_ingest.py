@@ -117,6 +117,25 @@ async def test_a_row_becomes_an_event_with_its_deliveries_once_its_transaction_c
     assert await app.fetch(LEFT) == []
 
 
+async def test_a_rows_channels_and_tags_become_the_events(given: Given, app: Connection) -> None:
+    for channels, tags in (('["a"]', '["t:1","u"]'), ("", ""), ("a", ""), ('["a b"]', "")):
+        await emit(app, channels or "none")
+        await app.execute(
+            "UPDATE hooktide.emitted SET type = 'thing.happened', channels = $1, tags = $2"
+            " WHERE type = $3",
+            channels,
+            tags,
+            channels or "none",
+        )
+    taking = Taking(given)
+    await taking.all()
+    found = [row.event for row in (await given.store.list_events(Scope(), None, 10)).items]
+    assert [(each.channels, each.tags) for each in found] == [((), ()), (("a",), ("t:1", "u"))]
+    [malformed, refused] = [why for _, why in taking.refused]
+    assert malformed.startswith("this is not a JSON array of strings")
+    assert refused.startswith("a channel is 1 to 128 characters")
+
+
 async def test_deliveries_are_handed_over_at_once_where_there_is_room(
     given: Given, app: Connection
 ) -> None:

@@ -261,6 +261,8 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
         "changes_per_second": 20,
         "tests_per_second": 1,
         "filter_conditions": 50,
+        "channels": 10,
+        "metadata_bytes": 4096,
     }
     for wrong, field in (({"retries": "x"}, "retries"), ({"timeout": "long"}, "timeout")):
         answer = await owner.post(f"{base}?plan=big", {**plan, "timeout": "5s", **wrong})

@@ -163,6 +163,7 @@ async def test_an_event_says_whose_filter_it_did_not_match(site: Site) -> None:
     path = f"/v1/events/{event['id']}/not-matched"
     expected = {
         "endpoint": other["id"],
+        "reason": "filter",
         "mismatch": {"pointer": "/total", "condition": '{"$gte":100}', "value": "1"},
         "changed_since": False,
     }

@@ -68,6 +68,13 @@ class Portal:
         return html.unescape(answer.body.decode())
 
 
+async def apply(site: Site, limits: str = "") -> None:
+    """Apply the project, its plan ``pro`` with further limits."""
+    text = read_shipped("invoice-maker").replace("\n[plans.basic]", FACE, 1)
+    pro = f"[plans.pro]\ntests_per_second = 1000\n{limits}"
+    (await site.operator.apply("invoice-maker", text.replace("[plans.pro]\n", pro, 1))).ok()
+
+
 @dataclass
 class Place:
     """A project with a face of its own, and the customers ``acme`` and ``other`` of it."""
@@ -124,9 +131,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         receiving(keeping(OK)) as good,
         receiving(keeping(REFUSING)) as bad,
     ):
-        text = read_shipped("invoice-maker").replace("\n[plans.basic]", FACE, 1)
-        text = text.replace("[plans.pro]\n", "[plans.pro]\ntests_per_second = 1000\n", 1)
-        (await site.operator.apply("invoice-maker", text)).ok()
+        await apply(site)
         made = {}
         for reference in ("acme", "other"):
             given = {"project": "invoice-maker", "reference": reference, "plan": "pro"}
@@ -927,7 +932,7 @@ async def test_a_filter_is_tried_in_the_form_before_it_is_saved(place: Place) ->
         wrong = await refused(place, path, **(filled | {"filter": '{"id":{"$gtt":1}}'}), do="try")
         assert "/id/$gtt: no such operator; did you mean '$gt'?" in wrong
         empty = await refused(place, path, **(filled | {"filter": ""}), do="try")
-        assert "Write the filter to try" in empty
+        assert "Write the filter or the channels to try" in empty
     shown = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
     assert shown["filter"] is None
 
@@ -946,3 +951,55 @@ async def test_a_filter_is_saved_shown_and_removed_with_the_form(place: Place) -
     assert '/id: name a member or an operator here, or write {"$exist": true}' in wrong
     await place.acme.post(f"{path}/edit", **filled, filter=" ")
     assert (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()["filter"] is None
+
+
+async def test_channels_are_tried_in_the_form_before_they_are_saved(place: Place) -> None:
+    await place.remove_all()
+    for channels in (["north"], [], ["south", "north"]):
+        event = {"account": "acme", "type": "invoice.paid", "payload": {"id": 1}}
+        (await place.site.operator.post("/v1/events", {**event, "channels": channels})).ok(202)
+    filled = {"url": place.url, "event_types": "*", "channels": "north, west"}
+    page = await place.acme.post("/endpoints/new", **filled, do="try")
+    assert "2 of the last " in page
+    assert "No shared channel: it has none" in page
+    assert 'value="north, west"' in page
+    wrong = await refused(place, "/endpoints/new", **(filled | {"channels": "é"}), do="try")
+    assert 'id="fault-channels"' in wrong
+
+
+async def test_channels_reference_and_metadata_are_saved_shown_and_removed_with_the_form(
+    place: Place,
+) -> None:
+    await place.remove_all()
+    endpoint = await place.endpoint()
+    path = f"/endpoints/{endpoint}"
+    filled = {"url": place.url, "event_types": "*"}
+    own = {"channels": "north west", "reference": "crm-1", "metadata": "owner: Ann\nsite: 2:4"}
+    page = await place.acme.post(f"{path}/edit", **filled, **own)
+    assert '<li class="tag">north</li>' in page
+    assert "crm-1" in page
+    assert "site: 2:4" in page
+    form = await place.acme.get(f"{path}/edit")
+    assert 'value="north west"' in form
+    assert "owner: Ann\nsite: 2:4</textarea>" in form
+    shown = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
+    assert shown["channels"] == ["north", "west"]
+    assert shown["metadata"] == {"owner": "Ann", "site": "2:4"}
+    for wrong in ({"channels": "a b:c"}, {"metadata": "no colon"}, {"reference": "x\x01"}):
+        answer = await refused(place, f"{path}/edit", **filled, **wrong)
+        assert f'id="fault-{next(iter(wrong))}"' in answer
+    await place.acme.post(f"{path}/edit", **filled, channels="", reference="", metadata="")
+    shown = (await place.site.operator.get(f"/v1/endpoints/{endpoint}")).ok()
+    assert [shown[name] for name in own] == [[], "", {}]
+
+
+async def test_the_form_has_no_channels_where_the_plan_allows_none(place: Place) -> None:
+    page = await place.acme.get("/endpoints/new")
+    assert 'name="channels"' in page
+    assert 'name="metadata"' in page
+    await apply(place.site, "channels = 0\nmetadata_bytes = 0\n")
+    page = await place.acme.get("/endpoints/new")
+    assert 'name="channels"' not in page
+    assert 'name="metadata"' not in page
+    assert 'name="filter"' in page
+    await apply(place.site)

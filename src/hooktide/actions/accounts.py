@@ -1,12 +1,14 @@
 """Accounts: the customers of a project, by id or by the product's own reference."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from hooktide.actions.texts import check_text
 from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
+from hooktide.domain.labels import check_metadata
 from hooktide.domain.model import Account, Erasure, Micros, Scope
 from hooktide.domain.project.project import check_plan
 from hooktide.store.base import ProjectRow
@@ -86,6 +88,7 @@ class Accounts:
         reference: str,
         name: str,
         plan: str | None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Account:
         """Create an account, on the project's default plan unless another is given.
 
@@ -100,6 +103,7 @@ class Accounts:
             check_plan(row.project, plan or row.project.default_plan),
             self._clock(),
             actor.does("account.create"),
+            metadata=check_metadata(metadata or {}),
         )
 
     async def ensure(
@@ -110,6 +114,7 @@ class Accounts:
         reference: str,
         name: str,
         plan: str | None,
+        metadata: Mapping[str, str] | None = None,
     ) -> tuple[Account, bool]:
         """Return the account with a reference, and whether this call created it.
 
@@ -122,10 +127,12 @@ class Accounts:
             except NotFoundError:
                 pass
             try:
-                return await self.create(actor, scope, project, reference, name, plan), True
+                made = await self.create(actor, scope, project, reference, name, plan, metadata)
             except RefusedError as error:
                 if error.code != "account_exists":
                     raise
+            else:
+                return made, True
         raise being_replaced()
 
     async def put(
@@ -137,6 +144,7 @@ class Accounts:
         *,
         name: str | None = None,
         plan: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Account:
         """Create the account with a reference, or update the given fields.
 
@@ -149,13 +157,16 @@ class Accounts:
         if is_like_an_id(reference):
             account = await self.find(scope, reference)
         else:
-            account, created = await self.ensure(actor, scope, project, reference, name or "", plan)
+            account, created = await self.ensure(
+                actor, scope, project, reference, name or "", plan, metadata
+            )
             if created:
                 return account
-        if name in (None, account.name) and plan in (None, account.plan):
+        same = name in (None, account.name) and plan in (None, account.plan)
+        if same and metadata in (None, dict(account.metadata)):
             return account
         id_ = ids.show("acc", account.id)
-        return await self.update(actor, scope, id_, name=name, plan=plan)
+        return await self.update(actor, scope, id_, name=name, plan=plan, metadata=metadata)
 
     async def update(
         self,
@@ -165,18 +176,21 @@ class Accounts:
         *,
         name: str | None = None,
         plan: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Account:
         """Update the given fields of an account.
 
-        :raises InvalidError: the name or the plan cannot be used.
+        :raises InvalidError: the name, the plan or the metadata cannot be used.
         """
         account = await self.find(scope, text)
-        changes = {}
+        changes: dict[str, Any] = {}
         if name is not None:
             changes["name"] = check_text(name, "/name", MAX_NAME_LENGTH)
         if plan is not None:
             row = await self._directory.project(account.project_id)
             changes["plan"] = check_plan(row.project, plan)
+        if metadata is not None:
+            changes["metadata"] = check_metadata(metadata)
         if not changes:
             return account
         return await self._store.update_account(

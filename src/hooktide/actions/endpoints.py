@@ -1,14 +1,19 @@
 """Endpoints: created, updated, disabled, rotated, tested, within the limits of project and plan."""
 
+import re
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from hooktide.actions.accounts import Accounts, check_reference, is_like_an_id
+from hooktide.actions.accounts import (
+    Accounts,
+    check_reference,
+    is_like_an_id,
+)
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import Actor
@@ -25,6 +30,7 @@ from hooktide.domain.errors import (
 from hooktide.domain.filtering.filter import read_filter
 from hooktide.domain.http.address import Target, UrlPolicy, check_url
 from hooktide.domain.http.headers import MASK, header_lines, refused_header
+from hooktide.domain.labels import check_channels, check_metadata
 from hooktide.domain.messages.chat import kind_of, shown_url
 from hooktide.domain.messages.mail import check_mailto, is_mailto
 from hooktide.domain.model import (
@@ -57,7 +63,11 @@ from hooktide.store.base import NewEvent
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
 from hooktide.store.refusals import check_enable, check_endpoints
-from hooktide.wire.endpoints import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from hooktide.wire.endpoints import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_REFERENCE_LENGTH,
+)
 
 TryNow: TypeAlias = Callable[[Claim], Awaitable[Attempt | None]]
 
@@ -71,7 +81,8 @@ TEST_RETRY_DELAY = 5
 class EndpointSpec:
     """An endpoint as requested; without a kind, its URL decides.
 
-    ``filter`` is JSON text; empty: it gets all events of its types. One that is not ``enabled`` is
+    ``filter`` is JSON text; empty: it gets all events of its types, as it does without
+    ``channels``. ``reference`` is an own id for it, empty: none. One that is not ``enabled`` is
     sent nothing until it is enabled.
     """
 
@@ -82,6 +93,9 @@ class EndpointSpec:
     description: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     filter: str = ""
+    channels: tuple[str, ...] = ()
+    reference: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
 
 
@@ -255,8 +269,7 @@ class Endpoints:
             checked["description"] = check_text(
                 given["description"], "/description", MAX_DESCRIPTION_LENGTH, lines=True
             )
-        if "filter" in given:
-            checked["filter"] = check_filter(given["filter"], plan, old)
+        checked |= dict(_check_labels(given, plan, old))
         url = checked.get("secret_url") or checked.get("url")
         moved = old is not None and url is not None and not _same_origin(old, url)
         if "headers" in given:
@@ -490,6 +503,33 @@ def too_many_types() -> InvalidError:
     )
 
 
+def _check_labels(
+    given: Mapping[str, Any], plan: Plan, old: Endpoint | None
+) -> Iterator[tuple[str, Any]]:
+    """Check what decides which events it gets, and what the account attaches to it."""
+    if "filter" in given:
+        yield "filter", check_filter(given["filter"], plan, old)
+    if "channels" in given:
+        yield "channels", check_plan_channels(given["channels"], plan, old)
+    if given.get("reference"):
+        yield "reference", _check_endpoint_reference(given["reference"])
+    if "metadata" in given:
+        yield "metadata", _check_metadata(given["metadata"], plan, old)
+
+
+def _check_endpoint_reference(text: str) -> str:
+    if _LIKE_AN_ID.fullmatch(text):
+        raise InvalidError(
+            "invalid_reference",
+            "use characters that do not look like an ep_ id",
+            pointer="/reference",
+        )
+    return check_text(text, "/reference", MAX_REFERENCE_LENGTH)
+
+
+_LIKE_AN_ID = re.compile(r"ep_[0-9a-f]{16}")
+
+
 def check_filter(text: str, plan: Plan, old: Endpoint | None = None) -> str:
     """Check a filter (empty: none), and return it in the form in which it is stored.
 
@@ -508,6 +548,44 @@ def check_filter(text: str, plan: Plan, old: Endpoint | None = None) -> str:
         most = count_of(plan.filter_conditions, "condition")
         why = f"it has {found.conditions} conditions; this account's plan allows {most}"
     raise InvalidError("invalid_filter", why, pointer="/filter")
+
+
+def check_plan_channels(
+    channels: Sequence[str], plan: Plan, old: Endpoint | None = None
+) -> tuple[str, ...]:
+    """Check an endpoint's channels.
+
+    The ``old`` endpoint may keep channels that its plan no longer allows.
+
+    :raises InvalidError: ``invalid_channels``: one is malformed, or the plan does not allow them.
+    """
+    found = check_channels(channels)
+    if len(found) <= plan.channels or (old and set(found) <= set(old.channels)):
+        return found
+    if not plan.channels:
+        why = "this account's plan has no channels; leave them out"
+    else:
+        most = count_of(plan.channels, "channel")
+        why = f"there are {len(found)}; this account's plan allows {most}"
+    raise InvalidError("invalid_channels", why, pointer="/channels")
+
+
+def _check_metadata(
+    metadata: Mapping[str, str], plan: Plan, old: Endpoint | None
+) -> tuple[tuple[str, str], ...]:
+    """Check an endpoint's metadata; the ``old`` endpoint may keep what it has.
+
+    :raises InvalidError: ``invalid_metadata``: it is malformed, or the plan does not allow it.
+    """
+    if old and dict(old.metadata) == metadata:
+        return old.metadata
+    if metadata and not plan.metadata_bytes:
+        raise InvalidError(
+            "invalid_metadata",
+            "this account's plan has no metadata; leave it out",
+            pointer="/metadata",
+        )
+    return check_metadata(metadata, plan.metadata_bytes)
 
 
 def _check_headers(

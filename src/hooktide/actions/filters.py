@@ -1,14 +1,15 @@
-"""Filters, tried before they are saved."""
+"""Filters and channels, tried before they are saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.endpoints import check_filter
+from hooktide.actions.endpoints import check_filter, check_plan_channels
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.filtering.filter import Mismatch, read_exactly, read_filter
 from hooktide.domain.ids import made_at
+from hooktide.domain.labels import is_addressed
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import check_patterns, plan_of, wants
 from hooktide.runtime.yielding import Yielding
@@ -25,29 +26,39 @@ PAGE_SIZE = 25
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An event that a filter was tried with, and what it did not meet (None: it matches)."""
+    """An event that channels and a filter were tried with.
+
+    ``mismatch``: what it did not meet (None: it meets the filter). ``apart``: it shares no channel.
+    """
 
     event_id: int
     type: str
     accepted_at: Micros
     mismatch: Mismatch | None
+    channels: tuple[str, ...]
+    apart: bool
+
+    @property
+    def matches(self) -> bool:
+        """Whether an endpoint with these channels and this filter would get it."""
+        return self.mismatch is None and not self.apart
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a filter would have done with the newest events, newest first."""
+    """What channels and a filter would have done with the newest events, newest first."""
 
     filter: str
     tried: Sequence[Tried]
 
     @property
     def matched(self) -> int:
-        """Return how many of them it lets through."""
-        return sum(each.mismatch is None for each in self.tried)
+        """Return how many of them they let through."""
+        return sum(each.matches for each in self.tried)
 
 
 class Filters:
-    """Runs filters over events that were accepted."""
+    """Runs channels and filters over events that were accepted."""
 
     def __init__(
         self, store: Store, directory: Directory, accounts: Accounts, limits: RateLimits
@@ -58,28 +69,42 @@ class Filters:
         self._limits = limits
 
     async def preview(
-        self, scope: Scope, account_text: str | None, text: str, types: tuple[str, ...] = ("*",)
+        self,
+        scope: Scope,
+        account_text: str | None,
+        text: str,
+        types: tuple[str, ...] = ("*",),
+        channels: Sequence[str] = (),
     ) -> Preview:
-        """Run a filter over an account's newest events of these types, ``TRIED`` at most.
+        """Run channels, a filter or both over an account's newest events of these types.
 
-        :raises InvalidError: the filter cannot be used, or a type is unknown.
+        ``TRIED`` events at most.
+
+        :raises InvalidError: the channels or the filter cannot be used, or a type is unknown.
         :raises BusyError: the account asks for too many tests.
         """
         await self._limits.test(scope)
         account = await self._accounts.named(scope, account_text)
         project = (await self._directory.project(account.project_id)).project
-        checked = check_filter(text, plan_of(project, account.plan))
-        if not checked:
-            raise InvalidError("invalid_filter", "write the filter to try", pointer="/filter")
+        plan = plan_of(project, account.plan)
+        checked, own = check_filter(text, plan), check_plan_channels(channels, plan)
+        if not checked and not own:
+            raise InvalidError(
+                "invalid_filter", "write the filter or the channels to try", pointer="/filter"
+            )
         check_patterns(project, types, account.reference)
-        filter_ = read_filter(checked)
+        filter_ = read_filter(checked) if checked else None
         tried: list[Tried] = []
         yielding = Yielding()
         for row in await self._newest(account.project_id, account.id, types):
             await yielding.turn()
             event = row.event
-            mismatch = filter_.mismatch(read_exactly(event.payload))
-            tried.append(Tried(event.id, event.type, made_at(event.id), mismatch))
+            apart = not is_addressed(own, event.channels)
+            mismatch = None
+            if filter_ is not None and not apart:
+                mismatch = filter_.mismatch(read_exactly(event.payload))
+            accepted_at = made_at(event.id)
+            tried.append(Tried(event.id, event.type, accepted_at, mismatch, event.channels, apart))
         return Preview(checked, tried)
 
     async def _newest(

@@ -9,7 +9,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from hooktide.client.requests import call
 from hooktide.client.retries import RetryPolicy
 from hooktide.client.server import Server
 from hooktide.client.transport import Transport
-from hooktide.domain.errors import ConfigError
+from hooktide.domain.errors import ConfigError, InvalidError
+from hooktide.domain.labels import check_metadata
+from hooktide.wire.endpoints import MAX_REFERENCE_LENGTH
 
 SVIX = "https://api.svix.com"
 CONVOY = "https://us.getconvoy.cloud"
@@ -41,6 +43,9 @@ class Found:
     name: str = ""
     description: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    channels: tuple[str, ...] = ()
+    reference: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
     notes: tuple[str, ...] = ()
     wrong: str = ""
@@ -88,6 +93,9 @@ def from_svix(source: Source) -> Iterator[Found]:
                 secret=secret if secret.startswith("whsec_") else f"whsec_{secret}",
                 description=endpoint.get("description") or "",
                 headers=tuple((headers.get("headers") or {}).items()),
+                channels=tuple(endpoint.get("channels") or ()),
+                reference=_svix_reference(endpoint),
+                metadata=_svix_metadata(endpoint),
                 enabled=not endpoint.get("disabled"),
                 notes=tuple(_svix_notes(endpoint, headers)),
             )
@@ -103,9 +111,25 @@ def _svix_pages(source: Source, path: str) -> Iterator[dict[str, Any]]:
             return
 
 
+def _svix_reference(endpoint: Mapping[str, Any]) -> str:
+    """Return its ``uid``; empty if it is too long for a reference."""
+    uid = str(endpoint.get("uid") or "")
+    return uid if len(uid) <= MAX_REFERENCE_LENGTH else ""
+
+
+def _svix_metadata(endpoint: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return its metadata; empty if it has names that are not allowed here."""
+    try:
+        return dict(check_metadata(endpoint.get("metadata") or {}))
+    except InvalidError:
+        return {}
+
+
 def _svix_notes(endpoint: Mapping[str, Any], headers: Mapping[str, Any]) -> Iterator[str]:
-    if endpoint.get("channels"):
-        yield f"its channels ({', '.join(endpoint['channels'])}) are not carried over"
+    if endpoint.get("uid") and not _svix_reference(endpoint):
+        yield f"its uid is not carried over: it is longer than {MAX_REFERENCE_LENGTH} characters"
+    if endpoint.get("metadata") and not _svix_metadata(endpoint):
+        yield "its metadata is not carried over: a name in it is not allowed here"
     if endpoint.get("rateLimit") or endpoint.get("throttleRate"):
         yield "its rate limit is not carried over"
     for name in headers.get("sensitive") or ():
@@ -197,6 +221,8 @@ COLUMNS = (
     "secret",
     "name",
     "description",
+    "channels",
+    "reference",
     "enabled",
 )
 NEEDED = ("account", "url", "secret")
@@ -208,7 +234,7 @@ ENABLED = {
 
 
 def from_csv(file: str) -> Iterator[Found]:
-    """Read a file whose first line names its columns; event types have spaces between.
+    """Read a file whose first line names its columns; event types and channels have spaces between.
 
     :raises ConfigError: it cannot be read, or a column is missing or unknown.
     """
@@ -246,6 +272,8 @@ def _row(where: str, row: Mapping[str, str]) -> Found:
         secret=row["secret"].strip(),
         name=row.get("name", "").strip(),
         description=row.get("description", "").strip(),
+        channels=tuple(row.get("channels", "").replace(",", " ").split()),
+        reference=row.get("reference", "").strip(),
         enabled=known is not False,
         wrong="" if known is not None else f"enabled is {enabled[:20]!r}; write yes or no",
     )

@@ -7,6 +7,7 @@ async with AsyncClient("https://hooks.example.com", "htk_...") as hooktide:
     await hooktide.publish("customer-1", "invoice.paid", {"id": "inv_1"})
 """
 
+from collections.abc import Sequence
 from copy import copy
 from datetime import datetime
 from types import TracebackType
@@ -70,6 +71,8 @@ class Api(Area[X]):
         occurred_at: datetime | None = None,
         transition: str = "",
         test: bool = False,
+        channels: Sequence[str] = (),
+        tags: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Request[EventAccepted]:
         """Publish an event; it is durable when this returns.
@@ -88,6 +91,8 @@ class Api(Area[X]):
                 occurred_at=occurred_at,
                 transition=transition,
                 test=test,
+                channels=channels,
+                tags=tags,
                 **key,
             )
         )

@@ -35,8 +35,10 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     ``account`` is an ``acc_`` id or the product's own reference. ``payload`` is a Python value,
     which is encoded (``str`` as a JSON string, ``Decimal`` as a number, Pydantic models and
     dataclasses as objects), or JSON text as ``bytes`` or ``hooktide.RawJSON``, which reaches the
-    receivers byte for byte. Publishing again with the same ``idempotency_key`` creates no second
-    event, so a call may be repeated until it succeeds.
+    receivers byte for byte. Endpoints with channels get only events that share one of theirs
+    (``channels``, 5 at most); lists of events can be filtered by a tag (``tags``, 10 at most).
+    Publishing again with the same ``idempotency_key`` creates no second event, so a call may be
+    repeated until it succeeds.
     """
 
     account: str
@@ -45,6 +47,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None = None
     transition: str = ""
     test: bool = False
+    channels: Sequence[str] = ()
+    tags: Sequence[str] = ()
     idempotency_key: str = msgspec.field(default_factory=_new_key)
 
 
@@ -98,6 +102,8 @@ def event_body(event: NewEvent) -> bytes:
             transition=event.transition,
             idempotency_key=event.idempotency_key,
             test=event.test,
+            channels=tuple(event.channels),
+            tags=tuple(event.tags),
         )
     )
 

@@ -11,24 +11,20 @@ relay`` moves to Hooktide; or of Hooktide's own table, where both share a Postgr
 ``HOOKTIDE_DIRECT`` in the settings). ``signals`` emits whenever a model is saved.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.apps import apps as registry
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.transaction import TransactionManagementError
 
-from hooktide.outbox.row import Row, check_direct, make_row, missing_table
+from hooktide.outbox.row import TABLE, Row, check_direct, given, make_row, missing_table
 
 __all__ = ["check_atomic", "emit"]
 
-_DIRECT = """INSERT INTO hooktide.emitted
-(project, key, account, type, payload, occurred_at, transition, test)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
 
-
-def emit(
+def emit(  # noqa: PLR0913  # one for each member of the event
     type: str,
     payload: Any,
     *,
@@ -37,6 +33,8 @@ def emit(
     transition: str = "",
     key: str = "",
     test: bool = False,
+    channels: Sequence[str] = (),
+    tags: Sequence[str] = (),
     direct: str | None = None,
     using: str = DEFAULT_DB_ALIAS,
 ) -> None:
@@ -60,6 +58,10 @@ def emit(
         Its idempotency key, if two transactions may emit the same event.
     test
         Whether it is a test event.
+    channels
+        Its channels, 5 at most: endpoints with channels get only events that share one of theirs.
+    tags
+        Tags to find it by, 10 at most.
     direct
         If Hooktide uses the same PostgreSQL database: the project. By default the setting
         ``HOOKTIDE_DIRECT``; empty: into the outbox.
@@ -84,6 +86,8 @@ def emit(
         transition=transition,
         key=key,
         test=test,
+        channels=channels,
+        tags=tags,
         keyed=not direct,
     )
     try:
@@ -96,11 +100,19 @@ def emit(
 
 
 def _write(row: Row, direct: str, using: str) -> None:
-    if not direct:
-        registry.get_model("hooktide", "Outbox")._default_manager.using(using).create(**row)
-        return
+    # Not the model's own INSERT: it names all columns, and an older table has not all of them yet.
+    if direct:
+        _insert(using, "hooktide.emitted", {"project": direct, **given(row)})
+    else:
+        _insert(using, TABLE, {**given(row), "refused": ""})
+
+
+def _insert(using: str, table: str, values: dict[str, Any]) -> None:
+    places = ", ".join(["%s"] * len(values))
+    columns = ", ".join(connections[using].ops.quote_name(name) for name in values)
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - our own names
     with connections[using].cursor() as cursor:
-        cursor.execute(_DIRECT, [direct, *row.values()])
+        cursor.execute(sql, [*values.values()])
 
 
 def check_atomic(using: str) -> None:

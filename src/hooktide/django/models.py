@@ -21,6 +21,8 @@ class Outbox(models.Model):
         max_length=MAX_TRANSITION_LENGTH, default="", db_default="", blank=True
     )
     test = models.BooleanField(default=False, db_default=False)
+    channels = models.TextField(default="", db_default="", blank=True)
+    tags = models.TextField(default="", db_default="", blank=True)
     refused = models.TextField(default="", db_default="", blank=True)
 
     class Meta:

@@ -209,6 +209,9 @@ def _endpoint(thing: Endpoint) -> Snapshot:
         name=thing.name,
         description=thing.description,
         filter=thing.filter,
+        channels=list(thing.channels),
+        reference=thing.reference,
+        metadata=dict(thing.metadata),
         enabled=thing.enabled,
         disabled_reason=thing.disabled_reason,
     )
@@ -232,7 +235,12 @@ def _account(thing: Account) -> Snapshot:
         account_id=thing.id,
         target=show("acc", thing.id),
         label=thing.reference,
-        facts=_plain(reference=thing.reference, name=thing.name, plan=thing.plan),
+        facts=_plain(
+            reference=thing.reference,
+            name=thing.name,
+            plan=thing.plan,
+            metadata=dict(thing.metadata),
+        ),
     )
 
 

@@ -57,7 +57,8 @@ class Secret:
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened. ``payload`` is the bytes that came in, never re-serialised.
 
-    ``test`` marks a test event: a project in test mode accepts no others.
+    ``test`` marks a test event: a project in test mode accepts no others. ``channels`` and ``tags``
+    are empty in a ``Claim``: nothing that is sent depends on them.
     """
 
     id: int
@@ -67,6 +68,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     occurred_at: Micros
     transition: str = ""
     test: bool = False
+    channels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -117,7 +120,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Account:
     """One customer of a project. ``reference`` is the product's own id for it.
 
-    Portal links made before ``link_generation`` was raised are invalid.
+    Portal links made before ``link_generation`` was raised are invalid. ``metadata`` is what the
+    product attached to it: names with texts.
     """
 
     id: int
@@ -127,6 +131,7 @@ class Account:
     plan: str
     created_at: Micros
     link_generation: int = 0
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,9 @@ class Endpoint:
     deliveries that failed in a row. ``rests_until`` is when the last rest that the receiver asked
     for ends or has ended (0: there is none), ``rest_reason`` why it rests. ``headers`` are the
     customer's own request headers. ``filter`` is JSON (``domain.filtering.filter``; empty: none),
-    the same since ``filtered_at``. ``secrets`` are the active ones, newest first.
+    the same since ``filtered_at``; ``channels`` (empty: it gets all events) the same since
+    ``channels_at``. ``reference`` is an own id for it, unique in its account (empty: none),
+    ``metadata`` names with texts. ``secrets`` are the active ones, newest first.
     """
 
     id: int
@@ -186,6 +193,10 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = ()
     filter: str = ""
     filtered_at: Micros = 0
+    channels: tuple[str, ...] = ()
+    channels_at: Micros = 0
+    reference: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
     disabled_reason: str = ""
     disabled_at: Micros | None = None
     consecutive_failures: int = 0

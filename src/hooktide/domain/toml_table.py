@@ -219,7 +219,7 @@ _PLACES = {
     key: place
     for place, keys in {
         "[plans.NAME]": "endpoints deliveries_per_hour retries timeout changes_per_second "
-        "tests_per_second filter_conditions",
+        "tests_per_second filter_conditions channels metadata_bytes",
         "[retry]": "first factor max delays",
         "[dialect]": "standard_headers envelope",
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",

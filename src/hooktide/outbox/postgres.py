@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.outbox.reading import COLUMNS, SHOWN, check_name, read_refused, read_rows
+from hooktide.outbox.reading import ALL_COLUMNS, SHOWN, check_name, columns, read_refused, read_rows
 from hooktide.outbox.relay import Refused, Taken, no_outbox
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -33,6 +33,7 @@ class PostgresOutbox:
         self._url = url
         self._table = check_name(table)
         self._connection: Connection | None = None
+        self._columns = ""
 
     @contextlib.asynccontextmanager
     async def take(self, most: int, most_bytes: int) -> AsyncIterator[Taken]:
@@ -46,11 +47,16 @@ class PostgresOutbox:
     async def _first(self, connection: Connection, most: int, most_bytes: int) -> list[Any]:
         if not await connection.fetchval(_MY_TURN, LOCK, self._table):
             return []
+        if self._columns != ALL_COLUMNS:  # they may have been added since
+            sql = f"SELECT * FROM {self._table} LIMIT 0"  # noqa: S608 - a checked name
+            looked = await connection.prepare(sql)
+            self._columns = columns(each.name for each in looked.get_attributes())
         found: list[Any] = await connection.fetch(
-            f"WITH first AS (SELECT {COLUMNS}, octet_length(payload::text) AS size"  # noqa: S608 - a checked name
+            f"WITH first AS (SELECT {self._columns}, octet_length(payload::text) AS size"  # noqa: S608 - a checked name
             f" FROM {self._table} WHERE refused = '' ORDER BY id LIMIT $1)"
             ", sized AS (SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM first)"
-            f" SELECT {COLUMNS} FROM sized WHERE before = 0 OR before + size <= $2 ORDER BY id",
+            f" SELECT {self._columns} FROM sized"
+            " WHERE before = 0 OR before + size <= $2 ORDER BY id",
             most,
             most_bytes,
         )

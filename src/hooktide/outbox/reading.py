@@ -1,16 +1,23 @@
 """Reads an outbox's rows, and converts them to events for the API."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from hooktide.domain.errors import ConfigError
 from hooktide.outbox.relay import Refused, Waiting
+from hooktide.outbox.row import LABELS
 
 COLUMNS = "id, key, account, type, payload, occurred_at, transition, test"
+ALL_COLUMNS = ", ".join((COLUMNS, *LABELS))
 SHOWN = "id, key, account, type, refused"
 _encode = msgspec.json.encode
+
+
+def columns(there: Iterable[str]) -> str:
+    """Return the columns to read of a table with these; older tables have none for channels."""
+    return ALL_COLUMNS if set(LABELS) <= set(there) else COLUMNS
 
 
 def check_name(table: str) -> str:
@@ -48,13 +55,16 @@ def event_body(
     occurred_at: str,
     transition: str,
     test: object,
+    channels: str = "",
+    tags: str = "",
 ) -> bytes:
     """Write an event for the API; the payload's text is inserted verbatim.
 
-    :raises TypeError: a column does not hold a text; SQLite checks no types.
+    :raises TypeError: a column does not hold a text (SQLite checks no types), or its channels or
+    tags are no array of strings.
     :raises UnicodeError: a text is not UTF-8.
     """
-    fields: Mapping[str, Any] = {
+    fields: dict[str, Any] = {
         "account": account,
         "type": type,
         "idempotency_key": key,
@@ -65,10 +75,22 @@ def event_body(
     for name, value in fields.items():
         if not isinstance(value, str | bool):
             raise TypeError(f"its {name} is not text")
+    for name, text in (("channels", channels), ("tags", tags)):
+        if text:
+            fields[name] = _labels(name, text)
     content = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
     if not isinstance(content, bytes):
         raise TypeError("its payload is not text")
     return _encode(fields)[:-1] + b',"payload":' + content + b"}"
+
+
+def _labels(name: str, text: object) -> tuple[str, ...]:
+    if not isinstance(text, str):
+        raise TypeError(f"its {name} is not text")
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...])
+    except msgspec.MsgspecError as error:
+        raise TypeError(f"its {name} is not a JSON array of strings: {error}") from None
 
 
 def _shown(text: object) -> str:

@@ -1,12 +1,16 @@
 """The row that an application writes into its outbox, checked when it is built."""
 
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
+
+import msgspec
 
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.encoding import encode_payload
 from hooktide.domain.json.payload import check_payload
+from hooktide.domain.labels import MAX_EVENT_CHANNELS, check_channels, check_tags
 from hooktide.domain.texts import check_is_text
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.runtime.clock import wall_clock
@@ -15,6 +19,8 @@ from hooktide.wire.events import MAX_KEY_LENGTH, MAX_TRANSITION_LENGTH
 TABLE = "hooktide_outbox"
 _UNDEFINED_TABLE = "42P01"
 """PostgreSQL's SQLSTATE."""
+LABELS = ("channels", "tags")
+"""Columns that older tables do not have."""
 
 
 def check_direct(dialect: str) -> None:
@@ -53,7 +59,10 @@ def missing_table(error: BaseException | None, direct: str) -> ConfigError | Non
 
 
 class Row(TypedDict):
-    """An event's columns: ``key`` is its idempotency key, ``payload`` the JSON that is sent."""
+    """An event's columns: ``key`` is its idempotency key, ``payload`` the JSON that is sent.
+
+    ``channels`` and ``tags`` are JSON arrays; empty: none.
+    """
 
     key: str
     account: str
@@ -62,9 +71,11 @@ class Row(TypedDict):
     occurred_at: str
     transition: str
     test: bool
+    channels: str
+    tags: str
 
 
-def make_row(
+def make_row(  # noqa: PLR0913  # one for each member of the event
     type: str,
     payload: Any,
     *,
@@ -73,6 +84,8 @@ def make_row(
     transition: str = "",
     key: str = "",
     test: bool = False,
+    channels: Sequence[str] = (),
+    tags: Sequence[str] = (),
     keyed: bool = True,
 ) -> Row:
     """Build the row of an event.
@@ -93,9 +106,21 @@ def make_row(
         occurred_at=_instant(occurred_at),
         transition=transition,
         test=test,
+        channels=_labels("channels", channels, lambda own: check_channels(own, MAX_EVENT_CHANNELS)),
+        tags=_labels("tags", tags, check_tags),
     )
     _check_texts(row)
     return row
+
+
+def _labels(
+    name: str, labels: Sequence[str], check: Callable[[Sequence[str]], tuple[str, ...]]
+) -> str:
+    if isinstance(labels, str):
+        raise InvalidError(f"invalid_{name}", f"give a list of {name}", pointer=f"/{name}")
+    check_is_text(**{f"{name}/{number}": each for number, each in enumerate(labels)})
+    found = check(labels)
+    return msgspec.json.encode(found).decode() if found else ""
 
 
 def _payload(payload: Any) -> str:
@@ -118,6 +143,14 @@ def _instant(at: datetime | str | None) -> str:
         at = at.astimezone(UTC).isoformat()
     read_time(at)
     return at
+
+
+def given(row: Row) -> dict[str, Any]:
+    """Return a row's columns, without those that are empty and may be missing from the table.
+
+    A table that was made before there were channels and tags has no columns for them.
+    """
+    return {name: value for name, value in row.items() if value or name not in LABELS}
 
 
 def _check_texts(row: Row) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hooktide.domain.errors import ConfigError, UnavailableError
-from hooktide.outbox.reading import COLUMNS, SHOWN, check_name, read_refused, read_rows
+from hooktide.outbox.reading import ALL_COLUMNS, SHOWN, check_name, columns, read_refused, read_rows
 from hooktide.outbox.relay import Refused, Taken, Waiting, no_outbox
 
 T = TypeVar("T")
@@ -34,21 +34,26 @@ class SqliteOutbox:
         self._table = check_name(table)
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
+        self._columns = ""
 
     @contextlib.asynccontextmanager
     async def take(self, most: int, most_bytes: int) -> AsyncIterator[Taken]:
         """Lend the first rows."""
         rows: list[Waiting] = []
         if await asyncio.to_thread(self._my_turn):
-            sql = f"SELECT {COLUMNS} FROM {self._table} WHERE refused = '' ORDER BY id LIMIT ?"  # noqa: S608 - a checked name
-            # rows are read one by one: those that do not fit never come into memory
-            rows = await self._do(
-                lambda database: read_rows(database.execute(sql, (most,)), most_bytes)
-            )
+            rows = await self._do(lambda database: self._first(database, most, most_bytes))
         taken = Taken(rows)
         yield taken
         if taken.accepted or taken.refused:
             await self._do(lambda database: self._settle(database, taken))
+
+    def _first(self, database: sqlite3.Connection, most: int, most_bytes: int) -> list[Waiting]:
+        if self._columns != ALL_COLUMNS:  # they may have been added since
+            looked = database.execute(f"SELECT * FROM {self._table} LIMIT 0")  # noqa: S608 - a checked name
+            self._columns = columns(name for name, *_ in looked.description)
+        sql = f"SELECT {self._columns} FROM {self._table} WHERE refused = '' ORDER BY id LIMIT ?"  # noqa: S608 - a checked name
+        # rows are read one by one: those that do not fit never come into memory
+        return read_rows(database.execute(sql, (most,)), most_bytes)
 
     def _my_turn(self) -> bool:
         """Whether this is the active relay; it then stays so until it ends."""

@@ -59,6 +59,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     test: bool = False
     idempotency_key: str = ""
     digest: bytes = b""
+    channels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -93,7 +95,8 @@ Why: TypeAlias = Callable[[AddResult], str]
 class Emitted(msgspec.Struct, frozen=True, gc=False):
     """An event that an application has written into this database itself, not processed yet.
 
-    ``project`` is a name, ``occurred_at`` RFC 3339 (empty: now).
+    ``project`` is a name, ``occurred_at`` RFC 3339 (empty: now), ``channels`` and ``tags`` are JSON
+    arrays (empty: none).
     """
 
     id: int
@@ -105,6 +108,8 @@ class Emitted(msgspec.Struct, frozen=True, gc=False):
     occurred_at: str
     transition: str
     test: bool
+    channels: str = ""
+    tags: str = ""
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, gc=False):

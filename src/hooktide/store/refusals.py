@@ -97,6 +97,14 @@ def ambiguous_account() -> RefusedError:
     )
 
 
+def endpoint_reference_taken() -> RefusedError:
+    """Refuse an endpoint whose reference is taken."""
+    return RefusedError(
+        "endpoint_reference_taken",
+        "the account has an endpoint with this reference; use another one, or change that endpoint",
+    )
+
+
 def key_known() -> RefusedError:
     """Refuse a key that was revoked."""
     return RefusedError("key_known", "this key was in use before, and was revoked; make another")

@@ -27,7 +27,9 @@ Row: TypeAlias = tuple[Any, ...]
 
 read_project_json = msgspec.json.Decoder(Project).decode
 read_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
-read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...], str]]).decode
+read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...], str, tuple[str, ...]]]).decode
+read_labels = msgspec.json.Decoder(tuple[str, ...]).decode
+_read_metadata = msgspec.json.Decoder(dict[str, str]).decode
 read_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 to_json = msgspec.json.encode
 
@@ -59,8 +61,22 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
         rest_reason=row[16],
         filter=row[17],
         filtered_at=row[18],
+        channels=read_labels(row[19]),
+        channels_at=row[20],
+        reference=row[21],
+        metadata=read_metadata(row[22]),
         secrets=secrets,
     )
+
+
+def read_metadata(text: str) -> tuple[tuple[str, str], ...]:
+    """Read a column of metadata; empty: there is none."""
+    return tuple(_read_metadata(text).items()) if text else ()
+
+
+def metadata_text(metadata: tuple[tuple[str, str], ...]) -> str:
+    """Return metadata as its column holds it."""
+    return json_text(dict(metadata)) if metadata else ""
 
 
 def rest_values(endpoint_id: int, rest: Rest) -> dict[str, Any]:
@@ -106,6 +122,10 @@ def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
         "headers": seal_headers(endpoint.id, endpoint.headers, vault),
         "filter": endpoint.filter,
         "filtered_at": endpoint.filtered_at,
+        "channels": json_text(endpoint.channels),
+        "channels_at": endpoint.channels_at,
+        "reference": endpoint.reference,
+        "metadata": metadata_text(endpoint.metadata),
         "kind": endpoint.kind.value,
         "sealed_url": vault.seal(secret_url.encode(), url_row(endpoint.id)) if secret_url else None,
     }
@@ -135,6 +155,8 @@ def event_columns(event: Event, project_id: int, deliveries: int) -> Row:
         event.occurred_at,
         deliveries,
         event.payload,
+        json_text(event.channels) if event.channels else "",
+        json_text(event.tags) if event.tags else "",
     )
 
 
@@ -151,6 +173,8 @@ def event_row(row: Row) -> EventRow:
             test=bool(row[5]),
             occurred_at=row[6],
             payload=row[8],
+            channels=read_labels(row[9]) if row[9] else (),
+            tags=read_labels(row[10]) if row[10] else (),
         ),
     )
 

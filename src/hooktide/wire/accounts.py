@@ -4,7 +4,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hooktide.wire.fields import Instant, PageQuery, RequestModel, ResponseModel
+from hooktide.wire.fields import (
+    Instant,
+    Metadata,
+    MetadataFilter,
+    PageQuery,
+    RequestModel,
+    ResponseModel,
+)
 
 Named = Annotated[str, msgspec.Meta(max_length=200)]
 DefaultPlan = Annotated[str, msgspec.Meta(description="Default: the project's.")]
@@ -19,6 +26,7 @@ class AccountIn(RequestModel, frozen=True):
     project: str | None = None
     name: Named = ""
     plan: DefaultPlan | None = None
+    metadata: Metadata = {}
 
 
 class AccountPut(RequestModel, frozen=True):
@@ -29,6 +37,7 @@ class AccountPut(RequestModel, frozen=True):
     )
     name: Named | None = None
     plan: DefaultPlan | None = None
+    metadata: Metadata | None = None
 
 
 class AccountUpdate(RequestModel, frozen=True):
@@ -36,12 +45,14 @@ class AccountUpdate(RequestModel, frozen=True):
 
     name: Named | msgspec.UnsetType = msgspec.UNSET
     plan: str | msgspec.UnsetType = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccountQuery(PageQuery, frozen=True):
     """Which accounts."""
 
     project: str | None = None
+    metadata: MetadataFilter | None = None
 
 
 class DeleteAccountQuery(RequestModel, frozen=True):
@@ -61,6 +72,7 @@ class Account(ResponseModel, frozen=True):
     reference: str
     name: str
     plan: str
+    metadata: dict[str, str]
     created_at: Instant
 
 

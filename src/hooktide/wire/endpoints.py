@@ -9,6 +9,8 @@ from hooktide.wire.fields import (
     EndpointKind,
     HeaderPairs,
     Instant,
+    Metadata,
+    MetadataFilter,
     PageQuery,
     RequestModel,
     ResponseModel,
@@ -17,6 +19,7 @@ from hooktide.wire.fields import (
 
 MAX_NAME_LENGTH = 100
 MAX_DESCRIPTION_LENGTH = 1000
+MAX_REFERENCE_LENGTH = 200
 
 Url = Annotated[
     str,
@@ -53,6 +56,19 @@ FilterShown = Annotated[
     dict[str, Any] | None,
     msgspec.Meta(description="Conditions on the payload; null: none."),
 ]
+Channels = Annotated[
+    list[str],
+    msgspec.Meta(
+        description="At most 10: it gets only events that share one of them. Empty: all events."
+    ),
+]
+Reference = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=MAX_REFERENCE_LENGTH,
+        description="An own id for it, unique in its account; empty: none.",
+    ),
+]
 GivenSecret = Annotated[
     str,
     msgspec.Meta(
@@ -77,6 +93,9 @@ class EndpointIn(RequestModel, frozen=True):
     description: Description = ""
     headers: Headers = {}
     filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
+    channels: Channels = []
+    reference: Reference = ""
+    metadata: Metadata = {}
     secret: GivenSecret | None = None
     enabled: bool = True
 
@@ -98,15 +117,19 @@ class EndpointCheckIn(RequestModel, frozen=True):
     description: Description = ""
     headers: Headers = {}
     filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
+    channels: Channels = []
+    reference: Reference = ""
+    metadata: Metadata = {}
     secret: GivenSecret | None = None
 
 
 class EndpointUpdate(RequestModel, frozen=True):
     """The fields of an endpoint to update; absent fields stay the same.
 
-    `headers` are replaced as a whole; `****` as a header's value keeps the stored value. If the
-    URL's scheme, host or port changes, stored values are not carried over: send `headers` again, or
-    they are removed. Changing the `kind` of a chat requires its whole `url` again.
+    `headers`, `channels` and `metadata` are replaced as a whole; `****` as a header's value keeps
+    the stored value. If the URL's scheme, host or port changes, stored values are not carried over:
+    send `headers` again, or they are removed. Changing the `kind` of a chat requires its whole
+    `url` again.
     """
 
     url: Url | msgspec.UnsetType = msgspec.UNSET
@@ -116,12 +139,17 @@ class EndpointUpdate(RequestModel, frozen=True):
     description: Description | msgspec.UnsetType = msgspec.UNSET
     headers: Headers | msgspec.UnsetType = msgspec.UNSET
     filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
+    channels: Channels | msgspec.UnsetType = msgspec.UNSET
+    reference: Reference | msgspec.UnsetType = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointQuery(PageQuery, frozen=True):
     """Which endpoints."""
 
     account: AccountName | None = None
+    reference: Annotated[str, msgspec.Meta(description="Only the one with it.")] | None = None
+    metadata: MetadataFilter | None = None
 
 
 class DisableQuery(RequestModel, frozen=True):
@@ -152,6 +180,9 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
     description: str
     headers: dict[str, str]
     filter: FilterShown
+    channels: list[str]
+    reference: str
+    metadata: dict[str, str]
     enabled: bool
     disabled_reason: str
     disabled_at: Instant | None
@@ -234,9 +265,10 @@ class Tested(ResponseModel, frozen=True, kw_only=True):
 
 
 class FilterPreviewIn(RequestModel, frozen=True):
-    """A filter to try. `account` is required, except with an account's key."""
+    """Channels, a filter or both, to try. `account` is required, except with an account's key."""
 
-    filter: FilterIn
+    filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
+    channels: Channels = []
     account: AccountName | None = None
     event_types: Types = msgspec.field(default_factory=lambda: ["*"])
 
@@ -254,37 +286,44 @@ class Mismatch(ResponseModel, frozen=True):
 
 
 class FilterTried(ResponseModel, frozen=True):
-    """An event that a filter was tried with; `mismatch` is null if it matches."""
+    """An event that was tried.
+
+    `mismatch` is null if it meets the filter; `no_shared_channel`: it has none of the channels.
+    """
 
     event: str
     event_type: str
     accepted_at: Instant
     matches: bool
     mismatch: Mismatch | None
+    channels: list[str]
+    no_shared_channel: bool
 
 
 class FilterPreview(ResponseModel, frozen=True):
-    """The filter as it would be stored, how many events it would have let through, and which."""
+    """The filter as it would be stored, how many events would have been sent, and which."""
 
-    filter: dict[str, Any]
+    filter: FilterShown
     tried: int
     matched: int
     items: list[FilterTried]
 
 
 class NotMatched(ResponseModel, frozen=True):
-    """An endpoint that subscribes to an event's type, and whose filter does not match its payload.
+    """An endpoint that subscribes to an event's type, and whose channels or filter keep it away.
 
-    If `changed_since`, the filter was changed after the event was accepted.
+    If `reason` is `filter`, `mismatch` says what it requires. If `changed_since`, what is the
+    reason was changed after the event was accepted.
     """
 
     endpoint: str
-    mismatch: Mismatch
+    reason: Annotated[str, msgspec.Meta(description="`channels` or `filter`.")]
+    mismatch: Mismatch | None
     changed_since: bool
 
 
 class NotMatchedList(ResponseModel, frozen=True):
-    """The endpoints whose filter does not match an event, newest first."""
+    """The endpoints whose channels or filter keep an event away, newest first."""
 
     items: list[NotMatched]
 
@@ -299,6 +338,9 @@ class WebhookIn(RequestModel, frozen=True):
     description: Description = ""
     headers: Headers = {}
     filter: FilterIn | msgspec.UnsetType = msgspec.UNSET
+    channels: Channels = []
+    reference: Reference = ""
+    metadata: Metadata = {}
 
 
 class WebhookUpdate(EndpointUpdate, frozen=True):

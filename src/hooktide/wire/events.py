@@ -34,6 +34,17 @@ MAX_KEY_LENGTH = 255
 MAX_TRANSITION_LENGTH = 200
 
 
+EventChannels: TypeAlias = Annotated[
+    tuple[str, ...],
+    msgspec.Meta(
+        description="At most 5. Endpoints with channels get only events that share one of theirs.",
+    ),
+]
+Tags: TypeAlias = Annotated[
+    tuple[str, ...], msgspec.Meta(description="At most 10. Lists of events can be filtered by one.")
+]
+
+
 class EventIn(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
 ):
@@ -46,6 +57,8 @@ class EventIn(
     transition: str = ""
     idempotency_key: str = ""
     test: bool = False
+    channels: EventChannels = ()
+    tags: Tags = ()
 
 
 class EventAccepted(ResponseModel, frozen=True, omit_defaults=True):
@@ -93,6 +106,10 @@ class EventQuery(PeriodQuery, frozen=True):
         ]
         | None
     ) = None
+    tag: Annotated[str, msgspec.Meta(description="Only events with this tag.")] | None = None
+    channel: Annotated[str, msgspec.Meta(description="Only events with this channel.")] | None = (
+        None
+    )
 
 
 class EventItem(ResponseModel, frozen=True, kw_only=True):
@@ -106,6 +123,8 @@ class EventItem(ResponseModel, frozen=True, kw_only=True):
     occurred_at: Instant
     accepted_at: Instant
     deliveries: int
+    channels: list[str]
+    tags: list[str]
 
 
 class Event(EventItem, frozen=True, kw_only=True):

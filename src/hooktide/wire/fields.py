@@ -38,6 +38,16 @@ DATE_TIME = {"format": "date-time"}
 AccountName: TypeAlias = Annotated[
     str, msgspec.Meta(description="An `acc_` id, or the product's own reference.")
 ]
+Metadata: TypeAlias = Annotated[
+    dict[str, str],
+    msgspec.Meta(description="Names with texts, 4,096 bytes as JSON at most."),
+]
+MetadataFilter: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        description="Only those with this name and value in their `metadata`, like `tier:gold`."
+    ),
+]
 HeaderPairs: TypeAlias = list[
     Annotated[tuple[str, str], msgspec.Meta(description="A name and its value.")]
 ]

@@ -43,6 +43,8 @@ class Plan(ResponseModel, frozen=True):
     changes_per_second: int
     tests_per_second: int
     filter_conditions: int
+    channels: int
+    metadata_bytes: int
 
 
 class Project(ResponseModel, frozen=True):

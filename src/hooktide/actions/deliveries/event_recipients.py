@@ -11,6 +11,7 @@ from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import RefusedError
 from hooktide.domain.filtering.filter import Mismatch, read_exactly, stored_filter
 from hooktide.domain.ids import made_at, show
+from hooktide.domain.labels import is_addressed
 from hooktide.domain.model import (
     Delivery,
     DeliveryState,
@@ -39,6 +40,7 @@ class Why(StrEnum):
     DISABLED = "disabled"
     TEST = "test"
     NOT_SUBSCRIBED_THEN = "not_subscribed_then"
+    NO_SHARED_CHANNEL = "no_shared_channel"
     NOT_MATCHED = "not_matched"
 
 
@@ -49,6 +51,7 @@ class Recipient:
     ``delivery`` is the newest of the event to it (None: there is none). ``since``: since when it
     was disabled at that time (None: it was not, or that is not known). ``mismatch``: what the
     filter that it has now requires and the payload has not, whether or not it is the reason.
+    ``apart``: it has channels now, and shares none with the event, whether or not that is.
     """
 
     endpoint: Endpoint
@@ -56,16 +59,20 @@ class Recipient:
     why: Why
     since: Micros | None = None
     mismatch: Mismatch | None = None
+    apart: bool = False
 
-    def is_filter_younger(self, event: Event) -> bool:
-        """Whether the filter was changed after an event was accepted, and may have matched then."""
-        return self.endpoint.filtered_at > made_at(event.id)
+    def is_rule_younger(self, event: Event) -> bool:
+        """Whether the filter, or the channels, that keep an event from it were changed after the
+        event was accepted, and may have let it through then."""
+        changed_at = self.endpoint.channels_at if self.apart else self.endpoint.filtered_at
+        return changed_at > made_at(event.id)
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether it is enabled, wants the event as far as its filter goes, and did not get it."""
+        """Whether it is enabled, wants the event by its channels and filter, and did not get it."""
         return (
             self.mismatch is None
+            and not self.apart
             and self.endpoint.enabled
             and (self.delivery is None or self.delivery.state not in GETS)
         )
@@ -221,21 +228,26 @@ def _disabled_since(
 
 
 def _matched(event: Event, found: Recipient, payload: Callable[[], Any]) -> Recipient:
-    """Say what the filter of an endpoint that wants the type requires of an event that it lacks.
+    """Say which channels or filter of an endpoint that wants the type keep an event from it.
 
-    It is the reason where there is no other.
+    They are the reason where there is no other.
     """
     endpoint = found.endpoint
-    if found.delivery is not None or not endpoint.filter:
+    if found.delivery is not None or not wants(endpoint.event_types, event.type):
         return found
-    if not wants(endpoint.event_types, event.type):
+    if not is_addressed(endpoint.channels, event.channels):
+        return replace(found, why=_unless_known(found, Why.NO_SHARED_CHANNEL), apart=True)
+    if not endpoint.filter:
         return found
     filter_ = stored_filter(endpoint.filter)
     mismatch = None if filter_ is None else filter_.mismatch(payload())
     if mismatch is None:
         return found
-    why = Why.NOT_MATCHED if found.why is Why.NOT_SUBSCRIBED_THEN else found.why
-    return replace(found, why=why, mismatch=mismatch)
+    return replace(found, why=_unless_known(found, Why.NOT_MATCHED), mismatch=mismatch)
+
+
+def _unless_known(found: Recipient, why: Why) -> Why:
+    return why if found.why is Why.NOT_SUBSCRIBED_THEN else found.why
 
 
 def _scope(event: Event) -> Scope:

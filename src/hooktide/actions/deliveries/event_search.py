@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.model import Micros, Scope, SearchIndex
+from hooktide.domain.model import Event, Micros, Scope, SearchIndex
 from hooktide.domain.searching.index import normal_form
 from hooktide.store.base import EventRow, Page, ProjectRow
 from hooktide.store.contract import Store
 from hooktide.store.deliveries.search import MAX_TERMS, FoundEvents
 
 LOOKED_THROUGH = 2_000
-"""How many matches are looked through, in one call, for those of one event type."""
+"""How many matches are looked through, in one call, for those of one type, tag or channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,14 @@ class EventSearch:
         event_type: str | None,
         bounds: tuple[int | None, int | None],
         limit: int,
+        *,
+        tag: str | None = None,
+        channel: str | None = None,
     ) -> Page:
         """Return a page of the events that a text finds, newest first, between two ids.
 
-        Of a type that few of them are of, a page may be short, or empty, although it is not the
-        last one.
+        Of a type, tag or channel that few of them have, a page may be short, or empty, although it
+        is not the last one.
 
         :raises InvalidError: the text finds nothing, or too much; or no project has an index.
         """
@@ -75,7 +78,7 @@ class EventSearch:
                 raise _too_broad(text)
             looked += len(found.items)
             for row in found.items:
-                if event_type in (None, row.event.type):
+                if _is_wanted(row.event, event_type, tag, channel):
                     items.append(row)
                     if len(items) == limit:
                         more = row is not found.items[-1] or found.next_before is not None
@@ -145,4 +148,12 @@ def _too_broad(text: str) -> InvalidError:
         f"more than {MAX_TERMS} different values, or words in them, begin with {text[:100]!r}; "
         "give more of it",
         pointer="/search",
+    )
+
+
+def _is_wanted(event: Event, event_type: str | None, tag: str | None, channel: str | None) -> bool:
+    return (
+        event_type in (None, event.type)
+        and tag in (None, *event.tags)
+        and channel in (None, *event.channels)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from hooktide.actions.publishing.publish import Publisher, Unknown, why_refused
-from hooktide.domain.errors import HooktideError, NotFoundError, is_lasting
+from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError, is_lasting
 from hooktide.domain.model import Micros, Scope
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent
 from hooktide.store.contract import Store
@@ -130,7 +130,10 @@ class OutboxIngest:
 
 
 def event_in(row: Emitted) -> EventIn:
-    """Return a row as a publish request."""
+    """Return a row as a publish request.
+
+    :raises InvalidError: its channels or its tags are not arrays of strings.
+    """
     return EventIn(
         account=row.account,
         type=row.type,
@@ -139,4 +142,17 @@ def event_in(row: Emitted) -> EventIn:
         transition=row.transition,
         idempotency_key=row.key,
         test=row.test,
+        channels=_labels(row.channels, "channels"),
+        tags=_labels(row.tags, "tags"),
     )
+
+
+def _labels(text: str, name: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...])
+    except msgspec.MsgspecError as error:
+        raise InvalidError(
+            f"invalid_{name}", f"this is not a JSON array of strings: {error}", pointer=f"/{name}"
+        ) from None

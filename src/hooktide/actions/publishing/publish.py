@@ -24,6 +24,7 @@ from hooktide.domain.errors import (
     is_lasting,
 )
 from hooktide.domain.json.payload import UnusableSchemaError, check_size, check_value, read_payload
+from hooktide.domain.labels import MAX_EVENT_CHANNELS, check_channels, check_tags
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of, types_by_name
@@ -445,6 +446,9 @@ class Publisher:
             raise InvalidError(
                 "invalid_text", "U+0000 is not allowed in a text", pointer="/transition"
             )
+        channels, tags = event.channels, event.tags
+        if channels or tags:
+            channels, tags = check_channels(channels, MAX_EVENT_CHANNELS), check_tags(tags)
         return NewEvent(
             project_id=account.project_id,
             account_id=account.id,
@@ -455,6 +459,8 @@ class Publisher:
             test=event.test,
             idempotency_key=event.idempotency_key,
             digest=_digest(event, account, payload) if event.idempotency_key else b"",
+            channels=channels,
+            tags=tags,
         )
 
 
@@ -508,7 +514,15 @@ def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
             "U+0000 is not allowed in it",
             pointer="/idempotency_key",
         )
-    rest = (account.id, event.type, event.occurred_at, event.transition, event.test)
+    rest: tuple[Any, ...] = (
+        account.id,
+        event.type,
+        event.occurred_at,
+        event.transition,
+        event.test,
+    )
+    if event.channels or event.tags:
+        rest = (*rest, event.channels, event.tags)
     return hashlib.sha256(msgspec.json.encode(rest) + payload).digest()
 
 

@@ -61,7 +61,8 @@ def import_endpoints(  # a parameter an option
         Where from.
     file
         For csv: the file. Its first line names the columns: account, url, secret, and optionally
-        account_name, event_types (separated by spaces), name, description, enabled.
+        account_name, event_types and channels (separated by spaces), name, description, reference,
+        enabled.
     source_url
         The other sender's API. [https://api.svix.com, or https://us.getconvoy.cloud]
     source_token
@@ -229,6 +230,9 @@ def _fields(found: Found) -> dict[str, Any]:
         "description": found.description[:1000],
         "headers": dict(found.headers),
         "secret": found.secret,
+        "channels": found.channels,
+        "reference": found.reference,
+        "metadata": found.metadata,
     }
 
 

@@ -22,12 +22,14 @@ from hooktide.client import Client
 from hooktide.wire.events import Attempt, Delivery, EventItem
 
 
-def events(
+def events(  # noqa: PLR0913  # a parameter an option
     id: str | None = None,
     *,
     account: str | None = None,
     type: str | None = None,
     search: str | None = None,
+    tag: str | None = None,
+    channel: str | None = None,
     since: str | None = None,
     until: str | None = None,
     limit: int = 20,
@@ -45,6 +47,10 @@ def events(
         Only of this type.
     search
         Only with an indexed value that begins with this, or has a word that does.
+    tag
+        Only with this tag.
+    channel
+        Only of this channel.
     since
         Accepted from when on: how long ago, like 1h or 7d, or an instant.
     until
@@ -60,6 +66,8 @@ def events(
             account=account,
             type=type,
             search=search,
+            tag=tag,
+            channel=channel,
             since=optional_instant(since, "--since"),
             until=optional_instant(until, "--until"),
             limit=limit,
@@ -103,7 +111,12 @@ def _event_facts(event: EventItem, names: Names) -> list[tuple[str, Cell]]:
         ("occurred", time(event.occurred_at)),
         ("accepted", time(event.accepted_at)),
     ]
-    return [*facts, ("transition", line_of(event.transition))] if event.transition else facts
+    more = {
+        "transition": event.transition,
+        "channels": ", ".join(event.channels),
+        "tags": ", ".join(event.tags),
+    }
+    return [*facts, *((name, line_of(text)) for name, text in more.items() if text)]
 
 
 def _account(id: str, names: Names) -> str:

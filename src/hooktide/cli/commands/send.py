@@ -36,6 +36,8 @@ def send(  # noqa: PLR0913  # a parameter an option
     transition: str | None = None,
     occurred_at: str | None = None,
     idempotency_key: str | None = None,
+    channel: Annotated[list[str], Parameter(negative=(), show_default=False)] = [],  # noqa: B006
+    tag: Annotated[list[str], Parameter(negative=(), show_default=False)] = [],  # noqa: B006
     test: Flag = False,
     wait: Flag = False,
     options: Options = DEFAULTS,
@@ -60,6 +62,10 @@ def send(  # noqa: PLR0913  # a parameter an option
         When it happened: a time, or how long ago, like 2h. Default: now.
     idempotency_key
         Repeating the key creates no second event.
+    channel
+        A channel. Endpoints with channels get only events that share one. May be repeated.
+    tag
+        A tag, to find the event by. May be repeated.
     test
         Mark it as a test: a project in test mode accepts only test events.
     wait
@@ -76,6 +82,8 @@ def send(  # noqa: PLR0913  # a parameter an option
             occurred_at=optional_instant(occurred_at, "--occurred-at"),
             transition=kind.transition if transition is None else transition,
             test=test,
+            channels=channel,
+            tags=tag,
             **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
         )
         accepted = client.events.publish(event)
@@ -172,18 +180,29 @@ def _print_accepted(
         return
     goes = f"to {count_of(accepted.deliveries, 'endpoint')}"
     if not accepted.deliveries:
-        goes = f"to no endpoint: {_why_none(client, event)}"
+        goes = f"to no endpoint: {_why_none(client, accepted, event)}"
     print_line(accepted.id, f"accepted, {goes}")
 
 
-def _why_none(client: Client, event: NewEvent) -> str:
+def _why_none(client: Client, accepted: EventAccepted, event: NewEvent) -> str:
     endpoints = client.endpoints.list(account=event.account)
     subscribed = [each for each in endpoints if wants(tuple(each.event_types), event.type)]
     if not subscribed:
         return f"none of the account's is subscribed to {event.type}"
+    enabled = [each.id for each in subscribed if each.enabled]
+    kept_away = {each.endpoint: each.reason for each in client.events.not_matched(accepted.id)}
+    if enabled and all(id in kept_away for id in enabled):
+        why = [_WHY_KEPT_AWAY[kept_away[id]] for id in enabled]
+        return f"of {', '.join(enabled)}, {' and '.join(dict.fromkeys(why))}"
     if len(subscribed) == 1:
         return f"the one that is subscribed to {event.type}, {subscribed[0].id}, is disabled"
     return f"the {len(subscribed)} that are subscribed to {event.type} are disabled"
+
+
+_WHY_KEPT_AWAY = {
+    "channels": "the channels share none with the event",
+    "filter": "the filter does not match",
+}
 
 
 def _wait(client: Client, accepted: EventAccepted, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Accounts, API keys, and the dashboard's users."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from msgspec import UNSET, UnsetType
 
@@ -36,16 +37,32 @@ class AccountsArea(Area[X]):
 
     @operation
     def create(
-        self, reference: str, *, project: str | None = None, name: str = "", plan: str | None = None
+        self,
+        reference: str,
+        *,
+        project: str | None = None,
+        name: str = "",
+        plan: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Request[Account]:
         """Create an account. ``project`` is required with an operator's key."""
-        body = AccountIn(reference=reference, project=project, name=name, plan=plan)
+        body = AccountIn(
+            reference=reference,
+            project=project,
+            name=name,
+            plan=plan,
+            metadata=dict(metadata or {}),
+        )
         return call("POST", "/v1/accounts", Account, body=body)
 
     @listing
-    def list(self, *, project: str | None = None, limit: int | None = None) -> Steps[Account]:
-        """List the accounts, newest first."""
-        return pages("/v1/accounts", Account, AccountQuery(project=project), limit)
+    def list(
+        self, *, project: str | None = None, metadata: str | None = None, limit: int | None = None
+    ) -> Steps[Account]:
+        """List the accounts, newest first; ``metadata``: only those that have it, like
+        ``tier:gold``."""
+        query = AccountQuery(project=project, metadata=metadata)
+        return pages("/v1/accounts", Account, query, limit)
 
     @operation
     def get(self, account: str) -> Request[Account]:
@@ -60,20 +77,29 @@ class AccountsArea(Area[X]):
         project: str | None = None,
         name: str | None = None,
         plan: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Request[Account]:
         """Create the account with a reference, or update the given fields of the existing one.
 
         The call is idempotent. ``project`` is required with an operator's key.
         """
-        body = AccountPut(project=project, name=name, plan=plan)
+        kept = None if metadata is None else dict(metadata)
+        body = AccountPut(project=project, name=name, plan=plan, metadata=kept)
         return call("PUT", "/v1/accounts/{account}", Account, body=body, account=reference)
 
     @operation
     def update(
-        self, account: str, *, name: str | UnsetType = UNSET, plan: str | UnsetType = UNSET
+        self,
+        account: str,
+        *,
+        name: str | UnsetType = UNSET,
+        plan: str | UnsetType = UNSET,
+        metadata: Mapping[str, str] | UnsetType = UNSET,
     ) -> Request[Account]:
-        """Update the given fields of an account."""
-        body = AccountUpdate(name=name, plan=plan)
+        """Update the given fields of an account; ``metadata`` is replaced as a whole."""
+        body = AccountUpdate(
+            name=name, plan=plan, metadata=cast("dict[str, str] | UnsetType", metadata)
+        )
         return call("PATCH", "/v1/accounts/{account}", Account, body=body, account=account)
 
     @operation

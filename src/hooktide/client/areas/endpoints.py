@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from hooktide.client.publishing import raw_json
@@ -43,6 +42,9 @@ class EndpointsArea(Area[X]):
         description: str = "",
         headers: Mapping[str, str] | None = None,
         filter: Any = UNSET,
+        channels: Sequence[str] = (),
+        reference: str = "",
+        metadata: Mapping[str, str] | None = None,
         secret: str | None = None,
         enabled: bool = True,
     ) -> Request[EndpointCreated]:
@@ -50,7 +52,9 @@ class EndpointsArea(Area[X]):
 
         ``account`` is required, except with an account's key. ``kind`` is detected from the URL by
         default. ``filter``: a dict of conditions on the payload, or JSON text as ``bytes`` or
-        ``RawJSON``; without one it gets all events of its types. ``secret`` is the receiver's
+        ``RawJSON``; without one it gets all events of its types. ``channels``, 10 at most: it gets
+        only events that share one. ``reference`` is an own id for it, unique in its account.
+        ``secret`` is the receiver's
         existing secret when it moves from another sender; an account's key cannot set it. An
         endpoint that is not ``enabled`` is sent nothing until it is enabled.
         """
@@ -63,6 +67,9 @@ class EndpointsArea(Area[X]):
             description=description,
             headers=dict(headers or {}),
             filter=raw_json(filter, "/filter"),
+            channels=cast("list[str]", channels),
+            reference=reference,
+            metadata=dict(metadata or {}),
             secret=secret,
             enabled=enabled,
         )
@@ -82,6 +89,9 @@ class EndpointsArea(Area[X]):
         description: str = "",
         headers: Mapping[str, str] | None = None,
         filter: Any = UNSET,
+        channels: Sequence[str] = (),
+        reference: str = "",
+        metadata: Mapping[str, str] | None = None,
         secret: str | None = None,
     ) -> Request[EndpointChecked]:
         """Check whether an endpoint could be created; raises what ``create`` would.
@@ -100,15 +110,27 @@ class EndpointsArea(Area[X]):
             description=description,
             headers=dict(headers or {}),
             filter=raw_json(filter, "/filter"),
+            channels=cast("list[str]", channels),
+            reference=reference,
+            metadata=dict(metadata or {}),
             secret=secret,
         )
         path = "/v1/endpoint-checks"
         return call("POST", path, EndpointChecked, body=body, repeatable=True)
 
     @listing
-    def list(self, *, account: str | None = None, limit: int | None = None) -> Steps[Endpoint]:
-        """List the endpoints, newest first."""
-        return pages("/v1/endpoints", Endpoint, EndpointQuery(account=account), limit)
+    def list(
+        self,
+        *,
+        account: str | None = None,
+        reference: str | None = None,
+        metadata: str | None = None,
+        limit: int | None = None,
+    ) -> Steps[Endpoint]:
+        """List the endpoints, newest first; ``metadata``: only those that have it, like
+        ``tier:gold``."""
+        query = EndpointQuery(account=account, reference=reference, metadata=metadata)
+        return pages("/v1/endpoints", Endpoint, query, limit)
 
     @operation
     def get(self, id: str) -> Request[Endpoint]:
@@ -116,7 +138,7 @@ class EndpointsArea(Area[X]):
         return call("GET", "/v1/endpoints/{id}", Endpoint, id=id)
 
     @operation
-    def update(
+    def update(  # noqa: PLR0913  # one for each field of the endpoint
         self,
         id: str,
         *,
@@ -127,8 +149,13 @@ class EndpointsArea(Area[X]):
         description: str | UnsetType = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
         filter: Any = UNSET,
+        channels: Sequence[str] | UnsetType = UNSET,
+        reference: str | UnsetType = UNSET,
+        metadata: Mapping[str, str] | UnsetType = UNSET,
     ) -> Request[Endpoint]:
-        """Update the given fields of an endpoint; ``headers`` are replaced as a whole.
+        """Update the given fields of an endpoint.
+
+        ``headers``, ``channels`` and ``metadata`` are replaced as a whole.
 
         ``filter`` is as in ``create``; None removes it.
         """
@@ -140,6 +167,9 @@ class EndpointsArea(Area[X]):
             description=description,
             headers=cast("dict[str, str] | UnsetType", headers),
             filter=raw_json(filter, "/filter"),
+            channels=cast("list[str] | UnsetType", channels),
+            reference=reference,
+            metadata=cast("dict[str, str] | UnsetType", metadata),
         )
         return call("PATCH", "/v1/endpoints/{id}", Endpoint, body=body, id=id)
 
@@ -182,14 +212,20 @@ class EndpointsArea(Area[X]):
 
     @operation
     def preview_filter(
-        self, filter: Any, *, account: str | None = None, event_types: Sequence[str] = ("*",)
+        self,
+        filter: Any = UNSET,
+        *,
+        channels: Sequence[str] = (),
+        account: str | None = None,
+        event_types: Sequence[str] = ("*",),
     ) -> Request[FilterPreview]:
-        """Try a filter with an account's newest events, 100 at most, before saving it.
+        """Try a filter, channels or both with an account's newest events, 100 at most.
 
         ``account`` is required, except with an account's key.
         """
         body = FilterPreviewIn(
-            filter=cast("msgspec.Raw", raw_json(filter, "/filter")),
+            filter=raw_json(filter, "/filter"),
+            channels=cast("list[str]", channels),
             account=account,
             event_types=cast("list[str]", event_types),
         )

@@ -60,6 +60,8 @@ class EventsArea(Area[X]):
         account: str | None = None,
         type: str | None = None,
         search: str | None = None,
+        tag: str | None = None,
+        channel: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
         limit: int | None = None,
@@ -73,6 +75,8 @@ class EventsArea(Area[X]):
             account=account,
             type=type,
             search=search,
+            tag=tag,
+            channel=channel,
             since=instant(since),
             until=instant(until),
         )
@@ -85,9 +89,9 @@ class EventsArea(Area[X]):
 
     @operation
     def not_matched(self, id: str) -> Request[Sequence[NotMatched]]:
-        """List the endpoints that it was not sent to because their filter does not match it.
+        """List the endpoints that it was not sent to because of their channels or filter.
 
-        By their filters of today.
+        By the channels and filters that they have now.
         """
         path = "/v1/events/{id}/not-matched"
         return call("GET", path, NotMatchedList, id=id).then(lambda found: found.items)

@@ -19,6 +19,7 @@ from hooktide.domain.dialect.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.filtering.filter import MAX_CONDITIONS
 from hooktide.domain.json.payload import check_payload, check_schema, compile_schema
+from hooktide.domain.labels import MAX_CHANNELS, MAX_METADATA_BYTES
 from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.project.portal import Portal, read_portal
@@ -103,6 +104,10 @@ class Plan:
         Tests of endpoints and of filters, likewise.
     filter_conditions
         How many conditions an endpoint's filter may have; 0 to 50. 0: endpoints cannot have one.
+    channels
+        How many channels an endpoint may have; 0 to 10. 0: endpoints cannot have any.
+    metadata_bytes
+        How large an endpoint's metadata may be, as JSON; 0 to 4096. 0: endpoints cannot have any.
     """
 
     name: str
@@ -113,6 +118,8 @@ class Plan:
     changes_per_second: int = 20
     tests_per_second: int = 1
     filter_conditions: int = MAX_CONDITIONS
+    channels: int = MAX_CHANNELS
+    metadata_bytes: int = MAX_METADATA_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +133,9 @@ class Fields:
     description: str = "description"
     headers: str = "headers"
     filter: str = "filter"
+    channels: str = "channels"
+    reference: str = "reference"
+    metadata: str = "metadata"
     enabled: str = "enabled"
     resting_until: str = "resting_until"
     resting_reason: str = "resting_reason"
@@ -464,6 +474,8 @@ def _read_plan(name: str, table: Table) -> Plan:
         changes_per_second=table.count("changes_per_second", 20, 1, MAX_RATE),
         tests_per_second=table.count("tests_per_second", 1, 1, MAX_RATE),
         filter_conditions=table.count("filter_conditions", MAX_CONDITIONS, 0, MAX_CONDITIONS),
+        channels=table.count("channels", MAX_CHANNELS, 0, MAX_CHANNELS),
+        metadata_bytes=table.count("metadata_bytes", MAX_METADATA_BYTES, 0, MAX_METADATA_BYTES),
     )
     table.done()
     return plan

@@ -109,7 +109,13 @@ def _plan(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "deliveries_per_hour", str(plan.deliveries_per_hour)
     yield "retries", str(plan.retries)
     yield "timeout", _span(plan.timeout)
-    for name in ("changes_per_second", "tests_per_second", "filter_conditions"):
+    for name in (
+        "changes_per_second",
+        "tests_per_second",
+        "filter_conditions",
+        "channels",
+        "metadata_bytes",
+    ):
         if (rate := getattr(plan, name)) != getattr(_PLAIN_PLAN, name):
             yield name, str(rate)
 

@@ -1,18 +1,27 @@
 """Accounts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.project.project import check_plan
-from hooktide.store import refusals
+from hooktide.store import refusals, rows
 from hooktide.store.base import Page
 from hooktide.store.configuration.projects import hold_project
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.rows import Row
-from hooktide.store.sql.lists import LIVE, accounts_in, beginning, conditions, newest, within
+from hooktide.store.sql.lists import (
+    LIVE,
+    accounts_in,
+    beginning,
+    conditions,
+    having,
+    newest,
+    within,
+)
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction, UniqueError
 
@@ -30,6 +39,8 @@ class Accounts(Repository):
         plan: str,
         now: Micros,
         action: Action | None = None,
+        *,
+        metadata: tuple[tuple[str, str], ...] = (),
     ) -> Account:
         """Add an account.
 
@@ -37,7 +48,7 @@ class Accounts(Repository):
         """
         check_plan((await hold_project(tx, project_id)).project, plan)
         id_ = tx.ids(now)
-        values = _account_values(id_, project_id, reference, name, plan, now)
+        values = _account_values(id_, project_id, reference, name, plan, now, metadata)
         try:
             await tx.run("create_account", values)
         except UniqueError:
@@ -80,11 +91,22 @@ class Accounts(Repository):
 
     @reads
     async def list_accounts(
-        self, tx: Transaction, scope: Scope, before: int | None, limit: int
+        self,
+        tx: Transaction,
+        scope: Scope,
+        before: int | None,
+        limit: int,
+        metadata: tuple[str, str] | None = None,
     ) -> Page:
-        """Return accounts, newest first."""
-        wanted = [("id < :before", "before", before), *accounts_in(scope), LIVE]
-        return await newest(tx, "accounts", wanted, limit, _account)
+        """Return accounts, newest first; ``metadata``: those with this name and value in it."""
+        wanted = [
+            ("id < :before", "before", before),
+            *having(tx, metadata),
+            *accounts_in(scope),
+            LIVE,
+        ]
+        value = {"metadata_value": metadata and metadata[1]}
+        return await newest(tx, "accounts", wanted, limit, _account, value)
 
     @writes
     async def update_account(
@@ -96,14 +118,19 @@ class Accounts(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Account:
-        """Change an account's ``name`` or ``plan``."""
+        """Change an account's ``name``, ``plan`` or ``metadata``."""
         await tx.writer.lock_account(tx, account_id)
         old = await read_account(tx, scope, account_id)
         if "plan" in changes:
             check_plan((await hold_project(tx, old.project_id)).project, changes["plan"])
-        await tx.run(
-            "update_account", {"id": old.id, "name": old.name, "plan": old.plan, **changes}
-        )
+        new = replace(old, **changes)
+        values = {
+            "id": old.id,
+            "name": new.name,
+            "plan": new.plan,
+            "metadata": rows.metadata_text(new.metadata),
+        }
+        await tx.run("update_account", values)
         tx.effects.changed.append(("account", account_id))
         new = await read_account(tx, scope, account_id)
         await record_change(tx, action, snapshot(old), snapshot(new), now)
@@ -144,11 +171,18 @@ def _account(row: Row) -> Account:
         plan=row[4],
         created_at=row[5],
         link_generation=row[6],
+        metadata=rows.read_metadata(row[7]),
     )
 
 
 def _account_values(
-    id_: int, project_id: int, reference: str, name: str, plan: str, now: Micros
+    id_: int,
+    project_id: int,
+    reference: str,
+    name: str,
+    plan: str,
+    now: Micros,
+    metadata: tuple[tuple[str, str], ...],
 ) -> dict[str, Any]:
     """Return what ``create_account`` writes of an account."""
     return {
@@ -158,4 +192,5 @@ def _account_values(
         "name": name,
         "plan": plan,
         "now": now,
+        "metadata": rows.metadata_text(metadata),
     }

@@ -1,14 +1,14 @@
 -- Accounts.
 
 -- name: create_account
-INSERT INTO {schema}accounts (id, project_id, reference, name, plan, created_at)
-VALUES (:id, :project_id, :reference, :name, :plan, :now)
+INSERT INTO {schema}accounts (id, project_id, reference, name, plan, created_at, metadata)
+VALUES (:id, :project_id, :reference, :name, :plan, :now, :metadata)
 
 -- name: accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation FROM {schema}accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM {schema}accounts
 
 -- name: update_account
-UPDATE {schema}accounts SET name = :name, plan = :plan WHERE id = :id
+UPDATE {schema}accounts SET name = :name, plan = :plan, metadata = :metadata WHERE id = :id
 
 -- name: revoke_portal_links
 UPDATE {schema}accounts SET link_generation = link_generation + 1 WHERE id = :id

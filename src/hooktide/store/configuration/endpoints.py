@@ -17,9 +17,9 @@ from hooktide.store.configuration.projects import hold_project
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.journal.operational_events import add_operational_events
 from hooktide.store.rows import Row
-from hooktide.store.sql.lists import LIVE, conditions, containing, in_scope, newest
+from hooktide.store.sql.lists import LIVE, conditions, containing, having, in_scope, newest
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
-from hooktide.store.sql.transaction import Transaction
+from hooktide.store.sql.transaction import Transaction, UniqueError, Values
 from hooktide.store.writing.failures import SwitchOff
 
 _SAYS = r"(lower(url) LIKE :text ESCAPE '\' OR lower(name) LIKE :text ESCAPE '\')"
@@ -41,6 +41,7 @@ class Endpoints(Repository):
         """Add an endpoint (its id, secrets and times are made here).
 
         :raises LimitError: the account has ``limit`` endpoints already.
+        :raises RefusedError: another of its endpoints has this reference.
         """
         await tx.writer.lock_account(tx, endpoint.account_id)
         account = await read_account(tx, Scope(), endpoint.account_id)
@@ -56,9 +57,11 @@ class Endpoints(Repository):
             "now": now,
             "disabled_reason": endpoint.disabled_reason,
             "disabled_at": endpoint.disabled_at,
-            **rows.endpoint_values(replace(endpoint, id=id_, filtered_at=now), self._vault),
+            **rows.endpoint_values(
+                replace(endpoint, id=id_, filtered_at=now, channels_at=now), self._vault
+            ),
         }
-        await tx.run("create_endpoint", values)
+        await _keep(tx, "create_endpoint", values)
         await _create_secret(tx, id_, secret, now, self._vault)
         tx.effects.changed.append(("endpoint", id_))
         made = await read_endpoint(tx, Scope(), id_, self._vault)
@@ -72,17 +75,36 @@ class Endpoints(Repository):
 
     @reads
     async def list_endpoints(
-        self, tx: Transaction, scope: Scope, before: int | None, limit: int, text: str = ""
+        self,
+        tx: Transaction,
+        scope: Scope,
+        before: int | None,
+        limit: int,
+        text: str = "",
+        *,
+        reference: str | None = None,
+        metadata: tuple[str, str] | None = None,
     ) -> Page:
-        """Return endpoints, newest first; ``text``: those that have it in their name or URL."""
+        """Return endpoints, newest first.
+
+        ``text``: those that have it in their name or URL. ``metadata``: those with this name and
+        value in it.
+        """
         wanted = [
             ("id < :before", "before", before),
             (_SAYS, "text", containing(text) if text else None),
+            ("reference = :reference", "reference", reference),
+            *having(tx, metadata),
             *in_scope(scope),
             LIVE,
         ]
         return await newest(
-            tx, "endpoints", wanted, limit, lambda row: rows.endpoint(row, (), self._vault)
+            tx,
+            "endpoints",
+            wanted,
+            limit,
+            lambda row: rows.endpoint(row, (), self._vault),
+            {"metadata_value": metadata and metadata[1]},
         )
 
     @reads
@@ -105,16 +127,20 @@ class Endpoints(Repository):
 
         What ``edit`` raises is raised here, and nothing is changed. A new URL ends the endpoint's
         rest.
+
+        :raises RefusedError: another endpoint of the account has this reference.
         """
         old = await _hold(tx, scope, endpoint_id, self._vault)
         new = replace(old, **edit(old))
         if new.filter != old.filter:
             new = replace(new, filtered_at=now)
+        if set(new.channels) != set(old.channels):
+            new = replace(new, channels_at=now)
         if added := set(new.event_types) - set(old.event_types):
             account = await read_account(tx, Scope(), old.account_id)
             check_named((await hold_project(tx, account.project_id)).project, added)
         values = rows.endpoint_values(new, self._vault)
-        await tx.run("update_endpoint", {"id": endpoint_id, "now": now, **values})
+        await _keep(tx, "update_endpoint", {"id": endpoint_id, "now": now, **values})
         if new.address != old.address:
             await set_rest(tx, old.id, lifted(now))
         return await _changed(tx, old, now, action, self._vault)
@@ -251,6 +277,13 @@ async def read_endpoint(tx: Transaction, scope: Scope, endpoint_id: int, vault: 
     """
     where, values = conditions([("id = :id", "id", endpoint_id), *in_scope(scope), LIVE])
     return await _join_secrets(tx, await tx.one("endpoint", "endpoints", values, where), vault)
+
+
+async def _keep(tx: Transaction, name: str, values: Values) -> None:
+    try:
+        await tx.run(name, values)
+    except UniqueError:
+        raise refusals.endpoint_reference_taken() from None
 
 
 async def _create_secret(

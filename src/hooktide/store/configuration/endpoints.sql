@@ -2,14 +2,16 @@
 
 -- name: create_endpoint
 INSERT INTO {schema}endpoints (id, project_id, account_id, url, event_types, name, description, headers,
-    filter, filtered_at, kind, sealed_url, disabled_reason, disabled_at, created_at, changed_at)
+    filter, filtered_at, channels, channels_at, reference, metadata, kind, sealed_url, disabled_reason,
+    disabled_at, created_at, changed_at)
 VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :filter,
-    :filtered_at, :kind, :sealed_url, :disabled_reason, :disabled_at, :now, :now)
+    :filtered_at, :channels, :channels_at, :reference, :metadata, :kind, :sealed_url, :disabled_reason,
+    :disabled_at, :now, :now)
 
 -- name: endpoints
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
     disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason,
-    filter, filtered_at
+    filter, filtered_at, channels, channels_at, reference, metadata
 FROM {schema}endpoints
 
 -- name: count_endpoints
@@ -18,7 +20,8 @@ SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND remove
 -- name: update_endpoint
 UPDATE {schema}endpoints SET url = :url, event_types = :event_types, name = :name,
     description = :description, headers = :headers, filter = :filter,
-    filtered_at = :filtered_at, kind = :kind, sealed_url = :sealed_url,
+    filtered_at = :filtered_at, channels = :channels, channels_at = :channels_at,
+    reference = :reference, metadata = :metadata, kind = :kind, sealed_url = :sealed_url,
     changed_at = :now
 WHERE id = :id
 

@@ -14,7 +14,7 @@ INSERT INTO {schema}erasures (account_id, group_id, project_id, started_at)
 VALUES (:account_id, :group_id, :project_id, :now) ON CONFLICT (account_id) DO NOTHING
 
 -- name: forget_account
-UPDATE {schema}accounts SET reference = '', name = '' WHERE id = :account_id
+UPDATE {schema}accounts SET reference = '', name = '', metadata = '' WHERE id = :account_id
 
 -- name: erasure
 SELECT min(group_id), min(started_at), sum(events)::bigint, sum(attempts)::bigint, max(erased_to),
@@ -40,9 +40,11 @@ WHERE account_id = :account_id
 UPDATE {schema}erasures SET ended_at = :now WHERE account_id = :account_id
 
 -- name: erase_endpoints
-UPDATE {schema}endpoints SET url = '', name = '', description = '', filter = '', sealed_url = NULL WHERE id IN (
+UPDATE {schema}endpoints SET url = '', name = '', description = '', filter = '', channels = '[]',
+    reference = '', metadata = '', sealed_url = NULL WHERE id IN (
     SELECT id FROM {schema}endpoints WHERE account_id = :account_id AND removed_at IS NOT NULL
-        AND (url <> '' OR name <> '' OR description <> '' OR filter <> '' OR sealed_url IS NOT NULL) LIMIT :limit)
+        AND (url <> '' OR name <> '' OR description <> '' OR filter <> '' OR channels <> '[]' OR reference <> ''
+            OR metadata <> '' OR sealed_url IS NOT NULL) LIMIT :limit)
 RETURNING id
 
 -- name: erase_bin_requests
@@ -81,6 +83,6 @@ RETURNING id
 DELETE FROM {schema}happenings WHERE account_id = :account_id RETURNING key
 
 -- name: erase_events
-UPDATE {schema}events SET payload = :blank
+UPDATE {schema}events SET payload = :blank, channels = '', tags = ''
 WHERE id = ANY(:ids::bigint[]) AND payload <> :blank
 RETURNING id

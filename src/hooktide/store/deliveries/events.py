@@ -50,17 +50,26 @@ class Events(Repository):
         event_type: str | None = None,
         *,
         after: int | None = None,
+        tag: str | None = None,
+        channel: str | None = None,
     ) -> Page:
         """Return events (``EventRow``), newest first; ``after``: only those with a larger id."""
         wanted: list[tuple[str, str, Any]] = [
             ("id < :before", "before", before),
             ("id > :after", "after", after),
             ("type = :type", "type", event_type),
+            (tx.sql("has_tag"), "tag", tag),
+            (tx.sql("has_channel"), "channel", channel),
             *in_scope(scope),
         ]
         if scope.account_id is not None:
             wanted.append((tx.sql("events_of_account"), "below", before or ABOVE_ALL))
-        values = {"type": None, "above": -1 if after is None else after}
+        values = {
+            "type": None,
+            "tag": None,
+            "channel": None,
+            "above": -1 if after is None else after,
+        }
         return await newest(tx, "events", wanted, limit, rows.event_row, values)
 
     @reads

@@ -1,7 +1,8 @@
 -- Events.
 
 -- name: events
-SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload
+SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload,
+    channels, tags
 FROM {schema}events
 
 -- name: lock_event

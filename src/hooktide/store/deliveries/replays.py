@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
 from hooktide.domain.ids import NODE_BITS
+from hooktide.domain.labels import is_addressed
 from hooktide.domain.model import (
     SECOND,
     Endpoint,
@@ -29,7 +30,7 @@ from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
 from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.deliveries.sending_again import has_enough, make_again
 from hooktide.store.journal.audit_log import record_change
-from hooktide.store.rows import Row
+from hooktide.store.rows import Row, read_labels
 from hooktide.store.sql.lists import conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
@@ -68,7 +69,7 @@ class Piece(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What was looked at: (its key, its event, the event's type, whether to send it) each.
+    """What was looked at: (its key, its event, the event's type, whether to send it, ...) each.
 
     ``whole``: there was nothing more in the window.
     """
@@ -256,10 +257,21 @@ async def _look(
     }
     rows = await tx.rows(f"looked_{what.value}", values)
     found = Looked(rows, whole=len(rows) < LOOK)
+    if what is not ReplayWhat.MISSED:
+        return found
+    if endpoint.channels:
+        found = found._replace(rows=[_addressed(row, endpoint.channels) for row in rows])
     filter_ = stored_filter(endpoint.filter) if endpoint.filter else None
-    if filter_ is None or what is not ReplayWhat.MISSED:
+    if filter_ is None:
         return found
     return await _filtered(tx, found, endpoint.event_types, filter_)
+
+
+def _addressed(row: Row, channels: tuple[str, ...]) -> Row:
+    """Take the channels of an event that was missed into account."""
+    id_, event_id, type_, open_, text = row
+    own = read_labels(text) if text else ()
+    return id_, event_id, type_, open_ and is_addressed(channels, own), text
 
 
 async def _filtered(
@@ -268,7 +280,7 @@ async def _filtered(
     """Match what was looked at with a filter, as far as reading the payloads is soon done."""
     wanted = [row[1] for row in looked.rows if row[3] and wants(types, row[2])]
     part = wanted[:FILTER_LOOK]
-    payloads = {row[0]: row[-1] for row in await by_ids(tx, "events_of", Scope(), part)}
+    payloads = {row[0]: row[8] for row in await by_ids(tx, "events_of", Scope(), part)}
     matching, size = set[int](), 0
     for number, event_id in enumerate(part):
         if size > FILTER_BYTES:
@@ -281,7 +293,7 @@ async def _filtered(
     upto = part[-1] if len(part) < len(wanted) else None
     rows = [
         (id_, event_id, type_, open_ and event_id in matching)
-        for id_, event_id, type_, open_ in looked.rows
+        for id_, event_id, type_, open_, *_ in looked.rows
         if upto is None or event_id <= upto
     ]
     return Looked(rows, looked.whole and upto is None)
@@ -333,7 +345,7 @@ def _window(wanted: NewReplay | Replay, before: int) -> Window:
 def _choose(looked: Looked, types: tuple[str, ...], after: int, most: int) -> Piece:
     """Return the events that an endpoint wants (``types``) of those looked at, ``most`` at most."""
     chosen: dict[int, None] = {}
-    for id_, event_id, type_, open_ in looked.rows:
+    for id_, event_id, type_, open_, *_ in looked.rows:
         if open_ and event_id not in chosen and wants(types, type_):
             if len(chosen) == most:
                 return Piece(list(chosen), after, whole=False)

@@ -19,16 +19,18 @@ keys AS (
     SELECT v.* FROM good, unnest(:4::bigint[], :5::text[], :6::bytea[], :7::bigint[], :8::integer[]) AS v),
 events AS (
     INSERT INTO {schema}events
-        (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
+        (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload,
+            channels, tags)
     SELECT v.* FROM good, unnest(:9::bigint[], :10::bigint[], :11::bigint[], :12::text[], :13::text[],
-        :14::boolean[], :15::bigint[], :16::integer[], :17::bytea[]) AS v),
+        :14::boolean[], :15::bigint[], :16::integer[], :17::bytea[], :18::text[],
+        :19::text[]) AS v),
 deliveries AS (
     INSERT INTO {schema}queue (id, event_id, endpoint_id, account_id, project_id, origin, state,
         attempts, due_at, claim, reason)
     SELECT v.id, v.event_id, v.endpoint_id, v.account_id, v.project_id, v.origin, v.state, 0, v.due_at,
         v.claim, v.reason
-    FROM good, unnest(:18::bigint[], :19::bigint[], :20::bigint[], :21::bigint[], :22::bigint[],
-        :23::text[], :24::text[], :25::bigint[], :26::bigint[], :27::text[])
+    FROM good, unnest(:20::bigint[], :21::bigint[], :22::bigint[], :23::bigint[], :24::bigint[],
+        :25::text[], :26::text[], :27::bigint[], :28::bigint[], :29::text[])
         AS v (id, event_id, endpoint_id, account_id, project_id, origin, state, due_at, claim, reason))
 SELECT EXISTS (SELECT 1 FROM good)
 
@@ -210,20 +212,21 @@ DELETE FROM {schema}idempotency WHERE (project_id, key) IN (
 -- The oldest events in the outbox that applications write to in this database: at least one row,
 -- and otherwise no more bytes than the memory limit. A payload that is far too large is truncated.
 WITH first AS (
-    SELECT id, project, key, account, type, payload, occurred_at, transition, test,
+    SELECT id, project, key, account, type, payload, occurred_at, transition, test, channels, tags,
         octet_length(payload) AS payload_bytes,
         octet_length(project) + octet_length(key) + octet_length(account) + octet_length(type)
-            + octet_length(transition) AS other_bytes
+            + octet_length(transition) + octet_length(channels) + octet_length(tags) AS other_bytes
     FROM {schema}emitted WHERE refused = '' ORDER BY id LIMIT :limit
 ), sized AS (
-    SELECT id, project, key, account, type, payload, occurred_at, transition, test, payload_bytes,
+    SELECT id, project, key, account, type, payload, occurred_at, transition, test, channels, tags,
+        payload_bytes,
         sum(other_bytes + least(payload_bytes, :longest)) OVER (ORDER BY id) AS bytes,
         row_number() OVER (ORDER BY id) AS place
     FROM first
 )
 SELECT id, project, key, account, type,
     CASE WHEN payload_bytes > :longest THEN left(payload, :longest) ELSE payload END,
-    occurred_at, transition, test
+    occurred_at, transition, test, channels, tags
 FROM sized WHERE place = 1 OR bytes <= :bytes ORDER BY id
 
 -- name: lock_emitted

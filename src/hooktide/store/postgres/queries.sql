@@ -9,9 +9,10 @@ JOIN {schema}idempotency AS i USING (project_id, key)
 
 -- name: add_events
 INSERT INTO {schema}events
-    (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
+    (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload,
+    channels, tags)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::text[], :5::text[], :6::boolean[],
-    :7::bigint[], :8::integer[], :9::bytea[])
+    :7::bigint[], :8::integer[], :9::bytea[], :10::text[], :11::text[])
 
 -- name: add_deliveries
 INSERT INTO {schema}queue
@@ -341,7 +342,7 @@ SELECT count(*) FROM {schema}emitted WHERE refused <> ''
 -- name: routes_of_account
 -- Everything that fan-out needs to know about accounts.
 SELECT a.id, a.project_id, p.config, a.plan, a.version, p.version,
-    coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ',' || to_json(e.filter) || ']', ',') || ']'
+    coalesce((SELECT '[' || string_agg('[' || e.id || ',' || e.event_types || ',' || to_json(e.filter) || ',' || e.channels || ']', ',') || ']'
         FROM {schema}endpoints AS e
         WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL), '[]'),
     coalesce((SELECT max(e.stale_before) FROM {schema}endpoints AS e
@@ -357,7 +358,7 @@ WHERE project_id = :project_id AND removed_at IS NULL
 GROUP BY wanted.name
 
 -- name: search_accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation FROM {schema}accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM {schema}accounts
 WHERE (lower(reference) COLLATE "C" >= lower(:low) AND lower(reference) COLLATE "C" < lower(:high)
         OR lower(name) COLLATE "C" >= lower(:low) AND lower(name) COLLATE "C" < lower(:high))
     AND removed_at IS NULL AND project_id = coalesce(:project_id::bigint, project_id)
@@ -366,7 +367,7 @@ ORDER BY reference COLLATE "C", id LIMIT :limit
 
 -- name: events_of
 SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
-    e.payload
+    e.payload, e.channels, e.tags
 FROM {schema}events AS e
 WHERE e.id = ANY(:ids::bigint[]) AND e.id >= :first AND e.id <= :last
     AND e.project_id = coalesce(:project_id::bigint, e.project_id)
@@ -458,12 +459,12 @@ ORDER BY d.id
 -- The next events of an account, and whether a replay of missed events should send each: not tests,
 -- nor events that were ever sent to the endpoint.
 WITH looked AS MATERIALIZED (
-    SELECT id, type FROM {schema}events
+    SELECT id, type, channels FROM {schema}events
     WHERE account_id = :account_id AND id > :after AND id <= :upto ORDER BY id LIMIT :look)
 SELECT e.id, e.id, e.type, NOT EXISTS (
     SELECT 1 FROM {schema}deliveries AS x WHERE x.event_id = e.id AND (x.origin = 'test'
         OR x.endpoint_id = :endpoint_id
-            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id)))
+            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id))), e.channels
 FROM looked AS e
 ORDER BY e.id
 
@@ -559,6 +560,15 @@ TRUE
 -- name: deliveries_of_account
 -- Found through an index.
 TRUE
+
+-- name: has_tag
+tags <> '' AND tags::jsonb @> jsonb_build_array(:tag::text)
+
+-- name: has_channel
+channels <> '' AND channels::jsonb @> jsonb_build_array(:channel::text)
+
+-- name: has_metadata
+metadata <> '' AND metadata::jsonb ->> :metadata_name::text = :metadata_value::text
 
 -- name: events_of_account
 -- Found through an index.

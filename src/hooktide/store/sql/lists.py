@@ -41,6 +41,14 @@ def accounts_in(scope: Scope) -> list[tuple[str, str, Any]]:
     ]
 
 
+def having(tx: Transaction, metadata: tuple[str, str] | None) -> list[tuple[str, str, Any]]:
+    """Return the condition of what has a name and a value in its metadata, if one is given.
+
+    The value is the parameter ``metadata_value``.
+    """
+    return [(tx.sql("has_metadata"), "metadata_name", metadata and metadata[0])]
+
+
 def within(scope: Scope) -> dict[str, Any]:
     """Return the scope's parameters for a statement."""
     return {"project_id": scope.project_id, "account_id": scope.account_id}

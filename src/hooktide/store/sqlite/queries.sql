@@ -8,8 +8,10 @@ FROM json_each(:keys) AS wanted
 JOIN idempotency AS i ON i.project_id = wanted.value ->> 0 AND i.key = wanted.value ->> 1
 
 -- name: add_events
-INSERT INTO events (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload)
-SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9
+INSERT INTO events (id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload,
+    channels, tags)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10,
+    column11
 FROM (VALUES :rows) WHERE column1 IS NOT NULL
 
 -- name: add_deliveries
@@ -227,7 +229,7 @@ SELECT 0
 -- name: routes_of_account
 -- Everything that fan-out needs to know about an account, in one value.
 SELECT a.project_id, a.plan, p.config, (
-    SELECT json_group_array(json_array(e.id, json(e.event_types), e.filter)) FROM endpoints AS e
+    SELECT json_group_array(json_array(e.id, json(e.event_types), e.filter, json(e.channels))) FROM endpoints AS e
     WHERE e.account_id = a.id AND e.disabled_reason = '' AND e.removed_at IS NULL)
 FROM accounts AS a JOIN projects AS p ON p.id = a.project_id WHERE a.id = :id AND a.removed_at IS NULL
 
@@ -239,7 +241,7 @@ WHERE project_id = :project_id AND removed_at IS NULL
 GROUP BY wanted.value
 
 -- name: search_accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation FROM accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM accounts
 WHERE (reference >= :low COLLATE NOCASE AND reference < :high COLLATE NOCASE
         OR name >= :low COLLATE NOCASE AND name < :high COLLATE NOCASE)
     AND removed_at IS NULL AND project_id = coalesce(:project_id, project_id)
@@ -248,7 +250,7 @@ ORDER BY reference, id LIMIT :limit
 
 -- name: events_of
 SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
-    e.payload
+    e.payload, e.channels, e.tags
 FROM json_each(:ids) AS wanted JOIN events AS e ON e.id = wanted.value
 WHERE e.project_id = coalesce(:project_id, e.project_id)
     AND e.account_id = coalesce(:account_id, e.account_id)
@@ -348,7 +350,7 @@ WITH looked (id) AS MATERIALIZED (
 SELECT e.id, e.id, e.type, NOT EXISTS (
     SELECT 1 FROM deliveries AS x WHERE x.event_id = e.id AND (x.origin = 'test'
         OR x.endpoint_id = :endpoint_id
-            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id)))
+            AND (x.state <> 'discarded' OR x.origin = 'replay' AND x.id > :replay_id))), e.channels
 FROM looked JOIN events AS e ON e.id = looked.id
 ORDER BY e.id
 
@@ -470,12 +472,26 @@ d.id IN (
     SELECT id FROM deliveries
     WHERE id > (SELECT upto FROM logged WHERE what = 'deliveries') AND account_id = :scope_account)
 
+-- name: has_tag
+tags <> '' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)
+
+-- name: has_channel
+channels <> '' AND EXISTS (SELECT 1 FROM json_each(channels) WHERE value = :channel)
+
+-- name: has_metadata
+metadata <> '' AND EXISTS (
+    SELECT 1 FROM json_each(metadata) WHERE key = :metadata_name AND value = :metadata_value)
+
 -- name: events_of_account
 id IN (
     SELECT id FROM (
         SELECT n.id FROM account_log AS l CROSS JOIN events AS n ON n.id = l.event_id
         WHERE l.account_id = :scope_account AND l.event_id > :above AND l.event_id < :below
             AND n.type = coalesce(:type, n.type)
+            AND (:tag IS NULL OR n.tags <> '' AND EXISTS (
+                SELECT 1 FROM json_each(n.tags) WHERE value = :tag))
+            AND (:channel IS NULL OR n.channels <> '' AND EXISTS (
+                SELECT 1 FROM json_each(n.channels) WHERE value = :channel))
         ORDER BY l.event_id DESC LIMIT :limit)
     UNION ALL
     SELECT id FROM events

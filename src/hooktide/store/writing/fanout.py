@@ -19,6 +19,8 @@ from hooktide.store.writing.batch import Effects, Publish
 from hooktide.store.writing.usage import Usage
 
 Row: TypeAlias = tuple[Any, ...]
+Route: TypeAlias = tuple[int, tuple[str, ...], str, tuple[str, ...]]
+"""An endpoint's id, its patterns, its filter and its channels."""
 Known: TypeAlias = tuple[bytes, int, int]
 """What an idempotency key was used for: digest, event id, deliveries."""
 
@@ -27,19 +29,20 @@ class Routes:
     """The routing of an account's events: its endpoints with their patterns, and its limits.
 
     ``per_hour`` is its plan's limit; after ``disable_after`` failures in a row (0: never) an
-    endpoint is disabled. ``filtered``: an endpoint has a filter. ``version`` identifies the state
-    of the database.
+    endpoint is disabled. ``selective``: an endpoint has a filter or channels. ``version``
+    identifies the state of the database.
     """
 
     __slots__ = (
         "_by_type",
+        "_channels",
         "_endpoints",
         "_filters",
         "_read",
         "disable_after",
-        "filtered",
         "per_hour",
         "project_id",
+        "selective",
         "version",
     )
 
@@ -48,7 +51,7 @@ class Routes:
         project_id: int,
         project: Project,
         plan: str,
-        endpoints: Sequence[tuple[int, tuple[str, ...], str]],
+        endpoints: Sequence[Route],
         version: tuple[int, int] = (0, 0),
     ) -> None:
         self.project_id = project_id
@@ -58,34 +61,41 @@ class Routes:
         self._endpoints = endpoints
         self._by_type: dict[str, tuple[int, ...]] = {}
         self._filters = _filters(endpoints)
-        self.filtered = bool(self._filters)
+        self._channels = {id_: frozenset(own) for id_, _, _, own in endpoints if own}
+        self.selective = bool(self._filters or self._channels)
         self._read = reader_of(self._filters.values())
 
     def to(self, event_type: str) -> tuple[int, ...]:
-        """Return the ids of the endpoints subscribed to this type, whatever their filters say."""
+        """Return the ids of the endpoints subscribed to this type, whatever else they want."""
         found = self._by_type.get(event_type)
         if found is None:
-            found = tuple(id_ for id_, types, _ in self._endpoints if wants(types, event_type))
+            found = tuple(id_ for id_, types, _, _ in self._endpoints if wants(types, event_type))
             self._by_type[event_type] = found
         return found
 
     def matching(self, new: NewEvent) -> Iterator[int | None]:
-        """Yield the ids of the endpoints that want an event; None for one whose filter does not.
+        """Yield the ids of the endpoints that want an event; None for one that does not.
 
         The payload is read once, and only as far as the filters look at it.
         """
         payload: Any = None
         read = False
         for id_ in self.to(new.type):
+            channels = self._channels.get(id_)
+            if channels is not None and channels.isdisjoint(new.channels):
+                yield None
+                continue
             filter_ = self._filters.get(id_)
             if filter_ is not None and not read:
                 payload, read = self._read(new.payload), True
             yield id_ if filter_ is None or filter_.matches(payload) else None
 
 
-def _filters(endpoints: Sequence[tuple[int, tuple[str, ...], str]]) -> dict[int, Filter]:
+def _filters(
+    endpoints: Sequence[Route],
+) -> dict[int, Filter]:
     found: dict[int, Filter] = {}
-    for id_, _, text in endpoints:
+    for id_, _, text, _ in endpoints:
         if text and (known := stored_filter(text)) is not None:
             found[id_] = known
     return found
@@ -98,18 +108,19 @@ Matched: TypeAlias = dict[int, tuple[int, ...]]
 async def match_in_turns(
     publishes: Sequence[Publish], routes: Mapping[int, Routes | None]
 ) -> Matched:
-    """Match events with the filters of their accounts, on the event loop, giving way to others.
+    """Match events with their accounts' channels and filters, on the event loop, giving way to
+    others.
 
     For ``FanOut``, which otherwise does it itself, without a pause.
     """
-    if not any(known is not None and known.filtered for known in routes.values()):
+    if not any(known is not None and known.selective for known in routes.values()):
         return {}
     matched: Matched = {}
     yielding = Yielding()
     for publish in publishes:
         for new in publish.events:
             known = routes[new.account_id]
-            if known is None or not known.filtered:
+            if known is None or not known.selective:
                 continue
             targets: list[int] = []
             for id_ in known.matching(new):
@@ -172,7 +183,7 @@ class FanOut:
         if routes is None:
             return AccountGone()
         event = _event(self._ids(now), new, now, test=new.test)
-        targets = self._targets(new, routes) if routes.filtered else routes.to(new.type)
+        targets = self._targets(new, routes) if routes.selective else routes.to(new.type)
         held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
         self._keep(event, new, routes.project_id, len(targets))
         return Accepted(event.id, len(targets), held=held)
@@ -262,6 +273,8 @@ def _event(id_: int, new: NewEvent, now: Micros, *, test: bool) -> Event:
         occurred_at=new.occurred_at if new.occurred_at is not None else now,
         transition=new.transition,
         test=test,
+        channels=new.channels,
+        tags=new.tags,
     )
 
 

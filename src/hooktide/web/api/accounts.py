@@ -3,6 +3,7 @@
 import msgspec
 
 from hooktide.domain.ids import read, show
+from hooktide.domain.labels import read_metadata_filter
 from hooktide.domain.model import Account, Erasure, Scope
 from hooktide.web.operations.operation import MANAGERS, Call, operation
 from hooktide.web.operations.response_values import instant
@@ -21,6 +22,7 @@ from hooktide.wire.fields import Listed
         "project_missing",
         "invalid_reference",
         "invalid_text",
+        "invalid_metadata",
         "unknown_plan",
     ),
 )
@@ -28,7 +30,7 @@ async def create_account(call: Call, body: wire.AccountIn) -> wire.Account:
     """Create an account."""
     accounts = call.services.accounts
     made = await accounts.create(
-        call.actor, call.scope, body.project, body.reference, body.name, body.plan
+        call.actor, call.scope, body.project, body.reference, body.name, body.plan, body.metadata
     )
     return await _shown(call, made)
 
@@ -39,7 +41,8 @@ async def list_accounts(call: Call, query: wire.AccountQuery) -> Listed[wire.Acc
     scope = call.scope
     if query.project is not None:
         scope = Scope(project_id=(await call.services.accounts.project(scope, query.project)).id)
-    page = await call.services.store.list_accounts(scope, call.before(query), query.limit)
+    metadata = None if query.metadata is None else read_metadata_filter(query.metadata)
+    page = await call.services.store.list_accounts(scope, call.before(query), query.limit, metadata)
     return call.listed(page, [await _shown(call, each) for each in page.items])
 
 
@@ -59,6 +62,7 @@ async def get_account(call: Call, account: str) -> wire.Account:
         "project_missing",
         "invalid_reference",
         "invalid_text",
+        "invalid_metadata",
         "unknown_plan",
     ),
 )
@@ -69,7 +73,13 @@ async def put_account(call: Call, account: str, body: wire.AccountPut) -> wire.A
     """
     accounts = call.services.accounts
     found = await accounts.put(
-        call.actor, call.scope, body.project, account, name=body.name, plan=body.plan
+        call.actor,
+        call.scope,
+        body.project,
+        account,
+        name=body.name,
+        plan=body.plan,
+        metadata=body.metadata,
     )
     return await _shown(call, found)
 
@@ -78,13 +88,13 @@ async def put_account(call: Call, account: str, body: wire.AccountPut) -> wire.A
     "PATCH",
     "/v1/accounts/{account}",
     who=MANAGERS,
-    problems=("ambiguous_account", "invalid_text", "unknown_plan"),
+    problems=("ambiguous_account", "invalid_text", "invalid_metadata", "unknown_plan"),
 )
 async def update_account(call: Call, account: str, body: wire.AccountUpdate) -> wire.Account:
-    """Update an account's name or plan."""
+    """Update an account's name, plan or metadata."""
     given = {
         name: getattr(body, name)
-        for name in ("name", "plan")
+        for name in ("name", "plan", "metadata")
         if getattr(body, name) is not msgspec.UNSET
     }
     return await _shown(
@@ -143,6 +153,7 @@ async def _shown(call: Call, account: Account) -> wire.Account:
         reference=account.reference,
         name=account.name,
         plan=account.plan,
+        metadata=dict(account.metadata),
         created_at=instant(account.created_at),
     )
 

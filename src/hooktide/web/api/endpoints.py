@@ -13,6 +13,7 @@ from hooktide.domain.filtering.filter import Mismatch
 from hooktide.domain.http.head import field_value
 from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
+from hooktide.domain.labels import read_metadata_filter
 from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
 from hooktide.web.api.deliveries import delivery_shown
 from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
@@ -27,8 +28,11 @@ _FIELD_RULES = (
     "unknown_event_type",
     "invalid_headers",
     "invalid_filter",
+    "invalid_channels",
+    "invalid_metadata",
     "invalid_text",
 )
+_TAKEN = ("endpoint_reference_taken",)
 
 
 @operation(
@@ -43,6 +47,7 @@ _FIELD_RULES = (
         "webhooks_not_offered",
         "plan_limit_reached",
         "forbidden",
+        *_TAKEN,
         *_FIELD_RULES,
     ),
 )
@@ -94,7 +99,13 @@ async def check_endpoint(call: Call, body: wire.EndpointCheckIn) -> wire.Endpoin
 async def list_endpoints(call: Call, query: wire.EndpointQuery) -> Listed[wire.Endpoint]:
     """List the endpoints, newest first."""
     scope = await call.services.accounts.narrowed(call.scope, query.account)
-    page = await call.services.store.list_endpoints(scope, call.before(query), query.limit)
+    page = await call.services.store.list_endpoints(
+        scope,
+        call.before(query),
+        query.limit,
+        reference=query.reference,
+        metadata=None if query.metadata is None else read_metadata_filter(query.metadata),
+    )
     return call.listed(page, [_shown(call, each) for each in page.items])
 
 
@@ -104,7 +115,7 @@ async def get_endpoint(call: Call, id: str) -> wire.Endpoint:
     return _shown(call, await call.services.store.get_endpoint(call.scope, read("ep", id)))
 
 
-@operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=_FIELD_RULES)
+@operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=(*_TAKEN, *_FIELD_RULES))
 async def update_endpoint(call: Call, id: str, body: wire.EndpointUpdate) -> wire.Endpoint:
     """Update an endpoint. A new URL ends its rest, if any."""
     given = changes_of(body)
@@ -195,25 +206,28 @@ async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
         "not_found",
         "account_missing",
         "invalid_filter",
+        "invalid_channels",
         "unknown_event_type",
         "too_many_tests",
     ),
 )
 async def preview_filter(call: Call, body: wire.FilterPreviewIn) -> wire.FilterPreview:
-    """Try a filter with an account's newest events, 100 at most, before saving it.
+    """Try channels, a filter or both with an account's newest events, 100 at most.
 
     Nothing is sent or stored.
     """
     found = await call.services.filters.preview(
-        call.scope, body.account, filter_text(body.filter), tuple(body.event_types)
+        call.scope, body.account, filter_text(body.filter), tuple(body.event_types), body.channels
     )
     items = [
         wire.FilterTried(
             event=show("evt", each.event_id),
             event_type=each.type,
             accepted_at=instant(each.accepted_at),
-            matches=each.mismatch is None,
-            mismatch=None if each.mismatch is None else _mismatch(each.mismatch),
+            matches=each.matches,
+            mismatch=_mismatch(each.mismatch),
+            channels=list(each.channels),
+            no_shared_channel=each.apart,
         )
         for each in found.tried
     ]
@@ -222,24 +236,27 @@ async def preview_filter(call: Call, body: wire.FilterPreviewIn) -> wire.FilterP
 
 @operation("GET", "/v1/events/{id}/not-matched", who=ANYONE)
 async def list_not_matched(call: Call, id: str) -> wire.NotMatchedList:
-    """List the endpoints that an event was not sent to because their filter does not match it.
+    """List the endpoints that an event was not sent to because of their channels or filter.
 
-    By their filters of today.
+    By the channels and filters that they have now.
     """
     row = await call.services.store.get_event(call.scope, read("evt", id))
     items = [
         wire.NotMatched(
             show("ep", each.endpoint.id),
+            "channels" if each.apart else "filter",
             _mismatch(each.mismatch),
-            each.is_filter_younger(row.event),
+            each.is_rule_younger(row.event),
         )
         async for each in call.services.event_recipients.all(row.event)
-        if each.why is Why.NOT_MATCHED and each.mismatch is not None
+        if each.why in (Why.NO_SHARED_CHANNEL, Why.NOT_MATCHED)
     ]
     return wire.NotMatchedList(items)
 
 
-def _mismatch(found: Mismatch) -> wire.Mismatch:
+def _mismatch(found: Mismatch | None) -> wire.Mismatch | None:
+    if found is None:
+        return None
     return wire.Mismatch(found.pointer, found.condition, found.value or None)
 
 
@@ -267,6 +284,9 @@ def wanted(
         description=body.description,
         headers=body.headers,
         filter=filter_text(body.filter),
+        channels=tuple(body.channels),
+        reference=body.reference,
+        metadata=body.metadata,
         enabled=enabled,
     )
 
@@ -317,6 +337,9 @@ def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
         "description": endpoint.description,
         "headers": {name: MASK for name, _ in endpoint.headers},
         "filter": filter_shown(endpoint.filter),
+        "channels": list(endpoint.channels),
+        "reference": endpoint.reference,
+        "metadata": dict(endpoint.metadata),
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),

@@ -45,6 +45,8 @@ PUBLISH = Documented(
         "payload_member_missing",
         "transition_missing",
         "transition_too_long",
+        "invalid_channels",
+        "invalid_tags",
         "invalid_text",
         "invalid_idempotency_key",
         "idempotency_key_of_batch",
@@ -77,10 +79,24 @@ async def list_events(call: Call, query: wire.EventQuery) -> Listed[wire.EventIt
     scope = await services.accounts.narrowed(call.scope, query.account)
     if query.search is not None:
         page = await services.event_search.list(
-            scope, query.search, query.type, (after, before), query.limit
+            scope,
+            query.search,
+            query.type,
+            (after, before),
+            query.limit,
+            tag=query.tag,
+            channel=query.channel,
         )
     else:
-        page = await services.store.list_events(scope, before, query.limit, query.type, after=after)
+        page = await services.store.list_events(
+            scope,
+            before,
+            query.limit,
+            query.type,
+            after=after,
+            tag=query.tag,
+            channel=query.channel,
+        )
     return call.listed(page, [wire.EventItem(**_fields(each)) for each in page.items])
 
 
@@ -102,6 +118,8 @@ def _fields(row: EventRow) -> dict[str, Any]:
         "occurred_at": instant(event.occurred_at),
         "accepted_at": instant(made_at(event.id)),
         "deliveries": row.deliveries,
+        "channels": list(event.channels),
+        "tags": list(event.tags),
     }
 
 

@@ -128,6 +128,8 @@ def _plan(plan: Plan) -> wire.Plan:
         changes_per_second=plan.changes_per_second,
         tests_per_second=plan.tests_per_second,
         filter_conditions=plan.filter_conditions,
+        channels=plan.channels,
+        metadata_bytes=plan.metadata_bytes,
     )
 
 

@@ -30,6 +30,8 @@ _FIELD_RULES = (
     "unknown_event_type",
     "invalid_headers",
     "invalid_filter",
+    "invalid_channels",
+    "invalid_metadata",
     "invalid_text",
 )
 
@@ -39,13 +41,19 @@ _FIELD_RULES = (
     "/webhooks",
     who=CUSTOMERS,
     status=201,
-    problems=("webhooks_not_offered", "plan_limit_reached", *_FIELD_RULES),
+    problems=(
+        "webhooks_not_offered",
+        "plan_limit_reached",
+        "endpoint_reference_taken",
+        *_FIELD_RULES,
+    ),
 )
 async def create_webhook(call: Call, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
     """Create a webhook.
 
     The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
-    `description`, `headers`, `filter`); only this response shows the secret.
+    `description`, `headers`, `filter`, `channels`, `reference`, `metadata`); only this response
+    shows the secret.
     """
     fields = await _fields(call)
     ours = _in_our_words(body, wire.WebhookIn, fields)
@@ -78,7 +86,10 @@ async def get_webhook(call: Call, id: str) -> dict[str, Any]:
 
 
 @operation(
-    "PATCH", "/webhooks/{id}", who=CUSTOMERS, problems=("disabled_by_provider", *_FIELD_RULES)
+    "PATCH",
+    "/webhooks/{id}",
+    who=CUSTOMERS,
+    problems=("disabled_by_provider", "endpoint_reference_taken", *_FIELD_RULES),
 )
 async def update_webhook(call: Call, id: str, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
     """Update a webhook; absent fields stay the same.
@@ -174,6 +185,9 @@ def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
         fields.description: endpoint.description,
         fields.headers: {name: MASK for name, _ in endpoint.headers},
         fields.filter: filter_shown(endpoint.filter),
+        fields.channels: endpoint.channels,
+        fields.reference: endpoint.reference,
+        fields.metadata: dict(endpoint.metadata),
         fields.kind: endpoint.kind,
         fields.enabled: endpoint.enabled,
         fields.resting_until: instant(resting_until),

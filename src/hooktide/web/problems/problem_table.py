@@ -168,7 +168,7 @@ PROBLEMS: dict[str, Problem] = {
     "invalid_reference": Problem(
         422,
         "This reference is invalid",
-        "Use 1 to 200 visible characters that do not look like an acc_ id.",
+        "Use 1 to 200 visible characters that do not look like an id.",
     ),
     "invalid_text": Problem(
         422, "This text is invalid", "Remove control characters, and spaces at its ends."
@@ -226,6 +226,29 @@ PROBLEMS: dict[str, Problem] = {
         422,
         "The filter cannot be used",
         "See errors: the pointer names the member, and the detail says what would be right.",
+    ),
+    "invalid_channels": Problem(
+        422,
+        "The channels cannot be used",
+        "See errors. A channel is 1 to 128 letters, digits and - _ . characters; an endpoint has "
+        "10 at most, or as many as its plan allows, and an event 5.",
+    ),
+    "invalid_tags": Problem(
+        422,
+        "The tags cannot be used",
+        "See errors. A tag is 1 to 128 letters, digits and - _ . : / # characters; an event has 10 "
+        "at most.",
+    ),
+    "invalid_metadata": Problem(
+        422,
+        "The metadata cannot be used",
+        "See errors. Metadata is an object of texts, 4,096 bytes as JSON at most, or what the plan "
+        "allows.",
+    ),
+    "endpoint_reference_taken": Problem(
+        409,
+        "An endpoint of the account has this reference",
+        "Use another reference, or change that endpoint.",
     ),
     "webhooks_not_offered": Problem(
         403,

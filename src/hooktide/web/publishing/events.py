@@ -328,6 +328,9 @@ def quotation_marks(event: EventIn) -> int:
     """Return how many an event has around its payload, if no member is there twice."""
     members = 6 + 2 * (bool(event.transition) + bool(event.idempotency_key) + event.test)
     strings = 4 + 2 * (bool(event.transition) + bool(event.idempotency_key))
+    if event.channels or event.tags:
+        strings += 2 * (bool(event.channels) + bool(event.tags))
+        strings += 2 * (len(event.channels) + len(event.tags))
     return members + strings + 4 * (event.occurred_at is not None)
 
 

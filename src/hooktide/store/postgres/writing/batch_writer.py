@@ -129,7 +129,7 @@ class PostgresBatchWriter(BatchWriter):
         columns = [
             *columns_of(versions, 3),
             *columns_of(sorted(fan_out.keys), 5),  # in one order everywhere: no deadlock
-            *columns_of(fan_out.events, 9),
+            *columns_of(fan_out.events, 11),
             *columns_of(fan_out.deliveries, 10),
         ]
         [(added,)] = await conn.columns(self._sql["accept"], *columns)

@@ -77,7 +77,7 @@ class SqliteBatchWriter(BatchWriter):
         self.ids = ids
         self._sql = queries
         self._lease = lease
-        self._add_events = Multi(db, queries["add_events"], 9)
+        self._add_events = Multi(db, queries["add_events"], 11)
         self._add_deliveries = Multi(db, queries["add_deliveries"], 10)
         self._add_keys = Multi(db, queries["add_keys"], 5)
         self._add_attempts = Multi(db, queries["add_attempts"], 10)

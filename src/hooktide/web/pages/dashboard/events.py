@@ -14,6 +14,7 @@ from hooktide.domain.project.project import EventType, SchemaPolicy, offered, wa
 from hooktide.domain.searching.index import title_of
 from hooktide.store.base import EventRow
 from hooktide.store.base import Page as Listed
+from hooktide.web.pages.framework.fields import Words
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View, attachment
@@ -31,7 +32,8 @@ PAGE_SIZE = 50
 
 @page("/events")
 async def events(request: PageRequest) -> View:
-    """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``, ``?search=``."""
+    """``GET /dashboard/events``; ``?account=`` an id or a reference, ``?type=``, ``?tag=``,
+    ``?search=``."""
     scope, account = await request.within(), await request.account()
     if account is not None:
         scope = Scope(project_id=account.project_id, account_id=account.id)
@@ -52,10 +54,13 @@ async def _listed(request: PageRequest, scope: Scope) -> Listed:
     """Return a page of the events that are asked for; none where ``request.wrong`` says why."""
     services, before = request.services, request.before("evt")
     kind, text = request.query.text("type") or None, request.query.text("search")
+    tag = request.query.text("tag") or None
     if not text:
-        return await services.store.list_events(scope, before, PAGE_SIZE, kind)
+        return await services.store.list_events(scope, before, PAGE_SIZE, kind, tag=tag)
     try:
-        return await services.event_search.list(scope, text, kind, (None, before), PAGE_SIZE)
+        return await services.event_search.list(
+            scope, text, kind, (None, before), PAGE_SIZE, tag=tag
+        )
     except InvalidError as error:
         request.wrong = wrong_of(error)
         return Listed([], None)
@@ -147,6 +152,8 @@ class NewEvent:
 
     payload: str
     transition: str
+    channels: Words
+    tags: Words
     test: bool
 
 
@@ -163,6 +170,8 @@ async def publish_event(request: PageRequest, form: NewEvent) -> View:
         payload=msgspec.Raw(form.payload.encode()),
         transition=form.transition,
         test=form.test,
+        channels=form.channels,
+        tags=form.tags,
     )
     accepted = await publish_by_hand(
         services.publisher, services.audit_log, request.actor, account, wanted

@@ -64,6 +64,10 @@ def _words(form: Form, name: str) -> tuple[str, ...]:
     return tuple(form.raw(name).replace(",", " ").split())
 
 
+def _optional_words(form: Form, name: str) -> tuple[str, ...] | None:
+    return _words(form, name) if name in form else None
+
+
 def _lines(form: Form, name: str) -> tuple[str, ...]:
     lines = (line.strip() for line in form.raw(name).splitlines())
     return tuple(line for line in lines if line)
@@ -93,6 +97,8 @@ OptionalText: TypeAlias = Annotated[str | None, _optional]
 """Text; None: the form has no such field."""
 Words: TypeAlias = Annotated[tuple[str, ...], _words]
 """Words with spaces or commas between them."""
+OptionalWords: TypeAlias = Annotated[tuple[str, ...] | None, _optional_words]
+"""Words with spaces or commas between them; None: the form has no such field."""
 Lines: TypeAlias = Annotated[tuple[str, ...], _lines]
 """Lines, without the empty ones."""
 Number: TypeAlias = Annotated[int, _number]

@@ -119,6 +119,8 @@ _FORM_KEYS = (
     "retries",
     "timeout",
     "filter_conditions",
+    "channels",
+    "metadata_bytes",
 )
 
 

@@ -13,7 +13,7 @@ from hooktide.domain.model import Account, EndpointKind, Scope
 from hooktide.domain.project.project import Project, offered, plan_of
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.fields import OptionalText, Words
+from hooktide.web.pages.framework.fields import OptionalText, OptionalWords, Words
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -32,9 +32,9 @@ MAX_ALIKE = 50
 class EndpointForm:
     """An endpoint form as submitted.
 
-    ``patterns`` are written, ``event_types`` ticked. ``headers`` are lines like ``Name: value``.
-    ``filter`` is JSON. ``do``: ``bin`` for a test URL, ``try`` to try the filter. ``same_url``:
-    another endpoint may have it.
+    ``patterns`` are written, ``event_types`` ticked. ``headers`` and ``metadata`` are lines like
+    ``Name: value``. ``filter`` is JSON. ``do``: ``bin`` for a test URL, ``try`` to try channels
+    and filter. ``same_url``: another endpoint may have it.
     """
 
     url: str
@@ -44,6 +44,9 @@ class EndpointForm:
     description: str
     headers: OptionalText
     filter: OptionalText
+    channels: OptionalWords
+    reference: OptionalText
+    metadata: OptionalText
     do: str
     same_url: bool
 
@@ -63,29 +66,36 @@ class EndpointForm:
         }
         if self.headers is not None:
             given["headers"] = _read_headers(self.headers)
-        if self.filter is not None:
-            given["filter"] = self.filter
-        return given
+        if self.metadata is not None:
+            given["metadata"] = _read_pairs(self.metadata, "metadata")
+        optional = {"filter": self.filter, "channels": self.channels, "reference": self.reference}
+        return given | {name: value for name, value in optional.items() if value is not None}
 
 
 def _read_headers(text: str) -> dict[str, str]:
+    found = _read_pairs(text, "headers")
+    if len(found) > MAX_HEADERS:
+        raise _wrong("headers", f"{MAX_HEADERS} headers at most")
+    return found
+
+
+def _read_pairs(text: str, field: str) -> dict[str, str]:
+    """Read lines with a name, a colon and a value."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
         name, colon, value = (part.strip() for part in line.partition(":"))
         if not (name or colon):
             continue
         if not colon or not name:
-            raise _wrong(f"write each as Name: value, not {line.strip()[:60]!r}")
-        if len(found) == MAX_HEADERS:
-            raise _wrong(f"{MAX_HEADERS} headers at most")
+            raise _wrong(field, f"write each as Name: value, not {line.strip()[:60]!r}")
         if name in found:
-            raise _wrong(f"{name[:60]} is there twice")
+            raise _wrong(field, f"{name[:60]} is there twice")
         found[name] = value
     return found
 
 
-def _wrong(detail: str) -> InvalidError:
-    return InvalidError("invalid_headers", detail, pointer="/headers")
+def _wrong(field: str, detail: str) -> InvalidError:
+    return InvalidError(f"invalid_{field}", detail, pointer=f"/{field}")
 
 
 async def account_of(request: PageRequest) -> Account:
@@ -122,17 +132,19 @@ def _facts(
     kinds = offered(project, account.reference)
     tree = event_type_tree(kinds, request.values("event_types", types))
     product = formats.product_name(project)
-    conditions = plan_of(project, account.plan).filter_conditions
-    return {"tree": tree, "any_types": bool(kinds), "product": product, "conditions": conditions}
+    plan = plan_of(project, account.plan)
+    return {"tree": tree, "any_types": bool(kinds), "product": product, "plan": plan}
 
 
-async def _try_filter(
+async def _try_it(
     request: PageRequest, account: Account, form: EndpointForm, shown: Sequence[str]
 ) -> Preview:
-    """Run the filter that was filled in over the newest events of the types that were."""
+    """Run channels and filter as filled in over the newest events of the types that were."""
     types = form.values(shown)["event_types"]
     scope = Scope(project_id=account.project_id, account_id=account.id)
-    found = await request.services.filters.preview(scope, None, form.filter or "", types)
+    found = await request.services.filters.preview(
+        scope, None, form.filter or "", types, form.channels or ()
+    )
     request.keeps = True
     return found
 
@@ -141,19 +153,25 @@ def _shown(preview: Preview | None) -> dict[str, Any] | None:
     if preview is None:
         return None
     tried = [
-        {"type": each.type, "accepted_at": show_time(each.accepted_at), "mismatch": each.mismatch}
+        {
+            "type": each.type,
+            "accepted_at": show_time(each.accepted_at),
+            "mismatch": each.mismatch,
+            "apart": each.apart,
+            "channels": each.channels,
+        }
         for each in preview.tried
     ]
     return {"matched": preview.matched, "tried": tried}
 
 
 async def create_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Create the endpoint, and show its secret once; or put in a test URL, or try a filter."""
+    """Create the endpoint, and show its secret once; or put in a test URL, or try it."""
     account = await account_of(request)
     if form.do == "bin":
         return await _fill_in_test_url(request, account)
     if form.do == "try":
-        return await _show_new(request, await _try_filter(request, account, form, (ALL,)))
+        return await _show_new(request, await _try_it(request, account, form, (ALL,)))
     if not form.same_url:
         await _check_new_url(request, account, form.url)
     made, secret = await request.services.endpoints.create(
@@ -205,6 +223,7 @@ async def _show_edit(request: PageRequest, preview: Preview | None = None) -> Vi
         url=request.value("url", endpoint.url),
         headers="\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
         filter=indented(endpoint.filter) if endpoint.filter else "",
+        metadata="\n".join(f"{name}: {value}" for name, value in endpoint.metadata),
         preview=_shown(preview),
         **_facts(request, project, account, endpoint.event_types),
     )
@@ -212,12 +231,12 @@ async def _show_edit(request: PageRequest, preview: Preview | None = None) -> Vi
 
 @act("/endpoints/{id}/edit", back=edit_endpoint)
 async def update_endpoint(request: PageRequest, form: EndpointForm) -> View:
-    """Update the endpoint; or try the filter."""
+    """Update the endpoint; or try its channels and filter."""
     store, number = request.services.store, request.id("ep")
     before = await store.get_endpoint(request.scope, number)
     if form.do == "try":
         account = await request.services.directory.account(before.account_id)
-        tried = await _try_filter(request, account, form, before.event_types)
+        tried = await _try_it(request, account, form, before.event_types)
         return await _show_edit(request, tried)
     changed = await request.services.endpoints.update(
         request.actor, request.scope, number, form.values(before.event_types)

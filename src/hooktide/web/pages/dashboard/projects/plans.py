@@ -29,6 +29,8 @@ class PlanForm:
     retries: Number
     timeout: TimeSpan
     filter_conditions: Limit
+    channels: Limit
+    metadata_bytes: Limit
     default: bool
 
     def plan(self, known: Plan) -> Plan:
@@ -39,10 +41,14 @@ class PlanForm:
             deliveries_per_hour=self.deliveries_per_hour,
             retries=self.retries,
             timeout=self.timeout,
-            filter_conditions=known.filter_conditions
-            if self.filter_conditions is None
-            else self.filter_conditions,
+            filter_conditions=_or(self.filter_conditions, known.filter_conditions),
+            channels=_or(self.channels, known.channels),
+            metadata_bytes=_or(self.metadata_bytes, known.metadata_bytes),
         )
+
+
+def _or(given: int | None, known: int) -> int:
+    return known if given is None else given
 
 
 @act("/projects/{name}/plan", back=plan)
