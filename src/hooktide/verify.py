@@ -98,7 +98,7 @@ class Verifier:
             raise VerificationError(found.reason, found.checks)
         names = {name.lower(): value for name, value in pairs}
         return Verified(
-            names.get("webhook-id", ""),
+            names.get(self.dialect.standard_names.id, ""),
             tuple(check.header for check in found.checks if check.valid),
         )
 

@@ -53,6 +53,8 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
         assert whats == ["would be added", "would be added", "refused"]
         assert tried.json[0]["why"] == ""  # this server takes http
         assert "2 would be added" in tried.err
+        assert f"{project} sends webhook-id, webhook-timestamp and so on" in tried.err
+        assert 'set header_prefix = "svix"' in tried.err
         assert endpoints_of(place, project) == {}
         done = bring(place, project, "svix", "--source-url", url)
         again = bring(place, project, "svix", "--source-url", url)

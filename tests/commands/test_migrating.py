@@ -58,7 +58,10 @@ async def test_what_svix_sent_verifies_with_the_same_secret() -> None:
     project = parse_project(SVIX)
     headers, body = sent(project, WHSEC, int(time.time()))
     assert body == PAYLOAD
-    Webhook(WHSEC).verify(body, headers)
+    named = {
+        f"webhook-{name}": headers[f"svix-{name}"] for name in ("id", "timestamp", "signature")
+    }
+    Webhook(WHSEC).verify(body, named)
     assert (project.plans[0].name, project.plans[0].retries) == ("default", 7)
 
 

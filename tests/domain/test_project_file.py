@@ -56,6 +56,8 @@ metadata_bytes = 512
 
 [dialect]
 standard_headers = false
+header_prefix = "x-acme"
+user_agent = "Acme/1.0"
 
 [dialect.headers]
 X-Version = "2026-01"

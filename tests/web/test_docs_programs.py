@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -116,7 +117,8 @@ class Scheme:
 
     def _signature_header(self) -> str:
         signature = self.dialect.signature if self.own else None
-        return signature.header.lower() if signature else "webhook-signature"
+        names = self.dialect.standard_names
+        return signature.header.lower() if signature else names.signature
 
     def write(self, language: Language) -> str:
         if self.own and self.dialect.signature:
@@ -127,11 +129,11 @@ class Scheme:
     def stamp(self) -> str:
         """The header that tells the time; empty: none does, or the signature's own."""
         if not self.own:
-            return "webhook-timestamp"
+            return self.dialect.standard_names.timestamp
         signature = self.dialect.signature
         if signature is None or not self.timed or "{timestamp}" in signature.value:
             return ""
-        return (signature.timestamp_header or "webhook-timestamp").lower()
+        return (signature.timestamp_header or self.dialect.standard_names.timestamp).lower()
 
     def form(self, secret: Secret | Mapping[str, str]) -> str:
         """Return the secret as this project's customers see it."""
@@ -204,8 +206,9 @@ def _add_forged(add: Add, scheme: Scheme, request: Request, secret: str) -> None
         for number, each in enumerate(wrong):
             add(f"stamp {number}", request, secret, right=False, headers={scheme.stamp: each})
     if not scheme.own:
-        add("another id", request, secret, right=False, headers={"webhook-id": "evt_0"})
-        add("no id", request, secret, right=False, headers={"webhook-id": None})
+        name = scheme.dialect.standard_names.id
+        add("another id", request, secret, right=False, headers={name: "evt_0"})
+        add("no id", request, secret, right=False, headers={name: None})
 
 
 def _forged(value: str) -> list[str | None]:
@@ -256,7 +259,22 @@ def odd_cases() -> list[Case]:
         _add_composed(add, scheme)
         request = _compose(scheme.dialect, time.time_ns() // 1000)
         _add_forged(add, scheme, request, SECRET.text)
+    for own in (True, False):
+        text = SIGNATURES["base64"] if own else ""
+        _add_renamed(found, Scheme(replace(_dialect(text), header_prefix="svix"), own=own))
     return found
+
+
+def _dialect(signature: str) -> Dialect:
+    return with_signature(signature).dialect if signature else Dialect()
+
+
+def _add_renamed(found: list[Case], scheme: Scheme) -> None:
+    """Standard Webhooks headers of other names, which the provider's own signature may rest on."""
+    add = partial(_add, found, f"renamed/{'own' if scheme.own else 'standard'}", scheme)
+    _add_composed(add, scheme)
+    request = _compose(scheme.dialect, time.time_ns() // 1000)
+    _add_forged(add, scheme, request, scheme.form(SECRET))
 
 
 Said = dict[str, dict[str, tuple[bool, bool]]]

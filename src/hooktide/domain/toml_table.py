@@ -221,7 +221,7 @@ _PLACES = {
         "[plans.NAME]": "endpoints deliveries_per_hour retries timeout changes_per_second "
         "tests_per_second filter_conditions channels metadata_bytes",
         "[retry]": "first factor max delays",
-        "[dialect]": "standard_headers envelope",
+        "[dialect]": "standard_headers header_prefix user_agent envelope",
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",
         '[event_types."NAME"]': "description example schema transition message",
         "[portal]": "logo colour origins",

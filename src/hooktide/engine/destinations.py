@@ -141,7 +141,12 @@ class Destinations:
             project_name=row.project.name,
             target=target,
             refused=refused,
-            prefix=_prefix(target, ours | {name.lower() for name, _ in given}) + self.sender,
+            prefix=_prefix(
+                target,
+                ours | {name.lower() for name, _ in given},
+                row.project.dialect.user_agent,
+            )
+            + self.sender,
             composer=self._composer(row),
             secrets=tuple(active.secret for active in endpoint.secrets),
             headers=header_lines(given),
@@ -168,11 +173,14 @@ class Destinations:
         return known[1]
 
 
-def _prefix(target: Target | None, replaced: Set[str]) -> bytes:
-    """Return the start of a request head, without the headers whose values are added later."""
+def _prefix(target: Target | None, replaced: Set[str], user_agent: str) -> bytes:
+    """Return the start of a request head, without the headers whose values are added later.
+
+    ``user_agent``: the project's own; empty: Hooktide's.
+    """
     if target is None:
         return b""
-    first, *lines = target.prefix.split(b"\r\n")
+    first, *lines = target.prefix_of(user_agent).split(b"\r\n")
     kept = (line for line in lines if line.partition(b":")[0].decode("ascii") not in replaced)
     return b"\r\n".join([first, *kept])
 

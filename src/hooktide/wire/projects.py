@@ -57,6 +57,13 @@ class Project(ResponseModel, frozen=True):
     plans: list[Plan]
     default_plan: str
     event_types: list[str]
+    header_prefix: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="What the names of the Standard Webhooks headers begin with: `webhook`, or "
+            "another sender's; null if they are not sent."
+        ),
+    ]
     docs_url: Annotated[
         str | None,
         msgspec.Meta(description="The URL of its public guide; null if it has none."),

@@ -83,8 +83,11 @@ def import_endpoints(  # a parameter an option
     with options.client() as client:
         adding = Adding(client, project, plan, account, dry_run)
         results = [adding.add(each) for each in found]
+        hint = _hint(client, project) if source == "svix" else ""
     _print(results, options.json)
     note(_summary(results, dry_run))
+    if hint:
+        note(hint)
     if any(result.what == "refused" for result in results):
         sys.exit(1)
 
@@ -101,6 +104,18 @@ def _read(source: str, file: str, url: str, token: str, project: str) -> Iterato
         raise ConfigError("give the id of the project at Convoy", key="source-project")
     with closing(Source(url or (SVIX if source == "svix" else CONVOY), token)) as there:
         yield from from_svix(there) if source == "svix" else from_convoy(there, project)
+
+
+def _hint(client: Client, project: str) -> str:
+    """Say what receivers of Svix's requests would notice; empty: nothing."""
+    prefix = client.projects.get(project).header_prefix
+    if prefix == "svix":
+        return ""
+    sent = "no such headers" if prefix is None else f"{prefix}-id, {prefix}-timestamp and so on"
+    return (
+        f"Svix sends svix-id, svix-timestamp and svix-signature; {project} sends {sent}: for "
+        'receivers that read Svix\'s by hand, set header_prefix = "svix" in its [dialect]'
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,8 +282,13 @@ def _forward(forwarder: Forwarder, request: BinRequest) -> dict[str, Any]:
     return {"status": answer.status, "duration_ms": round(answer.duration_ms, 1)}
 
 
+def _is_id(name: str, value: str) -> bool:
+    """Whether a header is the event's id; a project may call it otherwise than ``webhook-id``."""
+    return name.lower().endswith("-id") and value.startswith("evt_")
+
+
 def _print_forwarded(request: BinRequest, came: dict[str, Any], as_json: bool) -> None:
-    event = next((v for name, v in request.headers if name.lower() == "webhook-id"), "-")
+    event = next((v for name, v in request.headers if _is_id(name, v)), "-")
     type = _type(request)
     if as_json:
         print_json({"request": request.id, "event": event, "type": type, **came})

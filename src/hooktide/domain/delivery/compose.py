@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from hooktide.domain.dialect.dialect import Dialect
 from hooktide.domain.dialect.envelope import Envelope
-from hooktide.domain.dialect.signing import Signer, standard_lines
+from hooktide.domain.dialect.signing import Signer, standard_form, standard_lines
 from hooktide.domain.model import SECOND, Event, Micros, Secret
 
 TYPE_HEADER = b"hooktide-event-type"
@@ -20,7 +20,7 @@ class Composer:
     def __init__(self, dialect: Dialect) -> None:
         fixed = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers)
         self._fixed = fixed.encode("ascii")
-        self._standard = dialect.standard_headers
+        self._standard = standard_form(dialect) if dialect.standard_headers else b""
         self._signer = (
             Signer(dialect.signature, standard_headers=dialect.standard_headers)
             if dialect.signature
@@ -48,7 +48,8 @@ class Composer:
         event_id = b"evt_%016x" % event.id
         timestamp = now // SECOND
         own = self._signer.lines(secrets[0], event_id, timestamp, body) if self._signer else b""
-        standard = standard_lines(secrets, event_id, timestamp, body) if self._standard else b""
+        form = self._standard
+        standard = standard_lines(form, secrets, event_id, timestamp, body) if form else b""
         type_line = b"" if self._names_type else b"%b: %b\r\n" % (TYPE_HEADER, event.type.encode())
         return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b%b%b\r\n" % (
             target_prefix,

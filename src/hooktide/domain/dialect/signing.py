@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature
+from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature, StandardNames
 from hooktide.domain.dialect.template import Slot, parts
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import MINUTE, SECOND, Micros, Secret
@@ -24,7 +24,7 @@ TOLERANCE = 5 * MINUTE
 
 MAX_CACHED_KEYS = 16_384
 MAX_SIGNATURES = 20
-"""How many signatures of a ``webhook-signature`` header are compared, while secrets are rotated."""
+"""How many signatures of a Standard Webhooks header are compared, while secrets are rotated."""
 
 
 def new_secret(random32: bytes) -> Secret:
@@ -92,8 +92,14 @@ def _standard(key: bytes, content: bytes) -> bytes:
     return b"v1," + _base64(_mac("sha256", key, content))
 
 
+def standard_form(dialect: Dialect) -> bytes:
+    """Return the form of a dialect's three Standard Webhooks header lines."""
+    id_, timestamp, signature = (name.encode("ascii") for name in dialect.standard_names)
+    return b"%b: %%b\r\n%b: %%d\r\n%b: %%b\r\n" % (id_, timestamp, signature)
+
+
 def standard_lines(
-    secrets: tuple[Secret, ...], event_id: bytes, timestamp: int, body: bytes
+    form: bytes, secrets: tuple[Secret, ...], event_id: bytes, timestamp: int, body: bytes
 ) -> bytes:
     """Return the three Standard Webhooks header lines, signed with every active secret."""
     content = b"%b.%d.%b" % (event_id, timestamp, body)
@@ -101,11 +107,7 @@ def standard_lines(
         signature = _standard(secrets[0].key, content)
     else:
         signature = b" ".join([_standard(secret.key, content) for secret in secrets])
-    return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
-        event_id,
-        timestamp,
-        signature,
-    )
+    return form % (event_id, timestamp, signature)
 
 
 class Signer:
@@ -281,8 +283,9 @@ def verify(
         wrong = _wrong_in_own(dialect, dialect.signature, secrets, given, body, age)
         checks.append(Check(dialect.signature.header, not wrong, wrong))
     if dialect.standard_headers:
-        wrong = _wrong_in_standard(secrets, given, body, age)
-        checks.append(Check("webhook-signature", not wrong, wrong))
+        names = dialect.standard_names
+        wrong = _wrong_in_standard(names, secrets, given, body, age)
+        checks.append(Check(names.signature, not wrong, wrong))
     return Verification(tuple(checks))
 
 
@@ -302,9 +305,9 @@ def _wrong_in_own(
         return f"{own.header} is not of the form {own.value}"
     fields = found.groupdict()
     stamp = fields.get("timestamp") or given.get(
-        (own.timestamp_header or "webhook-timestamp").lower()
+        (own.timestamp_header or dialect.standard_names.timestamp).lower()
     )
-    event_id = fields.get("id") or given.get("webhook-id", "")
+    event_id = fields.get("id") or given.get(dialect.standard_names.id, "")
     if "{timestamp}" in own.content and (wrong := age.wrong(stamp)):
         return wrong
     signer = Signer(own, standard_headers=dialect.standard_headers)
@@ -343,18 +346,22 @@ def slot_form(name: str, own: Signature) -> str:
 
 
 def _wrong_in_standard(
-    secrets: tuple[Secret, ...], given: Mapping[str, str], body: bytes, age: _Age
+    names: StandardNames,
+    secrets: tuple[Secret, ...],
+    given: Mapping[str, str],
+    body: bytes,
+    age: _Age,
 ) -> str:
-    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+    for name in names:
         if not given.get(name):
             return f"there is no {name} header"
-    stamp = given["webhook-timestamp"]
+    stamp = given[names.timestamp]
     if wrong := age.wrong(stamp):
         return wrong
-    event_id = given["webhook-id"].encode()
+    event_id = given[names.id].encode()
     wanted = [standard_signature(each, event_id, int(stamp), body) for each in secrets]
-    signatures = given["webhook-signature"].split(maxsplit=MAX_SIGNATURES)[:MAX_SIGNATURES]
-    return _wrong_unless_any(wanted, signatures, "webhook-signature")
+    signatures = given[names.signature].split(maxsplit=MAX_SIGNATURES)[:MAX_SIGNATURES]
+    return _wrong_unless_any(wanted, signatures, names.signature)
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}")

@@ -103,7 +103,15 @@ class Target:
         fixed(self, "origin", (self.scheme, self.host, self.port))
         fixed(self, "prefix", _prefix(authority, self.path))
 
+    def prefix_of(self, user_agent: str) -> bytes:
+        """Return the prefix with another ``User-Agent``; empty: Hooktide's own."""
+        if not user_agent:
+            return self.prefix
+        line = f"\r\nuser-agent: {user_agent}\r\n".encode("ascii")
+        return self.prefix.replace(f"\r\nuser-agent: {USER_AGENT}\r\n".encode("ascii"), line, 1)
 
+
+USER_AGENT = f"Hooktide/{__version__}"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -431,6 +439,6 @@ def _literal_text(host: str) -> str | None:
 
 def _prefix(authority: str, path: str) -> bytes:
     return (
-        f"POST {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: Hooktide/{__version__}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: {USER_AGENT}\r\n"
         "accept: */*\r\naccept-encoding: identity\r\n"
     ).encode("ascii")

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 from hooktide.domain.delivery.backoff import Retry
@@ -61,8 +62,9 @@ def _first(project: Project) -> Iterator[tuple[str, str]]:
 
 
 def _dialect(dialect: Dialect) -> Iterator[str]:
-    if not dialect.standard_headers:
-        yield "[dialect]\nstandard_headers = false"
+    own = Dialect(header_prefix=dialect.header_prefix, user_agent=dialect.user_agent)
+    off = () if dialect.standard_headers else (("standard_headers", "false"),)
+    yield _table("dialect", chain(off, _changed(own, Dialect())))
     yield _table("dialect.headers", ((_key(name), _text(text)) for name, text in dialect.headers))
     if dialect.signature is not None:
         yield _headed("dialect.signature", _changed(dialect.signature, Signature(header="")))

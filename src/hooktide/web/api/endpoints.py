@@ -368,7 +368,7 @@ def _test_shown(tested: Tested) -> wire.Tested:
         detail=attempt.detail,
         request_headers=sent,
         signature=field_value(sent, own.header.lower()) if own else None,
-        webhook_signature=field_value(sent, "webhook-signature"),
+        webhook_signature=field_value(sent, tested.project.dialect.standard_names.signature),
         response_headers=header_pairs(attempt.response_head),
         response_body=body,
         response_body_encoding=encoding,

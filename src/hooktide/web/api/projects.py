@@ -112,6 +112,7 @@ def _shown(row: ProjectRow, public_url: str) -> wire.Project:
         plans=[_plan(plan) for plan in project.plans],
         default_plan=project.default_plan,
         event_types=[kind.name for kind in project.event_types],
+        header_prefix=project.dialect.header_prefix if project.dialect.standard_headers else None,
         docs_url=docs_url(project, public_url),
         created_at=instant(row.created_at),
         updated_at=instant(row.updated_at),

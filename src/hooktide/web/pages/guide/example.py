@@ -61,7 +61,9 @@ def make_example(project: Project, kind: EventType) -> Example:
     )
     composer = compile_dialect(project.dialect)
     body = composer.body(event)
-    head = composer.compose(event, _TARGET.prefix, (SECRET,), body, AT)
+    head = composer.compose(
+        event, _TARGET.prefix_of(project.dialect.user_agent), (SECRET,), body, AT
+    )
     return Example(head.decode("ascii"), body.decode())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from hooktide.domain.delivery.compose import TYPE_HEADER
-from hooktide.domain.dialect.dialect import Signature
+from hooktide.domain.dialect.dialect import Signature, StandardNames
 from hooktide.domain.project.project import Mode
 from hooktide.web.pages.guide.envelope import EVENT_ID
 from hooktide.web.pages.guide.example import Example
@@ -53,7 +53,7 @@ def header_facts(subject: Subject, example: Example) -> dict[str, HeaderFact]:
     if dialect.signature is not None:
         facts |= _own_facts(dialect.signature, given)
     if dialect.standard_headers:
-        facts |= _standard_facts(given)
+        facts |= _standard_facts(dialect.standard_names, given)
     kind = given.get(TYPE_HEADER.decode())
     if kind is not None:
         facts[TYPE_HEADER.decode()] = HeaderFact("The event type.", kind, {"const": kind})
@@ -72,15 +72,15 @@ def _own_facts(signature: Signature, given: dict[str, str]) -> dict[str, HeaderF
     return facts
 
 
-def _standard_facts(given: dict[str, str]) -> dict[str, HeaderFact]:
+def _standard_facts(names: StandardNames, given: dict[str, str]) -> dict[str, HeaderFact]:
     return {
-        "webhook-id": HeaderFact(
-            "The event's id: the same on every attempt.", given["webhook-id"], EVENT_ID
+        names.id: HeaderFact(
+            "The event's id: the same on every attempt.", given[names.id], EVENT_ID
         ),
-        "webhook-timestamp": _stamp(given["webhook-timestamp"]),
-        "webhook-signature": HeaderFact(
+        names.timestamp: _stamp(given[names.timestamp]),
+        names.signature: HeaderFact(
             "Signatures as Standard Webhooks says, separated by spaces.",
-            given["webhook-signature"],
+            given[names.signature],
             {"type": "string"},
         ),
     }

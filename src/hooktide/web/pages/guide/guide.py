@@ -59,6 +59,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
         "kind": subject.kind,
         "languages": LANGUAGES,
         "members": subject.members,
+        "names": subject.dialect.standard_names,
         "places": _places(subject),
         "programs": _programs(subject),
         "project": project,
@@ -76,7 +77,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
 
 def _places(subject: Subject) -> dict[str, Any]:
     """Return where a request says what: in the body, and for its ids in a header, too."""
-    header = ["webhook-id"] if subject.dialect.standard_headers else []
+    header = [subject.dialect.standard_names.id] if subject.dialect.standard_headers else []
     ids = [*header, subject.at("event.id")]
     return {
         "ids": [place for place in ids if place],
@@ -100,7 +101,8 @@ def _times(project: Project) -> dict[str, Any]:
     plans, signature = project.plans, project.dialect.signature
     retries = sorted({plan.retries for plan in plans})
     waits = delays(project.retry, retries[-1])
-    stamps = {"webhook-timestamp"} if project.dialect.standard_headers else set()
+    names = project.dialect.standard_names
+    stamps = {names.timestamp} if project.dialect.standard_headers else set()
     if signature is not None and signature.timestamp_header:
         stamps.add(signature.timestamp_header.lower())
     return {

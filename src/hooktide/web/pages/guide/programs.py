@@ -107,7 +107,8 @@ def standard_program(language: Language, dialect: Dialect) -> str:
 
     It takes the secret in the form in which the project's customers see it.
     """
-    return _render("standard", language, shown_as_hex=dialect.signature is not None)
+    shown_as_hex = dialect.signature is not None
+    return _render("standard", language, shown_as_hex=shown_as_hex, names=dialect.standard_names)
 
 
 def _render(scheme: str, language: Language, **facts: Any) -> str:
@@ -149,7 +150,7 @@ def _recipe(language: Language, dialect: Dialect, signature: Signature) -> dict[
     before, after = _around(signature.content, "body")
     prefix, suffix = _around(signature.value, "signature")
     elsewhere = [name for name in signed if name not in sent]
-    stamp_header = (signature.timestamp_header or "webhook-timestamp").lower()
+    stamp_header = (signature.timestamp_header or dialect.standard_names.timestamp).lower()
     return {
         "header": signature.header.lower(),
         "hash": signature.algorithm.removeprefix("hmac-"),
@@ -162,7 +163,7 @@ def _recipe(language: Language, dialect: Dialect, signature: Signature) -> dict[
         "takes": [name for name in sent if name in signed],
         "timed": is_timed(signature),
         "timestamp": stamp_header if "timestamp" in elsewhere else "",
-        "id": "webhook-id" if "id" in elsewhere else "",
+        "id": dialect.standard_names.id if "id" in elsewhere else "",
     }
 
 

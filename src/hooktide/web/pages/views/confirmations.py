@@ -57,8 +57,8 @@ def rotation_facts(project: Project) -> list[str]:
     facts = []
     if overlap and dialect.standard_headers:
         facts.append(
-            f"For {formats.span(overlap)} both secrets sign: webhook-signature carries a signature "
-            "of each, and receivers that check it take either."
+            f"For {formats.span(overlap)} both secrets sign: {dialect.standard_names.signature} "
+            "carries a signature of each, and receivers that check it take either."
         )
         if own:
             facts.append(

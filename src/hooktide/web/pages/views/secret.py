@@ -62,6 +62,7 @@ async def new_secret(request: PageRequest) -> View:
         called=endpoint_name(endpoint),
         product=formats.product_name(project),
         guide=docs_url(project, request.services.public_url),
+        signature_header=dialect.standard_names.signature,
         rotated=made.previous_secret_expires_at is not None,
         previous_secret_expires_at=made.previous_secret_expires_at if overlaps else None,
         bin_page=await page_of_bin(request, endpoint),
