@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def _routes(endpoints: int, text: str) -> Routes:
-    every = [(number, ("*",), text) for number in range(1, endpoints + 1)]
+    every = [(number, ("*",), text, ()) for number in range(1, endpoints + 1)]
     return Routes(1, Project(name="bench", title="Bench"), "default", every)
 
 
 def _cpu(routes: Routes) -> float:
     began = time.process_time()
     for _ in itertools.repeat(None, EVENTS):
-        if routes.filtered:
+        if routes.selective:
             tuple(routes.matching(EVENT))
         else:
             routes.to(EVENT.type)
