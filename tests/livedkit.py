@@ -160,6 +160,7 @@ async def live(store: Store) -> Life:
     await _loses_its_lease_and_answers_all_the_same(life, BEGAN + 3 * MINUTE)
     await _is_tested_and_sent_again(life, BEGAN + 7 * MINUTE)
     await _fails_once(life, BEGAN + 8 * MINUTE)
+    await _is_tested_while_disabled(life, BEGAN + 9 * MINUTE)
     await life.publish(BEGAN + 10 * MINUTE, *["invoice.paid"] * 4, account="umbrella")
     await life.work(BEGAN + 10 * MINUTE)
     await life.publish(ENDED, "invoice.paid")
@@ -254,6 +255,16 @@ async def _is_looked_at(life: Life, now: Micros) -> None:
     )
     minute = ProjectMinute(project_id=life.project_id, minute=now // MINUTE, accepted=1)
     await life.store.add_stats([minute], [hour])
+
+
+async def _is_tested_while_disabled(life: Life, now: Micros) -> None:
+    """One test is recorded, and one is lost."""
+    bad = life.endpoints["bad"].id
+    tests = [
+        await life.store.add_test(Scope(), bad, life.event("invoice.paid"), now, LEASE)
+        for _ in range(2)
+    ]
+    await life.record(tests[:1], now, {"bad": 200})
 
 
 async def _fails_once(life: Life, now: Micros) -> None:

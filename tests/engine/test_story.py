@@ -169,6 +169,30 @@ async def test_a_test_is_never_retried(engine: Engine) -> None:
     assert await engine.states() == ["failed"]
 
 
+async def test_a_disabled_endpoint_gets_a_test_and_nothing_else(engine: Engine) -> None:
+    store, id_ = engine.given.store, engine.given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, "by hand", NOON)
+    for _ in range(2):  # nothing remembers the endpoint as one that can be sent to
+        claim = await store.add_test(Scope(), id_, engine.given.event(), NOON, MINUTE)
+        made = await engine.worker.try_now(claim)
+        assert made is not None
+        assert made.status == 200
+        await engine.given.publish()
+        await engine.settled()
+    assert await engine.states() == ["delivered", "delivered"]
+    assert not (await store.get_endpoint(Scope(), id_)).enabled
+    assert (await store.backlog(Scope())).waiting == 0
+
+
+async def test_a_test_of_an_endpoint_that_was_deleted_meanwhile_is_not_sent(engine: Engine) -> None:
+    store, id_ = engine.given.store, engine.given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, "by hand", NOON)
+    claim = await store.add_test(Scope(), id_, engine.given.event(), NOON, MINUTE)
+    await store.delete_endpoint(Scope(), id_, NOON)
+    assert await engine.worker.try_now(claim) is None
+    assert engine.records == []
+
+
 async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_bug(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

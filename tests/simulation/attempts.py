@@ -120,7 +120,7 @@ class AttemptChecks:
     def _check_told(self, tracked: Tracked, flight: Flight) -> None:
         receiver = self._ledger.receivers[tracked.endpoint_id]
         told = flight.process.told_at.get(("endpoint", receiver.id), -1)
-        if not receiver.on and receiver.off_since <= told < flight.began:
+        if not receiver.takes(tracked.origin) and receiver.off_since <= told < flight.began:
             self._ledger.broken(4, "is sent to an endpoint that is known to be off", tracked.id)
 
     def _check_rest(self, tracked: Tracked, flight: Flight) -> None:

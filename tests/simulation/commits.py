@@ -105,7 +105,7 @@ class CommitChecks:
         if move.origin == "event":
             self._fan_out[move.event_id].append(move.endpoint_id)
         receiver = self._ledger.receivers[move.endpoint_id]
-        if not receiver.on:
+        if not receiver.takes(move.origin):
             self._ledger.broken(4, "made for an endpoint that is off", move.id)
         if move.state == "pending":
             self._count(tracked)
@@ -205,14 +205,14 @@ class CommitChecks:
         if found is None:
             found = self._ledger.receivers[move.id] = Receiver(move.id, move.account_id)
             self._check_endpoints(found)
-        was_on, reason = found.on, found.reason
+        was_on, was_removed, reason = found.on, found.removed, found.reason
         found.patterns = tuple(json.loads(move.event_types))
         found.reason, found.removed = move.disabled_reason, move.removed_at is not None
         found.consecutive_failures = move.consecutive_failures
         if move.rest_lifted_at != found.lifted_at:
             found.lifted_since = self._truth.now()
         found.rests_until, found.lifted_at = move.rests_until, move.rest_lifted_at
-        if found.on == was_on:
+        if (found.on, found.removed) == (was_on, was_removed):
             if "in a row" in move.disabled_reason and reason != move.disabled_reason:
                 self._ledger.broken(5, f"endpoint {found.id:x} was disabled once more")
             return False

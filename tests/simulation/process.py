@@ -210,9 +210,11 @@ class WatchedDeliverer(Deliverer):
         self._watch = watch
         self._process = process
 
-    async def attempt(self, claim: Claim) -> AttemptRecord | NotSent:
+    async def attempt(
+        self, claim: Claim, *, even_disabled: bool = False
+    ) -> AttemptRecord | NotSent:
         with self._watched([claim]):
-            return await super().attempt(claim)
+            return await super().attempt(claim, even_disabled=even_disabled)
 
     def send_now(
         self, request: Request, answered: Callable[[Outcome], None]
@@ -234,9 +236,11 @@ class WatchedDeliverer(Deliverer):
 
         return cut_off
 
-    async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
+    async def attempt_batch(
+        self, claims: Sequence[Claim], *, even_disabled: bool = False
+    ) -> list[AttemptRecord] | NotSent:
         with self._watched(claims) as flights:
-            result = await super().attempt_batch(claims)
+            result = await super().attempt_batch(claims, even_disabled=even_disabled)
             self._watch.attempts.check_judged(flights)
             return result
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from storekit import LEASE, NOON, Given
 
-from hooktide.domain.delivery.verdict import Delivered, Failed
+from hooktide.domain.delivery.verdict import Delivered, Failed, Requeued
 from hooktide.domain.errors import (
     ConfigError,
     InvalidError,
@@ -17,6 +17,7 @@ from hooktide.domain.errors import (
     RefusedError,
 )
 from hooktide.domain.model import (
+    BY_PROVIDER,
     ApiKey,
     Bin,
     BinRequest,
@@ -233,6 +234,51 @@ async def test_a_test_event_counts_against_the_plan_and_is_claimed_by_its_caller
     assert await given.state(claim) == "delivered"
     with pytest.raises(LimitError, match="used up"):
         await given.store.add_test(Scope(), given.endpoint.id, given.event(), NOON, LEASE)
+
+
+@pytest.mark.pooled
+async def test_a_lost_test_of_a_disabled_endpoint_is_discarded_and_never_sent(given: Given) -> None:
+    """Its process died, or could not send it: nothing else may try it, enabled again or not."""
+    store, id_ = given.store, given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, "by hand", NOON)
+    lost = await store.add_test(Scope(), id_, given.event(), NOON, LEASE)
+    requeued = await store.add_test(Scope(), id_, given.event(), NOON, LEASE)
+    await given.record(requeued, Requeued(NOON + LEASE), status=500)
+    assert await given.state(requeued) == "discarded"
+    await store.release_expired_claims(NOON + 2 * LEASE, 100)
+    await store.discard_stale(NOON + 2 * LEASE, 100)
+    assert await given.state(lost) == "discarded"
+    found = await store.get_delivery(Scope(), lost.delivery_id)
+    assert found.reason == "endpoint disabled: by hand"
+
+
+@pytest.mark.pooled
+async def test_a_test_that_is_out_when_its_endpoint_is_enabled_is_recorded_but_not_sent_again(
+    given: Given,
+) -> None:
+    store, id_ = given.store, given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, "by hand", NOON)
+    good = await store.add_test(Scope(), id_, given.event(), NOON, LEASE)
+    lost = await store.add_test(Scope(), id_, given.event(), NOON, LEASE)
+    await store.enable_endpoint(Scope(), id_, NOON)
+    await given.record(good, Delivered())
+    assert await given.state(good) == "delivered"
+    await store.release_expired_claims(NOON + 2 * LEASE, 100)
+    assert await given.claim(NOON + 2 * LEASE) == []
+    await given.publish(now=NOON + 2 * LEASE)
+    [claim] = await given.claim(NOON + 2 * LEASE)
+    assert claim.delivery_id != lost.delivery_id
+    await store.discard_stale(NOON + 2 * LEASE, 100)
+    assert await given.state(lost) == "discarded"
+
+
+async def test_what_the_provider_disabled_only_the_provider_tests(given: Given) -> None:
+    store, id_ = given.store, given.endpoint.id
+    await store.disable_endpoint(Scope(), id_, BY_PROVIDER, NOON)
+    own = Scope(account_id=given.account.id)
+    with pytest.raises(RefusedError, match="only they can enable it"):
+        await store.add_test(own, id_, given.event(), NOON, LEASE)
+    await store.add_test(Scope(), id_, given.event(), NOON, LEASE)
 
 
 async def test_a_failed_test_counts_toward_no_auto_disable(given: Given) -> None:

@@ -215,12 +215,14 @@ async def test_who_disables_in_the_accounts_place_leaves_it_to_enable_it(site: S
 
 @pytest.mark.both_databases
 async def test_switching_off_and_on_and_removing(site: Site) -> None:
-    await site.account()
+    account = await site.account()
     path = f"/v1/endpoints/{(await site.endpoint())['id']}"
     off = (await site.operator.post(f"{path}/disable")).ok()
     assert (off["enabled"], off["disabled_reason"]) == (False, "disabled by the provider")
     assert off["disabled_at"]
-    assert (await site.operator.post(f"{path}/test")).code == "endpoint_disabled"
+    assert (await site.operator.post(f"{path}/test")).ok()["status"] == "failed"
+    customer = await site.key("account", account=account["id"])
+    assert (await customer.post(f"{path}/test")).code == "disabled_by_provider"
     on = (await site.operator.post(f"{path}/enable")).ok()
     assert (on["enabled"], on["disabled_at"]) == (True, None)
     (await site.operator.delete(path)).ok(204)

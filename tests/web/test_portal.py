@@ -605,6 +605,21 @@ async def test_a_test_event_shows_what_came_back(place: Place) -> None:
     await place.remove_all()
 
 
+async def test_a_disabled_endpoint_is_tested_before_it_is_enabled(place: Place) -> None:
+    """So that the customer sees that the repair works; events do not come until then."""
+    endpoint = await place.endpoint(url=place.refusing)
+    await place.acme.post(f"/endpoints/{endpoint}/disable")
+    page = await place.acme.post(f"/endpoints/{endpoint}/test", type="quotation.accepted")
+    assert "Not delivered." in page
+    assert "The test arrived." not in page
+    await place.site.operator.patch(f"/v1/endpoints/{endpoint}", {"url": place.url})
+    page = await place.acme.post(f"/endpoints/{endpoint}/test", type="quotation.accepted")
+    assert "Delivered." in page
+    assert "The test arrived. The endpoint is still disabled and gets no events." in page
+    assert page.count(f"/endpoints/{endpoint}/enable") == 2
+    await place.remove_all()
+
+
 async def test_rotating_says_what_becomes_of_the_old_secret(place: Place) -> None:
     endpoint = await place.endpoint()
     assert "The old secret expires immediately" in await place.acme.get(
@@ -636,7 +651,6 @@ async def test_disabling_says_what_is_lost_and_enabling_offers_it_back(place: Pl
     assert "Nothing is waiting for it now." in asked
     page = await place.acme.post(f"/endpoints/{endpoint}/disable")
     assert "disabled by hand" in page
-    assert "Send a test event" not in page
     await place.publish()
     page = await place.acme.post(f"/endpoints/{endpoint}/enable")
     [missed] = re.findall(r'href="([^"]*what=missed[^"]*)"', page)
@@ -669,6 +683,8 @@ async def test_what_the_provider_disabled_is_shown_without_a_way_to_enable_it(
     assert "disabled by the provider" in page
     assert "ask their support" in page
     assert f"/endpoints/{endpoint}/enable" not in page
+    assert "Send a test event" not in page
+    assert (await place.acme.send(f"/endpoints/{endpoint}/test")).status == 403
     refused = await place.acme.send(f"/endpoints/{endpoint}/enable")
     assert refused.status == 403
     assert b"only they can enable it" in refused.body

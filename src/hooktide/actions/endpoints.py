@@ -25,7 +25,6 @@ from hooktide.domain.errors import (
     InvalidError,
     LimitError,
     NotFoundError,
-    RefusedError,
 )
 from hooktide.domain.filtering.filter import read_filter
 from hooktide.domain.http.address import Target, UrlPolicy, check_url
@@ -62,7 +61,7 @@ from hooktide.domain.project.project import (
 from hooktide.store.base import NewEvent
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
-from hooktide.store.refusals import check_enable, check_endpoints
+from hooktide.store.refusals import check_enable, check_endpoints, endpoint_deleted
 from hooktide.wire.endpoints import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
@@ -424,10 +423,12 @@ class Endpoints:
     async def test(self, scope: Scope, endpoint_id: int, type_name: str | None) -> Tested:
         """Send a test event immediately, exactly as real ones are sent, and wait for the outcome.
 
-        Without a type, the first one that the endpoint subscribes to is used.
+        Without a type, the first one that the endpoint subscribes to is used. A disabled endpoint
+        gets the test and nothing else.
 
         :raises InvalidError: the project has no such type.
-        :raises RefusedError: the endpoint is disabled.
+        :raises RefusedError: the provider disabled the endpoint, and an account asks; or it was
+        deleted meanwhile.
         :raises BusyError: its account has ``MAX_CONCURRENT_TESTS`` in progress, or exceeds its
         rate.
         :raises LimitError: the plan's hourly limit is reached.
@@ -470,7 +471,7 @@ class Endpoints:
         claim = await self._store.add_test(scope, endpoint.id, event, self._clock(), MINUTE)
         attempt = await self._try_now(claim)
         if attempt is None:
-            raise RefusedError("endpoint_disabled", "the endpoint has just been disabled")
+            raise endpoint_deleted()
         return Tested(claim, attempt, project)
 
 

@@ -133,14 +133,17 @@ class Deliverer:
         self.hook: AttemptHook | None = None
         """A hook into each attempt, or None."""
 
-    async def attempt(self, claim: Claim) -> AttemptRecord | NotSent:
+    async def attempt(
+        self, claim: Claim, *, even_disabled: bool = False
+    ) -> AttemptRecord | NotSent:
         """Make one attempt, and record its outcome.
 
-        A chat's deliveries are not sent here: see ``attempt_batch``.
+        A chat's deliveries are not sent here: see ``attempt_batch``. ``even_disabled``: also to an
+        endpoint that is disabled, for a test.
         """
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None:
-            destination = await self._find(claim.endpoint_id)
+            destination = await self._find(claim.endpoint_id, even_disabled)
         if destination is None:
             return NotSent.RELEASED
         if destination.chat is not None:
@@ -218,13 +221,16 @@ class Deliverer:
             log.exception("could not report an attempt of delivery %016x", record.claim.delivery_id)
         return record
 
-    async def attempt_batch(self, claims: Sequence[Claim]) -> list[AttemptRecord] | NotSent:
+    async def attempt_batch(
+        self, claims: Sequence[Claim], *, even_disabled: bool = False
+    ) -> list[AttemptRecord] | NotSent:
         """Send a chat one message for one or more deliveries: an attempt of each.
 
-        ``RELEASED``: the endpoint was disabled, deleted or turned into a webhook meanwhile.
+        ``RELEASED``: the endpoint was disabled (but see ``attempt``), deleted or turned into a
+        webhook meanwhile.
         ``GIVEN_UP``: no message could be made of any of them.
         """
-        destination = await self._find(claims[0].endpoint_id)
+        destination = await self._find(claims[0].endpoint_id, even_disabled)
         if destination is None:
             return NotSent.RELEASED
         if destination.chat is None:  # sequentially this could take longer than their leases
@@ -310,12 +316,12 @@ class Deliverer:
         outcome = await self._mailer.send(to, head + body, destination.timeout)
         return outcome, b"MAIL %b\r\n%b" % (to.encode(), head)
 
-    async def _find(self, endpoint_id: int) -> Destination | None:
+    async def _find(self, endpoint_id: int, even_disabled: bool) -> Destination | None:
         ready = self._destinations.ready(endpoint_id)
         if ready is not None:
             return ready
         try:
-            return await self._destinations.find(endpoint_id)
+            return await self._destinations.find(endpoint_id, even_disabled)
         except NotFoundError:
             return None
 

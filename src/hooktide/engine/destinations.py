@@ -27,7 +27,7 @@ log = logging.getLogger("hooktide.engine")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """An enabled endpoint, ready to be sent to.
+    """An endpoint, ready to be sent to.
 
     ``target`` is None for a mail address, and when a URL is no longer allowed; ``refused`` says
     why. ``prefix`` begins every request head. ``shown_headers`` is what is logged of the customer's
@@ -97,8 +97,10 @@ class Destinations:
         """Return a destination if it is cached."""
         return self._ready.get(endpoint_id)
 
-    async def find(self, endpoint_id: int) -> Destination | None:
+    async def find(self, endpoint_id: int, even_disabled: bool = False) -> Destination | None:
         """Return a destination, or None when the endpoint is disabled.
+
+        ``even_disabled``: return it anyway, but do not cache it, as nothing else may be sent there.
 
         :raises NotFoundError: the endpoint was deleted.
         :raises UnsealError: its secrets cannot be decrypted, or it has none.
@@ -106,18 +108,19 @@ class Destinations:
         seen = self._ready.changes
         try:
             endpoint = await self._directory.endpoint(endpoint_id)
-            if endpoint.enabled:
+            if endpoint.enabled or even_disabled:
                 _check_secret(endpoint)
         except UnsealError as error:
             self._note_unsealed(endpoint_id, error)
             raise
         self._unsealed.pop(endpoint_id, None)
-        if not endpoint.enabled:
+        if not endpoint.enabled and not even_disabled:
             return None
         account = await self._directory.account(endpoint.account_id)
         row = await self._directory.project(endpoint.project_id)
         made = self._make(endpoint, row, account.plan)
-        self._ready.keep(endpoint_id, made, seen)
+        if endpoint.enabled:
+            self._ready.keep(endpoint_id, made, seen)
         return made
 
     @property

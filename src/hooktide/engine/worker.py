@@ -153,8 +153,11 @@ class Worker:
         return self._read
 
     async def try_now(self, claim: Claim) -> Attempt | None:
-        """Attempt a claim immediately, outside the lanes, for tests that a caller awaits."""
-        result = await self._deliverer.attempt(claim)
+        """Attempt a claim immediately, outside the lanes, for tests that a caller awaits.
+
+        A test is sent to a disabled endpoint, too; None: the endpoint was deleted.
+        """
+        result = await self._deliverer.attempt(claim, even_disabled=True)
         if result is NotSent.CHAT:
             result = await self._try_chat(claim)
         if isinstance(result, AttemptRecord):
@@ -168,6 +171,6 @@ class Worker:
         wait = self.scheduler.reserve(claim, self._monotonic())
         self._follow_up()
         await asyncio.sleep(wait / SECOND)
-        records = await self._deliverer.attempt_batch([claim])
+        records = await self._deliverer.attempt_batch([claim], even_disabled=True)
         self.scheduler.reserved_sent(claim, self._monotonic())
         return records if isinstance(records, NotSent) else records[0]

@@ -68,7 +68,7 @@ def edit_conflict() -> RefusedError:
 
 
 def check_enable(endpoint: Endpoint, scope: Scope) -> None:
-    """Refuse an account to enable what its provider disabled.
+    """Refuse an account to enable, or to test, what its provider disabled.
 
     :raises RefusedError: ``disabled_by_provider``.
     """
@@ -176,7 +176,7 @@ def check_enabled(endpoint: Endpoint) -> None:
 
 
 def endpoint_deleted() -> RefusedError:
-    """Refuse to resend a delivery whose endpoint was deleted."""
+    """Refuse to send to an endpoint that was deleted."""
     return RefusedError(
         "endpoint_deleted",
         "the endpoint of this delivery was deleted; nothing can be sent to it",

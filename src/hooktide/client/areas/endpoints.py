@@ -206,7 +206,7 @@ class EndpointsArea(Area[X]):
 
     @operation
     def test(self, id: str, *, event_type: str | None = None) -> Request[Tested]:
-        """Send a test event immediately, and return the response."""
+        """Send a test event immediately, also to a disabled endpoint, and return the response."""
         body = TestIn(event_type=event_type)
         return call("POST", "/v1/endpoints/{id}/test", Tested, body=body, id=id)
 

@@ -315,14 +315,42 @@ async def hold_enabled(tx: Transaction, scope: Scope, endpoint_id: int, vault: V
     :raises NotFoundError: it is not in the scope, or was deleted.
     :raises RefusedError: it is disabled.
     """
+    endpoint = await _hold_if_enabled(tx, scope, endpoint_id, vault)
+    refusals.check_enabled(endpoint)
+    return endpoint
+
+
+async def hold_for_test(tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault) -> Endpoint:
+    """Find an endpoint, enabled or not, and lock it until the commit.
+
+    :raises NotFoundError: it is not in the scope, or was deleted.
+    :raises RefusedError: the provider disabled it, and the scope is an account's.
+    """
+    endpoint = await _hold_if_enabled(tx, scope, endpoint_id, vault)
+    if not endpoint.enabled:
+        endpoint = await _hold(tx, scope, endpoint_id, vault)
+        refusals.check_enable(endpoint, scope)
+    return endpoint
+
+
+async def _hold_if_enabled(
+    tx: Transaction, scope: Scope, endpoint_id: int, vault: Vault
+) -> Endpoint:
     endpoint = await read_endpoint(tx, scope, endpoint_id, vault)
     held = await tx.rows("lock_enabled_endpoints", {"endpoints": [endpoint_id]})
     if not held:
-        endpoint = await read_endpoint(tx, scope, endpoint_id, vault)
+        return await read_endpoint(tx, scope, endpoint_id, vault)
     for _, stale_before, _ in held:
         tx.ids.pass_by(stale_before)
-    refusals.check_enabled(endpoint)
     return endpoint
+
+
+async def mark_stale(tx: Transaction, endpoint: Endpoint, now: Micros) -> None:
+    """Have everything made so far for a disabled endpoint discarded, unless it is in flight."""
+    before, reason = tx.ids(now), _disabled(endpoint.disabled_reason)
+    values = {"id": endpoint.id, "stale_before": before, "stale_reason": reason}
+    await tx.run("mark_stale", values)
+    tx.writer.went_stale(endpoint.id, endpoint.account_id, before, reason)
 
 
 async def _join_secrets(tx: Transaction, row: Row, vault: Vault) -> Endpoint:
@@ -343,7 +371,7 @@ async def disable_endpoint(
 ) -> bool:
     """Disable an endpoint, and mark its pending deliveries as stale; False if it was disabled."""
     await tx.writer.lock_account(tx, account_id)
-    before, stale_reason = tx.ids(now), f"endpoint disabled: {reason}"
+    before, stale_reason = tx.ids(now), _disabled(reason)
     values = {
         "id": endpoint_id,
         "reason": reason,
@@ -357,6 +385,10 @@ async def disable_endpoint(
     await _is_off(tx, endpoint_id, account_id, before, stale_reason, now)
     await add_operational_events(tx, [disabled(account_id, endpoint_id, reason, now)])
     return True
+
+
+def _disabled(reason: str) -> str:
+    return f"endpoint disabled: {reason}"
 
 
 async def disable_by_rule(tx: Transaction, off: SwitchOff, project_id: int | None) -> None:

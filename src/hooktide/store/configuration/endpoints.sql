@@ -37,6 +37,10 @@ UPDATE {schema}endpoints SET disabled_reason = :reason, disabled_at = :now, chan
 WHERE id = :id AND (disabled_reason = '' OR disabled_reason <> :reason AND :overrides)
     AND removed_at IS NULL
 
+-- name: mark_stale
+-- A test of a disabled endpoint: what becomes of it if nobody has it any more.
+UPDATE {schema}endpoints SET stale_before = :stale_before, stale_reason = :stale_reason WHERE id = :id
+
 -- name: set_rest
 UPDATE {schema}endpoints SET rests_until = :until, rest_reason = :reason,
     rest_began_at = :began_at, rest_span = :span, rest_lifted_at = :lifted_at

@@ -17,7 +17,12 @@ from hooktide.domain.model import (
 )
 from hooktide.store import refusals, rows
 from hooktide.store.base import NewEvent, Page
-from hooktide.store.configuration.endpoints import hold_enabled, set_rest
+from hooktide.store.configuration.endpoints import (
+    hold_enabled,
+    hold_for_test,
+    mark_stale,
+    set_rest,
+)
 from hooktide.store.deliveries.events import by_ids
 from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.audit_log import record_action, record_change
@@ -93,9 +98,12 @@ class Deliveries(Repository):
     ) -> Claim:
         """Store a test event with one delivery, for this endpoint, claimed by the caller.
 
+        That of a disabled endpoint is discarded if the caller loses its claim.
+
+        :raises RefusedError: the provider disabled the endpoint, and the scope is an account's.
         :raises LimitError: the plan's hourly limit is reached.
         """
-        endpoint = await hold_enabled(tx, scope, endpoint_id, self._vault)
+        endpoint = await hold_for_test(tx, scope, endpoint_id, self._vault)
         limit, taken = await _take_room(tx, endpoint, now)
         if limit is not None and not taken:
             raise refusals.hour_is_full(limit)
@@ -103,6 +111,8 @@ class Deliveries(Repository):
             tx.ids, endpoint, event, now, lease + self.lease_shift()
         )
         await tx.writer.insert(tx, [event_row], [row])
+        if not endpoint.enabled:
+            await mark_stale(tx, endpoint, now)
         return claim
 
     @writes

@@ -183,7 +183,7 @@ async def rotate_secret(call: Call, id: str) -> wire.Rotated:
     "POST",
     "/v1/endpoints/{id}/test",
     who=ANYONE,
-    problems=("unknown_event_type", "endpoint_disabled", "too_many_tests"),
+    problems=("unknown_event_type", "disabled_by_provider", "endpoint_deleted", "too_many_tests"),
     limited=True,
 )
 async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
@@ -191,7 +191,9 @@ async def test_endpoint(call: Call, id: str, body: wire.TestIn) -> wire.Tested:
 
     It is sent like any event: signed, guarded and logged as a delivery, but never retried. The
     payload is the event type's example; by default of the first type that the endpoint subscribes
-    to. It is sent even if the endpoint rests, and a 2xx ends that rest.
+    to. It is sent even if the endpoint rests, and a 2xx ends that rest; and even if it is disabled,
+    so that a repair is proven before the endpoint is enabled. What the provider disabled, an
+    account's key does not test.
     """
     return _test_shown(
         await call.services.endpoints.test(call.scope, read("ep", id), body.event_type)

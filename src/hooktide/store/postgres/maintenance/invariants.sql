@@ -96,11 +96,14 @@ FROM {schema}deliveries AS d LEFT JOIN made ON made.delivery_id = d.id
 -- name: claims
 -- A claim's token is an id that is generated when claiming. One process may claim while another
 -- disables the endpoint.
-SELECT 'dlv' AS kind, q.id, (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
-    AND q.claim >> 11 > coalesce(ep.disabled_at, ep.removed_at) + :slack::bigint AS broken
-FROM {schema}queue AS q JOIN {schema}endpoints AS ep ON ep.id = q.endpoint_id
-WHERE q.state = 'pending' AND q.claim <> 0
-    AND coalesce(ep.disabled_at, ep.removed_at, q.claim >> 11) > :ordered_since::bigint
+-- Only a test is claimed for an endpoint that is disabled.
+WITH claimed AS (
+    SELECT q.id, q.claim >> 11 AS at,
+        coalesce(CASE WHEN q.origin <> 'test' THEN ep.disabled_at END, ep.removed_at) AS off_since
+    FROM {schema}queue AS q JOIN {schema}endpoints AS ep ON ep.id = q.endpoint_id
+    WHERE q.state = 'pending' AND q.claim <> 0)
+SELECT 'dlv' AS kind, id, coalesce(at > off_since + :slack::bigint, FALSE) AS broken
+FROM claimed WHERE coalesce(off_since, at) > :ordered_since::bigint
 
 -- name: leases
 SELECT 'dlv' AS kind, q.id, coalesce(q.due_at, 0) > CASE
@@ -114,13 +117,17 @@ WHERE q.state = 'pending' AND CASE
     ELSE r.since <= :now::bigint + :slack::bigint END
 
 -- name: sent_after
-SELECT 'dlv' AS kind, d.id, d.id >> 11 > coalesce(ep.disabled_at, ep.removed_at) + :slack::bigint
+-- A test is sent to an endpoint that is disabled, too.
+WITH looked AS (
+    SELECT d.id,
+        coalesce(CASE WHEN d.origin <> 'test' THEN ep.disabled_at END, ep.removed_at) AS off_since
+    FROM {schema}deliveries AS d JOIN {schema}endpoints AS ep ON ep.id = d.endpoint_id
+    WHERE ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
+SELECT 'dlv' AS kind, id, id >> 11 > off_since + :slack::bigint
     OR EXISTS (
-        SELECT 1 FROM {schema}attempts AS a WHERE a.delivery_id = d.id
-            AND a.started_at > coalesce(ep.disabled_at, ep.removed_at) + :slack::bigint) AS broken
-FROM {schema}deliveries AS d JOIN {schema}endpoints AS ep ON ep.id = d.endpoint_id
-WHERE (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL)
-    AND coalesce(ep.disabled_at, ep.removed_at) > :ordered_since::bigint
+        SELECT 1 FROM {schema}attempts AS a
+        WHERE a.delivery_id = looked.id AND a.started_at > off_since + :slack::bigint) AS broken
+FROM looked WHERE off_since > :ordered_since::bigint
 
 -- name: failing
 -- Deliveries that ended within the slack of each other may have been counted in either order. A

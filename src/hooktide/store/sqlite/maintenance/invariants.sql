@@ -88,8 +88,9 @@ FROM deliveries AS d
 -- name: claims
 -- A claim's token is an id that is generated when claiming; "stale_before" is one from when the
 -- endpoint was disabled.
-SELECT 'dlv' AS kind, d.id,
-    (ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL) AND d.claim > ep.stale_before AS broken
+-- Only a test is claimed for an endpoint that is disabled.
+SELECT 'dlv' AS kind, d.id, (ep.disabled_reason <> '' AND d.origin <> 'test'
+    OR ep.removed_at IS NOT NULL) AND d.claim > ep.stale_before AS broken
 FROM deliveries AS d INDEXED BY deliveries_leased JOIN endpoints AS ep ON ep.id = d.endpoint_id
 WHERE d.state = 'pending' AND d.claim > 0
 
@@ -105,12 +106,18 @@ JOIN json_each(:projects) AS r ON r.value ->> 'id' = d.project_id
 WHERE d.state = 'pending' AND d.claim <= 0 AND r.value ->> 'since' <= :now + :slack
 
 -- name: sent_after
-SELECT 'dlv' AS kind, d.id, d.id > ep.stale_before
-    OR coalesce(ep.disabled_at, ep.removed_at) > :ordered_since AND EXISTS (
-    SELECT 1 FROM attempts AS a WHERE a.id > d.id AND a.id <= d.id + 2047
-        AND a.started_at > coalesce(ep.disabled_at, ep.removed_at) + :slack) AS broken
-FROM deliveries AS d JOIN endpoints AS ep ON ep.id = d.endpoint_id
-WHERE ep.disabled_reason <> '' OR ep.removed_at IS NOT NULL
+-- A test is sent to an endpoint that is disabled, too.
+WITH off AS MATERIALIZED (
+    SELECT id, stale_before, removed_at, coalesce(disabled_at, removed_at) AS since FROM endpoints
+    WHERE disabled_reason <> '' OR removed_at IS NOT NULL),
+looked AS (
+    SELECT d.id, off.stale_before, iif(d.origin = 'test', off.removed_at, off.since) AS since
+    FROM off JOIN deliveries AS d ON d.endpoint_id = off.id)
+SELECT 'dlv' AS kind, id, since IS NOT NULL AND id > stale_before
+    OR since > :ordered_since AND EXISTS (
+        SELECT 1 FROM attempts AS a WHERE a.id > looked.id AND a.id <= looked.id + 2047
+            AND a.started_at > since + :slack) AS broken
+FROM looked
 
 -- name: failing
 -- Deliveries that ended within the slack of each other may have been counted in either order. A
