@@ -33,6 +33,8 @@ def test_one_process_that_does_everything_is_the_default_and_fits_a_file() -> No
         (Settings(processes=2), "--processes"),
         (Settings(database_direct=URL), "--database-direct"),
         (Settings(database=""), "--database"),
+        (Settings(record_within=-1), "--record-within"),
+        (Settings(record_within=1001), "--record-within"),
         (Settings(chat_host=("https://chat.example.com",)), "--chat-host"),
     ],
 )

@@ -31,7 +31,7 @@ from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import LEASE, Changed, Listener
+from hooktide.store.base import LEASE, RECORD_DELAY, Changed, Listener
 from hooktide.store.maintenance.migrate import load_migrations
 from hooktide.store.postgres.connection.connection import PgConnection, deadline
 from hooktide.store.postgres.connection.dialect import statements as postgres_statements
@@ -253,7 +253,7 @@ class SimulatedWriter(Writer):
         self._store = store
         self._database = database
         remembers = database.remembers
-        super().__init__(database.db, database.batch_writer, Refused(), lambda: None)
+        super().__init__(database.db, database.batch_writer, Refused(), lambda: None, RECORD_DELAY)
         database.remembers = remembers
 
     def _start(self) -> None:

@@ -39,14 +39,17 @@ async def open_store(settings: Settings, vault: Vault) -> Store:
     :raises ConfigError: it cannot be used, or its driver is not installed.
     :raises UnavailableError: it did not answer.
     """
+    record_delay = settings.record_within / 1000
     if not settings.on_postgres:
-        return open_sqlite(settings.database, vault, wall_clock(), settings.max_wal << 20)
+        max_wal = settings.max_wal << 20
+        return open_sqlite(settings.database, vault, wall_clock(), max_wal, record_delay)
     postgres = import_postgres("hooktide.store.postgres", "--database")
     store: Store = await postgres.open_postgres(
         settings.database,
         vault,
         direct=settings.database_direct,
         connections=settings.database_connections,
+        record_delay=record_delay,
     )
     return store
 

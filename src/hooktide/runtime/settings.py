@@ -14,6 +14,8 @@ ROLES = ("all", "api", "worker")
 MIN_BODY_MEMORY = 16
 MIN_WAL = 16
 """Megabytes."""
+MAX_RECORD_WITHIN = 1000
+"""Milliseconds."""
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -85,6 +87,9 @@ class Settings:
     max_wal
         The maximum size of SQLite's write-ahead log in megabytes, at least 16. It grows while
         another program reads the database for long; at this size new events are refused with 507.
+    record_within
+        Milliseconds for which finished attempts are collected before they are written together, at
+        most 1000. A process that is killed repeats as much; stopping writes everything.
     stop_within
         Maximum seconds from SIGTERM to the end.
     log_level
@@ -118,6 +123,7 @@ class Settings:
     slots_per_account: int = 250
     max_body_memory: int = 256
     max_wal: int = 1024
+    record_within: int = 10
     stop_within: float = 12.0
     log_level: str = "info"
     log_attempts: bool = True
@@ -194,13 +200,7 @@ def check(settings: Settings) -> None:
         raise ConfigError("write a host alone, like chat.example.com", key="--chat-host")
     if min(settings.slots, settings.slots_per_endpoint, settings.slots_per_account) < 1:
         raise ConfigError("there must be at least one slot", key="--slots")
-    if settings.max_body_memory < MIN_BODY_MEMORY:
-        raise ConfigError(
-            f"give {MIN_BODY_MEMORY} or more: one batch of events may be that large",
-            key="--max-body-memory",
-        )
-    if settings.max_wal < MIN_WAL:
-        raise ConfigError(f"give {MIN_WAL} or more", key="--max-wal")
+    _check_bounds(settings)
     check_database(settings)
     _check_processes(settings)
     if settings.log_level not in LOG_LEVELS:
@@ -208,6 +208,22 @@ def check(settings: Settings) -> None:
     _ = settings.proxy, settings.relay
     if settings.public_url:
         _check_public_url(settings.public_url)
+
+
+def _check_bounds(settings: Settings) -> None:
+    if settings.max_body_memory < MIN_BODY_MEMORY:
+        raise ConfigError(
+            f"give {MIN_BODY_MEMORY} or more: one batch of events may be that large",
+            key="--max-body-memory",
+        )
+    if settings.max_wal < MIN_WAL:
+        raise ConfigError(f"give {MIN_WAL} or more", key="--max-wal")
+    if not 0 <= settings.record_within <= MAX_RECORD_WITHIN:
+        raise ConfigError(
+            f"give 0 to {MAX_RECORD_WITHIN} milliseconds: longer, and claims might expire before "
+            "their attempts are recorded",
+            key="--record-within",
+        )
 
 
 def _check_public_url(url: str) -> None:

@@ -39,6 +39,9 @@ COMMIT_LAG: Micros = 3 * SECOND
 """An event's id is made before its commit, and by any process. An event older than this is
 committed or never will be: no accepted event takes longer to commit."""
 
+RECORD_DELAY = 0.01
+"""How many seconds attempts are collected before they are recorded together."""
+
 LEASE: Micros = MINUTE
 """How long a claim lasts: longer than the longest timeout plus some waiting."""
 

@@ -16,7 +16,16 @@ from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.runtime.clock import RemoteClock, StoreClock, monotonic
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import LEASE, AddResult, AttemptRecord, Changed, Listener, NewEvent, Waiter
+from hooktide.store.base import (
+    LEASE,
+    RECORD_DELAY,
+    AddResult,
+    AttemptRecord,
+    Changed,
+    Listener,
+    NewEvent,
+    Waiter,
+)
 from hooktide.store.contract import Store
 from hooktide.store.maintenance.sealed import check_key
 from hooktide.store.maintenance.storage_usage import Counting
@@ -52,7 +61,14 @@ CONNECTIONS = 10
 class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
     """The Store (see ``store.base``) in a PostgreSQL database."""
 
-    def __init__(self, db: Database, direct: str, vault: Vault, far: RemoteClock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        direct: str,
+        vault: Vault,
+        far: RemoteClock,
+        record_delay: float = RECORD_DELAY,
+    ) -> None:
         me = self._me = secrets.token_hex(8)
         self._refused = Refused()
         self._db = db
@@ -70,7 +86,12 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
         )
         self._uncertain_claims = UncertainClaims(db, self._sql, self._notifier, self.clock)
         self._writer = Writer(
-            db, self._batch_writer, self._refused, self._notifier, self._uncertain_claims
+            db,
+            self._batch_writer,
+            self._refused,
+            self._notifier,
+            self._uncertain_claims,
+            record_delay,
         )
         self._storage_usage = Counting(lambda: storage_usage_in_postgres(direct))
 
@@ -162,6 +183,7 @@ async def open_postgres(
     *,
     direct: str = "",
     connections: int = CONNECTIONS,
+    record_delay: float = RECORD_DELAY,
 ) -> PostgresStore:
     """Open a database, and migrate its schema.
 
@@ -176,6 +198,8 @@ async def open_postgres(
         (PgBouncer in transaction mode). It is used for everything that needs a session.
     connections
         Maximum open connections, besides the one that listens.
+    record_delay
+        Seconds for which attempts are collected before they are recorded.
 
         :raises ConfigError: the database cannot be used; the error explains why.
     :raises UnavailableError: it did not answer.
@@ -185,7 +209,7 @@ async def open_postgres(
     async with deadline(MAINTENANCE_TIMEOUT), db.connection() as conn:
         asked = monotonic()
         clock = RemoteClock(await conn.value(statements()["clock"]), asked)
-    store = PostgresStore(db, direct or url, vault, clock)
+    store = PostgresStore(db, direct or url, vault, clock, record_delay)
     try:
         await store.start(clock() if now is None else now)
     except BaseException:

@@ -19,6 +19,7 @@ from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
 from hooktide.store.base import (
     LEASE,
+    RECORD_DELAY,
     AddResult,
     AttemptRecord,
     Changed,
@@ -45,7 +46,14 @@ ENDED: Micros = (1 << 63) - 1
 class SqliteStore(Queue, StorageUsageReader, Store):
     """The Store (see ``store.base``) in one SQLite file."""
 
-    def __init__(self, path: str, vault: Vault, now: Micros, max_wal_bytes: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        vault: Vault,
+        now: Micros,
+        max_wal_bytes: int = MAX_WAL_BYTES,
+        record_delay: float = RECORD_DELAY,
+    ) -> None:
         self._lock = lock(path)
         self._sql = statements()
         try:
@@ -65,7 +73,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
         self._checkpointer = Checkpointer(path, db)
         self._max_wal_bytes = max_wal_bytes
         self._writer = Writer(
-            db, self._batch_writer, self._refused, self._checkpointer.after_commit
+            db, self._batch_writer, self._refused, self._checkpointer.after_commit, record_delay
         )
 
     def _open(self, path: str, vault: Vault, now: Micros) -> tuple[apsw.Connection, int]:
@@ -160,14 +168,18 @@ class SqliteStore(Queue, StorageUsageReader, Store):
 
 
 def open_sqlite(
-    path: str, vault: Vault, now: Micros, max_wal_bytes: int = MAX_WAL_BYTES
+    path: str,
+    vault: Vault,
+    now: Micros,
+    max_wal_bytes: int = MAX_WAL_BYTES,
+    record_delay: float = RECORD_DELAY,
 ) -> SqliteStore:
     """Open or create the database file at ``path``; call it on the event loop.
 
-    New events are refused while the write-ahead log has ``max_wal_bytes`` or more. The claims of a
-    process that died are due again.
+    New events are refused while the write-ahead log has ``max_wal_bytes`` or more. Attempts are
+    collected for ``record_delay`` seconds. The claims of a process that died are due again.
 
     :raises ConfigError: another server uses the file, or it is not a Hooktide database.
     :raises UnavailableError: it cannot be opened now, as on a full disk.
     """
-    return SqliteStore(path, vault, now, max_wal_bytes)
+    return SqliteStore(path, vault, now, max_wal_bytes, record_delay)

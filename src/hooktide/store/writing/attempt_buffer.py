@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from hooktide.domain.delivery.rest import shortest_end
 from hooktide.domain.model import Micros
 from hooktide.store.base import AttemptRecord
-from hooktide.store.writing.batch import RECORD_BATCH_SIZE, RECORD_DELAY, once_each
+from hooktide.store.writing.batch import RECORD_BATCH_SIZE, once_each
 
 
 class AttemptBuffer:
-    """Collects attempts until some are old enough, or many; then they are ripe.
+    """Collects attempts until the oldest has waited for ``delay`` seconds, or many have; then they
+    are ripe.
 
     ``on_ripe`` is called whenever some may be taken.
     """
 
-    def __init__(self, on_ripe: Callable[[], None]) -> None:
+    def __init__(self, on_ripe: Callable[[], None], delay: float) -> None:
         self._on_ripe = on_ripe
+        self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._records: list[AttemptRecord] = []
         self._asking_for_rest: list[AttemptRecord] = []
@@ -34,7 +36,7 @@ class AttemptBuffer:
         if len(self._records) >= RECORD_BATCH_SIZE:
             self.ripen()
         elif self._timer is None and not self.ripe:
-            self._timer = self._loop.call_later(RECORD_DELAY, self.ripen)
+            self._timer = self._loop.call_later(self._delay, self.ripen)
 
     def ripen(self) -> None:
         """Mark everything buffered as ripe."""

@@ -13,11 +13,10 @@ log = logging.getLogger("hooktide.store")
 T = TypeVar("T")
 R = TypeVar("R")
 
-RECORD_DELAY = 0.01
 RECORD_BATCH_SIZE = 256
-"""No request waits for an attempt's record, so records are collected for a moment: they go with the
-first batch that finds them ten milliseconds old, or many. A crash costs at most that many more
-attempts."""
+"""No request waits for an attempt's record, so records are collected for a moment
+(``RECORD_DELAY``): they go with the first batch that finds them so old, or that many. A crash
+repeats them."""
 
 RECORD_RETRY_DELAY = 0.5
 RECORD_RETRY_TIMEOUT = 60.0

@@ -79,6 +79,7 @@ class Writer:
         refused: Refused,
         notifier: Notifier,
         uncertain_claims: UncertainClaims,
+        record_delay: float,
     ) -> None:
         self._db = db
         self._batch_writer = batch_writer
@@ -87,7 +88,7 @@ class Writer:
         self._uncertain_claims = uncertain_claims
         self._loop = asyncio.get_running_loop()
         self._publishes: list[Publish] = []
-        self._attempts = AttemptBuffer(self._record_soon)
+        self._attempts = AttemptBuffer(self._record_soon, record_delay)
         self._adding: asyncio.Task[None] | None = None
         self._recording: asyncio.Task[None] | None = None
         self._lane = asyncio.Lock()

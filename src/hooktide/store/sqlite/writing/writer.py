@@ -43,6 +43,7 @@ class Writer:
         batch_writer: SqliteBatchWriter,
         refused: Refused,
         after_commit: Callable[[], None],
+        record_delay: float,
     ) -> None:
         self._db = db
         self._batch_writer = batch_writer
@@ -51,7 +52,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._next = Batch()
-        self._attempts = AttemptBuffer(self._schedule)
+        self._attempts = AttemptBuffer(self._schedule, record_delay)
         self._busy = False
         self._scheduled = False
         self._failing_since: float | None = None
