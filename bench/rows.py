@@ -29,8 +29,11 @@ HEALTHY_RATE = 100.0
 HANGING_RUNS = 5
 MORE_TYPES = 195
 ACCOUNTS, QUICK_ACCOUNTS = 10_000, 500
-PUBLISHED_TO = 1000
-"""Of the accounts, so many get events: what is sent to seldom costs more, and is not meant."""
+QUICK_MOST = 10.0
+"""Seconds of a phase up to which a run is a short one."""
+PUBLISHED_TO, QUICK_PUBLISHED_TO = 1000, 20
+"""Of the accounts, so many get events: what is sent to seldom costs more, and is not meant. A short
+run sends to fewer, as it would otherwise measure the first delivery to each of their endpoints."""
 ONBOARDING_INTERVAL = 1.0
 BESIDE = "beside-hanging"
 
@@ -167,12 +170,14 @@ def _populated(
     with server(folder, plan.program, options, plan.database) as running:
         key = running.create_project(row.more_types)
         if row.many_accounts:
-            accounts = ACCOUNTS if plan.seconds > 10 else QUICK_ACCOUNTS
+            quick = plan.seconds <= QUICK_MOST
+            accounts = QUICK_ACCOUNTS if quick else ACCOUNTS
+            published_to = QUICK_PUBLISHED_TO if quick else PUBLISHED_TO
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(lambda number: running.create_account(number, port), range(accounts)))
             events = [
-                _event(number % min(accounts, PUBLISHED_TO), EVENT_TYPES[number % 5], number)
-                for number in range(5 * min(accounts, PUBLISHED_TO))
+                _event(number % published_to, EVENT_TYPES[number // published_to], number)
+                for number in range(len(EVENT_TYPES) * published_to)
             ]
         else:
             account = running.create_bare_account(0)
