@@ -1,4 +1,4 @@
-"""Accounts and keys over the API."""
+"""Accounts and keys in the API."""
 
 from pathlib import Path
 from urllib.parse import quote

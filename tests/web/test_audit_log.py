@@ -1,4 +1,4 @@
-"""The audit log: each change, through each door, is one entry with who, from where and to what."""
+"""The audit log has one entry for each change on each interface, with actor, address and target."""
 
 import asyncio
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ async def test_a_projects_key_sees_its_own_projects_changes(site: Site) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """A request, and the actions of the entries that it has to leave."""
+    """A request, and the actions of the entries that it has to create."""
 
     name: str
     method: str
@@ -421,7 +421,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             ("user.password",),
         ),
     ]
-    met: set[str] = {"/endpoints/{id}/replay"}  # the same action as that of one event
+    met: set[str] = {"/endpoints/{id}/replay"}  # has the same action as the replay of one event
     for path, fields, leaves in acts:
         before = await entries(site)
         answer = await owner.post(f"/dashboard{path}", fields)
@@ -445,7 +445,7 @@ def _template(path: str) -> str:
 
 
 async def ended(site: Site, replay: str) -> None:
-    """Return once a replay has ended: cancelling it changes nothing then."""
+    """Wait until a replay has ended, so that cancelling it changes nothing."""
 
     async def done() -> bool:
         state = (await site.operator.get(f"/v1/replays/{replay}")).ok()["state"]
@@ -469,7 +469,7 @@ async def job_ended(site: Site, job: str) -> None:
 
 
 async def waits(site: Site, delivery: str) -> None:
-    """Return once a delivery has been tried, and waits for its retry."""
+    """Wait until a delivery was attempted and has a pending retry."""
     async with asyncio.timeout(30):
         while True:
             found = (await site.operator.get(f"/v1/deliveries/{delivery}")).ok()

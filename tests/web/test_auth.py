@@ -1,4 +1,4 @@
-"""Who gets in: keys, where they may be, how far they reach, and how soon they are forgotten."""
+"""Authentication: API keys, where they are sent, their scopes, and when revocation applies."""
 
 import asyncio
 
@@ -68,7 +68,7 @@ async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(sit
     header = b"Bearer " + made["key"].encode()
     auth, scope = site.app.auth, {"query_string": b"", "headers": [(b"authorization", header)]}
     looking = asyncio.create_task(auth.authenticate(scope))
-    await asyncio.sleep(0)  # it asks the store now
+    await asyncio.sleep(0)  # the store is queried now
     auth.forget(0)
     await looking
     assert auth.cached(header) is None

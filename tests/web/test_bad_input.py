@@ -1,4 +1,4 @@
-"""Requests that are wrong in every way one can think of: always a problem, never a 500."""
+"""Requests that are invalid in many ways return a problem, and never a 500."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Only so many batches are worked on at once, in their order, for clients that are there."""
+"""A limited number of batches is processed concurrently, in order, for connected clients only."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -15,7 +15,7 @@ from hooktide.wire.events import EventIn
 
 
 class Caller:
-    """A client whose request has been read; ``leave`` is what happens when it goes away."""
+    """A client whose request has been read. ``leave`` is called when it disconnects."""
 
     def __init__(self) -> None:
         self._gone = asyncio.Event()
@@ -66,7 +66,7 @@ async def test_a_client_that_goes_away_while_it_waits_takes_no_turn() -> None:
             await leaving
     await staying
     assert done == [stays]
-    async with AsyncExitStack() as stack:  # every turn was given back, and none twice
+    async with AsyncExitStack() as stack:  # every slot was released exactly once
         await held(turns, stack, MAX_CONCURRENT)
         late = asyncio.create_task(waiting(turns, Caller(), done))
         await settled()

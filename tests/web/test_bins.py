@@ -1,4 +1,4 @@
-"""What a request bin promises to those who send to it and to those who own it."""
+"""Request bins, for those who send to them and for their owners."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -390,7 +390,7 @@ async def test_where_many_come_at_once_a_long_body_is_kept_and_not_checked(site:
     slow = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(64)]
     for reader, writer in slow:
         writer.write(head.encode())
-        assert b"100 Continue" in await reader.readline()  # now it is being read
+        assert b"100 Continue" in await reader.readline()  # the body is being read now
     await _send_signed(site, made["url"], b'"' + b"x" * 70_000 + b'"')
     await _send_signed(site, made["url"], b"{}")
     for _, writer in slow:

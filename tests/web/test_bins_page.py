@@ -1,4 +1,4 @@
-"""What a bin's page promises: it shows everything, runs nothing, and updates live."""
+"""A bin's page shows everything, executes nothing, and updates live."""
 
 import asyncio
 import socket
@@ -182,7 +182,7 @@ class Stream:
         self.close = writer.close
 
     def reset(self) -> None:
-        """Break the connection, as a machine does that is gone."""
+        """Break the connection without closing it, as a machine that has crashed."""
         socket_ = self._writer.get_extra_info("socket")
         socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
@@ -242,7 +242,7 @@ async def test_watchers_whose_sockets_break_keep_nothing_from_the_others(site: B
         await stays.until(b"event: new")
     late: list[Stream] = []
     async with asyncio.timeout(30):
-        while len(late) < 19:  # the places of those that broke are free again
+        while len(late) < 19:  # the slots of the broken connections are free again
             stream = await watch(site, made["page_url"])
             late += [stream] if b"2000" in await stream.until(b"\n\n") else []
     assert (await site.send(made["url"], b"{}")).status == 200

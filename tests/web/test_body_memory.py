@@ -1,4 +1,4 @@
-"""The memory of request bodies, which all share: what one request meets costs no other its room."""
+"""The shared memory budget of request bodies: a failing request does not leak its reservation."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from hooktide.web.http.body_memory import CHUNK, MAX_BODY, BodyMemory, CountedBo
 
 
 class Caller:
-    """A client that sends a body in pieces when it is let."""
+    """A client that sends a body in pieces when it is allowed to."""
 
     def __init__(self, memory: BodyMemory, declared: int | None = None) -> None:
         self.pieces: asyncio.Queue[Message | Exception] = asyncio.Queue()
@@ -28,7 +28,7 @@ class Caller:
         self.pieces.put_nowait(message)
 
     async def read(self) -> None:
-        """Read the body to its end, as a request does; whatever happens, it is released."""
+        """Read the whole body as a request does, and release its memory in any case."""
         try:
             while (await self.body()).get("more_body"):
                 pass
@@ -105,10 +105,10 @@ async def test_a_request_that_waited_too_long_leaves_its_place_to_the_next(
 
 
 async def test_one_goes_on_without_room_and_the_next_after_it(memory: BodyMemory) -> None:
-    """Or all could wait for each other's end."""
+    """Otherwise all requests could wait for each other."""
     holds, first, following = Caller(memory), Caller(memory), Caller(memory)
     holding = asyncio.create_task(holds.read())
-    holds.send(3 * CHUNK, more=True)  # with what it is about to be sent, there is no room
+    holds.send(3 * CHUNK, more=True)  # no memory is left for the bytes to come
     await settled()
     goes_on, waits = (asyncio.create_task(each.read()) for each in (first, following))
     await settled()
@@ -147,7 +147,7 @@ async def test_a_small_request_waits_for_no_large_one_that_waits(memory: BodyMem
 async def test_many_that_are_released_at_once_wake_no_more_than_there_is_room_for(
     memory: BodyMemory, declared: int | None
 ) -> None:
-    """Each that is woken has its room before it runs, and gives it back where it is cancelled."""
+    """A request that is woken owns its memory before it runs, and releases it if cancelled."""
     holding = [Caller(memory, 1) for _ in range(memory.limit // CHUNK)]
     for caller in holding:
         caller.send(CHUNK)

@@ -1,4 +1,4 @@
-"""A chart's drawing, its sentence and its table say the same as the numbers."""
+"""A chart's drawing, its summary and its table agree with the data."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Endpoints that are chats, over the APIs, and a whole server before strict stand-ins."""
+"""Chat endpoints in the APIs, and a whole server with strict fakes of the services."""
 
 import asyncio
 import json

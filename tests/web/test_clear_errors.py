@@ -1,4 +1,4 @@
-"""Errors say what is wrong, and two spellings of one thing are one."""
+"""Errors say what is wrong, and equivalent spellings are treated alike."""
 
 import pytest
 from webkit import Site
@@ -40,7 +40,7 @@ async def test_an_idempotency_key_that_cannot_be_used_says_why(
 async def test_a_key_is_the_same_by_header_and_by_body(site: Site) -> None:
     await site.account()
     by_body = await site.operator.post("/v1/events", EVENT | {"idempotency_key": "Zahlung-ü-7"})
-    header = "Zahlung-ü-7".encode().decode("latin-1")  # as it goes over the wire: UTF-8
+    header = "Zahlung-ü-7".encode().decode("latin-1")  # sent as UTF-8
     by_header = await site.operator.call(
         "POST", "/v1/events", EVENT, headers={"idempotency-key": header}
     )

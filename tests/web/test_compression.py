@@ -1,4 +1,4 @@
-"""Pages are sent in gzip where a browser takes it, but for those that show a secret."""
+"""Pages are compressed if the browser accepts gzip, except those that show a secret."""
 
 import gzip
 from collections.abc import AsyncIterator, Mapping

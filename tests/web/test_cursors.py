@@ -1,4 +1,4 @@
-"""Lists a page at a time: nothing lost, nothing twice, and no cursor out of its place."""
+"""Pagination: nothing is missing or repeated, and a cursor only works for its own list."""
 
 import base64
 
@@ -87,7 +87,7 @@ async def test_the_page_size_may_change_on_the_way(seven: Site) -> None:
 
 @pytest.fixture
 async def busy(site: Site) -> Site:
-    """An account whose endpoint was sent five events, and was changed five times."""
+    """An account whose endpoint received five events and was changed five times."""
     await site.account()
     hook = await site.endpoint()
     for number in range(5):

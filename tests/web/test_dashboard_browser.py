@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: fit for every look, and nothing runs that is not ours."""
+"""The dashboard in a real browser: accessible in every colour scheme, and only our scripts run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Place:
-    """A filled server and a browser."""
+    """A server with sample data, and a browser."""
 
     server: Server
     browser: Browser
@@ -78,7 +78,7 @@ def pages(filled: Filled) -> list[str]:
 
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
 async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
-    rules = OF_LOOKS if scheme == "dark" else ()  # the other look is asked for all
+    rules = OF_LOOKS if scheme == "dark" else ()  # the other scheme is checked with all rules
     failed = await place.server.api.get(f"/v1/deliveries?endpoint={place.filled.failing}")
     opened = f"/deliveries?delivery={failed['items'][0]['id']}&compare=2"
     async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
@@ -160,7 +160,7 @@ async def test_hostile_texts_are_shown_and_do_nothing(place: Place) -> None:
 
 
 async def until_it_says(visit: Visit, path: str, text: str) -> None:
-    """Open a page until it shows a text: what is counted is there after a moment."""
+    """Reload a page until it shows a text, because statistics appear after a moment."""
     async with asyncio.timeout(60):
         while True:
             assert await visit.open(f"/dashboard{path}") == 200

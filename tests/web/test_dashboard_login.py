@@ -1,4 +1,4 @@
-"""Logging in to the dashboard: by link, password and key, and nobody else's way."""
+"""Logging in to the dashboard with a link, a password or a key."""
 
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -222,7 +222,7 @@ async def test_the_cookie_is_the_dashboards_alone(site: Site) -> None:
 
 
 async def test_over_https_the_cookie_goes_over_nothing_else(tmp_path: Path) -> None:
-    """Behind a proxy that ends TLS: what the browser sees is the public URL."""
+    """Behind a proxy that terminates TLS, the browser sees the public URL."""
     address = "https://hooks.example.com"
     async with running(tmp_path, public_url=address) as site:
         browser = stranger(site)

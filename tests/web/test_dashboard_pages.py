@@ -1,4 +1,4 @@
-"""What can be done on the dashboard: it is done as over the API, said, and written down."""
+"""Actions on the dashboard have the same effect as in the API, are confirmed, and are logged."""
 
 import asyncio
 import csv
@@ -48,7 +48,7 @@ def location(answer: Answer) -> str:
 
 
 async def changes(site: Site) -> list[tuple[str, str, str]]:
-    """Return what is in the audit log, newest first: who, what, of what."""
+    """Return the audit log's entries, newest first: actor, action and target."""
     page = await site.app.store.list_audit_log(Scope(), None, 100)
     return [(each.actor, each.action, each.target) for each in page.items]
 
@@ -273,7 +273,7 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
 
 
 def seen_in(html: str) -> str:
-    """Return what the editor's form says that it shows."""
+    """Return the version of the file that the editor's form shows."""
     found = re.search(r'name="seen" value="([0-9a-f]{16})"', html)
     assert found is not None
     return found[1]
@@ -666,7 +666,7 @@ async def test_every_page_is_there_on_postgresql_too(tmp_path: Path) -> None:
 
 
 async def test_below_a_path_of_its_own_nothing_leads_out_of_it(tmp_path: Path) -> None:
-    """As where it is mounted in an application: forms and streams too, and the session's cookie."""
+    """Forms, streams and the session cookie work when mounted below a path in an application."""
     async with running(tmp_path, public_url="http://127.0.0.1:80/hooks") as site:
         owner, ids = await seat(site, Role.OWNER), await make_things(site)
         for page in PAGES:
@@ -715,7 +715,7 @@ async def test_storage_says_what_is_kept(site: Site, owner: Seat) -> None:
     (await site.operator.post("/v1/events", event)).ok(202)
     async with asyncio.timeout(60):
         while 'data-head="Events" class="number">1<' not in await owner.page("/dashboard/storage"):
-            await asyncio.sleep(0.1)  # a page does not wait long for the count
+            await asyncio.sleep(0.1)  # a page waits only briefly for the count
 
 
 async def test_a_key_says_which_it_was_in_the_log_of_changes(site: Site) -> None:
@@ -725,7 +725,7 @@ async def test_a_key_says_which_it_was_in_the_log_of_changes(site: Site) -> None
 
 
 async def waiting_delivery(site: Site) -> str:
-    """Return a delivery of ``acme`` whose first attempt failed: nothing listens where it goes."""
+    """Return a delivery of ``acme`` whose first attempt failed: nothing listens at its URL."""
     await site.account()
     await site.endpoint()
     event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_1"}}
@@ -1059,7 +1059,7 @@ async def test_a_replay_says_what_became_of_its_deliveries(site: Site, owner: Se
     async with asyncio.timeout(30):
         while "1 waiting" not in (page := await owner.page(job)):
             await asyncio.sleep(0.01)
-    assert "discarded" not in page  # the delivery from before is not the replay's
+    assert "discarded" not in page  # the earlier delivery does not belong to the replay
     assert f"endpoint={endpoint}&amp;origin=replay&amp;since=" in page
 
 

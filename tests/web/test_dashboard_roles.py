@@ -1,4 +1,4 @@
-"""Who may what on the dashboard: every page and every act, for every role, and across projects."""
+"""Permissions on the dashboard: every page and action, for every role, and across projects."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Place:
-    """An application with two projects, and somebody of every kind in front of it."""
+    """An application with two projects, and a browser for every role."""
 
     site: Site
     seats: dict[Role, Seat]
@@ -89,7 +89,7 @@ async def test_a_viewer_may_do_nothing_but_leave_and_choose_a_password() -> None
 
 @pytest.mark.parametrize("page", ACTS, ids=named)
 async def test_an_act_that_no_page_of_ours_sent_is_refused(place: Place, page: Page) -> None:
-    """Another site's form, a browser that says nothing, and one without the session's token."""
+    """A form from another site, a browser without Origin headers, and a form without CSRF token."""
     owner, path = place.seats[Role.OWNER], place.path(page)
     for headers in (
         {},

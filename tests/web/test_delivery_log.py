@@ -1,4 +1,4 @@
-"""The log as people look through it: what is wanted is found, the rest is left out."""
+"""The delivery log's filters find matching deliveries and exclude the others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ PLAN = Plan(name="basic")
 
 @dataclass
 class Logged:
-    """Two endpoints, one that takes everything and one that answers 404; three events for each."""
+    """Two endpoints, one that returns 2xx and one that returns 404, with three events each."""
 
     site: Site
     log: DeliveryLog

@@ -1,4 +1,4 @@
-"""The docs of a project: what they say is so, everyone may read it, and texts are only text."""
+"""A project's public guide is correct, publicly readable, and escapes all texts."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def both(project: Project) -> list[str]:
 
 
 def section(project: Project, title: str) -> str:
-    """Return a section of the Markdown."""
+    """Return a section of the Markdown guide."""
     [found] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", markdown_of(project), re.S | re.M)
     return str(found)
 
@@ -358,7 +358,7 @@ def test_the_longest_and_deepest_examples_are_shown() -> None:
 
 
 class Tags(HTMLParser):
-    """Notes the tags and attributes of a page."""
+    """Records the tags and attributes of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -379,7 +379,7 @@ PLAIN = Tags(page_of(hostile_project("Acme")))
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_projects_texts_are_only_text_on_the_page(text: str) -> None:
     page = Tags(page_of(hostile_project(text)))
-    marks = {"span"}  # of coloured code, and of nothing else
+    marks = {"span"}  # of highlighted code only
     assert [tag for tag in page.tags if tag not in marks | {"p"}] == [
         tag for tag in PLAIN.tags if tag not in marks | {"p"}
     ]
@@ -412,7 +412,7 @@ def tokens(text: str) -> list[Any]:
 
 
 def shape(text: str) -> list[str]:
-    """Return what a Markdown document is made of, without its words and paragraphs."""
+    """Return the structure of a Markdown document without its text."""
     skipped = {"text", "text_special", "paragraph_open", "paragraph_close", "softbreak"}
     return [token.type for token in tokens(text) if token.type not in skipped]
 
@@ -432,7 +432,7 @@ words = st.text(
 
 
 def written_out(text: str) -> str:
-    """Return a text as documents show it, without its spaces."""
+    """Return a text as documents show it, without spaces."""
     return re.sub(
         "[^\\S\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]",
         lambda found: f"\\u{ord(found[0]):04x}",

@@ -1,4 +1,4 @@
-"""The docs in a real browser: nothing runs that is not ours, and everybody can use them."""
+"""The public guide in a real browser: only our scripts run, and it is accessible."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LOOKS = [("desktop", "light"), ("phone", "dark")]
 
 @dataclass
 class Place:
-    """A running server and a browser. ``bin`` is the path of the page of a bin with a request."""
+    """A running server and a browser. ``bin`` is the path of a bin's page with one request."""
 
     server: Server
     browser: Browser
@@ -81,7 +81,7 @@ async def test_the_page_that_is_not_there_is_fit_too(place: Place) -> None:
     async with visiting(place.browser, place.origin, scheme="dark") as visit:
         assert await visit.open("/docs/nobody") == 404
         assert await visit.serious() == []
-        # The browser's own word for a 404, and nothing else.
+        # Only the browser's own message for a 404.
         assert [each for each in visit.wrong if "404" not in each] == []
 
 
@@ -100,7 +100,7 @@ async def test_a_language_is_chosen_by_keyboard_and_kept(place: Place) -> None:
 
 
 async def _programs(visit: Visit) -> set[str]:
-    """Return the languages whose programs are seen."""
+    """Return the languages whose programs are visible."""
     shown: list[str] = await visit.page.evaluate(
         "[...document.querySelectorAll('.said')].filter((each) => each.offsetParent)"
         ".map((each) => each.className.replace('said ', ''))"
@@ -109,7 +109,7 @@ async def _programs(visit: Visit) -> set[str]:
 
 
 async def test_everything_is_reached_by_keyboard(place: Place) -> None:
-    """The first is the way past the contents; all links, choices and listings come in turn."""
+    """The first stop skips the contents; then come all links, choices and listings in order."""
     async with visiting(place.browser, place.origin) as visit:
         await visit.open("/docs/house-check")
         page = visit.page

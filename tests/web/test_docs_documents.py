@@ -1,4 +1,4 @@
-"""The documents for machines are true: valid as what they say they are, and their examples fit."""
+"""The OpenAPI and AsyncAPI documents are valid, and their examples match their schemas."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def test_every_reference_leads_somewhere(kind: str, project: Project) -> None:
 def _references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if "$id" in value:
-            return  # a schema of its own, whose references start there
+            return  # an embedded schema, whose references start there
         found = value.get("$ref")
         if isinstance(found, str):
             yield found
@@ -104,9 +104,9 @@ def test_an_example_is_the_body_that_is_sent_and_fits_its_schema(
 
 
 def _check(document: dict[str, Any], place: str) -> Any:
-    """Return a validator for what stands at a place of the document.
+    """Return a validator for the object at a pointer in the document.
 
-    It looks for schemas with a name of their own where schemas are, which ``components`` is not.
+    It resolves named schemas where schemas are, which ``components`` is not.
     """
     parts = document["components"]
     schema = {"$ref": place, "components": parts, "$defs": parts["schemas"]}
@@ -116,7 +116,7 @@ def _check(document: dict[str, Any], place: str) -> Any:
 
 
 def _examples(kind: str, document: dict[str, Any]) -> dict[str, tuple[str, Any]]:
-    """Return where the schema of each type is, and its example."""
+    """Return the location of each type's schema, and its example."""
     if kind == "asyncapi":
         return {
             name: (f"{message['payload']['$ref']}/schema", message["examples"][0]["payload"])
@@ -130,7 +130,7 @@ def _examples(kind: str, document: dict[str, Any]) -> dict[str, tuple[str, Any]]
 
 
 def _sent(project: Project, type_name: str, like: Any) -> bytes:
-    """Compose the example of a type at the instant and with the id that the document took."""
+    """Compose a type's example with the time and the id that the document uses."""
     [kind] = [each for each in project.event_types if each.name == type_name]
     event = Event(
         id=int("3266832c45c0f000", 16),

@@ -1,4 +1,4 @@
-"""The programs of the docs, run by their languages, accept what the server sends and no more."""
+"""The guide's programs, run in their languages, accept genuine requests and no others."""
 
 import asyncio
 import shutil
@@ -36,7 +36,7 @@ BODY = (
 
 
 class Request:
-    """A request as it came over the wire."""
+    """A request as it was received."""
 
     def __init__(self, raw: bytes) -> None:
         head, _, self.body = raw.partition(b"\r\n\r\n")
@@ -47,10 +47,10 @@ class Request:
 
 
 class Delivered:
-    """Requests that a running server has made to an endpoint of a shipped project.
+    """Requests that a running server has sent to an endpoint of a shipped project.
 
-    ``plain`` are made with ``secret`` in force, one for each event type; ``rotated`` while
-    ``fresh`` has replaced it and both sign.
+    ``plain`` are signed with ``secret``, one for each event type. ``rotated`` are signed with both
+    ``secret`` and its successor ``fresh``.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ async def _register(site: Site, name: str, delivered: Delivered, url: str) -> No
 
 
 async def _sent(site: Site, name: str, requests: list[bytes]) -> list[Request]:
-    """Send an event of each type, and return the requests that came."""
+    """Publish an event of each type, and return the requests that arrived."""
     requests.clear()
     for kind in load(name).event_types:
         path = f"/v1/endpoints/{site.made[name]}/test"
@@ -94,7 +94,7 @@ async def _sent(site: Site, name: str, requests: list[bytes]) -> list[Request]:
 
 
 async def _overlap(site: Site, name: str, delivered: Delivered) -> None:
-    """Rotate, where the project has an overlap."""
+    """Rotate the secret, if the project has an overlap."""
     text = read_shipped(name).replace('rotation_overlap = "0s"\n', "")
     (await site.operator.apply(name, f'rotation_overlap = "1h"\n{text}')).ok()
     answer = await site.operator.post(f"/v1/endpoints/{site.made[name]}/rotate")
@@ -107,7 +107,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Delivered]:
 
 
 class Scheme:
-    """One way in which a project signs: its program, its header, and the secret's form."""
+    """A project's signature scheme: its program, its header, and the format of its secret."""
 
     def __init__(self, dialect: Dialect, *, own: bool) -> None:
         self.dialect = dialect
@@ -127,7 +127,7 @@ class Scheme:
 
     @property
     def stamp(self) -> str:
-        """The header that tells the time; empty: none does, or the signature's own."""
+        """The timestamp header. It is empty if there is none, or if the signature header has it."""
         if not self.own:
             return self.dialect.standard_names.timestamp
         signature = self.dialect.signature
@@ -136,7 +136,7 @@ class Scheme:
         return (signature.timestamp_header or self.dialect.standard_names.timestamp).lower()
 
     def form(self, secret: Secret | Mapping[str, str]) -> str:
-        """Return the secret as this project's customers see it."""
+        """Return the secret in the format that the project's customers see."""
         forms = secret if isinstance(secret, Mapping) else _forms(secret)
         return forms["text" if self.dialect.signature else "whsec"]
 
@@ -154,7 +154,7 @@ Add = Callable[..., None]
 
 
 def cases_of(name: str, project: Project, delivered: Delivered) -> list[Case]:
-    """Return the cases of a shipped project: what came from the server, and what was done to it."""
+    """Return a shipped project's cases: requests from the server, and altered copies of them."""
     found: list[Case] = []
     for scheme in schemes(project.dialect):
         add = partial(_add, found, f"{name}/{'own' if scheme.own else 'standard'}", scheme)
@@ -212,7 +212,7 @@ def _add_forged(add: Add, scheme: Scheme, request: Request, secret: str) -> None
 
 
 def _forged(value: str) -> list[str | None]:
-    """Return signatures that are none."""
+    """Return malformed signatures."""
     at = len(value) // 2
     other = "0" if value[at] != "0" else "1"
     return [
@@ -227,7 +227,7 @@ def _forged(value: str) -> list[str | None]:
 
 
 def _add_rotated(add: Add, scheme: Scheme, delivered: Delivered) -> None:
-    """With both secrets in force either verifies what has both signatures."""
+    """While both secrets are active, either verifies a request with both signatures."""
     old, fresh = scheme.form(delivered.secret), scheme.form(delivered.fresh)
     for number, request in enumerate(delivered.rotated):
         add(f"rotated, fresh secret {number}", request, fresh, right=True)
@@ -236,10 +236,10 @@ def _add_rotated(add: Add, scheme: Scheme, delivered: Delivered) -> None:
 
 
 def _add_composed(add: Add, scheme: Scheme) -> None:
-    """What cannot be had of a server that goes by the clock: other times, an odd body."""
+    """Cases that a real server does not produce: wrong timestamps, and unusual bodies."""
     secret, now = scheme.form(SECRET), time.time_ns() // 1000
     add("odd body", _compose(scheme.dialect, now), secret, right=True)
-    for minutes in (-6, 60):  # the programs may run minutes later
+    for minutes in (-6, 60):  # the programs may run a few minutes later
         request = _compose(scheme.dialect, now + minutes * MINUTE)
         add(f"{minutes} minutes", request, secret, right=not scheme.timed)
 
@@ -251,7 +251,7 @@ def _compose(dialect: Dialect, now: Micros) -> Request:
 
 
 def odd_cases() -> list[Case]:
-    """Return the cases of wire formats that no shipped project has."""
+    """Return the cases of wire formats that no shipped project uses."""
     found: list[Case] = []
     for name, table in SIGNATURES.items():
         scheme = Scheme(with_signature(table).dialect, own=True)
@@ -303,7 +303,7 @@ def said(
 
 
 def _check_form(language: Language, folder: Path) -> None:
-    """Go has one form, and a tool that says what is not in it."""
+    """Go has a standard format, and a tool that lists deviations."""
     if language.key == "go" and shutil.which("gofmt"):
         command = ["gofmt", "-d", *map(str, folder.glob("p*/*.go"))]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

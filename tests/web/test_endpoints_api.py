@@ -1,4 +1,4 @@
-"""Endpoints over the API: secrets once, values masked, limits exact, tests through the real way."""
+"""Endpoints in the API: secrets are shown once, values masked, limits exact, tests really sent."""
 
 import asyncio
 import hashlib
@@ -208,7 +208,7 @@ async def test_who_disables_in_the_accounts_place_leaves_it_to_enable_it(site: S
     assert (off["enabled"], off["disabled_reason"]) == (False, "disabled by hand")
     assert (await customer.post(f"{path}/enable")).ok()["enabled"]
     (await site.operator.post(disable + "false")).ok()
-    (await site.operator.post(disable + "true")).ok()  # it does not take back what the other said
+    (await site.operator.post(disable + "true")).ok()  # it does not revert the other setting
     (await customer.post(disable + "true")).ok()
     assert (await customer.post(f"{path}/enable")).code == "disabled_by_provider"
 

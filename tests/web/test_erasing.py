@@ -1,4 +1,4 @@
-"""Erasing an account over the API, from the dashboard, and with several projects."""
+"""Erasing an account in the API and on the dashboard, with one and several projects."""
 
 import pytest
 from dashkit import Seat, seat

@@ -1,4 +1,4 @@
-"""When it is our fault: a problem without a word about our insides, and all of it in the log."""
+"""Internal errors return a problem without internal details, which are in the log."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Filters over the API: as JSON or null, through every door, tried before they are saved."""
+"""Filters in the API: as JSON or null, on every interface, and tried before they are saved."""
 
 import html
 from typing import Any

@@ -1,6 +1,6 @@
-"""Clients that generators make of the OpenAPI document pass their type checks, and work.
+"""Clients that are generated from the OpenAPI document pass type checks, and work.
 
-What the one for TypeScript needs is in ``tests/generated`` (``npm ci`` there).
+The TypeScript generator needs ``npm ci`` in ``tests/generated``.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def document(server: DemoServer) -> dict[str, Any]:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """Return a folder in which the packages from npm are found."""
+    """Return a folder with the npm packages."""
     modules = GENERATED / "node_modules"
     if shutil.which("node") is None or not modules.exists():
         pytest.skip("needs node, and `npm ci --prefix tests/generated`")
@@ -144,14 +144,14 @@ async def test_the_document_passes_redoclys_recommended_rules(
     (node / "openapi.json").write_text(json.dumps(public))
     shutil.copy(GENERATED / "lint.mjs", node)
     assert await run(["node", "lint.mjs", "openapi.json"], node) == ""
-    # That the linter finds something where there is something to find.
+    # Check that the linter finds an error in an invalid document.
     del public["info"]["license"]
     (node / "openapi.json").write_text(json.dumps(public))
     assert "info-license" in await run(["node", "lint.mjs", "openapi.json"], node)
 
 
 async def run(command: list[str], folder: Path, server: DemoServer | None = None) -> str:
-    """Run a program to its end, which has to be a good one; return what it printed."""
+    """Run a program, check that it succeeds, and return its output."""
     environment: Mapping[str, str] = os.environ
     if server is not None:
         environment = os.environ | {

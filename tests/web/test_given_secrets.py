@@ -1,4 +1,4 @@
-"""An endpoint that comes from another sender keeps the secret that its receiver has."""
+"""An endpoint that is imported from another sender keeps its secret."""
 
 import pytest
 from standardwebhooks import Webhook

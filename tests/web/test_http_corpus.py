@@ -1,4 +1,4 @@
-"""The request reader's answers to requests good, bad and hostile, however they are cut."""
+"""The request reader's responses to valid, invalid and hostile requests, however they are split."""
 
 import pytest
 from httpcorpus import CORPUS, answers_to, recorded

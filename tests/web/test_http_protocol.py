@@ -1,4 +1,4 @@
-"""A connection over time: who is too slow, who waits for whom, and how it ends. Time is virtual."""
+"""The timing of a connection: timeouts, flow control and closing, on virtual time."""
 
 import asyncio
 import functools
@@ -40,7 +40,7 @@ def now() -> float:
 
 
 async def until(happened: Callable[[], bool]) -> float:
-    """Return after how many seconds it has happened, to a tenth."""
+    """Return after how many seconds something happened, to a tenth."""
     began = now()
     while not happened():
         await asyncio.sleep(0.1)
@@ -48,7 +48,7 @@ async def until(happened: Callable[[], bool]) -> float:
 
 
 async def drip(wire: Wire, rest: bytes) -> float:
-    """Send a byte a second until nothing more is taken; return after how many seconds that was."""
+    """Send a byte per second until no more are accepted. Return how many seconds that took."""
     began = now()
     for byte in rest:
         for _ in range(10):
@@ -120,7 +120,7 @@ EXTENSION = b"POST %b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1
 async def test_what_has_no_end_beside_a_body_is_refused_as_a_large_head_is(
     server: Server, begun: bytes, at_once: int
 ) -> None:
-    """The parser joins a trailer's value anew for each piece of it."""
+    """The parser concatenates a trailer's value again for each piece."""
     wanted, unwanted = wires = [server.connect() for _ in range(2)]
     wanted.receive(begun % b"/")
     unwanted.receive(begun % b"/early")
@@ -353,7 +353,7 @@ async def test_all_who_listen_for_a_client_hear_that_it_has_gone(server: Server)
 async def test_a_response_that_ends_the_connection_before_the_request_has_come_is_read(
     server: Server, size: int
 ) -> None:
-    """To close at once would reset the connection, and the client would not see its answer."""
+    """Closing immediately would reset the connection, and the client would not see the response."""
     wire = server.connect()
     wire.receive(post(b"/early", b"x" * size, CLOSE)[:-100])
     await server.settle([wire])
@@ -579,7 +579,7 @@ async def test_what_is_not_finished_when_a_server_has_to_end_is_answered_503(
 
 
 async def stopped(server: Server, within: float) -> None:
-    """Return when an HTTP server with these connections has stopped."""
+    """Wait until an HTTP server with these connections has stopped."""
 
     async def finish() -> None:
         pass

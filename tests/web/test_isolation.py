@@ -1,6 +1,6 @@
-"""What is somebody else's does not exist: each route of the OpenAPI document, with their ids.
+"""Objects of other customers return 404, on every route of the OpenAPI document.
 
-The routes come from the document, so that a new one is in here or makes this file fail.
+The routes come from the document, so a new one is tested here or makes this file fail.
 """
 
 import re
@@ -53,7 +53,7 @@ BODIES: dict[str, Any] = {
 
 @dataclass
 class Two:
-    """Two customers of one project, and one of another: ours and theirs."""
+    """Two customers of one project, and one of another project."""
 
     site: Site
     ours: dict[str, Client]
@@ -80,7 +80,7 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
 
 
 async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
-    """Give an account one thing of each kind, and return their ids."""
+    """Create one object of each kind in an account, and return their ids."""
     account = await site.account(project, reference)
     endpoint = await site.endpoint(reference)
     event = {"account": reference, "type": "invoice.created", "payload": {"id": 1}}
@@ -122,7 +122,7 @@ async def test_every_route_answers_alike_for_what_is_theirs_and_what_is_nobodys(
             for who, client in two.ours.items():
                 if who == "account" and kind == "project":
                     continue
-                creates = operation["operationId"] == "put_account"  # of ours, by any reference
+                creates = operation["operationId"] == "put_account"  # always our own account
                 for known in {kind, "reference" if kind == "account" and not creates else kind}:
                     await _compare(client, method, path, operation, two.theirs[who][known], known)
                     walked += 1

@@ -1,4 +1,4 @@
-"""What is filled in is not lost: when a session ends meanwhile, and when a form is refused."""
+"""Form input is kept when the session ends meanwhile, and when the form is refused."""
 
 import html
 import re

@@ -1,7 +1,7 @@
-"""Nothing that anybody sends costs more than linear time, whichever door it is sent to.
+"""No request costs more than linear time, on any interface.
 
-CPU time at a door's limit is compared with that at a quarter of it; ``bench/doors.py`` says how
-long the event loop is held. The requests are in ``doorkit``.
+The CPU time at the size limit is compared with that at a quarter of it. ``bench/doors.py`` measures
+how long the event loop is blocked. The requests are in ``doorkit``.
 """
 
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def test_twice_the_input_costs_twice_the_time_at_most(place: Place, door: 
 
 async def test_a_batch_has_so_many_opening_brackets(place: Place) -> None:
     async def refusal(openings: int) -> str:
-        """Return why the event, or the whole batch, is refused."""
+        """Return the reason why the event, or the whole batch, is refused."""
         around = b'[{"account":"a","type":"a","payload":"%b"}]'
         body = around % (b"[" * (openings - 2))
         answer = await place.ask(Request(path="/v1/events", key=place.project, body=body))
@@ -49,7 +49,7 @@ async def test_a_batch_has_so_many_opening_brackets(place: Place) -> None:
 
 
 async def test_a_large_form_is_read_as_the_standard_library_reads_it() -> None:
-    """Whatever stands where one piece ends and the next begins."""
+    """The result does not depend on where one piece ends and the next begins."""
     for before in range(4):
         text = "a" * before + "%C3%A9+%2" * 3000
         body = f"a={text}&b&c=%25"

@@ -1,4 +1,4 @@
-"""Streams that tell open pages of changes: they do, they are few, and they end."""
+"""Streams that notify open pages of changes, their limits, and their end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from hooktide.web.pages.framework.live import Live
 
 
 class Page:
-    """What a page is made of; ``looked`` counts who asked."""
+    """The data of a page. ``looked`` counts the queries."""
 
     def __init__(self) -> None:
         self.state: object = 0
@@ -28,7 +28,7 @@ class Page:
         return self.state
 
     async def seen(self) -> None:
-        """Return when it was looked at once more, from the beginning."""
+        """Wait for one more query, from its start."""
         before = self.looked
         while self.looked < before + 2:
             await asyncio.sleep(0)
@@ -149,7 +149,7 @@ async def test_each_of_two_who_have_one_page_open_has_a_limit_of_their_own(
         heard.append(await hear(stream))
     assert heard == [
         *[b"retry: 2000\n\n"] * 3,
-        b"retry: 60000\n\n",  # the third of the second owner
+        b"retry: 60000\n\n",  # the second owner's third
         b"retry: 2000\n\n",
         b"retry: 60000\n\n",
     ]
@@ -170,7 +170,7 @@ async def test_a_look_that_fails_by_a_bug_is_logged_and_costs_no_stream(
             await asyncio.sleep(0.01)
     page.state = 1
     assert await waiting == b"event: changed\ndata:\n\n"
-    assert await hear(one) == b"event: changed\ndata:\n\n"  # it is fetched again, to be sure
+    assert await hear(one) == b"event: changed\ndata:\n\n"  # the page is reloaded to be safe
     broken.state = 1
     before = broken.looked
     async with asyncio.timeout(30):

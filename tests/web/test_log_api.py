@@ -1,4 +1,4 @@
-"""Events, deliveries and attempts over the API: what happened, as it happened."""
+"""Events, deliveries and attempts in the API."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def test_an_event_shows_its_payload_byte_for_byte(site: Site) -> None:
 
 @pytest.fixture
 async def delivered(site: Site) -> Site:
-    """One event, delivered to one endpoint that takes it."""
+    """One event, delivered to one endpoint that returns 2xx."""
     await site.account()
     async with receiving(keeping(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as receiver:
         hook = await site.endpoint(url=f"http://127.0.0.1:{receiver.port}/")
@@ -111,7 +111,7 @@ async def test_every_state_is_a_filter(site: Site, state: str) -> None:
 @pytest.mark.parametrize(
     ("body", "shown", "encoding"),
     [
-        (b"x" + "€".encode() * 2000, "x" + "€" * 1365, "utf-8"),  # 4 KB are 1,365 of them
+        (b"x" + "€".encode() * 2000, "x" + "€" * 1365, "utf-8"),  # 4 KB hold 1,365 of them
         (b"x" * 4095 + "é".encode(), "x" * 4095, "utf-8"),
         (b"xx" + "é".encode() * 2047, "xx" + "é" * 2047, "utf-8"),
         (b"x\xc3", "eMM=", "base64"),
@@ -135,7 +135,7 @@ async def test_an_answer_that_was_cut_inside_a_character_is_text(
 
 @pytest.fixture
 async def waiting(site: Site) -> AsyncIterator[Site]:
-    """A delivery whose first attempt failed: it waits for the next."""
+    """A delivery whose first attempt failed, with a pending retry."""
     await site.account()
     async with receiving(keeping(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")) as receiver:
         hook = await site.endpoint(url=f"http://127.0.0.1:{receiver.port}/")

@@ -1,4 +1,4 @@
-"""The log of deliveries in a real browser: place and focus, keys, what is new, times."""
+"""The delivery log in a real browser: position, focus, keyboard, new rows and times."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ OUTSIDE = """() => document.activeElement !== document.body
 
 @dataclass
 class Place:
-    """A server that has sent much, and a browser."""
+    """A server with many deliveries, and a browser."""
 
     server: Server
     browser: Browser
@@ -58,7 +58,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 
 async def opened(visit: Visit, path: str = "/dashboard/deliveries") -> None:
-    """Log in with the operator's key, and open the log."""
+    """Log in with the operator's key, and open the delivery log."""
     await visit.open("/dashboard/login")
     await visit.page.click("summary")
     await visit.page.fill("#key", KEY)

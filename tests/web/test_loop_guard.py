@@ -1,4 +1,4 @@
-"""A delivery that comes back to its sender is refused, whichever door it comes to."""
+"""A delivery that loops back to its sender is refused on every interface."""
 
 from pathlib import Path
 

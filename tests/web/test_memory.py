@@ -1,4 +1,4 @@
-"""What requests leave in memory: nothing, once they are answered."""
+"""Requests leave nothing in memory once they are answered."""
 
 import gc
 import tracemalloc
@@ -10,15 +10,15 @@ MEGABYTE = 1 << 20
 
 
 async def test_a_batch_with_a_refused_event_is_forgotten_once_it_is_answered(site: Site) -> None:
-    """An error that is kept as a result must not keep the frames, and payloads, it came through.
+    """An error that is kept as a result must not keep references to frames and their payloads.
 
-    No cycle either: a batch of ten megabytes would stay until the next collection.
+    There must be no cycle either: a batch of ten megabytes would stay until the next collection.
     """
     await site.account()
     fine = {"account": "acme", "type": "invoice.created", "payload": {"x": "y" * 200_000}}
     refused = [
         fine | {"payload": {"x": "y" * 300_000}},  # refused by the action
-        fine | {"type": 1},  # refused by the door
+        fine | {"type": 1},  # refused by the handler
         fine | {"type": "no.such"},
     ]
     body = msgspec.json.encode([*[fine] * 20, *refused])

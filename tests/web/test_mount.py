@@ -1,4 +1,4 @@
-"""The site below a path of its own, which a proxy takes off or leaves."""
+"""The site below a path, which a proxy strips or keeps."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ PATHS = ["/v1/events", "/webhooks", "/webhooks/ep_1", "/portal/tok/endpoints", "
 
 
 async def found(prefix: str, path: str, *, taken_off: bool = False) -> str:
-    """Return the path that the site is asked for."""
+    """Return the path that the site receives."""
     asked: list[Scope] = []
 
     async def site(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""On a phone no page has to be scrolled sideways, however long the texts on it are."""
+"""On a phone no page scrolls horizontally, however long its texts are."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ schema = '{{"properties": {{"{WORD * 3}": {{"type": "string", "description": "{W
 
 @dataclass
 class Place:
-    """A server whose every text is as long as it may be, and the paths of its pages."""
+    """A server whose texts all have their maximum length, and the paths of its pages."""
 
     server: Server
     dashboard: list[str]
@@ -165,7 +165,7 @@ async def test_no_page_has_to_be_scrolled_sideways(place: Place, browser: Browse
 
 
 async def _too_wide(visit: Visit, path: str) -> str:
-    """Return what makes a page wider than the screen, with all that it hides opened."""
+    """Return what makes a page wider than the screen, with all collapsed parts opened."""
     assert await visit.open(path) < 500, path
     await visit.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = 1)")
     return str(await visit.page.evaluate(_WIDE)) if await visit.is_too_wide() else ""

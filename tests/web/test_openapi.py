@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: made-up requests find no 5xx and no answer that is not in it."""
+"""The OpenAPI document is correct: generated requests get only documented responses, and no 5xx."""
 
 import asyncio
 import re
@@ -54,7 +54,7 @@ async def test_made_up_requests_get_only_answers_that_the_document_has(server: D
     known = {"/v1/accounts/{account}/erasure": gone["id"], **known}
     document = await api_of(server).get("/openapi.json")
     met = await asyncio.to_thread(_walk, document, server.url, keys, known)
-    # Not only refused: nearly every operation was also met with what it takes.
+    # Nearly every operation also received valid requests.
     good = {name for name, status in met if status < 300}
     assert {name for name, _ in met} - good <= NEVER_GOOD
 
@@ -89,7 +89,7 @@ NEVER_GOOD = {"create_account", "get_bin_request", "get_bin_request_body", "dele
 
 
 async def _fill(api: Api, account_id: str) -> dict[str, str]:
-    """Make one thing of each kind, and return what to put into each path."""
+    """Create one object of each kind, and return the values for each path."""
     endpoint = await api.post("/v1/endpoints", GOOD["create_endpoint"])
     webhook = await api.post("/v1/endpoints", GOOD["create_endpoint"])
     told = await api.post("/v1/events", EVENT)
@@ -109,7 +109,7 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
         "/v1/endpoints/{id}": endpoint["id"],
         "/webhooks/{id}": webhook["id"],
         "/v1/events/{id}": told["id"],
-        "/v1/deliveries/{id}/stop": waiting["id"],  # the other one may have been retried to its end
+        "/v1/deliveries/{id}/stop": waiting["id"],  # the other may have failed after its last retry
         "/v1/deliveries/{id}": delivery["id"],
         "/v1/replays/{id}": started["replay"]["id"],
         "/v1/delivery-jobs/{id}": job["id"],
@@ -121,11 +121,11 @@ async def _fill(api: Api, account_id: str) -> dict[str, str]:
 def _walk(
     document: dict[str, Any], url: str, keys: dict[str, str], known: dict[str, str]
 ) -> set[tuple[str, int]]:
-    """Try each operation, first by chance, then with what is there; which answered what."""
+    """Call each operation with random values, then with existing objects. Return the responses."""
     met: set[tuple[str, int]] = set()
     schema = schemathesis.openapi.from_dict(document)
     results: list[Any] = list(schema.get_all_operations())
-    # What removes things goes last, and what disables before it, so that the rest meets them.
+    # Operations that delete come last, after those that disable, so that the others find objects.
     for found in sorted((result.ok() for result in results), key=_turn):
         description = str(found.definition.raw["description"])
         who = description.rpartition("Keys: ")[2].removesuffix(".").split(", ")
@@ -157,7 +157,7 @@ def _try(operation: Any, url: str, key: str, place: str | None, body: Any) -> se
     )
     @given(case=operation.as_strategy())
     def ask(case: Any) -> None:
-        case.headers.pop("Hooktide-Project", None)  # made up, it leads nowhere
+        case.headers.pop("Hooktide-Project", None)  # a random project does not exist
         if place is not None:
             [first, *_] = case.path_parameters
             case.path_parameters[first] = place

@@ -1,4 +1,4 @@
-"""Operational events, the whole way: what happens is told once, to each who listens, in his way."""
+"""Operational events end to end: each is published once and delivered in every supported form."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ LISTENER = listener_of(NAME)
 
 @pytest.fixture
 async def ready(site: Site) -> Site:
-    """The operator has turned operational events on, and there is a customer with an endpoint."""
+    """Operational events are enabled, and there is a customer with an endpoint."""
     await site.account()
     (await site.operator.apply(PROJECT)).ok()
     await listener(site, EVERYTHING)
@@ -35,14 +35,14 @@ async def ready(site: Site) -> Site:
 
 
 async def listener(site: Site, reference: str) -> None:
-    """Return once the account of this reference is there: it is made by itself."""
+    """Wait until the account of this reference exists. It is created automatically."""
     async with asyncio.timeout(30):
         while (await site.operator.get(f"/v1/accounts/{reference}")).status != 200:
             await asyncio.sleep(0.02)
 
 
 async def events_of(site: Site, reference: str, count: int) -> list[dict[str, Any]]:
-    """Return an account's events, the oldest first, once there are so many."""
+    """Wait until an account has this many events, and return them, oldest first."""
     async with asyncio.timeout(30):
         while True:
             answer = await site.operator.get(f"/v1/events?account={reference}&limit=100")
@@ -53,7 +53,7 @@ async def events_of(site: Site, reference: str, count: int) -> list[dict[str, An
 
 
 async def settled(site: Site) -> None:
-    """Return once all that happened has been told."""
+    """Wait until all operational events are published."""
     async with asyncio.timeout(30):
         while await site.app.store.operational_events(1):
             await asyncio.sleep(0.02)
@@ -96,7 +96,7 @@ retries = 0
     assert refused.code == "plan_limit_reached"
     (await ready.operator.post(f"/v1/endpoints/{made['id']}/rotate")).ok()
     event = {"account": "acme", "type": "invoice.paid", "payload": {}}
-    (await ready.operator.post("/v1/events", event)).ok(202)  # nobody listens at that port
+    (await ready.operator.post("/v1/events", event)).ok(202)  # nothing listens at that port
     found = await events_of(ready, LISTENER, 5)
     kinds = {kind.name: kind for kind in load(PROJECT).event_types}
     assert {each["type"] for each in found} == {each.value for each in Type} == set(kinds)
@@ -110,7 +110,7 @@ async def test_telling_twice_is_telling_once(ready: Site) -> None:
     made = await ready.endpoint()
     event = limit_reached(read("acc", made["account"]), "endpoints", 1, ready.app.clock())
     publisher = OperationalEventPublisher(ready.app.store, ready.app.directory, ready.app.clock)
-    for _ in range(3):  # as if who told it had died before it was forgotten
+    for _ in range(3):  # as if the publisher had died before deleting it
         await ready.app.store.add_operational_event(event)
         await asyncio.gather(publisher.publish(), publisher.publish())
     await settled(ready)
@@ -189,7 +189,7 @@ FROM = "hooktide@example.com"
 
 @asynccontextmanager
 async def mailing(folder: Path, relay: Relay) -> AsyncIterator[Site]:
-    """Run a server that hands mail to a relay, and turn operational events on."""
+    """Run a server that sends mail through a relay, and enable operational events."""
     url = f"smtp://127.0.0.1:{relay.port}"
     async with running(folder, smtp_url=url, mail_from=FROM) as site:
         await site.account()
@@ -202,7 +202,7 @@ async def test_the_operator_is_mailed_what_happened(tmp_path: Path) -> None:
     async with relaying() as relay, mailing(tmp_path, relay) as site:
         ops = (await site.operator.post("/v1/endpoints", OPS)).ok(201)
         assert (ops["kind"], ops["url"]) == ("mail", "mailto:ops@example.com")
-        for more in ({}, {"kind": "mail"}):  # a customer never sends mail
+        for more in ({}, {"kind": "mail"}):  # customers cannot send mail
             customers = await site.operator.post(
                 "/v1/endpoints", {**OPS, "account": "acme", **more}
             )
@@ -250,7 +250,7 @@ async def test_what_was_not_told_before_a_stop_is_told_by_the_next_server(tmp_pa
             await site.account()
             (await site.operator.apply(PROJECT)).ok()
             await listener(site, EVERYTHING)
-            await site.app.maintenance.stop()  # so nothing is told any more
+            await site.app.maintenance.stop()  # nothing is published from now on
             made = await site.endpoint()
             (await site.operator.post(f"/v1/endpoints/{made['id']}/disable")).ok()
             [(_, kept)] = await site.app.store.operational_events(10)

@@ -1,4 +1,4 @@
-"""What the first page says at three in the morning: whether it delivers, and what stops it."""
+"""The overview shows whether events are delivered, and what prevents it."""
 
 import pytest
 from storekit import NOON

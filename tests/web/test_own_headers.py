@@ -1,4 +1,4 @@
-"""A customer's own headers: one value a name on the wire, and their values masked in the log."""
+"""Custom headers: one value per name is sent, and values are masked in the log."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A URL that leads to this server itself is refused when an endpoint is added or changed."""
+"""A URL of this server itself is refused when an endpoint is created or updated."""
 
 from pathlib import Path
 

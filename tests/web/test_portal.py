@@ -1,4 +1,4 @@
-"""The customer portal without a browser: who is let in, what they may do, what they are told."""
+"""The customer portal without a browser: access, permissions and messages."""
 
 import asyncio
 import html
@@ -39,7 +39,7 @@ origins = ["https://app.example.com"]
 
 @dataclass
 class Portal:
-    """A customer's way into their portal."""
+    """A customer's browser in their portal."""
 
     client: Client
     base: str
@@ -58,7 +58,7 @@ class Portal:
         )
 
     async def post(self, path: str, *fields: tuple[str, str], **more: str) -> str:
-        """Send a form, follow where it leads, and return that page."""
+        """Submit a form, follow the redirect, and return the page."""
         answer = await self.send(path, *fields, **more)
         if answer.status == 303:
             target = answer.headers["location"].partition("#")[0]
@@ -77,7 +77,7 @@ async def apply(site: Site, limits: str = "") -> None:
 
 @dataclass
 class Place:
-    """A project with a face of its own, and the customers ``acme`` and ``other`` of it."""
+    """A project with its own branding, and its customers ``acme`` and ``other``."""
 
     site: Site
     acme: Portal
@@ -94,7 +94,7 @@ class Place:
         return str(made["id"])
 
     async def kept_of(self, account: str) -> list[Any]:
-        """Return all that an account has, as the operator sees it."""
+        """Return everything that an account has, as the operator sees it."""
         endpoints = (await self.site.operator.get(f"/v1/endpoints?account={account}")).ok()
         paths = [f"/v1/endpoints/{each['id']}/replays" for each in endpoints["items"]]
         paths += [f"/v1/{what}?account={account}" for what in ("events", "deliveries")]
@@ -113,7 +113,7 @@ class Place:
             (await self.site.operator.delete(f"/v1/endpoints/{each['id']}")).ok(204)
 
     async def attempted(self, endpoint: str, count: int = 1) -> list[str]:
-        """Return an endpoint's deliveries once so many have had an attempt."""
+        """Wait until this many of an endpoint's deliveries were attempted, and return them."""
         async with asyncio.timeout(30):
             while True:
                 listed = (await self.site.operator.get(f"/v1/deliveries?endpoint={endpoint}")).ok()
@@ -176,7 +176,7 @@ async def test_a_link_is_made_for_an_account_and_ends(place: Place) -> None:
 
 
 async def test_a_project_in_the_query_opens_no_other_account(place: Place) -> None:
-    """An endpoint is found by a part of its URL only among one's own."""
+    """A search by a part of the URL only finds the customer's own endpoints."""
     theirs = (await place.site.operator.get(f"/v1/endpoints/{place.theirs['endpoint']}")).ok()
     await place.site.operator.patch(f"/v1/endpoints/{theirs['id']}", {"name": "secret partner"})
     for portal in (place.acme, place.look):
@@ -312,7 +312,7 @@ async def test_what_is_anothers_is_not_there(place: Place) -> None:
 async def test_a_forms_address_leads_to_its_page_and_any_other_to_a_page_as_well(
     place: Place,
 ) -> None:
-    """A browser gets there by reloading, or with a link that is cut off: never JSON."""
+    """A browser that reloads, or follows a truncated link, gets a page and never JSON."""
     endpoint = await place.endpoint()
     own = {"endpoint": endpoint, "replay": "rpl_1", "delivery": "dlv_1", "job": "job_1"}
     for path in FORMS:

@@ -1,6 +1,6 @@
-"""The portal in a real browser: a customer gets along, with a script and without, on any screen.
+"""The portal in a real browser works with and without JavaScript, on any screen size.
 
-Texts from outside are shown and do nothing, and nothing that was not asked for is loaded.
+Hostile texts are shown as text, and no unexpected resources are loaded.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Place:
         return f"http://127.0.0.1:{self.server.port}"
 
     async def portal(self, project: str, reference: str, **more: Any) -> str:
-        """Add an account, and return the path of its portal."""
+        """Create an account, and return the path of its portal."""
         api = self.server.api
         await api.post("/v1/accounts", {"project": project, "reference": reference, **more})
         return await self.link(reference)
@@ -103,7 +103,7 @@ async def test_a_customer_adds_tests_and_follows_an_endpoint(place: Place) -> No
         await expect(page.locator("#came")).to_contain_text("Signature valid")
         await _fine(visit)
 
-        # The log, open, shows what happens without being loaded again.
+        # The open delivery log updates without a reload.
         await visit.open(f"{base}/deliveries")
         await expect(page.locator("#live")).to_have_text("live")
         await place.publish("walker", "quotation.accepted", {"id": "q_1"})
@@ -200,7 +200,7 @@ async def test_the_products_site_may_frame_it_and_no_other(place: Place) -> None
     async def site(route: Route) -> None:
         await route.fulfill(body=frame, content_type="text/html")
 
-    # The site is made up, so its frame leads from the internet to this machine.
+    # The embedding site is fictitious, so its frame leads from a public address to this machine.
     local = ("local-network-access",)
     async with visiting(place.browser, place.origin, permissions=local) as visit:
         page = visit.page

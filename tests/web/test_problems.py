@@ -1,4 +1,4 @@
-"""Every error is a problem of a closed table, and the table leads on from it."""
+"""Every error is a problem from a fixed table, which links to its documentation."""
 
 import ast
 from pathlib import Path
@@ -30,7 +30,7 @@ SMALL_RULES = {
 
 
 def _refusals() -> list[tuple[str, str]]:
-    """Every code that the source refuses something with, and the name of the error."""
+    """Return every error code in the source, and the name of its exception."""
     found = []
     for file in set(SOURCE.rglob("*.py")) - FIELD_RULES:
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,4 +1,4 @@
-"""Projects over the API: as the file says, and nothing halfway; event types one at a time."""
+"""Projects in the API: a file is applied completely or not at all. Also single event types."""
 
 import asyncio
 import json
@@ -253,7 +253,7 @@ TOML = {"content-type": "application/toml"}
 
 
 def over_limits() -> Project:
-    """A project over each limit of a project file, as an older version stored it."""
+    """A project that exceeds each limit of a project file, as stored by an older version."""
     envelope = {f"p{each}": "{payload}" for each in range(3)}
     envelope |= {f"m{each}": "{payload.id}" for each in range(51)}
     return Project(
@@ -335,7 +335,7 @@ async def test_a_project_stored_over_a_limit_is_edited_elsewhere(site: Site) -> 
 async def test_events_are_accepted_although_a_limit_came_after_what_is_stored(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An unusable schema is told once; an envelope over the limit takes what it always took."""
+    """An unusable schema is reported once. An envelope over the limit works as before."""
     doubling = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n - 1}"}] * 2} for n in range(1, 12)}
     schema = {"$defs": {"a0": {"type": "object"}, **doubling}, "$ref": "#/$defs/a11"}
     kinds = (

@@ -1,4 +1,4 @@
-"""``POST /v1/events`` without a task is answered and stored as by the ASGI application."""
+"""The direct handler of ``POST /v1/events`` behaves exactly like the ASGI application."""
 
 import asyncio
 import itertools
@@ -44,7 +44,7 @@ class Door(Server):
         await self._site(scope, receive, send)
 
     def send(self, request: bytes) -> Wire:
-        """Send a request over a connection of its own."""
+        """Send a request over a new connection."""
         wire = self.connect()
         wire.receive(self._with_key(request))
         return wire
@@ -55,13 +55,13 @@ class Door(Server):
         return request
 
     async def answers(self, request: bytes, *cuts: int) -> str:
-        """Send a request, cut at these places, then the end; return what comes back until then."""
+        """Send a request split at these positions, then close. Return the response until then."""
         sent, wire = self._with_key(request), self.connect()
         for start, end in itertools.pairwise((0, *cuts)):
             wire.receive(sent[start:end])
             await asyncio.sleep(0)
         wire.receive(sent[max(cuts, default=0) :])
-        wire.receive_eof()  # before the answer, whichever way is slower
+        wire.receive_eof()  # before the response, in both variants
         await closed(wire)
         return re.sub(r"evt_[0-9a-f]{16}", "evt_...", shown(wire))
 
@@ -80,7 +80,7 @@ def post(
     target: bytes = b"/v1/events",
     length: bytes | None = None,
 ) -> bytes:
-    """Return a request; ``more``: header lines."""
+    """Return a request. ``more`` are additional header lines."""
     declared = b"%d" % len(body) if length is None else length
     return (
         b"POST %b HTTP/1.1\r\nhost: a\r\nauthorization: Bearer %b\r\n%bcontent-length: %b\r\n\r\n%b"
@@ -89,7 +89,7 @@ def post(
 
 
 def event(**members: Any) -> bytes:
-    """Return an event in which these members are JSON texts instead, or (None) left out."""
+    """Return an event with these members replaced by JSON texts, or removed if ``None``."""
     given = {"account": '"acme"', "type": '"invoice.paid"', "payload": '{"id":"42"}', **members}
     return "{{{}}}".format(
         ",".join(f'"{name}":{text}' for name, text in given.items() if text is not None)
@@ -233,9 +233,9 @@ SETTLED = {
 
 @pytest.fixture
 async def doors(site: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[Door, Door]:
-    """Two ways into one application: with handlers, and without.
+    """The same application with and without direct handlers.
 
-    However busy the machine is, a batch is checked in time to be taken.
+    Batches are always checked in time, however busy the machine is.
     """
     monkeypatch.setattr(publish_handler, "MAX_TURN", TIMEOUT)
     await site.account()
@@ -246,12 +246,12 @@ async def doors(site: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[Door, Door
     ).ok(202)
     await site.operator.post(
         "/v1/events", {"account": "acme", "type": "invoice.paid", "payload": {}}
-    )  # an operator's references are looked up apart
+    )  # an operator's references are looked up separately
     return Door(site, project.key, handles=True), Door(site, project.key, handles=False)
 
 
 class Kept:
-    """Reads what was stored since it was asked last."""
+    """Reads what was stored since the last call."""
 
     def __init__(self, site: Site) -> None:
         self._store = site.app.store
@@ -355,7 +355,7 @@ async def test_an_account_that_is_removed_meanwhile_is_looked_for_again(
 
 
 def _locking(site: Site) -> apsw.Connection:
-    """Lock the database, once the application does not write."""
+    """Lock the database once the application is not writing."""
     other = apsw.Connection(site.app.settings.database)
     other.set_busy_timeout(30_000)
     other.execute("BEGIN IMMEDIATE")
@@ -363,7 +363,7 @@ def _locking(site: Site) -> apsw.Connection:
 
 
 async def _while_removing(site: Site, door: Door, request: bytes) -> str:
-    """Send a request that is checked before the account is removed, and written afterwards."""
+    """Send a request that is checked before the account is deleted, and written afterwards."""
     async with asyncio.timeout(TIMEOUT):
         while site.app.worker.in_flight:  # the writer would be busy with an attempt's record
             await asyncio.sleep(0.001)
@@ -420,7 +420,7 @@ async def test_a_body_that_is_waited_for_is_counted_until_it_is_stored_or_given_
     assert memory.held == 2 * length
     waiting[1].receive(request[-10:])
     assert memory.held == 2 * length
-    waiting[2].receive(b"[GARBAGE]!")  # ten bytes that make it no JSON
+    waiting[2].receive(b"[GARBAGE]!")  # ten bytes that make it invalid JSON
     await site.app.store.recorded()
     async with asyncio.timeout(TIMEOUT):
         while b"400 Bad Request" not in waiting[2].written:
@@ -476,7 +476,7 @@ async def test_without_room_for_a_large_batch_the_application_lets_it_wait(
     memory = site.app.body_memory
     memory.take(memory.large_limit)
     waiting = asyncio.create_task(fast.answers(post(TAKEN_LARGE)))
-    assert " 202 Accepted" in await fast.answers(post())  # there is room for small ones
+    assert " 202 Accepted" in await fast.answers(post())  # there is memory for small ones
     async with asyncio.timeout(TIMEOUT):
         while not fast.tasks:
             await asyncio.sleep(0)
@@ -515,7 +515,7 @@ async def test_without_room_for_bodies_the_application_lets_it_wait(
 async def test_what_a_schema_only_warns_about_is_left_to_the_application(
     site: Site, doors: tuple[Door, Door]
 ) -> None:
-    """It might check the event again, and a warning is logged once."""
+    """The application could check the event again, but the warning is logged once."""
     fast, _ = doors
     project = (await site.app.store.get_project(Scope(), "invoice-maker")).project
     text = write_project(replace(project, schema_policy=SchemaPolicy.WARN))

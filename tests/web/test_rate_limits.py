@@ -1,4 +1,4 @@
-"""Accounts' own keys and portals may ask so often and no more; others are not limited."""
+"""Requests with an account's key and from portals are rate limited; others are not."""
 
 from urllib.parse import urlencode
 
@@ -21,7 +21,10 @@ tests_per_second = 1
 
 
 async def limited(site: Site) -> tuple[Client, str]:
-    """An account on the plan, with its own key, and an endpoint; the limits' clock stands still."""
+    """An account on the plan, with its own key and an endpoint.
+
+    The rate limiter's clock is stopped.
+    """
     site.app.limits.clock = lambda: NOON
     (await site.operator.apply("limited", PROJECT)).ok()
     for reference in ("acme", "globex"):

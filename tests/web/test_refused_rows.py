@@ -43,7 +43,7 @@ async def rows(url: str) -> list[tuple[int, str]]:
 
 
 async def refused(site: Site, count: int) -> list[int]:
-    """Return the ids of the refused rows once there are so many, newest first."""
+    """Wait until there are this many refused rows, and return their ids, newest first."""
     async with asyncio.timeout(30):
         while True:
             page = await site.app.store.list_refused_rows(None, 50)
@@ -74,7 +74,7 @@ async def test_a_refused_row_is_shown_with_its_reason_tried_again_and_discarded(
     assert await refused(site, 2) == [
         second,
         first,
-    ]  # it was taken once more, and refused as before
+    ]  # it was ingested again, and refused as before
     discarded = await owner.post(f"/dashboard/refused-rows/{second}/discard")
     assert discarded.status == 303
     assert [id_ for id_, _ in await rows(url)] == [first]
@@ -83,7 +83,7 @@ async def test_a_refused_row_is_shown_with_its_reason_tried_again_and_discarded(
         ("emitted_row.retry", f"row {first}"),
     ]
     discard = (await site.app.store.list_audit_log(Scope(), None, 1)).items[0]
-    assert discard.before == {"project": "invoice-maker", "type": "<b>odd"}  # no customer's data
+    assert discard.before == {"project": "invoice-maker", "type": "<b>odd"}  # without customer data
     for path in (f"{second}/discard", f"{second}/retry", "x/retry", f"{10**18}/discard"):
         assert (await owner.post(f"/dashboard/refused-rows/{path}")).status == 404
     assert len(await entries(site)) == 2

@@ -1,4 +1,4 @@
-"""A head that a client repeats is parsed once, and means what it meant when it was parsed."""
+"""A request head that a client repeats is parsed once, with the same result."""
 
 import gc
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ ORDINARY = post(b"/a%2Fb?c=d", b"0123456789", b"X-A: b\r\n")
 
 @dataclass
 class Heard:
-    """What a reader found: for each request its head, its body and how it ended."""
+    """What a reader parsed: the head, the body and the end of each request."""
 
     heads: list[RequestHead] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)

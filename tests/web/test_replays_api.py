@@ -1,4 +1,4 @@
-"""Replays over the API: counted first, begun, followed and cancelled."""
+"""Replays in the API: counted, started, followed and cancelled."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ async def published(site: Site, count: int) -> list[str]:
 
 
 async def ended(site: Site, replay: str) -> Any:
-    """Return a replay once it has ended."""
+    """Wait until a replay has ended, and return it."""
     async with asyncio.timeout(30):
         while True:
             found = (await site.operator.get(f"/v1/replays/{replay}")).ok()

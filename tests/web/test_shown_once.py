@@ -1,4 +1,4 @@
-"""A secret that is shown once: on a page of its own, which reloads without repeating the form."""
+"""A secret is shown once, on a separate page that reloads without resubmitting the form."""
 
 import re
 
@@ -21,7 +21,7 @@ async def owner(site: Site) -> Seat:
 
 
 def acts(ids: dict[str, str]) -> dict[str, Fields]:
-    """Return the forms of the dashboard that something secret is made with."""
+    """Return the dashboard's forms that create a secret."""
     account, endpoint = f"/accounts/{ids['acc']}", f"/endpoints/{ids['ep']}"
     return {
         f"{account}/endpoints": {"url": RECEIVER, "event_types": "*", "same_url": "1"},
@@ -77,7 +77,7 @@ async def test_a_portals_page_reloads_without_adding_another_endpoint(site: Site
     await site.account()
     made = (await site.operator.post("/v1/accounts/acme/portal-links", {})).ok(201)
     base = made["url"].removeprefix(site.app.public_url)
-    picked = "event_types=*&event_types=invoice.*"  # all events, as the form came, and some
+    picked = "event_types=*&event_types=invoice.*"  # all events (the default), and some
     answer = await _send(site, f"{base}/endpoints/new", f"url={RECEIVER}&same_url=1&{picked}")
     target = answer.headers["location"]
     assert target.startswith(f"{base}/endpoints/ep_")

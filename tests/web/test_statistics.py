@@ -1,4 +1,4 @@
-"""What waits, why attempts fail, outcomes and times: over the API and on the pages."""
+"""Backlogs, causes of failures, outcomes and response times, in the API and on the pages."""
 
 import pytest
 from dashkit import seat
@@ -13,7 +13,7 @@ NOTHING = {"count": 0, "p50": None, "p95": None, "p99": None}
 
 
 async def counted(site: Site) -> str:
-    """Add an account with an endpoint, and what was counted of it; return its id."""
+    """Create an account with an endpoint and statistics. Return its id."""
     await site.account()
     text = str((await site.endpoint())["id"])
     store = site.app.store

@@ -1,4 +1,4 @@
-"""What is kept is counted once for all the pages that wait for it."""
+"""Concurrent requests for the storage usage share one count."""
 
 import asyncio
 

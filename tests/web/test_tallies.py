@@ -1,4 +1,4 @@
-"""What a running server does arrives in the numbers that its pages show."""
+"""The statistics on the pages include everything that a running server does."""
 
 import asyncio
 

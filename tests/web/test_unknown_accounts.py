@@ -1,4 +1,4 @@
-"""Accounts that do not exist yet: created by a PUT or by an event, or nobody's events."""
+"""Accounts that do not exist yet are created by a PUT or an event, or the event is ignored."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ def paid(account: str, **more: Any) -> dict[str, Any]:
 
 
 async def project(site: Site, *, creates: bool = False) -> Client:
-    """Apply a project, and return its key's client."""
+    """Apply a project, and return a client with its key."""
     text = read_shipped("invoice-maker")
     text = text.replace("[plans.basic]", CREATING) if creates else text
     (await site.operator.apply("invoice-maker", text)).ok()

@@ -1,4 +1,4 @@
-"""Users over the API, and how they log in."""
+"""Users in the API, and how they log in."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ def users_of(
 
 
 def quick() -> Passwords:
-    """Hash at next to no cost, for tests of many logins."""
+    """Hash passwords cheaply, for tests with many logins."""
     return Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
@@ -265,7 +265,7 @@ async def test_a_password_that_is_changed_while_it_is_verified_opens_no_session(
 
 
 class CountingExecutor(ThreadPoolExecutor):
-    """Threads that count how much work there was, and how much of it ran at once."""
+    """A thread pool that counts its tasks, and how many ran at the same time."""
 
     def __init__(self) -> None:
         super().__init__(8)

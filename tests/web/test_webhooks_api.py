@@ -1,4 +1,4 @@
-"""The customers' own API, in the words of each provider's guide."""
+"""The customers' own API, with the field names of each provider's guide."""
 
 import pytest
 from webkit import RECEIVER, Client, Site
@@ -16,7 +16,7 @@ async def test_defactos_customers_say_to_url(customer: Client) -> None:
     given = {"to_url": RECEIVER, "event_types": ["Invoice.*"]}
     made = (await customer.post("/webhooks", given)).ok(201)
     assert (made["to_url"], made["event_types"]) == (RECEIVER, ["Invoice.*"])
-    assert made["secret"].startswith("whsec_")  # Defacto has no signature of its own
+    assert made["secret"].startswith("whsec_")  # Defacto uses Standard Webhooks
     [listed] = (await customer.get("/webhooks")).ok()["items"]
     assert listed == {name: value for name, value in made.items() if name != "secret"}
     assert (await customer.get(f"/webhooks/{made['id']}")).ok() == listed

@@ -1,4 +1,4 @@
-"""Two projects with an account of one reference: a request may name the project that it means."""
+"""Two projects with accounts of the same reference: a request can name its project."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ SMALL = 'name = "%s"\n[event_types."invoice.paid"]\n'
 
 @pytest.fixture
 async def accounts(site: Site) -> dict[str, str]:
-    """Add an account ``acme`` to each of two projects; return their ids."""
+    """Create an account ``acme`` in each of two projects. Return their ids."""
     found = {}
     for name in PROJECTS:
         (await site.operator.apply(name, SMALL % name)).ok()
@@ -135,7 +135,7 @@ def _ask_by_client_and_command(server: DemoServer) -> None:
         told = client.within("second").publish("acme", "invoice.paid", {"id": 1})
         assert client.within("second").accounts.get("acme").project == "second"
         assert client.events.get(told.id).account == client.within("second").accounts.get("acme").id
-        with pytest.raises(ConflictError):  # the client itself is as it was
+        with pytest.raises(ConflictError):  # the original client is not changed
             client.accounts.get("acme")
     with HooktideClient(server.url, server.key, project="first") as client:
         assert client.accounts.get("acme").project == "first"
@@ -170,7 +170,7 @@ async def test_a_relay_moves_the_events_of_the_project_that_it_is_told(tmp_path:
 async def test_a_project_that_requests_name_is_read_once_and_again_when_it_changed(
     site: Site, accounts: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each publish may name one: it is on the way of every event."""
+    """Every publish may name a project, so the check is on the hot path."""
     read, reads = site.app.store.get_project, list[str]()
 
     async def counted(scope: Scope, name: str) -> ProjectRow:
