@@ -1,4 +1,4 @@
-"""No background task or thread ends without anybody seeing it."""
+"""No background task or thread ends unnoticed."""
 
 import ast
 import asyncio
@@ -18,10 +18,10 @@ STARTERS = {"create_task", "ensure_future", "Thread"}
 ALLOWED = {
     ("runtime/background.py", "create_task"),
     ("runtime/background.py", "Thread"),
-    ("app/tracing.py", "Thread"),  # is waited for where it is started
-    ("app/processes/supervisor.py", "create_task"),  # of a TaskGroup, which passes errors on
+    ("app/tracing.py", "Thread"),  # its creator waits for it
+    ("app/processes/supervisor.py", "create_task"),  # in a TaskGroup, which propagates errors
     ("cli/demo/__init__.py", "create_task"),  # the same
-    ("cli/demo/consumers/consumer.py", "Thread"),  # a receiver's program, to be read and copied
+    ("cli/demo/consumers/consumer.py", "Thread"),  # an example program to be read and copied
 }
 
 

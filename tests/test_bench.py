@@ -1,4 +1,4 @@
-"""What ``bench.compare`` counts is what happened, whichever server it measures."""
+"""``bench.compare`` counts correctly, whichever server it measures."""
 
 import http.client
 import threading
@@ -21,7 +21,7 @@ TINY = Load(connections=2, seconds=0.3, warm_up=0.2, drain=60)
 
 
 class Relay(BaseHTTPRequestHandler):
-    """A webhook server: passes each event on to the paths, refuses every third request."""
+    """A webhook server that forwards each event to the paths, and refuses every third request."""
 
     protocol_version = "HTTP/1.1"
     port = 0

@@ -1,4 +1,4 @@
-"""The cache: bounded, dropped by key, by group and by age of use, never older than a change."""
+"""The cache is bounded, evicts by key, group and least recent use, and is never stale."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_value_leaves_its_group_when_it_is_evicted_dropped_or_replaced() -> No
     cache.keep("a", 10)
     cache.keep("b", 20)
     cache.keep("c", 30)  # evicts a
-    cache.keep("a", 40)  # evicts b; a is in another group now
+    cache.keep("a", 40)  # evicts b; a is in a different group now
     cache.drop_group(1)
     assert [cache.get(key) for key in "abc"] == [40, None, 30]
     cache.keep("a", 50)

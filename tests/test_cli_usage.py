@@ -1,4 +1,4 @@
-"""Wrong arguments get one line that says what is wrong and where the right ones are listed."""
+"""Wrong arguments print one line that says what is wrong and which help to read."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ WRONG = {
 def failed(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """Run a command that fails with status 2; return what it says."""
+    """Run a command that fails with status 2, and return its error message."""
     monkeypatch.setattr(sys, "argv", ["hooktide", *words])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -1,4 +1,4 @@
-"""Instants follow the wall clock at once; the clock that leases go by follows it slowly."""
+"""Timestamps follow the wall clock at once; the lease clock follows it slowly."""
 
 import itertools
 import time
@@ -25,7 +25,7 @@ NOON: Micros = 1_767_268_800 * SECOND
 
 @dataclass
 class Machine:
-    """A machine's two clocks, which go as a test says."""
+    """A machine's two clocks, which a test controls."""
 
     wall: Micros = NOON
     since_boot: Micros = HOUR
@@ -227,7 +227,7 @@ def test_both_clocks_are_in_microseconds() -> None:
 
 
 def test_an_answer_that_took_long_is_no_step_of_the_other_machines_clock(machine: Machine) -> None:
-    """Half of the time that it took is how far it may be from the truth, to either side."""
+    """The error is at most half of the time that the query took, in either direction."""
     far = machine.far(NOON, machine.since_boot)
     steps = StepDetector(far, machine.read_monotonic)
     for said_after in (0, 4 * SECOND):

@@ -1,4 +1,4 @@
-"""The examples run as their README says, and do what they promise."""
+"""The examples run as their README says."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ async def invoicing(
     settings: Mapping[str, str] | None = None,
     ends_with: signal.Signals = signal.SIGTERM,
 ) -> AsyncIterator[Api]:
-    """Run the product; gives a client for it and for the Hooktide in it."""
+    """Run the application. Yield a client for it and one for the embedded Hooktide."""
     if not (folder / "app.py").exists():
         shutil.copytree(EXAMPLES / "invoicing", folder, dirs_exist_ok=True)
     port = port or free_port()
@@ -53,7 +53,7 @@ async def invoicing(
 
 
 async def until(true: Callable[[], Awaitable[Any]], log: Path) -> Any:
-    """Return what is true at last."""
+    """Wait until a call returns something true, and return that."""
     try:
         async with asyncio.timeout(60):
             while not (found := await true()):
@@ -72,7 +72,7 @@ async def answers(api: Api) -> bool:
 
 
 async def subscribed(api: Api, account: str) -> str:
-    """Make a request bin and an endpoint there; return the bin's id."""
+    """Create a request bin and an endpoint for it. Return the bin's id."""
     made = await api.post("/hooktide/v1/bins", {})
     new = {"account": account, "url": made["url"], "event_types": ["*"]}
     await api.post("/hooktide/v1/endpoints", new)
@@ -80,7 +80,7 @@ async def subscribed(api: Api, account: str) -> str:
 
 
 async def received(api: Api, bin_id: str) -> list[Any]:
-    """Return what came in, first to last, each with a right signature."""
+    """Return the received events in order, after checking their signatures."""
     page = await api.get(f"/hooktide/v1/bins/{bin_id}/requests")
     rows = list(reversed(page["items"]))
     assert {row["signature"]["verdict"] for row in rows} <= {"valid"}
@@ -88,7 +88,7 @@ async def received(api: Api, bin_id: str) -> list[Any]:
 
 
 async def live(api: Api) -> tuple[dict[str, Any], list[Any]]:
-    """Take an invoice through its life; return it and its states."""
+    """Take an invoice through its lifecycle. Return it and its states."""
     invoice = await api.post("/invoices", INVOICE)
     states = [invoice]
     for step in ("submit", "verify", "pay"):
@@ -128,7 +128,7 @@ async def test_invoicing_tells_its_customers_of_each_step_in_both_formats(tmp_pa
 
 
 def calls_of_the_readme() -> list[tuple[str, str]]:
-    """Return the paths and bodies that the README posts."""
+    """Return the paths and bodies of the README's requests."""
     text = (EXAMPLES / "invoicing" / "README.md").read_text("utf-8")
     return re.findall(r"^post http://127\.0\.0\.1:8000(\S+) +-d '(.*?)'", text, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""``hooktide keys``: a rotation while servers deliver, on both databases, and what is refused."""
+"""``hooktide keys``: rotation while servers deliver, on both databases, and rejected commands."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ OTHER = b"x" * 32
 
 
 async def keys(server: Server, *words: str) -> Said:
-    """Run ``hooktide keys`` beside a server, as its operator types it."""
+    """Run ``hooktide keys`` while a server runs, as its operator would."""
     where = ["--database", server.database or str(server.folder / "hooktide.db")]
     where += ["--key-file", str(key_file(server))]
     return await asyncio.to_thread(hooktide, "keys", *words, *where)
@@ -32,7 +32,7 @@ def ids(server: Server) -> list[str]:
 
 
 async def delivered(server: Server, ledger: Ledger, secret: str, number: int) -> None:
-    """Publish an event, and check the signature that arrives with it."""
+    """Publish an event, and check the signature of its delivery."""
     await server.api.post(
         "/v1/events", {"account": "acme", "type": "thing.happened", "payload": {"n": number}}
     )

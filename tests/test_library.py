@@ -1,4 +1,4 @@
-"""Hooktide inside an application: mounted, published to in process, begun and ended with it."""
+"""Hooktide inside an application: mounted, publishing in process, started and stopped with it."""
 
 import asyncio
 import contextlib
@@ -66,7 +66,7 @@ def client_of(application: ASGIApp, key: str = OPERATOR) -> Client:
 
 @contextlib.asynccontextmanager
 async def subscribed(hooktide: Hooktide, client: Client) -> AsyncIterator[Ledger]:
-    """An account, and an endpoint of it that notes what it gets."""
+    """An account with an endpoint that records its requests."""
     ledger = Ledger()
     account = await hooktide.create_account("acme")
     async with receiving(ledger) as port:
@@ -187,7 +187,7 @@ async def test_with_the_database_away_the_application_starts_and_hooktide_begins
 
 
 class Faulty(Hooktide):
-    """One whose start fails for several reasons, in turn."""
+    """An application whose start fails for several reasons in turn."""
 
     def __init__(self, *failures: Exception, **options: Any) -> None:
         super().__init__(**options)
@@ -279,7 +279,7 @@ async def test_pages_lead_to_where_they_are_mounted(tmp_path: Path) -> None:
 
 
 async def test_a_proxy_may_put_a_path_before_that_of_the_mount(tmp_path: Path) -> None:
-    """What it is asked for has only the mount's path, what it answers with has both."""
+    """Requests have only the mount's path, responses have both paths."""
     outer = "http://hooks.example.com/api"
     async with hooktide_in(tmp_path, public_url=outer + PREFIX).running() as hooktide:
         client = client_of(Starlette(routes=[Mount(PREFIX, hooktide)]))
@@ -344,7 +344,7 @@ async def test_it_may_be_mounted_at_a_path_that_it_has_itself(
 
 
 async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
-    """As Django's, which has no lifespan."""
+    """Like Django, which has no lifespan."""
     asked: list[str] = []
 
     async def other(scope: Scope, receive: Receive, send: Send) -> None:
@@ -366,7 +366,7 @@ async def test_another_application_stands_beside_it(tmp_path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def living(application: ASGIApp) -> AsyncIterator[None]:
-    """Go through an application's lifespan as a server does."""
+    """Run an application's lifespan as a server does."""
     told: asyncio.Queue[Any] = asyncio.Queue()
     said: asyncio.Queue[Any] = asyncio.Queue()
     task = asyncio.create_task(_live(application, told, said))

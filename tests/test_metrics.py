@@ -1,4 +1,4 @@
-"""What Prometheus reads: one process's numbers, or the sum of several."""
+"""The Prometheus metrics of one process, or the sum of several."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""From a SQLite file to PostgreSQL: nobody outside notices."""
+"""Moving from a SQLite file to PostgreSQL is not visible to API clients."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hooktide.store.copy_to_postgres import COPIED, copy_installation
 
 
 async def lived(given: Given) -> None:
-    """Let an installation have some of everything."""
+    """Create objects of every kind in an installation."""
     given.hand.takes = 3
     await given.publish(*[given.event(idempotency_key=f"k{n}") for n in range(4)])
     first, second, third = given.hand.claims
@@ -64,7 +64,7 @@ async def lived(given: Given) -> None:
 
 
 async def seen(given: Given) -> list[object]:
-    """Return what the store shows of itself."""
+    """Return everything that the store's methods show."""
     store = given.store
     deliveries = (await store.list_deliveries(Scope(), None, 100)).items
     return [
@@ -127,7 +127,7 @@ LEFT = {
 
 
 def test_no_column_is_forgotten(tmp_path: Path) -> None:
-    """A migration that adds a column or a table has to say what becomes of it."""
+    """A new column or table has to be added to the copy, or to the list of exceptions."""
     path = str(tmp_path / "hooktide.db")
     prepare(path)
     db = apsw.Connection(path)

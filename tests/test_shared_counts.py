@@ -1,4 +1,4 @@
-"""What is counted once for all who ask meanwhile: one who stops waiting ends it for nobody."""
+"""Concurrent callers share one count, which continues if one of them stops waiting."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,7 +17,7 @@ BACKLOG = Backlog(waiting=3, retries=0, held=0, endpoints=1, in_flight=0)
 
 
 class Slow:
-    """A store that counts once it is let; ``counted``: how often it was asked."""
+    """A store whose count waits for a test. ``counted`` is the number of calls."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()

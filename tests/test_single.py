@@ -1,4 +1,4 @@
-"""One server process whose database is away as it starts."""
+"""A single server process whose database is unavailable at the start."""
 
 import asyncio
 

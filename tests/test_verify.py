@@ -1,4 +1,4 @@
-"""``hooktide.verify``: what a receiver needs, by the configuration that the sender signs with."""
+"""``hooktide.verify`` checks requests with the same configuration that the sender signs with."""
 
 import re
 import subprocess
@@ -99,7 +99,7 @@ def test_during_a_rotation_several_secrets_will_do() -> None:
 def test_headers_come_as_any_framework_has_them() -> None:
     given = headers_of(load("invoice-ahoy").dialect)
     raw = [(name.upper().encode(), value.encode()) for name, value in given.items()]
-    received = Message()  # as http.server has them
+    received = Message()  # as http.server provides them
     for name, value in given.items():
         received[name] = value
     for headers in (given, list(given.items()), raw, received):

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests refuse what they do not know, answers pass it over."""
+"""Wire models: requests reject unknown fields, responses ignore them."""
 
 import pkgutil
 from importlib import import_module

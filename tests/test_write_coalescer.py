@@ -1,4 +1,4 @@
-"""Writes of one turn of the event loop: made together, and each on its own."""
+"""Writes in one iteration of the event loop are combined, and each fails or succeeds on its own."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An endpoint gets as many requests at a time as it answers well; all on virtual time."""
+"""The number of concurrent requests adapts to how well an endpoint responds, on virtual time."""
 
 import heapq
 import itertools
@@ -21,7 +21,10 @@ Receiver: TypeAlias = Callable[[int], tuple[Outcome, Micros]]
 
 
 class Load:
-    """An endpoint for which something waits at all times; ``most``: how many were out at once."""
+    """An endpoint with a permanent backlog.
+
+    ``most`` is the highest number of concurrent requests.
+    """
 
     def __init__(self, limits: Limits, endpoint_id: int = 1) -> None:
         self.schedule = Schedule(limits)
@@ -35,7 +38,7 @@ class Load:
         return self.schedule.scheduler._lanes[self._endpoint_id].slots
 
     def run(self, receiver: Receiver, span: Micros) -> None:
-        """Deliver for some time, and then until nothing is out."""
+        """Deliver for some time, and then until nothing is in flight."""
         schedule = self.schedule
         until = schedule.monotonic + span
         self.delivered = self.most = 0
@@ -71,12 +74,12 @@ def hangs(_: int) -> tuple[Outcome, Micros]:
 
 
 def queueing(workers: int) -> Receiver:
-    """Answer in 20 ms by so many workers; what finds none free waits for its turn."""
+    """Respond in 20 ms with this many workers. Requests wait for a free worker."""
     return lambda out: (OK, 20 * MILLISECOND * max(1, -(-out // workers)))
 
 
 def refusing(most: int, outcome: Outcome) -> Receiver:
-    """Refuse what is beyond so many requests at a time."""
+    """Refuse requests beyond this many at a time."""
     return lambda out: (OK, 100 * MILLISECOND) if out <= most else (outcome, MILLISECOND)
 
 
@@ -165,7 +168,7 @@ def test_a_receiver_that_becomes_slower_for_good_grows_from_there() -> None:
 
 @pytest.mark.parametrize("one_in", [2, 10, 100])
 def test_a_few_quick_answers_do_not_make_the_others_slow(one_in: int) -> None:
-    """As of a receiver that ignores some events: they are answered at once."""
+    """A receiver that ignores some events responds to them immediately."""
     durations = itertools.cycle([2, *[200] * (one_in - 1)])
     load = Load(Limits())
     load.run(lambda _: (OK, next(durations) * MILLISECOND), 20 * SECOND)

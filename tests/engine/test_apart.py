@@ -1,4 +1,4 @@
-"""What a chat is told in one message: one of its events that fails stops none of the others."""
+"""Chat batches: an event that fails does not stop the others in its message."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ async def chat(engine: Engine) -> Endpoint:
 
 
 async def publish_together(engine: Engine, *payloads: bytes) -> None:
-    """Publish events while a message is out, so that they wait for the next one, all of them."""
+    """Publish events while a message is in flight, so that all of them go into the next one."""
     engine.receivers.hanging.add(SLACK_URL)
     await engine.given.publish()
     await engine.receivers.until(1)
@@ -94,7 +94,7 @@ async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_of_its_message_
 async def test_attempts_are_recorded_although_what_hears_of_them_fails(
     given: Given, limits: Limits, kind: EndpointKind
 ) -> None:
-    """The log, the metrics, the traces: what they raise must not send an event again."""
+    """Errors in the log, metrics or traces must not cause an event to be sent again."""
     heard: list[AttemptRecord] = []
 
     def fail(record: AttemptRecord) -> None:

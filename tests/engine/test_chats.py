@@ -1,4 +1,4 @@
-"""Chats: what waits goes out in one message a second, and each delivery has its own attempt."""
+"""Chats: pending deliveries are sent in one message per second, each with its own attempt."""
 
 import asyncio
 from dataclasses import replace
@@ -89,7 +89,7 @@ async def test_a_chat_rests_between_two_messages(engine: Engine, chat: Endpoint)
 async def test_a_chats_pause_ends_by_itself(
     engine: Engine, chat: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker sets a timer for the end of a pause: nothing else has to happen until then."""
+    """The worker sets a timer for the end of a pause, and needs no other event."""
     monkeypatch.setattr(polling, "RESCAN_INTERVAL", HOUR)
     await engine.settled()
     engine.worker.scheduler.polling._rescan_at = None  # read once more, then not for an hour

@@ -1,4 +1,4 @@
-"""A machine's clock that differs from the database's is warned about, once an hour."""
+"""A clock that differs from the database's causes a warning once an hour."""
 
 import logging
 

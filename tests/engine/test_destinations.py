@@ -1,4 +1,4 @@
-"""What is kept ready to send to: exactly what nothing has changed."""
+"""Cached destinations are used exactly as long as nothing has changed."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from hooktide.store.directory import Directory
 
 
 class HeldDirectory(Directory):
-    """A directory whose database takes its time over accounts."""
+    """A directory whose database is slow to return accounts."""
 
     def __init__(self, given: Given) -> None:
         super().__init__(given.store)
@@ -83,7 +83,7 @@ async def test_what_changes_while_it_is_read_is_not_kept(tmp_path: Path) -> None
 async def test_a_projects_and_an_accounts_new_plan_hold_for_the_next_attempt(
     engine: Engine,
 ) -> None:
-    """A change of plans, or of an account's plan, reaches endpoints that are sent to already."""
+    """A change of plans, or of an account's plan, applies to endpoints that are in use."""
     given = engine.given
     engine.receivers.script = [Outcome(status=500, duration=1)]
 

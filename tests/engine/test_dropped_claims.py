@@ -1,4 +1,4 @@
-"""A worker whose process was taken for dead drops what it has not started, and loses nothing."""
+"""A worker that was presumed dead drops the claims it has not started, and loses nothing."""
 
 import pytest
 from enginekit import Engine

@@ -1,4 +1,4 @@
-"""Nobody waits for a stranger: slots per process, per account and per endpoint."""
+"""Fairness: accounts do not delay each other, with slots per process, account and endpoint."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""An endpoint rests as long as its receiver asked: on every process, and after a restart."""
+"""An endpoint rests as long as its receiver asked, in every process and after a restart."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ def asks(span: Micros | None, status: int = 429) -> Outcome:
 
 
 async def begin_rest(engine: Engine, answer: Outcome) -> None:
-    """Have the receiver answer one request so; it answers 200 from then on."""
+    """Let the receiver answer one request with this status, and later ones with 200."""
     engine.receivers.script = [answer, OK]
     await engine.given.publish()
     await engine.receivers.until(1)
@@ -34,16 +34,16 @@ async def begin_rest(engine: Engine, answer: Outcome) -> None:
 
 
 async def known(engine: Engine, rests: bool) -> None:
-    """Return once the worker knows from the store whether the endpoint rests."""
+    """Wait until the worker has read from the store whether the endpoint rests."""
     id_ = engine.given.endpoint.id
     await until(lambda: (id_ in engine.worker.scheduler.known_rests._stored) is rests)
 
 
 async def nothing_goes_out(engine: Engine, count: int) -> None:
-    """Check that no request follows these, although the worker looks for some."""
+    """Check that no more requests are sent, although the worker looks for due deliveries."""
     engine.worker.due({engine.given.endpoint.id: 0})
     for _ in range(3):
-        await engine.given.store.claim_due([engine.given.endpoint.id], 0, 1, 1)  # a turn of it all
+        await engine.given.store.claim_due([engine.given.endpoint.id], 0, 1, 1)  # one full round
         await asyncio.sleep(0.01)
     assert engine.receivers.count() == count
 
@@ -69,7 +69,7 @@ async def test_an_endpoint_rests_no_longer_than_its_receiver_asked_however_long_
 async def test_a_rest_ends_by_itself_on_a_clock_that_goes(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker sets a timer for a rest's end: no rescan is needed, let alone a lease's end."""
+    """The worker sets a timer for the end of a rest, so that no rescan or lease end is needed."""
     monkeypatch.setattr(polling, "RESCAN_INTERVAL", 1000 * HOUR)
     engine.worker.scheduler.polling._rescan_at = None  # read once more, then not again
     await begin_rest(engine, asks(HOUR))
@@ -108,7 +108,7 @@ async def test_what_waited_in_memory_goes_out_after_a_long_rest_as_after_a_short
 async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_lease_ends(
     engine: Engine,
 ) -> None:
-    """Claims that a rest outlasts are released at once, so that lifting it sends them at once."""
+    """Claims that end before a rest are released immediately, and sent when it is lifted."""
     engine.receivers.hanging.add(engine.given.endpoint.url)
     slots = START
     engine.receivers.script = [asks(HOUR)] * slots + [OK]
@@ -124,7 +124,7 @@ async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_leas
 async def test_a_rest_outlives_a_read_of_the_store_that_comes_before_its_record(
     engine: Engine,
 ) -> None:
-    """Another attempt's record has the rests read again while this one's is not committed yet."""
+    """Recording another attempt reloads the rests while this one's record is not committed yet."""
     id_ = engine.given.endpoint.id
     busy, free = threading.Event(), threading.Event()
     engine.receivers.hanging.add(engine.given.endpoint.url)
@@ -224,7 +224,7 @@ async def test_lifting_a_rest_sends_what_only_that_delayed(engine: Engine, how: 
 
 
 async def lift(engine: Engine, how: str) -> int:
-    """Lift the endpoint's rest; return how many tests that took."""
+    """Lift the endpoint's rest, and return how many tests that took."""
     store, id_, now = engine.given.store, engine.given.endpoint.id, engine.clock()
     if how == "url":
         new = {"url": "https://receiver.example.com/new"}

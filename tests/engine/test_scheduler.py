@@ -1,4 +1,4 @@
-"""Which delivery goes next, and what is read from the store: on virtual time, without a store."""
+"""Which delivery is next, and what is read from the store, on virtual time and without a store."""
 
 import pytest
 from schedulerkit import FAILED, MILLISECOND, REQUEUED, Schedule
@@ -95,7 +95,7 @@ def test_an_endpoint_at_its_accounts_share_does_not_wait_for_one_that_rests() ->
 
 
 def test_a_single_delivery_is_overtaken_once_by_each_lane_at_most() -> None:
-    """An account with one delivery does not wait until another's thousand are out."""
+    """An account with one delivery does not wait until another's thousand are sent."""
     schedule = Schedule(Limits(slots=4, per_endpoint=2))
     for endpoint_id in range(1, 11):
         schedule.offer(endpoint_id, 100)
@@ -402,7 +402,7 @@ def test_a_resting_endpoint_is_claimed_for_only_after_a_resend_and_when_its_rest
 
 @pytest.mark.parametrize("how", ["sent", "released", "no lease", "stopped", "a chat's"])
 def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> None:
-    """However deliveries leave memory, hand-over has as much capacity as before, in bytes too."""
+    """However deliveries leave memory, the capacity for hand-over is restored, in bytes too."""
     schedule = Schedule()
     if how == "a chat's":
         schedule.is_chat()
@@ -427,7 +427,7 @@ def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> No
 
 
 def test_an_endpoint_whose_part_of_the_memory_is_full_is_full_no_more_once_half_is_out() -> None:
-    """A full endpoint is handed new deliveries again after half of what waited has left."""
+    """A full endpoint accepts new deliveries again after half of its queue has been sent."""
     schedule = Schedule(Limits(waiting_per_endpoint=10))
     schedule.offer(1, 9)
     assert schedule.scheduler.capacity().full_endpoints == frozenset()
@@ -443,7 +443,7 @@ def test_an_endpoint_whose_part_of_the_memory_is_full_is_full_no_more_once_half_
 def test_idle_lanes_are_dropped_and_looked_for_seldom_however_many_are_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Lanes of endpoints that have nothing out or waiting do not stay in memory for ever."""
+    """Lanes of idle endpoints are removed from memory eventually."""
     monkeypatch.setattr(scheduler_module, "MAX_IDLE_LANES", 4)
     schedule = Schedule(Limits(per_endpoint=1))
     scheduler = schedule.scheduler
@@ -468,7 +468,7 @@ def test_idle_lanes_are_dropped_and_looked_for_seldom_however_many_are_busy(
 
 
 def test_the_store_is_looked_through_at_the_start_and_every_few_seconds_after() -> None:
-    """What nobody said is due is found within ``RESCAN_INTERVAL``: all rests, all due times."""
+    """Due times and rests without a notification are found within ``RESCAN_INTERVAL``."""
     schedule = Schedule()
     assert schedule.scheduler.polling.wait(schedule.now) == RESCAN_INTERVAL
     schedule.pass_time(RESCAN_INTERVAL - 1)
@@ -490,7 +490,7 @@ def test_an_endpoint_is_claimed_for_when_it_is_due_and_not_before() -> None:
     assert schedule.claimed_for() == []
     schedule.pass_time(1)
     assert [query.endpoint_ids for query in schedule.claimed_for()] == [[1]]
-    schedule.scheduler.polling.due({2: schedule.clock})  # earlier than was said
+    schedule.scheduler.polling.due({2: schedule.clock})  # earlier than announced
     assert [query.endpoint_ids for query in schedule.claimed_for()] == [[2]]
     schedule.pass_time(SECOND)
     assert schedule.claimed_for() == []
@@ -513,7 +513,7 @@ def test_one_claim_asks_for_many_endpoints_the_longest_due_first() -> None:
 
 
 def test_a_lane_that_has_enough_asks_for_more_once_it_has_run_dry() -> None:
-    """An endpoint with more due than its lane takes is asked for again, without a rescan."""
+    """An endpoint with more due deliveries than its lane holds is queried without a rescan."""
     schedule = Schedule(Limits(per_endpoint=2))
     schedule.offer(1, 6)
     started = schedule.start()
@@ -528,7 +528,7 @@ def test_a_lane_that_has_enough_asks_for_more_once_it_has_run_dry() -> None:
 
 
 def test_a_chat_that_pauses_asks_for_more_after_its_pause() -> None:
-    """A chat's lane with more due in the store is asked for again when its pause is over."""
+    """A chat's lane with more due deliveries is queried again when its pause is over."""
     schedule = Schedule()
     schedule.is_chat()
     schedule.offer()
@@ -592,7 +592,7 @@ def test_newer_deliveries_stay_in_the_store_until_older_ones_that_did_not_fit_ar
     assert scheduler.capacity().full_endpoints == {1}
     scheduler.due({1: schedule.clock}, schedule.clock)  # the fifth
     schedule.run_dry()
-    assert scheduler.capacity().full_endpoints == {1}  # there is room, but the fifth comes first
+    assert scheduler.capacity().full_endpoints == {1}  # there is space, but the fifth is next
     [query] = schedule.claimed_for()
     scheduler.claimed(query, [schedule.claim() for _ in range(query.each)])
     assert scheduler.capacity().full_endpoints == {1}  # there may be more
@@ -612,7 +612,7 @@ def test_so_they_do_where_the_whole_process_had_no_room(limits: Limits, payload:
     assert min(scheduler.capacity().deliveries, scheduler.capacity().payload_bytes) == 0
     scheduler.due({2: schedule.clock, 3: schedule.clock + 1}, schedule.clock)
     schedule.run_dry()
-    assert scheduler.capacity().full_endpoints == {2}  # a retry that is due later is no reason
+    assert scheduler.capacity().full_endpoints == {2}  # a retry that is due later does not count
     [query] = schedule.claimed_for()
     scheduler.claimed(query, [])
     assert scheduler.capacity().full_endpoints == frozenset()
@@ -631,7 +631,7 @@ def test_what_came_during_a_rest_is_claimed_before_newer_deliveries_are_offered(
 
 
 def test_an_endpoint_that_gets_more_all_the_time_is_offered_it_again_after_one_dry_claim() -> None:
-    """What was left out while a claim was under way is claimed within milliseconds."""
+    """Deliveries that were skipped during a claim are claimed within milliseconds."""
     schedule = Schedule(Limits(per_endpoint=1, waiting_per_endpoint=4))
     scheduler = schedule.scheduler
     schedule.offer(1, 4)
@@ -639,7 +639,7 @@ def test_an_endpoint_that_gets_more_all_the_time_is_offered_it_again_after_one_d
     schedule.run_dry()
     scheduler.due({1: schedule.clock}, schedule.clock)
     [query] = schedule.claimed_for()
-    assert scheduler.capacity().full_endpoints == {1}  # of the transaction that claims, too
+    assert scheduler.capacity().full_endpoints == {1}  # also if the claimer notifies
     scheduler.due({1: schedule.clock}, schedule.clock)
     scheduler.claimed(query, [schedule.claim()])
     assert scheduler.capacity().full_endpoints == frozenset()
@@ -653,7 +653,7 @@ def test_a_stopped_delivery_that_waits_is_released_in_its_turn_and_nothing_else_
     _, stopped, last = schedule.offer(1, 3)
     first = schedule.start()
     schedule.scheduler.changed("stopped", stopped.delivery_id)
-    schedule.scheduler.changed("stopped", 999)  # waits in another process, or nowhere
+    schedule.scheduler.changed("stopped", 999)  # pending in another process, or unknown
     schedule.end(*first)
     started = schedule.start()
     assert claims(started) == [last]
@@ -686,7 +686,7 @@ def test_a_delivery_may_be_stopped_before_the_answer_that_claims_it_arrives() ->
 
 
 def test_a_delivery_whose_stop_did_not_commit_is_sent_when_it_is_claimed_again() -> None:
-    """A change is also announced when the database did not say whether it was made."""
+    """A change is also announced if it is unknown whether it was committed."""
     schedule = Schedule()
     [claim] = schedule.offer()
     schedule.scheduler.changed("stopped", claim.delivery_id)

@@ -1,8 +1,8 @@
-"""The scheduler before a store of which everything is known: whatever happens, in any order.
+"""A state machine test of the scheduler with a model of the store.
 
-The store is a model: deliveries with due times, leases and rests, of which the scheduler may or may
-not be notified. Clocks may be set. In the end all that was accepted has been sent.
-``HOOKTIDE_SCHEDULES=5000`` takes it further than the same few examples each time.
+The model has deliveries with due times, leases and rests, of which the scheduler may or may not be
+notified. Clocks may be set. In the end every accepted delivery has been sent.
+``HOOKTIDE_SCHEDULES=5000`` runs more examples than the default.
 """
 
 import os
@@ -50,7 +50,7 @@ class Stored:
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Drives a scheduler and checks what it says."""
+    """Drives a scheduler and checks its decisions."""
 
     @initialize()
     def begin(self) -> None:
@@ -62,7 +62,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.tokens = 0
 
     def claim(self, stored: Stored) -> Claim:
-        """Claim a delivery: its lease ends in a minute by the leases' clock."""
+        """Claim a delivery. Its lease ends in a minute of the lease clock."""
         self.tokens += 1
         stored.token = self.tokens
         lease_ends_at = self.schedule.now.lease + MINUTE
@@ -117,7 +117,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        """Start what may start, and check that it may, and that nothing else could have."""
+        """Start attempts, and check that exactly those were started that may be."""
         scheduler = self.schedule.scheduler
         while (batch := scheduler.next(self.schedule.now)) is not None:
             for claim in batch.claims:
@@ -189,7 +189,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def read(self) -> None:
-        """Answer one question of the scheduler."""
+        """Answer one query of the scheduler."""
         query = self.schedule.scheduler.query(self.schedule.now)
         self.answer(query)
 
@@ -246,7 +246,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from([HOUR, -HOUR, 3 * SECOND]))
     def set_clock(self, step: Micros) -> None:
-        """Set the clock that due times are instants of; leases do not notice."""
+        """Set the clock of due times. Leases are not affected."""
         self.schedule.clock += step
         self.schedule.shift -= step
         for stored in self.stored.values():  # as redating does
@@ -267,7 +267,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.stored)
     @rule(data=st.data(), commits=st.sampled_from([True, True, False]))
     def stop_delivery(self, data: st.DataObject, commits: bool) -> None:
-        """Stop a delivery whose attempt is not out; it may also be announced and not commit."""
+        """Stop a delivery that is not in flight.
+
+        The change may be announced and then not commit.
+        """
         out = {claim.delivery_id for batch in self.out for claim in batch.claims}
         if stoppable := sorted(self.stored.keys() - out):
             delivery_id = data.draw(st.sampled_from(stoppable))
@@ -302,7 +305,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert scheduler._waiting_bytes == sum(len(each.event.payload) for each in waiting)
 
     def teardown(self) -> None:
-        """Let everything be answered 200: what was accepted is sent within so many rounds."""
+        """Answer every request with 200: all accepted deliveries are sent in limited rounds."""
         if not hasattr(self, "schedule"):
             return
         for _ in range(200):

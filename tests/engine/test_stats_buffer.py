@@ -1,4 +1,4 @@
-"""What is counted, and that nothing of it is lost while the database is away."""
+"""Statistics are correct, and none are lost while the database is unavailable."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ DELIVERY = first_at(NOON - 2 * SECOND)
 
 
 class Taker:
-    """Takes numbers, or refuses to."""
+    """A store that accepts statistics or fails."""
 
     def __init__(self) -> None:
         self.away = False

@@ -1,4 +1,4 @@
-"""One event, from being accepted to being delivered, retried or given up."""
+"""One event, from its acceptance until it is delivered, retried or failed."""
 
 import asyncio
 from pathlib import Path
@@ -141,7 +141,7 @@ async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: En
         while engine.worker.in_flight:
             await asyncio.sleep(0.001)
     assert engine.receivers.count() == slots
-    assert engine.worker.waiting == 0  # a rest is longer than a lease: they were released
+    assert engine.worker.waiting == 0  # the rest is longer than a lease, so they were released
     await engine.later(HOUR + 1)
     await engine.receivers.until(slots + 1)
 
@@ -159,7 +159,7 @@ async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: En
 
 
 async def test_a_test_is_never_retried(engine: Engine) -> None:
-    """A failed test event has failed for good, whatever its plan says about retries."""
+    """A failed test event is never retried, whatever the plan's retries."""
     engine.receivers.script = [BUSY]
     store, id_ = engine.given.store, engine.given.endpoint.id
     claim = await store.add_test(Scope(), id_, engine.given.event(), NOON, MINUTE)
@@ -196,7 +196,7 @@ async def test_a_test_of_an_endpoint_that_was_deleted_meanwhile_is_not_sent(engi
 async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_bug(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the database did not answer is attempted again after a second, not after a minute."""
+    """If the database does not answer, the attempt is repeated after a second, not a minute."""
     engine.receivers.kept = False
     post = engine.receivers.post
 
@@ -219,7 +219,7 @@ async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_b
 async def test_what_waited_in_the_store_before_the_start_is_found_though_nobody_told(
     tmp_path: Path,
 ) -> None:
-    """A worker looks through the store by itself: what a dead process left is delivered."""
+    """A worker scans the store, so that deliveries of a dead process are found."""
     given = Given(Place(str(tmp_path / "test.db")))
     await given.open(listens=False)
     await given.begin()
@@ -258,7 +258,7 @@ async def test_a_bug_in_one_delivery_leaves_its_neighbours_alone(
 async def test_a_bug_that_an_answer_meets_leaves_its_neighbours_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stops the one delivery, whose slot is free again, and is logged."""
+    """The error is logged and affects one delivery only, whose slot is free again."""
     calls: list[Outcome] = []
 
     def breaks_once(outcome: Outcome, **given: Any) -> Verdict:

@@ -1,4 +1,4 @@
-"""Connections that cannot be made, our own trouble, and the egress proxy."""
+"""Connections that cannot be made, local errors, and the egress proxy."""
 
 import asyncio
 import errno
@@ -64,7 +64,7 @@ async def test_addresses_that_all_are_silent_end_with_the_connect_budget() -> No
 
 
 def full_listeners(stack: ExitStack, *addresses: str) -> int:
-    """Listen at these addresses, on one port, with full queues: nothing more is taken."""
+    """Listen at these addresses on one port with full backlogs, which accept no connection."""
     port = 0
     for address in addresses:
         server = stack.enter_context(socket.socket())
@@ -157,7 +157,7 @@ def no_files_left() -> Iterator[None]:
 
 
 def tunnelling(asked: list[str], answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> Behaviour:
-    """A proxy that answers this, and where it is a 200 carries bytes both ways."""
+    """A proxy that sends this response and, if it is a 200, forwards bytes in both directions."""
 
     async def behave(peer: Peer) -> None:
         head = (await peer.reader.readuntil(b"\r\n\r\n")).decode()

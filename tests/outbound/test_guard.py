@@ -1,4 +1,4 @@
-"""What is never dialled, whatever a name resolves to; and what the operator opened."""
+"""Addresses that are never connected to, and the operator's exceptions."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def sending(
 
 @pytest.fixture
 async def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A loop that connects nobody, and the addresses it was asked to connect."""
+    """An event loop that does not connect, and records the addresses."""
     addresses: list[str] = []
 
     async def refuse(_factory: object, host: str, _port: int, **_options: object) -> None:
@@ -90,7 +90,7 @@ async def test_a_forbidden_literal_is_not_dialled_even_where_its_url_was_once_al
     try:
         target = check_url(vector["url"], lenient)
     except InvalidError:
-        return  # no policy lets a mapped address through
+        return  # no policy allows a mapped address
     async with sending(UrlPolicy(allow_http=True)) as sender:
         assert (await attempt(sender, target)).error == "destination_forbidden"
     assert dialled == []

@@ -1,6 +1,6 @@
-"""Receivers that are broken, slow or hostile, on real sockets: each attempt ends in time, small.
+"""Broken, slow and hostile receivers on real sockets: attempts end in time, with bounded memory.
 
-What their answers amount to is in ``test_response_reader``, which needs no socket.
+Their responses are covered by ``test_response_reader``, which needs no socket.
 """
 
 import asyncio
@@ -210,7 +210,7 @@ async def test_an_endless_head_is_cut_soon_and_costs_little(sender: Sender) -> N
 
 @asynccontextmanager
 async def responsive() -> AsyncIterator[None]:
-    """Fail where the loop worked on one thing for long: in CPU time, for others may be busy."""
+    """Fail if a callback blocked the loop for long, in CPU time because the machine may be busy."""
     worst = 0.0
 
     async def tick() -> None:

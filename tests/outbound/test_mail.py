@@ -1,4 +1,4 @@
-"""Mail handed to a relay: taken, refused, in TLS, and whatever else a relay may do."""
+"""Sending mail through a relay that accepts, refuses, uses TLS or misbehaves."""
 
 import asyncio
 import socket
@@ -166,7 +166,7 @@ async def test_whatever_a_relay_does_comes_back_as_a_value(
 
 
 async def test_a_relay_that_is_not_there_is_a_value_too() -> None:
-    with socket.socket() as held:  # bound and not listening: nobody else gets the port
+    with socket.socket() as held:  # bound and not listening, to reserve the port
         held.bind(("127.0.0.1", 0))
         outcome = await send(held.getsockname()[1])
     assert outcome.error == "connect_error"

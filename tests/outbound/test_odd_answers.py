@@ -1,6 +1,6 @@
-"""Answers that are malformed: the status line decides, and what can be read is kept.
+"""Malformed responses: the status line decides, and whatever can be read is kept.
 
-Each is read as a whole, cut at each byte, and a byte at a time.
+Each is read whole, split at each byte, and byte by byte.
 """
 
 import pytest

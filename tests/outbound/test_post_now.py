@@ -1,4 +1,4 @@
-"""Requests sent at once over a kept connection, whose outcome comes by a callback."""
+"""Requests that are sent immediately over an idle connection, with the outcome in a callback."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 
 
 class Answers:
-    """What a sender called back with."""
+    """The outcomes that a sender passed to its callback."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
@@ -27,7 +27,7 @@ class Answers:
         self.came.set()
 
     async def one(self) -> Outcome:
-        """Return the next."""
+        """Return the next outcome."""
         await asyncio.wait_for(self.came.wait(), 30)
         self.came.clear()
         return self.outcomes[-1]
@@ -48,7 +48,7 @@ def post_now(
 
 
 def first_ok_then(behave: Behaviour) -> Behaviour:
-    """Answer the first request of the first connection, then do this; the others get an answer."""
+    """Answer the first request, then ``behave`` on its connection; answer all on the others."""
 
     async def begin(peer: Peer) -> None:
         await peer.request()
@@ -187,7 +187,7 @@ def answer_next(connection: socket.socket) -> None:
 
 
 async def test_what_comes_before_the_request_is_written_is_no_answer_to_it(sender: Sender) -> None:
-    """The connection is replaced: nothing has gone out on it."""
+    """The connection is replaced, because nothing was sent on it."""
     answers = Answers()
     async with receiving(keeping(OK)) as receiver:
         await post(sender, receiver)
@@ -223,7 +223,7 @@ async def test_a_redial_that_someone_else_cancels_is_answered_as_our_own_failure
         await peer.request()
         if peer.number == 1:
             await peer.send(OK)
-            await peer.request()  # is closed without an answer
+            await peer.request()  # the connection is closed without a response
         else:
             await peer.hang()
 
@@ -272,7 +272,7 @@ async def test_closing_the_sender_ends_what_is_out_as_our_own_doing(sender: Send
 
 
 async def test_a_request_that_begins_as_another_times_out_has_its_own_deadline() -> None:
-    """Over a connection whose time to be kept was over at that moment, too."""
+    """This also holds for a connection whose idle time has just ended."""
     sender = Sender(LOOPBACK, resolver=Resolver(), idle_seconds=0)
     answers = Answers()
 

@@ -1,4 +1,4 @@
-"""DNS: asked of a real server on loopback, which lies, flaps and is silent as told."""
+"""DNS queries to a real server on loopback, which lies, changes or does not respond."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,9 +26,10 @@ HOST = "hook.example.com"
 
 @dataclass
 class Server(asyncio.DatagramProtocol):
-    """A DNS server; ``asked`` counts the questions by name and kind.
+    """A DNS server.
 
-    ``late`` is how many seconds an answer to a name that begins with ``late`` takes.
+    ``asked`` counts the queries by name and type. ``late`` is the delay in seconds for names that
+    begin with ``late``.
     """
 
     script: Script
@@ -272,7 +273,7 @@ async def test_the_hosts_file_is_not_read() -> None:
 
 
 async def test_a_name_that_is_rebound_is_refused_at_its_next_attempt() -> None:
-    """TTL 0: the first answer is loopback, which this operator opened; the second is private."""
+    """With TTL 0, the first answer is loopback, which is allowed here, and the second private."""
 
     def script(_name: str, kind: str, count: int) -> list[str]:
         return [] if kind == "AAAA" else ["127.0.0.1" if count == 1 else "10.0.0.1"]

@@ -1,6 +1,6 @@
-"""The response reader, fed without a socket: what it believes, what it refuses, where it stops.
+"""The response reader, without a socket: what it accepts, rejects and where it stops.
 
-Short answers are read as a whole, cut at each byte, and a byte at a time. Malformed heads are in
+Short responses are read whole, split at each byte, and byte by byte. Malformed heads are in
 ``test_odd_answers``.
 """
 

@@ -1,4 +1,4 @@
-"""Connections kept for the next request: when they are reused, and when never."""
+"""When idle connections are reused, and when not."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""TLS: names and dates are always checked, and what is wrong is said."""
+"""TLS: names and dates are always checked, and errors are explained."""
 
 import asyncio
 import socket
@@ -221,7 +221,7 @@ async def test_a_receiver_that_asks_for_a_client_certificate_is_understood(
 def refuse_without_certificate(server: socket.socket, context: ssl.SSLContext) -> None:
     """Answer one handshake with the alert that OpenSSL sends, and read until the peer closes.
 
-    asyncio's servers close before the alert is out.
+    asyncio's servers close before the alert is sent.
     """
     peer, _ = server.accept()
     with context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False) as secured:
