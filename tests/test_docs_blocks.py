@@ -1,7 +1,7 @@
-"""Every block of code in the documentation is true: read, run or compared, by what it is.
+"""Every code block in the documentation is parsed, run or compared, depending on its language.
 
-A block with a test of its own is in ``ELSEWHERE``. What is in none of the languages here has to be
-in ``SHOWN``: what some program says, compared with what makes it say so; or in ``NOT_RUN``.
+A block with its own test is in ``ELSEWHERE``. A block in another language is either in ``SHOWN``,
+if it is a program's output that is compared with the real one, or in ``NOT_RUN``.
 """
 
 import ast
@@ -78,7 +78,7 @@ def test_json_is_json(block: Block) -> None:
         text = f"{{{text}}}"
     try:
         assert json.loads(text)
-    except json.JSONDecodeError:  # a value a line
+    except json.JSONDecodeError:  # one value per line
         assert [json.loads(line) for line in text.splitlines()]
 
 
@@ -158,7 +158,7 @@ def test_javascript_compares_as_it_says(block: Block, header: str, verified: boo
 
 
 class Opened(HTMLParser):
-    """Reads HTML; ``tags`` are those that are open."""
+    """Parses HTML. ``tags`` are the open tags."""
 
     def __init__(self) -> None:
         super().__init__()

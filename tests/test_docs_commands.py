@@ -1,6 +1,6 @@
-"""What the documentation asks of a server with curl is run, in the order of each page.
+"""Runs the documentation's curl commands, in the order of each page.
 
-Ids are those of earlier answers, addresses those of this test. Whatever is not answered 2xx fails.
+Ids come from earlier responses, addresses from this test. Every response has to be 2xx.
 """
 
 import json
@@ -38,7 +38,7 @@ NOT_OF_A_SERVER = "https://example.com\n"
 
 
 def asked(page: str) -> list[str]:
-    """Return a page's commands that ask a server, and those that turn on what is asked for."""
+    """Return a page's curl commands, and the commands that enable what they need."""
     found = [each for block in blocks("sh", page=page) for each in statements(block)]
     wanted = [each for each in found if ASKS.match(each) or each.startswith("hooktide apply ")]
     return [each for each in wanted if not f"{each}\n".endswith(NOT_OF_A_SERVER)]
@@ -71,7 +71,7 @@ async def test_what_a_page_asks_of_a_server_is_answered(
     for shown in answers_of(page):
         alike = [came for came in reader.answers if is_like(shown, came) or has_it(came, shown)]
         assert alike, shown
-        if "instance" in shown:  # a problem: its sentence is the one that comes
+        if "instance" in shown:  # a problem: its text has to match
             assert shown["detail"] in {came["detail"] for came in alike}
 
 
@@ -95,18 +95,18 @@ ASKED_TOO = {
 
 
 def answers_of(page: str) -> list[dict[str, Any]]:
-    """Return the answers that a page shows; a few members alone are no answer."""
+    """Return the responses that a page shows. A few members alone are not a response."""
     texts = [block.text for block in blocks("json", page=page)]
     return [json.loads(text) for text in texts if text.startswith("{")]
 
 
 def has_it(came: Any, shown: dict[str, Any]) -> bool:
-    """Whether an answer has a member with this very value, as an endpoint has its filter."""
+    """Return whether a response has a member with exactly this value, like an endpoint's filter."""
     return isinstance(came, dict) and shown in came.values()
 
 
 def is_like(shown: Any, came: Any) -> bool:
-    """Whether an answer has the members that are shown, and, but for ``...``, no others."""
+    """Return whether a response has the members that are shown, and no others unless ``...`` is."""
     if isinstance(shown, dict):
         if not isinstance(came, dict) or not {*shown} - {"..."} <= {*came}:
             return False
@@ -123,7 +123,7 @@ async def test_the_pages_with_commands_are_found() -> None:
 
 
 class Reader:
-    """Somebody who follows a page, with what its commands were answered."""
+    """A reader who follows a page, with the responses to its commands."""
 
     def __init__(self, client: Client, place: Place, folder: Path) -> None:
         self._client = client
@@ -134,7 +134,7 @@ class Reader:
         self.answers: list[Any] = []
 
     def follow(self, command: str) -> None:
-        """Run a command; whatever it was answered, it was answered 2xx."""
+        """Run a command, and check that its response is 2xx."""
         if command.startswith("hooktide apply "):
             self._apply(command.split()[2])
             return
@@ -149,18 +149,18 @@ class Reader:
             self._note(answer)
 
     def _apply(self, name: str) -> None:
-        """Apply a shipped project, whose accounts are there within a second."""
+        """Apply a shipped project, and wait for its accounts."""
         if not name.endswith(".toml"):
             self._client.projects.apply(name, read_shipped(name))
             self._patiently(lambda: self._client.accounts.get("all_projects"))
 
     def _start_again(self) -> None:
-        """The page makes the account that other pages have."""
+        """This page creates the account that other pages assume."""
         self._client.accounts.delete("acme")
         self._ids.clear()
 
     def _rest(self) -> None:
-        """Wait until no replay runs: an endpoint has one at a time."""
+        """Wait until no replay is running, because an endpoint has one at a time."""
         if "rpl" in self._ids:
             self._patiently(lambda: self._ended(self._ids["rpl"]))
 
@@ -180,7 +180,7 @@ class Reader:
                 return
 
     def _filled_in(self, command: str) -> str:
-        """Return it with this test's addresses and what earlier answers said."""
+        """Return a command with this test's addresses and values from earlier responses."""
         ago = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", ago, command)
         text = text.replace("https://example.com/hook", self._bin)
@@ -194,7 +194,7 @@ class Reader:
         return self._ids[kind]
 
     def _made(self, kind: str) -> str:
-        """Make what the page has not made, or has removed."""
+        """Create what the page has not created, or has deleted."""
         match kind:
             case "ep":
                 return self._client.endpoints.create(self._bin, ["*"], account="acme").id
@@ -237,7 +237,7 @@ class Reader:
             self._ids[kind] = str(answer["id"])
 
     def _forget(self, command: str) -> None:
-        """What was removed is made anew where the page goes on with it."""
+        """Recreate what was deleted if the page uses it again."""
         for kind, name in NAMES.items():
             if f"${name}" in command:
                 self._ids.pop(kind, None)
@@ -245,7 +245,7 @@ class Reader:
 
 
 class NotYetError(Exception):
-    """What is waited for has not happened yet."""
+    """The awaited event has not happened yet."""
 
 
 NAMES = {"ep": "EP", "evt": "EVT", "dlv": "DLV", "rpl": "RPL", "job": "JOB"}
@@ -257,7 +257,7 @@ def _defined(block: Block, start: str) -> Iterator[str]:
 
 
 def _prelude() -> str:
-    """Return the pages' own words for asking; whatever is refused ends with an error."""
+    """Return the shell functions for requests, which fail if the response is an error."""
     [hook] = [each for b in blocks("sh", page="docs/api.md") for each in _defined(b, "hook()")]
     [api] = [each for b in blocks("sh", page="docs/quickstart.md") for each in _defined(b, "api()")]
     strict = 'curl() { command curl --fail-with-body "$@"; }'

@@ -1,4 +1,4 @@
-"""The documentation site: what is generated is all there, and a bad link is found."""
+"""The documentation site: the generated parts are complete, and broken links are found."""
 
 import re
 from dataclasses import fields
@@ -82,7 +82,7 @@ def test_every_key_of_a_project_file_is_described_and_there_is_no_other(kind: st
 
 
 def test_every_table_of_a_project_file_is_compared() -> None:
-    assert reference.TABLES.keys() - SECTIONS.keys() == {"Fields"}  # words of the product's own API
+    assert reference.TABLES.keys() - SECTIONS.keys() == {"Fields"}  # names of the product's own API
 
 
 def test_every_guarantee_names_a_test_that_there_is() -> None:

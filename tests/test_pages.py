@@ -1,4 +1,4 @@
-"""The documentation: commands that there are, links that lead somewhere, files that exist."""
+"""The documentation's commands, links and files exist."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Give the arguments of each ``hooktide`` in a page's shell blocks."""
+    """Yield the arguments of each ``hooktide`` in a page's shell blocks."""
     for language, block in BLOCK.findall(page.read_text()):
         if language in ("sh", "bash", "console"):
             for line in block.replace("\\\n", " ").splitlines():
@@ -27,7 +27,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 def _arguments(line: str) -> Iterator[list[str]]:
     try:
         words = shlex.split(line, comments=True)
-    except ValueError:  # a quotation that goes on: another program's input
+    except ValueError:  # a multi-line quotation: another program's input
         return
     for at, word in enumerate(words):
         # The program itself, not a user, an image or a service of that name.
@@ -42,7 +42,7 @@ KNOWN = set(app)
 
 
 def read(arguments: list[str]) -> str:
-    """Return what is wrong with a command line; nothing is run."""
+    """Return what is wrong with a command line, without running it."""
     try:
         app.parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -76,7 +76,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as code forges make them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     text = BLOCK.sub("", filled(page))
     headings = re.findall(r"^#+ (.+?)(?: \{ #.*\})?$", text, re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}

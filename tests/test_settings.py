@@ -1,4 +1,4 @@
-"""The settings: what goes together, and what is never shown."""
+"""The settings: valid combinations, and values that are never shown."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is sealed opens with its key, for its row, and nowhere else; key files survive crashes."""
+"""Sealed values open only with their key and for their row. Key files survive crashes."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""How calls are written, when they are made again, and what an answer becomes."""
+"""How client calls are encoded, when they are retried, and how responses are decoded."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -152,7 +152,7 @@ def test_what_no_hooktide_server_answers_is_said_to_be_that(got: Response) -> No
 
 
 class Needs(msgspec.Struct):
-    """Something with a member."""
+    """A model with one member."""
 
     name: str
 
@@ -273,7 +273,7 @@ def test_what_could_not_be_sent_removed_nothing() -> None:
 
 
 def gone_after(request: Request[Any], *before: int | None) -> Exchange[Any]:
-    """Return an exchange whose last try was answered 404."""
+    """Return an exchange whose last response was 404."""
     exchange = Exchange(find_server("http://localhost", "key"), POLICY, request)
     for status in before:
         if status is None:

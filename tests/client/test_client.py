@@ -1,4 +1,4 @@
-"""The clients and a real server: the whole API, page by page, and every kind of refusal."""
+"""The clients and a real server: the whole API, with pagination and every kind of error."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

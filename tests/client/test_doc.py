@@ -1,4 +1,4 @@
-"""Each program in docs/client.md runs, one after another, as it is written there."""
+"""Every program in docs/client.md runs verbatim, one after another."""
 
 import asyncio
 import os

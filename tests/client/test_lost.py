@@ -1,4 +1,4 @@
-"""Answers that are lost: whatever dies between the request and its answer, no event comes twice."""
+"""Lost responses: whatever fails between a request and its response, no event is duplicated."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ SHORT = RetryPolicy(retries=2, first=0.0)
 
 @dataclass
 class Way:
-    """A way to the server on which the answers to so many requests are lost, once they came."""
+    """A transport that loses the responses of the first requests after they were processed."""
 
     port: int = 0
     losing: int = 0
@@ -34,7 +34,7 @@ class Way:
 async def way_to(
     server: Server, *, losing: int, then: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncIterator[Way]:
-    """``then``: what happens when the last answer was lost."""
+    """``then`` is called when the last response was lost."""
     way = Way(losing=losing)
     passing: set[asyncio.Task[None]] = set()
 
@@ -136,7 +136,7 @@ async def test_what_makes_something_new_is_asked_once_and_said_to_be_unknown(
             added = [each.reference async for each in client.accounts.list()]
             assert added.count("new") == 1
             way.losing = 1
-            await client.accounts.delete("new")  # the first DELETE's answer is lost, and was done
+            await client.accounts.delete("new")  # the first DELETE's response was lost
             with pytest.raises(NotFoundError):
                 await client.accounts.delete("new")
             way.losing = 3

@@ -1,4 +1,4 @@
-"""What the clients have: each operation of the API, once, and no server."""
+"""The clients have each operation of the API once. No server is needed."""
 
 import inspect
 import re
@@ -27,7 +27,7 @@ async def test_the_client_has_each_operation_of_the_api_and_no_other(tmp_path: P
 
 
 def _requests(client: Client) -> Iterator[Request[Any]]:
-    """Give a request of each method, with ``x`` for whatever it has to be given."""
+    """Yield a request of each method, with ``x`` for its arguments."""
     for area in (client, *vars(client).values()):
         for name, method in inspect.getmembers(type(area), inspect.isfunction):
             describe = inspect.unwrap(method)

@@ -1,4 +1,4 @@
-"""``hooktide accounts``: an account is erased once you are sure, and shows how far that is."""
+"""``hooktide accounts``: erasing an account takes a confirmation, and shows its progress."""
 
 import re
 

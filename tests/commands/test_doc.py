@@ -1,4 +1,4 @@
-"""docs/command-line.md is true: each line of it is run as it is written there."""
+"""Runs every line of docs/command-line.md verbatim."""
 
 import os
 import re
@@ -48,7 +48,7 @@ async def test_each_command_of_the_guide_runs(
 
 
 def _things(place: Place) -> dict[str, str]:
-    """Make what the guide speaks of, and a request as a receiver of it keeps it."""
+    """Create the objects in the guide, and a request as a receiver would store it."""
     with Client(place.url, place.key) as client:
         kept = client.bins.create()
         hook = client.endpoints.create(kept.url, ["*"], account="acme")
@@ -125,7 +125,7 @@ async def test_the_headers_of_the_guide_are_read_as_they_are_shown(tmp_path: Pat
             *("--body", str(tmp_path / "body"), "--any-age", "--secret", "whsec_" + "A" * 32),
         )
         assert said.code == 1
-        assert "matches no active secret" in said.out  # so each of the three was found
+        assert "matches no active secret" in said.out  # so all three were found
 
 
 async def test_every_block_of_the_guide_is_looked_at() -> None:

@@ -1,4 +1,4 @@
-"""``hooktide tail``, ``replay``, ``listen``: what goes on until it is done, or until Ctrl-C."""
+"""``hooktide tail``, ``replay``, ``listen``: commands that run until done or Ctrl-C."""
 
 import asyncio
 import json
@@ -255,7 +255,7 @@ async def test_listen_passes_on_what_comes_exactly_and_keeps_its_secret(
         [hook] = client.endpoints.list(account="listener")
         assert not hook.enabled
         own = client.keys.create("account", "own", account="listener").key
-    with Client(place.url, own) as client:  # an operator's key disabled it, in the account's place
+    with Client(place.url, own) as client:  # an operator's key disabled it for the account
         assert client.endpoints.enable(hook.id).enabled
 
 

@@ -1,4 +1,4 @@
-"""``hooktide import``: from Svix, Convoy and CSV, so that receivers notice nothing."""
+"""``hooktide import``: from Svix, Convoy and CSV, without any change for receivers."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def project(place: Place, request: pytest.FixtureRequest) -> str:
-    """A project of the test's own, with invoice-maker's event types; accounts are its own too."""
+    """A separate project for each test, with invoice-maker's event types and its own accounts."""
     name = "p" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
     text = read_shipped("invoice-maker").replace('name = "invoice-maker"', f'name = "{name}"')
     with Client(place.url, place.key) as client:
@@ -36,7 +36,7 @@ def key_of(place: Place, project: str) -> str:
 
 
 def bring(place: Place, project: str, *words: str) -> Said:
-    """Import with the project's own key: other projects have accounts of these names too."""
+    """Import with the project's key, because other projects have accounts of these names too."""
     words = ("import", *words, "--project", project, "--key", key_of(place, project), "--json")
     return hooktide(*words, "--plan", "pro", HOOKTIDE_SOURCE_TOKEN=TOKEN)
 
@@ -51,7 +51,7 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
         tried = bring(place, project, "svix", "--source-url", url, "--dry-run")
         whats = [line["what"] for line in tried.json]
         assert whats == ["would be added", "would be added", "refused"]
-        assert tried.json[0]["why"] == ""  # this server takes http
+        assert tried.json[0]["why"] == ""  # this server accepts http
         assert "2 would be added" in tried.err
         assert f"{project} sends webhook-id, webhook-timestamp and so on" in tried.err
         assert 'set header_prefix = "svix"' in tried.err

@@ -1,4 +1,4 @@
-"""docs/migrating.md is true: what its projects send is what the sender before them sent."""
+"""docs/migrating.md: its projects send the same requests as the previous sender."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ SECRET = "J8bQvBEMVYTRFEGVgzWxCYGEC"
 
 
 def blocks(language: str) -> list[str]:
-    """Return the page's blocks; one within a list is indented."""
+    """Return the page's code blocks. Those within a list are indented."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", TEXT, re.DOTALL | re.MULTILINE)
     return [re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
@@ -42,7 +42,7 @@ TELL, SEND = blocks("python")
 
 
 def sent(project: Project, secret: str, at: int = AT) -> tuple[dict[str, str], bytes]:
-    """Return the request's headers and body, as a delivery at ``at`` has them."""
+    """Return the headers and body of a delivery at ``at``."""
     dialect = compile_dialect(project.dialect)
     event = Event(id=5, account_id=1, type="invoice.paid", payload=PAYLOAD, occurred_at=at * SECOND)
     body = dialect.body(event)
@@ -107,7 +107,7 @@ async def test_what_a_sender_of_ones_own_sent_is_sent_to_the_byte(
 
 
 def bring(folder: Path, url: str, key: str) -> None:
-    """Import the page's file, with another URL for the first of its endpoints."""
+    """Import the page's file with a different URL for its first endpoint."""
     file = folder / "endpoints.csv"
     file.write_text(ENDPOINTS.replace("https://acme.example.com/hooks", url))
     words = ("import", "csv", str(file), "--project", "acme", "--key", key, "--json")
@@ -115,7 +115,7 @@ def bring(folder: Path, url: str, key: str) -> None:
 
 
 def publish(url: str, key: str, accounts: list[str]) -> list[str]:
-    """Publish as the page's program does; return the accounts that the old sender was given."""
+    """Publish as the page's program does. Return the accounts that the old sender received."""
     names: dict[str, Any] = {}
     told: list[str] = []
     names["tell_by_the_old_sender"] = lambda account, *_: told.append(account)
@@ -127,7 +127,7 @@ def publish(url: str, key: str, accounts: list[str]) -> list[str]:
 
 
 def before(data: dict[str, Any], at: int) -> list[tuple[str, str, dict[str, str]]]:
-    """Return what the page's own sender posts at an instant."""
+    """Return the request of the page's own sender at a point in time."""
     posted: list[tuple[str, str, dict[str, str]]] = []
     names: dict[str, Any] = {}
     exec(SEND, names)

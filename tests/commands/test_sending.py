@@ -1,4 +1,4 @@
-"""``hooktide send``, ``events``, ``deliveries``: from the catalogue to what came back."""
+"""``hooktide send``, ``events``, ``deliveries``: from the event catalogue to the responses."""
 
 import json
 import re
@@ -243,7 +243,7 @@ def test_lists_are_narrowed_by_how_long_ago_or_an_instant() -> None:
         assert refused.code == 2
         assert "--until" in refused.err
         assert "24h or 7d" in refused.err
-        before_all = hooktide(*words, "--since", "999999d")  # and not a date that Python has
+        before_all = hooktide(*words, "--since", "999999d")  # not a date that Python supports
         assert (before_all.code, before_all.err.strip()) == (
             2,
             "hooktide: --since: 999999d ago is before 1970",

@@ -19,7 +19,7 @@ BODY = b'{"id":"evt_0000000000000005","total":1.5,"name":"B\xc3\xbcro"}'
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a request as it came: ``body`` and ``headers``."""
+    """A folder with a request as it was received: ``body`` and ``headers``."""
     event = Event(id=5, account_id=1, type="a.b", payload=b"{}", occurred_at=SENT_AT * SECOND)
     dialect = compile_dialect(load("invoice-ahoy").dialect)
     head = dialect.compose(event, b"POST /hook HTTP/1.1\r\n", (SECRET,), BODY, SENT_AT * SECOND)

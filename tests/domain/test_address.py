@@ -1,4 +1,4 @@
-"""The grammar of target URLs and the tables of refused addresses, against the project's vectors."""
+"""The grammar of target URLs and the refused addresses, checked with test vectors."""
 
 import json
 from ipaddress import IPv4Address, IPv6Address

@@ -1,4 +1,4 @@
-"""When retries come, and how spans are written."""
+"""When retries are due, and how durations are written."""
 
 import pytest
 

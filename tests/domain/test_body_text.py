@@ -1,4 +1,4 @@
-"""Kept bodies as text: the cut of one may go through a character."""
+"""Stored bodies as text: a body may be truncated within a character."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Messages to chats: whatever a payload holds, the services take them, and show text as text."""
+"""Chat messages: services accept them whatever the payload, and show texts without markup."""
 
 import json
 from typing import Any

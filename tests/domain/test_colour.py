@@ -1,4 +1,4 @@
-"""A brand's colour, made fit to be read: whichever it is, text in it and on it is readable."""
+"""A brand colour is adjusted so that text in it and on it is readable."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Rows of CSV: read back as they were, and run by no spreadsheet."""
+"""CSV rows are read back unchanged, and no spreadsheet executes them."""
 
 import csv
 import io

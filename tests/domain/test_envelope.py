@@ -1,4 +1,4 @@
-"""What the envelope language can say, what it refuses, and that payload bytes are never touched."""
+"""What the envelope language can express and what it rejects. Payload bytes are never changed."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A receiver learns each event's type: from the body, else from a header."""
+"""A receiver gets each event's type, in the body or else in a header."""
 
 import pytest
 

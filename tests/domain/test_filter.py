@@ -1,4 +1,4 @@
-"""What filters match: compared with a second, plain reading of the rules; and what is refused."""
+"""What filters match, compared with a second simple implementation; and what is rejected."""
 
 import contextlib
 import json
@@ -29,10 +29,10 @@ LOGICAL = ("$or", "$and", "$not")
 
 
 class Plain:
-    """The rules of ``docs/filters.md``, one after the other, without a thought of speed."""
+    """The rules of ``docs/filters.md``, implemented simply and slowly."""
 
     def meets(self, written: Any, value: Any) -> bool:
-        """Whether a value meets a condition."""
+        """Return whether a value meets a condition."""
         if isinstance(written, list):  # an array literal means equal as a whole
             return self.equal(written, value)
         if not isinstance(written, dict):
@@ -44,12 +44,12 @@ class Plain:
             (whole if of_whole else rest)[name] = operand
         if not all(self.compares(name, operand, value) for name, operand in whole.items()):
             return False
-        if all(name in LOGICAL for name in rest):  # nothing but these: they are of the value itself
+        if all(name in LOGICAL for name in rest):  # only these: they apply to the value itself
             return all(self.holds(name, operand, value) for name, operand in rest.items())
         return self.on_elements(rest, value)
 
     def on_elements(self, written: dict[str, Any], value: Any) -> bool:
-        """An array meets a condition if one of its elements meets the whole of it."""
+        """An array meets a condition if one of its elements meets the entire condition."""
         if isinstance(value, list):
             return any([self.on_elements(written, element) for element in value])
         return all([self.holds(name, operand, value) for name, operand in written.items()])
@@ -132,7 +132,7 @@ ORDERS = ["$gt", "$gte", "$lt", "$lte"]
 
 
 class Chance:
-    """Writes filters and payloads of few names and values, so that they often meet."""
+    """Generates filters and payloads with few names and values, so that they often match."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Which headers an endpoint may add, and that none can forge framing or a signature."""
+"""Which headers an endpoint may add. None can forge framing or a signature."""
 
 import pytest
 from hypothesis import given

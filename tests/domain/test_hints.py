@@ -1,4 +1,4 @@
-"""What is said of an attempt: the outcome that it is about, and nothing where all is well."""
+"""Hints about attempts: each matches its outcome, and there is none for a success."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""What is read from a histogram is within 5 % of what went in."""
+"""Values read from a histogram are within 5 % of the recorded ones."""
 
 import random
 

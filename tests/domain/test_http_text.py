@@ -1,4 +1,4 @@
-"""Header fields and dates, read as tolerantly as they can be."""
+"""Header fields and dates are parsed tolerantly."""
 
 import pytest
 from hypothesis import given

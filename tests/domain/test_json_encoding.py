@@ -1,4 +1,4 @@
-"""One JSON encoder: what each Python value becomes, what stays, and what is refused, where."""
+"""The JSON encoder: how Python values are encoded, and which are rejected at which path."""
 
 import dataclasses
 import uuid

@@ -1,4 +1,4 @@
-"""Mail addresses, and mails as they are written."""
+"""Mail addresses, and the format of mails."""
 
 from email import message_from_bytes
 from email.policy import SMTP

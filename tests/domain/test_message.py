@@ -1,4 +1,4 @@
-"""What a person reads of an event."""
+"""Human-readable messages for events."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which payloads are taken, which are refused and as what, and what that costs at worst."""
+"""Which payloads are accepted or refused, with which error, and the cost in the worst case."""
 
 import contextlib
 import json
@@ -189,7 +189,7 @@ def test_a_schema_elsewhere_is_never_fetched(tmp_path: Path) -> None:
 
 
 def doubled(levels: int) -> str:
-    """A schema that applies the first of its definitions 2 ** levels times."""
+    """Return a schema that applies its first definition 2 ** levels times."""
     definitions: dict[str, object] = {"a0": {"type": "integer"}}
     for level in range(1, levels + 1):
         definitions[f"a{level}"] = {"allOf": [{"$ref": f"#/$defs/a{level - 1}"}] * 2}

@@ -1,4 +1,4 @@
-"""Project files: what they say, how they are wrong, what changed; and the rules about types."""
+"""Project files: parsing, errors, differences, and the rules for event types."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The documentation of the project file is true: its examples are accepted, its keys are all."""
+"""The project file's documentation: its examples are valid, and its list of keys is complete."""
 
 import re
 from pathlib import Path

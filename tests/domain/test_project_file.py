@@ -1,4 +1,4 @@
-"""A project written as its file is read as the very same project."""
+"""A project that is written as a file is read back as the same project."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -110,7 +110,7 @@ def test_a_closed_beta_alone_is_written_as_a_list(accounts: str) -> None:
 
 
 def test_the_full_project_has_everything_set() -> None:
-    """So that a key that is new to projects is not forgotten where they are written."""
+    """A new key of projects must not be forgotten when files are written."""
     project = parse_project(FULL)
     plain = parse_project('name = "plain"')
     same = [name for name in _differing(project, plain) if name not in {"dialect", "retry"}]

@@ -1,5 +1,4 @@
-"""The bodies of the five providers, byte for byte as their guides show them, and their signatures
-checked the way the guides tell their readers to."""
+"""The five providers' bodies match their guides byte for byte, and so does their verification."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Whose trouble a missing route is: ours while nothing else is reached, and not for ever."""
+"""A missing route is a local error only while nothing else is reachable, and for a limited time."""
 
 from hooktide.domain.delivery.reachability import MAX_ADDRESSES, Reachability
 from hooktide.domain.model import DAY, MINUTE, SECOND, Micros

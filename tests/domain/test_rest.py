@@ -1,4 +1,4 @@
-"""How long an endpoint rests: until its receiver said, or a second and then longer."""
+"""How long an endpoint rests: as long as its receiver asked, or a second and then longer."""
 
 import pytest
 

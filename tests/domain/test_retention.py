@@ -1,4 +1,4 @@
-"""Retention deletes only by a clock that agrees with what is stored."""
+"""Retention deletes only if the clock agrees with the stored rows."""
 
 import pytest
 

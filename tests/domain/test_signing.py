@@ -1,4 +1,4 @@
-"""Signatures: right by independent implementations, and explained when they are wrong."""
+"""Signatures agree with independent implementations, and errors are explained."""
 
 import base64
 import hashlib

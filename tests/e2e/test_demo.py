@@ -1,4 +1,4 @@
-"""``hooktide demo``, run as its user would."""
+"""Runs ``hooktide demo`` as a user would."""
 
 import asyncio
 import os

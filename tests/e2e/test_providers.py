@@ -1,4 +1,4 @@
-"""Each provider, all the way: its consumer, written from its guide, accepts what it is sent."""
+"""Each provider end to end: a consumer that is written from its guide accepts the requests."""
 
 import asyncio
 import time

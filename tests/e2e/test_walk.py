@@ -1,4 +1,4 @@
-"""The whole way in a browser, as people walk it: from the first start to a rotated secret."""
+"""The whole user journey in a browser, from the first start to a rotated secret."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ QUICK = 'disable_after = 2\nretry = { delays = ["1s"] }\n'
 
 
 async def begin(visit: Visit, server: Server) -> str:
-    """Log in with the link of the first start, and make what an event needs; return its account."""
+    """Log in with the first start's link, and create what an event needs. Return the account."""
     page = visit.page
     found = LINK.search(server.log.read_text())
     assert found is not None
@@ -33,7 +33,7 @@ async def begin(visit: Visit, server: Server) -> str:
 
 
 async def be_quick(visit: Visit) -> None:
-    """Change the project's file, as an owner does."""
+    """Edit the project's file, as an owner does."""
     page = visit.page
     await visit.open("/dashboard/projects/acme/file")
     text = await page.input_value("#file")
@@ -60,7 +60,7 @@ async def publish(visit: Visit, account: str) -> None:
 
 
 async def answer(page: Page, status: str) -> None:
-    """Have the open bin answer with a status, or as it does by itself."""
+    """Make the open bin respond with a status, or with its default."""
     await page.click(".answers summary")
     await page.fill("[name=status-1]", status)
     if not status:
@@ -106,7 +106,7 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
         await publish(desk, account)
         await expect(page.locator("#newest")).to_contain_text("Delivered")
 
-        # The receiver breaks: a retry, two failures in a row, and the endpoint is disabled.
+        # The receiver fails: one retry, two consecutive failures, and the endpoint is disabled.
         await receiver.page.goto(bin_page)
         await answer(receiver.page, "500")
         await publish(desk, account)
@@ -116,7 +116,7 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
         await expect(state(customer)).to_contain_text("2 deliveries failed in a row")
         await publish(desk, account)
 
-        # It is mended: enabled, what was missed is sent, and what failed.
+        # It is repaired and enabled; missed and failed events are sent.
         await answer(receiver.page, "")
         await page.click("button:has-text('Enable')")
         await page.click("text=See what it missed")
@@ -131,7 +131,7 @@ async def test_from_the_first_start_to_a_rotated_secret(tmp_path: Path) -> None:
         await page.click("button:has-text('Send them')")
         await expect(page.locator("#job")).to_contain_text("2 of 2 events sent")
 
-        # A new secret, which the receiver is signed with from now on.
+        # A new secret, which signs all requests from now on.
         await customer.open(f"{endpoint}/rotate")
         await page.click("text=Create a new secret")
         await expect(page.locator("#secret")).to_have_text(SECRET)

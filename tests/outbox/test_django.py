@@ -1,4 +1,4 @@
-"""``emit`` with Django: the event commits with the change that it tells of, or not at all."""
+"""``emit`` with Django: the event commits together with its change, or not at all."""
 
 import asyncio
 import io
@@ -36,7 +36,7 @@ APP = "app"
 
 
 class Bill(models.Model):
-    """What the events are about."""
+    """The object that events are published for."""
 
     paid = models.BooleanField(default=False)
 
@@ -61,7 +61,7 @@ def django_database(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def app(url: str) -> Iterator[str]:
-    """A Django application's database, migrated; gives its alias."""
+    """Migrate a Django application's database, and yield its alias."""
     connections.settings = connections.configure_settings(
         {"default": django_database(":memory:"), APP: django_database(url)}
     )
@@ -151,7 +151,7 @@ def test_a_model_emits_when_it_is_saved_and_deleted(app: str) -> None:
 
 
 class Invoice(models.Model):
-    """What the documentation's programs are about."""
+    """The model in the documentation's programs."""
 
     customer = models.TextField()
     status = models.TextField()
@@ -162,7 +162,7 @@ class Invoice(models.Model):
 
 @pytest.fixture
 def invoices() -> Iterator[Any]:
-    """A table for them in the default database."""
+    """Create the model's table in the default database."""
     call_command("migrate", verbosity=0)
     with connections["default"].schema_editor() as editor:
         editor.create_model(Invoice)

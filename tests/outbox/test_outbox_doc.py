@@ -1,4 +1,4 @@
-"""docs/outbox.md is true: its programs run, its commands are understood, its table is the one."""
+"""docs/outbox.md: its programs run, its commands are valid, and its table matches the code."""
 
 import os
 import re

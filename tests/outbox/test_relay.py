@@ -1,4 +1,4 @@
-"""The relay: every row once, in order, whatever breaks between two steps."""
+"""The relay sends every row once, in order, whatever fails between two steps."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -120,7 +120,7 @@ async def test_a_reason_that_no_text_of_postgresql_holds_is_kept_all_the_same(
 async def test_a_row_that_cannot_be_read_is_set_aside_and_blocks_nothing(
     tmp_path: Path, column: str
 ) -> None:
-    """SQLite keeps anything in a column, and any bytes as a text."""
+    """SQLite stores any type in a column, and any bytes as text."""
     url = str(tmp_path / "app.db")
     with engine_on(url) as engine:
         emit_all(engine, range(4))
@@ -232,7 +232,7 @@ async def test_a_database_without_an_outbox_is_said_to_have_none(url: str) -> No
 async def test_what_is_in_no_transaction_of_the_relays_is_not_touched(
     engine: Engine, url: str
 ) -> None:
-    """Rows that are emitted while Hooktide is asked wait for the next batch."""
+    """Rows that are emitted during a request wait for the next batch."""
     emit_all(engine, [1])
     hooktide, found = Hooktide(), open_outbox(url)
 
@@ -254,7 +254,7 @@ def test_a_tables_name_is_no_way_into_the_database(name: str) -> None:
 async def test_a_row_that_somebody_else_wrote_wrongly_is_sent_as_it_is(
     engine: Engine, url: str
 ) -> None:
-    """That it is no JSON is for Hooktide to say; see the test over HTTP."""
+    """Hooktide reports that the payload is not JSON; see the test over HTTP."""
     with engine.begin() as connection:
         values = {"key": "k", "account": "a", "type": "t", "payload": "{", "occurred_at": ""}
         connection.execute(insert(outbox), [values])

@@ -1,4 +1,4 @@
-"""What a relay makes of a server's answers, over a real socket."""
+"""How a relay handles a server's responses, over a real socket."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""``emit`` with SQLAlchemy: the event commits with the change that it tells of, or not at all."""
+"""``emit`` with SQLAlchemy: the event commits together with its change, or not at all."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager

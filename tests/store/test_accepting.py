@@ -1,4 +1,4 @@
-"""What every store promises about accepting events: fan-out, plans, idempotency."""
+"""Every store: accepting events, with fan-out, plans and idempotency."""
 
 import asyncio
 

@@ -1,5 +1,4 @@
-"""What is written together belongs to different clients: where one part cannot be written, or one
-listener fails, the others are not touched."""
+"""Batched writes of different clients are independent: one failure affects no other."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +113,7 @@ async def test_a_listener_that_raises_stops_no_commit(given: Given) -> None:
 async def test_a_watcher_that_raises_keeps_nothing_that_another_process_did_from_the_others(
     given: Given,
 ) -> None:
-    """What was signalled, and what is forgotten once no signal may have come."""
+    """Notifications that were received, and resets after notifications may have been lost."""
 
     def fail(kind: str, number: int) -> None:
         raise LookupError(kind)
@@ -144,7 +143,7 @@ async def test_a_watcher_that_raises_keeps_nothing_that_another_process_did_from
 
 
 async def cut_signals(given: Given) -> None:
-    """End the connections that listen."""
+    """Terminate the listening connections."""
     connection = await asyncpg.connect(given.place.direct or given.place.url)
     listening = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid IN (
@@ -203,7 +202,7 @@ async def test_an_account_that_cannot_be_erased_holds_up_no_other(given: Given) 
 async def test_a_listener_that_cannot_be_told_keeps_no_other_from_it(
     given: Given, refused: str
 ) -> None:
-    """Of operational events: its account cannot be made, or its event cannot be written."""
+    """For operational events: the account cannot be created, or the event cannot be written."""
     publisher, first = events_publisher(given), given.account
     await given.store.put_project(load(PROJECT), NOON)
     other = replace(load("standard-webhooks"), name="other")
@@ -240,7 +239,7 @@ async def events(given: Given) -> list[Event]:
 async def test_an_event_of_a_batch_that_cannot_be_written_is_refused_alone(
     given: Given, index: int
 ) -> None:
-    """A batch's events are of many customers."""
+    """A batch has events of many customers."""
     told: list[Accepted] = []
     publisher = publisher_on(given, lambda _, accepted, __: told.append(accepted))
     batch = [EventIn("acme", "invoice.paid", msgspec.Raw(b"{}")) for _ in range(3)]
@@ -255,7 +254,7 @@ async def test_an_event_of_a_batch_that_cannot_be_written_is_refused_alone(
 async def test_what_is_stored_of_a_batch_is_accepted_although_the_database_goes_away_then(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a key, an event that is answered 503 is sent again, and would be there twice."""
+    """An event without a key that gets a 503 is sent again, and would be stored twice."""
     told: list[Accepted] = []
     publisher = publisher_on(given, lambda _, accepted, __: told.append(accepted))
     batch = [EventIn("acme", "invoice.paid", msgspec.Raw(b"{}")) for _ in range(4)]
@@ -281,7 +280,7 @@ async def test_a_batch_of_which_nothing_is_stored_is_refused_whole(
 async def test_an_event_whose_account_was_removed_costs_no_other_its_answer(
     given: Given, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
-    """The account is gone when the batch is stored, and the database when that is made good."""
+    """The account is deleted when the batch is stored; the database is away during the retry."""
     publisher = publisher_on(given, lambda *_: None)
     gone = await given.store.create_account(given.project_id, "globex", "", "test", NOON)
     batch = [
@@ -320,7 +319,7 @@ async def test_a_bad_event_of_a_thousand_costs_about_twenty_transactions(
 def add_in_transactions(
     given: Given, monkeypatch: pytest.MonkeyPatch, most: int = 1000
 ) -> list[int]:
-    """Note how many events each call of the store is given; after ``most`` calls it is away."""
+    """Record the number of events of each store call. After ``most`` calls the store is away."""
     add, calls = given.store.add_events, list[int]()
 
     async def count(events: Sequence[NewEvent], now: Micros) -> Sequence[AddResult]:
@@ -421,7 +420,7 @@ async def test_numbers_that_cannot_be_added_keep_no_others_from_it(given: Given)
 
 
 async def test_each_caller_raises_an_error_of_its_own(given: Given) -> None:
-    """One exception in many tasks would gather all their frames."""
+    """One exception shared by many tasks would collect all their frames."""
     event = given.event(transition=UNWRITABLE)
     found = await asyncio.gather(
         *(given.store.add_events([event], NOON) for _ in range(3)), return_exceptions=True
@@ -431,7 +430,7 @@ async def test_each_caller_raises_an_error_of_its_own(given: Given) -> None:
 
 
 async def test_one_who_stopped_waiting_keeps_no_other_waiting(given: Given) -> None:
-    """A caller that gave up (a request that was cut) is among those of a commit."""
+    """One of a commit's callers was cancelled, as when a client disconnects."""
     asked = [asyncio.create_task(given.publish()) for _ in range(3)]
     quiet = [asyncio.create_task(given.store.recorded()) for _ in range(3)]
     await asyncio.sleep(0)

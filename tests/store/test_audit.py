@@ -1,4 +1,4 @@
-"""``hooktide audit``: what it says of a database that has lived is true."""
+"""``hooktide audit`` is correct for databases with a long history."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from hooktide.store.maintenance.invariants import CHECKS
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Not through a pooler: an audit has a connection of its own."""
+    """Not through a pooler: an audit has a dedicated connection."""
     return str(request.param)
 
 
@@ -127,7 +127,7 @@ async def test_a_database_on_another_schema_is_not_looked_at(
 async def test_what_a_clock_that_was_set_back_confuses_is_not_held_against_a_database(
     lived: Lived,
 ) -> None:
-    """What was done before the clock was set back may have a later instant than what came after."""
+    """Rows from before the clock was set back may have later timestamps than newer rows."""
     life, was = lived.life, ENDED + 3 * HOUR
     await life.publish(was, "invoice.sent")
     await life.work(was, flaky=500)
@@ -152,7 +152,7 @@ def _wants(types: tuple[str, ...], _: Endpoint) -> dict[str, Any]:
 
 
 async def notices_its_clock(life: Life, wall: Micros) -> None:
-    """Have a worker start whose clock says ``wall``."""
+    """Start a worker whose clock shows ``wall``."""
     redating = Redating(life.store, Directory(life.store), lambda: wall, lambda: wall)
     while await redating.run():
         pass

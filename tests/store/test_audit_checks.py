@@ -1,4 +1,4 @@
-"""Each check of ``hooktide audit`` sees what it is for, and nothing else."""
+"""Each check of ``hooktide audit`` finds its violation, and nothing else."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ from hooktide.store.maintenance.invariants import CHECKS
 async def saved(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Lived]:
-    """A database in which everything has happened; no store has it open."""
+    """A database with every kind of delivery, which no store has open."""
     async with database() as url:
         folder = tmp_path_factory.mktemp("lived")
         place = Place(url if request.param == "postgres" else str(folder / "lived.db"))

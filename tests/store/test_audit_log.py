@@ -1,4 +1,4 @@
-"""What every store promises about the audit log: a change and its entry are there together."""
+"""Every store: a change and its audit log entry are committed together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,7 +133,7 @@ async def test_an_endpoint_that_is_disabled_by_a_rule_has_one_entry(given: Given
 
 @contextmanager
 def commits_fail(given: Given) -> Iterator[None]:
-    """Have SQLite refuse every commit, as a crash at that moment would."""
+    """Make SQLite refuse every commit, with the effect of a crash at that moment."""
     store: Any = given.store
     store._batch_writer.db.set_commit_hook(lambda: True)
     try:

@@ -1,4 +1,4 @@
-"""Work for several clients at once: what fails is found by halves, and fails alone."""
+"""Batched work of several clients: a failing item is found by bisection, and fails alone."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from hooktide.store.writing.batch import in_halves, run_batch
 
 
 class Work:
-    """Adds numbers, unless a bad one is among them; notes how many it is given each time."""
+    """Adds numbers, unless a bad one is among them. Records the size of each batch."""
 
     def __init__(self, *bad: int, away_after: int = 1000) -> None:
         self.bad = set(bad)

@@ -1,6 +1,6 @@
-"""A statement that nobody waits for any more is cancelled in the server, without haste.
+"""A statement whose caller gave up is cancelled in the server, and the request completes.
 
-PgBouncer 1.18 crashes when the socket of a request to cancel is closed before it has closed it.
+PgBouncer 1.18 crashes if the client closes the socket of a cancel request first.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LONG = "SELECT pg_sleep(60)"
 
 
 class Relay:
-    """Stands before a server, and holds requests to cancel until they are let through."""
+    """A relay in front of a server that delays cancel requests until a test releases them."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -72,7 +72,7 @@ async def relayed() -> AsyncIterator[tuple[Relay, str, str]]:
 
 
 async def running(url: str) -> int:
-    """Return how many of the long statements run in a database."""
+    """Return how many of the long statements are running in a database."""
     connection = await asyncpg.connect(url)
     found: int = await connection.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE query = $1 AND state = 'active' "

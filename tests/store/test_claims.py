@@ -1,4 +1,4 @@
-"""What every store promises about claims, records and the fence between them."""
+"""Every store: claims, records and fencing."""
 
 import asyncio
 
@@ -235,7 +235,7 @@ async def test_only_heads_of_endpoints_with_pending_deliveries_are_reported(give
 async def test_a_retry_of_a_delivery_in_flight_at_the_disable_is_discarded_however_late_it_is(
     given: Given,
 ) -> None:
-    """As after a process stood still, or the clock was set forward."""
+    """As after a process was frozen, or the clock was set forward."""
     await given.publish()
     [claim] = await given.claim()
     await given.store.disable_endpoint(Scope(), given.endpoint.id, "by the customer", NOON)

@@ -1,4 +1,4 @@
-"""What a store does when the clock is set: leases last, plans' hours end, order is kept."""
+"""When the clock is set, leases keep their length, plans' hours end, and order is kept."""
 
 import itertools
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.pooled
 
 @dataclass
 class Machine:
-    """A machine's two clocks; its wall clock is set as a test says."""
+    """A machine's two clocks. A test sets the wall clock."""
 
     wall: Micros = NOON
     up: Micros = HOUR
@@ -27,7 +27,7 @@ class Machine:
 
 @pytest.fixture
 def machine(given: Given) -> Machine:
-    """Return the machine by whose clocks the store goes."""
+    """Return the machine whose clocks the store uses."""
     made = Machine()
     store: Any = given.store
     store.clock = StoreClock(lambda: made.wall, lambda: made.up)

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that are cut at every point of what they are used for."""
+"""Connections to PostgreSQL are cut at every point of every operation."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -44,7 +44,7 @@ async def proxy(place: Place) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def given(proxy: Proxy) -> AsyncIterator[Given]:
-    """Everything goes through the proxy."""
+    """All connections go through the proxy."""
     given = Given(Place(proxy.url))
     await given.open()
     await given.begin()
@@ -58,7 +58,7 @@ BESIDE = ("pg_notify", "LISTEN", "hooktide.nodes", "pg_advisory_lock")
 
 @dataclass
 class Nth:
-    """True of the nth message (from 0) that can be cut there; not of what the store does beside."""
+    """Matches the nth message (from 0) that can be cut there, except background statements."""
 
     n: int
     where: Where
@@ -152,7 +152,7 @@ async def test_an_attempt_is_recorded_once_wherever_its_record_was_cut(
 async def test_a_change_and_its_audit_entry_are_there_together_wherever_it_was_cut(
     given: Given, proxy: Proxy, place: Place, where: Where, change: Change
 ) -> None:
-    """Each is cut after each of its statements; all are written in one way, so one in every way."""
+    """Every operation is cut after each of its statements, and one of them in every way."""
     changed = False
     for n in range(MAX_MESSAGES):
         before, told = await stored(place), await entries(given)

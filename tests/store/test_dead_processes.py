@@ -1,6 +1,6 @@
-"""What a dead process had claimed is released in two looks, and what a living one has is not.
+"""A dead process's claims are released after two checks, and those of a live process are not.
 
-Looks are made here, at instants of the monotonic clock that the test says.
+The tests run the checks, at times of the monotonic clock that they choose.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ async def open_another(given: Given) -> Given:
 
 @pytest.fixture
 async def other(given: Given) -> AsyncIterator[Given]:
-    """Another process, which looks when it is told to."""
+    """Another process that checks when a test tells it to."""
     other = await open_another(given)
     await store_of(given)._dead.stop()
     await store_of(other)._dead.stop()
@@ -53,7 +53,7 @@ async def other(given: Given) -> AsyncIterator[Given]:
 
 
 async def die(process: Given) -> None:
-    """End a process as kill -9 does: it gives nothing back."""
+    """End a process as kill -9 does: it releases nothing."""
     store = store_of(process)
     process.opened = False
     await store._dead.stop()
@@ -62,7 +62,7 @@ async def die(process: Given) -> None:
 
 
 async def end_session(process: Given) -> None:
-    """Let a process lose its connection and make no other; return when the server knows of it."""
+    """Cut a process's connection without a reconnect, and wait until the server has noticed."""
     store = store_of(process)
     await store._notifier.stop()
     place = process.place
@@ -74,13 +74,13 @@ async def end_session(process: Given) -> None:
 
 
 async def look(process: Given, after: int) -> int:
-    """Let a process look, so long after it took its lock; return how many claims it released."""
+    """Let a process check, this long after it took its lock. Return how many claims it released."""
     store = store_of(process)
     return await store._dead.look(store._node.held_since + after)
 
 
 async def look_twice(process: Given) -> int:
-    """Let a process look as often as it takes to find somebody dead."""
+    """Let a process check as often as it takes to declare another dead."""
     assert await look(process, GRACE_PERIOD) == 0
     return await look(process, GRACE_PERIOD + LOOK_INTERVAL)
 
@@ -197,7 +197,7 @@ async def test_a_process_that_starts_finds_what_its_dead_predecessor_had(given: 
 async def test_who_does_not_see_its_own_lock_judges_nobody(
     given: Given, other: Given, place: Place
 ) -> None:
-    """As one whose statements lead to a promoted standby already."""
+    """As a process whose statements already go to a promoted standby."""
     await claimed(given)
     await end_session(other)
     await die(given)
@@ -219,7 +219,7 @@ async def test_a_process_of_the_version_before_which_takes_no_lock_is_left_alone
 
 
 async def test_nobody_who_waits_for_its_lock_is_waited_for(given: Given, other: Given) -> None:
-    """A session that the server believes to be there is ended by the next one."""
+    """A session that the server still considers open is terminated by the next one."""
     await claimed(given)
     store = store_of(given)
     left = store._notifier._connection
@@ -272,7 +272,7 @@ def test_nobody_is_dead_shortly_after_the_own_lock_was_taken(
 
 
 def test_what_was_found_before_the_own_lock_was_taken_does_not_count() -> None:
-    """That was another server, or the same before it was restarted."""
+    """That was a different server, or the same one before a restart."""
     looks = Looks()
     looks.dead([DEAD], 100 * SECOND, 0)
     assert looks.dead([DEAD], 200 * SECOND, 195 * SECOND) == []

@@ -1,7 +1,7 @@
-"""A process that hears nothing of what others change notices it, and hears again afterwards.
+"""A process that no longer receives notifications notices that, and recovers.
 
-One process listens through a proxy (``direct``); its statements and the other process go straight
-to the database.
+One process listens through a proxy (``direct``). Its statements and the other process bypass the
+proxy.
 """
 
 import asyncio
@@ -52,9 +52,10 @@ async def other(given: Given, place: Place) -> AsyncIterator[Given]:
 
 
 async def listens_again(given: Given) -> None:
-    """Return once the process listens: to forget everything is also what it does before it tries.
+    """Wait until the process listens.
 
-    It is deaf when this is called, or is going to notice that it is and forgets everything then.
+    It also resets its caches before it tries. When this is called, it receives nothing, or is about
+    to notice that and to reset its caches.
     """
     assert isinstance(given.store, PostgresStore)
     notifier = given.store._notifier
@@ -63,7 +64,7 @@ async def listens_again(given: Given) -> None:
 
 
 async def check_hears(given: Given, other: Given) -> None:
-    """Check that a change in the other process is heard here, now and not at some later look."""
+    """Check that a change in the other process is notified here immediately."""
     await other.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON)
     await given.hand.heard("endpoint", given.endpoint.id)
 
@@ -131,7 +132,7 @@ async def test_an_address_that_leads_to_a_standby_for_a_while_is_asked_again() -
 async def test_a_connection_that_is_open_and_brings_nothing_is_given_up(
     given: Given, other: Given, proxy: Proxy
 ) -> None:
-    """As one to a primary that was cut off: only hearing oneself tells."""
+    """As a connection to a disconnected primary: only missing its own notification shows it."""
     proxy.deafen()
     given.hand.changes.clear()
     await listens_again(given)

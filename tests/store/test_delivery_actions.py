@@ -1,4 +1,4 @@
-"""What every store promises about deliveries that people retry now or stop."""
+"""Every store: deliveries that users retry now or stop."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ REASON = STOPPED_BY_HAND
 
 
 async def retrying(given: Given) -> Claim:
-    """Return a delivery whose first attempt failed; the next is due in an hour."""
+    """Return a delivery whose first attempt failed and whose next is due in an hour."""
     await given.publish()
     [claim] = await given.claim()
     await given.record(claim, RetryAt(DUE), status=500)
@@ -166,7 +166,7 @@ async def test_an_audit_allows_a_retry_that_someone_asked_for_and_no_other(
 
 
 async def broken(given: Given, now: int) -> list[str]:
-    """Return the checks of an audit that find something."""
+    """Return the audit checks that find something."""
     await given.close()
     if given.place.is_file:
         found = await asyncio.to_thread(lambda: list(audit_sqlite(given.place.url, now)))

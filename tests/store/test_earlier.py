@@ -1,4 +1,4 @@
-"""A database of any earlier schema is taken over as it is: nothing is lost, and it goes on."""
+"""A database of any earlier schema is upgraded without losing anything."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Erasing an account: nothing that was kept of it is found afterwards, and nothing else is gone."""
+"""Erasing an account removes all of its data and nothing else."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ LINE = AuditEntry(
 
 
 async def filled(given: Given, text: str, *, events: int = 3) -> Account:
-    """Return an account with ``text`` in everything that is kept of it."""
+    """Return an account with ``text`` in all of its data."""
     store = given.store
     account = await store.create_account(given.project_id, text, f"{text} Ltd", "test", NOON)
     endpoint = await given.create_endpoint(url=f"https://{text}.example.com/", account=account)
@@ -61,7 +61,7 @@ async def filled(given: Given, text: str, *, events: int = 3) -> Account:
             )
         )
     claims = await store.claim_due([endpoint.id], NOON, LEASE, events)
-    for claim in claims[: events - 1]:  # the last one is still out
+    for claim in claims[: events - 1]:  # the last one is still in flight
         await record(given, claim, text)
     await create_bin(given, account, text)
     key = ApiKey(
@@ -143,7 +143,7 @@ async def erase(given: Given, account: Account) -> Erasure:
 
 
 async def go_on(given: Given, now: int) -> int:
-    """Do all that happens by itself until nothing is left to do; return how many steps it took."""
+    """Run all background work until nothing is left to do. Return the number of steps."""
     for steps in range(200):
         done = await given.store.log_new(500)
         done += await given.store.release_expired_claims(now, 500)
@@ -155,9 +155,9 @@ async def go_on(given: Given, now: int) -> int:
 
 
 async def all_that_is_left(given: Given) -> bytes:
-    """Return everything that is stored; of a file after VACUUM, as the documentation advises.
+    """Return everything that is stored, for SQLite after VACUUM, as the documentation advises.
 
-    SQLite's own moving of rows leaves copies in the unused parts of pages.
+    SQLite leaves copies of moved rows in the unused parts of pages.
     """
     await given.close()
     if given.place.is_file:
@@ -201,7 +201,7 @@ async def test_what_is_recorded_while_it_is_erased_is_erased_too(given: Given) -
     )
     await erase(given, account)
     await go_on(given, NOON)
-    await record(given, late, CANARY)  # its request was out all the while
+    await record(given, late, CANARY)  # its request was in flight all the time
     [made] = await given.store.list_attempts(ANYONE, late.delivery_id)
     assert made.response_body == CANARY.encode()
     await go_on(given, SETTLED)

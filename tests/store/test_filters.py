@@ -1,4 +1,4 @@
-"""What every store promises about filters: an event goes where they match, as committed."""
+"""Every store: an event goes to the endpoints whose committed filters match."""
 
 import asyncio
 from dataclasses import replace

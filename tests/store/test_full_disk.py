@@ -1,7 +1,7 @@
-"""A full disk under PostgreSQL: what has no room is refused, nothing is lost, and work goes on.
+"""A full disk under PostgreSQL: writes are refused, nothing is lost, and the store recovers.
 
-The disk is a small one, with a tablespace on it, where the test may mount one; elsewhere, and in a
-test of its own, triggers answer as PostgreSQL does then (SQLSTATE 53100).
+The disk is a small file system with a tablespace if the test may mount one. Otherwise, and in a
+separate test, triggers raise PostgreSQL's error (SQLSTATE 53100).
 """
 
 import os
@@ -48,7 +48,7 @@ DROP FUNCTION no_room CASCADE;
 
 @dataclass
 class Disk:
-    """What the database lies on. ``folder``: a small disk's; None: there is none."""
+    """The database's disk. ``folder`` is the small file system, or ``None`` if there is none."""
 
     url: str
     folder: Path | None
@@ -57,7 +57,7 @@ class Disk:
         if self.folder is None:
             await self._run(REFUSE)
         else:
-            await self._run("CHECKPOINT")  # dropped tables keep their room until then
+            await self._run("CHECKPOINT")  # frees the space of dropped tables
             diskkit.fill(self.folder)
 
     async def free(self) -> None:

@@ -22,7 +22,7 @@ async def fail_once(given: Given, now: int = NOON) -> None:
 
 
 async def lose(given: Given) -> tuple[Claim, Claim]:
-    """Return a claim whose lease has ended, and the one that was made instead."""
+    """Return a claim whose lease has ended, and the claim that replaced it."""
     await given.publish()
     [lost] = await given.claim()
     [instead] = await given.claim(LATER)

@@ -1,4 +1,4 @@
-"""Both databases in lock-step: whatever they are asked, in any order, they answer the same."""
+"""Both databases return the same results for the same operations, in any order."""
 
 import asyncio
 import dataclasses
@@ -41,7 +41,7 @@ _ID_IN_TEXT = re.compile(r"(?<=_)[0-9a-f]{16}\b")
 
 
 class Side:
-    """One of the two databases; ids are made by each, so they are compared by when they came."""
+    """One of the two databases. Each generates its own ids, which are compared by their order."""
 
     def __init__(self, given: Given) -> None:
         self.given = given
@@ -49,7 +49,7 @@ class Side:
         self.names: dict[int, str] = {}
 
     def plain(self, value: Any) -> Any:
-        """Return a value as the other side would have it."""
+        """Translate a value into the form that both sides share."""
         if isinstance(value, enum.Enum):
             return value.value
         if isinstance(value, bool | None):
@@ -84,7 +84,7 @@ class Side:
         return (await self.store.list_deliveries(Scope(), None, 200)).items
 
     async def picture(self) -> list[Any]:
-        """Return what there is."""
+        """Return everything that exists."""
         store = self.store
         events = (await store.list_events(Scope(), None, 200)).items
         accounts = await self.accounts()
@@ -110,7 +110,7 @@ class Side:
 
 
 def one(items: Sequence[T], number: int) -> T | None:
-    """Return one of what there is, the same one on both sides."""
+    """Return an existing object, the same on both sides."""
     return items[number % len(items)] if items else None
 
 
@@ -152,7 +152,7 @@ async def create_endpoint(side: Side, i: int, now: Micros) -> Any:
     account = one(await side.accounts(), i)
     types = (("*",), ("invoice.*",), ("invoice.sent",))[i % 3]
     url = f"https://receiver.example.com/{i}"
-    # One an account: an event's deliveries to several have no order that is promised.
+    # One per account, because an event's deliveries to several endpoints have no defined order.
     return await side.given.create_endpoint(*types, limit=1, url=url, account=account)
 
 
@@ -278,7 +278,7 @@ ASKED: tuple[Callable[[Side, int, Micros], Awaitable[Any]], ...] = (
 
 
 class Lockstep(RuleBasedStateMachine):
-    """Asks the same of both, and compares the answers and what there is afterwards."""
+    """Runs the same operations on both, and compares the results and the state afterwards."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every store promises about lists: complete and in order, entered in the log or not."""
+"""Every store: lists are complete and in order, whether deliveries are in the log or not."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from hooktide.domain.model import HOUR, MINUTE, DeliveryState, Scope
 
 
 async def listed(given: Given, scope: Scope, limit: int = 7, **wanted: object) -> list[int]:
-    """Walk a whole list of deliveries, page by page."""
+    """Read a whole list of deliveries, page by page."""
     found: list[int] = []
     before: int | None = None
     while True:

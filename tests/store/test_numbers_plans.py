@@ -1,4 +1,4 @@
-"""What PostgreSQL reads for pages that people keep open: the days it is about, and no others."""
+"""For pages that users keep open, PostgreSQL reads only the partitions of the days shown."""
 
 import json
 from collections.abc import Callable, Iterator

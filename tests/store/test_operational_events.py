@@ -1,4 +1,4 @@
-"""What is to be told of is kept in the transaction it happened in, once, and not of ourselves."""
+"""Operational events are stored once, in the transaction of their cause, and not for themselves."""
 
 import pytest
 from storekit import NOON, Given
@@ -19,7 +19,7 @@ def own() -> Project:
 
 
 async def told(given: Given) -> list[str]:
-    """Return the types of what there is to tell, sorted; all are of the given project."""
+    """Return the sorted types of the stored operational events. All belong to the given project."""
     found = await given.store.operational_events(100)
     assert {project_id for project_id, _ in found} <= {given.project_id}
     return sorted(each.type.value for _, each in found)

@@ -1,4 +1,4 @@
-"""The last operator's key is not revoked by mistake."""
+"""The last operator key cannot be revoked by mistake."""
 
 import asyncio
 

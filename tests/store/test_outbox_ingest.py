@@ -1,4 +1,4 @@
-"""Events that an application has written into Hooktide's PostgreSQL become events exactly once."""
+"""Events that an application writes to Hooktide's PostgreSQL are ingested exactly once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -38,7 +38,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def app(given: Given) -> AsyncIterator[Connection]:
-    """An application's connection; it is a customer of the project ``accounting``."""
+    """An application's connection, which publishes for the project ``accounting``."""
     given.project_id = (await given.store.put_project(parse_project(PROJECT), NOON)).id
     given.account = await given.store.create_account(given.project_id, "customer", "", "all", NOON)
     given.endpoint = await given.create_endpoint()
@@ -48,7 +48,7 @@ async def app(given: Given) -> AsyncIterator[Connection]:
 
 
 class Taking:
-    """A process that takes over what was emitted, and what it tells."""
+    """A process that ingests emitted events, and the notifications it sends."""
 
     def __init__(self, given: Given) -> None:
         self.accepted = 0
@@ -84,7 +84,7 @@ class Taking:
         return await self._ingest.run()
 
     async def all(self) -> None:
-        """Take over until nothing waits, whatever happens to the database."""
+        """Ingest until no rows are left, whatever happens to the database."""
         while await at_last(self.run):
             pass
 
@@ -96,7 +96,7 @@ async def emit(app: Connection, type_: str = "thing.happened", n: int = 1, **mor
 
 
 async def payloads(given: Given) -> list[bytes]:
-    """Return the events' payloads, first to last."""
+    """Return the events' payloads in order."""
     found = (await given.store.list_events(Scope(), None, 1000)).items
     rows = [await given.store.get_event(Scope(), row.event.id) for row in reversed(found)]
     return [row.event.payload for row in rows]
@@ -356,7 +356,7 @@ async def test_what_another_process_was_faster_with_is_left_to_it(
 async def test_a_plan_that_changes_meanwhile_is_looked_at_again(
     given: Given, app: Connection
 ) -> None:
-    """What a process remembers of an account is compared within the transaction."""
+    """A process's cached account is verified within the transaction."""
     other = given.another()
     await other.open()
     taking = Taking(given)
@@ -380,7 +380,7 @@ async def test_sqlite_has_nothing_to_take_over(tmp_path: Any) -> None:
 
 
 async def test_what_is_taken_at_once_is_bounded_in_bytes(given: Given, app: Connection) -> None:
-    """Rows written by hand may be of any size: they must not all come into memory."""
+    """Rows that were written by hand may have any size, and must not all be read into memory."""
     for size in (3_000_000, 5, 200_000, *[900_000] * 12):
         payload = f'"{"x" * size}"'
         await app.execute(INSERT, "accounting", "customer", "thing.happened", payload, "")

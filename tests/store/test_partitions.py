@@ -1,4 +1,4 @@
-"""The log's days in PostgreSQL, while somebody reads all of it: a dump, an audit."""
+"""The log's daily partitions in PostgreSQL during a long read, such as a dump or an audit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ def kind() -> str:
 
 @asynccontextmanager
 async def dumping(url: str) -> AsyncIterator[None]:
-    """Hold what a dump holds from its beginning to its end."""
+    """Hold the locks that a dump holds."""
     connection = await asyncpg.connect(url)
     async with connection.transaction():
         await connection.execute(
@@ -35,7 +35,7 @@ async def dumping(url: str) -> AsyncIterator[None]:
 
 
 async def days(url: str) -> list[str]:
-    """Return the tables of events that are there, but for the default one."""
+    """Return the existing partitions of events, except the default one."""
     connection = await asyncpg.connect(url)
     sql = "SELECT tablename FROM pg_tables WHERE tablename ~ '^events_[0-9]+$' ORDER BY 1"
     found = [name for (name,) in await connection.fetch(sql)]
@@ -44,7 +44,7 @@ async def days(url: str) -> list[str]:
 
 
 async def keep(given: Given) -> None:
-    """Do as maintenance does: make the next days, and drop what is past retention."""
+    """Run maintenance: create the next days, and drop those past retention."""
     await given.store.prepare_log(LATER)
     await given.store.drop_old(LATER, 100)
 

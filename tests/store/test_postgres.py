@@ -1,4 +1,4 @@
-"""What only a store in PostgreSQL promises: of others in the middle of something, and of breaks."""
+"""Guarantees that only the PostgreSQL store gives, about concurrency and broken connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ def kind() -> str:
 
 @pytest.fixture
 async def aside(place: Place) -> AsyncIterator[Connection]:
-    """Another's connection, in the middle of a transaction."""
+    """Another client's connection, in the middle of a transaction."""
     connection = await asyncpg.connect(place.url)
     await connection.execute("BEGIN")
     yield connection
@@ -47,7 +47,7 @@ async def aside(place: Place) -> AsyncIterator[Connection]:
 
 
 async def until_one_waits(aside: Connection) -> None:
-    """Return when somebody waits for what this connection has locked."""
+    """Wait until another session waits for a lock of this connection."""
     waiting = """SELECT count(*) FROM pg_locks
         WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
     async with asyncio.timeout(30):
@@ -108,7 +108,7 @@ async def test_a_claim_passes_over_what_another_is_claiming(
 
 
 async def test_a_disable_waits_for_whoever_is_claiming(given: Given, aside: Connection) -> None:
-    """Else it could be answered, and a claim that began before it be committed after it."""
+    """Otherwise the call could return, and an earlier claim could be committed after it."""
     endpoint_id = given.endpoint.id
     held = "SELECT 1 FROM hooktide.endpoints WHERE id = $1 FOR SHARE"
     await aside.fetch(held, endpoint_id)
@@ -127,7 +127,7 @@ async def test_after_a_break_everything_may_have_changed_and_changes_are_heard_a
     other = given.another()
     await other.open(listens=False)
     await aside.execute(BREAK_ALL)
-    # Twice: when the connection is lost, and when there is another one that hears.
+    # Called twice: when the connection is lost, and when a new one listens.
     await until(lambda: given.hand.changes.count(("everything", 0)) >= 2)
     await at_last(lambda: other.store.disable_endpoint(Scope(), given.endpoint.id, "x", NOON))
     await given.hand.heard("endpoint", given.endpoint.id)
@@ -272,7 +272,7 @@ async def test_a_start_waits_until_others_have_said_how_they_measure_leases_sinc
     async with asyncio.timeout(30):
         while not await aside.fetchval("SELECT count(*) FROM hooktide.nodes WHERE held"):
             await asyncio.sleep(0.01)
-    # Where a clock was set forward by a day, what was written just now was written a day ago.
+    # After a clock was set forward by a day, rows written just now appear a day old.
     await aside.execute("UPDATE hooktide.nodes SET free_at = free_at - $1", DAY)
     starting = asyncio.create_task(place.open())
     await asyncio.wait({starting}, timeout=0.5)

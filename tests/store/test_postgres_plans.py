@@ -1,4 +1,4 @@
-"""What PostgreSQL reads for a claim stays a page or two, however much waits and has happened."""
+"""A claim reads one or two pages in PostgreSQL, whatever the backlog and the history."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +127,7 @@ async def test_recording_a_batch_joins_no_attempt_with_all_deliveries(given: Giv
 async def shared_plan_of(
     given: Given, name: str, columns: Sequence[Sequence[Any]]
 ) -> Mapping[str, Any]:
-    """Return the plan that a server makes once, without knowing how many rows there will be."""
+    """Return the generic plan, which does not depend on the number of rows."""
     assert isinstance(given.store, PostgresStore)
     text, _ = compiled(given.store._sql[name])
     arrays = ", ".join("'{" + ",".join(map(literal, column)) + "}'" for column in columns)

@@ -20,7 +20,7 @@ DELAY = 10 * MINUTE
 
 @dataclass
 class Machine:
-    """A server's machine: its wall clock, and how long it has been up."""
+    """A server's machine: its wall clock and its uptime."""
 
     wall: Micros = NOON
     up: Micros = HOUR
@@ -50,7 +50,7 @@ async def machine(given: Given) -> Machine:
 
 
 async def waiting(given: Given, due_at: Micros, at: Micros = NOON, head: bytes = b"") -> int:
-    """Return the id of a delivery that failed once and is due again then."""
+    """Return the id of a delivery that failed once and is due at ``due_at``."""
     [accepted] = await given.publish(now=at)
     [claim] = [one for one in await given.claim(at) if one.event.id == accepted.event_id]
     await given.record(claim, RetryAt(due_at), 500, at, head=head)

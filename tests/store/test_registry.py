@@ -1,4 +1,4 @@
-"""What every store promises about projects, accounts, endpoints, keys and the log."""
+"""Every store: projects, accounts, endpoints, keys and the delivery log."""
 
 import asyncio
 import dataclasses
@@ -477,7 +477,7 @@ async def test_an_edit_is_made_again_on_what_was_stored_between(given: Given) ->
         seen.append(len(project.event_types))
         return add_type("a.mine")(project)
 
-    save = given.store._save_project  # where another is faster
+    save = given.store._save_project  # to let another writer be faster
 
     async def save_late(*row: Any, **more: Any) -> Any:
         if not other.is_set() and row[1].event_types[-1].name == "a.mine":

@@ -1,4 +1,4 @@
-"""What every store promises about replays: each event once, none left out, whatever happens."""
+"""Every store: a replay sends each event exactly once, whatever happens."""
 
 import pytest
 from storekit import NOON, Given
@@ -46,7 +46,7 @@ async def start(given: Given, wanted: NewReplay, now: int = LATER) -> Replay:
 
 
 async def run(given: Given, replay: Replay, now: int = END, limit: int = 200) -> Replay:
-    """Go on with a replay until it has ended, its deliveries claimed as soon as they are made."""
+    """Continue a replay to its end, claiming its deliveries as soon as they are created."""
     now = max(now, made_at(replay.id) + MINUTE)
     for _ in range(100):
         if (found := await given.store.get_replay(Scope(), replay.id)).state is not RUNNING:
@@ -57,13 +57,13 @@ async def run(given: Given, replay: Replay, now: int = END, limit: int = 200) ->
 
 
 async def replayed(given: Given) -> list[int]:
-    """Return the events of all deliveries that replays made, in order."""
+    """Return the events of all deliveries that replays created, in order."""
     page = await given.store.list_deliveries(Scope(), None, 10_000)
     return sorted(item.event_id for item in page.items if item.origin is Origin.REPLAY)
 
 
 async def publish_missed(given: Given, count: int, now: int = NOON) -> list[int]:
-    """Publish events while the endpoint is off, and return their ids."""
+    """Publish events while the endpoint is disabled, and return their ids."""
     await given.store.disable_endpoint(Scope(), given.endpoint.id, "by hand", now)
     events = await given.publish(*[given.event() for _ in range(count)], now=now)
     assert [event.deliveries for event in events] == [0] * count
@@ -129,7 +129,8 @@ async def test_what_was_missed_is_sent_and_nothing_else(given: Given, entered: b
     if entered:
         await given.store.log_new(1000)
     done = await run(given, await start(given, missed(given)))
-    # What was pending when the endpoint was disabled is discarded, and so was missed as well.
+    # Deliveries that were pending when the endpoint was disabled are discarded, and count as
+    # missed.
     assert await given.store.discard_stale(END, 100) == 1
     assert (done.state, done.made) == (ReplayState.DONE, 3)
     assert await replayed(given) == events

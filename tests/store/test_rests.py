@@ -23,13 +23,13 @@ async def answer(
     at: Micros = NOON,
     verdict: Verdict | None = None,
 ) -> None:
-    """Record an attempt that was answered 429; ``span`` is its Retry-After, 0: it had none."""
+    """Record an attempt with status 429. ``span`` is its Retry-After, or 0 if it had none."""
     rest = RestRequest(429, span)
     await given.record(claim, verdict or RetryAt(RETRY), status=429, at=at, rest=rest)
 
 
 async def resting(given: Given, span: Micros = HOUR) -> Claim:
-    """Return the delivery whose answer asked for rest; another one waits."""
+    """Return the delivery whose response had a Retry-After. Another one is pending."""
     await given.publish()
     [claim] = await given.claim()
     await answer(given, claim, span)
@@ -169,7 +169,7 @@ async def test_a_success_of_an_attempt_that_began_before_the_rest_changes_nothin
 
 
 async def lifted_at(given: Given, now: Micros) -> None:
-    """Check that a rest is over, and that what it delayed is due at its own schedule, or now."""
+    """Check that a rest is over, and that delayed deliveries are due as scheduled, or now."""
     assert (await endpoint(given)).rests_until == 0
     assert await given.store.resting(now) == {}
     assert ("rest", given.endpoint.id) in given.hand.changes

@@ -1,4 +1,4 @@
-"""A clock that is wrong deletes nothing; one that is right, or said to be right, does."""
+"""Retention deletes nothing if the clock is wrong, unless an operator confirms the clock."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ LATER = 40 * DAY
 
 @dataclass
 class Machine:
-    """A server's machine: its wall clock, and how long it has been up."""
+    """A server's machine: its wall clock and its uptime."""
 
     wall: Micros = NOON
     up: Micros = HOUR
@@ -43,7 +43,7 @@ async def machine(given: Given) -> Machine:
 
 
 async def delivered(given: Given) -> int:
-    """Return the id of an event that nothing waits for, so that retention may take it."""
+    """Return the id of an event without pending deliveries, which retention may delete."""
     [accepted] = await given.publish(given.event("other.type"))
     return accepted.event_id
 
@@ -85,7 +85,7 @@ async def test_a_second_start_with_the_same_wrong_clock_deletes_nothing_either(
     event_id = await delivered(given)
     machine.wall += LATER
     await run(machine.start(given))
-    await given.publish(now=machine.wall)  # the event's id is of the wrong clock's time
+    await given.publish(now=machine.wall)  # the event's id contains the wrong clock's time
     retention = machine.start(given)
     machine.live(2 * HOUR)
     await run(retention)

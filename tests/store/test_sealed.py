@@ -1,4 +1,4 @@
-"""Sealed rows: which keys open them, and how a new key seals them again."""
+"""Sealed rows: which keys open them, and how they are sealed again with a new key."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

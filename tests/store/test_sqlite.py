@@ -1,4 +1,4 @@
-"""What only a store in a file promises."""
+"""Guarantees that only the SQLite store gives."""
 
 import asyncio
 from pathlib import Path

@@ -1,7 +1,6 @@
-"""A file that cannot be read, written or locked for a while: everybody is answered, and it goes on.
+"""A file that temporarily cannot be read, written or locked: every caller gets an answer.
 
-The disk fails by putting other files behind the store's descriptors, so what fails are the real
-system calls.
+The disk fails by replacing the files behind the store's descriptors, so the real system calls fail.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def unreadable(path: Path) -> Iterator[None]:
-    """Have everything that this process has open of a database fail to read, and to write."""
+    """Make reads and writes fail on every open file of a database."""
     files = {str(path), f"{path}-wal"}
     found = [number for number, file in _descriptors() if file in files]
     saved = [(number, os.dup(number)) for number in found]
@@ -56,12 +55,12 @@ def unreadable(path: Path) -> Iterator[None]:
 
 def _descriptors() -> Iterator[tuple[int, str]]:
     for each in list(Path("/proc/self/fd").iterdir()):
-        with suppress(OSError):  # the one that lists the folder
+        with suppress(OSError):  # the descriptor that lists the folder
             yield int(each.name), str(each.readlink())
 
 
 async def forget_pages(given: Given) -> None:
-    """Have the writer read from the disk again."""
+    """Make the writer read from the disk again."""
     assert isinstance(given.store, SqliteStore)
     await given.store._write(lambda db, _: db.pragma("shrink_memory"))
 

@@ -1,6 +1,6 @@
-"""A process that stands still in the middle of a transaction, or is cut off there, holds up nobody.
+"""A process that freezes or loses its connection during a transaction does not block others.
 
-Its locks are PostgreSQL's to hold, and would be held until somebody notices that it is gone.
+PostgreSQL would hold its locks until someone notices that the process is gone.
 """
 
 import pytest

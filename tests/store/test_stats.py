@@ -1,4 +1,4 @@
-"""What every store promises about numbers: health, charts, usage, and many things in one go."""
+"""Every store: statistics for health, charts and usage, and writing many at once."""
 
 import asyncio
 from typing import Any

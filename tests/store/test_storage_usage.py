@@ -1,4 +1,4 @@
-"""How much is kept of each project."""
+"""The storage usage of each project."""
 
 import asyncio
 

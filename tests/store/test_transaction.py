@@ -1,4 +1,4 @@
-"""What the store's common half stands on: one way to write a statement, and a transaction of it."""
+"""The foundation of the shared store code: statements that run on both databases."""
 
 import asyncio
 import re

@@ -1,7 +1,6 @@
-"""What holds when two processes use one database; in a file, where there is one, the same of it.
+"""Guarantees when two processes use one database; on SQLite, with one process.
 
-The second process is a second store on the same database, with connections, an id and a memory of
-its own.
+The second process is a second store on the same database, with its own connections, id and caches.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.pooled
 
 @pytest.fixture
 async def other(given: Given, place: Place) -> AsyncIterator[Given]:
-    """Another process on the database, which delivers nothing."""
+    """Another process on the database that delivers nothing."""
     if place.is_file:
         yield given
         return
@@ -231,7 +230,7 @@ async def test_no_delivery_of_ten_thousand_is_claimed_by_two(given: Given, other
 
     hands = await asyncio.gather(*(claim_all(process) for process in [given, other] * 2))
     everything = [delivery_id for hand in hands for delivery_id in hand]
-    # A claimer that finds every due row locked sees none: the last claims of others may be open.
+    # A claimer sees no due rows if all are locked, because other claims may be uncommitted.
     everything += [claim.delivery_id for claim in await given.claim(each=10_000)]
     assert len(everything) == len(set(everything)) == 10_000
 
@@ -260,7 +259,7 @@ async def test_a_success_told_after_the_lease_went_elsewhere_counts(
 
 
 async def lost_lease(given: Given, other: Given) -> tuple[Claim, Claim]:
-    """Claim a delivery in one process, and when its lease has ended in the other."""
+    """Claim a delivery in one process, and after its lease has ended in the other."""
     await given.publish()
     [slow] = await given.claim()
     [fast] = await other.claim(NOON + LEASE)
@@ -271,7 +270,7 @@ async def lost_lease(given: Given, other: Given) -> tuple[Claim, Claim]:
 async def record_all(
     processes: Sequence[Given], claims: Sequence[Claim], status: int = 500
 ) -> None:
-    """Record failures in turns, all at once."""
+    """Record failures alternately in both processes, concurrently."""
     await asyncio.gather(
         *(
             processes[n % len(processes)].record(claim, Failed(), status=status)
@@ -353,7 +352,7 @@ async def test_work_accepted_where_nobody_delivers_is_heard_of_where_somebody_do
 async def test_a_retry_is_due_in_no_other_process_before_its_time(
     given: Given, other: Given
 ) -> None:
-    """Told before, two processes would claim it in turn until it is due."""
+    """If they were notified earlier, two processes would claim it alternately until it is due."""
     second = await given.create_endpoint(url="https://second.example.com/hook")
     now = given.store.clock()
     await other.publish(now=now)
@@ -442,7 +441,7 @@ async def test_a_clock_that_was_ahead_moves_no_ids_once_nothing_waits_from_its_t
     given: Given, other: Given, place: Place
 ) -> None:
     if place.is_file:
-        return  # one process, whose ids only ever grow
+        return  # one process, whose ids always grow
     await given.publish(given.event(), now=AHEAD)
     await off_and_on(given)
     assert await given.store.discard_stale(NOON, 100) == 1

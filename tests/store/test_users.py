@@ -1,4 +1,4 @@
-"""What every store promises about users, their sessions, and the log of what they change."""
+"""Every store: users, their sessions, and their entries in the audit log."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How much waits is known exactly at any instant, and without looking at what waits."""
+"""The backlog counts are exact at any time, and do not require reading the queue."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ async def backlog(given: Given, largest: int = 0) -> Backlog:
 
 
 async def oldest(given: Given) -> Micros | None:
-    """Return it to the second: an id is made a little later than its instant, if that is taken."""
+    """Return the backlog with times in seconds: an id may be slightly later than its timestamp."""
     found = (await given.store.oldest_waiting(Scope())).made_at
     return None if found is None else found // SECOND * SECOND
 
@@ -79,7 +79,7 @@ async def test_a_disable_takes_its_pending_off_in_its_own_commit(given: Given) -
     assert (await backlog(given)).waiting == 0
     await given.store.enable_endpoint(Scope(), given.endpoint.id, NOON + SECOND, DOES)
     await given.publish(now=NOON + MINUTE)
-    assert (await backlog(given)).waiting == 1  # the three are still there, and count no more
+    assert (await backlog(given)).waiting == 1  # the three still exist, but no longer count
     assert await oldest(given) == NOON + MINUTE
     assert await given.store.discard_stale(NOON + MINUTE, 100) == 3
     assert (await backlog(given)).waiting == 1
@@ -87,7 +87,7 @@ async def test_a_disable_takes_its_pending_off_in_its_own_commit(given: Given) -
 
 
 async def test_counts_are_the_rows_whatever_happens(given: Given) -> None:
-    """Every statement that changes a delivery, in an order that a seed decides."""
+    """Every statement that changes a delivery, in a random order from a seed."""
     chance, now = random.Random(17), NOON
     await given.set_plan(0, endpoints=None, deliveries_per_hour=40)
     for step in range(120):
@@ -133,7 +133,7 @@ async def one_of_all(given: Given, chance: random.Random, now: Micros) -> None:
             await store.run_replays(now, 5)
         case 11:
             page = await store.list_deliveries(Scope(), None, 20)
-            with suppress(RefusedError):  # a held one is still to come
+            with suppress(RefusedError):  # a held one has not been released yet
                 for delivery in page.items[:1]:
                     await store.resend(Scope(), delivery.id, now, DOES)
         case _:
@@ -153,7 +153,7 @@ async def test_a_late_2xx_of_a_delivery_that_waits_again_is_counted(given: Given
 
 @pytest.mark.parametrize("kind", ["postgres"])
 async def test_counts_are_folded_while_others_write(given: Given) -> None:
-    """What a transaction in the middle of its work has appended is neither lost nor seen twice."""
+    """Rows that an open transaction has appended are neither lost nor counted twice."""
     await given.publish(*[given.event()] * 3)
     await given.publish(*[given.event()] * 3)
     other = await asyncpg.connect(given.place.url)
@@ -175,7 +175,7 @@ async def test_counts_are_folded_while_others_write(given: Given) -> None:
 
 @pytest.mark.parametrize("kind", ["postgres"])
 async def test_a_server_of_the_version_before_is_counted_as_well(given: Given) -> None:
-    """It knows nothing of counts: it is the database that counts."""
+    """An older server does not know the counts; the database's triggers maintain them."""
     other = await asyncpg.connect(given.place.url)
     await other.execute(
         "INSERT INTO hooktide.queue (id, event_id, endpoint_id, account_id, project_id, origin, "

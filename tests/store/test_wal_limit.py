@@ -1,4 +1,4 @@
-"""A program that reads for long makes SQLite's log grow: to its limit, and no further."""
+"""A long-running reader makes SQLite's write-ahead log grow, up to its limit."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ async def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def reader(given: Given) -> apsw.Connection:
-    """Begin to read, as a shell does that is left open in a transaction."""
+    """Open a read transaction, as a shell that someone left open."""
     db = apsw.Connection(given.place.url, flags=apsw.SQLITE_OPEN_READONLY)
     db.execute("BEGIN")
     list(db.execute("SELECT count(*) FROM events"))
@@ -46,7 +46,7 @@ def log_size(given: Given) -> int:
 
 
 async def bin_request(given: Given) -> BinRequest:
-    """Add a bin, and return a request for it."""
+    """Create a bin, and return a request for it."""
     made = await given.store.create_bin(
         Bin(
             id=0,
@@ -76,7 +76,7 @@ async def bin_request(given: Given) -> BinRequest:
 
 
 async def grow(given: Given) -> int:
-    """Publish until the log is full; return how many were accepted."""
+    """Publish until the log is full. Return how many events were accepted."""
     for number in range(200):
         try:
             await given.publish(given.event(payload=PAYLOAD))
@@ -159,7 +159,7 @@ async def test_a_long_logs_room_is_given_back_also_if_a_reader_was_in_the_way_at
 
 
 async def test_the_log_is_copied_beside_the_writer(given: Given) -> None:
-    """A connection that has read nothing copies nothing, and leaves all of it to the writer."""
+    """A connection that has read nothing checkpoints nothing, and leaves that to the writer."""
     store = given.store
     assert isinstance(store, SqliteStore)
     await given.publish(given.event(payload=PAYLOAD))
