@@ -14,6 +14,7 @@ import pytest
 from dashkit import Fields, Seat, make_things, path_of, seat
 from postgreskit import database
 from webkit import OPERATOR, RECEIVER, Answer, Site, running
+from wire import keeping, receiving
 
 from hooktide.actions.deliveries.delivery_actions import DeliveryActions
 from hooktide.actions.deliveries.event_recipients import EventRecipients, Recipient
@@ -916,11 +917,34 @@ async def test_two_attempts_are_compared(site: Site, owner: Seat) -> None:
     html = await owner.page(f"/dashboard/deliveries?delivery={delivery}")
     assert f"delivery={delivery}&amp;compare=2" in html
     html = await owner.page(f"/dashboard/deliveries?delivery={delivery}&compare=2")
-    assert "Attempts 1 and 2" in html
+    assert '<th scope="col">Attempt 1</th><th scope="col">Attempt 2</th>' in html
     assert "Request header x-second" in html
     for nonsense in ("9", "x", "99999999"):
         html = await owner.page(f"/dashboard/deliveries?delivery={delivery}&compare={nonsense}")
         assert 'id="compared"' not in html
+    path = f"/dashboard/deliveries?delivery={delivery}&compare=1"
+    assert 'id="compared"' not in await owner.page(f"{path}&with=1")
+    html = await owner.page(f"{path}&with=2")
+    assert '<th scope="col">Attempt 1</th><th scope="col">Attempt 2</th>' in html
+    assert 'id="compared"' not in await owner.page(f"{path}&with=delivered")
+
+
+async def test_an_attempt_is_compared_with_the_one_that_worked(site: Site, owner: Seat) -> None:
+    delivery = await waiting_delivery(site)
+    [endpoint] = (await site.operator.get("/v1/endpoints")).ok()["items"]
+    async with receiving(keeping(b"HTTP/1.1 200 OK\r\nx-from: elsewhere\r\n\r\n")) as receiver:
+        moved = {"url": f"http://127.0.0.1:{receiver.port}/hook"}
+        (await site.operator.patch(f"/v1/endpoints/{endpoint['id']}", moved)).ok()
+        event = {"account": "acme", "type": "invoice.paid", "payload": {"id": "inv_2"}}
+        (await site.operator.post("/v1/events", event)).ok(202)
+        async with asyncio.timeout(30):
+            while not (await site.operator.get("/v1/deliveries?state=delivered")).ok()["items"]:
+                await asyncio.sleep(0.01)
+    path = f"/dashboard/deliveries?delivery={delivery}"
+    assert "&amp;compare=1&amp;with=delivered" in await owner.page(path)
+    html = await owner.page(f"{path}&compare=1&with=delivered")
+    assert "The one that worked, dlv_" in html
+    assert "Response header x-from" in html
 
 
 async def test_an_events_page_says_which_endpoints_got_it_and_why_the_others_did_not(

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from hooktide.actions.deliveries.delivery_log import Found, Line
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
@@ -19,12 +19,15 @@ from hooktide.web.pages.framework.page import Page, Run, act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View, attachment
 from hooktide.web.pages.views.delivery import (
+    Comparison,
     DeliveryRow,
     Filters,
+    OpenedAttempt,
     OpenedDelivery,
     chips_of,
     compare,
     endpoint_name,
+    open_attempt,
     open_delivery,
     read_filters,
     row_of,
@@ -99,7 +102,7 @@ async def deliveries(request: PageRequest) -> View:
         next=found.next_before,
         looked_to=found.looked_to,
         opened=opened,
-        close=request.link(delivery=None, compare=None, before=before)
+        close=request.link(delivery=None, compare=None, before=before, **{"with": None})
         + (f"#row-{opened.row.id}" if opened else ""),
         acts=_acts(request, opened),
         exports=f"{request.session.base}/deliveries/export{_query(request) or '?'}",
@@ -107,7 +110,7 @@ async def deliveries(request: PageRequest) -> View:
         chosen_act=f"{request.session.base}/deliveries/chosen{_query(request)}"
         if request.may("member")
         else "",
-        compared=None if opened is None else compare(opened.tries, _compared(request)),
+        compared=await _comparison(request, opened),
     )
 
 
@@ -137,9 +140,45 @@ def _query(request: PageRequest) -> str:
     return f"?{urlencode(kept)}" if kept else ""
 
 
-def _compared(request: PageRequest) -> int:
-    """Return the number of the attempt to compare with the previous one; 0: none."""
-    text = request.query.text("compare")
+async def _comparison(request: PageRequest, opened: OpenedDelivery | None) -> Comparison | None:
+    """Compare the attempt ``?compare=`` with another (``?with=``), or with the previous one.
+
+    ``?with=delivered``: with the newest attempt of the endpoint that was answered with a 2xx.
+    """
+    tries = {} if opened is None else {each.number: each for each in opened.tries}
+    number = _number(request, "compare")
+    if opened is None or number not in tries:
+        return None
+    mine = f"Attempt {number}", tries[number]
+    if request.query.text("with") == "delivered":
+        worked = await _last_delivered(request, opened)
+        return None if worked is None else compare(worked, mine)
+    other = _number(request, "with") or number - 1
+    if other not in tries or other == number:
+        return None
+    pairs = sorted([mine, (f"Attempt {other}", tries[other])], key=lambda each: each[1].number)
+    return compare(*pairs)
+
+
+async def _last_delivered(
+    request: PageRequest, opened: OpenedDelivery
+) -> tuple[str, OpenedAttempt] | None:
+    """Return the attempt that delivered something to the same endpoint last, with its name."""
+    endpoint_id = ids.read("ep", opened.row.endpoint)
+    wanted = DeliveryFilter(endpoint_id=endpoint_id, state=DeliveryState.DELIVERED)
+    found = await request.services.delivery_log.search(request.scope, wanted, None, 1)
+    for line in found.lines:
+        if line.attempt is not None:
+            project = (await request.project(line.delivery.project_id)).project
+            timeout = plan_of(project, project.default_plan).timeout
+            name = f"The one that worked, {show('dlv', line.delivery.id)}"
+            return name, open_attempt(line.attempt, timeout)
+    return None
+
+
+def _number(request: PageRequest, name: str) -> int:
+    """Return the number of an attempt in the query; 0: none."""
+    text = request.query.text(name)
     return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_NUMBER else 0
 
 
@@ -225,7 +264,7 @@ def opens(request: PageRequest, endpoint: str = "") -> Callable[[str], str]:
     def href(delivery: str) -> str:
         if request.place == path:
             before = request.query.text("before") or None
-            return request.link(delivery=delivery, before=before, compare=None)
+            return request.link(delivery=delivery, before=before, compare=None, **{"with": None})
         narrowed = f"endpoint={endpoint}&" if endpoint else ""
         return f"{path}?{narrowed}delivery={delivery}"
 
@@ -342,7 +381,7 @@ def _opened_again(request: PageRequest, did: str, delivery: Delivery) -> View:
 
 
 def _filters(request: PageRequest) -> dict[str, str]:
-    passing = ("did", "delivery", "compare", "again", "enable")
+    passing = ("did", "delivery", "compare", "with", "again", "enable")
     return {name: text for name, text in request.query if name not in passing}
 
 

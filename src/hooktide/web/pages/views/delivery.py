@@ -459,30 +459,26 @@ def open_delivery(
         changed=last is not None
         and _length(last) not in ("", str(len(sent)))
         and _is_webhook(endpoint),
-        tries=[_try(each, plan.timeout) for each in reversed(attempts)],
+        tries=[open_attempt(each, plan.timeout) for each in reversed(attempts)],
         curl=_curl(last, url, sent) if last and url and not is_mailto(url) else "",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The differences between two attempts: rows of (name, first, second)."""
+    """The differences between two attempts, each with a name: rows of (what, first, second)."""
 
-    first: int
-    second: int
+    first: str
+    second: str
     rows: Sequence[tuple[str, str, str]]
 
 
-def compare(tries: Sequence[OpenedAttempt], number: int) -> Comparison | None:
-    """Compare an attempt with the previous one, or return ``None`` if one is missing."""
-    by_number = {each.number: each for each in tries}
-    before, after = by_number.get(number - 1), by_number.get(number)
-    if before is None or after is None:
-        return None
-    first, second = _facts(before), _facts(after)
+def compare(before: tuple[str, OpenedAttempt], after: tuple[str, OpenedAttempt]) -> Comparison:
+    """Compare two attempts, each with its name."""
+    first, second = _facts(before[1]), _facts(after[1])
     names = dict.fromkeys((*first, *second))
     pairs = [(name, first.get(name, ""), second.get(name, "")) for name in names]
-    return Comparison(number - 1, number, [each for each in pairs if each[1] != each[2]])
+    return Comparison(before[0], after[0], [each for each in pairs if each[1] != each[2]])
 
 
 def _facts(attempt: OpenedAttempt) -> dict[str, str]:
@@ -542,7 +538,8 @@ def hour_words(plan: Plan) -> str:
     return "any number of deliveries" if hour is None else count_of(hour, "delivery")
 
 
-def _try(attempt: Attempt, timeout: Micros) -> OpenedAttempt:
+def open_attempt(attempt: Attempt, timeout: Micros) -> OpenedAttempt:
+    """Return the details of an attempt; ``timeout`` is its plan's."""
     code, tone = answer_words(attempt)
     sent = _first_line(attempt.request_head)
     came = _first_line(attempt.response_head)

@@ -84,7 +84,7 @@ async def all_matching(request: PageRequest) -> View:
     )
 
 
-_NOT_FILTERS = frozenset({"did", "delivery", "compare", "again", "do", "before"})
+_NOT_FILTERS = frozenset({"did", "delivery", "compare", "with", "again", "do", "before"})
 
 
 def _chosen(request: PageRequest) -> JobAct | None:
