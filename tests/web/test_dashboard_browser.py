@@ -1,6 +1,7 @@
 """The dashboard in a real browser: accessible in every colour scheme, and only our scripts run."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from browserkit import OF_LOOKS, Visit, browsing, visiting
 from dashkit import Filled, fill, make_hostile
 from playwright.async_api import Browser, expect
 from serverkit import KEY, Server, serving
+
+from hooktide.web.pages.dashboard.routes import PAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,14 +52,19 @@ def pages(filled: Filled) -> list[str]:
         "",
         "/deliveries",
         f"/deliveries?event={filled.event}&span=24h",
+        f"/deliveries/all?event={filled.event}&do=resend",
         "/events",
         f"/events/{filled.event}",
         "/endpoints",
         f"/endpoints/{filled.failing}",
         f"/endpoints/{filled.failing}/edit",
         f"/endpoints/{filled.failing}/delete",
+        f"/endpoints/{filled.failing}/rotate",
+        f"/endpoints/{filled.failing}/disable",
+        f"/endpoints/{filled.failing}/replay?what=failed&since=2026-01-01",
         "/accounts",
         f"/accounts/{filled.account}",
+        f"/accounts/{filled.account}?range=month",
         f"/accounts/{filled.account}/endpoints",
         "/projects",
         "/new-project",
@@ -76,6 +84,37 @@ def pages(filled: Filled) -> list[str]:
     ]
 
 
+async def jobs(place: Place) -> list[str]:
+    """Return the pages of a job on deliveries, and of a replay."""
+    api, filled = place.server.api, place.filled
+    nothing = {"act": "stop", "filter": {"account": filled.other, "text": "nothing has this"}}
+    job = (await api.post("/v1/delivery-jobs", nothing))["job"]
+    event = {"what": "event", "event": filled.event}
+    replay = (await api.post(f"/v1/endpoints/{filled.good}/replays", event))["replay"]
+    return [f"/jobs/{job['id']}", f"/replays/{replay['id']}"]
+
+
+async def test_every_page_is_in_the_list() -> None:
+    ids = dict.fromkeys(("account", "other", "good", "failing", "disabled", "event"), "x")
+    listed = [path.partition("?")[0] for path in [*pages(Filled(**ids)), "/jobs/x", "/replays/x"]]
+    declared = {each.path for each in PAGES if each.method == "GET"} - NO_PAGES
+    names = {path: re.compile(re.sub(r"{\w+}", "[^/]+", path)) for path in declared}
+    missing = [path for path, name in names.items() if not any(map(name.fullmatch, listed))]
+    assert missing == []
+
+
+NO_PAGES = {
+    "/live",
+    "/deliveries/export",
+    "/deliveries/{id}/body",
+    "/events/{id}/payload",
+    "/erasures/{id}",  # of an account that is gone
+    "/endpoints/{id}/secret",  # shown once, after a form
+    "/projects/{name}/made",
+}
+"""What is not a page, or is shown after a form only."""
+
+
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
 async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
     rules = OF_LOOKS if scheme == "dark" else ()  # the other scheme is checked with all rules
@@ -83,7 +122,7 @@ async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme:
     opened = f"/deliveries?delivery={failed['items'][0]['id']}&compare=2"
     async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
         await log_in(visit)
-        for path in [*pages(place.filled), opened]:
+        for path in [*pages(place.filled), *await jobs(place), opened]:
             assert await visit.open(f"/dashboard{path}") == 200
             assert await visit.serious(rules) == [], path
             assert not await visit.is_too_wide(), path

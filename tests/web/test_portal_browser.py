@@ -163,17 +163,20 @@ async def test_all_of_it_works_without_a_script(place: Place) -> None:
         await expect(page.locator("main")).to_contain_text("Nothing to send")
 
 
-async def test_every_page_is_fit_for_a_phone_in_the_dark(place: Place) -> None:
-    base = await place.portal("invoice-maker", "phone", plan="pro")
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
+    base = await place.portal("invoice-maker", size, plan="pro")
     url = await place.bin({"status": 500, "body": "<h1>" + "long" * 400})
-    given = {"account": "phone", "url": url, "event_types": ["*"], "name": "n" * 100}
+    given = {"account": size, "url": url, "event_types": ["*"], "name": "n" * 100}
     endpoint = (await place.server.api.post("/v1/endpoints", given))["id"]
     tested = await place.server.api.post(f"/v1/endpoints/{endpoint}/test", {})
     replay = {"what": "event", "event": tested["event"]}
     job = await place.server.api.post(f"/v1/endpoints/{endpoint}/replays", replay)
-    look = await place.link("phone", read_only=True)
+    wanted = {"act": "stop", "filter": {"account": size, "text": "nothing has this"}}
+    stop = await place.server.api.post("/v1/delivery-jobs", wanted)
+    look = await place.link(size, read_only=True)
     one = f"/endpoints/{endpoint}"
-    async with visiting(place.browser, place.origin, size="phone", scheme="dark") as visit:
+    async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
         for path in (
             base,
             look,
@@ -181,9 +184,12 @@ async def test_every_page_is_fit_for_a_phone_in_the_dark(place: Place) -> None:
             f"{base}{one}?tested={tested['delivery']}",
             f"{base}{one}/edit",
             f"{base}{one}/rotate",
+            f"{base}{one}/disable",
             f"{base}{one}/delete",
             f"{base}{one}/replay?what=missed&since=2026-01-01",
             f"{base}/replays/{job['replay']['id']}",
+            f"{base}/deliveries/all?do=resend",
+            f"{base}/jobs/{stop['job']['id']}",
             f"{base}/event-types",
             f"{base}/event-types?q=paid",
             f"{base}/deliveries",

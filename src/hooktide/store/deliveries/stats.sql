@@ -50,12 +50,18 @@ FROM (
 GROUP BY cause ORDER BY 4 DESC, 3 DESC, 2 DESC, 5 DESC, 1 LIMIT :limit
 
 -- name: busiest
-SELECT n.account_id, n.project_id, sum(n.attempts)::bigint AS attempts, sum(n.failed_attempts)::bigint,
-    sum(n.delivered)::bigint, sum(n.failed)::bigint
-FROM {schema}endpoint_hours AS n JOIN {schema}accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
-WHERE n.hour >= :hour AND n.project_id = coalesce(:project_id::bigint, n.project_id)
-    AND n.account_id = coalesce(:account_id::bigint, n.account_id)
-GROUP BY n.account_id, n.project_id ORDER BY 3 DESC, 1 LIMIT :limit
+-- Added up before accounts are joined: there are many hours and few accounts.
+SELECT n.account_id, n.project_id, n.attempts, n.failed_attempts, n.delivered, n.failed
+FROM (
+    SELECT account_id, project_id, sum(attempts)::bigint AS attempts,
+        sum(failed_attempts)::bigint AS failed_attempts, sum(delivered)::bigint AS delivered,
+        sum(failed)::bigint AS failed
+    FROM {schema}endpoint_hours
+    WHERE hour >= :hour AND project_id = coalesce(:project_id::bigint, project_id)
+        AND account_id = coalesce(:account_id::bigint, account_id)
+    GROUP BY account_id, project_id) AS n
+JOIN {schema}accounts AS a ON a.id = n.account_id AND a.removed_at IS NULL
+ORDER BY 3 DESC, 1 LIMIT :limit
 
 -- name: slowest
 SELECT n.endpoint_id, n.account_id, n.project_id, sum(n.attempts)::bigint, (sum(n.duration) / sum(n.attempts))::bigint,
