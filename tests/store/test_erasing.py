@@ -49,7 +49,15 @@ async def filled(given: Given, text: str, *, events: int = 3) -> Account:
     store = given.store
     account = await store.create_account(given.project_id, text, f"{text} Ltd", "test", NOON)
     endpoint = await given.create_endpoint(url=f"https://{text}.example.com/", account=account)
-    given_now = {"name": text, "description": text, "headers": (("x-a", text),)}
+    account = await store.update_account(ANYONE, account.id, {"metadata": (("a", text),)}, NOON)
+    given_now = {
+        "name": text,
+        "description": text,
+        "headers": (("x-a", text),),
+        "channels": (text,),
+        "reference": text,
+        "metadata": (("a", text),),
+    }
     await store.update_endpoint(ANYONE, endpoint.id, lambda _: given_now, NOON)
     for n in range(events):
         await given.publish(
@@ -58,6 +66,8 @@ async def filled(given: Given, text: str, *, events: int = 3) -> Account:
                 payload=b'{"of":"%b"}' % text.encode(),
                 idempotency_key=f"{text}-{account.id}-{n}",
                 digest=b"digest",
+                channels=(text,),
+                tags=(text,),
             )
         )
     claims = await store.claim_due([endpoint.id], NOON, LEASE, events)

@@ -84,5 +84,5 @@ DELETE FROM {schema}happenings WHERE account_id = :account_id RETURNING key
 
 -- name: erase_events
 UPDATE {schema}events SET payload = :blank, channels = '', tags = ''
-WHERE id = ANY(:ids::bigint[]) AND payload <> :blank
+WHERE id = ANY(:ids::bigint[]) AND (payload <> :blank OR channels <> '' OR tags <> '')
 RETURNING id
