@@ -97,6 +97,10 @@ async def _dashboard(browser: Browser, server: Server, filled: Filled) -> None:
             "overview": ("Overview", ""),
             "deliveries": ("Deliveries", "/deliveries"),
             "delivery": ("A delivery", f"/deliveries?delivery={failed}"),
+            "all-matching": (
+                "Everything that matches",
+                "/deliveries/all?account=acme&state=failed&do=resend",
+            ),
             "events": ("Events", "/events"),
             "event": ("An event", f"/events/{filled.event}"),
             "publish": (
