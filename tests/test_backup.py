@@ -191,7 +191,7 @@ async def test_a_damaged_database_makes_no_backup(lived: Path, tmp_path: Path) -
     assert only(tmp_path)
 
 
-async def test_a_folder_that_is_not_there_is_told(lived: Path, tmp_path: Path) -> None:
+async def test_a_missing_folder_is_reported(lived: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file or directory"):
         back_up(str(lived), str(tmp_path / "nowhere" / "copy.db"))
 
@@ -208,7 +208,7 @@ async def test_a_backup_that_finds_no_room_leaves_nothing(lived: Path, tmp_path:
     assert only(tmp_path)
 
 
-async def test_for_postgresql_the_command_is_told_without_the_password() -> None:
+async def test_for_postgresql_the_command_is_printed_without_the_password() -> None:
     url = "postgresql://app:secret@db.example.com/hooks"
     done, told = await hooktide("backup", "--database", url, "hooks.dump")
     assert done == 2

@@ -138,7 +138,9 @@ async def test_a_black_hole_answers_nothing_and_passes_on_what_it_held_back(
     await connection.close()
 
 
-async def test_who_refuses_has_cut_everyone_and_takes_them_back(place: str, proxy: Proxy) -> None:
+async def test_refusing_cuts_every_connection_and_resuming_accepts_them_again(
+    place: str, proxy: Proxy
+) -> None:
     connection = await asyncpg.connect(proxy.url)
     await proxy.refuse()
     assert proxy.connections == 0

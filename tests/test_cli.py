@@ -108,7 +108,7 @@ def test_a_dry_run_brings_no_schema_up_to_date(tmp_path: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
-def test_a_file_that_is_not_there_is_told_with_all_that_ship(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_shipped_projects(tmp_path: Path) -> None:
     said = hooktide("apply", "nope", cwd=tmp_path).stderr
     listed = hooktide("providers", cwd=tmp_path).stdout
     names = [line.split()[0] for line in listed.splitlines()]
@@ -121,7 +121,9 @@ def _mine(folder: Path, plan: str = "small") -> Path:
     return folder
 
 
-def test_a_wrong_file_is_told_by_line_key_and_reason_and_changes_nothing(tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported_by_line_key_and_reason_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\n\n[dialekt]\n')
     done = hooktide("apply", "mine.toml", "--database", "x.db", cwd=tmp_path)
     assert done.returncode == 2
@@ -132,13 +134,13 @@ def test_a_wrong_file_is_told_by_line_key_and_reason_and_changes_nothing(tmp_pat
     assert not (tmp_path / "x.db").exists()
 
 
-def test_a_file_that_is_not_there_is_told_with_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_available_ones(tmp_path: Path) -> None:
     done = hooktide("apply", "nothing.toml", cwd=tmp_path, env={"HOOKTIDE_OPERATOR_KEY": "x"})
     assert done.returncode == 2
     assert "invoice-ahoy" in done.stderr
 
 
-def test_a_server_that_is_not_running_is_told_as_such(tmp_path: Path) -> None:
+def test_a_server_that_is_not_running_is_reported(tmp_path: Path) -> None:
     args = ("apply", "defacto", "--server", "http://127.0.0.1:9", "--key", "htk_x")
     done = hooktide(*args, cwd=tmp_path)
     assert done.returncode == 2

@@ -73,7 +73,7 @@ async def test_an_audit_names_what_is_broken_and_ends_with_1(lived: Place) -> No
 
 
 @pytest.mark.parametrize("command", ["audit", "storage-usage"])
-async def test_a_database_that_is_not_there_is_told(command: str, tmp_path: Path) -> None:
+async def test_a_missing_database_is_reported(command: str, tmp_path: Path) -> None:
     for nowhere in (str(tmp_path / "none.db"), "postgresql://nobody@127.0.0.1:9/none"):
         done, told = await HOOKTIDE.run(command, "--database", nowhere)
         assert done == 2
@@ -82,7 +82,7 @@ async def test_a_database_that_is_not_there_is_told(command: str, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_sizes_are_the_same_from_the_server_and_beside_it(
+async def test_storage_usage_is_the_same_from_the_server_and_from_the_database(
     place: Place, tmp_path: Path
 ) -> None:
     async with serving(tmp_path, database="" if place.is_file else place.url) as server:

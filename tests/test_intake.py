@@ -167,7 +167,7 @@ async def turn() -> None:
 
 
 @on_virtual_time
-async def test_a_turn_of_the_loop_takes_in_its_share_and_the_oldest_enter_first() -> None:
+async def test_an_iteration_of_the_loop_admits_its_share_oldest_first() -> None:
     door = Door(Intake())
     for number in range(3 * SHARE):
         door.ask(number)
@@ -208,7 +208,7 @@ async def test_a_request_waits_for_a_tenth_of_a_second_at_most() -> None:
 
 
 @on_virtual_time
-async def test_a_batch_enters_as_a_whole_and_the_next_turns_pay_for_it() -> None:
+async def test_a_batch_is_admitted_as_a_whole_and_the_next_iterations_pay_for_it() -> None:
     intake = Intake()
     door = Door(intake)
     door.ask(0, 5 * SHARE)

@@ -38,7 +38,7 @@ def test_one_process_that_does_everything_is_the_default_and_fits_a_file() -> No
         (Settings(chat_host=("https://chat.example.com",)), "--chat-host"),
     ],
 )
-def test_what_does_not_go_together_is_told_by_its_option(wrong: Settings, key: str) -> None:
+def test_conflicting_settings_are_reported_by_option(wrong: Settings, key: str) -> None:
     with pytest.raises(ConfigError) as told:
         check(wrong)
     assert told.value.key == key

@@ -49,7 +49,7 @@ def queue(slow: Slow) -> Callable[[], Coroutine[Any, Any, Any]]:
 
 
 @pytest.mark.parametrize("made", [storage_usage, queue])
-async def test_who_stops_waiting_for_a_count_ends_it_for_nobody(
+async def test_a_caller_that_stops_waiting_does_not_cancel_the_count(
     made: Callable[[Slow], Callable[[], Coroutine[Any, Any, Any]]],
 ) -> None:
     slow = Slow()

@@ -153,7 +153,7 @@ async def test_a_collector_that_is_away_holds_up_nothing(tmp_path: Path) -> None
         await server.stop()
 
 
-async def test_without_traces_receivers_are_told_nothing(tmp_path: Path) -> None:
+async def test_without_traces_receivers_get_no_traceparent(tmp_path: Path) -> None:
     ledger = Ledger()
     async with receiving(ledger) as receiver, serving(tmp_path) as server:
         account, _ = await set_up(server.api, receiver, ("/ok",))
@@ -224,5 +224,5 @@ def test_what_is_not_sampled_is_so_for_everyone(monkeypatch: pytest.MonkeyPatch)
         [],
     ],
 )
-def test_a_traceparent_that_is_none_is_passed_over(given: list[bytes]) -> None:
+def test_an_invalid_traceparent_is_ignored(given: list[bytes]) -> None:
     assert publishers_context({"headers": [(b"traceparent", each) for each in given]}) is None

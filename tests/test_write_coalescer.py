@@ -8,7 +8,7 @@ import pytest
 from hooktide.runtime.write_coalescer import WriteCoalescer
 
 
-async def test_the_writes_of_a_turn_are_made_at_its_end_in_order() -> None:
+async def test_the_writes_of_an_iteration_are_made_at_its_end_in_order() -> None:
     coalescer, made = WriteCoalescer(), []
     coalescer.add(lambda: made.append("first"))
     coalescer.add(lambda: made.append("second"))

@@ -266,7 +266,7 @@ async def test_refusals_are_errors_with_all_that_the_problem_says(place: Place) 
             await stranger.projects.list()
 
 
-async def test_a_server_that_is_not_there_is_told_as_such() -> None:
+async def test_a_missing_server_is_reported() -> None:
     hurried = RetryPolicy(retries=1, first=0.0)
     async with AsyncClient("http://127.0.0.1:9", "htk_x", retry_policy=hurried) as client:
         with pytest.raises(UnreachableError, match="is the server running") as silent:

@@ -171,7 +171,7 @@ async def test_of_many_events_only_those_that_were_unavailable_are_sent_again() 
     assert len({batch[-1]["idempotency_key"] for batch in sent[1:]}) == 1
 
 
-async def test_events_that_stay_unavailable_are_told_as_such() -> None:
+async def test_events_that_stay_unavailable_are_reported() -> None:
     busy = answered(207, {"status": 503, "problem": BUSY})
     async with receiving(answering(busy, busy, busy)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"

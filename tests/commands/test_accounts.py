@@ -27,7 +27,7 @@ def test_an_account_is_erased_and_its_erasure_shown_by_its_id() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_without_yes_nothing_is_erased_where_nobody_can_be_asked() -> None:
+def test_without_yes_nothing_is_erased_without_a_terminal() -> None:
     account = added("kept")
     said = hooktide("accounts", "erase", "kept", typed="kept\n")
     assert (said.code, "--yes" in said.err) == (2, True)

@@ -215,7 +215,7 @@ async def test_ctrl_c_leaves_a_replay_to_the_server_which_is_followed_again(
         (["--failed", "--since", "1h", "--endpoint", "ep_0000000000000001"], "no such endpoint"),
     ],
 )
-async def test_a_replay_that_is_not_fully_said_is_told_what_is_missing(
+async def test_an_incomplete_replay_command_reports_what_is_missing(
     words: list[str], told: str
 ) -> None:
     said = hooktide("replay", *words)
@@ -268,7 +268,7 @@ def _line(running: Running, number: int) -> str:
     return lines[number] if len(lines) > number + 1 else ""
 
 
-async def test_what_a_stranger_nests_too_deeply_does_not_end_listening() -> None:
+async def test_deeply_nested_json_does_not_end_listening() -> None:
     came: dict[str, object] = {
         "id": "req_1",
         "method": "POST",
@@ -332,7 +332,7 @@ async def test_listen_ends_when_its_endpoint_is_no_longer_sent_to(
         assert "run this command again" in running.err
 
 
-async def test_listen_tells_trouble_in_sentences() -> None:
+async def test_listen_explains_errors() -> None:
     server = Server("http://127.0.0.1:9", "htk_x")
     asked = call("GET", "/v1/bins/x/requests", dict[str, object])
     assert _trouble(silence(server, asked, "timed out", sent=True)) == (

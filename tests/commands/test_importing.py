@@ -143,7 +143,7 @@ async def test_a_file_with_other_columns_is_refused_as_a_whole(
     assert told in said.err
 
 
-async def test_lines_that_cannot_be_added_are_told_and_the_others_are_added(
+async def test_lines_that_cannot_be_added_are_reported_and_the_others_are_added(
     place: Place, project: str, tmp_path: Path
 ) -> None:
     (tmp_path / "e.csv").write_text(
@@ -166,7 +166,7 @@ async def test_lines_that_cannot_be_added_are_told_and_the_others_are_added(
     assert set(endpoints_of(place, project)) == {"e"}
 
 
-async def test_a_source_that_cannot_be_read_is_told(
+async def test_a_source_that_cannot_be_read_is_reported(
     place: Place, project: str, tmp_path: Path
 ) -> None:
     with standing_in(svix) as url:

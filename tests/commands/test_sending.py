@@ -73,7 +73,7 @@ def test_a_number_that_json_does_not_have_is_no_payload_and_as_a_change_it_is_te
 
 
 @pytest.mark.parametrize("change", ["a", "=1", "b.7.c=1", "a.b=1", "n=1", "n.m=1", "b.0.d=1"])
-def test_a_change_that_does_not_fit_is_told(change: str) -> None:
+def test_an_invalid_change_is_reported(change: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         changed(b'{"a": 1, "b": [{"c": 1.10}]}', [change])
 
@@ -84,7 +84,7 @@ def test_a_change_of_a_missing_member_names_it_and_the_nearest() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_what_is_wrong_is_told_with_what_to_do() -> None:
+def test_errors_are_reported_with_a_remedy() -> None:
     wrong = hooktide("send", "invoice.payed", "--account", "acme")
     assert wrong.code == 2
     assert "did you mean 'invoice.paid'?" in wrong.err
@@ -111,7 +111,7 @@ def test_without_a_key_it_says_where_to_put_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("place")
-def test_a_payload_that_breaks_its_schema_is_told_by_place_alone() -> None:
+def test_a_payload_that_breaks_its_schema_is_reported_by_path_only() -> None:
     with Client() as client:
         client.projects.apply(
             "strict",

@@ -70,7 +70,7 @@ def test_what_would_have_matched_is_said(folder: Path, body: bytes, hint: str) -
     assert (hint == "") == ("It matches" not in said.out)
 
 
-def test_an_old_request_is_told_apart_from_a_wrong_one() -> None:
+def test_an_old_request_is_distinguished_from_a_wrong_one() -> None:
     said = verify("--body", "body")
     assert said.code == 1
     assert "valid    x-ia-signature" in said.out
@@ -78,7 +78,7 @@ def test_an_old_request_is_told_apart_from_a_wrong_one() -> None:
     assert "--any-age" in said.out
 
 
-def test_a_secret_without_its_beginning_and_another_one_are_told_apart() -> None:
+def test_a_secret_without_its_prefix_is_distinguished_from_a_wrong_one() -> None:
     cut = whsec(SECRET).removeprefix("whsec_")
     assert "with whsec_ in front" in verify("--body", "body", "--at", AT, secret=cut).out
     other = verify("--body", "body", "--at", AT, secret=OTHER.text)
@@ -95,7 +95,7 @@ def test_a_secret_without_its_beginning_and_another_one_are_told_apart() -> None
         ("--body", "body", "--secret", "short"),
     ],
 )
-def test_what_cannot_be_read_is_told(words: tuple[str, ...]) -> None:
+def test_unreadable_input_is_reported(words: tuple[str, ...]) -> None:
     said = verify(*words)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("hooktide: ")

@@ -63,7 +63,7 @@ def test_the_image_listens_where_it_says() -> None:
     assert [each.rpartition(":")[2] for each in listen] == instructions("EXPOSE")
 
 
-async def test_the_health_check_tells_a_server_from_none(tmp_path: Path) -> None:
+async def test_the_health_check_fails_without_a_server(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         assert checked(server.port) == 0
     assert checked(free_port()) != 0

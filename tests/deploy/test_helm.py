@@ -247,7 +247,7 @@ def paths_of(objects: dict[str, Any]) -> set[str]:
     return {path["path"] for path in rule["http"]["paths"]}
 
 
-def test_trusted_proxies_are_passed_on_and_asked_for_beside_an_ingress() -> None:
+def test_trusted_proxies_are_passed_on_and_required_with_an_ingress() -> None:
     ingress = {**SQLITE, "ingress": {"enabled": True, "host": "hooks.example.com"}}
     networks = {"trustedProxies": ["10.244.0.0/16", "fd00::/8"]}
     alone, without, told = rendered(SQLITE, ingress, {**ingress, **networks})

@@ -63,7 +63,7 @@ def test_it_may_do_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["hooktide.service", "processes.conf"])
-def test_what_it_starts_is_a_command_that_there_is(file: str) -> None:
+def test_the_started_command_exists(file: str) -> None:
     program, command, *options = value("ExecStart", (UNITS / file).read_text()).split()
     assert (program, command) == (PROGRAM, "serve")
     names = {f"--{each.name.replace('_', '-')}" for each in fields(Settings)}

@@ -87,7 +87,7 @@ def strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_a_payload_calls_nobody_and_links_nowhere_in_slack() -> None:
+def test_a_payload_mentions_nobody_and_adds_no_link_in_slack() -> None:
     message = compose_message(event({"name": NASTY}), Wording())
     texts = strings(msgspec.json.decode(SERVICES[SLACK].compose([message])))
     assert not any("<" in text for text in texts)
@@ -95,7 +95,7 @@ def test_a_payload_calls_nobody_and_links_nowhere_in_slack() -> None:
     assert not any("\u202e" in text for text in texts)
 
 
-def test_a_payload_calls_nobody_and_formats_nothing_in_discord() -> None:
+def test_a_payload_mentions_nobody_and_formats_nothing_in_discord() -> None:
     wording = Wording(text="{payload.name}", fields=("name",))
     for messages in (
         [compose_message(event({"name": NASTY}), Wording())],
@@ -124,7 +124,7 @@ def test_marks_at_a_words_edge_format_nothing_in_slack_and_within_a_word_stay() 
     assert found == "*Name*\n\u2060*\u2060bold\u2060*\u2060 snake_case"
 
 
-def test_slack_is_told_of_an_event_with_its_fields_and_a_link() -> None:
+def test_a_slack_message_has_the_events_fields_and_a_link() -> None:
     payload = {"number": "2026-17", "total": 12.5, "url": "https://app.example.com/i/17?a=1&b=2"}
     message = compose_message(event(payload, test=True), Wording())
     assert msgspec.json.decode(SERVICES[SLACK].compose([message])) == {

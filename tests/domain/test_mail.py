@@ -49,7 +49,7 @@ def test_anything_else_is_refused(text: str) -> None:
         check_mailto(text)
 
 
-def test_a_mail_is_plain_text_whatever_it_tells() -> None:
+def test_a_mail_is_plain_text_whatever_its_content() -> None:
     payload = '{"name":"Ann\\r\\nBcc: x@y.example","city":"Zürich 😀","url":"https://a.example/"}'
     event = Event(id=1, account_id=1, type="thing.done", payload=payload.encode(), occurred_at=NOON)
     message = compose_message(event, Wording(text="{payload.name} of {payload.city}"))

@@ -152,13 +152,13 @@ def test_each_place_that_breaks_the_schema_is_pointed_at_without_its_value() -> 
     assert "private" not in shown
 
 
-def test_only_the_first_faults_are_told() -> None:
+def test_only_the_first_errors_are_reported() -> None:
     with pytest.raises(InvalidError) as refused:
         check_schema(KIND, b'{"id":"x","a/b":[' + b'"a",' * 240 + b'"a"]}')
     assert len(refused.value.faults) == 20
 
 
-def test_only_the_first_fault_of_a_payload_of_many_values_is_told() -> None:
+def test_only_the_first_error_of_a_payload_of_many_values_is_reported() -> None:
     with pytest.raises(InvalidError) as refused:
         check_schema(KIND, b'{"id":"x","a/b":[' + b'"a",' * 250 + b'"a"]}')
     assert [fault.pointer for fault in refused.value.faults] == ["/payload/a~1b/0"]
@@ -263,7 +263,7 @@ def test_a_payload_with_more_values_than_its_schema_may_check_is_refused() -> No
         check_schema(kind, b"[" + b"0," * most + b"0]")
 
 
-def test_of_a_large_payload_only_the_first_fault_is_told() -> None:
+def test_only_the_first_error_of_a_large_payload_is_reported() -> None:
     kind = EventType(name="a.b", schema='{"items": {"type": "string"}}')
     with pytest.raises(InvalidError) as refused:
         check_schema(kind, b"[" + b"0," * 20_000 + b"0]")

@@ -277,7 +277,7 @@ def test_the_line_is_where_the_key_stands(text: str, line: int) -> None:
     assert refused.value.line == line
 
 
-def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
+def test_all_errors_are_reported_together_by_line() -> None:
     text = (
         'name = "A B"\nretention = 5\n[retry]\nretries = 3\nfirst = "1y"\n[plans.x]\nretries = 99\n'
         'endpoint = 3\n[plan.starter]\n[event_types.a]\nschema = \'{"type": "strng"}\'\n'
@@ -308,7 +308,7 @@ def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
     assert "{payload} is not known here; use of {body}" in lines[9]
 
 
-def test_fifty_problems_are_told_at_most() -> None:
+def test_at_most_fifty_problems_are_reported() -> None:
     text = 'name = "a"\n' + "".join(f"k{each} = 1\n" for each in range(60))
     with pytest.raises(ConfigError) as refused:
         parse_project(text)
@@ -406,7 +406,7 @@ def test_what_changed_is_a_line(was: str, becomes: str, line: str) -> None:
     assert any(line in each for each in changes(old, new))
 
 
-def test_a_signature_that_goes_is_told() -> None:
+def test_a_removed_signature_is_reported() -> None:
     old = load("invoice-ahoy")
     new = replace(old, dialect=replace(old.dialect, signature=None))
     assert "dialect.signature.header: 'x-ia-signature' -> none" in changes(old, new)
@@ -465,7 +465,7 @@ def test_a_pattern_that_means_no_type_offered_is_refused(pattern: str) -> None:
     assert refused.value.faults[0].pointer == "/event_types/1"
 
 
-def test_a_misspelt_type_is_told_the_nearest() -> None:
+def test_a_misspelt_type_is_reported_with_the_nearest() -> None:
     with pytest.raises(InvalidError, match=re.escape("did you mean 'invoice.paid'?")):
         check_patterns(PROJECT, ("invoice.payed",), "any")
     with pytest.raises(InvalidError, match=re.escape("did you mean 'invoice.paid'?")):

@@ -177,7 +177,7 @@ def test_defacto_calls_the_url_to_url() -> None:
     assert load("invoice-ahoy").fields.url == "url"
 
 
-def test_a_name_that_is_neither_shipped_nor_a_file_is_told_what_ships() -> None:
+def test_an_unknown_name_is_reported_with_the_shipped_projects() -> None:
     with pytest.raises(ConfigError, match="invoice-ahoy"):
         load("invoice-hello")
     with pytest.raises(ConfigError, match="invoice-ahoy"):

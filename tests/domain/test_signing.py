@@ -213,7 +213,9 @@ def test_a_header_that_is_missing_is_named(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", [STANDARD, STRIPE_LIKE, SLACK_LIKE, NAMED])
-def test_a_timestamp_too_far_from_now_is_told_apart_from_a_wrong_secret(dialect: Dialect) -> None:
+def test_a_timestamp_too_far_from_now_is_distinguished_from_a_wrong_secret(
+    dialect: Dialect,
+) -> None:
     headers = headers_of(dialect, NEW)
     assert check(dialect, headers, NEW, now=NOW + TOLERANCE).valid
     late = check(dialect, headers, NEW, now=NOW + TOLERANCE + SECOND)
@@ -223,12 +225,12 @@ def test_a_timestamp_too_far_from_now_is_told_apart_from_a_wrong_secret(dialect:
 
 
 @pytest.mark.parametrize("stamp", ["", "now", "17\u06600", "-1", "1" * 13, "1.5"])
-def test_a_timestamp_that_is_no_number_is_said_to_be_none(stamp: str) -> None:
+def test_a_timestamp_that_is_not_a_number_is_reported(stamp: str) -> None:
     headers = {**headers_of(SLACK_LIKE, NEW), "X-Acme-Request-Timestamp": stamp}
     assert "not given in Unix seconds" in check(SLACK_LIKE, headers, NEW).reason
 
 
-def test_a_value_of_another_form_is_told_the_form() -> None:
+def test_a_malformed_value_is_reported_with_the_expected_form() -> None:
     headers = {**headers_of(STRIPE_LIKE, NEW), "Acme-Signature": "abc"}
     assert "t={timestamp},v1={signature}" in check(STRIPE_LIKE, headers, NEW).reason
 
@@ -254,7 +256,7 @@ def test_parts_of_a_header_with_nothing_between_are_told_apart(
     assert not check(dialect, headers, OTHER).valid
 
 
-def test_unknown_signatures_beside_a_right_one_are_passed_over() -> None:
+def test_unknown_signatures_are_ignored_if_one_is_right() -> None:
     headers = headers_of(STANDARD, NEW)
     headers["webhook-signature"] = "v1a,é v2,x " + headers["webhook-signature"]
     assert check(STANDARD, headers, NEW).valid
@@ -268,7 +270,7 @@ def test_only_the_first_signatures_of_a_header_are_compared() -> None:
         assert check(STANDARD, headers, NEW).valid is verified
 
 
-def test_the_two_schemes_are_told_apart() -> None:
+def test_the_two_schemes_are_distinguished() -> None:
     headers = headers_of(BOTH, NEW, OLD)
     headers["x-sig"] = "0" * 64
     first, second = check(BOTH, headers, OLD).checks

@@ -53,12 +53,12 @@ def test_what_is_no_instant_or_lacks_its_offset_is_refused(text: str) -> None:
     "text",
     ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01", "2100-01-01T00:00:00Z"],
 )
-def test_an_instant_too_long_ago_or_too_far_ahead_is_told_the_bounds(text: str) -> None:
+def test_a_time_out_of_range_is_reported_with_the_bounds(text: str) -> None:
     with pytest.raises(InvalidError, match="from 1970 on and before 2100"):
         read_time(text)
 
 
-def test_an_offset_whose_plus_a_url_has_made_a_space_is_told_how_to_write_it() -> None:
+def test_an_offset_whose_plus_became_a_space_is_reported_with_the_right_spelling() -> None:
     with pytest.raises(InvalidError, match="%2B"):
         read_time("2026-01-31T12:00:00 01:00")
 

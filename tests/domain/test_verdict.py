@@ -56,7 +56,7 @@ def test_gone_is_final_on_every_attempt() -> None:
     assert verdict(Outcome(status=410), attempt=3) == Gone()
 
 
-def test_our_own_trouble_is_no_attempt_even_after_the_last_retry() -> None:
+def test_a_local_error_is_no_attempt_even_after_the_last_retry() -> None:
     verdicts = {verdict(Outcome(error="local_error", local=True), n) for n in (1, 2, 3, 9)}
     assert verdicts == {Requeued(NOW + LOCAL_PAUSE)}
 

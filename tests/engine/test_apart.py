@@ -91,7 +91,7 @@ async def test_an_attempt_that_cannot_be_recorded_keeps_no_other_of_its_message_
 
 
 @pytest.mark.parametrize("kind", [EndpointKind.SLACK, EndpointKind.WEBHOOK])
-async def test_attempts_are_recorded_although_what_hears_of_them_fails(
+async def test_attempts_are_recorded_although_a_listener_fails(
     given: Given, limits: Limits, kind: EndpointKind
 ) -> None:
     """Errors in the log, metrics or traces must not cause an event to be sent again."""

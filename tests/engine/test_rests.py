@@ -105,7 +105,7 @@ async def test_what_waited_in_memory_goes_out_after_a_long_rest_as_after_a_short
     await engine.settled()
 
 
-async def test_what_a_long_rest_kept_from_starting_is_given_back_before_its_lease_ends(
+async def test_claims_that_a_long_rest_outlasts_are_released_before_their_lease_ends(
     engine: Engine,
 ) -> None:
     """Claims that end before a rest are released immediately, and sent when it is lifted."""

@@ -200,7 +200,7 @@ def test_an_endpoint_that_fails_at_once_gets_its_slots_back_late_until_it_succee
 
 
 @pytest.mark.parametrize("verdict", [REQUEUED, None])
-def test_our_own_trouble_neither_counts_as_a_failure_nor_paces(verdict: object) -> None:
+def test_local_errors_neither_count_as_failures_nor_pace(verdict: object) -> None:
     schedule = Schedule(Limits(per_endpoint=1))
     schedule.offer(1, 3 * FAILING_THRESHOLD)
     [batch] = schedule.start()
@@ -401,7 +401,7 @@ def test_a_resting_endpoint_is_claimed_for_only_after_a_resend_and_when_its_rest
 
 
 @pytest.mark.parametrize("how", ["sent", "released", "no lease", "stopped", "a chat's"])
-def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> None:
+def test_capacity_is_restored_however_deliveries_leave_memory(how: str) -> None:
     """However deliveries leave memory, the capacity for hand-over is restored, in bytes too."""
     schedule = Schedule()
     if how == "a chat's":
@@ -426,7 +426,7 @@ def test_whatever_becomes_of_what_waited_its_room_is_there_again(how: str) -> No
     assert (after.deliveries, after.payload_bytes) == (before.deliveries, before.payload_bytes)
 
 
-def test_an_endpoint_whose_part_of_the_memory_is_full_is_full_no_more_once_half_is_out() -> None:
+def test_a_full_endpoint_has_capacity_again_once_half_of_its_queue_is_sent() -> None:
     """A full endpoint accepts new deliveries again after half of its queue has been sent."""
     schedule = Schedule(Limits(waiting_per_endpoint=10))
     schedule.offer(1, 9)

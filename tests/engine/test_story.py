@@ -54,7 +54,7 @@ async def test_a_new_event_is_delivered_without_asking_the_store_again(engine: E
     assert attempts[0].request_head.startswith(b"POST /hook HTTP/1.1\r\n")
 
 
-async def test_a_failed_attempt_waits_for_its_time_and_goes_out_signed_anew(
+async def test_a_failed_attempt_is_retried_when_due_with_a_new_signature(
     engine: Engine,
 ) -> None:
     engine.receivers.script = [BUSY, OK]
@@ -146,7 +146,7 @@ async def test_a_receiver_that_asks_for_rest_is_left_alone_until_then(engine: En
     await engine.receivers.until(slots + 1)
 
 
-async def test_trouble_of_our_own_is_tried_again_and_costs_no_attempt(engine: Engine) -> None:
+async def test_local_errors_are_retried_and_cost_no_attempt(engine: Engine) -> None:
     engine.receivers.script = [Outcome(error="local_error", local=True), OK]
     await engine.given.publish()
     await engine.receivers.until(1)
@@ -216,7 +216,7 @@ async def test_a_database_that_is_away_delays_a_delivery_by_a_second_and_is_no_b
     assert [record.claim.attempt for record in engine.records] == [1]
 
 
-async def test_what_waited_in_the_store_before_the_start_is_found_though_nobody_told(
+async def test_deliveries_from_before_the_start_are_found_without_a_notification(
     tmp_path: Path,
 ) -> None:
     """A worker scans the store, so that deliveries of a dead process are found."""
@@ -278,7 +278,7 @@ async def test_a_bug_that_an_answer_meets_leaves_its_neighbours_alone(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_stopping_gives_back_what_waits_and_finishes_what_is_out(
+async def test_stopping_releases_waiting_claims_and_finishes_attempts_in_flight(
     engine: Engine, kept: bool
 ) -> None:
     engine.receivers.kept = kept
@@ -339,7 +339,7 @@ async def test_stopping_cuts_off_what_hangs_and_gives_it_back(engine: Engine, ke
     assert engine.records == []
 
 
-async def test_what_was_being_accepted_when_a_worker_stopped_is_given_back(engine: Engine) -> None:
+async def test_deliveries_accepted_while_a_worker_stops_are_released(engine: Engine) -> None:
     await engine.worker.stop(1)
     await engine.given.publish()
     claims = await engine.given.claim(engine.clock())

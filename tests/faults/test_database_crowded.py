@@ -28,7 +28,7 @@ async def take_all(url: str, others: AsyncExitStack) -> None:
         others.callback(connection.terminate)
 
 
-async def test_when_others_take_all_connections_callers_are_told_to_come_again(
+async def test_without_free_connections_callers_are_asked_to_retry(
     tmp_path: Path,
 ) -> None:
     ledger = Ledger()

@@ -86,7 +86,7 @@ async def test_while_the_synchronous_standby_is_away_nothing_is_accepted_and_not
     )
 
 
-async def test_who_repeats_a_key_is_told_no_sooner_that_the_event_is_safe() -> None:
+async def test_a_repeated_key_is_not_answered_before_the_event_is_safe() -> None:
     with cluster() as primary:
         async with database(primary) as url:
             given = Given(Place(url))
@@ -189,7 +189,7 @@ def silent() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-async def test_a_machine_that_says_nothing_or_is_not_there_is_passed_over() -> None:
+async def test_a_silent_or_missing_host_is_skipped() -> None:
     async with database() as url:
         name, port = url.rpartition("/")[2], int(url.rpartition(":")[2].partition("/")[0])
         with silent() as first:

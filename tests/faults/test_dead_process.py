@@ -83,7 +83,7 @@ async def two(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[T
         yield Two(first, second, direct, ledger, secrets)
 
 
-async def test_what_a_killed_process_held_goes_out_from_another_within_seconds(two: Two) -> None:
+async def test_claims_of_a_killed_process_are_sent_by_another_within_seconds(two: Two) -> None:
     assert await two.second.metric("hooktide_waiting_in_memory") == 0
     await two.first.kill()
     two.ledger.hanging.clear()

@@ -161,7 +161,7 @@ async def test_a_caller_that_goes_away_within_its_event_publishes_nothing(server
     assert await server.metric("hooktide_events_refused_total") == refused
 
 
-async def test_three_hundred_silent_connections_keep_nobody_out(server: Server) -> None:
+async def test_three_hundred_silent_connections_do_not_block_others(server: Server) -> None:
     silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(300)]
     await lives(server)
     for _, writer in silent:

@@ -44,7 +44,7 @@ async def told(api: Api, reference: str) -> Counter[str]:
     return Counter(payload["delivery"] for payload in payloads)
 
 
-async def test_each_failed_delivery_is_told_once_whoever_is_killed_meanwhile(
+async def test_each_failed_delivery_is_published_once_whichever_process_is_killed(
     tmp_path: Path,
 ) -> None:
     chance = random.Random(11)

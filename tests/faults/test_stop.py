@@ -53,7 +53,7 @@ async def until_hanging(ledger: Ledger, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stopping_server_finishes_what_is_out_and_loses_nothing(kind: Kind) -> None:
+async def test_a_stopping_server_finishes_attempts_in_flight_and_loses_nothing(kind: Kind) -> None:
     ledger = Ledger(hanging={"/hang"})
     hanging = 10 * kind.processes
     async with (

@@ -85,7 +85,7 @@ async def test_a_receiver_that_takes_no_connection_ends_at_the_deadline(sender: 
     assert 290_000 <= outcome.duration < 60_000_000
 
 
-async def test_running_out_of_files_is_our_own_trouble_and_frees_what_is_idle(
+async def test_running_out_of_files_is_a_local_error_and_closes_idle_connections(
     sender: Sender,
 ) -> None:
     async with receiving(keeping(NO_CONTENT)) as idle, receiving(keeping(NO_CONTENT)) as receiver:
@@ -108,7 +108,7 @@ async def test_running_out_of_files_is_our_own_trouble_and_frees_what_is_idle(
         (errno.ETIMEDOUT, "127.0.0.1", "connect_error"),
     ],
 )
-async def test_whose_trouble_it_is_depends_on_what_the_kernel_says(
+async def test_the_kernels_error_decides_whether_a_failure_is_local(
     monkeypatch: pytest.MonkeyPatch, number: int, address: str, error: str
 ) -> None:
     async def fail(*_args: object, **_options: object) -> None:
@@ -244,7 +244,7 @@ async def test_what_is_forbidden_is_not_asked_of_the_proxy() -> None:
         (b"", "local_error", True),
     ],
 )
-async def test_a_proxy_that_does_not_get_through_says_whose_trouble_it_is(
+async def test_a_failing_proxy_determines_whether_the_error_is_local(
     answer: bytes, error: str, local: bool
 ) -> None:
     async with receiving(tunnelling([], answer)) as proxy, through(proxy.port) as sender:
@@ -252,7 +252,7 @@ async def test_a_proxy_that_does_not_get_through_says_whose_trouble_it_is(
         assert (outcome.error, outcome.local) == (error, local)
 
 
-async def test_a_proxy_that_is_away_is_our_own_trouble() -> None:
+async def test_an_unavailable_proxy_is_a_local_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     async with through(port) as sender:
@@ -322,7 +322,7 @@ asyncio.run(main())
     subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0,
     reason="needs a network namespace",
 )
-def test_a_missing_route_is_the_receivers_trouble_once_another_receiver_has_answered() -> None:
+def test_a_missing_route_is_the_receivers_failure_once_another_has_answered() -> None:
     lost, other = "10.200.0.1", "10.9.8.7"
     script = 'ip link set lo up && ip addr add 10.9.8.7/32 dev lo && exec "$0" -c "$@"'
     command = ["unshare", "-rn", "bash", "-c", script, sys.executable, ROUTES, lost, other, lost]

@@ -83,7 +83,7 @@ async def test_an_answer_finds_its_connection_ready_for_the_next_request(sender:
         assert (receiver.connections, len(receiver.requests)) == (1, 6)
 
 
-async def test_an_answer_after_the_deadline_is_nobodys(sender: Sender) -> None:
+async def test_a_response_after_the_deadline_is_discarded(sender: Sender) -> None:
     late = asyncio.Event()
 
     async def behave(peer: Peer) -> None:
@@ -258,7 +258,7 @@ async def test_a_cancellation_that_is_too_late_leaves_the_next_request_alone(
         assert receiver.connections == 1
 
 
-async def test_closing_the_sender_ends_what_is_out_as_our_own_doing(sender: Sender) -> None:
+async def test_closing_the_sender_ends_requests_in_flight_as_local_errors(sender: Sender) -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()
         await peer.hang()

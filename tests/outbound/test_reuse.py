@@ -177,7 +177,7 @@ async def test_cancelling_an_attempt_closes_its_connection(sender: Sender) -> No
         await asyncio.wait_for(receiver.gone.wait(), 30)
 
 
-async def test_closing_the_sender_ends_what_is_out_as_our_own_doing(sender: Sender) -> None:
+async def test_closing_the_sender_ends_requests_in_flight_as_local_errors(sender: Sender) -> None:
     async with receiving(slow) as receiver:
         attempt = asyncio.create_task(post(sender, receiver))
         while not receiver.requests:
@@ -221,7 +221,7 @@ def late_ok(seconds: float) -> Behaviour:
     return behave
 
 
-async def test_an_answer_after_the_deadline_is_nobodys(sender: Sender) -> None:
+async def test_a_response_after_the_deadline_is_discarded(sender: Sender) -> None:
     async with receiving(late_ok(0.3)) as receiver:
         assert (await post(sender, receiver, timeout=0.1)).error == "timeout"
         assert (await post(sender, receiver, timeout=0.1)).error == "timeout"

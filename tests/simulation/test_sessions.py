@@ -187,7 +187,7 @@ async def test_a_lock_is_free_once_its_session_is_over(sides: Sides) -> None:
     assert await sides.ask("b", "absent_nodes", lock=SESSION_LOCKS, own=2) == []
 
 
-async def test_who_releases_holds_the_lock_until_its_transaction_ends(sides: Sides) -> None:
+async def test_a_releasing_process_holds_the_lock_until_its_transaction_ends(sides: Sides) -> None:
     await sides.connect("a", "b", "c")
     for who, node in (("a", 0), ("b", 1)):
         await take(sides, who, who)
@@ -226,7 +226,7 @@ async def test_a_session_is_ended_by_its_successor(sides: Sides) -> None:
     assert await sides.ask("b", "hold_node", node=0, holder="a") == [(0,)]
 
 
-async def test_what_is_told_is_heard_once_it_is_committed_by_the_sender_too(sides: Sides) -> None:
+async def test_notifications_arrive_after_the_commit_at_the_sender_too(sides: Sides) -> None:
     await sides.connect("a", "b", "c")
     await sides.listen("a")
     await sides.listen("b")

@@ -22,7 +22,7 @@ async def test_an_event_goes_to_the_endpoints_that_want_its_type(given: Given) -
     assert accepted.deliveries == 3
 
 
-async def test_an_event_that_nobody_wants_is_kept(given: Given) -> None:
+async def test_an_event_without_matching_endpoints_is_kept(given: Given) -> None:
     await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
     [accepted] = await given.publish()
     assert accepted.deliveries == 0

@@ -153,7 +153,7 @@ async def cut_signals(given: Given) -> None:
 
 
 @pytest.mark.pooled
-async def test_held_deliveries_that_cannot_be_let_go_hold_up_no_other_accounts(
+async def test_held_deliveries_that_cannot_be_released_block_no_other_accounts(
     given: Given,
 ) -> None:
     await given.set_plan(deliveries_per_hour=1)
@@ -199,9 +199,7 @@ async def test_an_account_that_cannot_be_erased_holds_up_no_other(given: Given) 
 
 
 @pytest.mark.parametrize("refused", ["event", "account"])
-async def test_a_listener_that_cannot_be_told_keeps_no_other_from_it(
-    given: Given, refused: str
-) -> None:
+async def test_a_listener_that_fails_does_not_stop_the_others(given: Given, refused: str) -> None:
     """For operational events: the account cannot be created, or the event cannot be written."""
     publisher, first = events_publisher(given), given.account
     await given.store.put_project(load(PROJECT), NOON)
@@ -336,7 +334,7 @@ async def stored(given: Given) -> int:
     return (await given.store.counts()).pending
 
 
-async def test_an_event_is_accepted_although_what_hears_of_it_fails(given: Given) -> None:
+async def test_an_event_is_accepted_although_a_listener_fails(given: Given) -> None:
     def fail(project_id: int, accepted: Accepted, now: Micros) -> None:
         raise LookupError
 

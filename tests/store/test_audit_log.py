@@ -62,7 +62,7 @@ async def test_an_entry_says_what_was_before_and_after(given: Given) -> None:
 
 
 @pytest.mark.pooled
-async def test_an_edit_of_a_project_is_told_by_what_differs(given: Given) -> None:
+async def test_an_edit_of_a_project_is_logged_with_its_differences(given: Given) -> None:
     row = await given.store.get_project_by_id(given.project_id)
     [plan] = row.project.plans
 

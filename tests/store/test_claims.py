@@ -91,7 +91,7 @@ async def test_a_delivered_delivery_stays_delivered(given: Given) -> None:
 
 
 @pytest.mark.pooled
-async def test_trouble_of_our_own_costs_no_attempt(given: Given) -> None:
+async def test_local_errors_cost_no_attempt(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
     await given.record(claim, Requeued(NOON + SECOND), status=None)

@@ -155,7 +155,7 @@ def holds_again(process: Given, held_since: int) -> bool:
 
 
 @BOTH_WAYS
-async def test_a_process_that_was_taken_for_dead_hears_of_it_and_its_2xx_counts(
+async def test_a_process_that_was_presumed_dead_learns_of_it_and_its_2xx_counts(
     given: Given, other: Given
 ) -> None:
     await given.publish(given.event(), given.event())
@@ -173,7 +173,7 @@ async def test_a_process_that_was_taken_for_dead_hears_of_it_and_its_2xx_counts(
     assert given.hand.changes.count(CLAIMS) == 1
 
 
-async def test_a_process_that_cannot_take_its_lock_hears_of_it_too(
+async def test_a_process_that_cannot_take_its_lock_learns_of_it_too(
     given: Given, other: Given
 ) -> None:
     await claimed(given)
@@ -194,7 +194,7 @@ async def test_a_process_that_starts_finds_what_its_dead_predecessor_had(given: 
     await successor.close()
 
 
-async def test_who_does_not_see_its_own_lock_judges_nobody(
+async def test_a_process_that_does_not_see_its_own_lock_declares_no_other_dead(
     given: Given, other: Given, place: Place
 ) -> None:
     """As a process whose statements already go to a promoted standby."""
@@ -229,7 +229,7 @@ async def test_nobody_who_waits_for_its_lock_is_waited_for(given: Given, other: 
     await until(left.is_closed)
 
 
-async def test_a_restarted_server_has_nobody_released() -> None:
+async def test_after_a_server_restart_no_claims_are_released() -> None:
     with cluster() as postgres:
         async with database(postgres) as url:
             given = Given(Place(url))
@@ -263,7 +263,7 @@ def test_one_that_was_there_in_between_with_another_generation_is_looked_at_agai
 
 
 @pytest.mark.parametrize(("after", "found"), [(GRACE_PERIOD - 1, []), (GRACE_PERIOD, [DEAD])])
-def test_nobody_is_dead_shortly_after_the_own_lock_was_taken(
+def test_no_process_is_declared_dead_shortly_after_the_own_lock_was_taken(
     after: int, found: list[tuple[int, int]]
 ) -> None:
     looks = Looks()

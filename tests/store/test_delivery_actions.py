@@ -76,7 +76,7 @@ async def test_a_retry_asked_for_lifts_the_rest(given: Given) -> None:
     assert [each.delivery_id for each in await given.claim(LATER)] == [claim.delivery_id]
 
 
-async def test_what_is_out_or_has_ended_is_left_as_it_is_by_a_retry(given: Given) -> None:
+async def test_a_retry_does_not_change_deliveries_that_are_in_flight_or_ended(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
     assert (await retry(given, claim)).sending
@@ -110,7 +110,7 @@ async def test_a_held_delivery_is_stopped(given: Given) -> None:
 
 
 @pytest.mark.pooled
-async def test_an_attempt_that_is_out_is_not_cut_and_its_2xx_counts(given: Given) -> None:
+async def test_an_attempt_in_flight_is_not_cancelled_and_its_2xx_counts(given: Given) -> None:
     await given.publish()
     [claim] = await given.claim()
     assert (await stop(given, claim)).state is DeliveryState.DISCARDED

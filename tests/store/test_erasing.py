@@ -242,7 +242,7 @@ async def test_an_erasure_goes_on_where_a_process_that_died_left_it(given: Given
     assert CANARY.encode() not in await all_that_is_left(given)
 
 
-async def test_it_is_not_done_before_what_was_out_must_be_back(given: Given) -> None:
+async def test_an_erasure_waits_for_attempts_in_flight(given: Given) -> None:
     account = await filled(given, CANARY)
     await erase(given, account)
     for now in (NOON, NOON + 2 * LEASE - 1):

@@ -38,7 +38,7 @@ async def test_without_the_built_in_project_nothing_is_kept(given: Given) -> Non
 
 
 @pytest.mark.pooled
-async def test_a_delivery_that_failed_is_to_be_told_with_all_about_it(
+async def test_a_failed_delivery_creates_an_event_with_its_details(
     given: Given, own: Project
 ) -> None:
     await given.store.put_project(own, NOON)
@@ -59,7 +59,7 @@ async def test_a_delivery_that_failed_is_to_be_told_with_all_about_it(
     assert (event.account_id, event.endpoint_id) == (given.account.id, given.endpoint.id)
 
 
-async def test_failing_is_told_once_in_a_run_of_failures_and_disabling_once(
+async def test_failing_and_disabling_are_each_published_once_in_a_series_of_failures(
     given: Given, own: Project
 ) -> None:
     await given.store.put_project(own, NOON)
@@ -77,7 +77,7 @@ async def test_failing_is_told_once_in_a_run_of_failures_and_disabling_once(
     assert counted.count("delivery.failed") == 7
 
 
-async def test_an_endpoint_that_is_gone_and_one_disabled_by_hand_are_told_with_the_reason(
+async def test_the_event_of_an_endpoint_that_is_gone_or_disabled_by_hand_has_the_reason(
     given: Given, own: Project
 ) -> None:
     await given.store.put_project(own, NOON)
@@ -100,9 +100,7 @@ async def test_an_endpoint_that_is_gone_and_one_disabled_by_hand_are_told_with_t
 
 
 @pytest.mark.pooled
-async def test_a_plans_hour_is_told_when_it_is_full_and_once_within_the_hour(
-    given: Given, own: Project
-) -> None:
+async def test_a_plans_full_hour_is_published_once(given: Given, own: Project) -> None:
     await given.store.put_project(own, NOON)
     await given.set_plan(deliveries_per_hour=2)
     await given.publish(*[given.event() for _ in range(2)])
@@ -119,14 +117,18 @@ async def test_a_plans_hour_is_told_when_it_is_full_and_once_within_the_hour(
     assert len(await given.store.operational_events(100)) == 2
 
 
-async def test_a_rotated_secret_is_told_without_the_secret(given: Given, own: Project) -> None:
+async def test_the_event_of_a_rotated_secret_does_not_contain_the_secret(
+    given: Given, own: Project
+) -> None:
     await given.store.put_project(own, NOON)
     await given.store.rotate_secret(Scope(), given.endpoint.id, SECRET, HOUR, NOON)
     [(_, event)] = await given.store.operational_events(100)
     assert event.about == {"previous_secret_expires_at": "2026-01-01T13:00:00.000000Z"}
 
 
-async def test_what_happens_in_the_built_in_project_is_not_told(given: Given, own: Project) -> None:
+async def test_the_built_in_project_creates_no_operational_events(
+    given: Given, own: Project
+) -> None:
     row = await given.store.put_project(own, NOON)
     account = await given.store.create_account(row.id, "test", "", "default", NOON)
     given.endpoint = await given.create_endpoint(account=account)
@@ -141,7 +143,9 @@ async def test_what_happens_in_the_built_in_project_is_not_told(given: Given, ow
 
 
 @pytest.mark.pooled
-async def test_what_is_told_is_forgotten_and_the_rest_is_not(given: Given, own: Project) -> None:
+async def test_published_operational_events_are_deleted_and_the_others_are_kept(
+    given: Given, own: Project
+) -> None:
     await given.store.put_project(own, NOON)
     await given.set_plan(disable_after=100)
     await fail(given, 2)
@@ -151,7 +155,7 @@ async def test_what_is_told_is_forgotten_and_the_rest_is_not(given: Given, own: 
     assert [each.key for _, each in await given.store.operational_events(100)] == [second.key]
 
 
-async def test_tests_are_not_told(given: Given, own: Project) -> None:
+async def test_tests_create_no_operational_events(given: Given, own: Project) -> None:
     await given.store.put_project(own, NOON)
     new = given.event(test=True)
     claim = await given.store.add_test(Scope(), given.endpoint.id, new, NOON, HOUR)

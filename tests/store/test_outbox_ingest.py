@@ -268,7 +268,7 @@ async def test_a_relay_may_go_through_a_pooler(given: Given, app: Connection) ->
 
 
 @pytest.mark.parametrize(("end", "left"), [("COMMIT", 1), ("ROLLBACK", 0)])
-async def test_whoever_is_using_a_key_is_waited_for(
+async def test_ingest_waits_for_a_transaction_that_uses_a_key(
     given: Given, app: Connection, end: str, left: int
 ) -> None:
     await app.execute("BEGIN")

@@ -65,7 +65,7 @@ def test_both_databases_have_the_same_statements_in_the_same_order() -> None:
 
 @pytest.mark.parametrize("per_hour", [None, 10])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
-async def test_an_event_waits_for_whoever_is_using_its_key(
+async def test_an_event_waits_for_a_transaction_that_uses_its_key(
     given: Given, aside: Connection, per_hour: int | None, end: str
 ) -> None:
     await given.set_plan(deliveries_per_hour=per_hour)
@@ -107,7 +107,7 @@ async def test_a_claim_passes_over_what_another_is_claiming(
     assert len(await given.claim()) == 2
 
 
-async def test_a_disable_waits_for_whoever_is_claiming(given: Given, aside: Connection) -> None:
+async def test_a_disable_waits_for_a_concurrent_claim(given: Given, aside: Connection) -> None:
     """Otherwise the call could return, and an earlier claim could be committed after it."""
     endpoint_id = given.endpoint.id
     held = "SELECT 1 FROM hooktide.endpoints WHERE id = $1 FOR SHARE"
@@ -202,7 +202,7 @@ async def test_a_database_of_a_newer_version_is_refused(given: Given, aside: Con
         await given.place.open()
 
 
-async def test_a_database_that_is_not_there_is_told_from_a_server_that_is_not(
+async def test_a_missing_database_is_distinguished_from_a_missing_server(
     given: Given,
 ) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
@@ -240,7 +240,7 @@ async def test_of_two_hosts_that_connect_in_the_same_turn_one_connection_stays_o
 @pytest.mark.parametrize(
     "error", [asyncpg.PostgresIOError("x"), asyncpg.StatementCompletionUnknownError("x")]
 )
-def test_trouble_of_the_server_is_taken_for_no_clients(error: Exception) -> None:
+def test_server_errors_are_not_attributed_to_a_client(error: Exception) -> None:
     assert isinstance(translated(error), UnavailableError)
 
 

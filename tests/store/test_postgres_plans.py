@@ -94,13 +94,15 @@ async def test_a_claim_for_a_resting_endpoint_reads_only_what_ignores_rests(crow
     assert pages(plan) < 20
 
 
-async def test_who_has_something_due_is_found_without_reading_a_backlog(crowded: Given) -> None:
+async def test_endpoints_with_due_deliveries_are_found_without_reading_a_backlog(
+    crowded: Given,
+) -> None:
     plan = await plan_of(crowded, "due_heads", {})
     assert plan["Actual Rows"] == 2
     assert pages(plan) < MAX_PAGES
 
 
-async def test_an_endpoint_is_claimed_for_beside_another_ones_backlog(crowded: Given) -> None:
+async def test_an_endpoint_is_claimed_for_despite_anothers_backlog(crowded: Given) -> None:
     ids = [crowded.endpoint.id + 1, crowded.endpoint.id]
     claims = await crowded.store.claim_due(ids, NOON, LEASE, 10)
     assert sorted(claim.endpoint_id for claim in claims) == [ids[1]] + [ids[0]] * 10

@@ -137,7 +137,7 @@ async def test_shortened_delays_move_what_waits_and_the_log_says_why(
     assert "the project's retry delays were shortened" in caplog.text
 
 
-async def test_what_was_out_when_the_clock_was_set_back_is_looked_at_afterwards(
+async def test_deliveries_in_flight_when_the_clock_was_set_back_are_checked_afterwards(
     given: Given, machine: Machine
 ) -> None:
     started = machine.start(given)

@@ -275,7 +275,9 @@ async def test_endpoints_rest_each_for_itself(given: Given) -> None:
 
 
 @pytest.mark.pooled
-async def test_another_process_claims_nothing_and_hears_of_begin_and_end(given: Given) -> None:
+async def test_another_process_claims_nothing_and_is_notified_of_begin_and_end(
+    given: Given,
+) -> None:
     if given.place.is_file:
         return
     other = given.another()

@@ -117,7 +117,7 @@ class Failing:
     def due(self, hints: object) -> None: ...
 
 
-async def test_a_listener_that_fails_leaves_nobody_without_an_answer(
+async def test_a_listener_that_fails_leaves_no_caller_without_an_answer(
     given: Given, caplog: pytest.LogCaptureFixture
 ) -> None:
     given.store.listen(Failing())

@@ -235,7 +235,7 @@ async def test_no_delivery_of_ten_thousand_is_claimed_by_two(given: Given, other
     assert len(everything) == len(set(everything)) == 10_000
 
 
-async def test_a_failure_told_after_the_lease_went_elsewhere_changes_nothing(
+async def test_a_failure_recorded_after_the_lease_was_lost_changes_nothing(
     given: Given, other: Given
 ) -> None:
     slow, fast = await lost_lease(given, other)
@@ -247,7 +247,7 @@ async def test_a_failure_told_after_the_lease_went_elsewhere_changes_nothing(
     assert [attempt.number for attempt in attempts] == [1]
 
 
-async def test_a_success_told_after_the_lease_went_elsewhere_counts(
+async def test_a_success_recorded_after_the_lease_was_lost_counts(
     given: Given, other: Given
 ) -> None:
     slow, fast = await lost_lease(given, other)
@@ -341,7 +341,7 @@ async def test_a_change_in_one_process_is_heard_of_in_the_other(
     await given.hand.heard(*changed)
 
 
-async def test_work_accepted_where_nobody_delivers_is_heard_of_where_somebody_does(
+async def test_deliveries_accepted_by_an_api_process_are_announced_to_workers(
     given: Given, other: Given
 ) -> None:
     given.hand.takes = 10

@@ -41,7 +41,7 @@ async def test_a_users_name_is_theirs_however_it_is_capitalised(given: Given) ->
     assert (await given.store.create_user("Bob", Role.VIEWER, None, NOON)).id != bob.id
 
 
-async def test_nobody_is_added_to_a_project_that_is_not_there(given: Given) -> None:
+async def test_no_user_is_added_to_a_missing_project(given: Given) -> None:
     with pytest.raises(NotFoundError):
         await given.store.create_user("ann", Role.OWNER, 1, NOON)
     ann = await owner(given)
@@ -122,7 +122,7 @@ async def test_when_somebody_was_seen_is_known_to_the_minute(given: Given) -> No
         assert (await given.store.get_user(ann.id)).seen_at == seen_at
 
 
-async def test_who_is_removed_is_logged_out_and_has_no_link(given: Given) -> None:
+async def test_a_deleted_user_is_logged_out_and_has_no_link(given: Given) -> None:
     await owner(given)
     bob = await given.store.create_user("bob", Role.VIEWER, None, NOON)
     await given.store.create_session(TOKEN, bob.id, None, NOON, LATER)

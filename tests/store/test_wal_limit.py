@@ -135,7 +135,7 @@ async def test_a_bin_keeps_no_more_while_the_log_cannot_be_emptied(given: Given)
     await given.store.add_bin_request(request, keep=10, keep_bytes=MB)
 
 
-async def test_a_long_logs_room_is_given_back_also_if_a_reader_was_in_the_way_at_first(
+async def test_a_long_logs_space_is_freed_also_if_a_reader_was_in_the_way_at_first(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "CUT_OFF_INTERVAL", 0.0)
@@ -158,7 +158,7 @@ async def test_a_long_logs_room_is_given_back_also_if_a_reader_was_in_the_way_at
             await given.store.check()
 
 
-async def test_the_log_is_copied_beside_the_writer(given: Given) -> None:
+async def test_checkpoints_run_concurrently_with_the_writer(given: Given) -> None:
     """A connection that has read nothing checkpoints nothing, and leaves that to the writer."""
     store = given.store
     assert isinstance(store, SqliteStore)

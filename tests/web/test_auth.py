@@ -6,7 +6,7 @@ import pytest
 from webkit import OPERATOR, Client, Site
 
 
-async def test_a_request_without_a_key_is_refused_and_told_how(operator: Client) -> None:
+async def test_a_request_without_a_key_is_refused_with_instructions(operator: Client) -> None:
     answer = await operator.call("GET", "/v1/accounts", headers={"authorization": ""})
     assert answer.status == 401
     assert answer.code == "unauthorized"

@@ -188,7 +188,7 @@ ODD_IDS = [
 
 
 @pytest.mark.parametrize("odd", ODD_IDS)
-async def test_an_id_that_is_none_is_like_one_that_is_nobodys(shared: Site, odd: str) -> None:
+async def test_an_invalid_id_is_like_a_missing_one(shared: Site, odd: str) -> None:
     nobodys = await shared.operator.get("/v1/endpoints/ep_0000000000000001")
     answer = await shared.operator.get(f"/v1/endpoints/{odd}")
     assert answer.code == "not_found"
@@ -239,7 +239,7 @@ async def test_a_body_that_grows_too_large_is_refused_on_the_way(shared: Site) -
     assert answer.code == "body_too_large"
 
 
-async def test_who_hangs_up_halfway_harms_nobody(shared: Site) -> None:
+async def test_a_client_that_disconnects_halfway_affects_no_other(shared: Site) -> None:
     with pytest.raises(ValueError, match="not enough values"):
         await shared.operator.call(
             "POST", "/v1/accounts", chunks=[], headers={"content-type": "application/json"}

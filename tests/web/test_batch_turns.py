@@ -74,7 +74,7 @@ async def test_a_client_that_goes_away_while_it_waits_takes_no_turn() -> None:
     await late
 
 
-async def test_a_middleware_that_gives_the_body_again_and_again_holds_up_nobody() -> None:
+async def test_a_middleware_that_repeats_the_body_blocks_no_other_request() -> None:
     turns = BatchTurns()
 
     async def receive() -> Message:
@@ -93,7 +93,7 @@ async def test_a_middleware_that_gives_the_body_again_and_again_holds_up_nobody(
         await waits
 
 
-async def test_a_client_that_goes_away_as_its_turn_comes_gives_it_back() -> None:
+async def test_a_client_that_disconnects_as_it_gets_a_slot_releases_it() -> None:
     turns, done = BatchTurns(), list[Caller]()
     gone = Caller()
     stack = AsyncExitStack()

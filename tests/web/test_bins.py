@@ -315,7 +315,7 @@ async def test_a_signature_is_checked_with_the_endpoints_secret(site: BinSite) -
     assert "webhook-signature" in kept["signature"]["reason"]
 
 
-async def test_a_wrong_signature_is_told_with_its_reason(site: BinSite) -> None:
+async def test_a_wrong_signature_is_shown_with_its_reason(site: BinSite) -> None:
     made = await site.create_bin()
     await site.create_endpoint(made["url"])
     await _send_signed(site, made["url"], b"{}", tamper=True)

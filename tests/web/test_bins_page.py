@@ -205,7 +205,7 @@ async def watch(site: BinSite, url: str) -> Stream:
     return stream
 
 
-async def test_who_watches_hears_of_each_request(site: BinSite) -> None:
+async def test_watchers_are_notified_of_each_request(site: BinSite) -> None:
     made = await site.create_bin()
     stream = await watch(site, made["page_url"])
     for _ in range(2):

@@ -34,7 +34,7 @@ async def test_a_chats_url_is_recognised_and_never_shown_again(acme: Site) -> No
     assert "s3cr3tpart" not in str((await acme.operator.get("/v1/endpoints")).ok())
 
 
-async def test_what_is_shown_of_a_chats_url_may_be_given_back_and_changes_nothing(
+async def test_sending_back_a_masked_chat_url_changes_nothing(
     acme: Site,
 ) -> None:
     path = f"/v1/endpoints/{(await acme.endpoint(url=SLACK))['id']}"

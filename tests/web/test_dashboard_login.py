@@ -61,7 +61,7 @@ async def test_a_login_link_that_was_used_offers_no_login(site: Site) -> None:
         assert "<button" not in page
 
 
-async def test_what_a_login_links_page_loads_is_not_told_the_link(site: Site) -> None:
+async def test_resources_of_a_login_links_page_do_not_get_the_link(site: Site) -> None:
     path, browser = await link(site), stranger(site)
     refused = await browser.post(path, headers={"origin": "https://evil.example"})
     assert refused.status == 403
@@ -112,7 +112,7 @@ async def test_guessing_is_slowed_down_and_says_for_how_long(site: Site) -> None
     assert all(1 <= int(each.headers["retry-after"]) <= 60 for each in slowed)
 
 
-async def test_whoever_guesses_keeps_nobody_out_who_has_a_link_or_a_key(site: Site) -> None:
+async def test_guessing_passwords_does_not_block_logins_by_link_or_key(site: Site) -> None:
     path, guesser = await link(site), stranger(site)
     for number in range(30):
         await guesser.post("/dashboard/login", {"key": f"htk_{number}"})
@@ -142,7 +142,7 @@ async def test_whoever_guesses_keeps_nobody_out_who_has_a_link_or_a_key(site: Si
         ("", ["203.0.113.7"], ""),
     ],
 )
-def test_a_trusted_proxy_is_believed_where_a_login_comes_from_and_nobody_else(
+def test_only_a_trusted_proxy_determines_the_address_of_a_login(
     peer: str, forwarded: list[str], found: str
 ) -> None:
     trusted = [ip_network(each) for each in ("127.0.0.0/8", "::1/128", "172.18.0.0/16")]
@@ -173,13 +173,13 @@ async def test_an_operators_key_makes_an_owner_and_a_projects_key_a_member_of_it
 
 
 @pytest.mark.parametrize("key", ["", "htk_nonsense", "\N{SNOWMAN}"])
-async def test_a_key_that_opens_nothing_logs_nobody_in(site: Site, key: str) -> None:
+async def test_an_unknown_key_does_not_log_in(site: Site, key: str) -> None:
     browser = stranger(site)
     assert (await browser.post("/dashboard/login", {"key": key})).status == 401
     assert not await is_in(browser)
 
 
-async def test_an_accounts_key_logs_nobody_in(site: Site) -> None:
+async def test_an_accounts_key_does_not_log_in(site: Site) -> None:
     key = (await site.key("account", account="acme")).key
     browser = stranger(site)
     answer = await browser.post("/dashboard/login", {"key": key})
@@ -330,7 +330,7 @@ async def test_who_has_to_log_in_first_comes_back_to_what_they_wanted(site: Site
         "",
     ],
 )
-async def test_nobody_is_led_anywhere_else(site: Site, path: str) -> None:
+async def test_a_login_never_redirects_to_another_site(site: Site, path: str) -> None:
     browser = stranger(site)
     answer = await browser.post("/dashboard/login", {"key": OPERATOR, "next": path})
     assert (answer.status, answer.headers["location"]) == (303, "/dashboard")

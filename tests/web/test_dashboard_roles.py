@@ -105,7 +105,7 @@ async def test_an_act_that_no_page_of_ours_sent_is_refused(place: Place, page: P
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.method} {named(page)}")
-async def test_who_is_not_logged_in_sees_and_does_nothing(place: Place, page: Page) -> None:
+async def test_without_a_login_nothing_can_be_seen_or_done(place: Place, page: Page) -> None:
     nobody = stranger(place.site)
     send = nobody.get if page.method == "GET" else nobody.post
     for cookie in ("", "htks_" + "x" * 43, "\N{LATIN SMALL LETTER E WITH ACUTE}"):

@@ -111,7 +111,7 @@ async def test_what_pages_are_made_of_is_kept_by_browsers_until_it_changes(site:
         assert (other.status, other.headers["cache-control"]) == (200, "no-cache")
 
 
-async def test_a_closed_beta_is_told_and_its_accounts_are_not(site: Site) -> None:
+async def test_a_closed_beta_is_mentioned_and_its_accounts_are_not(site: Site) -> None:
     text = read_shipped("offerte-adviseur") + '\n[event_types."lead.hidden"]\naccounts = ["beta-1"]'
     (await site.operator.apply("offerte-adviseur", text)).ok()
     for kind in KINDS:
@@ -254,7 +254,7 @@ deliveries_per_hour = 12000
 """
 
 
-def test_plans_that_differ_are_told_apart() -> None:
+def test_different_plans_are_distinguished() -> None:
     project = parse_project(PLANS)
     retries = section(project, "Retries and timeouts")
     assert "| 4 | 1 day | 2 days 5 seconds |" in retries
@@ -265,7 +265,7 @@ def test_plans_that_differ_are_told_apart() -> None:
     assert "in a row" not in section(project, "When an endpoint is disabled")
 
 
-def test_a_rotation_with_overlap_is_told_with_its_length() -> None:
+def test_the_length_of_a_rotations_overlap_is_documented() -> None:
     rotating = section(parse_project(PLANS), "Rotating the secret")
     assert "**For 1 day 12 hours** after a rotation `webhook-signature` has two" in rotating
     assert "at once" not in rotating
@@ -289,7 +289,7 @@ def test_a_project_that_signs_nothing_says_so_and_what_to_do() -> None:
         assert "HTTP POST within a moment" in text
 
 
-def test_without_the_standard_headers_only_the_own_signature_is_told() -> None:
+def test_without_the_standard_headers_only_the_custom_signature_is_documented() -> None:
     project = with_signature(SIGNATURES["github"], standard=False)
     for text in both(project):
         assert "X-Acme-Signature-256" in text
@@ -304,7 +304,7 @@ def test_only_what_tells_its_time_is_said_to_be_fresh() -> None:
         assert fresh == (name != "github")
 
 
-def test_the_own_header_and_scheme_are_told() -> None:
+def test_the_custom_header_and_scheme_are_documented() -> None:
     verifying = section(with_signature(SIGNATURES["slack"]), "Verify")
     assert "| Header | `X-Acme-Signature` |" in verifying
     assert "| What is signed | `v0:{timestamp}:{body}` |" in verifying

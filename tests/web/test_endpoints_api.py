@@ -304,7 +304,7 @@ async def test_an_account_has_so_many_tests_out_at_most(site: Site) -> None:
     assert (await site.operator.post(path)).ok()["status"] == "failed"
 
 
-async def test_a_test_of_a_type_that_is_not_there_is_refused(site: Site) -> None:
+async def test_a_test_of_an_unknown_type_is_refused(site: Site) -> None:
     await site.account()
     path = f"/v1/endpoints/{(await site.endpoint())['id']}/test"
     answer = await site.operator.post(path, {"event_type": "no.such"})

@@ -83,7 +83,7 @@ async def test_a_request_that_drips_in_is_refused_after_ten_seconds(
 
 
 @on_virtual_time
-async def test_the_rest_of_a_body_that_nobody_wants_may_take_no_longer(server: Server) -> None:
+async def test_the_rest_of_an_unread_body_may_take_no_longer(server: Server) -> None:
     wire = server.connect()
     wire.receive(post(b"/early", b"x" * 100)[:-100])
     assert READ_TIMEOUT <= await drip(wire, b"x" * 12) <= READ_TIMEOUT + 0.2
@@ -92,7 +92,7 @@ async def test_the_rest_of_a_body_that_nobody_wants_may_take_no_longer(server: S
 
 @pytest.mark.parametrize("together", [False, True])
 @on_virtual_time
-async def test_a_request_behind_a_body_that_nobody_wanted_has_its_own_ten_seconds(
+async def test_a_request_behind_an_unread_body_has_its_own_ten_seconds(
     server: Server, together: bool
 ) -> None:
     wire = server.connect()
@@ -240,7 +240,7 @@ async def test_a_client_that_reads_a_little_each_second_is_not_ended(server: Ser
 
 
 @on_virtual_time
-async def test_a_body_that_nobody_reads_stops_the_connection_and_one_that_is_read_goes_on(
+async def test_an_unread_body_pauses_the_connection_and_reading_resumes_it(
     server: Server,
 ) -> None:
     wire = server.connect()
@@ -292,7 +292,7 @@ async def test_nothing_more_is_answered_at_once_to_a_client_that_does_not_read(
 
 
 @on_virtual_time
-async def test_who_waits_behind_another_is_told_nothing_and_the_first_that_its_client_has_gone(
+async def test_only_the_first_waiting_request_is_notified_of_a_disconnect(
     server: Server,
 ) -> None:
     wire = server.connect()
@@ -338,7 +338,7 @@ async def test_pipelined_requests_that_were_kept_are_followed_by_what_comes_late
 
 
 @on_virtual_time
-async def test_all_who_listen_for_a_client_hear_that_it_has_gone(server: Server) -> None:
+async def test_all_waiters_are_notified_of_a_disconnect(server: Server) -> None:
     wire = server.connect()
     wire.receive(get(b"/two-wait"))
     await server.settle([wire])
@@ -389,7 +389,7 @@ async def test_a_handler_answers_what_has_come_whole_and_the_application_the_res
 
 
 @on_virtual_time
-async def test_a_handler_that_answers_later_keeps_the_order_and_answers_nobody_who_has_gone(
+async def test_a_late_handler_keeps_the_order_and_ignores_disconnected_clients(
     server: Server,
 ) -> None:
     taken: list[Exchange] = []

@@ -111,7 +111,7 @@ async def _filled(site: Site, project: str, reference: str) -> dict[str, str]:
     }
 
 
-async def test_every_route_answers_alike_for_what_is_theirs_and_what_is_nobodys(two: Two) -> None:
+async def test_every_route_answers_alike_for_foreign_and_missing_objects(two: Two) -> None:
     document = (await two.site.operator.get("/openapi.json")).ok()
     walked = 0
     for path, methods in document["paths"].items():

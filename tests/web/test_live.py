@@ -49,7 +49,7 @@ async def hear(stream: AsyncIterator[bytes]) -> bytes:
         return await anext(stream)
 
 
-async def test_a_change_is_told_to_all_who_have_the_page_open(stopping: asyncio.Event) -> None:
+async def test_all_open_pages_are_notified_of_a_change(stopping: asyncio.Event) -> None:
     pages, page = Live(stopping, every=0), Page()
     streams = [opened(pages, page) for _ in range(2)]
     assert [await hear(each) for each in streams] == [b"retry: 2000\n\n"] * 2
@@ -111,7 +111,7 @@ async def test_streams_end_when_the_server_stops(stopping: asyncio.Event) -> Non
         assert [each async for each in stream] == []
 
 
-async def test_a_page_that_nobody_has_open_is_not_looked_at(stopping: asyncio.Event) -> None:
+async def test_a_page_that_is_not_open_is_not_polled(stopping: asyncio.Event) -> None:
     pages, page = Live(stopping, every=0), Page()
     stream = opened(pages, page)
     await hear(stream)
@@ -138,7 +138,7 @@ async def test_only_so_many_watch(stopping: asyncio.Event, monkeypatch: pytest.M
     stopping.set()
 
 
-async def test_each_of_two_who_have_one_page_open_has_a_limit_of_their_own(
+async def test_each_owner_of_an_open_page_has_a_separate_limit(
     stopping: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "MAX_OF_ONE", 2)

@@ -141,7 +141,7 @@ async def test_turned_off_nothing_is_kept_any_more(ready: Site) -> None:
     assert (await ready.operator.get(f"/v1/accounts/{EVERYTHING}")).status == 404
 
 
-async def test_what_the_operator_left_out_of_the_event_types_is_not_told(ready: Site) -> None:
+async def test_event_types_that_the_operator_left_out_are_not_published(ready: Site) -> None:
     text = f'name = "{PROJECT}"\n[event_types."secret.rotated"]\n'
     (await ready.operator.apply(PROJECT, text)).ok()
     made = await ready.endpoint(url=f"{RECEIVER}?token=s3cret")
@@ -244,7 +244,9 @@ async def test_only_operational_events_go_by_mail_and_only_with_a_relay(ready: S
     assert (await ready.operator.post("/v1/endpoints", customers)).code == "invalid_url"
 
 
-async def test_what_was_not_told_before_a_stop_is_told_by_the_next_server(tmp_path: Path) -> None:
+async def test_operational_events_from_before_a_stop_are_published_by_the_next_server(
+    tmp_path: Path,
+) -> None:
     async with database() as url:
         async with running(tmp_path, url) as site:
             await site.account()

@@ -387,7 +387,7 @@ async def test_only_forms_are_read(place: Place) -> None:
         assert b"Nothing was changed" in answer.body
 
 
-async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: Place) -> None:
+async def test_pages_are_not_cached_and_may_be_framed_by_the_products_sites(place: Place) -> None:
     answer = await place.acme.client.get(place.acme.base)
     policy = answer.headers["content-security-policy"]
     assert "frame-ancestors https://app.example.com" in policy
@@ -402,7 +402,7 @@ async def test_pages_are_kept_by_nobody_and_framed_by_the_products_sites(place: 
     assert '<img src="https://cdn.example.com/logo.svg" alt="">' in text
 
 
-async def test_a_project_without_origins_is_framed_by_nobody(place: Place) -> None:
+async def test_the_portal_of_a_project_without_origins_cannot_be_framed(place: Place) -> None:
     await place.site.account("house-check", "plain")
     portal = await _portal(place.site, "plain")
     answer = await portal.client.get(portal.base)
@@ -480,7 +480,7 @@ async def test_an_endpoint_is_added_and_its_secret_shown_once(place: Place) -> N
         ),
     ],
 )
-async def test_what_is_wrong_is_said_beside_its_field(
+async def test_errors_are_shown_at_their_field(
     place: Place, fields: dict[str, str], where: str, says: str
 ) -> None:
     answer = await place.acme.send("/endpoints/new", **fields)

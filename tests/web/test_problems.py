@@ -83,7 +83,7 @@ async def test_a_method_that_is_not_there_names_those_that_are(shared: Site, met
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_our_own_trouble_says_when_to_try_again() -> None:
+async def test_internal_errors_say_when_to_retry() -> None:
     status, body, headers = problem_bytes(UnavailableError("the disk is full", retry_after=7))
     assert status == 503
     assert (b"retry-after", b"7") in headers
@@ -96,7 +96,7 @@ async def test_a_rule_that_is_not_in_the_table_is_told_under_the_body() -> None:
     assert problem["errors"] == [{"code": "single_label", "detail": "no", "pointer": "/url"}]
 
 
-async def test_every_answer_of_the_api_is_kept_by_nobody(shared: Site) -> None:
+async def test_no_response_of_the_api_is_cached(shared: Site) -> None:
     answer = await shared.operator.get("/v1/accounts")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -30,7 +30,7 @@ async def test_each_shipped_project_is_applied_and_then_the_same(
     assert (await operator.get(f"/v1/projects/{name}")).ok()["id"] == first["id"]
 
 
-async def test_a_wrong_file_is_told_by_line_key_and_reason_and_changes_nothing(
+async def test_an_invalid_file_is_reported_by_line_key_and_reason_and_changes_nothing(
     operator: Client,
 ) -> None:
     text = read_shipped("invoice-maker")

@@ -393,7 +393,7 @@ async def test_a_reference_that_a_second_project_knows_is_known_no_longer(
     assert " 202 Accepted" in await fast.answers(post())
 
 
-async def test_a_database_that_is_away_is_told_as_the_application_does(
+async def test_an_unavailable_database_is_reported_as_by_the_application(
     site: Site, doors: tuple[Door, Door]
 ) -> None:
     other = _locking(site)

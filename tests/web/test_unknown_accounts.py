@@ -77,7 +77,7 @@ async def _account_key(site: Site) -> Client:
 
 
 @pytest.mark.both_databases
-async def test_an_event_for_nobody_is_no_error_and_is_stored_nowhere(site: Site) -> None:
+async def test_an_event_for_an_unknown_account_is_no_error_and_is_not_stored(site: Site) -> None:
     key = await project(site)
     await site.account(reference="acme")
     answer = (await key.post("/v1/events", paid("nobody", idempotency_key="k"))).ok(202)
@@ -94,7 +94,7 @@ async def test_an_event_for_nobody_is_no_error_and_is_stored_nowhere(site: Site)
     assert (await key.post("/v1/events", paid("acme", idempotency_key="k"))).ok(202)["id"]
 
 
-async def test_what_is_wrong_with_an_event_for_nobody_is_still_said(site: Site) -> None:
+async def test_errors_of_an_event_for_an_unknown_account_are_still_reported(site: Site) -> None:
     key = await project(site)
     assert (await key.post("/v1/events", paid("nobody", type="no.such"))).code == (
         "unknown_event_type"

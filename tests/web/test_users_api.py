@@ -82,7 +82,7 @@ async def test_what_cannot_be_is_refused_with_its_reason(site: Site) -> None:
     assert (await users_of(site).get(Scope(), ann)).role is Role.MEMBER
 
 
-async def test_an_id_that_cannot_be_read_is_nobodys(operator: Client) -> None:
+async def test_an_unreadable_id_is_not_found(operator: Client) -> None:
     for id_ in ("usr_0000000000000001", "usr_x", "acc_0000000000000001"):
         answer = await operator.get(f"/v1/users/{id_}")
         assert (answer.code, answer.json["detail"]) == ("not_found", "there is no such user")
@@ -124,7 +124,7 @@ async def test_the_first_start_makes_an_owner_and_a_link_and_no_other_does(site:
 
 
 @pytest.mark.both_databases
-async def test_a_password_logs_in_who_has_it_and_nobody_else(site: Site) -> None:
+async def test_a_password_logs_in_its_user_only(site: Site) -> None:
     ann, users = await added(site), users_of(site)
     await users.set_password(SERVER, ann, PASSWORD)
     session, who = await users.login("aNN", PASSWORD, "")

@@ -147,7 +147,7 @@ def _ask_by_client_and_command(server: DemoServer) -> None:
     assert [each["id"] for each in listed] == [sent["id"]]
 
 
-async def test_a_relay_moves_the_events_of_the_project_that_it_is_told(tmp_path: Path) -> None:
+async def test_a_relay_moves_the_events_of_the_given_project(tmp_path: Path) -> None:
     async with DemoServer(tmp_path) as server:
         for name in PROJECTS:
             await api_of(server).put_toml(f"/v1/projects/{name}", SMALL % name)
