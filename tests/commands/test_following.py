@@ -104,14 +104,14 @@ async def test_following_tells_each_change_once() -> None:
         told: list[tuple[str, str, int]] = []
         async with asyncio.timeout(60):
             while [state for _, state, _ in told].count("delivered") < 3:
-                told += [(each.event, each.state, each.attempts) for each in following.news()]
+                told += [(each.event, each.state, each.attempts) for each in following.poll()]
                 await asyncio.sleep(0.02)
         assert {event for event, _, _ in told} == events
         assert len(told) == len(set(told))
-        assert following.news() == []
+        assert following.poll() == []
         again = Following(client, "followed-once", None)
         assert len(again.begin(1)) == 1
-        assert again.news() == []
+        assert again.poll() == []
 
 
 @pytest.mark.usefixtures("place")
@@ -132,7 +132,7 @@ async def test_what_is_delivered_while_it_is_read_is_told_as_pending_first() -> 
                 yield msgspec.structs.replace(made[0], state="pending", attempts=0)
 
         following = ReadsEarly(client, "followed-late", None)
-        told = [each.state for each in (*following.news(), *following.news())]
+        told = [each.state for each in (*following.poll(), *following.poll())]
     assert told[:2] == ["pending", "delivered"]
 
 

@@ -356,11 +356,11 @@ def test_all_that_is_stored_replaces_what_was_but_not_what_was_just_heard() -> N
 def test_a_rest_that_is_heard_while_the_store_is_read_outlives_the_answer() -> None:
     resting = KnownRests()
     resting.heard(1, 10)
-    resting.asked()
+    resting.reading_begins()
     resting.heard(2, 20)
     resting.stored(1, 0)
     resting.stored(2, 5)
     assert (resting.until(1), resting.until(2)) == (0, 20)
-    resting.asked()
+    resting.reading_begins()
     resting.stored(2, 5)
     assert resting.until(2) == 5

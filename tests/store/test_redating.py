@@ -152,7 +152,7 @@ async def test_deliveries_in_flight_when_the_clock_was_set_back_are_checked_afte
     assert await due(given, id_) == machine.wall + DELAY
 
 
-@pytest.mark.parametrize("after", [*redating.AGAIN, 2 * LEASE])
+@pytest.mark.parametrize("after", [*redating.RECHECK_DELAYS, 2 * LEASE])
 async def test_what_is_recorded_later_still_is_dated_again_at_the_next_look(
     given: Given, machine: Machine, after: Micros
 ) -> None:
@@ -176,10 +176,10 @@ async def test_only_the_last_look_reads_what_no_clock_of_before_the_step_has_dat
     await waiting(given, NOON - 3 * DAY + DELAY, at=NOON - 3 * DAY)
     machine.wall -= 3 * DAY
     assert await started.run() == 1
-    for earlier, later in itertools.pairwise((0, *redating.AGAIN)):
+    for earlier, later in itertools.pairwise((0, *redating.RECHECK_DELAYS)):
         machine.live(later - earlier)
         assert await started.run() == 0
-    machine.live(2 * LEASE - redating.AGAIN[-1])
+    machine.live(2 * LEASE - redating.RECHECK_DELAYS[-1])
     assert await started.run() == 1
     machine.live(2 * LEASE)
     assert await started.run() == 0

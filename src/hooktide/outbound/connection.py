@@ -32,7 +32,7 @@ class Owner(Protocol):
     coalescer: WriteCoalescer
     """Batches the writes of all connections."""
 
-    def give_back(self, connection: "Connection") -> None:
+    def release(self, connection: "Connection") -> None:
         """Take back a connection that can carry another request."""
 
     def forget(self, connection: "Connection") -> None:
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
             and transport is not None
             and transport.get_write_buffer_size() == 0
         ):
-            self._owner.give_back(self)
+            self._owner.release(self)
         else:
             self.close()
         if answered is not None:

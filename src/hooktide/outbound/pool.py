@@ -71,7 +71,7 @@ class Pool:
             self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         return connection
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Keep a connection for later requests, or close it if enough are idle."""
         idle = self._idle.setdefault(connection.key, [])
         if self._idle_count >= self._max_idle or len(idle) >= self._max_idle_per_key:

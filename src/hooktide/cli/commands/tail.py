@@ -65,7 +65,7 @@ def tail(
             if not follow:
                 return
             time.sleep(POLL_INTERVAL)
-            news = following.news()
+            news = following.poll()
 
 
 def _wanted(delivery: Delivery, type: str | None, state: str | None) -> bool:
@@ -98,7 +98,7 @@ class Following:
             self._is_new(each)
         return latest[:lines][::-1]
 
-    def news(self) -> list[Delivery]:
+    def poll(self) -> list[Delivery]:
         """Return what is new or has changed, oldest first."""
         changed = self._changed()  # first: a new delivery is shown before its next change
         looked = [each for each in self._recent() if self._is_new(each)]

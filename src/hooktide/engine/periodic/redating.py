@@ -25,7 +25,7 @@ log = logging.getLogger("hooktide.engine")
 
 PAGE = 500
 START = (0, 0, 0)
-AGAIN = tuple(seconds * SECOND for seconds in (1, 2, 4, 8, 16, 32, 64))
+RECHECK_DELAYS = tuple(seconds * SECOND for seconds in (1, 2, 4, 8, 16, 32, 64))
 """Delays of the repeated checks after the clock was set back, which cover only deliveries dated
 before the step. Two leases after it, when all claims of that time have ended, everything is checked
 again.
@@ -53,7 +53,7 @@ class Redating:
         self._monotonic = monotonic
         self._steps = steps or StepDetector(clock, monotonic)
         self._after: tuple[int, Micros, int] | None = START
-        self._looks: tuple[Micros, ...] = ()
+        self._recheck_times: tuple[Micros, ...] = ()
         self._earliest: Micros = 0
         self._set_back_from: Micros = 0
         self._on_redated = on_redated
@@ -96,12 +96,12 @@ class Redating:
         if step < 0:
             self._after, self._earliest = START, 0
             self._set_back_from = self._clock() - step
-            again = AGAIN if -step >= MAX_LOCAL_REST else ()  # a small step delays little
-            self._looks = (*(now + each for each in again), now + 2 * LEASE)
-        elif self._after is None and self._looks and now >= self._looks[0]:
-            self._looks = tuple(each for each in self._looks if each > now)
+            again = RECHECK_DELAYS if -step >= MAX_LOCAL_REST else ()  # a small step delays little
+            self._recheck_times = (*(now + each for each in again), now + 2 * LEASE)
+        elif self._after is None and self._recheck_times and now >= self._recheck_times[0]:
+            self._recheck_times = tuple(each for each in self._recheck_times if each > now)
             self._after = START
-            self._earliest = self._set_back_from - LEASE if self._looks else 0
+            self._earliest = self._set_back_from - LEASE if self._recheck_times else 0
 
     async def _corrected(self, waiting: Waiting, now: Micros) -> Micros | None:
         try:

@@ -16,7 +16,7 @@ class KnownRests:
     def __init__(self) -> None:
         self._stored: dict[int, Micros] = {}
         self._heard: dict[int, Micros] = {}
-        self._heard_since_asked: set[int] = set()
+        self._heard_since_reading: set[int] = set()
         self._ends: list[tuple[Micros, int]] = []
         self._endpoints: frozenset[int] | None = frozenset()
 
@@ -36,14 +36,14 @@ class KnownRests:
         """Return when to call ``ended`` next, or ``None`` if nothing rests."""
         return self._ends[0][0] if self._ends else None
 
-    def asked(self) -> None:
+    def reading_begins(self) -> None:
         """Note that the store is being read now: its result will not include later
         notifications."""
-        self._heard_since_asked.clear()
+        self._heard_since_reading.clear()
 
     def heard(self, endpoint_id: int, until: Micros) -> None:
         """Note a rest that is not stored yet."""
-        self._heard_since_asked.add(endpoint_id)
+        self._heard_since_reading.add(endpoint_id)
         if until > self._heard.get(endpoint_id, 0):
             self._heard[endpoint_id] = until
             self._endpoints = None
@@ -51,7 +51,7 @@ class KnownRests:
 
     def stored(self, endpoint_id: int, until: Micros) -> None:
         """Note an endpoint's stored rest, replacing what was heard; 0: it does not rest."""
-        if endpoint_id not in self._heard_since_asked:
+        if endpoint_id not in self._heard_since_reading:
             self._heard.pop(endpoint_id, None)
         self._store(endpoint_id, until)
         self._endpoints = None

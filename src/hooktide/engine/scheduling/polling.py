@@ -70,7 +70,7 @@ class Polling:
         self._known_rests = known_rests
         self._max_claim = max_claim
         self._due_times = DueTimes()
-        self._dry: list[int] = []
+        self._query_now: list[int] = []
         self._resent: set[int] = set()
         self._stale_rests: set[int] = set()
         self._all_rests_stale = True
@@ -86,7 +86,7 @@ class Polling:
 
     def ask_now(self, endpoint_id: int) -> None:
         """Note that an endpoint may have something due already."""
-        self._dry.append(endpoint_id)
+        self._query_now.append(endpoint_id)
         self.wanted = True
 
     def resent(self, endpoint_id: int) -> None:
@@ -112,11 +112,11 @@ class Polling:
             self._rescanning = self._all_rests_stale = True
         if self._all_rests_stale:
             self._all_rests_stale = False
-            self._known_rests.asked()
+            self._known_rests.reading_begins()
             return ReadRests(None)
         if self._stale_rests:
             stale, self._stale_rests = frozenset(self._stale_rests), set()
-            self._known_rests.asked()
+            self._known_rests.reading_begins()
             return ReadRests(stale)
         return None
 
@@ -132,8 +132,8 @@ class Polling:
         return self._claim(now.clock, has_room)
 
     def _claim(self, now: Micros, has_room: Callable[[int], bool]) -> ClaimDue | None:
-        self._due_times.update(dict.fromkeys(self._dry, now))
-        self._dry.clear()
+        self._due_times.update(dict.fromkeys(self._query_now, now))
+        self._query_now.clear()
         found: list[int] = []
         while len(found) < CLAIM_ENDPOINTS and (due := self._due_times.pop(now)) is not None:
             asked = due in self._resent
@@ -168,7 +168,7 @@ class Polling:
                 self._stale_rests |= endpoint_ids or set()
             case ClaimDue(endpoint_ids):
                 self._resent.update(endpoint_ids)
-                self._dry += endpoint_ids
+                self._query_now += endpoint_ids
 
     def wait(self, now: Now) -> Micros:
         """Return how long to wait before reading, unless a notification arrives first."""
