@@ -103,7 +103,7 @@ async def test_what_pages_are_made_of_is_kept_by_browsers_until_it_changes(site:
     (await site.operator.apply("acme", 'name = "acme"')).ok()
     page = (await site.operator.get("/docs/acme")).body.decode()
     paths = re.findall(r'"(/static/[^"]+)"', page)
-    assert len(paths) == 4
+    assert len(paths) == 5
     for path in paths:
         answer = await site.operator.get(path)
         assert "immutable" in answer.headers["cache-control"]

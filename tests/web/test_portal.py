@@ -410,6 +410,76 @@ async def test_the_portal_of_a_project_without_origins_cannot_be_framed(place: P
     assert b"theme.css" not in answer.body
 
 
+@pytest.mark.parametrize(
+    ("query", "leads_to"),
+    [
+        ("theme=dark", "~dark"),
+        ("framed=1&language=de&theme=light", "~light~de~framed"),
+        ("next=/deliveries?state=failed", "/deliveries?state=failed"),
+        ("framed=1&next=/endpoints/new", "~framed/endpoints/new"),
+        ("theme=", ""),
+    ],
+)
+async def test_what_a_link_asks_for_is_in_the_path_of_all_pages(
+    place: Place, query: str, leads_to: str
+) -> None:
+    given = query.replace("next=/deliveries?state=failed", "next=%2Fdeliveries%3Fstate%3Dfailed")
+    answer = await place.acme.client.call("GET", f"{place.acme.base}?{given}")
+    assert (answer.status, answer.headers["location"]) == (303, place.acme.base + leads_to)
+    page = Portal(place.acme.client, place.acme.base + leads_to.partition("/")[0])
+    shown = await page.get()
+    assert f'href="{page.base}/deliveries"' in shown
+    assert ('class="face"' in shown) == ("framed" not in query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "next=https://evil.example/",
+        "next=//evil.example/",
+        "next=/../../dashboard",
+        "next=/%252e%252E/dashboard",
+        "next=/%5Cevil.example",
+        "next=deliveries",
+        "next=/%0D%0Ax",
+        "next=/" + "a" * 500,
+        "theme=blue",
+        "language=fr",
+        "framed=2",
+    ],
+)
+async def test_a_link_leads_nowhere_else(place: Place, query: str) -> None:
+    answer = await place.acme.client.call("GET", f"{place.acme.base}?{query}")
+    assert answer.status == 422
+    assert "location" not in answer.headers
+
+
+async def test_nothing_but_a_look_follows_the_token(place: Place) -> None:
+    for suffix in ("~", "~blue", "~dark~", "~framed~<b>"):
+        answer = await place.acme.client.call("GET", f"{place.acme.base}{suffix}")
+        assert answer.status == (200 if suffix == "~" else 404), suffix
+
+
+async def test_a_theme_holds_whatever_the_system_is_set_to(place: Place) -> None:
+    page = await place.acme.get("~dark")
+    [sheet] = re.findall(r'href="(/static/hooktide\.dark\.css[^"]*)"', page)
+    tokens = (await place.acme.client.call("GET", sheet)).body.decode()
+    assert "color-scheme: dark;" in tokens
+    assert "@media all {" in tokens
+    assert "prefers-color-scheme" not in tokens
+    [own] = re.findall(r'href="([^"]*theme\.css[^"]*)"', page)
+    assert "prefers-color-scheme" not in await place.acme.get(own.removeprefix(place.acme.base))
+    light = (await place.acme.client.call("GET", "/static/hooktide.light.css")).body.decode()
+    assert "@media not all {" in light
+
+
+async def test_the_element_is_for_pages_of_all_sites(place: Place) -> None:
+    answer = await place.acme.client.call("GET", "/embed/hooktide-portal.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert b'customElements.define("hooktide-portal"' in answer.body
+
+
 async def test_the_colour_comes_as_a_style_sheet(place: Place) -> None:
     answer = await place.acme.client.get(f"{place.acme.base}/theme.css")
     assert answer.headers["content-type"].startswith("text/css")
@@ -753,7 +823,7 @@ async def test_it_says_when_an_endpoint_is_given_up_and_why_something_is_held(pl
     listed = (await place.site.operator.get("/v1/deliveries?account=tight&state=held")).ok()
     [held] = listed["items"]
     home = await portal.get()
-    assert "1 delivery held back: your plan allows 3 deliveries an hour" in home
+    assert "1 delivery is held back: your plan allows 3 deliveries an hour" in home
     assert "<strong>3</strong> of 3" in home
     opened = await portal.get(f"/deliveries?delivery={held['id']}")
     assert "The plan allows 3 deliveries an hour, and they are used up." in opened

@@ -80,7 +80,7 @@ async def test_a_failing_endpoints_page_says_why_and_what_helps(site: Site) -> N
     assert "<strong>4 \N{MULTIPLICATION SIGN} TLS: expired certificate</strong>" in page
     assert "Renew it, and have the server load it." in page
     assert f"/dashboard/endpoints/{endpoint}/replay?what=failed&amp;since=" in page
-    assert "Response time, last 7 days: p50" in page
+    assert "Response time. Last 7 days: p50" in page
 
 
 async def test_the_overview_names_the_cause_and_leads_to_its_endpoints(site: Site) -> None:

@@ -47,6 +47,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.operational_events import limit_reached
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import (
     EventType,
     Plan,
@@ -289,8 +290,11 @@ class Endpoints:
             if old.secret_url and kind not in (None, old.kind):
                 raise InvalidError(
                     "invalid_url",
-                    f"the stored URL is a secret of kind {old.kind}; to change the kind, give the "
-                    "whole URL",
+                    phrase(
+                        "the stored URL is a secret of kind {kind}; to change the kind, give "
+                        "the whole URL",
+                        kind=old.kind,
+                    ),
                     pointer="/url",
                 )
             text, kind = old.address, kind or old.kind
@@ -325,7 +329,7 @@ class Endpoints:
         if target.path.endswith(f"/{MASK}"):
             raise InvalidError(
                 "invalid_url",
-                "the secret is missing from this URL; give the whole URL",
+                phrase("the secret is missing from this URL; give the whole URL"),
                 pointer="/url",
             )
         return target
@@ -444,8 +448,10 @@ class Endpoints:
         if self._testing[account_id] >= MAX_CONCURRENT_TESTS:
             raise BusyError(
                 "too_many_tests",
-                f"{MAX_CONCURRENT_TESTS} tests of this account are already running; wait for one "
-                f"to end",
+                phrase(
+                    "{count} tests of this account are already running; wait for one to end",
+                    count=MAX_CONCURRENT_TESTS,
+                ),
                 retry_after=TEST_RETRY_DELAY,
             )
         self._testing[account_id] += 1
@@ -499,7 +505,10 @@ def too_many_types() -> InvalidError:
     """Return the error for an endpoint that names more than ``MAX_PATTERNS``."""
     return InvalidError(
         "too_many_event_types",
-        f"{MAX_PATTERNS} event types at most; use patterns like invoice.*",
+        phrase(
+            "{count} event types at most; use patterns like invoice.*",
+            count=MAX_PATTERNS,
+        ),
         pointer="/event_types",
     )
 
@@ -637,8 +646,8 @@ def _test_type(
             return kind
     raise InvalidError(
         "unknown_event_type",
-        "this event type does not exist or is not offered to this account"
+        phrase("this event type does not exist or is not offered to this account")
         if name is not None
-        else "the endpoint subscribes to none of the account's event types; name one",
+        else phrase("the endpoint subscribes to none of the account's event types; name one"),
         pointer="/event_type",
     )

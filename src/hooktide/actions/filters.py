@@ -11,6 +11,7 @@ from hooktide.domain.filtering.filter import Mismatch, read_exactly, read_filter
 from hooktide.domain.ids import made_at
 from hooktide.domain.labels import is_addressed
 from hooktide.domain.model import Micros, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import check_patterns, plan_of, wants
 from hooktide.runtime.yielding import Yielding
 from hooktide.store.base import EventRow
@@ -90,7 +91,9 @@ class Filters:
         checked, own = check_filter(text, plan), check_plan_channels(channels, plan)
         if not checked and not own:
             raise InvalidError(
-                "invalid_filter", "write the filter or the channels to try", pointer="/filter"
+                "invalid_filter",
+                phrase("write the filter or the channels to try"),
+                pointer="/filter",
             )
         check_patterns(project, types, account.reference)
         filter_ = read_filter(checked) if checked else None

@@ -7,9 +7,9 @@ operator's key are not limited. The plan sets the rates.
 import math
 from collections.abc import Callable
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.errors import BusyError, NotFoundError
 from hooktide.domain.model import Micros, Scope
+from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import Plan, plan_of
 from hooktide.domain.throttling.token_bucket import TokenBucket
 from hooktide.runtime.cache import Cache
@@ -63,8 +63,11 @@ class RateLimits:
         if wait := self._bucket(what, account_id, rate).take(rate, self.clock()):
             raise BusyError(
                 f"too_many_{what}s",
-                f"this account's plan allows {count_of(rate, what)} per second; repeat this "
-                f"request after Retry-After seconds",
+                phrase(
+                    "this account's plan allows {requests} per second; repeat this request after "
+                    "Retry-After seconds",
+                    requests=counted(rate, what),
+                ),
                 retry_after=math.ceil(wait),
             )
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.phrase import phrase
 
 # Controls, line and paragraph separators, and bidirectional or zero-width characters (except the
 # joiners, which emoji and several scripts need).
@@ -19,11 +20,17 @@ def check_text(text: str, pointer: str, longest: int, *, lines: bool = False) ->
     """
     looked_at = re.sub("[\n\t]", " ", text) if lines else text
     if len(text) > longest:
-        raise InvalidError("invalid_text", f"{longest} characters at most", pointer=pointer)
+        raise InvalidError(
+            "invalid_text", phrase("{count} characters at most", count=longest), pointer=pointer
+        )
     if text != text.strip():
-        raise InvalidError("invalid_text", "leave out the spaces at its ends", pointer=pointer)
+        raise InvalidError(
+            "invalid_text", phrase("leave out the spaces at its ends"), pointer=pointer
+        )
     if _HIDING.search(looked_at):
         raise InvalidError(
-            "invalid_text", "control and direction characters are not allowed", pointer=pointer
+            "invalid_text",
+            phrase("control and direction characters are not allowed"),
+            pointer=pointer,
         )
     return unicodedata.normalize("NFC", text)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
+from hooktide.domain.phrase import phrase
 from hooktide.domain.time.spans import read_span, show_span
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -235,7 +236,7 @@ _PLACES = {
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` where a known word is near, else nothing."""
     found = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return phrase("; did you mean {word}?", word=repr(found[0])) if found else ""
 
 
 def _shown(value: object) -> str:

@@ -166,7 +166,7 @@ class Destinations:
         try:
             return check_url(endpoint.address, self._policy), ""
         except InvalidError as error:
-            return None, error.detail
+            return None, str(error.detail)
 
     def _composer(self, row: ProjectRow) -> Composer:
         known = self._composers.get(row.id)

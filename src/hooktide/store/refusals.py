@@ -15,6 +15,7 @@ from hooktide.domain.model import (
     Scope,
     User,
 )
+from hooktide.domain.phrase import counted, phrase
 
 MAX_SECRETS = 5
 """Maximum active secrets, so that a header of signatures stays short."""
@@ -75,7 +76,10 @@ def check_enable(endpoint: Endpoint, scope: Scope) -> None:
     if not endpoint.may_be_enabled(by_account=scope.account_id is not None):
         raise RefusedError(
             "disabled_by_provider",
-            "the provider disabled this endpoint, and only they can enable it; ask their support",
+            phrase(
+                "the provider disabled this endpoint, and only they can enable it; ask their "
+                "support"
+            ),
             status=403,
         )
 
@@ -144,8 +148,12 @@ def check_endpoints(count: int, limit: int | None) -> None:
     """
     if limit is not None and count >= limit:
         raise LimitError(
-            f"the account's plan allows {count_of(limit, 'endpoint')} and it has {count}; delete "
-            f"one, or move the account to a larger plan",
+            phrase(
+                "the account's plan allows {endpoints} and it has {count}; delete one, or move "
+                "the account to a larger plan",
+                endpoints=counted(limit, "endpoint"),
+                count=count,
+            ),
             limit=limit,
         )
 
@@ -158,8 +166,10 @@ def check_secrets(endpoint: Endpoint) -> None:
     if len(endpoint.secrets) >= MAX_SECRETS:
         raise RefusedError(
             "too_many_secrets",
-            f"{MAX_SECRETS} secrets are active for this endpoint; wait until the oldest has "
-            f"expired",
+            phrase(
+                "{count} secrets are active for this endpoint; wait until the oldest has expired",
+                count=MAX_SECRETS,
+            ),
         )
 
 
@@ -171,7 +181,10 @@ def check_enabled(endpoint: Endpoint) -> None:
     if not endpoint.enabled:
         raise RefusedError(
             "endpoint_disabled",
-            f"the endpoint is disabled ({endpoint.disabled_reason}); enable it first",
+            phrase(
+                "the endpoint is disabled ({reason}); enable it first",
+                reason=endpoint.disabled_reason,
+            ),
         )
 
 
@@ -179,7 +192,7 @@ def endpoint_deleted() -> RefusedError:
     """Refuse to send to an endpoint that was deleted."""
     return RefusedError(
         "endpoint_deleted",
-        "the endpoint of this delivery was deleted; nothing can be sent to it",
+        phrase("the endpoint of this delivery was deleted; nothing can be sent to it"),
     )
 
 
@@ -187,8 +200,10 @@ def delivery_held() -> RefusedError:
     """Refuse to resend a delivery that was not sent yet."""
     return RefusedError(
         "delivery_held",
-        "the delivery is held because the plan's hourly limit is reached; it is sent automatically "
-        "when the limit allows",
+        phrase(
+            "the delivery is held because the plan's hourly limit is reached; it is sent "
+            "automatically when the limit allows"
+        ),
     )
 
 
@@ -200,7 +215,7 @@ def check_pending(delivery: Delivery) -> None:
     if delivery.state is DeliveryState.HELD:
         raise delivery_held()
     if delivery.state is not DeliveryState.PENDING:
-        raise _delivery_ended(delivery, "resend it to send its event again")
+        raise _delivery_ended(delivery, phrase("resend it to send its event again"))
 
 
 def check_stopped(delivery: Delivery, reason: str) -> None:
@@ -209,19 +224,33 @@ def check_stopped(delivery: Delivery, reason: str) -> None:
     :raises RefusedError: it has.
     """
     if delivery.state is not DeliveryState.DISCARDED or delivery.reason != reason:
-        raise _delivery_ended(delivery, "there is nothing left to stop")
+        raise _delivery_ended(delivery, phrase("there is nothing left to stop"))
+
+
+_STATES = {
+    DeliveryState.PENDING: phrase("pending"),
+    DeliveryState.HELD: phrase("held"),
+    DeliveryState.DELIVERED: phrase("delivered"),
+    DeliveryState.FAILED: phrase("failed"),
+    DeliveryState.DISCARDED: phrase("discarded"),
+}
 
 
 def _delivery_ended(delivery: Delivery, how: str) -> RefusedError:
-    return RefusedError("delivery_ended", f"the delivery is {delivery.state.value}; {how}")
+    return RefusedError(
+        "delivery_ended",
+        phrase("the delivery is {state}; {how}", state=_STATES[delivery.state], how=how),
+    )
 
 
 def replay_running(replay_id: int) -> RefusedError:
     """Refuse a replay while another of the same endpoint is running."""
     return RefusedError(
         "replay_running",
-        f"replay {show('rpl', replay_id)} of this endpoint is running; wait until it is done, or "
-        "cancel it",
+        phrase(
+            "replay {id} of this endpoint is running; wait until it is done, or cancel it",
+            id=show("rpl", replay_id),
+        ),
     )
 
 
@@ -237,7 +266,7 @@ def hour_is_full(limit: int) -> LimitError:
     """Refuse a test when the plan's hourly limit is reached."""
     allowed = count_of(limit, "delivery", "deliveries")
     return LimitError(
-        f"the plan's {allowed} of this hour are used up; try again later",
+        phrase("the plan's {allowed} of this hour are used up; try again later", allowed=allowed),
         limit=limit,
         status=429,
         retry_after=MINUTE // SECOND,
@@ -252,6 +281,10 @@ def check_bins(live: int, most: int) -> None:
     if live >= most:
         raise RefusedError(
             "too_many_bins",
-            f"there are {live} bins of this scope, and {most} at most: use one of them, or delete "
-            f"one",
+            phrase(
+                "there are {live} bins of this scope, and {most} at most: use one of them, or "
+                "delete one",
+                live=live,
+                most=most,
+            ),
         )

@@ -39,6 +39,7 @@ from hooktide.web.operations.openapi import make_openapi
 from hooktide.web.operations.operation import Operation
 from hooktide.web.pages.bins.routes import bin_page_routes
 from hooktide.web.pages.dashboard.routes import dashboard_routes
+from hooktide.web.pages.embed import embed_routes
 from hooktide.web.pages.framework.live import Live
 from hooktide.web.pages.framework.rendering import static_routes
 from hooktide.web.pages.guide.routes import docs_routes
@@ -86,6 +87,7 @@ def _routes(deps: Deps) -> list[Route]:
         *bin_page_routes(services, live, deps.stopping),
         *dashboard_routes(services, live),
         *portal_routes(services, live),
+        *embed_routes(),
         *home_routes(),
         *docs_routes(services, deps.url_policy, live),
         *static_routes(),

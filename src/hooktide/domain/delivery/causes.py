@@ -13,6 +13,7 @@ from hooktide.domain.delivery.hints import (
     hint_of_status,
     tls_reason,
 )
+from hooktide.domain.phrase import phrase
 
 NOT_KNOWN = "unknown"
 _OF_ERROR = {
@@ -23,20 +24,20 @@ _OF_ERROR = {
     "destination_forbidden": "blocked",
 }
 _TITLES = {
-    "timeout": "Timeout",
-    "dns": "DNS: name not found",
-    "refused": "Connection refused",
-    "unreachable": "Unreachable",
-    "connection_lost": "Connection lost",
-    "invalid_response": "Invalid response",
-    "blocked": "Blocked address",
-    "tls_expired": "TLS: expired certificate",
-    "tls_name": "TLS: certificate for another name",
-    "tls_chain": "TLS: incomplete certificate chain",
-    "tls_client": "TLS: client certificate requested",
-    "tls_plain": "TLS: the port does not speak it",
-    "tls": "TLS error",
-    NOT_KNOWN: "Cause not recorded",
+    "timeout": phrase("Timeout"),
+    "dns": phrase("DNS: name not found"),
+    "refused": phrase("Connection refused"),
+    "unreachable": phrase("Unreachable"),
+    "connection_lost": phrase("Connection lost"),
+    "invalid_response": phrase("Invalid response"),
+    "blocked": phrase("Blocked address"),
+    "tls_expired": phrase("TLS: expired certificate"),
+    "tls_name": phrase("TLS: certificate for another name"),
+    "tls_chain": phrase("TLS: incomplete certificate chain"),
+    "tls_client": phrase("TLS: client certificate requested"),
+    "tls_plain": phrase("TLS: the port does not speak it"),
+    "tls": phrase("TLS error"),
+    NOT_KNOWN: phrase("Cause not recorded"),
 }
 NAMES = tuple(_TITLES)
 _ERRORS = {name: error for error, name in _OF_ERROR.items()} | {
@@ -103,7 +104,7 @@ def _remedy(name: str) -> str:
     if name == "tls" or name.startswith("tls_"):
         found = TLS_REASONS.get(name.removeprefix("tls").removeprefix("_"))
     elif name == "timeout":
-        return "Answer 2xx as soon as the event is kept, and do the work afterwards."
+        return phrase("Answer 2xx as soon as the event is kept, and do the work afterwards.")
     else:
         found = hint_of_error(_ERRORS.get(name, ""))
     return found.text if found else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hooktide.domain.http.head import field_value, read_fields
 from hooktide.domain.model import SECOND, Attempt, Micros
+from hooktide.domain.phrase import Figure, phrase
 
 SLOW = 0.8
 """A response that takes this share of the timeout is likely to become a timeout."""
@@ -15,7 +16,7 @@ SLOW = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A short title, and what to do in a sentence or two."""
+    """A short title, and what to do in a sentence or two; both are phrases."""
 
     title: str
     text: str
@@ -36,8 +37,8 @@ def hint(attempt: Attempt, timeout: Micros) -> Hint | None:
 def _of_error(attempt: Attempt, timeout: Micros) -> Hint | None:
     if attempt.error == "timeout":
         return Hint(
-            f"No answer within {timeout / SECOND:g} seconds",
-            "Answer 2xx as soon as you have stored the event, and do the work afterwards.",
+            phrase("No answer within {seconds} seconds", seconds=_seconds(timeout)),
+            phrase("Answer 2xx as soon as you have stored the event, and do the work afterwards."),
         )
     if attempt.error == "tls_error":
         return TLS_REASONS[tls_reason(attempt.detail)]
@@ -64,29 +65,39 @@ def tls_reason(detail: str) -> str:
 
 TLS_REASONS = {
     "name": Hint(
-        "The certificate is for another name",
-        "The certificate must cover the host name in the URL. Check for a "
-        "missing www, or a server that answers with its default certificate.",
+        phrase("The certificate is for another name"),
+        phrase(
+            "The certificate must cover the host name in the URL. Check for a "
+            "missing www, or a server that answers with its default certificate."
+        ),
     ),
     "chain": Hint(
-        "The certificate's chain is incomplete",
-        "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers often "
-        "fetch missing ones automatically; servers do not.",
+        phrase("The certificate's chain is incomplete"),
+        phrase(
+            "Serve the intermediate certificates too (fullchain.pem, not cert.pem). Browsers often "
+            "fetch missing ones automatically; servers do not."
+        ),
     ),
     "client": Hint(
-        "The server requires a client certificate",
-        "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
-        "check the signature of each webhook instead.",
+        phrase("The server requires a client certificate"),
+        phrase(
+            "Exempt this path from client certificates (ssl_verify_client optional in nginx), and "
+            "check the signature of each webhook instead."
+        ),
     ),
     "plain": Hint(
-        "The port does not speak TLS",
-        "The URL begins with https://, and plain HTTP answers at this port. Check the port in the "
-        "URL, and that the server has its certificate configured.",
+        phrase("The port does not speak TLS"),
+        phrase(
+            "The URL begins with https://, and plain HTTP answers at this port. Check the port in "
+            "the URL, and that the server has its certificate configured."
+        ),
     ),
-    "expired": Hint("The certificate has expired", "Renew it, and have the server load it."),
+    "expired": Hint(
+        phrase("The certificate has expired"), phrase("Renew it, and have the server load it.")
+    ),
     "": Hint(
-        "No trusted TLS connection",
-        "Use a certificate that browsers trust, and TLS 1.2 or newer.",
+        phrase("No trusted TLS connection"),
+        phrase("Use a certificate that browsers trust, and TLS 1.2 or newer."),
     ),
 }
 """What to say of a TLS error, by its reason (empty: another one)."""
@@ -94,27 +105,33 @@ TLS_REASONS = {
 
 _ERRORS = {
     "dns_error": Hint(
-        "The host name was not found",
-        "Check the host in the URL for a typo, and that its DNS records are public.",
+        phrase("The host name was not found"),
+        phrase("Check the host in the URL for a typo, and that its DNS records are public."),
     ),
     "connect_error": Hint(
-        "The connection was refused",
-        "Check that the server is running and that its firewall allows connections from the "
-        "internet.",
+        phrase("The connection was refused"),
+        phrase(
+            "Check that the server is running and that its firewall allows connections from the "
+            "internet."
+        ),
     ),
     "connection_lost": Hint(
-        "The connection was closed without a response",
-        "The server may have crashed, a proxy may have hit a limit, or the body was not read. Read "
-        "the whole request, then answer.",
+        phrase("The connection was closed without a response"),
+        phrase(
+            "The server may have crashed, a proxy may have hit a limit, or the body was not read. "
+            "Read the whole request, then answer."
+        ),
     ),
     "invalid_response": Hint(
-        "The response was not valid HTTP",
-        "Check that the port speaks HTTP, and check any proxy in front of it.",
+        phrase("The response was not valid HTTP"),
+        phrase("Check that the port speaks HTTP, and check any proxy in front of it."),
     ),
     "destination_forbidden": Hint(
-        "This address is not public",
-        "The host resolves to a private or reserved network. Use one that is reachable from the "
-        "internet.",
+        phrase("This address is not public"),
+        phrase(
+            "The host resolves to a private or reserved network. Use one that is reachable from "
+            "the internet."
+        ),
     ),
 }
 
@@ -122,16 +139,22 @@ _ERRORS = {
 def _of_success(attempt: Attempt, timeout: Micros) -> Hint | None:
     if attempt.duration >= SLOW * timeout:
         return Hint(
-            "Nearly too slow",
-            f"The answer took {attempt.duration / SECOND:.1f} of {timeout / SECOND:g} seconds. "
-            "Answer first and do the work afterwards, or it will be sent again.",
+            phrase("Nearly too slow"),
+            phrase(
+                "The answer took {taken} of {seconds} seconds. Answer first and do the work "
+                "afterwards, or it will be sent again.",
+                taken=Figure(f"{attempt.duration / SECOND:.1f}"),
+                seconds=_seconds(timeout),
+            ),
         )
     kind = field_value(read_fields(attempt.response_head), "content-type") or ""
     if kind.lower().startswith("text/html") and _PAGE_BODY.match(attempt.response_body):
         return Hint(
-            "A web page answered",
-            "It counts as delivered, but this may be a website and not your webhook's handler. "
-            "Check the URL's path.",
+            phrase("A web page answered"),
+            phrase(
+                "It counts as delivered, but this may be a website and not your webhook's handler. "
+                "Check the URL's path."
+            ),
         )
     return None
 
@@ -155,72 +178,94 @@ def hint_of_status(status: int) -> Hint:
         return known
     if status < 500:
         return Hint(
-            f"The receiver refused it with {status}",
-            "Any 2xx means delivered; everything else is tried again.",
+            phrase("The receiver refused it with {status}", status=str(status)),
+            phrase("Any 2xx means delivered; everything else is tried again."),
         )
     return Hint(
-        "The receiver failed", f"{status} is an error of your server: its log has the reason."
+        phrase("The receiver failed"),
+        phrase("{status} is an error of your server: its log has the reason.", status=str(status)),
     )
 
 
 def _redirect(head: bytes) -> Hint:
     where = (field_value(read_fields(head), "location") or "")[:200]
     return Hint(
-        "Redirects are not followed",
-        f"Register the URL that it redirects to, {where}" if where else "Register the final URL.",
+        phrase("Redirects are not followed"),
+        phrase("Register the URL that it redirects to, {url}", url=where)
+        if where
+        else phrase("Register the final URL."),
     )
 
 
+def _seconds(span: Micros) -> Figure:
+    return Figure(f"{span / SECOND:g}")
+
+
 _AUTH = Hint(
-    "Signature or authentication",
-    "Most often the signature did not verify: use this endpoint's secret, over the raw body as "
-    "received. Or the URL requires a login: add an authorization header to the endpoint.",
+    phrase("Signature or authentication"),
+    phrase(
+        "Most often the signature did not verify: use this endpoint's secret, over the raw body as "
+        "received. Or the URL requires a login: add an authorization header to the endpoint."
+    ),
 )
 _STATUSES = {
     400: Hint(
-        "The receiver could not read the request",
-        "Its handler may expect a different body. Compare with the request shown here.",
+        phrase("The receiver could not read the request"),
+        phrase("Its handler may expect a different body. Compare with the request shown here."),
     ),
     401: _AUTH,
     403: _AUTH,
     404: Hint(
-        "There is nothing at this path", "Check the URL's path: the server is up, but answers 404."
+        phrase("There is nothing at this path"),
+        phrase("Check the URL's path: the server is up, but answers 404."),
     ),
     405: Hint(
-        "The path does not accept POST", "Webhooks are sent as POST. Check the route's method."
+        phrase("The path does not accept POST"),
+        phrase("Webhooks are sent as POST. Check the route's method."),
     ),
-    408: Hint("The receiver gave up waiting", "Something before your handler is too slow."),
+    408: Hint(
+        phrase("The receiver gave up waiting"), phrase("Something before your handler is too slow.")
+    ),
     410: Hint(
-        "Gone",
-        "410 means that the receiver no longer wants events, so the endpoint was disabled.",
+        phrase("Gone"),
+        phrase("410 means that the receiver no longer wants events, so the endpoint was disabled."),
     ),
     413: Hint(
-        "The body is too large for the receiver", "Raise the limit of your server or its proxy."
+        phrase("The body is too large for the receiver"),
+        phrase("Raise the limit of your server or its proxy."),
     ),
-    415: Hint("The content type was refused", "Webhooks are sent as application/json."),
+    415: Hint(
+        phrase("The content type was refused"), phrase("Webhooks are sent as application/json.")
+    ),
     422: Hint(
-        "The receiver refused the content",
-        "If your server answers 422 to a wrong signature, check that first; otherwise compare the "
-        "body shown here.",
+        phrase("The receiver refused the content"),
+        phrase(
+            "If your server answers 422 to a wrong signature, check that first; otherwise compare "
+            "the body shown here."
+        ),
     ),
     429: Hint(
-        "Too many requests",
-        "The endpoint is paused for as long as Retry-After asks (24 hours at most); without one "
-        "for a second, doubling with each further 429, up to a minute.",
+        phrase("Too many requests"),
+        phrase(
+            "The endpoint is paused for as long as Retry-After asks (24 hours at most); without "
+            "one for a second, doubling with each further 429, up to a minute."
+        ),
     ),
     502: Hint(
-        "The proxy did not reach your app", "Check that your app is running, and on the right port."
+        phrase("The proxy did not reach your app"),
+        phrase("Check that your app is running, and on the right port."),
     ),
     503: Hint(
-        "The receiver is unavailable", "It may be starting, overloaded or under maintenance."
+        phrase("The receiver is unavailable"),
+        phrase("It may be starting, overloaded or under maintenance."),
     ),
     508: Hint(
-        "The delivery came back to its sender",
-        "The URL leads to the server that sends the webhooks. Use your own receiver's URL.",
+        phrase("The delivery came back to its sender"),
+        phrase("The URL leads to the server that sends the webhooks. Use your own receiver's URL."),
     ),
     504: Hint(
-        "The proxy waited too long for your app",
-        "Answer 2xx as soon as you have stored the event, and do the work afterwards.",
+        phrase("The proxy waited too long for your app"),
+        phrase("Answer 2xx as soon as you have stored the event, and do the work afterwards."),
     ),
 }
 

@@ -17,6 +17,7 @@ import msgspec
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.json.payload import depth_of
 from hooktide.domain.json.pointer import escaped
+from hooktide.domain.phrase import phrase
 from hooktide.domain.toml_table import nearest
 
 MAX_FILTER_BYTES = 8192
@@ -141,17 +142,32 @@ def read_filter(text: bytes | str, *, most: int = MAX_CONDITIONS) -> Filter:
     try:
         raw = text.encode() if isinstance(text, str) else text
         if len(raw) > MAX_FILTER_BYTES:
-            raise _wrong("", f"it has {len(raw)} bytes; {MAX_FILTER_BYTES} at most")
+            raise _wrong(
+                "",
+                phrase(
+                    "it has {count} bytes; {most} at most",
+                    count=len(raw),
+                    most=MAX_FILTER_BYTES,
+                ),
+            )
         if depth_of(raw, MAX_FILTER_DEPTH) > MAX_FILTER_DEPTH:
-            raise _wrong("", f"nested deeper than {MAX_FILTER_DEPTH} levels")
+            raise _wrong(
+                "",
+                phrase(
+                    "nested deeper than {count} levels",
+                    count=MAX_FILTER_DEPTH,
+                ),
+            )
         written = _read(raw)
         canonical = _write(written).decode()
     except ValueError as error:  # of the encoding, the JSON, or a number with thousands of digits
-        raise _wrong("", f"this cannot be read as JSON: {error}") from None
+        raise _wrong("", phrase("this cannot be read as JSON: {error}", error=str(error))) from None
     if type(written) is not dict:
-        raise _wrong("", 'write an object of conditions, like {"amount": {"$gte": 100}}')
+        raise _wrong(
+            "", phrase('write an object of conditions, like {{"amount": {{"$gte": 100}}}}')
+        )
     if not written:
-        raise _wrong("", "give at least one condition; for all events leave the filter out")
+        raise _wrong("", phrase("give at least one condition; for all events leave the filter out"))
     reader = _Reader(most)
     root = reader.condition(written, "")
     return Filter(canonical, reader.conditions, root, _members(written))
@@ -235,7 +251,9 @@ class _Reader:
     def _all_of(self, written: dict[str, Any], at: str) -> _Condition:
         """Read an object: what it says of the value as a whole, and of each element of an array."""
         if not written:
-            raise _wrong(at, 'name a member or an operator here, or write {"$exist": true}')
+            raise _wrong(
+                at, phrase('name a member or an operator here, or write {{"$exist": true}}')
+            )
         _check_not_mixed(written, at)
         whole: list[_Condition] = []
         single: list[_Condition] = []
@@ -266,7 +284,10 @@ class _Reader:
             inner = self.condition(value, at)
             return _Condition(_not_test(inner.holds), {name: value})
         if type(value) is not list or not value:
-            raise _wrong(at, f'{name} takes a list of conditions, like [{{"$lt": 10}}, null]')
+            raise _wrong(
+                at,
+                phrase('{name} takes a list of conditions, like [{{"$lt": 10}}, null]', name=name),
+            )
         parts = [self.condition(each, f"{at}/{i}") for i, each in enumerate(value)]
         if name == "$and":
             return _Condition(_all_test(parts), {name: value}, (*parts,))
@@ -278,9 +299,15 @@ class _Reader:
             raise _wrong(at, _why_unknown(name))
         self.conditions += 1
         if self.conditions > self._most:
-            raise _wrong(at, f"{self._most} conditions at most; this is one more")
+            raise _wrong(at, phrase("{most} conditions at most; this is one more", most=self._most))
         if not all(map(_in_range, _numbers(value))):
-            raise _wrong(at, f"a number's exponent is from -{MAX_EXPONENT} to {MAX_EXPONENT}")
+            raise _wrong(
+                at,
+                phrase(
+                    "a number's exponent is from -{most} to {most}",
+                    most=MAX_EXPONENT,
+                ),
+            )
         return make(name, value, at)
 
 
@@ -290,8 +317,13 @@ def _check_not_mixed(written: dict[str, Any], at: str) -> None:
         if members and name in _COMPARISONS and name != "$exist":
             raise _wrong(
                 f"{at}/{name}",
-                f"{name} compares a value, and {members[0][:100]!r} beside it is a member of one; "
-                f'write {{"{members[0][:100]}": {{"{name}": ...}}}} if that was meant',
+                phrase(
+                    "{name} compares a value, and {member} beside it is a member of one; "
+                    'write {{"{plain}": {{"{name}": ...}}}} if that was meant',
+                    name=name,
+                    member=repr(members[0][:100]),
+                    plain=members[0][:100],
+                ),
             )
 
 
@@ -387,10 +419,10 @@ def _neq(name: str, operand: Any, at: str) -> Test:
 
 def _in(name: str, operand: Any, at: str) -> Test:
     if type(operand) is not list or not operand:
-        raise _wrong(at, f'{name} takes a list of values, like ["NL", "DE"]')
+        raise _wrong(at, phrase('{name} takes a list of values, like ["NL", "DE"]', name=name))
     for index, each in enumerate(operand):
         if type(each) in (list, dict):
-            raise _wrong(f"{at}/{index}", "give a string, a number, true, false or null")
+            raise _wrong(f"{at}/{index}", phrase("give a string, a number, true, false or null"))
     texts = frozenset(each for each in operand if type(each) is str)
     numbers = frozenset(each for each in operand if type(each) in _NUMBERS)
     rest = tuple(each for each in operand if each is None or type(each) is bool)
@@ -418,20 +450,27 @@ def _ordered(name: str, operand: Any, at: str) -> Test:
         return lambda value, _: (
             type(value) in _NUMBERS and _in_range(value) and compare(value, operand)
         )
-    raise _wrong(at, f"{name} compares with a number or a string, like 100")
+    raise _wrong(at, phrase("{name} compares with a number or a string, like 100", name=name))
 
 
 def _text(name: str, operand: Any, at: str) -> Test:
     if type(operand) is not str or not operand:
-        also = " (an array has an element by the value itself)" if name == "$contains" else ""
-        raise _wrong(at, f'{name} takes a string that is not empty, like "inv_"{also}')
+        if name == "$contains":
+            why = phrase(
+                '{name} takes a string that is not empty, like "inv_" (an array has an element by '
+                "the value itself)",
+                name=name,
+            )
+        else:
+            why = phrase('{name} takes a string that is not empty, like "inv_"', name=name)
+        raise _wrong(at, why)
     method = _TEXTS[name]
     return lambda value, _: type(value) is str and method(value, operand)
 
 
 def _exist(name: str, operand: Any, at: str) -> Test:
     if type(operand) is not bool:
-        raise _wrong(at, "$exist takes true or false")
+        raise _wrong(at, phrase("$exist takes true or false"))
     return lambda value, _: (value is not MISSING) is operand
 
 

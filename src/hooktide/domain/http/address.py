@@ -26,6 +26,7 @@ import idna
 
 from hooktide import __version__
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.phrase import phrase
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Origin: TypeAlias = tuple[str, str, int]
@@ -124,13 +125,24 @@ def check_url(text: str, policy: UrlPolicy) -> Target:
     if is_own(target, policy):
         return target
     if target.scheme == "http" and not policy.allow_http:
-        raise InvalidError("scheme", "http is not allowed here; use an https:// URL")
+        raise InvalidError("scheme", phrase("http is not allowed here; use an https:// URL"))
     _check_port(target.port, policy)
     if target.literal is None:
         _check_name(target.host, policy)
     elif code := check_address(read_address(target.literal), policy):
-        what = "this server's own address" if code == OWN_HOST else "not a public address"
-        raise InvalidError(code, f"{target.literal} is {what}; use the receiver's public address")
+        what = (
+            phrase("this server's own address")
+            if code == OWN_HOST
+            else phrase("not a public address")
+        )
+        raise InvalidError(
+            code,
+            phrase(
+                "{literal} is {what}; use the receiver's public address",
+                literal=target.literal,
+                what=what,
+            ),
+        )
     return target
 
 
@@ -253,10 +265,11 @@ IPV6_DENIED = _networks(
 def _check_port(port: int, policy: UrlPolicy) -> None:
     if policy.strict_ports:
         if port != 443:
-            raise InvalidError("port_policy", "only port 443 is allowed here")
+            raise InvalidError("port_policy", phrase("only port 443 is allowed here"))
     elif port in BAD_PORTS or (port < 1024 and port not in (80, 443)):
         raise InvalidError(
-            "port_policy", f"port {port} is not allowed; use 443, 80, or 1024 and above"
+            "port_policy",
+            phrase("port {port} is not allowed; use 443, 80, or 1024 and above", port=str(port)),
         )
 
 
@@ -273,15 +286,22 @@ BAD_PORTS = frozenset(map(int, _BAD_PORTS.split()))
 def _check_name(host: str, policy: UrlPolicy) -> None:
     labels = host.split(".")
     if labels == ["localhost"] and is_allowed_by_operator(LOOPBACK, policy):
-        raise InvalidError("single_label", f"write the address, {LOOPBACK}, and not {host}")
+        raise InvalidError(
+            "single_label",
+            phrase("write the address, {loopback}, and not {host}", loopback=LOOPBACK, host=host),
+        )
     if len(labels) < 2:
         raise InvalidError(
-            "single_label", f"{host} is not a public name; write the receiver's full name"
+            "single_label",
+            phrase("{host} is not a public name; write the receiver's full name", host=host),
         )
     if labels[-1] in SPECIAL_USE:
         raise InvalidError(
             "special_use_name",
-            f"names in .{labels[-1]} are not public; use the receiver's public name",
+            phrase(
+                "names in .{name} are not public; use the receiver's public name",
+                name=labels[-1],
+            ),
         )
 
 
@@ -300,10 +320,12 @@ def _parse(text: str) -> Target:
     _check_characters(text)
     match = _URL.fullmatch(text)
     if match is None:
-        raise InvalidError("syntax", "write the whole URL, as in https://example.com/hook")
+        raise InvalidError("syntax", phrase("write the whole URL, as in https://example.com/hook"))
     scheme, authority, path = match[1].lower(), match[2], match[3]
     if scheme not in DEFAULT_PORTS:
-        raise InvalidError("scheme", f"{scheme}: is not supported; use an https:// URL")
+        raise InvalidError(
+            "scheme", phrase("{scheme}: is not supported; use an https:// URL", scheme=scheme)
+        )
     host, port = _split_authority(authority)
     number = DEFAULT_PORTS[scheme] if port is None else _read_port(port)
     _check_path(path)
@@ -317,15 +339,20 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)")
 
 def _check_characters(text: str) -> None:
     if not text:
-        raise InvalidError("empty", "the URL is empty")
+        raise InvalidError("empty", phrase("the URL is empty"))
     if len(text) > MAX_URL:
-        raise InvalidError("too_long", f"a URL may have {MAX_URL} characters, not {len(text)}")
+        raise InvalidError(
+            "too_long",
+            phrase("a URL may have {most} characters, not {count}", most=MAX_URL, count=len(text)),
+        )
     if not text.isascii():
-        raise InvalidError("non_ascii", f"write the URL in ASCII{_ascii_hint(text)}")
+        raise InvalidError(
+            "non_ascii", phrase("write the URL in ASCII{hint}", hint=_ascii_hint(text))
+        )
     if not _PLAIN.fullmatch(text):
         raise InvalidError(
             "bad_character",
-            'spaces, control characters and any of \\ ^ { | } < > " ` must be escaped',
+            phrase('spaces, control characters and any of \\ ^ {{ | }} < > " ` must be escaped'),
         )
 
 
@@ -337,7 +364,8 @@ def _ascii_hint(text: str) -> str:
     match = _URL.fullmatch(text)
     host = match[2].rpartition("@")[2].partition(":")[0] if match else ""
     try:
-        return f"; the host is {idna.encode(host).decode()}" if not host.isascii() else ""
+        name = idna.encode(host).decode()
+        return phrase("; the host is {name}", name=name) if not host.isascii() else ""
     except idna.IDNAError:
         return ""
 
@@ -345,13 +373,15 @@ def _ascii_hint(text: str) -> str:
 def _split_authority(authority: str) -> tuple[str, str | None]:
     """Split host and port text; the port is None if absent."""
     if "@" in authority:
-        raise InvalidError("userinfo", "a URL must not contain a user name or password")
+        raise InvalidError("userinfo", phrase("a URL must not contain a user name or password"))
     if "%" in authority:
-        raise InvalidError("percent_in_host", "the host must not contain percent-escapes")
+        raise InvalidError("percent_in_host", phrase("the host must not contain percent-escapes"))
     if authority.startswith("["):
         host, bracket, rest = authority.partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise InvalidError("bad_ipv6_literal", "write an IPv6 address as [2606:4700::1111]")
+            raise InvalidError(
+                "bad_ipv6_literal", phrase("write an IPv6 address as [2606:4700::1111]")
+            )
         return host + bracket, rest[1:] if rest else None
     host, colon, port = authority.partition(":")
     return host, port if colon else None
@@ -359,9 +389,11 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
 
 def _read_port(text: str) -> int:
     if text and not _DIGITS.fullmatch(text):
-        raise InvalidError("bad_port_or_host", "a port is a number from 1 to 65535")
+        raise InvalidError("bad_port_or_host", phrase("a port is a number from 1 to 65535"))
     if not text or text.startswith("0") or len(text) > 5 or int(text) > 65535:
-        raise InvalidError("bad_port", "a port is a number from 1 to 65535, without leading zeros")
+        raise InvalidError(
+            "bad_port", phrase("a port is a number from 1 to 65535, without leading zeros")
+        )
     return int(text)
 
 
@@ -370,11 +402,13 @@ _DIGITS = re.compile(r"[0-9]+")
 
 def _check_path(path: str) -> None:
     if "#" in path:
-        raise InvalidError("fragment", "leave out the #fragment; it is never sent")
+        raise InvalidError("fragment", phrase("leave out the #fragment; it is never sent"))
     if _BAD_ESCAPE.search(path):
-        raise InvalidError("bad_percent", "write % as %25, or two hexadecimal digits after it")
+        raise InvalidError(
+            "bad_percent", phrase("write % as %25, or two hexadecimal digits after it")
+        )
     if _ENCODED_CONTROL.search(path):
-        raise InvalidError("encoded_control", "escaped control characters are not allowed")
+        raise InvalidError("encoded_control", phrase("escaped control characters are not allowed"))
 
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -384,16 +418,16 @@ _ENCODED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 def _read_host(host: str) -> str:
     """Return the canonical host: a name, a dotted quad or a bracketed IPv6 address."""
     if not host:
-        raise InvalidError("no_host", "the URL has no host")
+        raise InvalidError("no_host", phrase("the URL has no host"))
     if host.startswith("["):
         return f"[{_read_ipv6(host[1:-1])}]"
     if host.endswith("."):
-        raise InvalidError("trailing_dot", "leave out the dot at the end of the host")
+        raise InvalidError("trailing_dot", phrase("leave out the dot at the end of the host"))
     if _ENDS_IN_NUMBER.search(host):
         return _read_ipv4(host)
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise InvalidError("bad_hostname", f"{host[:80]} is not a host name")
+        raise InvalidError("bad_hostname", phrase("{host} is not a host name", host=host[:80]))
     _check_idna(labels)
     return host
 
@@ -408,7 +442,8 @@ def _read_ipv4(host: str) -> str:
         return str(IPv4Address(host))
     except AddressValueError:
         raise InvalidError(
-            "noncanonical_ipv4", "write an IPv4 address as four decimal numbers, as in 198.51.100.7"
+            "noncanonical_ipv4",
+            phrase("write an IPv4 address as four decimal numbers, as in 198.51.100.7"),
         ) from None
 
 
@@ -417,7 +452,7 @@ def _read_ipv6(text: str) -> str:
         return str(IPv6Address(text))
     except AddressValueError:
         raise InvalidError(
-            "bad_ipv6_literal", "write an IPv6 address as [2606:4700::1111]"
+            "bad_ipv6_literal", phrase("write an IPv6 address as [2606:4700::1111]")
         ) from None
 
 
@@ -428,7 +463,9 @@ def _check_idna(labels: list[str]) -> None:
             try:
                 idna.ulabel(label)
             except idna.IDNAError:
-                raise InvalidError("bad_idna", f"{label} is not a valid IDNA label") from None
+                raise InvalidError(
+                    "bad_idna", phrase("{label} is not a valid IDNA label", label=label)
+                ) from None
 
 
 def _literal_text(host: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.json.pointer import escaped
+from hooktide.domain.phrase import phrase
 
 MAX_HEADERS = 20
 MAX_HEADERS_SIZE = 4096
@@ -50,16 +51,22 @@ def header_lines(headers: Iterable[tuple[str, str]], taken: frozenset[str] = fro
     for name, value in headers:
         if len(lines) == MAX_HEADERS:
             raise InvalidError(
-                "too_many_headers", f"{MAX_HEADERS} headers at most", pointer="/headers"
+                "too_many_headers",
+                phrase("{count} headers at most", count=MAX_HEADERS),
+                pointer="/headers",
             )
         check_header(name, value)
         if name.lower() in seen:
-            raise refused_header(name, "header_taken", f"{name} is there already; give it once")
+            raise refused_header(
+                name, "header_taken", phrase("{name} is there already; give it once", name=name)
+            )
         seen.add(name.lower())
         lines.append(f"{name}: {value}\r\n")
     if sum(map(len, lines)) > MAX_HEADERS_SIZE:
         raise InvalidError(
-            "headers_too_large", f"{MAX_HEADERS_SIZE} bytes of headers at most", pointer="/headers"
+            "headers_too_large",
+            phrase("{count} bytes of headers at most", count=MAX_HEADERS_SIZE),
+            pointer="/headers",
         )
     return "".join(lines).encode("ascii")
 
@@ -71,17 +78,19 @@ def check_header(name: str, value: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise refused_header(
-            name, "invalid_header_name", "use 1 to 64 letters, digits and hyphens in a name"
+            name, "invalid_header_name", phrase("use 1 to 64 letters, digits and hyphens in a name")
         )
     if name.lower() in RESERVED or name.lower().startswith(RESERVED_PREFIXES):
         raise refused_header(
-            name, "reserved_header", f"{name} is set by the sender; use another name"
+            name,
+            "reserved_header",
+            phrase("{name} is set by the sender; use another name", name=name),
         )
     if not _VALUE.fullmatch(value):
         raise refused_header(
             name,
             "invalid_header_value",
-            "use printable ASCII in a value, without spaces at its ends",
+            phrase("use printable ASCII in a value, without spaces at its ends"),
         )
 
 

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 from hooktide.domain.toml_table import Table
 
+ENGLISH, GERMAN = "en", "de"
+LANGUAGES = (ENGLISH, GERMAN)
+"""The languages that the customers' pages are in."""
+LIGHT, DARK = "light", "dark"
+THEMES = (LIGHT, DARK)
 MAX_NAME_LENGTH = 80
 MAX_ORIGINS = 20
 
@@ -26,12 +31,19 @@ class Portal:
         The sites that may embed it in a frame, like ``"https://app.example.com"``, or
         ``"http://localhost:3000"`` during development, in test mode also ``"http://localhost:*"``;
         empty: none.
+    language
+        The language of its pages and of the public guide, ``"en"`` or ``"de"``; by default each
+        reader's own, as their browser says, or English.
+    theme
+        ``"light"`` or ``"dark"``; by default what each reader's system is set to.
     """
 
     name: str = ""
     logo: str = ""
     colour: str = ""
     origins: tuple[str, ...] = ()
+    language: str = ""
+    theme: str = ""
 
     @property
     def logo_origin(self) -> str:
@@ -50,6 +62,8 @@ def read_portal(table: Table, *, test: bool) -> Portal:
         logo=table.text("logo", ""),
         colour=table.text("colour", "").lower(),
         origins=table.texts("origins"),
+        language=table.text("language", ""),
+        theme=table.text("theme", ""),
     )
     table.done()
     if len(portal.name) > MAX_NAME_LENGTH:
@@ -58,6 +72,10 @@ def read_portal(table: Table, *, test: bool) -> Portal:
         raise table.wrong("logo", "give a picture's URL, like https://example.com/logo.svg")
     if portal.colour and not _COLOUR.fullmatch(portal.colour):
         raise table.wrong("colour", "write it like #0b5cba")
+    if portal.language and portal.language not in LANGUAGES:
+        raise table.wrong("language", "write en or de, or leave it out for each reader's own")
+    if portal.theme and portal.theme not in THEMES:
+        raise table.wrong("theme", "write light or dark, or leave it out for each reader's own")
     if len(portal.origins) > MAX_ORIGINS:
         raise table.wrong("origins", f"{MAX_ORIGINS} origins at most")
     for origin in portal.origins:

@@ -22,6 +22,7 @@ from hooktide.domain.json.payload import check_payload, check_schema, compile_sc
 from hooktide.domain.labels import MAX_CHANNELS, MAX_METADATA_BYTES
 from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.portal import Portal, read_portal
 from hooktide.domain.searching.index import check_indexable, check_paths
 from hooktide.domain.time.spans import show_span
@@ -239,7 +240,7 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
     if not patterns:
         raise InvalidError(
             "event_types_missing",
-            'give at least one event type, or "*" for all',
+            phrase('give at least one event type, or "*" for all'),
             pointer="/event_types",
         )
     known = [kind.name for kind in offered(project, account)]
@@ -247,7 +248,11 @@ def check_patterns(project: Project, patterns: tuple[str, ...], account: str) ->
         if not _PATTERN.fullmatch(pattern) or not any(_means(pattern, name) for name in known):
             raise InvalidError(
                 "unknown_event_type",
-                f"{pattern[:100]!r} is not an event type" + nearest(pattern[:100], known),
+                phrase(
+                    "{pattern} is not an event type{hint}",
+                    pattern=repr(pattern[:100]),
+                    hint=nearest(pattern[:100], known),
+                ),
                 pointer=f"/event_types/{index}",
             )
 

@@ -66,8 +66,8 @@ def _cause(counts: stats.CauseCount) -> wire.FailureCause:
     found = cause(counts.cause)
     return wire.FailureCause(
         cause=found.name,
-        title=found.title,
-        remedy=found.remedy,
+        title=str(found.title),
+        remedy=str(found.remedy),
         endpoints=counts.endpoints,
         disabled=counts.disabled,
         waiting=counts.waiting,

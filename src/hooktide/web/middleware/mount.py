@@ -61,6 +61,7 @@ OWN_NAMES = frozenset(
         "bins",
         "dashboard",
         "docs",
+        "embed",
         "health",
         "metrics",
         "openapi.json",

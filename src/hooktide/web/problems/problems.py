@@ -37,7 +37,7 @@ def problem_bytes(error: Exception) -> tuple[int, bytes, Headers]:
     problem = msgspec.structs.replace(describe(error), instance=instance)
     return (
         problem.status,
-        msgspec.json.encode(problem),
+        msgspec.json.encode(problem, enc_hook=str),
         [_CONTENT_TYPE, _NO_STORE, *_more_headers(error)],
     )
 
@@ -48,7 +48,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 def problem_of(error: Exception) -> dict[str, Any]:
     """Return a problem as part of a larger answer, as for one event of a batch."""
-    made: dict[str, Any] = msgspec.to_builtins(describe(error))
+    made: dict[str, Any] = msgspec.to_builtins(describe(error), enc_hook=str)
     return made
 
 

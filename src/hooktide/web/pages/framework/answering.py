@@ -115,7 +115,7 @@ class Answering:
             return await compressed(response, request)
         except HooktideError as error:
             sent = Form() if session or page is None else await self._sent(page, request)
-            return self._refuse(error, session, sent)
+            return self._refuse(error, session, sent, request)
 
     async def _turn_away(self, to_login: Response, page: Page | None, request: Request) -> Response:
         """Answer a request whose session has ended; a submitted form is kept for later."""
@@ -126,7 +126,8 @@ class Answering:
         asked = self._skin.ask_login(path, await self._sent(page, request))
         if isinstance(asked, Response):
             return asked
-        return self._page(asked, None, self._skin.headers(None, None))
+        language = self._skin.language(request, None, None)
+        return self._page(asked, None, self._skin.headers(None, None), language)
 
     async def _sent(self, page: Page, request: Request) -> Form:
         """Return the form of a request without a session; empty if it cannot be kept."""
@@ -178,22 +179,26 @@ class Answering:
             return await page.run(asked)
         return await page.run(asked, read_fields(page.form, asked.form))
 
-    def _refuse(self, error: HooktideError, session: Session | None, sent: Form) -> Response:
+    def _refuse(
+        self, error: HooktideError, session: Session | None, sent: Form, request: Request
+    ) -> Response:
         shown, headers = self._skin.explain(error, session), self._skin.headers(session, error)
         if isinstance(shown, File):
             response = _file(shown, headers)
         else:
             shown = replace(shown, facts={**shown.facts, "sent": sent.without("csrf")})
-            response = self._page(shown, session, headers)
+            language = self._skin.language(request, session, error)
+            response = self._page(shown, session, headers, language)
         return _with_wait(response, error)
 
     def _response(self, view: View, session: Session, request: Request) -> Response:
         headers = self._skin.headers(session, None)
         match view:
             case Template():
-                return _with_wait(self._page(view, session, headers), view.error)
+                language = self._skin.language(request, session, None)
+                return _with_wait(self._page(view, session, headers, language), view.error)
             case Redirect():
-                target = session.base + view.address
+                target = (view.base or session.base) + view.address
                 target += f"#{view.fragment}" if view.fragment else ""
                 response: Response = RedirectResponse(target, 303, headers=dict(headers))
                 if view.session is not None:
@@ -214,11 +219,15 @@ class Answering:
                 return _file(view, headers, request.headers.get("if-none-match", ""))
 
     def _page(
-        self, shown: Template, session: Session | None, headers: Mapping[str, str]
+        self,
+        shown: Template,
+        session: Session | None,
+        headers: Mapping[str, str],
+        language: str,
     ) -> Response:
         frame = session.frame if session is not None else {}
         facts = {"request": None, **frame, **shown.facts}
-        html = render_page(self._skin.templates, shown.name, **facts)
+        html = render_page(self._skin.templates, shown.name, language, **facts)
         return Response(html, shown.status, headers, "text/html")
 
 

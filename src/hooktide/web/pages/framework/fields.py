@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import Micros
+from hooktide.domain.phrase import phrase
 from hooktide.domain.time.spans import read_span
 from hooktide.web.pages.framework.forms import Form
 
@@ -49,7 +50,7 @@ def _choice(kind: type[Enum], text: str, name: str) -> Enum:
     try:
         return kind(text)
     except ValueError:
-        raise InvalidError("invalid_choice", "choose one", pointer=f"/{name}") from None
+        raise InvalidError("invalid_choice", phrase("choose one"), pointer=f"/{name}") from None
 
 
 def _raw(form: Form, name: str) -> str:
@@ -76,7 +77,7 @@ def _lines(form: Form, name: str) -> tuple[str, ...]:
 def _number(form: Form, name: str) -> int:
     text = form.text(name)
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise InvalidError("invalid_number", "write a whole number", pointer=f"/{name}")
+        raise InvalidError("invalid_number", phrase("write a whole number"), pointer=f"/{name}")
     return int(text)
 
 
@@ -87,7 +88,9 @@ def _limit(form: Form, name: str) -> int | None:
 def _time_span(form: Form, name: str) -> Micros:
     found = read_span(form.text(name))
     if found is None:
-        raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=f"/{name}")
+        raise InvalidError(
+            "invalid_span", phrase("write it like 10s, 6h or 2d"), pointer=f"/{name}"
+        )
     return found
 
 

@@ -6,12 +6,12 @@ from markupsafe import Markup
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
+from hooktide.domain.phrase import NOUNS, Figure, Phrase, phrase
+from hooktide.domain.phrase import counted as counted_phrase
 from hooktide.domain.project.project import Project
 from hooktide.domain.time.times import show_time
 
 NONE = "\N{EN DASH}"
-
-_STEPS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
 
 
 def when(at: Micros | None, now: Micros) -> Markup:
@@ -36,19 +36,24 @@ def ago(at: Micros, now: Micros) -> str:
     """Format how long ago an instant was, or how soon it is."""
     span = abs(now - at)
     if span < 2 * SECOND:
-        return "now"
+        return phrase("now")
     if span >= 30 * DAY:
         return show_time(at)[:10]
     text = roughly(span)
-    return f"in {text}" if at > now else f"{text} ago"
+    return phrase("in {span}", span=text) if at > now else phrase("{span} ago", span=text)
 
 
-def roughly(span: Micros) -> str:
+def roughly(span: Micros) -> Phrase:
     """Format a span in its largest unit: ``3 h``."""
-    for unit, name in _STEPS:
-        if span >= unit:
-            return f"{span // unit} {name}"
-    return f"{max(span, 0) / 1000:.0f} ms"
+    if span >= DAY:
+        return phrase("{count} d", count=span // DAY)
+    if span >= HOUR:
+        return phrase("{count} h", count=span // HOUR)
+    if span >= MINUTE:
+        return phrase("{count} min", count=span // MINUTE)
+    if span >= SECOND:
+        return phrase("{count} s", count=span // SECOND)
+    return phrase("{count} ms", count=round(max(span, 0) / 1000))
 
 
 def duration(span: Micros | None) -> str:
@@ -56,23 +61,28 @@ def duration(span: Micros | None) -> str:
     if span is None:
         return NONE
     if span < SECOND:
-        return f"{span / 1000:.0f} ms"
-    return f"{span / SECOND:.1f} s"
+        return phrase("{count} ms", count=round(span / 1000))
+    return phrase("{number} s", number=Figure(f"{span / SECOND:.1f}"))
 
 
-def number(value: float) -> str:
+def number(value: float) -> Figure:
     """Write a number with its thousands apart: ``1,714``."""
-    return f"{value:,}"
+    return Figure(f"{value:,}")
 
 
-def short(value: int) -> str:
+def counted(value: int, noun: str, many: str = "") -> str:
+    """Write a number with its noun; one that customers see is among ``NOUNS``."""
+    return counted_phrase(value, noun) if noun in NOUNS else count_of(value, noun, many)
+
+
+def short(value: int) -> Figure:
     """Write a number in short form: ``12.3k``."""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= 10 * size:
-            return f"{value / size:.0f}{letter}"
+            return Figure(f"{value / size:.0f}{letter}")
         if value >= size:
-            return f"{value / size:.1f}{letter}".replace(".0", "")
-    return str(value)
+            return Figure(f"{value / size:.1f}{letter}".replace(".0", ""))
+    return Figure(value)
 
 
 def size(count: int) -> str:
@@ -101,20 +111,22 @@ def pair(project: Project) -> tuple[str, str]:
 _UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 
 
-def span(length: Micros) -> str:
+def span(length: Micros) -> Phrase:
     """Write a span in at most two units, to the second."""
     left = round(length / SECOND) * SECOND
-    said: list[str] = []
+    said: list[Phrase] = []
     for unit, name in _UNITS:
         if left >= unit and len(said) < 2:
-            said.append(count_of(left // unit, name))
+            said.append(counted_phrase(left // unit, name))
             left %= unit
-    return " ".join(said) or "0 seconds"
+    if len(said) > 1:
+        return phrase("{first} {second}", first=said[0], second=said[1])
+    return said[0] if said else counted_phrase(0, "second")
 
 
 def at_most(limit: int | None) -> str:
     """Write a limit."""
-    return "no limit" if limit is None else f"{limit:,}"
+    return phrase("no limit") if limit is None else number(limit)
 
 
 def product_name(project: Project) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from hooktide.domain.errors import RefusedError
+from hooktide.domain.phrase import phrase
 
 
 def check_origin(request: Request, public_url: str) -> None:
@@ -29,7 +30,9 @@ def check_origin(request: Request, public_url: str) -> None:
 def refused() -> RefusedError:
     """Make the error of a form that is not ours."""
     return RefusedError(
-        "forbidden", "this did not come from a page of this server; open the page again", status=403
+        "forbidden",
+        phrase("this did not come from a page of this server; open the page again"),
+        status=403,
     )
 
 
@@ -37,8 +40,10 @@ def other_session() -> RefusedError:
     """Return the error for a form from an earlier session in the same browser."""
     return RefusedError(
         "forbidden",
-        "the page was opened before your last login, so nothing was saved: check the form and "
-        "send it again",
+        phrase(
+            "the page was opened before your last login, so nothing was saved: check the form and "
+            "send it again"
+        ),
         status=403,
     )
 

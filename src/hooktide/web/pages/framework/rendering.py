@@ -6,22 +6,25 @@ few parts that all pages are built of. A page's own sheet only arranges them.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.ids import made_at, show
+from hooktide.domain.phrase import Figure, Phrase
+from hooktide.domain.project.portal import DARK, ENGLISH, THEMES
 from hooktide.domain.time.spans import show_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.compression import compressed_file, takes_gzip
 from hooktide.web.pages.framework.forms import sentence
+from hooktide.web.pages.framework.language import Catalogue, catalogue
 from hooktide.web.pages.framework.visible_text import shown
 
 POLICY: Mapping[str, str] = {
@@ -36,6 +39,8 @@ POLICY: Mapping[str, str] = {
 
 _KINDS = {
     "hooktide.css": "text/css",
+    "words.js": "text/javascript",
+    "framed.js": "text/javascript",
     "copy.js": "text/javascript",
     "charts.js": "text/javascript",
     "bin.css": "text/css",
@@ -51,9 +56,16 @@ _KINDS = {
 }
 
 
+_THEMED = {f"hooktide.{theme}.css": "all" if theme == DARK else "not all" for theme in THEMES}
+"""The design system for one theme whatever the reader's system is set to, and when what is dark in
+it holds."""
+_BY_SYSTEM = b"@media (prefers-color-scheme: dark)"
+
+
 def static_routes() -> list[Route]:
     """Return the routes of the static files."""
-    return [Route(f"/static/{name}", _static(name, kind)) for name, kind in _KINDS.items()]
+    kinds = {**_KINDS, **dict.fromkeys(_THEMED, "text/css")}
+    return [Route(f"/static/{name}", _static(name, kind)) for name, kind in kinds.items()]
 
 
 def asset(name: str) -> str:
@@ -63,6 +75,12 @@ def asset(name: str) -> str:
 
 @cache
 def _content(name: str) -> bytes:
+    if name in _THEMED:
+        theme = name.split(".")[1]
+        plain = _content("hooktide.css").replace(
+            b"color-scheme: light dark", f"color-scheme: {theme}".encode()
+        )
+        return plain.replace(_BY_SYSTEM, f"@media {_THEMED[name]}".encode())
     return (files("hooktide.web.pages") / "static" / name).read_bytes()
 
 
@@ -89,42 +107,87 @@ def _static(name: str, kind: str) -> Callable[[Request], Response]:
     return serve
 
 
-def render(template: str, **facts: Any) -> str:
+def render(template: str, language: str = ENGLISH, **facts: Any) -> str:
     """Fill a template."""
-    return _templates.get_template(template).render(**facts)
+    return templates(language).get_template(template).render(**facts)
 
 
-def render_page(skin: str, template: str, **facts: Any) -> str:
+def render_page(skin: str, template: str, language: str, **facts: Any) -> str:
     """Fill a skin's own template, or the one that skins share, on the skin's base template."""
-    found = _templates.select_template([f"{skin}/{template}", f"views/{template}"])
-    return found.render(base_template=f"{skin}/base.html", **facts)
+    names = [f"{skin}/{template}", f"views/{template}"]
+    found = templates(language).select_template(names)
+    return found.render(base_template=f"{skin}/base.html", language=language, **facts)
 
 
-def _written(value: Any) -> Any:
-    """Make invisible characters visible in every text that a page shows."""
-    return shown(value) if type(value) is str else value
+@cache
+def templates(language: str) -> Environment:
+    """Return the templates in a language.
+
+    What they write is translated where it is written: a ``Phrase``, and what they mark with
+    ``_()`` and ``trans``.
+    """
+    known = catalogue(language)
+    found = Environment(
+        loader=PackageLoader("hooktide.web.pages"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=partial(_written, known),
+        extensions=["jinja2.ext.i18n"],
+    )
+    found.policies["ext.i18n.trimmed"] = True
+    found.newstyle_gettext = True  # type: ignore[attr-defined]
+    found.globals |= {"asset": asset, "id": show, "words": known.script_words(), **_texts(known)}
+    found.filters |= {**_FILTERS, "capital": partial(_capital, known)}
+    found.filters |= {"sentence": partial(_sentence, known), "say": known.say}
+    return found
 
 
-_templates = Environment(
-    loader=PackageLoader("hooktide.web.pages"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=_written,
-)
-_templates.globals |= {"asset": asset, "id": show}
-_templates.filters |= {
+def _written(known: Catalogue, value: Any) -> Any:
+    """Say a value in the language of a page, and make its invisible characters visible."""
+    if isinstance(value, Phrase | Figure) or type(value) is str:
+        return shown(known.say(value))
+    return value
+
+
+def _texts(known: Catalogue) -> dict[str, Any]:
+    """Return what marked texts of templates are translated with; their values are escaped."""
+
+    def gettext(message: str, **values: Any) -> Markup:
+        return _filled(known, known.gettext(message), values)
+
+    def ngettext(one: str, many: str, num: int, **values: Any) -> Markup:
+        written = {"num": Figure(f"{num:,}"), **values}
+        return _filled(known, known.ngettext(one, many, num), written)
+
+    return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
+
+
+def _filled(known: Catalogue, message: str, values: Mapping[str, Any]) -> Markup:
+    written = {name: _written(known, value) for name, value in values.items()}
+    return Markup(message) % written  # noqa: S704 - the text of our own catalogue
+
+
+def _capital(known: Catalogue, value: object) -> str:
+    said = known.say(value)
+    return said[:1].upper() + said[1:]
+
+
+def _sentence(known: Catalogue, value: object) -> str:
+    return sentence(known.say(value))
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
     "ago": formats.ago,
     "icon": formats.icon,
     "at": show_time,
-    "counted": count_of,
+    "counted": formats.counted,
     "duration": formats.duration,
     "instant": formats.instant,
     "made_at": made_at,
     "number": formats.number,
     "pair": formats.pair,
     "roughly": formats.roughly,
-    "sentence": sentence,
     "share": formats.share,
     "short": formats.short,
     "short_url": formats.short_url,

@@ -12,10 +12,11 @@ from hooktide.domain import ids
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Endpoint, Micros, Role, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.store.base import ProjectRow
 from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.csrf import masked
-from hooktide.web.pages.framework.forms import Form, parse, sentence
+from hooktide.web.pages.framework.forms import Form, parse
 from hooktide.web.pages.framework.messages import said_of
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import Redirect, Template
@@ -187,9 +188,10 @@ class PageRequest:
     def refusal(self) -> str:
         """Why nothing was saved; faults shown at their fields are not repeated."""
         if self.wrong is None or self.wrong.is_shown:
-            marked = "See what is marked below."
-            return marked if self.form is self.query else f"Nothing was saved. {marked}"
-        return sentence(self.wrong.detail)
+            if self.form is self.query:
+                return phrase("See what is marked below.")
+            return phrase("Nothing was saved. See what is marked below.")
+        return self.wrong.detail
 
     def check_confirmed(self, name: str) -> None:
         """Check that the object's name was typed to confirm an irreversible action.
@@ -197,7 +199,8 @@ class PageRequest:
         :raises InvalidError: it was not.
         """
         if self.form.text("confirmation") != name:
-            raise InvalidError("not_confirmed", f"type {name} to confirm", pointer="/confirmation")
+            detail = phrase("type {name} to confirm", name=name)
+            raise InvalidError("not_confirmed", detail, pointer="/confirmation")
 
     @property
     def did(self) -> str:

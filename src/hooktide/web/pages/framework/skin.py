@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktide.domain.errors import HooktideError
+from hooktide.domain.project.portal import ENGLISH
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import File, Template
@@ -43,6 +44,12 @@ class Skin(ABC):
     @abstractmethod
     def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
         """Return the headers of a page."""
+
+    def language(
+        self, request: Request, session: Session | None, error: HooktideError | None
+    ) -> str:
+        """Return the language of a page; unless a skin says otherwise, English."""
+        return ENGLISH
 
     def keep_session(self, response: Response, token: str) -> None:
         """Set the browser's session token; empty: delete it."""

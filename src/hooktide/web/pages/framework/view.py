@@ -26,13 +26,15 @@ class Redirect:
     """A redirect; ``path`` is below its skin's base, ``query`` goes behind the ``?``,
     ``fragment`` behind the ``#``.
 
-    ``session``: a token for the browser's cookie; empty: the cookie is deleted.
+    ``session``: a token for the browser's cookie; empty: the cookie is deleted. ``base``: the path
+    that it is below if not the session's.
     """
 
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     fragment: str = ""
     session: str | None = None
+    base: str = ""
 
     @property
     def address(self) -> str:

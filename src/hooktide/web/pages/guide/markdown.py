@@ -8,7 +8,6 @@ made of (``page``): it has the marks ``:::`` for what Markdown has no words for.
 import json
 import re
 from functools import cache, partial
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -92,12 +91,6 @@ def _part(is_page: bool, id: str, title: str) -> Markup:
     return Markup(f":::part {id}\n\n{heading}") if is_page else heading  # noqa: S704
 
 
-def bring(language: Language) -> Markup:
-    """Say where a program of a language gets the headers and the raw body from."""
-    module: Any = templates(is_page=True).get_template("guide/bring.md").module
-    return Markup(module.bring(language))  # noqa: S704
-
-
 @cache
 def templates(is_page: bool) -> Environment:
     """Return the templates, for the page or to be read as they are."""
@@ -113,6 +106,7 @@ def templates(is_page: bool) -> Environment:
     found.globals |= {
         "details": partial(_details, is_page),
         "is_page": is_page,
+        "bring": lambda language: Markup(language.bring),  # noqa: S704
         "listing": partial(_listing, is_page),
         "part": partial(_part, is_page),
         "said": partial(_said, is_page),

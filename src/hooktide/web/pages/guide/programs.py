@@ -16,19 +16,23 @@ from hooktide.domain.dialect.dialect import Dialect, Encoding, Signature
 from hooktide.domain.dialect.signing import TOLERANCE, slot_form
 from hooktide.domain.dialect.template import Part, Slot, parts
 from hooktide.domain.model import SECOND
+from hooktide.domain.phrase import phrase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
     """A language that programs are written in.
 
-    ``quote`` writes a text as its literal, ``plus`` joins two texts, ``sigil`` begins a variable.
+    ``needs``: what a program runs on. ``bring`` says, as Markdown, where it gets the headers and
+    the raw body from; both are phrases. ``quote`` writes a text as its literal, ``plus`` joins two
+    texts, ``sigil`` begins a variable.
     """
 
     key: str
     title: str
     file: str
     needs: str
+    bring: str
     lexer: str
     quote: Callable[[str], str]
     plus: str = " + "
@@ -47,7 +51,11 @@ LANGUAGES = (
         key="javascript",
         title="JavaScript",
         file="verify.mjs",
-        needs="JavaScript, Node 18 or newer",
+        needs=phrase("JavaScript, Node 18 or newer"),
+        bring=phrase(
+            "In Express, `express.raw({{ type: 'application/json' }})` before the route makes "
+            "`req.body` the raw bytes; `req.headers` has the headers."
+        ),
         lexer="javascript",
         quote=_single,
     ),
@@ -55,7 +63,11 @@ LANGUAGES = (
         key="php",
         title="PHP",
         file="verify.php",
-        needs="PHP 8 or newer",
+        needs=phrase("PHP 8 or newer"),
+        bring=phrase(
+            "The raw body is `file_get_contents('php://input')`, the headers are "
+            "`array_change_key_case(getallheaders())`."
+        ),
         lexer="php",
         quote=_single,
         plus=" . ",
@@ -65,7 +77,11 @@ LANGUAGES = (
         key="python",
         title="Python",
         file="verify.py",
-        needs="Python 3.9 or newer",
+        needs=phrase("Python 3.9 or newer"),
+        bring=phrase(
+            "The raw body is `request.get_data()` in Flask, `request.body` in Django, "
+            "`await request.body()` in FastAPI; `request.headers` has the headers in all."
+        ),
         lexer="python",
         quote=_double,
     ),
@@ -73,7 +89,10 @@ LANGUAGES = (
         key="ruby",
         title="Ruby",
         file="verify.rb",
-        needs="Ruby 3.0 or newer",
+        needs=phrase("Ruby 3.0 or newer"),
+        bring=phrase(
+            "In Rails, the raw body is `request.raw_post`, and `request.headers` has the headers."
+        ),
         lexer="ruby",
         quote=_single,
     ),
@@ -81,7 +100,10 @@ LANGUAGES = (
         key="go",
         title="Go",
         file="verify.go",
-        needs="Go 1.19 or newer",
+        needs=phrase("Go 1.19 or newer"),
+        bring=phrase(
+            "The raw body is what `io.ReadAll(r.Body)` returns; `r.Header.Get` finds a header."
+        ),
         lexer="go",
         quote=_double,
     ),
@@ -89,7 +111,11 @@ LANGUAGES = (
         key="java",
         title="Java",
         file="Verify.java",
-        needs="Java 17 or newer",
+        needs=phrase("Java 17 or newer"),
+        bring=phrase(
+            "In Spring, take the raw body as `@RequestBody byte[] body`; "
+            "`request::getHeader` finds a header."
+        ),
         lexer="java",
         quote=_double,
     ),

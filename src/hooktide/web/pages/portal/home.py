@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.model import DAY
+from hooktide.domain.phrase import phrase, phrases
 from hooktide.domain.project.project import Plan, plan_of
 from hooktide.domain.stats import AccountUsage
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
-from hooktide.web.pages.framework.view import File, View
+from hooktide.web.pages.framework.view import File, Redirect, View
+from hooktide.web.pages.portal.look import asked_look, next_page
+from hooktide.web.pages.portal.session import PortalSession
 from hooktide.web.pages.portal.theme import style_sheet
 from hooktide.web.pages.views.delivery import hour_words
 from hooktide.web.pages.views.endpoint_card import card_of
@@ -37,7 +39,9 @@ class Meter:
 
 @page("")
 async def home(request: PageRequest) -> View:
-    """Show the endpoints."""
+    """Show the endpoints; or lead to where the link's query says, in the way that it says."""
+    if (led := _lead(request)) is not None:
+        return led
     store, now = request.services.store, request.now
     account = await account_of(request)
     project = (await request.project(account.project_id)).project
@@ -60,6 +64,17 @@ async def home(request: PageRequest) -> View:
     )
 
 
+def _lead(request: PageRequest) -> Redirect | None:
+    session = request.session
+    if not isinstance(session, PortalSession):
+        return None
+    look = asked_look(dict(request.query), session.look)
+    if look is None:
+        return None
+    page = next_page(request.query.text("next"))
+    return Redirect(page, base=f"/portal/{session.link.token}{look.suffix}")
+
+
 home_with_slash = page("/")(home.run)
 
 
@@ -68,14 +83,15 @@ async def theme(request: PageRequest) -> View:
     """Return the product's colours."""
     account = await account_of(request)
     project = (await request.project(account.project_id)).project
-    return File(style_sheet(project.portal), "text/css")
+    theme = request.query.text("theme")
+    return File(style_sheet(project.portal, theme), "text/css")
 
 
 def meters(plan: Plan, usage: AccountUsage) -> list[Meter]:
     """Describe how much of a plan is used."""
     return [
-        Meter("Endpoints", usage.endpoints, plan.endpoints),
-        Meter("Deliveries within the hour", usage.deliveries, plan.deliveries_per_hour),
+        Meter(phrase("Endpoints"), usage.endpoints, plan.endpoints),
+        Meter(phrase("Deliveries within the hour"), usage.deliveries, plan.deliveries_per_hour),
     ]
 
 
@@ -83,10 +99,15 @@ def _held(plan: Plan, usage: AccountUsage) -> str:
     """Explain why something waits, and until when; empty if nothing does."""
     if not usage.held:
         return ""
-    return (
-        f"{count_of(usage.held, 'delivery')} held back: your plan allows {hour_words(plan)} an "
-        "hour, and that limit is reached. Nothing is lost: held deliveries are sent automatically, "
-        "oldest first, as soon as the limit allows."
+    return phrases(
+        "{count} delivery is held back: your plan allows {allowed} an hour, and that limit is "
+        "reached. Nothing is lost: held deliveries are sent automatically, oldest first, as soon "
+        "as the limit allows.",
+        "{count} deliveries are held back: your plan allows {allowed} an hour, and that limit is "
+        "reached. Nothing is lost: held deliveries are sent automatically, oldest first, as soon "
+        "as the limit allows.",
+        usage.held,
+        allowed=hour_words(plan),
     )
 
 

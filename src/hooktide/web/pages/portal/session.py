@@ -4,6 +4,7 @@ A link reaches one account and nothing else. It is secret, so the forms need no 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,18 +12,20 @@ from starlette.requests import Request
 
 from hooktide.actions.access.portal_links import PortalLink
 from hooktide.domain.audit_log import Actor, Source
-from hooktide.domain.errors import HooktideError, NotFoundError, RefusedError
+from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Role, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.portal import Portal
 from hooktide.domain.project.project import Project
 from hooktide.web.http.client_address import address_of
 from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.forms import sentence
+from hooktide.web.pages.framework.language import preferred
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.skin import Skin
 from hooktide.web.pages.framework.view import Template
 from hooktide.web.pages.framework.wrong import wrong_of
+from hooktide.web.pages.portal.look import Look, asked_look, read_suffix
 from hooktide.web.pages.portal.theme import page_headers
 from hooktide.web.urls import docs_url
 
@@ -38,6 +41,7 @@ class PortalSession:
     project: Project
     address: str
     services: Services
+    look: Look
 
     @property
     def scope(self) -> Scope:
@@ -53,7 +57,7 @@ class PortalSession:
     @property
     def base(self) -> str:
         """What the paths of this portal begin with."""
-        return f"/portal/{self.link.token}"
+        return f"/portal/{self.link.token}{self.look.suffix}"
 
     @property
     def watches(self) -> int:
@@ -65,6 +69,9 @@ class PortalSession:
         """What each page shows of the product and its customer."""
         portal, title = self.project.portal, formats.product_name(self.project)
         return {
+            "theme": self.look.theme or portal.theme,
+            "framed": self.look.framed,
+            "origins": " ".join(portal.origins) if self.look.framed else "",
             "base": self.base,
             "live_url": f"{self.base}/events",
             "endpoints_url": self.base,
@@ -83,7 +90,7 @@ class PortalSession:
         """Return the error that explains how to make changes."""
         return RefusedError(
             "forbidden",
-            "this link is read-only; open the page from your account to make changes",
+            phrase("this link is read-only; open the page from your account to make changes"),
             status=403,
         )
 
@@ -103,9 +110,10 @@ class PortalSession:
 class ExpiredError(RefusedError):
     """A link's time is over, or it was revoked."""
 
-    def __init__(self, project: Project) -> None:
-        super().__init__("link_expired", "this link is no longer valid", status=410)
+    def __init__(self, project: Project, look: Look) -> None:
+        super().__init__("link_expired", phrase("this link is no longer valid"), status=410)
         self.project = project
+        self.look = look
 
 
 async def open_portal(services: Services, token: str, address: str) -> PortalSession:
@@ -114,12 +122,14 @@ async def open_portal(services: Services, token: str, address: str) -> PortalSes
     :raises NotFoundError: the link was not made here, or its account was deleted.
     :raises ExpiredError: its time is over, or it was revoked.
     """
+    token, _, suffix = token.partition("~")
+    look = read_suffix(suffix)
     link = services.portal_links.read(token)
     account = await services.directory.account(link.account_id)
     project = (await services.directory.project(account.project_id)).project
     if link.expires_at <= services.clock() or link.generation != account.link_generation:
-        raise ExpiredError(project)
-    return PortalSession(link, account, project, address, services)
+        raise ExpiredError(project, look)
+    return PortalSession(link, account, project, address, services, look)
 
 
 class PortalSkin(Skin):
@@ -134,7 +144,12 @@ class PortalSkin(Skin):
     async def enter(self, request: Request) -> Session:
         """Return the session of the link in the path."""
         token = request.path_params["token"]
-        return await open_portal(self._services, token, address_of(request))
+        try:
+            return await open_portal(self._services, token, address_of(request))
+        except ExpiredError as error:
+            with suppress(InvalidError):
+                error.look = asked_look(request.query_params, error.look) or error.look
+            raise
 
     def explain(self, error: HooktideError, session: Session | None) -> Template:
         """Return an error page; without a session, it has no branding."""
@@ -143,21 +158,48 @@ class PortalSkin(Skin):
         wrong = wrong_of(error)
         if isinstance(error, NotFoundError):
             return Template("missing.html", {}, 404)
-        return Template("refused.html", {"reason": sentence(wrong.detail)}, wrong.status)
+        return Template("refused.html", {"reason": wrong.detail}, wrong.status)
+
+    def language(
+        self, request: Request, session: Session | None, error: HooktideError | None
+    ) -> str:
+        """Return the project's language, or the one that the browser asks for."""
+        look = Look()
+        if isinstance(session, PortalSession):
+            look = session.look
+        elif isinstance(error, ExpiredError):
+            look = error.look
+        fixed = look.language or _portal_of(session, error).language
+        return fixed or preferred(request.headers.get("accept-language", ""))
 
     def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
         """Return the headers of every page of a portal; its own sites may frame it."""
-        if isinstance(session, PortalSession):
-            return page_headers(session.project.portal)
-        return page_headers(error.project.portal if isinstance(error, ExpiredError) else Portal())
+        return page_headers(_portal_of(session, error))
+
+
+def _facts_of_closed(error: ExpiredError) -> Mapping[str, Any]:
+    portal, look = error.project.portal, error.look
+    return {
+        "product": formats.product_name(error.project),
+        "theme": look.theme or portal.theme,
+        "framed": look.framed,
+        "origins": " ".join(portal.origins) if look.framed else "",
+    }
+
+
+def _portal_of(session: Session | None, error: HooktideError | None) -> Portal:
+    """Return how the portal looks, if it is known whose it is."""
+    if isinstance(session, PortalSession):
+        return session.project.portal
+    return error.project.portal if isinstance(error, ExpiredError) else Portal()
 
 
 def _closed(error: HooktideError) -> Template:
     """Show that the portal cannot be opened."""
     match error:
         case ExpiredError():
-            return Template("closed.html", {"product": formats.product_name(error.project)}, 410)
+            return Template("closed.html", _facts_of_closed(error), 410)
         case NotFoundError():
             return Template("closed.html", {}, 404)
         case _:
-            return Template("closed.html", {"reason": sentence(str(error))}, 503)
+            return Template("closed.html", {"reason": wrong_of(error).detail}, 503)

@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 
 from hooktide.domain.project.colour import Tones, on_dark, on_light
-from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.portal import DARK, THEMES, Portal
 from hooktide.web.pages.framework.rendering import POLICY
 
 
-def style_sheet(portal: Portal) -> str:
-    """Write the tokens that a portal sets; hooktide.css has the others."""
+def style_sheet(portal: Portal, theme: str = "") -> str:
+    """Write the tokens that a portal sets; hooktide.css has the others.
+
+    ``theme``: only those of light or dark; empty: as the reader's system is set.
+    """
     if not portal.colour:
         return ""
     light, dark = _tokens(on_light(portal.colour)), _tokens(on_dark(portal.colour))
+    if theme in THEMES:
+        return f":root {{ {dark if theme == DARK else light} }}\n"
     return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 

@@ -10,9 +10,9 @@ document.addEventListener("click", async (event) => {
   const label = (button.dataset.label ??= button.textContent);
   try {
     await navigator.clipboard.writeText(await textOf(button));
-    button.textContent = "Copied";
+    button.textContent = say("Copied");
   } catch {
-    button.textContent = "Not allowed";
+    button.textContent = say("Not allowed");
   }
   setTimeout(() => (button.textContent = label), 1500);
 });

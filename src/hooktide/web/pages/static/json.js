@@ -45,7 +45,7 @@ function draw(pre) {
       fold.className = "fold";
       fold.textContent = "−";
       fold.setAttribute("aria-expanded", "true");
-      fold.setAttribute("aria-label", `Fold line ${at + 1}`);
+      fold.setAttribute("aria-label", say("Fold line {count}", { count: at + 1 }));
       fold.onclick = () => {
         inside.hidden = !inside.hidden;
         fold.textContent = inside.hidden ? "+" : "−";
@@ -61,8 +61,8 @@ function draw(pre) {
 function finder(pre) {
   const input = document.createElement("input");
   input.type = "search";
-  input.placeholder = "Find";
-  input.setAttribute("aria-label", "Find in this body");
+  input.placeholder = say("Find");
+  input.setAttribute("aria-label", say("Find in this body"));
   input.oninput = () => mark(pre, input.value);
   return input;
 }

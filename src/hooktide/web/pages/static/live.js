@@ -112,7 +112,7 @@ function renew(old, fresh) {
       button.className = "fresh";
       old.prepend(button);
     }
-    button.textContent = `${more} new`;
+    button.textContent = say("{count} new", { count: more });
     button.onclick = () => replace(old, fresh);
   } else button?.remove();
   dress();
@@ -127,7 +127,7 @@ function busy(part) {
 }
 
 // Times are local or UTC, as the reader chooses: on the page, and in the fields that filter by them.
-const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const MONTH = new Intl.DateTimeFormat(document.documentElement.lang || "en", { month: "short", timeZone: "UTC" });
 let zone = "local";
 try {
   zone = localStorage.getItem("zone") === "utc" ? "utc" : "local";
@@ -144,19 +144,19 @@ function written(at) {
   const [there, now] = [within(at), within(new Date())];
   const [day, time] = there.toISOString().slice(0, 19).split("T");
   if (day === now.toISOString().slice(0, 10)) return time;
-  const date = `${there.getUTCDate()} ${MONTHS[there.getUTCMonth()]}`;
-  return there.getUTCFullYear() === now.getUTCFullYear()
-    ? `${date} ${time}`
-    : `${date} ${there.getUTCFullYear()} ${time}`;
+  const values = { day: there.getUTCDate(), month: MONTH.format(there), year: there.getUTCFullYear(), time };
+  const same = there.getUTCFullYear() === now.getUTCFullYear();
+  return same ? say("{day} {month} {time}", values) : say("{day} {month} {year} {time}", values);
 }
 
 function since(at) {
   const seconds = Math.round((Date.now() - at) / 1000);
-  for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]) {
-    const many = Math.floor(Math.abs(seconds) / unit);
-    if (many) return seconds < 0 ? `in ${many} ${name}` : `${many} ${name} ago`;
+  for (const [unit, words] of [[86400, "{count} d"], [3600, "{count} h"], [60, "{count} min"], [1, "{count} s"]]) {
+    const count = Math.floor(Math.abs(seconds) / unit);
+    const span = say(words, { count });
+    if (count) return say(seconds < 0 ? "in {span}" : "{span} ago", { span });
   }
-  return "now";
+  return say("now");
 }
 
 function dress() {
@@ -177,7 +177,7 @@ function dressFields() {
     input.dataset.utc = utc;
     input.value = utc && within(new Date(`${utc}Z`)).toISOString().slice(0, 19);
     const label = input.closest("label, .field")?.querySelector("[data-zone]");
-    if (label) label.textContent = zone === "utc" ? "(UTC)" : "(local)";
+    if (label) label.textContent = zone === "utc" ? "(UTC)" : say("(local)");
   }
   dressSwitches();
 }
@@ -186,7 +186,7 @@ function dressSwitches() {
   for (const button of document.querySelectorAll("[data-zones]")) {
     if (button.closest("details:not([open])")) continue;
     button.hidden = false;
-    button.textContent = zone === "utc" ? "Times: UTC" : "Times: local";
+    button.textContent = say(zone === "utc" ? "Times: UTC" : "Times: local");
   }
 }
 addEventListener("toggle", dressSwitches, true);
@@ -216,19 +216,24 @@ addEventListener("click", (event) => {
 });
 
 // How long it is until something comes, in at most two units as the server writes it.
-const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+const UNITS = [
+  [86400, "{count} day", "{count} days"],
+  [3600, "{count} hour", "{count} hours"],
+  [60, "{count} minute", "{count} minutes"],
+  [1, "{count} second", "{count} seconds"],
+];
 
 function count() {
   for (const time of document.querySelectorAll("time.soon")) {
     let left = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
     const said = [];
-    for (const [seconds, name] of UNITS) {
+    for (const [seconds, one, several] of UNITS) {
       const many = Math.floor(left / seconds);
       if (many < 1 || said.length === 2) continue;
-      said.push(`${many} ${name}${many === 1 ? "" : "s"}`);
+      said.push(say(many === 1 ? one : several, { count: many }));
       left -= many * seconds;
     }
-    const text = said.length ? `in ${said.join(" ")}` : "now";
+    const text = said.length ? say("in {span}", { span: said.join(" ") }) : say("now");
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -240,23 +245,23 @@ function follow(url) {
   const live = document.getElementById("live");
   stream?.close();
   stream = new EventSource(url);
-  const say = (text, on) => {
+  const tell = (text, on) => {
     if (!live) return;
-    live.textContent = text;
+    live.textContent = say(text);
     live.className = on ? "live on" : "live";
   };
   let opened = false;
   stream.addEventListener("changed", refresh);
   stream.addEventListener("ended", () => {
     stream.close();
-    say("no longer live: load the page again", false);
+    tell("no longer live: load the page again", false);
   });
   stream.onopen = () => {
-    say("live", true);
+    tell("live", true);
     if (opened) refresh();
     opened = true;
   };
-  stream.onerror = () => say("connecting again…", false);
+  stream.onerror = () => tell("connecting again…", false);
 }
 addEventListener("pagehide", () => stream?.close());
 

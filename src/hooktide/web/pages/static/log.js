@@ -141,7 +141,7 @@ function countChosen() {
   const said = document.querySelector("[data-chosen]");
   if (!said) return;
   const many = document.querySelectorAll(".choose input:checked").length;
-  said.textContent = many ? `${many} selected:` : "With those selected:";
+  said.textContent = many ? say("{count} selected:", { count: many }) : say("With those selected:");
   for (const button of said.parentElement.querySelectorAll("button")) button.disabled = !many;
 }
 

@@ -4,12 +4,13 @@ The drawing is 100 by 100 and stretched by the style sheet; its labels are text 
 have the normal size on every screen.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hooktide.actions.statistics import Figures
 from hooktide.domain.delivery.causes import Cause
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
+from hooktide.domain.phrase import Phrase, counted, phrase
 from hooktide.domain.stats import CauseCount, ChartPoint, Percentiles
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import duration, number, short
@@ -25,7 +26,8 @@ class Span:
     """The period of a chart, its steps, and its labels."""
 
     name: str
-    title: str
+    short: Phrase
+    title: Phrase
     length: Micros
     step_minutes: int
     ticks: tuple[str, ...]
@@ -46,16 +48,20 @@ class Span:
         return until - self.length, until
 
 
-_OF_A_DAY = ("24 h ago", "12 h ago", "now")
-_WEEK = Span("week", "Last 7 days", 7 * DAY, 120, ("7 days ago", "3½ days ago", "now"))
-_MONTH = Span("month", "Last 30 days", 30 * DAY, 1440, ("30 days ago", "15 days ago", "now"))
-_DAY = Span("day", "Last 24 hours", DAY, 60, _OF_A_DAY)
+_NOW = phrase("now")
+_OF_A_DAY = (phrase("24 h ago"), phrase("12 h ago"), _NOW)
+_OF_AN_HOUR = (phrase("60 min ago"), phrase("30 min ago"), _NOW)
+_OF_A_WEEK = (phrase("7 days ago"), phrase("3½ days ago"), _NOW)
+_OF_A_MONTH = (phrase("30 days ago"), phrase("15 days ago"), _NOW)
+_WEEK = Span("week", phrase("Week"), phrase("Last 7 days"), 7 * DAY, 120, _OF_A_WEEK)
+_MONTH = Span("month", phrase("Month"), phrase("Last 30 days"), 30 * DAY, 1440, _OF_A_MONTH)
+_DAY = Span("day", phrase("Day"), phrase("Last 24 hours"), DAY, 60, _OF_A_DAY)
 
 SPANS = {
     each.name: each
     for each in (
-        Span("hour", "Last hour", HOUR, 1, ("60 min ago", "30 min ago", "now")),
-        Span("day", "Last 24 hours", DAY, 15, _OF_A_DAY),
+        Span("hour", phrase("Hour"), phrase("Last hour"), HOUR, 1, _OF_AN_HOUR),
+        Span("day", phrase("Day"), phrase("Last 24 hours"), DAY, 15, _OF_A_DAY),
         _WEEK,
         _MONTH,
     )
@@ -74,9 +80,9 @@ class Series:
 
 
 OUTCOMES = (
-    Series("delivered", "good", lambda point: point.delivered),
-    Series("failed", "bad", lambda point: point.failed),
-    Series("discarded", "quiet", lambda point: point.discarded),
+    Series(phrase("delivered"), "good", lambda point: point.delivered),
+    Series(phrase("failed"), "bad", lambda point: point.failed),
+    Series(phrase("discarded"), "quiet", lambda point: point.discarded),
 )
 
 
@@ -140,7 +146,7 @@ def make_chart(
     top = nice(max((sum(each) for each in values), default=0))
     totals = tuple(sum(each[at] for each in values) for at in range(len(series)))
     labels = [_label(point.at) for point in points]
-    said = ", ".join(f"{number(n)} {each.name}" for n, each in zip(totals, series, strict=True))
+    said = _listed(_of(number(n), each.name) for n, each in zip(totals, series, strict=True))
     return Chart(
         id=id,
         title=title,
@@ -152,8 +158,14 @@ def make_chart(
             _bar(at, len(values), labels[at], each, top, series) for at, each in enumerate(values)
         ),
         ticks=span.ticks,
-        alt=f"{title}, {span.title.lower()}: {said}; at most {number(_most(values))} "
-        f"in {_step(span)}.",
+        alt=phrase(
+            "{title}. {period}: {values}; at most {most} in {step}.",
+            title=title,
+            period=span.title,
+            values=said,
+            most=number(_most(values)),
+            step=_step(span),
+        ),
         rows=tuple(
             (labels[at], tuple(map(number, each))) for at, each in enumerate(values) if any(each)
         ),
@@ -171,12 +183,12 @@ def make_latency_chart(
     spans = [tuple(each or 0 for each in _three(found)) for _, found in steps]
     top = nice_span(max((each[-1] for each in spans), default=0))
     labels = [_label(at) for at, _ in steps]
-    said = [f"{name} {duration(n)}" for name, n in zip(_NAMES, _three(whole), strict=True)]
+    said = _listed(_of(name, duration(n)) for name, n in zip(_NAMES, _three(whole), strict=True))
     bars = []
     for at, each in enumerate(spans):
         risen = (each[0], each[1] - each[0], each[2] - each[1])
-        told = ", ".join(f"{name} {duration(n)}" for name, n in zip(_NAMES, each, strict=True))
-        bars.append(_drawn(at, len(spans), f"{labels[at]} UTC: {told}", risen, top, _KINDS))
+        told = _listed(_of(name, duration(n)) for name, n in zip(_NAMES, each, strict=True))
+        bars.append(_drawn(at, len(spans), _told(labels[at], told), risen, top, _KINDS))
     return Chart(
         id=id,
         title=title,
@@ -187,7 +199,7 @@ def make_latency_chart(
         top=duration(top),
         bars=tuple(bars),
         ticks=span.ticks,
-        alt=f"{title}, {span.title.lower()}: {', '.join(said)}.",
+        alt=phrase("{title}. {period}: {values}.", title=title, period=span.title, values=said),
         rows=tuple(
             (label, tuple(map(duration, _three(found))))
             for label, (_, found) in zip(labels, steps, strict=True)
@@ -203,17 +215,17 @@ def charts_of(figures: Figures, span: Span, hourly: Span | None = None) -> tuple
     """
     latencies, hourly = figures.latencies, hourly or span
     return (
-        make_chart("deliveries", "Deliveries by outcome", span, figures.points, OUTCOMES),
+        make_chart("deliveries", phrase("Deliveries by outcome"), span, figures.points, OUTCOMES),
         make_latency_chart(
             "latency",
-            "Response time",
+            phrase("Response time"),
             hourly,
             latencies.whole.attempts,
             [(each.at, each.attempts) for each in latencies.steps],
         ),
         make_latency_chart(
             "delay",
-            "From acceptance to delivery",
+            phrase("From acceptance to delivery"),
             hourly,
             latencies.whole.deliveries,
             [(each.at, each.deliveries) for each in latencies.steps],
@@ -239,10 +251,26 @@ def _most(values: Sequence[tuple[int, ...]]) -> int:
 
 def _step(span: Span) -> str:
     minutes = span.step_minutes
-    named = {1: "a minute", 60: "an hour", 1440: "a day"}
+    named = {1: phrase("a minute"), 60: phrase("an hour"), 1440: phrase("a day")}
     return named.get(minutes) or (
-        f"{minutes} minutes" if minutes < 60 else f"{minutes // 60} hours"
+        counted(minutes, "minute") if minutes < 60 else counted(minutes // 60, "hour")
     )
+
+
+def _of(first: str, second: str) -> Phrase:
+    return phrase("{first} {second}", first=first, second=second)
+
+
+def _listed(said: Iterable[Phrase]) -> Phrase:
+    """Join phrases with commas."""
+    first, *others = said
+    for each in others:
+        first = phrase("{first}, {second}", first=first, second=each)
+    return first
+
+
+def _told(label: str, values: Phrase) -> Phrase:
+    return phrase("{time} UTC: {values}", time=label, values=values)
 
 
 def _bar(
@@ -253,9 +281,9 @@ def _bar(
     top: int,
     series: tuple[Series, ...],
 ) -> Bar:
-    said = ", ".join(f"{short(n)} {each.name}" for n, each in zip(values, series, strict=True))
+    said = _listed(_of(short(n), each.name) for n, each in zip(values, series, strict=True))
     kinds = tuple(each.kind for each in series)
-    return _drawn(at, count, f"{label} UTC: {said}", values, top, kinds)
+    return _drawn(at, count, _told(label, said), values, top, kinds)
 
 
 def _drawn(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
+from hooktide.domain.phrase import Phrase, counted, phrase
 from hooktide.domain.project.project import Project
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
@@ -47,29 +47,39 @@ async def _pending(request: PageRequest) -> str:
     """Describe an endpoint's backlog; empty if there is none."""
     backlog = await request.services.store.backlog(request.scope, request.id("ep"))
     waits = backlog.pending + backlog.held
-    return count_of(waits, "delivery") if waits else ""
+    return counted(waits, "delivery") if waits else ""
 
 
-def rotation_facts(project: Project) -> list[str]:
+def rotation_facts(project: Project) -> list[Phrase]:
     """Explain the effects of a rotation, given the project's overlap and headers."""
     dialect, overlap = project.dialect, project.rotation_overlap
     own = dialect.signature.header if dialect.signature else ""
     facts = []
     if overlap and dialect.standard_headers:
         facts.append(
-            f"For {formats.span(overlap)} both secrets sign: {dialect.standard_names.signature} "
-            "carries a signature of each, and receivers that check it take either."
+            phrase(
+                "For {span} both secrets sign: {header} carries a signature of each, and "
+                "receivers that check it take either.",
+                span=formats.span(overlap),
+                header=dialect.standard_names.signature,
+            )
         )
         if own:
             facts.append(
-                f"{own} has room for one signature, which is made with the new secret from now on."
+                phrase(
+                    "{header} has room for one signature, which is made with the new secret from "
+                    "now on.",
+                    header=own,
+                )
             )
     elif own or dialect.standard_headers:
         facts.append(
-            "The old secret expires immediately: requests are signed with the new one from now on. "
-            "Until your receiver has it, it will refuse them; they are retried later."
+            phrase(
+                "The old secret expires immediately: requests are signed with the new one from now "
+                "on. Until your receiver has it, it will refuse them; they are retried later."
+            )
         )
-    facts.append("The new secret is shown once.")
+    facts.append(phrase("The new secret is shown once."))
     return facts
 
 

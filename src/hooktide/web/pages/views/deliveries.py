@@ -10,6 +10,7 @@ from hooktide.domain import ids
 from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Delivery, DeliveryState, Endpoint, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import offered, plan_of
 from hooktide.domain.searching.index import title
 from hooktide.domain.time.times import show_time
@@ -121,17 +122,17 @@ def _acts(request: PageRequest, opened: OpenedDelivery | None) -> list[tuple[str
     path, query = f"{request.session.base}/deliveries/{opened.row.id}", _query(request)
     found = []
     if opened.state is DeliveryState.PENDING and not opened.row.sending:
-        found.append((f"{path}/retry{query}", "Retry now", "main"))
+        found.append((f"{path}/retry{query}", phrase("Retry now"), "main"))
     if opened.state in (DeliveryState.PENDING, DeliveryState.HELD):
-        return [*found, (f"{path}/stop{query}", "Stop", "")]
+        return [*found, (f"{path}/stop{query}", phrase("Stop"), "")]
     if not opened.url:
         return []
     if opened.disabled_reason:
         if request.one_account and not opened.may_enable:
             return []
         enable = f"{query}&enable=1" if query else "?enable=1"
-        return [(f"{path}/resend{enable}", "Enable and send", "main")]
-    return [(f"{path}/resend{query}", "Send again", "main")]
+        return [(f"{path}/resend{enable}", phrase("Enable and send"), "main")]
+    return [(f"{path}/resend{query}", phrase("Send again"), "main")]
 
 
 def _query(request: PageRequest) -> str:
@@ -149,14 +150,15 @@ async def _comparison(request: PageRequest, opened: OpenedDelivery | None) -> Co
     number = _number(request, "compare")
     if opened is None or number not in tries:
         return None
-    mine = f"Attempt {number}", tries[number]
+    mine = phrase("Attempt {number}", number=number), tries[number]
     if request.query.text("with") == "delivered":
         worked = await _last_delivered(request, opened)
         return None if worked is None else compare(worked, mine)
     other = _number(request, "with") or number - 1
     if other not in tries or other == number:
         return None
-    pairs = sorted([mine, (f"Attempt {other}", tries[other])], key=lambda each: each[1].number)
+    theirs = phrase("Attempt {number}", number=other), tries[other]
+    pairs = sorted([mine, theirs], key=lambda each: each[1].number)
     return compare(*pairs)
 
 
@@ -171,7 +173,7 @@ async def _last_delivered(
         if line.attempt is not None:
             project = (await request.project(line.delivery.project_id)).project
             timeout = plan_of(project, project.default_plan).timeout
-            name = f"The one that worked, {show('dlv', line.delivery.id)}"
+            name = phrase("The one that worked, {id}", id=show("dlv", line.delivery.id))
             return name, open_attempt(line.attempt, timeout)
     return None
 
@@ -200,8 +202,8 @@ async def _with_endpoint(request: PageRequest, given: Filters, scope: Scope) -> 
         [found] = listed.items
         wanted = replace(given.wanted, endpoint_id=found.id)
         return replace(given, wanted=wanted, faults=faults)
-    how = "several endpoints have this in their name or URL; be more specific"
-    none = "no endpoint has this in its name or URL"
+    how = phrase("several endpoints have this in their name or URL; be more specific")
+    none = phrase("no endpoint has this in its name or URL")
     return replace(given, faults={**faults, "endpoint": how if listed.items else none})
 
 
@@ -401,7 +403,11 @@ async def act_on_chosen(request: PageRequest, form: Chosen) -> View:
     """
     actions, actor, scope = request.services.delivery_actions, request.actor, request.scope
     if len(form.delivery) > PAGE_SIZE:
-        detail = f"{len(form.delivery)} deliveries are selected; select {PAGE_SIZE} at most"
+        detail = phrase(
+            "{count} deliveries are selected; select {most} at most",
+            count=len(form.delivery),
+            most=PAGE_SIZE,
+        )
         raise InvalidError("invalid_choice", detail)
     chosen = list(dict.fromkeys(ids.read("dlv", text) for text in form.delivery))
     if not chosen:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
-from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.delivery.hints import Hint, curl, hint
 from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError
@@ -31,44 +30,50 @@ from hooktide.domain.model import (
     Micros,
     Origin,
 )
+from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import Plan, Project
 from hooktide.domain.searching.index import title_of
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.web.operations.response_values import header_pairs
 from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.visible_text import MAX_SHOWN, beginning, indented, shown
 
 MAX_TEXT_LENGTH = 200
 
 STATES = {
-    DeliveryState.PENDING: ("Pending", "quiet"),
-    DeliveryState.HELD: ("Held", "heed"),
-    DeliveryState.DELIVERED: ("Delivered", "good"),
-    DeliveryState.FAILED: ("Failed", "bad"),
-    DeliveryState.DISCARDED: ("Discarded", "quiet"),
+    DeliveryState.PENDING: (phrase("Pending"), "quiet"),
+    DeliveryState.HELD: (phrase("Held"), "heed"),
+    DeliveryState.DELIVERED: (phrase("Delivered"), "good"),
+    DeliveryState.FAILED: (phrase("Failed"), "bad"),
+    DeliveryState.DISCARDED: (phrase("Discarded"), "quiet"),
 }
 """The label of a state, and its tone."""
 
-ANSWERS = {"2": "2xx", "3": "3xx", "4": "4xx", "5": "5xx", "0": "no answer"}
+ANSWERS = {"2": "2xx", "3": "3xx", "4": "4xx", "5": "5xx", "0": phrase("no answer")}
 
 ORIGIN_FILTERS = {
-    "event": "First delivery",
-    "resend": "Sent again",
-    "replay": "Replay",
-    "test": "Test",
+    "event": phrase("First delivery"),
+    "resend": phrase("Sent again"),
+    "replay": phrase("Replay"),
+    "test": phrase("Test"),
 }
 
-ORIGINS = {Origin.TEST: "test", Origin.RESEND: "resent", Origin.REPLAY: "replay"}
+ORIGINS = {
+    Origin.TEST: phrase("test"),
+    Origin.RESEND: phrase("resent"),
+    Origin.REPLAY: phrase("replay"),
+}
 
 ERROR_WORDS = {
-    "timeout": "timeout",
-    "dns_error": "unknown host",
-    "connect_error": "no connection",
-    "tls_error": "TLS error",
-    "connection_lost": "connection lost",
-    "invalid_response": "invalid response",
-    "destination_forbidden": "blocked address",
-    "local_error": "server error",
+    "timeout": phrase("timeout"),
+    "dns_error": phrase("unknown host"),
+    "connect_error": phrase("no connection"),
+    "tls_error": phrase("TLS error"),
+    "connection_lost": phrase("connection lost"),
+    "invalid_response": phrase("invalid response"),
+    "destination_forbidden": phrase("blocked address"),
+    "local_error": phrase("server error"),
 }
 
 
@@ -124,7 +129,7 @@ def row_of(
         event_type=delivery.event_type,
         origin=ORIGINS.get(delivery.origin, ""),
         endpoint=show("ep", delivery.endpoint_id),
-        endpoint_name=endpoint_name(endpoint) if endpoint else "a deleted endpoint",
+        endpoint_name=endpoint_name(endpoint) if endpoint else phrase("a deleted endpoint"),
         url=endpoint.url if endpoint else "",
         account=account,
         account_id=delivery.account_id,
@@ -144,7 +149,7 @@ def row_of(
 def state_words(delivery: Delivery) -> tuple[str, str]:
     """Return the label of a delivery's state, and its tone."""
     if delivery.state is DeliveryState.PENDING and delivery.attempts:
-        return "Retrying", "heed"
+        return phrase("Retrying"), "heed"
     return STATES[delivery.state]
 
 
@@ -159,16 +164,17 @@ def answer_words(attempt: Attempt | None) -> tuple[str, str]:
 
 def in_words(left: Micros) -> str:
     """Format when something will happen."""
-    return f"in {formats.span(left)}" if left >= SECOND else "now"
+    return phrase("in {span}", span=formats.span(left)) if left >= SECOND else phrase("now")
 
 
 def _tries(delivery: Delivery, plan: Plan) -> str:
     if delivery.origin is Origin.TEST:
         return ""
-    return f"{delivery.attempts} of {max(delivery.attempts, 1 + plan.retries)}"
+    most = max(delivery.attempts, 1 + plan.retries)
+    return phrase("{count} of {most}", count=delivery.attempts, most=most)
 
 
-_ANY = ("", "Any")
+_ANY = ("", phrase("Any"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,15 +222,19 @@ class Filters:
 
 
 STATE_FILTERS = {
-    "pending": "Waiting",
-    "new": "Waiting for the first attempt",
-    "retrying": "Retrying",
-    "delivered": "Delivered",
-    "failed": "Failed",
-    "held": "Held",
-    "discarded": "Discarded",
+    "pending": phrase("Waiting"),
+    "new": phrase("Waiting for the first attempt"),
+    "retrying": phrase("Retrying"),
+    "delivered": phrase("Delivered"),
+    "failed": phrase("Failed"),
+    "held": phrase("Held"),
+    "discarded": phrase("Discarded"),
 }
-SPANS = {"1h": ("Last hour", HOUR), "24h": ("Last 24 hours", DAY), "7d": ("Last 7 days", 7 * DAY)}
+SPANS = {
+    "1h": (phrase("Last hour"), HOUR),
+    "24h": (phrase("Last 24 hours"), DAY),
+    "7d": (phrase("Last 7 days"), 7 * DAY),
+}
 FIELDS = (
     "state",
     "answered",
@@ -269,11 +279,11 @@ def read_filters(query_string: bytes, now: Micros = 0) -> Filters:
             faults[name] = (
                 error.detail
                 if isinstance(error, InvalidError)
-                else "choose one of the list, or an id that exists"
+                else phrase("choose one of the list, or an id that exists")
             )
     since, until = values["since"], values["until"]
     if since is not None and until is not None and until <= since:
-        values["until"], faults["until"] = None, "must be later than From"
+        values["until"], faults["until"] = None, phrase("must be later than From")
     state, retrying = values["state"] or (None, None)
     answered, cause = values["answered"] or (None, "")
     wanted = DeliveryFilter(
@@ -323,15 +333,15 @@ def chips_of(given: Filters) -> list[Chip]:
     """Return the active filters as chips, except the account and the endpoint."""
     typed, found = given.typed, []
     for field, label, text in (
-        ("text", "Search", typed["text"]),
-        ("state", "State", STATE_FILTERS.get(typed["state"], "")),
-        ("answered", "Response", answered_words(typed["answered"])),
-        ("type", "Event type", typed["type"]),
-        ("origin", "Origin", ORIGIN_FILTERS.get(typed["origin"], "")),
-        ("event", "Event", typed["event"]),
-        ("span", "Time", SPANS.get(typed["span"], ("", 0))[0]),
-        ("since", "From", typed["since"]),
-        ("until", "Before", typed["until"]),
+        ("text", phrase("Search"), typed["text"]),
+        ("state", phrase("State"), STATE_FILTERS.get(typed["state"], "")),
+        ("answered", phrase("Response"), answered_words(typed["answered"])),
+        ("type", phrase("Event type"), typed["type"]),
+        ("origin", phrase("Origin"), ORIGIN_FILTERS.get(typed["origin"], "")),
+        ("event", phrase("Event"), typed["event"]),
+        ("span", phrase("Time"), SPANS.get(typed["span"], ("", 0))[0]),
+        ("since", phrase("From"), typed["since"]),
+        ("until", phrase("Before"), typed["until"]),
     ):
         if text and field not in given.faults:
             found.append(Chip(field, label, text))
@@ -364,7 +374,9 @@ def read_moment(text: str, field: str) -> Micros:
         return read_time(bare if _OFFSET.search(bare) else f"{bare}Z")
     except InvalidError:
         raise InvalidError(
-            "invalid_time", "write a time in UTC, like 2026-01-31 12:00", pointer=f"/{field}"
+            "invalid_time",
+            phrase("write a time in UTC, like 2026-01-31 12:00"),
+            pointer=f"/{field}",
         ) from None
 
 
@@ -483,17 +495,17 @@ def compare(before: tuple[str, OpenedAttempt], after: tuple[str, OpenedAttempt])
 
 def _facts(attempt: OpenedAttempt) -> dict[str, str]:
     """Return the facts to compare; without the response's date, which always differs."""
-    facts = {
-        "Response": attempt.status_line or attempt.code,
-        "Duration": attempt.duration,
-        "Detail": attempt.detail,
+    facts: dict[str, str] = {
+        phrase("Response"): attempt.status_line or attempt.code,
+        phrase("Duration"): attempt.duration,
+        phrase("Detail"): attempt.detail,
     }
     for name, value in attempt.request_headers:
-        facts.setdefault(f"Request header {name}", value)
+        facts.setdefault(phrase("Request header {name}", name=name), value)
     for name, value in attempt.response_headers:
         if name != "date":
-            facts.setdefault(f"Response header {name}", value)
-    return {**facts, "Response body": attempt.response.text}
+            facts.setdefault(phrase("Response header {name}", name=name), value)
+    return {**facts, phrase("Response body"): attempt.response.text}
 
 
 def _is_webhook(endpoint: Endpoint | None) -> bool:
@@ -521,21 +533,24 @@ def _length(attempt: Attempt) -> str:
 def _why(delivery: Delivery, plan: Plan) -> str:
     """Explain a delivery's state, if the state alone does not."""
     if delivery.state is DeliveryState.HELD:
-        return (
-            f"The plan allows {hour_words(plan)} an hour, and they are used up. This one waits, "
-            "and is sent automatically as soon as the limit allows."
+        return phrase(
+            "The plan allows {deliveries} an hour, and they are used up. This one waits, and is "
+            "sent automatically as soon as the limit allows.",
+            deliveries=hour_words(plan),
         )
     if delivery.state is DeliveryState.DISCARDED:
-        return f"Stopped: {shown(delivery.reason)}."
+        return phrase("Stopped: {reason}.", reason=reason_words(delivery.reason))
     if delivery.state is DeliveryState.FAILED and delivery.origin is not Origin.TEST:
-        return "No attempt was answered with a 2xx, and there are no more. You can send it again."
+        return phrase(
+            "No attempt was answered with a 2xx, and there are no more. You can send it again."
+        )
     return ""
 
 
 def hour_words(plan: Plan) -> str:
     """Format how many deliveries a plan's hour has."""
     hour = plan.deliveries_per_hour
-    return "any number of deliveries" if hour is None else count_of(hour, "delivery")
+    return phrase("any number of deliveries") if hour is None else counted(hour, "delivery")
 
 
 def open_attempt(attempt: Attempt, timeout: Micros) -> OpenedAttempt:

@@ -6,13 +6,15 @@ from urllib.parse import urlencode
 
 from hooktide.actions.deliveries.delivery_jobs import JobCount, filter_of
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, show_response
-from hooktide.domain.counting import count_of
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import DeliveryJob, JobAct, JobState
+from hooktide.domain.phrase import Phrase, phrase
+from hooktide.domain.phrase import counted as counted_phrase
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.deliveries import asked_for
 from hooktide.web.pages.views.delivery import (
@@ -26,26 +28,34 @@ from hooktide.web.pages.views.delivery import (
 SHOWN = 10
 ACTS: Mapping[JobAct, tuple[str, str]] = {
     JobAct.RESEND: (
-        "Send again",
-        "Deliveries that have ended, whatever their result. Each event is sent to an endpoint once "
-        "more, as a new delivery.",
+        phrase("Send again"),
+        phrase(
+            "Deliveries that have ended, whatever their result. Each event is sent to an endpoint "
+            "once more, as a new delivery."
+        ),
     ),
     JobAct.RETRY: (
-        "Retry now",
-        "Deliveries that wait. Their next attempt is made at once, and the schedule continues.",
+        phrase("Retry now"),
+        phrase(
+            "Deliveries that wait. Their next attempt is made at once, and the schedule continues."
+        ),
     ),
     JobAct.STOP: (
-        "Stop",
-        "Deliveries that wait or are held. They are discarded, and not sent any more.",
+        phrase("Stop"),
+        phrase("Deliveries that wait or are held. They are discarded, and not sent any more."),
     ),
 }
 """What a job can do, and with which deliveries."""
-DONE = {JobAct.RESEND: "sent again", JobAct.RETRY: "retried", JobAct.STOP: "stopped"}
+DONE = {
+    JobAct.RESEND: phrase("sent again"),
+    JobAct.RETRY: phrase("retried"),
+    JobAct.STOP: phrase("stopped"),
+}
 STATES = {
-    JobState.COLLECTING: ("Collecting", "heed"),
-    JobState.RUNNING: ("Running", "heed"),
-    JobState.DONE: ("Done", "good"),
-    JobState.CANCELLED: ("Cancelled", "quiet"),
+    JobState.COLLECTING: (phrase("Collecting"), "heed"),
+    JobState.RUNNING: (phrase("Running"), "heed"),
+    JobState.DONE: (phrase("Done"), "good"),
+    JobState.CANCELLED: (phrase("Cancelled"), "quiet"),
 }
 
 
@@ -94,7 +104,11 @@ def _chosen(request: PageRequest) -> JobAct | None:
 
 def _narrowed(request: PageRequest) -> list[Chip]:
     """Return what the log is narrowed to as chips."""
-    found = [("project", "Project"), ("account", "Account"), ("endpoint", "Endpoint")]
+    found = [
+        ("project", phrase("Project")),
+        ("account", phrase("Account")),
+        ("endpoint", phrase("Endpoint")),
+    ]
     pairs = [(name, label, request.query.text(name)) for name, label in found]
     return [Chip(name, label, text) for name, label, text in pairs if text]
 
@@ -111,7 +125,7 @@ async def start_job(request: PageRequest, form: Wanted) -> View:
     """
     asked = await asked_for(request)
     if asked.is_wrong(request):
-        raise InvalidError("invalid_choice", "a filter cannot be read; correct it first")
+        raise InvalidError("invalid_choice", phrase("a filter cannot be read; correct it first"))
     jobs, wanted = request.services.delivery_jobs, asked.given.wanted
     made = await jobs.start(request.actor, asked.scope, form.do, wanted)
     return request.go(f"/jobs/{show('job', made.id)}")
@@ -138,16 +152,16 @@ def _said(wanted: DeliveryFilter, account: str) -> list[Chip]:
     if wanted.retrying is not None:
         state = "retrying" if wanted.retrying else "new"
     pairs = [
-        ("Account", account),
-        ("Endpoint", "" if wanted.endpoint_id is None else show("ep", wanted.endpoint_id)),
-        ("Search", wanted.text),
-        ("State", STATE_FILTERS.get(state, "")),
-        ("Response", answered_words(show_response(wanted))),
-        ("Event type", wanted.event_type),
-        ("Origin", "" if wanted.origin is None else ORIGIN_FILTERS[wanted.origin.value]),
-        ("Event", "" if wanted.event_id is None else show("evt", wanted.event_id)),
-        ("From", "" if wanted.since is None else _moment(wanted.since)),
-        ("Before", "" if wanted.until is None else _moment(wanted.until)),
+        (phrase("Account"), account),
+        (phrase("Endpoint"), "" if wanted.endpoint_id is None else show("ep", wanted.endpoint_id)),
+        (phrase("Search"), wanted.text),
+        (phrase("State"), STATE_FILTERS.get(state, "")),
+        (phrase("Response"), answered_words(show_response(wanted))),
+        (phrase("Event type"), wanted.event_type),
+        (phrase("Origin"), "" if wanted.origin is None else ORIGIN_FILTERS[wanted.origin.value]),
+        (phrase("Event"), "" if wanted.event_id is None else show("evt", wanted.event_id)),
+        (phrase("From"), "" if wanted.since is None else _moment(wanted.since)),
+        (phrase("Before"), "" if wanted.until is None else _moment(wanted.until)),
     ]
     return [Chip("", label, text) for label, text in pairs if text]
 
@@ -172,9 +186,9 @@ async def cancel_job(request: PageRequest) -> View:
     return request.go(f"/jobs/{show('job', number)}", "job.cancelled")
 
 
-def _count_words(counted: JobCount) -> str:
-    more = "at least " if counted.at_least else ""
-    return more + count_of(counted.deliveries, "delivery", "deliveries")
+def _count_words(count: JobCount) -> Phrase:
+    deliveries = counted_phrase(count.deliveries, "delivery")
+    return phrase("at least {events}", events=deliveries) if count.at_least else deliveries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +230,7 @@ def job_of(found: DeliveryJob) -> ShownJob:
         left_out=found.left_out,
         count=_count_words(JobCount(found.counted, found.at_least)),
         share=100 if finished else min(99, 100 * acted // max(1, found.found, found.counted)),
-        reason=found.reason,
+        reason=reason_words(found.reason),
         created_at=show_time(made_at(found.id)),
         ended_at=show_time(found.ended_at) if found.ended_at else "",
     )

@@ -12,6 +12,7 @@ from hooktide.domain.delivery.hints import Hint, hint
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
 from hooktide.domain.stats import Health
 from hooktide.domain.time.times import show_time
@@ -35,7 +36,7 @@ CHATS = {
     EndpointKind.SLACK: "Slack",
     EndpointKind.DISCORD: "Discord",
     EndpointKind.TEAMS: "Teams",
-    EndpointKind.MAIL: "Mail",
+    EndpointKind.MAIL: phrase("Mail"),
 }
 """The kinds of chat endpoints: they get a readable message, and nothing is signed."""
 

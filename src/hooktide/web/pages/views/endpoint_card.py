@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.ids import show
 from hooktide.domain.model import Endpoint, Micros
+from hooktide.domain.phrase import counted, phrase, phrases
 from hooktide.domain.project.project import Project
 from hooktide.domain.stats import Health
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
+from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.views.delivery import endpoint_name
 
 
@@ -59,7 +60,7 @@ def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Mi
         types=endpoint.event_types,
         word=word,
         tone=tone,
-        disabled_reason=endpoint.disabled_reason,
+        disabled_reason=reason_words(endpoint.disabled_reason),
         disabled_at=show_time(endpoint.disabled_at) if endpoint.disabled_at else "",
         may_enable=endpoint.may_be_enabled(by_account=True),
         attempts=health.attempts if health else 0,
@@ -68,12 +69,12 @@ def card_of(endpoint: Endpoint, health: Health | None, project: Project, now: Mi
         last_delivered_at=show_time(last) if last else "",
         failing_since=show_time(since) if since else "",
         mean=formats.duration(health.mean) if health and health.mean is not None else "",
-        failures=count_of(endpoint.consecutive_failures, "failure")
+        failures=counted(endpoint.consecutive_failures, "failure")
         if endpoint.consecutive_failures
         else "",
         strike=_strike(endpoint, project.disable_after),
         resting_until=show_time(resting_until) if resting_until else "",
-        resting_reason=endpoint.rest_reason,
+        resting_reason=reason_words(endpoint.rest_reason),
         created_at=show_time(endpoint.created_at),
     )
 
@@ -94,14 +95,14 @@ def _rate_tone(rate: int | None) -> str:
 
 def _state(endpoint: Endpoint, health: Health | None, now: Micros) -> tuple[str, str]:
     if not endpoint.enabled:
-        return "Disabled", "quiet" if endpoint.disabled_on_purpose else "bad"
+        return phrase("Disabled"), "quiet" if endpoint.disabled_on_purpose else "bad"
     if endpoint.resting_until(now):
-        return "Resting", "heed"
+        return phrase("Resting"), "heed"
     if endpoint.consecutive_failures:
-        return "Failing", "bad"
+        return phrase("Failing"), "bad"
     if health and health.failing_since:
-        return ("Unsteady", "heed") if health.flapping else ("Failing", "bad")
-    return "Active", "good"
+        return (phrase("Unsteady"), "heed") if health.flapping else (phrase("Failing"), "bad")
+    return phrase("Active"), "good"
 
 
 def _strike(endpoint: Endpoint, disable_after: int) -> str:
@@ -109,6 +110,14 @@ def _strike(endpoint: Endpoint, disable_after: int) -> str:
     left = disable_after - endpoint.consecutive_failures
     if not endpoint.enabled or not endpoint.consecutive_failures or left <= 0 or not disable_after:
         return ""
-    failed = count_of(endpoint.consecutive_failures, "delivery")
-    more = "one more fails" if left == 1 else f"{left:,} more fail"
-    return f"{failed} failed in a row. If {more}, this endpoint is disabled automatically."
+    failed = phrases(
+        "{count} delivery failed in a row.",
+        "{count} deliveries failed in a row.",
+        endpoint.consecutive_failures,
+    )
+    more = phrases(
+        "If one more fails, this endpoint is disabled automatically.",
+        "If {count} more fail, this endpoint is disabled automatically.",
+        left,
+    )
+    return phrase("{first} {second}", first=failed, second=more)

@@ -10,6 +10,7 @@ from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.headers import MASK, MAX_HEADERS
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account, EndpointKind, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import Project, offered, plan_of
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
@@ -75,7 +76,7 @@ class EndpointForm:
 def _read_headers(text: str) -> dict[str, str]:
     found = _read_pairs(text, "headers")
     if len(found) > MAX_HEADERS:
-        raise _wrong("headers", f"{MAX_HEADERS} headers at most")
+        raise _wrong("headers", phrase("{count} headers at most", count=MAX_HEADERS))
     return found
 
 
@@ -87,9 +88,10 @@ def _read_pairs(text: str, field: str) -> dict[str, str]:
         if not (name or colon):
             continue
         if not colon or not name:
-            raise _wrong(field, f"write each as Name: value, not {line.strip()[:60]!r}")
+            line = repr(line.strip()[:60])
+            raise _wrong(field, phrase("write each as Name: value, not {line}", line=line))
         if name in found:
-            raise _wrong(field, f"{name[:60]} is there twice")
+            raise _wrong(field, phrase("{name} is there twice", name=name[:60]))
         found[name] = value
     return found
 
@@ -193,8 +195,11 @@ async def _check_new_url(request: PageRequest, account: Account, url: str) -> No
         if each.url == url:
             raise InvalidError(
                 "invalid_url",
-                f"the endpoint {endpoint_name(each)!r} has this URL already, and would get each "
-                "event as well; tick this to add another one all the same",
+                phrase(
+                    "the endpoint {name} has this URL already, and would get each event as well; "
+                    "tick this to add another one all the same",
+                    name=repr(endpoint_name(each)),
+                ),
                 pointer="/same_url",
             )
 

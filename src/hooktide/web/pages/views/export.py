@@ -13,6 +13,7 @@ from hooktide.domain.csv_row import csv_row
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import Account, Endpoint, Micros
+from hooktide.domain.phrase import phrase
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
@@ -48,11 +49,11 @@ async def export(request: PageRequest) -> View:
     """Return the deliveries that are filtered for; ``?as=csv`` or ``jsonl``."""
     kind = request.query.text("as") or "csv"
     if kind not in _FORMATS:
-        raise InvalidError("invalid_choice", "choose csv or jsonl", pointer="/as")
+        raise InvalidError("invalid_choice", phrase("choose csv or jsonl"), pointer="/as")
     media_type, begin, write = _FORMATS[kind]
     asked = await asked_for(request)
     if asked.is_wrong(request):
-        raise InvalidError("invalid_choice", "a filter cannot be read; correct it first")
+        raise InvalidError("invalid_choice", phrase("a filter cannot be read; correct it first"))
 
     async def parts() -> AsyncIterator[bytes]:
         yield begin()

@@ -4,7 +4,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import (
@@ -16,11 +15,14 @@ from hooktide.domain.model import (
     ReplayState,
     ReplayWhat,
 )
+from hooktide.domain.phrase import Phrase, phrase
+from hooktide.domain.phrase import counted as counted_phrase
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
+from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.views.delivery import endpoint_name, read_moment
@@ -28,14 +30,14 @@ from hooktide.web.pages.views.delivery import endpoint_name, read_moment
 SHOWN = 10
 PAGE_SIZE = 100
 WHAT = {
-    ReplayWhat.FAILED: "What failed",
-    ReplayWhat.MISSED: "What was missed",
-    ReplayWhat.EVENT: "One event",
+    ReplayWhat.FAILED: phrase("What failed"),
+    ReplayWhat.MISSED: phrase("What was missed"),
+    ReplayWhat.EVENT: phrase("One event"),
 }
 STATES = {
-    ReplayState.RUNNING: ("Running", "heed"),
-    ReplayState.DONE: ("Done", "good"),
-    ReplayState.CANCELLED: ("Cancelled", "quiet"),
+    ReplayState.RUNNING: (phrase("Running"), "heed"),
+    ReplayState.DONE: (phrase("Done"), "good"),
+    ReplayState.CANCELLED: (phrase("Cancelled"), "quiet"),
 }
 
 
@@ -69,7 +71,9 @@ def _event(text: str) -> int:
         return read("evt", text)
     except NotFoundError:
         raise InvalidError(
-            "invalid_replay", "give the event's id, like evt_0c8f1e5a3b2d4800", pointer="/event"
+            "invalid_replay",
+            phrase("give the event's id, like evt_0c8f1e5a3b2d4800"),
+            pointer="/event",
         ) from None
 
 
@@ -117,7 +121,8 @@ async def _count(request: PageRequest, endpoint: Endpoint) -> ReplayCount | None
         request.wrong = wrong_of(error)
         return None
     except NotFoundError:
-        missing = InvalidError("invalid_replay", "this event does not exist", pointer="/event")
+        gone = phrase("this event does not exist")
+        missing = InvalidError("invalid_replay", gone, pointer="/event")
         request.wrong = wrong_of(missing)
         return None
     return counted
@@ -171,15 +176,15 @@ async def replay_job(request: PageRequest) -> View:
 MAX_RESULTS = 1000
 """Deliveries of a replay's endpoint, from its start on, that are looked through for its results."""
 RESULTS = {
-    DeliveryState.DELIVERED: "delivered",
-    DeliveryState.FAILED: "failed",
-    DeliveryState.PENDING: "waiting",
-    DeliveryState.HELD: "held",
-    DeliveryState.DISCARDED: "discarded",
+    DeliveryState.DELIVERED: "{count} delivered",
+    DeliveryState.FAILED: "{count} failed",
+    DeliveryState.PENDING: "{count} waiting",
+    DeliveryState.HELD: "{count} held",
+    DeliveryState.DISCARDED: "{count} discarded",
 }
 
 
-async def _results(request: PageRequest, found: Replay) -> list[str]:
+async def _results(request: PageRequest, found: Replay) -> list[Phrase]:
     """Count what became of the deliveries that a replay has made, in words."""
     counted: Counter[DeliveryState] = Counter()
     before: int | None = None
@@ -191,7 +196,8 @@ async def _results(request: PageRequest, found: Replay) -> list[str]:
         before = page.next_before
         if before is None:
             break
-    return [f"{counted[state]:,} {word}" for state, word in RESULTS.items() if counted[state]]
+    some = {state: said for state, said in RESULTS.items() if counted[state]}
+    return [phrase(said, count=counted[state]) for state, said in some.items()]
 
 
 @act("/replays/{id}/cancel", back=replay_job)
@@ -202,10 +208,10 @@ async def cancel_replay(request: PageRequest) -> View:
     return request.go(f"/replays/{show('rpl', number)}", "replay.cancelled")
 
 
-def count_words(counted: ReplayCount) -> str:
+def count_words(counted: ReplayCount) -> Phrase:
     """Describe how many events a replay sends."""
-    more = "at least " if counted.at_least else ""
-    return more + count_of(counted.events, "event")
+    events = counted_phrase(counted.events, "event")
+    return phrase("at least {events}", events=events) if counted.at_least else events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +246,7 @@ def job_of(replay: Replay) -> ReplayJob:
         count=count_words(ReplayCount(replay.counted, replay.at_least)),
         share=100 if done else min(99, 100 * replay.made // max(1, replay.counted)),
         span=_span(replay),
-        reason=replay.reason,
+        reason=reason_words(replay.reason),
         created_at=show_time(made_at(replay.id)),
         ended_at=show_time(replay.ended_at) if replay.ended_at else "",
     )
@@ -251,7 +257,7 @@ def _span(replay: Replay) -> str:
         return show("evt", replay.event_id)
     since = show_time(replay.since or 0)[:16].replace("T", " ")
     until = show_time(replay.until or made_at(replay.id))[:16].replace("T", " ")
-    return f"{since} to {until} UTC"
+    return phrase("{since} to {until} UTC", since=since, until=until)
 
 
 PAGES = (replay, start_replay, replay_job, cancel_replay)

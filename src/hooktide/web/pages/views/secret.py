@@ -15,7 +15,6 @@ from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
-from hooktide.web.pages.guide.markdown import bring
 from hooktide.web.pages.guide.page import coloured, inline
 from hooktide.web.pages.guide.programs import LANGUAGES, Language, own_program, standard_program
 from hooktide.web.pages.views.delivery import endpoint_name
@@ -68,16 +67,16 @@ async def new_secret(request: PageRequest) -> View:
         bin_page=await page_of_bin(request, endpoint),
         secret=_shown_secret(secret, dialect),
         programs=programs(dialect),
+        inline=inline,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A verification program, and where it gets the headers and the body from."""
+    """A verification program."""
 
     language: Language
     code: Markup
-    bring: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +110,5 @@ def programs(dialect: Dialect) -> Sequence[Program]:
             else own_program(language, dialect, dialect.signature)
         )
         code = coloured(language.lexer, text.rstrip("\n"))
-        found.append(Program(language, code, inline(bring(language))))
+        found.append(Program(language, code))
     return tuple(found)
