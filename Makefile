@@ -58,6 +58,7 @@ simulate: $(VENV)/dev.stamp ## Run the engine through simulated days of faults (
 faults: $(VENV)/dev.stamp ## Kill, starve, fill and slow down real servers, for longer than the tests do
 	$(BIN)/python -m pytest -s tests/faults $(ARGS)
 faults: export HOOKTIDE_KILLS ?= 20
+faults: export HOOKTIDE_RATE_SECONDS ?= 600
 faults: export HOOKTIDE_STANDSTILL ?= 65
 faults: export HOOKTIDE_CUT_OFF ?= 75
 faults: export HOOKTIDE_WAITING ?= 5000

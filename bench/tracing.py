@@ -18,7 +18,8 @@ from hooktide.dialects import load
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.http.address import UrlPolicy, check_url
-from hooktide.domain.model import Claim, Endpoint, Event, Secret
+from hooktide.domain.model import SECOND, Claim, Endpoint, Event, Secret
+from hooktide.domain.project.schedule import Schedule
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.runtime.clock import wall_clock
@@ -55,8 +56,8 @@ class One:
             secrets=(Secret("s" * 32, b"s" * 32),),
             headers=b"",
             shown_headers=b"",
-            delays=(),
-            timeout=5.0,
+            schedule=Schedule((), 5 * SECOND),
+            by_type={},
         )
 
     def ready(self, _: int) -> Destination:

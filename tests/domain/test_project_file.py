@@ -51,6 +51,9 @@ tests_per_second = 2
 filter_conditions = 7
 channels = 3
 metadata_bytes = 512
+rate_limit = 200
+endpoint_rate_limit = 50
+max_timeout = "20s"
 
 [plans.pro]
 
@@ -78,6 +81,8 @@ nothing = {}
 [event_types."invoice.paid"]
 description = "Two\\nlines, a \\u0007 and \\u200b"
 transition = "PAY"
+retry_delays = ["5s", "1m"]
+timeout = "3s"
 accounts = ["a"]
 example = '''
 {"id": 1,

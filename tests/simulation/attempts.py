@@ -21,6 +21,10 @@ LEASE_AT_MOST = LEASE * 3 // 4
 KNOWN_TIMEOUT: Micros = MINUTE
 """How long after a change every process knows of it, also where it missed being told."""
 
+RATE_SPAN: Micros = 10 * SECOND
+RATE_SLACK: Micros = SECOND
+"""By how much a request may be later than its slot, with the way of the slot to its process."""
+
 
 class AttemptChecks:
     """Tracks the attempts that processes make, and checks them.
@@ -51,6 +55,7 @@ class AttemptChecks:
             self._check_request(tracked, flights[0], head, body, wall)
         else:
             self._check_message(flights, body)
+        self._check_rate(flights[0])
         for flight in flights:
             self.on_left(flight)
 
@@ -135,6 +140,25 @@ class AttemptChecks:
         if rests and not (urgent or lifted or self._truth.clock_set_at >= heard):
             self._ledger.broken(6, "is sent to an endpoint that asked for rest", tracked.id)
 
+    def _check_rate(self, flight: Flight) -> None:
+        """Within any span all processes send no more than the rate allows, and never in a heap."""
+        receiver = self._ledger.receivers[
+            self._ledger.deliveries[flight.claim.delivery_id].endpoint_id
+        ]
+        now = self._truth.now()
+        receiver.sent = [at for at in receiver.sent if now - at < RATE_SPAN] + [now]
+        calm = max(receiver.rate_since, self._truth.calm_since(), flight.process.woke)
+        if receiver.rate is None or now - calm < KNOWN_TIMEOUT + RATE_SPAN:
+            return
+        rate, burst = receiver.rate
+        spans = [now - at for at in receiver.sent]
+        allowed = [burst + 1 + (span + RATE_SLACK) * rate / SECOND for span in spans]
+        if len(spans) > 1.1 * (10 * rate + burst) or any(
+            len(spans) - n > most for n, most in enumerate(allowed)
+        ):
+            words = f"is sent although its endpoint gets {rate} a second, {burst} at once"
+            self._ledger.broken(12, words, flight.claim.delivery_id)
+
     def _check_gap(self, tracked: Tracked, flight: Flight) -> None:
         """A retry is sent no earlier than its schedule less a tenth, and respects Retry-After."""
         made = [each for each in tracked.flights if each.recorded and each is not flight]
@@ -200,7 +224,8 @@ class AttemptChecks:
     ) -> None:
         assert isinstance(record.verdict, RetryAt)
         delay = record.verdict.due_at - record.attempt.ended_at
-        wanted = destination.delays[record.claim.attempt - 1]
+        delays = destination.schedule_of(record.claim.event.type).delays
+        wanted = delays[record.claim.attempt - 1]
         if delay < wanted * (1 - JITTER) - 1:
             words = f"is to be tried again in {delay / SECOND:.1f} s, not {wanted / SECOND:.1f} s"
             self._ledger.broken(6, words, tracked.id)

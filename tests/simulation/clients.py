@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import msgspec
+from simulation.chance import Chance
 from simulation.process import Process
 from simulation.world import TYPES, World
 
@@ -57,6 +58,9 @@ class Clients:
         """Yield what the clients do during the simulation."""
         yield self._publish()
         yield self._change()
+        rates = self._chance.of("rates")
+        if 0.4 <= rates.number() < 0.5:
+            yield self._limit(rates)
 
     async def finish(self) -> None:
         """Let clients that still wait for a response retry until they have it."""
@@ -111,11 +115,13 @@ class Clients:
         while True:
             await asyncio.sleep(self._chance.scale(3 * SECOND, 10 * 60 * SECOND) / SECOND)
             for _ in range(self._chance.one([1, 1, 1, 2, 4, 10])):
-                self._published += 1
-                work = self._publish_one(self._published)
-                task = self._world.loop.create_task(work)
-                self._publishing.add(task)
-                task.add_done_callback(self._publishing.discard)
+                self._publish_next()
+
+    def _publish_next(self) -> None:
+        self._published += 1
+        task = self._world.loop.create_task(self._publish_one(self._published))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
 
     async def _publish_one(self, number: int) -> None:
         chance = self._chance.of("event", number)
@@ -184,6 +190,30 @@ class Clients:
                 await change()
             except (LostError, HooktideError) as error:
                 self._world.ledger.note("", f"{change.__name__}: {type(error).__name__} {error}")
+
+    async def _limit(self, chance: Chance) -> None:
+        """Give endpoints rates, and have many events for them at once when all know of it."""
+        while True:
+            await asyncio.sleep(chance.scale(20 * SECOND, 10 * 60 * SECOND) / SECOND)
+            try:
+                await self._limit_one(chance)
+            except (LostError, HooktideError) as error:
+                self._world.ledger.note("", f"_limit: {type(error).__name__} {error}")
+                continue
+            await asyncio.sleep(chance.scale(60 * SECOND, 200 * SECOND) / SECOND)
+            for _ in range(12):
+                self._publish_next()
+
+    async def _limit_one(self, chance: Chance) -> None:
+        there = [each for each in self._world.ledger.receivers.values() if not each.removed]
+        receiver = chance.one(sorted(there, key=lambda each: each.id))
+        rate, burst = chance.one([(1, 1), (2, 2), (2, 1), (5, 10), (0, 0)])
+        self._world.ledger.note("", f"somebody gives endpoint {receiver.id:x} the rate {rate}/s")
+        receiver.rate = None
+        changes = {"rate_limit": rate or None, "burst": burst or None}
+        await self._ask(lambda each: each.endpoints.update(SOMEBODY, Scope(), receiver.id, changes))
+        receiver.rate = (rate, burst) if rate else None
+        receiver.rate_since = self._world.loop.now
 
     async def _endpoint(self) -> tuple[int, Scope]:
         there = [each for each in self._world.ledger.receivers.values() if not each.removed]

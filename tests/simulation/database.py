@@ -29,6 +29,7 @@ from simulation.sessions import Session
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import SECOND, Claim, Micros
+from hooktide.domain.throttling.timeline import SlotAsk, Slots, Timelines
 from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
 from hooktide.store.base import LEASE, RECORD_DELAY, Changed, Listener
@@ -39,6 +40,7 @@ from hooktide.store.postgres.connection.notifier import CLOCK_SLACK, Notifier
 from hooktide.store.postgres.processes.nodes import Node
 from hooktide.store.postgres.writing.uncertain_claims import UncertainClaims
 from hooktide.store.rows import json_text
+from hooktide.store.sql.repository import REQUEST_TIMEOUT
 from hooktide.store.sqlite import SqliteStore
 from hooktide.store.sqlite.connection.connection import translate
 from hooktide.store.sqlite.connection.dialect import statements
@@ -121,6 +123,7 @@ class Database:
         self.sql = statements()
         self.db = _open()
         self.ids = IdMaker()
+        self.timelines = Timelines()
         self.batch_writer = SqliteBatchWriter(
             self.db, self.sql, self.ids, lambda: LEASE + self._lease_shift()
         )
@@ -389,6 +392,16 @@ class SimulatedStore(SqliteStore):
 
         async with deadline(within):
             return await self._write(write)
+
+    async def reserve_slots(self, asks: Sequence[SlotAsk], now: Micros) -> Sequence[Slots]:
+        """Reserve slots where all processes do."""
+        async with deadline(REQUEST_TIMEOUT):
+            return await self._database.read(
+                self, lambda _: self._database.timelines.reserve(asks, self.node.number, now)
+            )
+
+    async def drop_idle_timelines(self, before: Micros) -> int:
+        return self._database.timelines.forget(before)
 
     async def give_back(self, claims: Sequence[tuple[int, int, int]], now: Micros) -> list[Any]:
         """Release claims. Return the delivery and endpoint of those that still existed."""

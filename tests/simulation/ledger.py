@@ -82,7 +82,10 @@ class Tracked:
 
 @dataclass
 class Receiver:
-    """The committed state of an endpoint. ``..._since`` is when that value was committed."""
+    """The committed state of an endpoint. ``..._since`` is when that value was committed.
+
+    ``rate`` is requests a second and how many at once (None: there is none, or it is not known).
+    """
 
     id: int
     account_id: int
@@ -96,6 +99,9 @@ class Receiver:
     lifted_since: Micros = -1
     secrets: tuple[bytes, ...] = ()
     secrets_since: Micros = 0
+    rate: tuple[int, int] | None = None
+    rate_since: Micros = 0
+    sent: list[Micros] = field(default_factory=list)
 
     @property
     def on(self) -> bool:

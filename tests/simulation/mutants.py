@@ -15,6 +15,7 @@ from simulation import database
 from hooktide.actions.publishing import publish
 from hooktide.domain.delivery import verdict
 from hooktide.domain.model import MINUTE, SECOND, Scope
+from hooktide.domain.throttling import timeline
 from hooktide.engine.deliver import Deliverer
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.scheduling import scheduler
@@ -131,6 +132,10 @@ def _lists_all(right: Any) -> Any:
     return list_deliveries
 
 
+def _reserves_from_now(right: Any) -> Any:
+    return lambda _reserved_to, ask, now: right(None, ask, now)
+
+
 ON_ALONE = "AND ep.disabled_reason = '' AND ep.removed_at IS NULL"
 
 MUTANTS = (
@@ -216,5 +221,13 @@ MUTANTS = (
         database.SimulatedStore,
         "list_deliveries",
         _lists_all,
+    ),
+    Mutant(
+        "slots of a rate are handed out more than once",
+        (12,),
+        10,
+        timeline,
+        "reserve",
+        _reserves_from_now,
     ),
 )

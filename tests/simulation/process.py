@@ -25,12 +25,13 @@ from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.http.address import UrlPolicy
 from hooktide.domain.model import SECOND, Claim, Micros
+from hooktide.domain.throttling.rate import Rates
 from hooktide.engine.deliver import Deliverer, Request
 from hooktide.engine.destinations import Destination, Destinations
 from hooktide.engine.periodic.maintenance import Maintenance, PeriodicTask, store_tasks
 from hooktide.engine.periodic.redating import Redating
 from hooktide.engine.periodic.retention import Retention
-from hooktide.engine.scheduling.lanes import NotSent
+from hooktide.engine.scheduling.lanes import NotSent, Paced
 from hooktide.engine.scheduling.scheduler import Limits
 from hooktide.engine.worker import Worker
 from hooktide.runtime.clock import StoreClock
@@ -211,10 +212,10 @@ class WatchedDeliverer(Deliverer):
         self._process = process
 
     async def attempt(
-        self, claim: Claim, *, even_disabled: bool = False
-    ) -> AttemptRecord | NotSent:
+        self, claim: Claim, rates: Rates | None = None, *, even_disabled: bool = False
+    ) -> AttemptRecord | NotSent | Paced:
         with self._watched([claim]):
-            return await super().attempt(claim, even_disabled=even_disabled)
+            return await super().attempt(claim, rates, even_disabled=even_disabled)
 
     def send_now(
         self, request: Request, answered: Callable[[Outcome], None]
@@ -237,10 +238,14 @@ class WatchedDeliverer(Deliverer):
         return cut_off
 
     async def attempt_batch(
-        self, claims: Sequence[Claim], *, even_disabled: bool = False
-    ) -> list[AttemptRecord] | NotSent:
+        self,
+        claims: Sequence[Claim],
+        rates: Rates | None = None,
+        *,
+        even_disabled: bool = False,
+    ) -> list[AttemptRecord] | NotSent | Paced:
         with self._watched(claims) as flights:
-            result = await super().attempt_batch(claims, even_disabled=even_disabled)
+            result = await super().attempt_batch(claims, rates, even_disabled=even_disabled)
             self._watch.attempts.check_judged(flights)
             return result
 

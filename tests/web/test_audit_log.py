@@ -156,6 +156,13 @@ def steps(ids: dict[str, str]) -> list[Step]:
         ),
         Step("update_account", "PATCH", "/v1/accounts/b", {"name": "B"}),
         Step(
+            "put_rate_limit",
+            "PUT",
+            "/v1/accounts/b/rate-limit",
+            {"rate_limit": 5},
+            ("account.update",),
+        ),
+        Step(
             "put_account",
             "PUT",
             "/v1/accounts/c",
@@ -236,6 +243,7 @@ def steps(ids: dict[str, str]) -> list[Step]:
             {"act": "resend", "filter": {"account": "acme"}},
             ("delivery_job.start",),
         ),
+        Step("erase_payload", "DELETE", f"/v1/events/{ids['evt']}/payload", None, ("event.erase",)),
         Step("delete_endpoint", "DELETE", endpoint, None, ("endpoint.delete",)),
         Step("create_webhook", "POST", "/webhooks", HOOK, ("endpoint.create",), "account"),
         Step(
@@ -373,6 +381,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
         ("/accounts", {"project": "invoice-maker", "reference": "b"}, ("account.create",)),
         (f"{account}/update", {"name": "N", "plan": "basic"}, ("account.update",)),
         (f"{account}/update", {"name": "N", "plan": "basic"}, ()),
+        (f"{account}/rate", {"rate_limit": "5", "burst": ""}, ("account.update",)),
         (f"{account}/portal-link", {}, ("portal_link.create",)),
         (f"{account}/portal-links/revoke", {}, ("portal_links.revoke",)),
         (
@@ -404,6 +413,7 @@ async def test_every_act_of_the_dashboard_leaves_one_entry(site: Site, owner: Se
             {"payload": '{"id": "inv_1"}'},
             ("event.publish",),
         ),
+        (f"/events/{ids['evt']}/erase", {}, ("event.erase",)),
         (f"{endpoint}/delete", {"confirmation": "delete"}, ("endpoint.delete",)),
         ("/keys", {"scope": "operator", "name": "k"}, ("key.create",)),
         (f"/keys/{ids['key']}/revoke", {}, ("key.revoke",)),
@@ -502,6 +512,7 @@ async def test_every_form_of_the_portal_leaves_one_entry(site: Site) -> None:
         (f"{base}/endpoints/new", "do=bin", ["bin.create"]),
         (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", ["endpoint.update"]),
         (f"{endpoint}/edit", f"url={RECEIVER}&event_types=*&name=N", []),
+        (f"{base}/rate", "rate_limit=5&burst=", ["account.update"]),
         (f"{endpoint}/rotate", "", ["secret.rotate"]),
         (f"{base}/replays/{ids['rpl']}/cancel", "", []),
         (f"{endpoint}/replay", f"what=event&event={ids['evt']}", ["replay.start"]),

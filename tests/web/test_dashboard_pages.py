@@ -264,6 +264,9 @@ async def test_a_plan_is_added_changed_and_removed(site: Site, owner: Seat) -> N
         "filter_conditions": 50,
         "channels": 10,
         "metadata_bytes": 4096,
+        "rate_limit": None,
+        "endpoint_rate_limit": None,
+        "max_timeout_seconds": 30.0,
     }
     for wrong, field in (({"retries": "x"}, "retries"), ({"timeout": "long"}, "timeout")):
         answer = await owner.post(f"{base}?plan=big", {**plan, "timeout": "5s", **wrong})

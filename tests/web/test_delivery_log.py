@@ -204,10 +204,10 @@ async def test_a_body_in_another_format_than_it_was_sent_is_said_to_be(logged: L
 async def test_a_row_says_when_the_next_attempt_comes(logged: Logged) -> None:
     [line] = (await logged.search(1, endpoint_id=logged.bad)).lines
     assert line.delivery.due_at is not None
-    row = row_of(line, PLAN, None, line.delivery.due_at - 90 * SECOND)
+    row = row_of(line, PLAN.retries, None, line.delivery.due_at - 90 * SECOND)
     assert (row.next_in, row.endpoint_name) == ("in 1 minute 30 seconds", "a deleted endpoint")
     test = Line(replace(line.delivery, origin=Origin.TEST), None)
-    assert row_of(test, PLAN, None, 0).origin == "test"
+    assert row_of(test, PLAN.retries, None, 0).origin == "test"
 
 
 async def test_filters_are_read_as_they_are_typed() -> None:

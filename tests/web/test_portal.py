@@ -243,6 +243,7 @@ async def test_a_removed_account_has_no_portal(place: Place) -> None:
 
 
 FORMS = (
+    "/rate",
     "/endpoints/new",
     "/deliveries/all",
     "/endpoints/{endpoint}/edit",

@@ -10,7 +10,8 @@ from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
 from hooktide.domain.labels import check_metadata
 from hooktide.domain.model import Account, Erasure, Micros, Scope
-from hooktide.domain.project.project import check_plan
+from hooktide.domain.project.project import Plan, check_plan, plan_of
+from hooktide.domain.throttling.rate import check_rate
 from hooktide.store.base import ProjectRow
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
@@ -196,6 +197,25 @@ class Accounts:
         return await self._store.update_account(
             scope, account.id, changes, self._clock(), actor.does("account.update")
         )
+
+    async def set_rate(
+        self, actor: Actor, scope: Scope, text: str, rate_limit: int | None, burst: int | None
+    ) -> Account:
+        """Set how many requests a second all endpoints of an account get together (None: any).
+
+        :raises InvalidError: ``invalid_rate``: it is out of bounds, or more than its plan allows.
+        """
+        account = await self.find(scope, text)
+        plan = await self.plan(account)
+        check_rate(rate_limit, burst, plan.rate_limit)
+        changes = {"rate_limit": rate_limit, "burst": burst}
+        return await self._store.update_account(
+            scope, account.id, changes, self._clock(), actor.does("account.update")
+        )
+
+    async def plan(self, account: Account) -> Plan:
+        """Return the plan of an account."""
+        return plan_of((await self._directory.project(account.project_id)).project, account.plan)
 
     async def delete(self, actor: Actor, scope: Scope, text: str) -> None:
         """Delete an account with its endpoints and keys."""

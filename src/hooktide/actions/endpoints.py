@@ -36,6 +36,7 @@ from hooktide.domain.model import (
     BY_HAND,
     BY_PROVIDER,
     MINUTE,
+    SECOND,
     Account,
     Attempt,
     Claim,
@@ -59,6 +60,8 @@ from hooktide.domain.project.project import (
     plan_of,
     wants,
 )
+from hooktide.domain.project.schedule import check_delays, check_timeout
+from hooktide.domain.throttling.rate import check_rate
 from hooktide.store.base import NewEvent
 from hooktide.store.contract import Store
 from hooktide.store.directory import Directory
@@ -82,8 +85,10 @@ class EndpointSpec:
     """An endpoint as requested; without a kind, its URL decides.
 
     ``filter`` is JSON text; empty: it gets all events of its types, as it does without
-    ``channels``. ``reference`` is an own id for it, empty: none. One that is not ``enabled`` is
-    sent nothing until it is enabled.
+    ``channels``. ``reference`` is an own id for it, empty: none. ``rate_limit``: requests a second,
+    ``burst``: how many of them at once. ``retry_delays`` and ``timeout_seconds`` are in seconds;
+    None: those of the event type or the plan. One that is not ``enabled`` is sent nothing until it
+    is enabled.
     """
 
     url: str
@@ -96,6 +101,10 @@ class EndpointSpec:
     channels: tuple[str, ...] = ()
     reference: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: int | None = None
+    burst: int | None = None
+    retry_delays: tuple[int, ...] | None = None
+    timeout_seconds: float | None = None
     enabled: bool = True
 
 
@@ -270,6 +279,8 @@ class Endpoints:
                 given["description"], "/description", MAX_DESCRIPTION_LENGTH, lines=True
             )
         checked |= dict(_check_labels(given, plan, old))
+        checked.pop("timeout_seconds", None)
+        checked |= _check_pace(given, project, plan, old)
         url = checked.get("secret_url") or checked.get("url")
         moved = old is not None and url is not None and not _same_origin(old, url)
         if "headers" in given:
@@ -596,6 +607,55 @@ def _check_metadata(
             pointer="/metadata",
         )
     return check_metadata(metadata, plan.metadata_bytes)
+
+
+def _check_pace(
+    given: Mapping[str, Any], project: Project, plan: Plan, old: Endpoint | None
+) -> dict[str, Any]:
+    """Check how often and how fast an endpoint is sent to, and return it as it is stored."""
+    checked: dict[str, Any] = {}
+    if "rate_limit" in given or "burst" in given:
+        checked |= given_rate(given, old, plan.endpoint_rate_limit)
+    if "retry_delays" in given:
+        checked["retry_delays"] = _check_delays(given["retry_delays"], project, plan, old)
+    if "timeout_seconds" in given:
+        checked["timeout"] = _check_timeout(given["timeout_seconds"], plan, old)
+    return checked
+
+
+def _check_delays(
+    given: Sequence[int] | None, project: Project, plan: Plan, old: Endpoint | None
+) -> tuple[Micros, ...] | None:
+    """Check an endpoint's delays; the ``old`` one may keep what its plan no longer allows."""
+    if given is None:
+        return None
+    same = old is not None and old.retry_delays == tuple(each * SECOND for each in given)
+    return old.retry_delays if old and same else check_delays(given, project, plan)
+
+
+def _check_timeout(given: float | None, plan: Plan, old: Endpoint | None) -> Micros | None:
+    if given is None:
+        return None
+    same = old is not None and old.timeout == round(given * SECOND)
+    return old.timeout if old and same else check_timeout(given, plan)
+
+
+def given_rate(
+    given: Mapping[str, Any], old: Endpoint | Account | None, allowed: int | None
+) -> dict[str, int | None]:
+    """Check the rate that is given to an endpoint or an account, and return it as it is stored.
+
+    An ``old`` one may keep a rate that its plan no longer allows. Without a rate there is no burst.
+
+    :raises InvalidError: ``invalid_rate``.
+    """
+    before = (old.rate_limit, old.burst) if old else (None, None)
+    rate = given.get("rate_limit", before[0])
+    kept = before[1] if rate is not None and "rate_limit" not in given else None
+    burst = given.get("burst", kept)
+    if (rate, burst) != before:
+        check_rate(rate, burst, allowed)
+    return {"rate_limit": rate, "burst": burst}
 
 
 def _check_headers(

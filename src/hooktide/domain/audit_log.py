@@ -27,6 +27,7 @@ from hooktide.domain.model import (
     User,
 )
 from hooktide.domain.project.project import Project, changes
+from hooktide.domain.time.spans import show_span
 from hooktide.domain.time.times import show_time
 
 MAX_ACTOR_LENGTH = 200
@@ -212,6 +213,12 @@ def _endpoint(thing: Endpoint) -> Snapshot:
         channels=list(thing.channels),
         reference=thing.reference,
         metadata=dict(thing.metadata),
+        rate_limit=thing.rate_limit,
+        burst=thing.burst,
+        retry_delays=None
+        if thing.retry_delays is None
+        else [show_span(each) for each in thing.retry_delays],
+        timeout=None if thing.timeout is None else show_span(thing.timeout),
         enabled=thing.enabled,
         disabled_reason=thing.disabled_reason,
     )
@@ -240,6 +247,8 @@ def _account(thing: Account) -> Snapshot:
             name=thing.name,
             plan=thing.plan,
             metadata=dict(thing.metadata),
+            rate_limit=thing.rate_limit,
+            burst=thing.burst,
         ),
     )
 

@@ -58,7 +58,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened. ``payload`` is the bytes that came in, never re-serialised.
 
     ``test`` marks a test event: a project in test mode accepts no others. ``channels`` and ``tags``
-    are empty in a ``Claim``: nothing that is sent depends on them.
+    are empty in a ``Claim``: nothing that is sent depends on them. ``erased_at`` is when its
+    payload was erased, which is ``ERASED`` since then.
     """
 
     id: int
@@ -70,6 +71,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     test: bool = False
     channels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    erased_at: Micros | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,7 +123,8 @@ class Account:
     """One customer of a project. ``reference`` is the product's own id for it.
 
     Portal links made before ``link_generation`` was raised are invalid. ``metadata`` is what the
-    product attached to it: names with texts.
+    product attached to it: names with texts. ``rate_limit`` and ``burst`` are an endpoint's, for
+    all endpoints together.
     """
 
     id: int
@@ -132,6 +135,8 @@ class Account:
     created_at: Micros
     link_generation: int = 0
     metadata: tuple[tuple[str, str], ...] = ()
+    rate_limit: int | None = None
+    burst: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +161,12 @@ STOPPED_BY_HAND = "stopped by hand"
 """Why a delivery is discarded that somebody stopped (``settle_late`` of both stores has it too)."""
 
 
+ERASED = b"null"
+"""What is kept in place of a payload that was erased."""
+PAYLOAD_ERASED = "payload erased"
+"""Why a delivery is discarded whose event's payload was erased (also in ``settle_late``)."""
+
+
 class EndpointKind(StrEnum):
     """What an endpoint is: a webhook of the project's own format, a chat's, or a mail address."""
 
@@ -178,7 +189,9 @@ class Endpoint:
     customer's own request headers. ``filter`` is JSON (``domain.filtering.filter``; empty: none),
     the same since ``filtered_at``; ``channels`` (empty: it gets all events) the same since
     ``channels_at``. ``reference`` is an own id for it, unique in its account (empty: none),
-    ``metadata`` names with texts. ``secrets`` are the active ones, newest first.
+    ``metadata`` names with texts. ``rate_limit``: requests a second, ``burst``: how many at once
+    (None: not limited; as many as a second's). ``retry_delays`` and ``timeout``: None for those of
+    the event type, or the plan. ``secrets`` are the active ones, newest first.
     """
 
     id: int
@@ -197,6 +210,10 @@ class Endpoint:
     channels_at: Micros = 0
     reference: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    rate_limit: int | None = None
+    burst: int | None = None
+    retry_delays: tuple[Micros, ...] | None = None
+    timeout: Micros | None = None
     disabled_reason: str = ""
     disabled_at: Micros | None = None
     consecutive_failures: int = 0

@@ -100,10 +100,10 @@ class Table:
         self._check_within(key, found, lowest, highest)
         return found
 
-    def limit(self, key: str) -> int | None:
+    def limit(self, key: str, highest: int = 10**9) -> int | None:
         """Read a limit of one or more; None where none is set."""
         self._taken.add(key)
-        return self.count(key, 1, 1, 10**9) if key in self else None
+        return self.count(key, 1, 1, highest) if key in self else None
 
     def number(self, key: str, default: float, lowest: float, highest: float) -> float:
         """Read a number between bounds."""
@@ -220,11 +220,12 @@ _PLACES = {
     key: place
     for place, keys in {
         "[plans.NAME]": "endpoints deliveries_per_hour retries timeout changes_per_second "
-        "tests_per_second filter_conditions channels metadata_bytes",
+        "tests_per_second filter_conditions channels metadata_bytes rate_limit endpoint_rate_limit "
+        "max_timeout",
         "[retry]": "first factor max delays",
         "[dialect]": "standard_headers header_prefix user_agent envelope",
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",
-        '[event_types."NAME"]': "description example schema transition message",
+        '[event_types."NAME"]': "description example schema transition message retry_delays",
         "[portal]": "logo colour origins",
         "the top of the file": "mode schema_policy disable_after rotation_overlap retention index",
     }.items()

@@ -10,7 +10,7 @@ from hooktide.domain.delivery.verdict import Outcome
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.engine.deliver import Deliverer, Request
-from hooktide.engine.scheduling.lanes import Batch, NotSent
+from hooktide.engine.scheduling.lanes import Batch, NotSent, Paced
 from hooktide.runtime.background import start_in
 from hooktide.store.base import AttemptRecord
 from hooktide.store.contract import Store
@@ -21,7 +21,7 @@ database is back."""
 
 log = logging.getLogger("hooktide.engine")
 
-Finished: TypeAlias = Callable[[Batch, AttemptRecord | NotSent | None], None]
+Finished: TypeAlias = Callable[[Batch, AttemptRecord | NotSent | Paced | None], None]
 """Called on the event loop when a batch has ended; see ``Scheduler.finished``."""
 
 
@@ -57,7 +57,7 @@ class Attempts:
         if batch.kind.max_batch > 1:
             return None
         try:
-            return self._deliverer.prepare(batch.claims[0])
+            return self._deliverer.prepare(batch.claims[0], batch.rates)
         except Exception:  # noqa: BLE001 - the task meets it again, and says what it was
             return None
 
@@ -77,14 +77,14 @@ class Attempts:
             self._landed.set_result(None)
 
     async def _run(self, batch: Batch) -> None:
-        claims = batch.claims
-        result: AttemptRecord | NotSent | None = None
+        claims, rates = batch.claims, batch.rates
+        result: AttemptRecord | NotSent | Paced | None = None
         try:
             if batch.kind.max_batch == 1:
-                made = await self._deliverer.attempt(claims[0])
+                made = await self._deliverer.attempt(claims[0], rates)
             else:
-                several = await self._deliverer.attempt_batch(claims)
-                made = several if isinstance(several, NotSent) else several[0]
+                several = await self._deliverer.attempt_batch(claims, rates)
+                made = several[0] if isinstance(several, list) else several
             if made is NotSent.RELEASED:
                 await self._store.release_claims(claims, self._clock())
             result = made

@@ -37,8 +37,9 @@ from hooktide.domain.model import (
     Micros,
     Origin,
 )
+from hooktide.domain.throttling.rate import Rates
 from hooktide.engine.destinations import Chat, Destination, Destinations
-from hooktide.engine.scheduling.lanes import NotSent
+from hooktide.engine.scheduling.lanes import NotSent, Paced
 from hooktide.runtime.clock import wall_clock
 from hooktide.store.base import AttemptRecord
 from hooktide.store.contract import Store
@@ -134,34 +135,41 @@ class Deliverer:
         """A hook into each attempt, or None."""
 
     async def attempt(
-        self, claim: Claim, *, even_disabled: bool = False
-    ) -> AttemptRecord | NotSent:
+        self, claim: Claim, rates: Rates | None = None, *, even_disabled: bool = False
+    ) -> AttemptRecord | NotSent | Paced:
         """Make one attempt, and record its outcome.
 
-        A chat's deliveries are not sent here: see ``attempt_batch``. ``even_disabled``: also to an
-        endpoint that is disabled, for a test.
+        A chat's deliveries are not sent here: see ``attempt_batch``. ``rates`` are those that were
+        obeyed; if the endpoint has others, nothing is sent. ``even_disabled``: also to an endpoint
+        that is disabled, for a test.
         """
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None:
             destination = await self._find(claim.endpoint_id, even_disabled)
         if destination is None:
             return NotSent.RELEASED
+        if destination.rates != rates:
+            return Paced(destination.rates)
         if destination.chat is not None:
             return NotSent.CHAT
         return await self._make(claim, destination)
 
     async def _make(self, claim: Claim, destination: Destination) -> AttemptRecord:
         request = self._compose(claim, destination)
-        outcome = await self._send(destination, request.head, request.body)
+        timeout = destination.schedule_of(claim.event.type).timeout
+        outcome = await self._send(destination, request.head, request.body, timeout)
         return self.conclude(request, outcome)
 
-    def prepare(self, claim: Claim) -> Request | None:
+    def prepare(self, claim: Claim, rates: Rates | None) -> Request | None:
         """Compose a claim's request, or return None to leave it to ``attempt``.
 
-        That is needed if the destination must be read first, is a chat, or is not allowed.
+        That is needed if the destination must be read first, is a chat, is not allowed, or has
+        other rates than those that were obeyed.
         """
         destination = self._destinations.ready(claim.endpoint_id)
         if destination is None or destination.chat is not None or destination.target is None:
+            return None
+        if destination.rates != rates:
             return None
         return self._compose(claim, destination)
 
@@ -182,9 +190,11 @@ class Deliverer:
         ``answered`` is called later with the outcome for ``conclude``. Calling the returned
         function cancels the request: then ``answered`` is not called.
         """
-        target, timeout = request.destination.target, request.destination.timeout
+        destination = request.destination
+        target = destination.target
         if target is None:
             return None
+        timeout = destination.schedule_of(request.claim.event.type).timeout / SECOND
         return self._sender.post_now(target, request.head, request.body, timeout, answered)
 
     def conclude(self, request: Request, outcome: Outcome) -> AttemptRecord:
@@ -222,8 +232,12 @@ class Deliverer:
         return record
 
     async def attempt_batch(
-        self, claims: Sequence[Claim], *, even_disabled: bool = False
-    ) -> list[AttemptRecord] | NotSent:
+        self,
+        claims: Sequence[Claim],
+        rates: Rates | None = None,
+        *,
+        even_disabled: bool = False,
+    ) -> list[AttemptRecord] | NotSent | Paced:
         """Send a chat one message for one or more deliveries: an attempt of each.
 
         ``RELEASED``: the endpoint was disabled (but see ``attempt``), deleted or turned into a
@@ -233,6 +247,8 @@ class Deliverer:
         destination = await self._find(claims[0].endpoint_id, even_disabled)
         if destination is None:
             return NotSent.RELEASED
+        if destination.rates != rates:
+            return Paced(destination.rates)
         if destination.chat is None:  # sequentially this could take longer than their leases
             if len(claims) > 1:
                 return NotSent.RELEASED
@@ -297,7 +313,8 @@ class Deliverer:
     ) -> tuple[Outcome, bytes]:
         target = destination.target
         prefix = destination.prefix
-        outcome = await self._send(destination, unsigned(prefix, body, destination.headers), body)
+        head = unsigned(prefix, body, destination.headers)
+        outcome = await self._send(destination, head, body, destination.schedule.timeout)
         outcome = chat.service.judged(outcome)
         shown = unsigned(prefix, body, destination.shown_headers)
         if target:
@@ -313,7 +330,7 @@ class Deliverer:
         to, endpoint = destination.endpoint.url.removeprefix(SCHEME), destination.endpoint.id
         mail_id, now = f"{event_id:016x}.{endpoint:016x}", self._wall()
         head, body = write_mail(messages, self._mailer.sender, to, mail_id, now)
-        outcome = await self._mailer.send(to, head + body, destination.timeout)
+        outcome = await self._mailer.send(to, head + body, destination.schedule.timeout / SECOND)
         return outcome, b"MAIL %b\r\n%b" % (to.encode(), head)
 
     async def _find(self, endpoint_id: int, even_disabled: bool) -> Destination | None:
@@ -325,16 +342,19 @@ class Deliverer:
         except NotFoundError:
             return None
 
-    async def _send(self, destination: Destination, head: bytes, body: bytes) -> Outcome:
+    async def _send(
+        self, destination: Destination, head: bytes, body: bytes, timeout: Micros
+    ) -> Outcome:
         if destination.target is None:
             return Outcome(error="destination_forbidden", detail=destination.refused)
         account = destination.endpoint.account_id
-        return await self._sender.post(destination.target, head, body, destination.timeout, account)
+        return await self._sender.post(destination.target, head, body, timeout / SECOND, account)
 
     def _judge(
         self, outcome: Outcome, claim: Claim, destination: Destination, now: Micros
     ) -> Verdict:
-        delays = () if claim.origin is Origin.TEST else destination.delays
+        schedule = destination.schedule_of(claim.event.type)
+        delays = () if claim.origin is Origin.TEST else schedule.delays
         return judge(outcome, attempt=claim.attempt, delays=delays, now=now, rand=self._rand())
 
     def give_up(self, claim: Claim, rest: Micros = MINUTE) -> None:

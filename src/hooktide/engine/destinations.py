@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.compose import Composer, compile_dialect
 from hooktide.domain.errors import InvalidError, UnsealError
 from hooktide.domain.http.address import Target, UrlPolicy, check_url
@@ -12,9 +11,11 @@ from hooktide.domain.http.headers import MASK, header_lines
 from hooktide.domain.ids import show
 from hooktide.domain.messages.chat import SERVICES, Service
 from hooktide.domain.messages.message import Message, Wording, compose_message
-from hooktide.domain.model import SECOND, Endpoint, EndpointKind, Event, Micros, Secret
+from hooktide.domain.model import Account, Endpoint, EndpointKind, Event, Secret
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project.project import plan_of
+from hooktide.domain.project.project import Plan, plan_of
+from hooktide.domain.project.schedule import Schedule, default_schedule, type_schedules
+from hooktide.domain.throttling.rate import Rates, effective_rate, rates_of
 from hooktide.runtime.cache import Cache
 from hooktide.store.base import ProjectRow
 from hooktide.store.directory import Directory
@@ -31,7 +32,8 @@ class Destination:
 
     ``target`` is None for a mail address, and when a URL is no longer allowed; ``refused`` says
     why. ``prefix`` begins every request head. ``shown_headers`` is what is logged of the customer's
-    own headers: their names. ``chat``: None for a webhook.
+    own headers: their names. ``by_type`` has the schedules of event types that
+    differ. ``rates``: None if nothing limits them. ``chat``: None for a webhook.
     """
 
     endpoint: Endpoint
@@ -43,9 +45,14 @@ class Destination:
     secrets: tuple[Secret, ...] = field(repr=False)
     headers: bytes = field(repr=False)
     shown_headers: bytes
-    delays: tuple[Micros, ...]
-    timeout: float
+    schedule: Schedule
+    by_type: Mapping[str, Schedule]
+    rates: Rates | None = None
     chat: "Chat | None" = None
+
+    def schedule_of(self, event_type: str) -> Schedule:
+        """Return when events of a type are tried again, and how long an attempt may take."""
+        return self.by_type.get(event_type, self.schedule) if self.by_type else self.schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class Destinations:
             return None
         account = await self._directory.account(endpoint.account_id)
         row = await self._directory.project(endpoint.project_id)
-        made = self._make(endpoint, row, account.plan)
+        made = self._make(endpoint, row, account)
         if endpoint.enabled:
             self._ready.keep(endpoint_id, made, seen)
         return made
@@ -133,8 +140,8 @@ class Destinations:
             log.error("endpoint %s waits: %s", show("ep", endpoint_id), error.detail)
         self._unsealed[endpoint_id] = error.detail
 
-    def _make(self, endpoint: Endpoint, row: ProjectRow, plan_name: str) -> Destination:
-        plan = plan_of(row.project, plan_name)
+    def _make(self, endpoint: Endpoint, row: ProjectRow, account: Account) -> Destination:
+        plan = plan_of(row.project, account.plan)
         target, refused = self._check(endpoint, row.project.name)
         ours = row.project.dialect.header_names
         # The dialect may have gained this header after the customer set it: the dialect's wins.
@@ -154,8 +161,9 @@ class Destinations:
             secrets=tuple(active.secret for active in endpoint.secrets),
             headers=header_lines(given),
             shown_headers=header_lines(tuple((name, MASK) for name, _ in given)),
-            delays=delays(row.project.retry, plan.retries),
-            timeout=plan.timeout / SECOND,
+            schedule=default_schedule(row.project, plan, endpoint),
+            by_type=type_schedules(row.project, plan, endpoint),
+            rates=_rates(endpoint, account, plan),
             chat=_chat(endpoint, row),
         )
 
@@ -174,6 +182,13 @@ class Destinations:
             known = (row, compile_dialect(row.project.dialect))
             self._composers.keep(row.id, known)
         return known[1]
+
+
+def _rates(endpoint: Endpoint, account: Account, plan: Plan) -> Rates | None:
+    return rates_of(
+        effective_rate(endpoint.rate_limit, endpoint.burst, plan.endpoint_rate_limit),
+        effective_rate(account.rate_limit, account.burst, plan.rate_limit),
+    )
 
 
 def _prefix(target: Target | None, replaced: Set[str], user_agent: str) -> bytes:

@@ -7,16 +7,24 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from hooktide.domain.errors import UnavailableError
+from hooktide.domain.counting import count_of
+from hooktide.domain.errors import BusyError, UnavailableError
 from hooktide.domain.model import SECOND, Attempt, Claim, Micros
+from hooktide.domain.throttling.rate import Rates
 from hooktide.engine.attempts import Attempts
 from hooktide.engine.deliver import Deliverer
+from hooktide.engine.pacer import Pacer
 from hooktide.engine.poller import Poller
-from hooktide.engine.scheduling.lanes import Batch, NotSent
+from hooktide.engine.scheduling.lanes import Batch, NotSent, Paced
 from hooktide.engine.scheduling.polling import Now
 from hooktide.engine.scheduling.scheduler import Limits, Scheduler
 from hooktide.store.base import AttemptRecord, Capacity
 from hooktide.store.contract import Store
+
+MAX_SLOT_WAIT = 15.0
+"""Seconds that a test waits for a slot of its endpoint's rate."""
+MAX_STEP: Micros = SECOND // 4
+TEST_RETRY_DELAY = 5
 
 
 class Worker:
@@ -45,6 +53,7 @@ class Worker:
         self._attempts = Attempts(store, deliverer, clock, self._finished)
         self.scheduler = Scheduler(limits)
         self._poller = Poller(store, self.scheduler, self._now, self._start)
+        self._pacer = Pacer(store, self.scheduler, self._now, self._start)
 
     @property
     def in_flight(self) -> int:
@@ -61,6 +70,7 @@ class Worker:
         with suppress(UnavailableError):  # nothing is handed over until they are known
             await self._poller.ask()
         self._poller.start()
+        self._pacer.start()
 
     async def stop(self, within: float) -> None:
         """Stop claiming, release what waits, and finish the attempts in flight.
@@ -72,6 +82,7 @@ class Worker:
         self._stopping = True
         self.scheduler.stop()
         await self._poller.stop()
+        await self._pacer.stop()
         self.scheduler.stop()  # deliveries claimed meanwhile
         await self._release()
         await self._attempts.stop(max(0.0, until - self._loop.time()))
@@ -110,7 +121,7 @@ class Worker:
             self._attempts.start(batch)
         self._follow_up()
 
-    def _finished(self, batch: Batch, result: AttemptRecord | NotSent | None) -> None:
+    def _finished(self, batch: Batch, result: AttemptRecord | NotSent | Paced | None) -> None:
         self.scheduler.finished(batch, result, self._monotonic())
         if self.scheduler.may_start:
             self._start()
@@ -125,6 +136,8 @@ class Worker:
             self._attempts.release(claims)
         if scheduler.polling.wanted:
             self._poller.wake.set()
+        if scheduler.pacing.wanted:
+            self._pacer.wake.set()
         if scheduler.next_at != self._timer_at:
             self._set_timer()
 
@@ -155,22 +168,64 @@ class Worker:
     async def try_now(self, claim: Claim) -> Attempt | None:
         """Attempt a claim immediately, outside the lanes, for tests that a caller awaits.
 
-        A test is sent to a disabled endpoint, too; None: the endpoint was deleted.
+        A test is sent to a disabled endpoint, too; None: the endpoint was deleted. It waits for
+        nothing but a slot of the endpoint's rates.
+
+        :raises BusyError: there is none in time; the test is sent later.
         """
-        result = await self._deliverer.attempt(claim, even_disabled=True)
-        if result is NotSent.CHAT:
-            result = await self._try_chat(claim)
+        result = await self._try_in_turn(claim)
         if isinstance(result, AttemptRecord):
             self.scheduler.asked_for_rest(result)
             self._follow_up()
         await self._store.recorded()
         return result.attempt if isinstance(result, AttemptRecord) else None
 
-    async def _try_chat(self, claim: Claim) -> AttemptRecord | NotSent:
+    async def _try_in_turn(self, claim: Claim) -> AttemptRecord | NotSent:
+        rates = self.scheduler.rates_of(claim)
+        while True:
+            if rates is not None:
+                await self._until_slot(claim, rates)
+            result = await self._deliverer.attempt(claim, rates, even_disabled=True)
+            if result is NotSent.CHAT:
+                result = await self._try_chat(claim, rates)
+            if not isinstance(result, Paced):
+                return result
+            rates = result.rates
+
+    async def _until_slot(self, claim: Claim, rates: Rates) -> None:
+        """Wait for a slot of an endpoint's rates, ahead of what waits in its lane."""
+        until = self._loop.time() + MAX_SLOT_WAIT
+        paces = self.scheduler.owe(claim, rates)
+        try:
+            while wait := self.scheduler.slot_in(paces, self._monotonic()):
+                self._follow_up()
+                if self._loop.time() > until:
+                    break
+                await asyncio.sleep(min(wait, MAX_STEP) / SECOND)
+        except asyncio.CancelledError:
+            self.scheduler.not_owed(paces)
+            raise
+        self._follow_up()
+        if wait:
+            self.scheduler.not_owed(paces)
+            self._attempts.release([claim])
+            raise _no_slot(rates)
+
+    async def _try_chat(self, claim: Claim, rates: Rates | None) -> AttemptRecord | NotSent | Paced:
         """Send a message immediately, but in turn with those of the endpoint's lane."""
         wait = self.scheduler.reserve(claim, self._monotonic())
         self._follow_up()
         await asyncio.sleep(wait / SECOND)
-        records = await self._deliverer.attempt_batch([claim], even_disabled=True)
+        records = await self._deliverer.attempt_batch([claim], rates, even_disabled=True)
         self.scheduler.reserved_sent(claim, self._monotonic())
-        return records if isinstance(records, NotSent) else records[0]
+        return records[0] if isinstance(records, list) else records
+
+
+def _no_slot(rates: Rates) -> BusyError:
+    lowest = min(rate.per_second for rate in (rates.endpoint, rates.account) if rate is not None)
+    return BusyError(
+        "too_many_tests",
+        f"this endpoint gets at most {count_of(lowest, 'request')} a second, and others come "
+        "first; the test is sent later",
+        retry_after=TEST_RETRY_DELAY,
+    )

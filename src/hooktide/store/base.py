@@ -29,6 +29,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.project.project import Project
 from hooktide.domain.throttling.login_throttle import LoginRecord
+from hooktide.domain.throttling.timeline import SlotAsk, Slots
 
 AUDIT_LOG_RETENTION: Micros = 400 * DAY
 """How long the audit log goes back."""
@@ -404,6 +405,15 @@ class OwnStore(Protocol):
 
         Of an endpoint that rests, only what ignores rests (``domain.delivery.rest.ignores_rest``).
         """
+
+    async def reserve_slots(self, asks: Sequence[SlotAsk], now: Micros) -> Sequence[Slots]:
+        """Reserve slots of the timelines of rates (``domain.throttling.timeline``).
+
+        ``now`` and the slots are instants of the leases' clock. SQLite has them in memory.
+        """
+
+    async def drop_idle_timelines(self, before: Micros) -> int:
+        """Forget timelines that were not used since then; how many, as far as is known."""
 
     async def release_claims(self, claims: Sequence[Claim], now: Micros) -> None:
         """Release claims whose attempt was never made: their deliveries are due now."""

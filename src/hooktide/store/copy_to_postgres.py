@@ -26,11 +26,12 @@ Row: TypeAlias = tuple[Any, ...]
 COPIED = {
     "projects": "id, name, config, version, created_at, changed_at, removed_at",
     "accounts": "id, project_id, reference, name, plan, created_at, removed_at, link_generation, "
-    "metadata",
+    "metadata, rate_limit, burst",
     "endpoints": "id, project_id, account_id, url, event_types, name, description, headers, "
     "disabled_reason, disabled_at, failing, stale_before, stale_reason, created_at, changed_at, "
     "removed_at, kind, sealed_url, rests_until, rest_reason, rest_began_at, rest_span, "
-    "rest_lifted_at, filter, filtered_at, channels, channels_at, reference, metadata",
+    "rest_lifted_at, filter, filtered_at, channels, channels_at, reference, metadata, "
+    "rate_limit, burst, retry_delays, timeout",
     "erasures": "account_id, group_id, project_id, started_at, sweep, erased_to, events, attempts, "
     "ended_at",
     "secrets": "endpoint_id, created_at, sealed, retires_at",
@@ -65,7 +66,7 @@ COPIED = {
 """The columns of the tables that are the same in both."""
 _EVENTS = (
     "id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload, "
-    "channels, tags"
+    "channels, tags, erased_at"
 )
 _QUEUE = (
     "id, event_id, endpoint_id, account_id, project_id, origin, state, attempts, due_at, claim, "

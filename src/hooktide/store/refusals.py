@@ -11,11 +11,13 @@ from hooktide.domain.model import (
     Delivery,
     DeliveryState,
     Endpoint,
+    Event,
     Role,
     Scope,
     User,
 )
 from hooktide.domain.phrase import counted, phrase
+from hooktide.domain.time.times import show_time
 
 MAX_SECRETS = 5
 """Maximum active secrets, so that a header of signatures stays short."""
@@ -205,6 +207,19 @@ def delivery_held() -> RefusedError:
             "automatically when the limit allows"
         ),
     )
+
+
+def check_not_erased(event: Event) -> None:
+    """Refuse to send an event again whose payload was erased.
+
+    :raises RefusedError: it was (410).
+    """
+    if event.erased_at is not None:
+        raise RefusedError(
+            "payload_erased",
+            f"the payload was erased at {show_time(event.erased_at)}; publish the event again",
+            status=410,
+        )
 
 
 def check_pending(delivery: Delivery) -> None:

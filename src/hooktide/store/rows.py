@@ -30,6 +30,7 @@ read_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
 read_routes = msgspec.json.Decoder(list[tuple[int, tuple[str, ...], str, tuple[str, ...]]]).decode
 read_labels = msgspec.json.Decoder(tuple[str, ...]).decode
 _read_metadata = msgspec.json.Decoder(dict[str, str]).decode
+read_delays = msgspec.json.Decoder(tuple[int, ...]).decode
 read_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 to_json = msgspec.json.encode
 
@@ -65,6 +66,10 @@ def endpoint(row: Row, secrets: tuple[ActiveSecret, ...], vault: Vault) -> Endpo
         channels_at=row[20],
         reference=row[21],
         metadata=read_metadata(row[22]),
+        rate_limit=row[23],
+        burst=row[24],
+        retry_delays=None if row[25] is None else read_delays(row[25]),
+        timeout=row[26],
         secrets=secrets,
     )
 
@@ -126,6 +131,10 @@ def endpoint_values(endpoint: Endpoint, vault: Vault) -> dict[str, Any]:
         "channels_at": endpoint.channels_at,
         "reference": endpoint.reference,
         "metadata": metadata_text(endpoint.metadata),
+        "rate_limit": endpoint.rate_limit,
+        "burst": endpoint.burst,
+        "retry_delays": None if endpoint.retry_delays is None else json_text(endpoint.retry_delays),
+        "timeout": endpoint.timeout,
         "kind": endpoint.kind.value,
         "sealed_url": vault.seal(secret_url.encode(), url_row(endpoint.id)) if secret_url else None,
     }
@@ -175,6 +184,7 @@ def event_row(row: Row) -> EventRow:
             payload=row[8],
             channels=read_labels(row[9]) if row[9] else (),
             tags=read_labels(row[10]) if row[10] else (),
+            erased_at=row[11],
         ),
     )
 

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from hooktide.wire.fields import (
+    Burst,
     Instant,
     Metadata,
     MetadataFilter,
     PageQuery,
+    RateLimit,
     RequestModel,
     ResponseModel,
 )
@@ -65,7 +67,7 @@ class DeleteAccountQuery(RequestModel, frozen=True):
 
 
 class Account(ResponseModel, frozen=True):
-    """An account."""
+    """An account. `rate_limit` and `burst` are those of `PUT /v1/accounts/{account}/rate-limit`."""
 
     id: str
     project: str
@@ -73,7 +75,31 @@ class Account(ResponseModel, frozen=True):
     name: str
     plan: str
     metadata: dict[str, str]
+    rate_limit: int | None
+    burst: int | None
     created_at: Instant
+
+
+class RateLimitIn(RequestModel, frozen=True):
+    """How many requests a second all endpoints of an account may get together.
+
+    `rate_limit` null: no limit but the plan's. `burst` null: as many at once as in a second.
+    """
+
+    rate_limit: RateLimit
+    burst: Burst = None
+
+
+class AccountRateLimit(ResponseModel, frozen=True):
+    """An account's own limit of requests a second, and what its plan allows; null: no limit.
+
+    `requests_per_second` is what holds: the lower of both.
+    """
+
+    rate_limit: int | None
+    burst: int | None
+    allowed: int | None
+    requests_per_second: int | None
 
 
 class Erasure(ResponseModel, frozen=True):

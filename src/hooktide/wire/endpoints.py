@@ -6,14 +6,18 @@ import msgspec
 
 from hooktide.wire.fields import (
     AccountName,
+    Burst,
     EndpointKind,
     HeaderPairs,
     Instant,
     Metadata,
     MetadataFilter,
     PageQuery,
+    RateLimit,
     RequestModel,
     ResponseModel,
+    RetryDelays,
+    TimeoutSeconds,
     one_of,
 )
 
@@ -96,6 +100,10 @@ class EndpointIn(RequestModel, frozen=True):
     channels: Channels = []
     reference: Reference = ""
     metadata: Metadata = {}
+    rate_limit: RateLimit = None
+    burst: Burst = None
+    retry_delays: RetryDelays = None
+    timeout_seconds: TimeoutSeconds = None
     secret: GivenSecret | None = None
     enabled: bool = True
 
@@ -120,6 +128,10 @@ class EndpointCheckIn(RequestModel, frozen=True):
     channels: Channels = []
     reference: Reference = ""
     metadata: Metadata = {}
+    rate_limit: RateLimit = None
+    burst: Burst = None
+    retry_delays: RetryDelays = None
+    timeout_seconds: TimeoutSeconds = None
     secret: GivenSecret | None = None
 
 
@@ -142,6 +154,10 @@ class EndpointUpdate(RequestModel, frozen=True):
     channels: Channels | msgspec.UnsetType = msgspec.UNSET
     reference: Reference | msgspec.UnsetType = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    rate_limit: RateLimit | msgspec.UnsetType = msgspec.UNSET
+    burst: Burst | msgspec.UnsetType = msgspec.UNSET
+    retry_delays: RetryDelays | msgspec.UnsetType = msgspec.UNSET
+    timeout_seconds: TimeoutSeconds | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointQuery(PageQuery, frozen=True):
@@ -183,6 +199,10 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
     channels: list[str]
     reference: str
     metadata: dict[str, str]
+    rate_limit: RateLimit
+    burst: Burst
+    retry_delays: RetryDelays
+    timeout_seconds: TimeoutSeconds
     enabled: bool
     disabled_reason: str
     disabled_at: Instant | None
@@ -191,6 +211,30 @@ class Endpoint(ResponseModel, frozen=True, kw_only=True):
     resting_reason: str
     created_at: Instant
     updated_at: Instant
+
+
+class HeldBack(ResponseModel, frozen=True):
+    """Why nothing is sent to an endpoint now, or not all at once: the first of these that applies.
+
+    `rule` is `disabled`, `rest` or `rate`, `reason` a sentence for people. `until` is when it ends,
+    for a rate about when everything will have been sent; null if that is not known.
+    """
+
+    rule: Annotated[str, one_of("HeldBackRule")]
+    reason: str
+    until: Instant | None
+
+
+class WaitingForEndpoint(ResponseModel, frozen=True):
+    """What waits for an endpoint.
+
+    `waiting` deliveries are due or scheduled, `in_flight` ones are about to be attempted;
+    `held_back` is null if nothing keeps them from being sent.
+    """
+
+    waiting: int
+    in_flight: int
+    held_back: HeldBack | None
 
 
 class Secret(ResponseModel, frozen=True):
@@ -341,6 +385,10 @@ class WebhookIn(RequestModel, frozen=True):
     channels: Channels = []
     reference: Reference = ""
     metadata: Metadata = {}
+    rate_limit: RateLimit = None
+    burst: Burst = None
+    retry_delays: RetryDelays = None
+    timeout_seconds: TimeoutSeconds = None
 
 
 class WebhookUpdate(EndpointUpdate, frozen=True):

@@ -113,7 +113,10 @@ class EventQuery(PeriodQuery, frozen=True):
 
 
 class EventItem(ResponseModel, frozen=True, kw_only=True):
-    """An event. `deliveries` is the number of endpoints it matched when it was accepted."""
+    """An event. `deliveries` is the number of endpoints it matched when it was accepted.
+
+    `payload_erased_at`: since then its payload is null, whatever was published.
+    """
 
     id: str
     account: str
@@ -125,6 +128,7 @@ class EventItem(ResponseModel, frozen=True, kw_only=True):
     deliveries: int
     channels: list[str]
     tags: list[str]
+    payload_erased_at: Instant | None
 
 
 class Event(EventItem, frozen=True, kw_only=True):

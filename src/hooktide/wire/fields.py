@@ -104,3 +104,34 @@ class PeriodQuery(PageQuery, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+
+
+RetryDelays = Annotated[
+    list[int] | None,
+    msgspec.Meta(
+        description="Seconds before each retry, at most as many as the plan has retries and "
+        "together at most as long as its own; empty: no retries. null: those of the event type or "
+        "the plan."
+    ),
+]
+TimeoutSeconds = Annotated[
+    float | None,
+    msgspec.Meta(
+        description="The longest time for a whole attempt, 1 to 30 seconds, or less by the plan. "
+        "null: that of the event type or the plan."
+    ),
+]
+RateLimit = Annotated[
+    int | None,
+    msgspec.Meta(
+        description="Requests a second, 1 to 10000, or fewer by the plan; what is above it waits. "
+        "null: not limited."
+    ),
+]
+Burst = Annotated[
+    int | None,
+    msgspec.Meta(
+        description="Requests that may be sent at once after a pause, up to 10 times `rate_limit`. "
+        "null: as many as in a second."
+    ),
+]

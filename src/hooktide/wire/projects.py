@@ -45,6 +45,9 @@ class Plan(ResponseModel, frozen=True):
     filter_conditions: int
     channels: int
     metadata_bytes: int
+    rate_limit: int | None
+    endpoint_rate_limit: int | None
+    max_timeout_seconds: float
 
 
 class Project(ResponseModel, frozen=True):
@@ -140,6 +143,15 @@ class EventTypeIn(RequestModel, frozen=True):
     transition: Annotated[str, msgspec.Meta(max_length=MAX_TRANSITION_LENGTH)] = ""
     accounts: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
     message: WordingIn = WordingIn()
+    retry_delays: Annotated[
+        Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=604_800)]], msgspec.Meta(max_length=20)]
+        | None,
+        msgspec.Meta(description="Seconds before each retry; null: those of the project."),
+    ] = None
+    timeout_seconds: Annotated[
+        Annotated[float, msgspec.Meta(ge=1, le=30)] | None,
+        msgspec.Meta(description="The longest time for an attempt; null: that of the plan."),
+    ] = None
 
 
 class Wording(ResponseModel, frozen=True):
@@ -159,6 +171,8 @@ class EventType(ResponseModel, frozen=True):
     schema: msgspec.Raw
     transition: str
     message: Wording
+    retry_delays: list[int] | None
+    timeout_seconds: float | None
 
 
 class EventTypes(ResponseModel, frozen=True):

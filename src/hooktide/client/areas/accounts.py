@@ -23,11 +23,13 @@ from hooktide.wire.accounts import (
     AccountIn,
     AccountPut,
     AccountQuery,
+    AccountRateLimit,
     AccountUpdate,
     DeleteAccountQuery,
     Erasure,
     PortalLink,
     PortalLinkIn,
+    RateLimitIn,
 )
 from hooktide.wire.fields import KeyScope, PageQuery, Role
 
@@ -101,6 +103,24 @@ class AccountsArea(Area[X]):
             name=name, plan=plan, metadata=cast("dict[str, str] | UnsetType", metadata)
         )
         return call("PATCH", "/v1/accounts/{account}", Account, body=body, account=account)
+
+    @operation
+    def rate_limit(self, account: str) -> Request[AccountRateLimit]:
+        """Get how many requests a second all endpoints of an account get together."""
+        path = "/v1/accounts/{account}/rate-limit"
+        return call("GET", path, AccountRateLimit, account=account)
+
+    @operation
+    def set_rate_limit(
+        self, account: str, rate_limit: int | None, *, burst: int | None = None
+    ) -> Request[AccountRateLimit]:
+        """Limit how many requests a second all endpoints of an account get together.
+
+        None: no limit but the plan's. ``burst``: how many of them at once after a pause.
+        """
+        body = RateLimitIn(rate_limit=rate_limit, burst=burst)
+        path = "/v1/accounts/{account}/rate-limit"
+        return call("PUT", path, AccountRateLimit, body=body, account=account)
 
     @operation
     def delete(self, account: str) -> Request[None]:

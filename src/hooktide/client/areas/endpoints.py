@@ -22,6 +22,7 @@ from hooktide.wire.endpoints import (
     Rotated,
     Tested,
     TestIn,
+    WaitingForEndpoint,
 )
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import EndpointKind, PageQuery, PeriodQuery
@@ -45,6 +46,10 @@ class EndpointsArea(Area[X]):
         channels: Sequence[str] = (),
         reference: str = "",
         metadata: Mapping[str, str] | None = None,
+        rate_limit: int | None = None,
+        burst: int | None = None,
+        retry_delays: Sequence[int] | None = None,
+        timeout_seconds: float | None = None,
         secret: str | None = None,
         enabled: bool = True,
     ) -> Request[EndpointCreated]:
@@ -54,9 +59,10 @@ class EndpointsArea(Area[X]):
         default. ``filter``: a dict of conditions on the payload, or JSON text as ``bytes`` or
         ``RawJSON``; without one it gets all events of its types. ``channels``, 10 at most: it gets
         only events that share one. ``reference`` is an own id for it, unique in its account.
-        ``secret`` is the receiver's
-        existing secret when it moves from another sender; an account's key cannot set it. An
-        endpoint that is not ``enabled`` is sent nothing until it is enabled.
+        ``secret`` is the receiver's existing secret when it moves from another sender; an account's
+        key cannot set it. ``rate_limit``: requests a second, ``burst``: how many of them at once
+        after a pause. ``retry_delays`` (in seconds) and ``timeout_seconds`` replace those of the
+        plan. An endpoint that is not ``enabled`` is sent nothing until it is enabled.
         """
         body = EndpointIn(
             url=url,
@@ -70,6 +76,10 @@ class EndpointsArea(Area[X]):
             channels=cast("list[str]", channels),
             reference=reference,
             metadata=dict(metadata or {}),
+            rate_limit=rate_limit,
+            burst=burst,
+            retry_delays=cast("list[int] | None", retry_delays),
+            timeout_seconds=timeout_seconds,
             secret=secret,
             enabled=enabled,
         )
@@ -92,6 +102,10 @@ class EndpointsArea(Area[X]):
         channels: Sequence[str] = (),
         reference: str = "",
         metadata: Mapping[str, str] | None = None,
+        rate_limit: int | None = None,
+        burst: int | None = None,
+        retry_delays: Sequence[int] | None = None,
+        timeout_seconds: float | None = None,
         secret: str | None = None,
     ) -> Request[EndpointChecked]:
         """Check whether an endpoint could be created; raises what ``create`` would.
@@ -113,6 +127,10 @@ class EndpointsArea(Area[X]):
             channels=cast("list[str]", channels),
             reference=reference,
             metadata=dict(metadata or {}),
+            rate_limit=rate_limit,
+            burst=burst,
+            retry_delays=cast("list[int] | None", retry_delays),
+            timeout_seconds=timeout_seconds,
             secret=secret,
         )
         path = "/v1/endpoint-checks"
@@ -152,12 +170,17 @@ class EndpointsArea(Area[X]):
         channels: Sequence[str] | UnsetType = UNSET,
         reference: str | UnsetType = UNSET,
         metadata: Mapping[str, str] | UnsetType = UNSET,
+        rate_limit: int | UnsetType | None = UNSET,
+        burst: int | UnsetType | None = UNSET,
+        retry_delays: Sequence[int] | UnsetType | None = UNSET,
+        timeout_seconds: float | UnsetType | None = UNSET,
     ) -> Request[Endpoint]:
         """Update the given fields of an endpoint.
 
         ``headers``, ``channels`` and ``metadata`` are replaced as a whole.
 
-        ``filter`` is as in ``create``; None removes it.
+        ``filter`` is as in ``create``; None removes it, and likewise the ``rate_limit``,
+        ``retry_delays`` and ``timeout_seconds``.
         """
         body = EndpointUpdate(
             url=url,
@@ -170,8 +193,17 @@ class EndpointsArea(Area[X]):
             channels=cast("list[str] | UnsetType", channels),
             reference=reference,
             metadata=cast("dict[str, str] | UnsetType", metadata),
+            rate_limit=rate_limit,
+            burst=burst,
+            retry_delays=cast("list[int] | UnsetType | None", retry_delays),
+            timeout_seconds=timeout_seconds,
         )
         return call("PATCH", "/v1/endpoints/{id}", Endpoint, body=body, id=id)
+
+    @operation
+    def waiting(self, id: str) -> Request[WaitingForEndpoint]:
+        """Get how much waits for an endpoint, and what holds it back."""
+        return call("GET", "/v1/endpoints/{id}/waiting", WaitingForEndpoint, id=id)
 
     @operation
     def delete(self, id: str) -> Request[None]:

@@ -88,6 +88,11 @@ class EventsArea(Area[X]):
         return call("GET", "/v1/events/{id}", Event, id=id)
 
     @operation
+    def erase_payload(self, id: str) -> Request[Event]:
+        """Erase an event's payload and the bodies of its attempts; it cannot be sent again."""
+        return call("DELETE", "/v1/events/{id}/payload", Event, id=id)
+
+    @operation
     def not_matched(self, id: str) -> Request[Sequence[NotMatched]]:
         """List the endpoints that it was not sent to because of their channels or filter.
 

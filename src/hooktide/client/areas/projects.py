@@ -83,7 +83,7 @@ class EventTypesArea(Area[X]):
         return call("GET", "/v1/event-types/{name}", EventType, query=query, name=name)
 
     @operation
-    def put(
+    def put(  # noqa: PLR0913  # one for each field of the event type
         self,
         name: str,
         *,
@@ -94,8 +94,13 @@ class EventTypesArea(Area[X]):
         transition: str = "",
         accounts: Sequence[str] = (),
         message: WordingIn | Wording | UnsetType = UNSET,
+        retry_delays: Sequence[int] | None = None,
+        timeout_seconds: float | None = None,
     ) -> Request[EventType]:
-        """Create an event type, or replace it. ``message``: the text for chats."""
+        """Create an event type, or replace it. ``message``: the text for chats.
+
+        ``retry_delays`` (in seconds) and ``timeout_seconds`` replace those of project and plan.
+        """
         body = EventTypeIn(
             description=description,
             example=raw_json(example, "/example"),
@@ -103,6 +108,8 @@ class EventTypesArea(Area[X]):
             transition=transition,
             accounts=cast("list[str]", accounts),
             message=cast("WordingIn", WordingIn() if message is UNSET else message),
+            retry_delays=cast("list[int] | None", retry_delays),
+            timeout_seconds=timeout_seconds,
         )
         query = ProjectQuery(project=project)
         return call("PUT", "/v1/event-types/{name}", EventType, query=query, body=body, name=name)

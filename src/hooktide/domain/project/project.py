@@ -25,16 +25,19 @@ from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.portal import Portal, read_portal
 from hooktide.domain.searching.index import check_indexable, check_paths
+from hooktide.domain.throttling.rate import MAX_RATE
 from hooktide.domain.time.spans import show_span
 from hooktide.domain.toml_table import Table, nearest, read_toml
 
 MAX_PATTERN_LENGTH = 128
 """Maximum length of an event type's name or of a pattern."""
-MAX_RATE = 1000
+MAX_CUSTOMER_RATE = 1000
 MAX_EVENT_TYPES = 1000
 MAX_PLANS = 100
 MAX_ACCOUNTS = 1000
 """Maximum references in a project's or an event type's list of accounts."""
+MAX_RETRIES = 20
+MAX_DELAY: Micros = 7 * DAY
 MAX_TIMEOUT: Micros = 30 * SECOND
 """A claim's lease must outlive its attempt, so every plan bounds the attempt's time."""
 
@@ -73,6 +76,11 @@ class EventType:
         The references of the only accounts that may use the type; empty: all.
     message
         What a chat shows for such an event: the table below.
+    retry_delays
+        The delay before each retry instead of the project's, at most as many as the plan has
+        retries; an endpoint's own come first.
+    timeout
+        The timeout instead of the plan's; ``"1s"`` to ``"30s"``. An endpoint's own comes first.
     """
 
     name: str
@@ -82,6 +90,8 @@ class EventType:
     transition: str = ""
     accounts: tuple[str, ...] = ()
     message: Wording = field(default_factory=Wording)
+    retry_delays: tuple[Micros, ...] | None = None
+    timeout: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +108,8 @@ class Plan:
         Attempts after the first; 0 to 20.
     timeout
         For a whole attempt, from name lookup to response; ``"1s"`` to ``"30s"``.
+    max_timeout
+        The longest timeout that an endpoint can have of its own, likewise.
     changes_per_second
         Requests that change something, by an account's own key or its portal, per process; bursts
         may be twice that. Requests above it are answered 429 with ``Retry-After``. 1 to 1000.
@@ -109,6 +121,11 @@ class Plan:
         How many channels an endpoint may have; 0 to 10. 0: endpoints cannot have any.
     metadata_bytes
         How large an endpoint's metadata may be, as JSON; 0 to 4096. 0: endpoints cannot have any.
+    rate_limit
+        Requests a second to all endpoints of an account together; an account can set less. Without
+        it, none but what the account sets; 1 to 10000.
+    endpoint_rate_limit
+        Requests a second to each endpoint, likewise.
     """
 
     name: str
@@ -121,6 +138,9 @@ class Plan:
     filter_conditions: int = MAX_CONDITIONS
     channels: int = MAX_CHANNELS
     metadata_bytes: int = MAX_METADATA_BYTES
+    rate_limit: int | None = None
+    endpoint_rate_limit: int | None = None
+    max_timeout: Micros = MAX_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +157,10 @@ class Fields:
     channels: str = "channels"
     reference: str = "reference"
     metadata: str = "metadata"
+    rate_limit: str = "rate_limit"
+    burst: str = "burst"
+    retry_delays: str = "retry_delays"
+    timeout_seconds: str = "timeout_seconds"
     enabled: str = "enabled"
     resting_until: str = "resting_until"
     resting_reason: str = "resting_reason"
@@ -474,13 +498,16 @@ def _read_plan(name: str, table: Table) -> Plan:
         name=name,
         endpoints=table.limit("endpoints"),
         deliveries_per_hour=table.limit("deliveries_per_hour"),
-        retries=table.count("retries", 5, 0, 20),
+        retries=table.count("retries", 5, 0, MAX_RETRIES),
         timeout=table.span("timeout", 10 * SECOND, SECOND, MAX_TIMEOUT),
-        changes_per_second=table.count("changes_per_second", 20, 1, MAX_RATE),
-        tests_per_second=table.count("tests_per_second", 1, 1, MAX_RATE),
+        changes_per_second=table.count("changes_per_second", 20, 1, MAX_CUSTOMER_RATE),
+        tests_per_second=table.count("tests_per_second", 1, 1, MAX_CUSTOMER_RATE),
         filter_conditions=table.count("filter_conditions", MAX_CONDITIONS, 0, MAX_CONDITIONS),
         channels=table.count("channels", MAX_CHANNELS, 0, MAX_CHANNELS),
         metadata_bytes=table.count("metadata_bytes", MAX_METADATA_BYTES, 0, MAX_METADATA_BYTES),
+        rate_limit=table.limit("rate_limit", MAX_RATE),
+        endpoint_rate_limit=table.limit("endpoint_rate_limit", MAX_RATE),
+        max_timeout=table.span("max_timeout", MAX_TIMEOUT, SECOND, MAX_TIMEOUT),
     )
     table.done()
     return plan
@@ -499,6 +526,8 @@ def _read_type(name: str, table: Table) -> EventType:
         transition=table.text("transition", ""),
         accounts=_read_references(table, "accounts"),
         message=_read_message(table.table("message")),
+        retry_delays=_read_delays(table),
+        timeout=table.span("timeout", 0, SECOND, MAX_TIMEOUT) or None,
     )
     table.done()
     try:
@@ -506,6 +535,13 @@ def _read_type(name: str, table: Table) -> EventType:
     except ConfigError as error:
         raise table.table("message").wrong(error.key, error.reason) from None
     return kind
+
+
+def _read_delays(table: Table) -> tuple[Micros, ...] | None:
+    found = table.spans("retry_delays", SECOND, MAX_DELAY)
+    if len(found) > MAX_RETRIES:
+        raise table.wrong("retry_delays", f"{MAX_RETRIES} delays at most")
+    return found if "retry_delays" in table else None
 
 
 def _read_message(table: Table) -> Wording:

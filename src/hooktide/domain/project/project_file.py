@@ -109,8 +109,13 @@ def _plan(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "endpoints", str(plan.endpoints)
     if plan.deliveries_per_hour is not None:
         yield "deliveries_per_hour", str(plan.deliveries_per_hour)
+    for name in ("rate_limit", "endpoint_rate_limit"):
+        if (limit := getattr(plan, name)) is not None:
+            yield name, str(limit)
     yield "retries", str(plan.retries)
     yield "timeout", _span(plan.timeout)
+    if plan.max_timeout != _PLAIN_PLAN.max_timeout:
+        yield "max_timeout", _span(plan.max_timeout)
     for name in (
         "changes_per_second",
         "tests_per_second",
@@ -133,6 +138,10 @@ def _type(kind: EventType) -> Iterator[tuple[str, str]]:
         yield "example", _block(kind.example)
     if kind.schema is not None:
         yield "schema", _block(kind.schema)
+    if kind.retry_delays is not None:
+        yield "retry_delays", _value([show_span(each) for each in kind.retry_delays])
+    if kind.timeout is not None:
+        yield "timeout", _span(kind.timeout)
     if kind.message != Wording():
         yield "message", _inline(_changed(kind.message, Wording()))
 

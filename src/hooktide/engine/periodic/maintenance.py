@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hooktide.domain.errors import UnavailableError
-from hooktide.domain.model import Micros
+from hooktide.domain.model import DAY, Micros
 from hooktide.engine.periodic.retention import Retention
 from hooktide.runtime.background import cancel, keep
 from hooktide.store.contract import Store
@@ -69,6 +69,11 @@ def store_tasks(
         PeriodicTask("retire old secrets", 5.0, retention.retire_secrets),
         PeriodicTask("add new deliveries and events to the log", 0.2, lambda: store.log_new(BATCH)),
         PeriodicTask("create the log's next days", 60.0, lambda: store.prepare_log(clock())),
+        PeriodicTask(
+            "forget idle timelines of rates",
+            600.0,
+            lambda: store.drop_idle_timelines(clock() - DAY),
+        ),
         PeriodicTask("drop what is past retention", 60.0, lambda: retention.drop_old(BATCH)),
     ]
     if not store.one_writer:

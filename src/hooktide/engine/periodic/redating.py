@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable
 
 from hooktide.domain.counting import count_of
-from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.verdict import MAX_LOCAL_REST, corrected_due
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.project.project import Project
+from hooktide.domain.project.schedule import longest_delays
 from hooktide.outbound.answer import retry_after
 from hooktide.runtime.clock import StepDetector, monotonic
 from hooktide.store.base import LEASE, Waiting
@@ -114,7 +115,14 @@ class Redating:
             waiting.due_at,
             attempts=waiting.attempts,
             # The attempts already made: its account's plan may allow fewer by now.
-            delays=delays(project.retry, waiting.attempts),
+            delays=await self._delays(project, waiting),
             retry_after=retry_after(waiting.response_head, ended_at),
             now=now,
         )
+
+    async def _delays(self, project: Project, waiting: Waiting) -> tuple[Micros, ...]:
+        """Return the longest delays that there can be, as the type of its event is not known."""
+        longest = longest_delays(project, waiting.attempts)
+        endpoint = await self._directory.endpoint(waiting.endpoint_id)
+        own = endpoint.retry_delays
+        return longest if own is None else (*own, *longest[len(own) :])[: waiting.attempts]

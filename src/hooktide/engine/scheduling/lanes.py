@@ -15,7 +15,9 @@ import msgspec
 from hooktide.domain.delivery.rest import ignores_rest
 from hooktide.domain.delivery.verdict import Delivered, Requeued
 from hooktide.domain.model import SECOND, Claim, Micros, Origin
+from hooktide.domain.throttling.rate import Rates
 from hooktide.engine.scheduling.adaptive_slots import AdaptiveSlots
+from hooktide.engine.scheduling.pacing import Pace
 from hooktide.store.base import AttemptRecord
 
 LEASE_MARGIN: Micros = 35 * SECOND
@@ -51,7 +53,9 @@ class Lane:
     ``active``: the slots in use. ``waiting``: the deliveries that wait. ``queued``: the scheduler
     has the lane in one of its queues. ``wants_more``: the store has more due deliveries, to be
     claimed once this lane has capacity. ``rests``: only ``urgent`` deliveries, which ignore rests,
-    may start. ``paused_until`` is 0 when the lane is not paused.
+    may start. ``paused_until`` is 0 when the lane is not paused. ``rates`` are those that its
+    requests obey, as far as is known, ``paces`` what this process may send of them. ``hungry``: the
+    store has more, to be claimed once less waits for a pace.
     """
 
     __slots__ = (
@@ -61,9 +65,12 @@ class Lane:
         "endpoint_id",
         "failures",
         "firsts",
+        "hungry",
         "kind",
+        "paces",
         "paused_until",
         "queued",
+        "rates",
         "rests",
         "retries",
         "turn",
@@ -87,7 +94,10 @@ class Lane:
         self.turn = 0
         self.queued = False
         self.wants_more = False
+        self.hungry = False
         self.paused_until: Micros = 0
+        self.rates: Rates | None = None
+        self.paces: tuple[Pace, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -104,7 +114,7 @@ class Lane:
     def idle(self) -> bool:
         """Whether this lane can be dropped without losing anything."""
         busy = self.active or self.waiting or self.queued
-        return not (busy or self.wants_more or self.paused_until)
+        return not (busy or self.wants_more or self.hungry or self.paused_until)
 
     def put(self, claim: Claim) -> None:
         """Add a claimed delivery. Replayed events are queued with the retries."""
@@ -119,9 +129,14 @@ class Lane:
             self.retries.append(claim)
 
     def put_back(self, claim: Claim) -> None:
-        """Put back a delivery that was taken but not sent, ahead of the others."""
+        """Put back a delivery that was taken but not sent, ahead of newer ones."""
         self.waiting += 1
-        (self.urgent if ignores_rest(claim) else self.firsts).appendleft(claim)
+        waiting = self.urgent if ignores_rest(claim) else self.firsts
+        older: list[Claim] = []
+        while waiting and waiting[0].delivery_id < claim.delivery_id:
+            older.append(waiting.popleft())
+        waiting.appendleft(claim)
+        waiting.extendleft(reversed(older))
 
     def take(self) -> Claim:
         """Take the next one: urgent ones, then first attempts, with a retry after every few of
@@ -141,6 +156,15 @@ class Lane:
             waiting.clear()
         self.waiting = 0
         return claims
+
+    def take_newest(self, count: int) -> list[Claim]:
+        """Take up to so many of those that are sent last."""
+        taken: list[Claim] = []
+        for waiting in (self.retries, self.firsts):
+            while waiting and len(taken) < count:
+                taken.append(waiting.pop())
+        self.waiting -= len(taken)
+        return taken
 
     def take_overdue(self, until: Micros) -> list[Claim]:
         """Take the deliveries that would have too little of their lease left after a rest until
@@ -183,6 +207,14 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     claims: list[Claim]
     round: int = 0
     """Of ``AdaptiveSlots``."""
+    rates: Rates | None = None
+    """Those that it obeys."""
+
+
+class Paced(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was sent, because the endpoint's rates are not those that its lane obeys."""
+
+    rates: Rates | None
 
 
 class NotSent(Enum):

@@ -120,30 +120,37 @@ class Polling:
             return ReadRests(stale)
         return None
 
-    def next_due(self, now: Now, has_room: Callable[[int], bool]) -> Query | None:
+    def next_due(self, now: Now, room_for: Callable[[int], int]) -> Query | None:
         """Return what else to read, or ``None`` until ``wait`` is over.
 
-        ``has_room`` returns whether to claim for an endpoint that does not rest. Resting endpoints
-        are read when the rest ends, and when something was resent by hand.
+        ``room_for`` returns how many deliveries to claim for an endpoint that does not rest, at
+        most. Resting endpoints are read when the rest ends, and when something was resent by hand.
         """
         self.wanted = False
         if self._rescanning:
             return ReadDueTimes()
-        return self._claim(now.clock, has_room)
+        return self._claim(now.clock, room_for)
 
-    def _claim(self, now: Micros, has_room: Callable[[int], bool]) -> ClaimDue | None:
+    def _claim(self, now: Micros, room_for: Callable[[int], int]) -> ClaimDue | None:
+        """Claim for those endpoints that have as much room; the others are next."""
         self._due_times.update(dict.fromkeys(self._query_now, now))
         self._query_now.clear()
-        found: list[int] = []
-        while len(found) < CLAIM_ENDPOINTS and (due := self._due_times.pop(now)) is not None:
+        found: dict[int, list[int]] = {}
+        count = 0
+        while count < CLAIM_ENDPOINTS and (due := self._due_times.pop(now)) is not None:
             asked = due in self._resent
             self._resent.discard(due)
-            if asked if self._known_rests.until(due) else has_room(due):
-                found.append(due)
+            rests = self._known_rests.until(due)
+            if room := (self._max_claim if asked else 0) if rests else room_for(due):
+                found.setdefault(room, []).append(due)
+                count += 1
         if not found:
             return None
-        each = max(MIN_CLAIM, CLAIM_DELIVERIES // len(found))
-        return ClaimDue(found, min(each, self._max_claim))
+        room, endpoint_ids = found.popitem()
+        for others in found.values():
+            self._query_now += others
+        each = max(MIN_CLAIM, CLAIM_DELIVERIES // len(endpoint_ids))
+        return ClaimDue(endpoint_ids, min(each, room))
 
     def due_times_read(self, due_times: Mapping[int, Micros], now: Now) -> None:
         """Take the result of ``ReadDueTimes``.

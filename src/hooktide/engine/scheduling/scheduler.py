@@ -10,19 +10,24 @@ store, and so do the newer ones of the same endpoint until they have been claime
 first. The store is polled only for due deliveries that are not here: retries, those that did not
 fit, and those of dead processes (``engine.scheduling.polling``). An endpoint whose receiver asked
 for rest gets nothing but manual resends until the rest ends (``domain.delivery.rest``,
-``engine.scheduling.known_rests``).
+``engine.scheduling.known_rests``). Where an endpoint or its account has a rate, each request needs
+a slot of it, too (``engine.scheduling.pacing``).
 """
 
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from hooktide.domain.delivery.rest import shortest_end
 from hooktide.domain.messages.chat import MAX_BATCH, MAX_BATCH_BYTES, PACE
 from hooktide.domain.model import SECOND, Claim, Micros
+from hooktide.domain.throttling.rate import Rates
+from hooktide.domain.throttling.timeline import AHEAD, SlotAsk, Slots
 from hooktide.engine.scheduling.known_rests import KnownRests
-from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent
+from hooktide.engine.scheduling.lanes import LEASE_MARGIN, Batch, Lane, LaneKind, NotSent, Paced
+from hooktide.engine.scheduling.pacing import Pace, Pacing
 from hooktide.engine.scheduling.polling import ClaimDue, Now, Polling, Query, ReadRests
 from hooktide.store.base import AttemptRecord, Capacity
 
@@ -59,7 +64,8 @@ class Scheduler:
     """Decides what is sent next, and what is read from the store next.
 
     ``active``: requests in flight. ``waiting``: deliveries that wait here. ``polling``: what to
-    read from the store. ``released``: claims to release in the store, for the caller to take.
+    read from the store, ``pacing`` which slots of rates to reserve. ``released``: claims to release
+    in the store, for the caller to take.
     ``next_at``: when to call ``next`` although nothing else happened, by the monotonic clock.
     """
 
@@ -83,11 +89,12 @@ class Scheduler:
         self._followed: Set[int] = frozenset()
         self._waiting_bytes = 0
         self._stopped: dict[int, None] = {}  # the oldest first
-        self._timers: list[tuple[Micros, int, Callable[[Lane, Micros], None], Lane]] = []
+        self._timers: list[tuple[Micros, int, Callable[[Any, Micros], None], Any]] = []
         self._timers_set = 0
         self._stopping = False
         self.known_rests = KnownRests()
         self.polling = Polling(self.known_rests, limits.waiting_per_endpoint)
+        self.pacing = Pacing(limits.waiting_per_endpoint)
         self.active = 0
         self.waiting = 0
         self.released: list[Claim] = []
@@ -158,6 +165,9 @@ class Scheduler:
                 lane.queued = True
                 self._blocked.setdefault(lane.account_id, deque()).append(lane)
                 continue
+            if lane.paces and self._park(lane, now.monotonic):
+                self._unblock(lane.account_id)
+                continue
             claims = self._take(lane, now)
             if claims:
                 return self._begin(lane, claims, now)
@@ -205,11 +215,16 @@ class Scheduler:
         slots[lane.account_id] = slots.get(lane.account_id, 0) + 1
         if kind.pause:
             self._pause(lane, now.monotonic + kind.pause)
+        for pace in lane.paces:
+            pace.take(now.monotonic)
+            self.pacing.want(pace)
         lane.adaptive.use(now.monotonic)
         self._queue(lane)
-        return Batch(lane, kind, claims, lane.adaptive.round)
+        return Batch(lane, kind, claims, lane.adaptive.round, lane.rates)
 
-    def finished(self, batch: Batch, result: AttemptRecord | NotSent | None, now: Micros) -> None:
+    def finished(
+        self, batch: Batch, result: AttemptRecord | NotSent | Paced | None, now: Micros
+    ) -> None:
         """Note that a batch has ended.
 
         ``result`` is one of its attempts, or None if an internal error stopped them. ``now`` is by
@@ -225,8 +240,12 @@ class Scheduler:
             full = lane.active >= lane.slots
             lane.adaptive.answered(result.attempt, batch.round, full=full)
             cool_down = lane.cool_down(result, self._failing_pace)
+        elif isinstance(result, Paced):
+            self._obey(lane, result.rates)
+            self._put_back(batch)
         elif result is NotSent.CHAT:
-            self._requeue(batch)
+            lane.kind = self._chat
+            self._put_back(batch)
         elif result is NotSent.RELEASED:
             lane.kind = self._webhook
         if cool_down and not self._stopping:
@@ -234,10 +253,9 @@ class Scheduler:
         else:
             self._free_slot(lane, now)
 
-    def _requeue(self, batch: Batch) -> None:
-        """Note that an endpoint is a chat: its deliveries are sent in batches."""
+    def _put_back(self, batch: Batch) -> None:
+        """Have a batch sent again, as its lane is by now."""
         lane = batch.lane
-        lane.kind = self._chat
         if self._stopping:
             self.released += batch.claims
             return
@@ -298,6 +316,7 @@ class Scheduler:
 
     def _drop_idle_lanes(self) -> None:
         self._lanes = {id_: lane for id_, lane in self._lanes.items() if not lane.idle}
+        self.pacing.keep(pace for lane in self._lanes.values() for pace in lane.paces)
         # Twice the busy lanes: each lane is visited a bounded number of times, however many there
         # are.
         self._max_lanes = max(MAX_IDLE_LANES, 2 * len(self._lanes))
@@ -305,14 +324,37 @@ class Scheduler:
     def _count_in(self, lane: Lane, claim: Claim) -> None:
         self.waiting += 1
         self._waiting_bytes += len(claim.event.payload)
+        for pace in lane.paces:
+            pace.waiting += 1
+            if pace.waiting >= pace.room:
+                pace.full.add(lane.endpoint_id)
+                self._full.add(lane.endpoint_id)
         if lane.waiting >= self._limits.waiting_per_endpoint:
             self._full.add(lane.endpoint_id)
 
     def _count_out(self, lane: Lane, claim: Claim) -> None:
         self.waiting -= 1
         self._waiting_bytes -= len(claim.event.payload)
-        if self._full and lane.waiting < self._limits.waiting_per_endpoint // 2:
+        if lane.paces:
+            self._count_out_of_paces(lane)
+        if (
+            self._full
+            and lane.waiting < self._limits.waiting_per_endpoint // 2
+            and not any(lane.endpoint_id in pace.full for pace in lane.paces)
+        ):
             self._full.discard(lane.endpoint_id)
+
+    def _count_out_of_paces(self, lane: Lane) -> None:
+        """Claim more for a pace once half of its room is free; all of its endpoints share it."""
+        for pace in lane.paces:
+            pace.waiting -= 1
+            if pace.waiting <= pace.room // 2:
+                self._full -= pace.full
+                pace.full.clear()
+                hungry, pace.hungry = pace.hungry, []
+                for endpoint_id in hungry:
+                    self._lanes[endpoint_id].hungry = False
+                    self.polling.ask_now(endpoint_id)
 
     def _queue(self, lane: Lane) -> None:
         """Queue a lane for ``next``, if it could start something."""
@@ -322,25 +364,35 @@ class Scheduler:
             lane.queued = True
             self._ready.append(lane)
 
-    def has_room(self, endpoint_id: int) -> bool:
-        """Return whether to claim more for an endpoint; if not, remember to claim later."""
+    def room_for(self, endpoint_id: int) -> int:
+        """Return how many more deliveries to claim for an endpoint; if none, remember to claim
+        later."""
         lane = self._lanes.get(endpoint_id)
+        most = self._limits.waiting_per_endpoint
         if lane is None:
-            return True
+            return most
+        for pace in lane.paces:
+            if pace.waiting > pace.room // 2:
+                if not lane.hungry:
+                    lane.hungry = True
+                    pace.hungry.append(endpoint_id)
+                return 0
+            # Powers of two, so that endpoints with about the same room are claimed for together.
+            most = min(most, 1 << (pace.room - pace.waiting).bit_length() - 1)
         if lane.paused_until or lane.waiting >= lane.slots:
             lane.wants_more = True
-            return False
-        return True
+            return 0
+        return most
 
-    def _at(self, at: Micros, what: Callable[[Lane, Micros], None], lane: Lane) -> None:
+    def _at(self, at: Micros, what: Callable[[Any, Micros], None], whose: Any) -> None:
         self._timers_set += 1  # keeps heapq from comparing lanes
-        heapq.heappush(self._timers, (at, self._timers_set, what, lane))
+        heapq.heappush(self._timers, (at, self._timers_set, what, whose))
         self.next_at = self._timers[0][0]
 
     def _run_timers(self, now: Micros) -> None:
         while self._timers and self._timers[0][0] <= now:
-            _, _, what, lane = heapq.heappop(self._timers)
-            what(lane, now)
+            _, _, what, whose = heapq.heappop(self._timers)
+            what(whose, now)
         self.next_at = self._timers[0][0] if self._timers else None
 
     def _pause(self, lane: Lane, until: Micros) -> None:
@@ -356,6 +408,128 @@ class Scheduler:
         if lane.wants_more:
             lane.wants_more = False
             self.polling.ask_now(lane.endpoint_id)
+
+    def _obey(self, lane: Lane, rates: Rates | None) -> None:
+        """Have a lane send at these rates from now on."""
+        for pace in lane.paces:
+            self._leave(lane, pace)
+        lane.rates = rates
+        lane.paces = self.pacing.paces(lane.endpoint_id, lane.account_id, rates)
+        for pace in lane.paces:
+            pace.waiting += lane.waiting
+            self.pacing.want(pace)
+        self._release_excess(lane)
+
+    def _release_excess(self, lane: Lane) -> None:
+        """Release what cannot be sent before its lease ends, the newest."""
+        most = min((pace.room for pace in lane.paces), default=lane.waiting)
+        if claims := lane.take_newest(lane.waiting - most):
+            for claim in claims:
+                self._count_out(lane, claim)
+            self.released += claims
+            self._behind.add(lane.endpoint_id)
+            self.polling.ask_now(lane.endpoint_id)
+
+    def _leave(self, lane: Lane, pace: Pace) -> None:
+        """Have a lane no longer wait for a pace."""
+        pace.waiting -= lane.waiting
+        if lane.endpoint_id in pace.full:
+            pace.full.discard(lane.endpoint_id)
+            self._full.discard(lane.endpoint_id)
+        if lane.endpoint_id in pace.hungry:
+            pace.hungry.remove(lane.endpoint_id)
+            lane.hungry = False
+            self.polling.ask_now(lane.endpoint_id)
+        if lane.endpoint_id in pace.parked:
+            pace.parked.remove(lane.endpoint_id)
+            lane.queued = False
+            self._queue(lane)
+
+    def _park(self, lane: Lane, now: Micros) -> bool:
+        """Return whether a lane has to wait for a slot; it is queued again when there is one."""
+        for pace in lane.paces:
+            if pace.ready(now) < 1:
+                lane.queued = True
+                pace.parked.append(lane.endpoint_id)
+                self._look_later(pace, now)
+                return True
+        return False
+
+    def _look_later(self, pace: Pace, now: Micros) -> None:
+        """Look at a pace again when it has a slot, or may ask for one.
+
+        Where it has one now, that is for a lane that is about to start; but it may find that it has
+        to wait for its other pace.
+        """
+        at = pace.ready_at(now)
+        if at is None:
+            self.pacing.want(pace)
+            if pace.ask_at <= now:  # the answer unparks
+                return
+            at = pace.ask_at
+        at = max(at, now + 1)
+        if pace.timer_at is None or at < pace.timer_at:
+            pace.timer_at = at
+            self._at(at, self._unpark, pace)
+
+    def _unpark(self, pace: Pace, now: Micros) -> None:
+        """Queue as many of the lanes that wait for slots as there are slots."""
+        pace.timer_at = None
+        ready = pace.ready(now)
+        while pace.parked and ready > 0:
+            lane = self._lanes[pace.parked.popleft()]
+            lane.queued = False
+            self._queue(lane)
+            ready -= lane.queued
+        if pace.parked:
+            self._look_later(pace, now)
+
+    def reserved(
+        self, asks: Sequence[SlotAsk], slots: Sequence[Slots], asked: Now, now: Micros
+    ) -> None:
+        """Take the slots that were reserved for ``pacing.asks``; none: the store did not answer.
+
+        They are instants of the leases' clock; ``asked`` is when they were asked for. So that they
+        do not come in a heap, all of them are later by as much as the answer took.
+        """
+        for pace in self.pacing.granted(asks, slots, asked.lease - now, now):
+            self._unpark(pace, now)
+
+    def rates_of(self, claim: Claim) -> Rates | None:
+        """Return the rates of an endpoint's lane, for a request outside of it."""
+        return self._lane_of(claim).rates
+
+    def owe(self, claim: Claim, rates: Rates | None) -> tuple[Pace, ...]:
+        """Return the paces for which a request outside the lane has to wait (``slot_in``)."""
+        lane = self._lane_of(claim)
+        if rates != lane.rates:
+            self._obey(lane, rates)
+        for pace in lane.paces:
+            pace.owed += 1
+            self.pacing.want(pace)
+        return lane.paces
+
+    def slot_in(self, paces: Sequence[Pace], now: Micros) -> Micros:
+        """Return how long to wait for the slots of a request outside the lanes; 0: it has them."""
+        waits = []
+        for pace in paces:
+            pace.owed -= 1
+            at = pace.ready_at(now)
+            pace.owed += 1
+            if at is None:
+                self.pacing.want(pace)
+                at = max(now, pace.ask_at) + AHEAD // 8
+            waits.append(at - now)
+        if (wait := max(waits, default=0)) == 0:
+            self.not_owed(paces)
+            for pace in paces:
+                pace.take(now)
+        return wait
+
+    def not_owed(self, paces: Sequence[Pace]) -> None:
+        """Note that a request outside the lanes needs no slots any more."""
+        for pace in paces:
+            pace.owed -= 1
 
     def reserve(self, claim: Claim, now: Micros) -> Micros:
         """Return how long to wait before sending a chat message outside its lane.
@@ -384,6 +558,8 @@ class Scheduler:
         for endpoint_id in endpoint_ids:
             lane = self._lanes.get(endpoint_id)
             if lane is not None:
+                if lane.rates is not None and lane.rates.endpoint and not lane.rests:
+                    lane.paces[0].refused()
                 lane.rests = True
                 self._release_overdue(lane)
 
@@ -414,7 +590,7 @@ class Scheduler:
         if stale is not None:
             return stale
         self._end_rests(self.known_rests.ended(now.clock))
-        return self.polling.next_due(now, self.has_room)
+        return self.polling.next_due(now, self.room_for)
 
     def rests_read(self, query: ReadRests, ends: Mapping[int, Micros]) -> None:
         """Take the result of ``ReadRests``: when the rests of the resting endpoints end."""

@@ -118,7 +118,7 @@ class Accounts(Repository):
         now: Micros,
         action: Action | None = None,
     ) -> Account:
-        """Change an account's ``name``, ``plan`` or ``metadata``."""
+        """Change an account's ``name``, ``plan``, ``metadata``, ``rate_limit`` or ``burst``."""
         await tx.writer.lock_account(tx, account_id)
         old = await read_account(tx, scope, account_id)
         if "plan" in changes:
@@ -129,6 +129,8 @@ class Accounts(Repository):
             "name": new.name,
             "plan": new.plan,
             "metadata": rows.metadata_text(new.metadata),
+            "rate_limit": new.rate_limit,
+            "burst": new.burst,
         }
         await tx.run("update_account", values)
         tx.effects.changed.append(("account", account_id))
@@ -172,6 +174,8 @@ def _account(row: Row) -> Account:
         created_at=row[5],
         link_generation=row[6],
         metadata=rows.read_metadata(row[7]),
+        rate_limit=row[8],
+        burst=row[9],
     )
 
 

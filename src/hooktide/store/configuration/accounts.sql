@@ -5,10 +5,13 @@ INSERT INTO {schema}accounts (id, project_id, reference, name, plan, created_at,
 VALUES (:id, :project_id, :reference, :name, :plan, :now, :metadata)
 
 -- name: accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM {schema}accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata, rate_limit, burst
+FROM {schema}accounts
 
 -- name: update_account
-UPDATE {schema}accounts SET name = :name, plan = :plan, metadata = :metadata WHERE id = :id
+UPDATE {schema}accounts SET name = :name, plan = :plan, metadata = :metadata, rate_limit = :rate_limit,
+    burst = :burst
+WHERE id = :id
 
 -- name: revoke_portal_links
 UPDATE {schema}accounts SET link_generation = link_generation + 1 WHERE id = :id

@@ -2,16 +2,17 @@
 
 -- name: create_endpoint
 INSERT INTO {schema}endpoints (id, project_id, account_id, url, event_types, name, description, headers,
-    filter, filtered_at, channels, channels_at, reference, metadata, kind, sealed_url, disabled_reason,
-    disabled_at, created_at, changed_at)
+    filter, filtered_at, channels, channels_at, reference, metadata, rate_limit, burst, retry_delays,
+    timeout, kind, sealed_url, disabled_reason, disabled_at, created_at, changed_at)
 VALUES (:id, :project_id, :account_id, :url, :event_types, :name, :description, :headers, :filter,
-    :filtered_at, :channels, :channels_at, :reference, :metadata, :kind, :sealed_url, :disabled_reason,
-    :disabled_at, :now, :now)
+    :filtered_at, :channels, :channels_at, :reference, :metadata, :rate_limit, :burst, :retry_delays,
+    :timeout, :kind, :sealed_url, :disabled_reason, :disabled_at, :now, :now)
 
 -- name: endpoints
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
     disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason,
-    filter, filtered_at, channels, channels_at, reference, metadata
+    filter, filtered_at, channels, channels_at, reference, metadata, rate_limit, burst, retry_delays,
+    timeout
 FROM {schema}endpoints
 
 -- name: count_endpoints
@@ -21,7 +22,8 @@ SELECT count(*) FROM {schema}endpoints WHERE account_id = :account_id AND remove
 UPDATE {schema}endpoints SET url = :url, event_types = :event_types, name = :name,
     description = :description, headers = :headers, filter = :filter,
     filtered_at = :filtered_at, channels = :channels, channels_at = :channels_at,
-    reference = :reference, metadata = :metadata, kind = :kind, sealed_url = :sealed_url,
+    reference = :reference, metadata = :metadata, rate_limit = :rate_limit, burst = :burst,
+    retry_delays = :retry_delays, timeout = :timeout, kind = :kind, sealed_url = :sealed_url,
     changed_at = :now
 WHERE id = :id
 

@@ -23,7 +23,7 @@ from hooktide.store.configuration.endpoints import (
     mark_stale,
     set_rest,
 )
-from hooktide.store.deliveries.events import by_ids
+from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
@@ -132,6 +132,7 @@ class Deliveries(Repository):
         if old.state is DeliveryState.HELD:
             raise refusals.delivery_held()
         await tx.rows("lock_event", {"id": old.event_id})
+        refusals.check_not_erased((await read_event(tx, Scope(), old.event_id)).event)
         try:
             endpoint = await hold_enabled(tx, Scope(), old.endpoint_id, self._vault)
         except NotFoundError:

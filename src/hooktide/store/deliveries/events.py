@@ -5,11 +5,15 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hooktide.domain.model import Micros, Scope
+from hooktide.domain.audit_log import Action, Snapshot
+from hooktide.domain.ids import show
+from hooktide.domain.model import ERASED, PAYLOAD_ERASED, Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import AddResult, EventRow, NewEvent, Page, Waiter
+from hooktide.store.deliveries.stats import count_discarded
+from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest, within
-from hooktide.store.sql.repository import Repository, reads
+from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
 
 
@@ -79,6 +83,50 @@ class Events(Repository):
         """Return the existing events among these, by id."""
         found = await by_ids(tx, "events_of", scope, event_ids)
         return {row[0]: rows.event_row(row) for row in found}
+
+    @writes
+    async def erase_payload(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        event_id: int,
+        now: Micros,
+        action: Action | None = None,
+    ) -> EventRow:
+        """Erase an event's payload, and the heads and bodies of its attempts; the rest stays.
+
+        Its pending and held deliveries are discarded. An attempt that is out is not cut.
+        """
+        with tx.erasing():
+            await tx.rows("lock_event_to_erase", {"id": event_id})
+            before = await read_event(tx, scope, event_id)
+            await _discard_waiting(tx, event_id, now)
+            await tx.rows("hold_index_of_account", {"account_id": before.event.account_id})
+            terms = {"ids": [event_id], "first": event_id, "last": event_id}
+            await tx.run("drop_terms_of_events", terms)
+            await tx.rows("erase_attempts", {"ids": [event_id]})
+            if await tx.run("erase_payload", {"id": event_id, "erased": ERASED, "now": now}):
+                await record_action(tx, action, _audited(before), now)
+            return await read_event(tx, Scope(), event_id)
+
+
+async def _discard_waiting(tx: Transaction, event_id: int, now: Micros) -> None:
+    waiting = [id_ for (id_,) in await tx.rows("waiting_of_event", {"event_id": event_id})]
+    values = {"ids": waiting, "reason": PAYLOAD_ERASED, "now": now}
+    stopped = await tx.rows("stop", values)
+    await count_discarded(tx, [tuple(row[:3]) for row in stopped], now)
+    tx.effects.changed += [("stopped", row[3]) for row in stopped]
+
+
+def _audited(row: EventRow) -> Snapshot:
+    event = row.event
+    return Snapshot(
+        project_id=row.project_id,
+        account_id=event.account_id,
+        target=show("evt", event.id),
+        label=event.type,
+        facts={},
+    )
 
 
 async def read_event(tx: Transaction, scope: Scope, event_id: int) -> EventRow:

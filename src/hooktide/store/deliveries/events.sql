@@ -2,7 +2,7 @@
 
 -- name: events
 SELECT id, project_id, account_id, type, transition, test, occurred_at, deliveries, payload,
-    channels, tags
+    channels, tags, erased_at
 FROM {schema}events
 
 -- name: lock_event
@@ -10,5 +10,16 @@ FROM {schema}events
 SELECT id FROM {schema}events WHERE id = :id FOR KEY SHARE
 
 -- name: lock_events
--- Those that still exist. Locked, so that retention waits.
-SELECT id FROM {schema}events WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR KEY SHARE
+-- Those that still exist, with their payload. Locked, so that retention and erasing wait.
+SELECT id FROM {schema}events WHERE id = ANY(:ids::bigint[]) AND erased_at IS NULL
+ORDER BY id FOR KEY SHARE
+
+-- name: lock_event_to_erase
+-- Nothing refers to the event anew meanwhile.
+SELECT id FROM {schema}events WHERE id = :id FOR UPDATE
+
+-- name: waiting_of_event
+SELECT id FROM {schema}deliveries WHERE event_id = :event_id AND state IN ('pending', 'held')
+
+-- name: erase_payload
+UPDATE {schema}events SET payload = :erased, erased_at = :now WHERE id = :id AND erased_at IS NULL

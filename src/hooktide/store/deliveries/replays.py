@@ -222,7 +222,8 @@ class Replays(Repository):
 async def _check_event(tx: Transaction, endpoint: Endpoint, wanted: NewReplay) -> None:
     """Check that a replay's event, if any, belongs to the endpoint's account."""
     if wanted.event_id is not None:
-        await read_event(tx, Scope(account_id=endpoint.account_id), wanted.event_id)
+        row = await read_event(tx, Scope(account_id=endpoint.account_id), wanted.event_id)
+        refusals.check_not_erased(row.event)
 
 
 async def _hold(tx: Transaction, replay: Replay, vault: Vault) -> Endpoint | None:

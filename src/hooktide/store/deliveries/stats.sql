@@ -75,7 +75,8 @@ GROUP BY n.endpoint_id, n.account_id, n.project_id ORDER BY 5 DESC, 1 LIMIT :lim
 -- Failing endpoints come first.
 SELECT id, project_id, account_id, url, event_types, name, description, headers, disabled_reason,
     disabled_at, failing, created_at, changed_at, kind, sealed_url, rests_until, rest_reason,
-    filter, filtered_at, channels, channels_at, reference, metadata
+    filter, filtered_at, channels, channels_at, reference, metadata, rate_limit, burst, retry_delays,
+    timeout
 FROM {schema}endpoints
 WHERE id IN (
     SELECT id FROM {schema}endpoints WHERE failing > 0

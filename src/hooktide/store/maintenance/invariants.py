@@ -18,6 +18,7 @@ from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros
 from hooktide.domain.project.project import Project
+from hooktide.domain.project.schedule import longest_delays, shortest_delays
 from hooktide.store.base import LEASE
 
 SLACK: Micros = 3 * MINUTE
@@ -142,13 +143,17 @@ def _rules(id_: int, project: Project, changed_at: Micros, now: Micros) -> dict[
     an account's plan may have been any of the project's: it has no instant of its last change.
     ``changed_at`` is when the clock had caught up, if it was set back since the change.
     """
-    plans, schedule = project.plans, delays(project.retry, MAX_RETRIES + 1)
+    plans, longest = project.plans, longest_delays(project, MAX_RETRIES + 1)
+    # An endpoint's own delay may be as long as all of the project's together.
+    longest = (*longest, _span(project))
     return {
         "id": id_,
         "since": changed_at + SLACK,
         "retries": max(plan.retries for plan in plans),
-        "furthest": max(RETRY_AFTER_CAP, *(int(delay * (1 + JITTER)) + 1 for delay in schedule)),
-        "gaps": [int(delay * (1 - JITTER)) - 1 for delay in schedule],
+        "furthest": max(RETRY_AFTER_CAP, *(int(delay * (1 + JITTER)) + 1 for delay in longest)),
+        "gaps": [
+            int(delay * (1 - JITTER)) - 1 for delay in shortest_delays(project, MAX_RETRIES + 1)
+        ],
         "endpoints": _largest([plan.endpoints for plan in plans]),
         "per_hour": _largest([plan.deliveries_per_hour for plan in plans]),
         "disable_after": project.disable_after,
@@ -172,5 +177,10 @@ def _run_since(project: Project, changed_at: Micros, now: Micros) -> Micros | No
     if any(plan.deliveries_per_hour is not None for plan in project.plans):
         return None
     retries = max(plan.retries for plan in project.plans)
-    rests = (max(2 * delay, RETRY_AFTER_CAP) for delay in delays(project.retry, retries))
+    rests = (max(2 * delay, RETRY_AFTER_CAP) for delay in longest_delays(project, retries))
     return max(changed_at, now - project.retention + sum(rests)) + SLACK
+
+
+def _span(project: Project) -> Micros:
+    """Return how long a delivery waits for all of its retries, by the largest plan."""
+    return sum(delays(project.retry, max(plan.retries for plan in project.plans)))

@@ -14,6 +14,7 @@ from functools import partial
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
+from hooktide.domain.throttling.timeline import AHEAD, ASKING, LEAP, SlotAsk, Slots
 from hooktide.runtime.clock import RemoteClock, StoreClock, monotonic
 from hooktide.runtime.vault import Vault
 from hooktide.store.base import (
@@ -165,6 +166,26 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
         sql = self._sql["try_writing"].replace(f"{SCHEMA}.write_probe", table)
         await conn.rows(sql, {"bytes": size})
         await conn.script(f"DROP TABLE {table}")
+
+    async def reserve_slots(self, asks: Sequence[SlotAsk], now: Micros) -> Sequence[Slots]:
+        values = {
+            "owners": [ask.owner_id for ask in asks],
+            "spans": [ask.interval for ask in asks],
+            "bursts": [ask.burst for ask in asks],
+            "counts": [ask.count for ask in asks],
+            "shares": [ask.share for ask in asks],
+            "node": self._node.number,
+            "now": now,
+            "since": now - ASKING,
+            "ahead": AHEAD,
+            "leap": LEAP,
+        }
+        async with deadline(REQUEST_TIMEOUT), self._db.connection() as conn:
+            return [Slots(*row) for row in await conn.rows(self._sql["reserve_slots"], values)]
+
+    async def drop_idle_timelines(self, before: Micros) -> int:
+        async with deadline(MAINTENANCE_TIMEOUT), self._db.connection() as conn:
+            return await conn.run(self._sql["drop_idle_timelines"], {"before": before})
 
     def record(self, record: AttemptRecord) -> None:
         self._writer.record(record)

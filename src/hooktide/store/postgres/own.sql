@@ -257,3 +257,43 @@ DELETE FROM {schema}emitted WHERE id = ANY(:ids::bigint[])
 
 -- name: refuse_emitted
 UPDATE {schema}emitted AS e SET refused = v.reason FROM unnest(:1::bigint[], :2::text[]) AS v (id, reason) WHERE e.id = v.id
+
+-- name: reserve_slots
+-- Slots of the timelines of rates, as domain/throttling/timeline.py has them. New timelines have no
+-- burst saved up. In the order of their ids, so that processes do not wait for each other in a circle.
+WITH asked AS (
+    SELECT * FROM unnest(:owners::bigint[], :spans::bigint[], :bursts::bigint[], :counts::bigint[],
+        :shares::bigint[]) AS a (owner_id, span, burst, count, share)),
+users AS (
+    INSERT INTO {schema}timeline_users (owner_id, node, asked_at)
+    SELECT owner_id, :node::integer, :now::bigint FROM asked ORDER BY owner_id
+    ON CONFLICT (owner_id, node) DO UPDATE SET asked_at = excluded.asked_at),
+others AS (
+    SELECT owner_id, count(*) AS count FROM {schema}timeline_users JOIN asked USING (owner_id)
+    WHERE node <> :node::integer AND asked_at > :since::bigint GROUP BY owner_id),
+slots AS (
+    INSERT INTO {schema}timelines AS t (owner_id, span, burst, reserved_to, first_at, taken, share)
+    SELECT owner_id, span, burst,
+        :now::bigint + span * least(count, 1 + share, :ahead::bigint / span + 1), :now::bigint,
+        least(count, 1 + share, :ahead::bigint / span + 1), share
+    FROM asked ORDER BY owner_id
+    ON CONFLICT (owner_id) DO UPDATE SET (span, burst, share, first_at, taken, reserved_to) = (
+        SELECT excluded.span, excluded.burst, excluded.share, first.at, n.n, first.at + n.n * excluded.span
+        FROM (SELECT greatest(
+                CASE WHEN t.reserved_to > :now::bigint + :leap::bigint THEN :now::bigint ELSE t.reserved_to END,
+                :now::bigint - (excluded.burst - 1) * excluded.span) AS at) AS first,
+            LATERAL (SELECT greatest(0, least(
+                (SELECT count FROM asked WHERE asked.owner_id = excluded.owner_id),
+                CASE WHEN first.at <= :now::bigint
+                    THEN (:now::bigint - first.at) / excluded.span + 1 ELSE 0 END + excluded.share,
+                CASE WHEN first.at <= :now::bigint + :ahead::bigint
+                    THEN (:now::bigint + :ahead::bigint - first.at) / excluded.span + 1 ELSE 0 END)) AS n) AS n)
+    RETURNING t.owner_id, t.first_at, t.taken)
+SELECT owner_id, first_at, taken, (1 + coalesce(others.count, 0))::integer
+FROM slots LEFT JOIN others USING (owner_id)
+
+-- name: drop_idle_timelines
+WITH gone AS (
+    DELETE FROM {schema}timelines WHERE reserved_to < :before::bigint RETURNING owner_id)
+DELETE FROM {schema}timeline_users
+WHERE asked_at < :before::bigint OR owner_id IN (SELECT owner_id FROM gone)

@@ -171,7 +171,7 @@ SELECT id FROM moved
 
 -- name: settle_late
 -- The lease was lost, but the receiver answered 2xx, which is final, no matter which process holds
--- the claim now, or whether someone stopped the delivery while the attempt was in flight.
+-- the claim now, or whether someone stopped the delivery or erased its payload while the attempt was in flight.
 WITH gone AS (
     DELETE FROM {schema}queue WHERE id = :id AND state = 'pending'
     RETURNING id, event_id, endpoint_id, account_id, project_id, origin, attempts),
@@ -184,7 +184,7 @@ ended AS (
 failed AS (
     UPDATE {schema}ended SET state = 'delivered', attempts = attempts + 1, ended_at = :ended_at,
         reason = ''
-    WHERE id = :id AND (state = 'failed' OR state = 'discarded' AND reason = 'stopped by hand')
+    WHERE id = :id AND (state = 'failed' OR state = 'discarded' AND reason IN ('stopped by hand', 'payload erased'))
     RETURNING attempts)
 SELECT attempts FROM ended UNION ALL SELECT attempts FROM failed
 
@@ -358,7 +358,7 @@ WHERE project_id = :project_id AND removed_at IS NULL
 GROUP BY wanted.name
 
 -- name: search_accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM {schema}accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata, rate_limit, burst FROM {schema}accounts
 WHERE (lower(reference) COLLATE "C" >= lower(:low) AND lower(reference) COLLATE "C" < lower(:high)
         OR lower(name) COLLATE "C" >= lower(:low) AND lower(name) COLLATE "C" < lower(:high))
     AND removed_at IS NULL AND project_id = coalesce(:project_id::bigint, project_id)
@@ -367,7 +367,7 @@ ORDER BY reference COLLATE "C", id LIMIT :limit
 
 -- name: events_of
 SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
-    e.payload, e.channels, e.tags
+    e.payload, e.channels, e.tags, e.erased_at
 FROM {schema}events AS e
 WHERE e.id = ANY(:ids::bigint[]) AND e.id >= :first AND e.id <= :last
     AND e.project_id = coalesce(:project_id::bigint, e.project_id)

@@ -15,6 +15,7 @@ import apsw
 from hooktide.domain.errors import ConfigError, StorageFullError
 from hooktide.domain.ids import IdMaker
 from hooktide.domain.model import BinRequest, Micros
+from hooktide.domain.throttling.timeline import SlotAsk, Slots, Timelines
 from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
 from hooktide.store.base import (
@@ -71,6 +72,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
             db, self._sql, self._ids, lambda: LEASE + self.lease_shift()
         )
         self._checkpointer = Checkpointer(path, db)
+        self._timelines = Timelines()
         self._max_wal_bytes = max_wal_bytes
         self._writer = Writer(
             db, self._batch_writer, self._refused, self._checkpointer.after_commit, record_delay
@@ -156,6 +158,12 @@ class SqliteStore(Queue, StorageUsageReader, Store):
     async def add_bin_request(self, request: BinRequest, keep: int, keep_bytes: int) -> BinRequest:
         self._check_wal()
         return await super().add_bin_request(request, keep, keep_bytes)
+
+    async def reserve_slots(self, asks: Sequence[SlotAsk], now: Micros) -> Sequence[Slots]:
+        return self._timelines.reserve(asks, 0, now)
+
+    async def drop_idle_timelines(self, before: Micros) -> int:
+        return self._timelines.forget(before)
 
     def record(self, record: AttemptRecord) -> None:
         self._writer.record(record)

@@ -108,10 +108,10 @@ WHERE deliveries.id = v.column1 AND deliveries.claim = v.column2
 
 -- name: settle_late
 -- The lease was lost, but the receiver answered 2xx, which is final: no matter which worker holds the claim
--- now, or whether someone stopped the delivery while the attempt was in flight.
+-- now, or whether someone stopped the delivery or erased its payload while the attempt was in flight.
 UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL, ended_at = :ended_at,
     reason = '', claim = 0
-WHERE id = :id AND (state IN ('pending', 'failed') OR state = 'discarded' AND reason = 'stopped by hand')
+WHERE id = :id AND (state IN ('pending', 'failed') OR state = 'discarded' AND reason IN ('stopped by hand', 'payload erased'))
 RETURNING attempts
 
 -- name: add_attempts
@@ -241,7 +241,7 @@ WHERE project_id = :project_id AND removed_at IS NULL
 GROUP BY wanted.value
 
 -- name: search_accounts
-SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata FROM accounts
+SELECT id, project_id, reference, name, plan, created_at, link_generation, metadata, rate_limit, burst FROM accounts
 WHERE (reference >= :low COLLATE NOCASE AND reference < :high COLLATE NOCASE
         OR name >= :low COLLATE NOCASE AND name < :high COLLATE NOCASE)
     AND removed_at IS NULL AND project_id = coalesce(:project_id, project_id)
@@ -250,7 +250,7 @@ ORDER BY reference, id LIMIT :limit
 
 -- name: events_of
 SELECT e.id, e.project_id, e.account_id, e.type, e.transition, e.test, e.occurred_at, e.deliveries,
-    e.payload, e.channels, e.tags
+    e.payload, e.channels, e.tags, e.erased_at
 FROM json_each(:ids) AS wanted JOIN events AS e ON e.id = wanted.value
 WHERE e.project_id = coalesce(:project_id, e.project_id)
     AND e.account_id = coalesce(:account_id, e.account_id)

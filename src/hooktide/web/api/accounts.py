@@ -5,7 +5,8 @@ import msgspec
 from hooktide.domain.ids import read, show
 from hooktide.domain.labels import read_metadata_filter
 from hooktide.domain.model import Account, Erasure, Scope
-from hooktide.web.operations.operation import MANAGERS, Call, operation
+from hooktide.domain.throttling.rate import effective_rate
+from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.operations.response_values import instant
 from hooktide.wire import accounts as wire
 from hooktide.wire.fields import Listed
@@ -102,6 +103,40 @@ async def update_account(call: Call, account: str, body: wire.AccountUpdate) -> 
     )
 
 
+@operation("GET", "/v1/accounts/{account}/rate-limit", who=ANYONE, problems=("ambiguous_account",))
+async def get_rate_limit(call: Call, account: str) -> wire.AccountRateLimit:
+    """Get how many requests a second all endpoints of an account get together."""
+    return await _rate_shown(call, await call.services.accounts.find(call.scope, account))
+
+
+@operation(
+    "PUT",
+    "/v1/accounts/{account}/rate-limit",
+    who=ANYONE,
+    problems=("ambiguous_account", "invalid_rate"),
+)
+async def put_rate_limit(call: Call, account: str, body: wire.RateLimitIn) -> wire.AccountRateLimit:
+    """Limit how many requests a second all endpoints of an account get together.
+
+    An account's own key can do it, too, within what its plan allows. What is above the limit waits.
+    """
+    changed = await call.services.accounts.set_rate(
+        call.actor, call.scope, account, body.rate_limit, body.burst
+    )
+    return await _rate_shown(call, changed)
+
+
+async def _rate_shown(call: Call, account: Account) -> wire.AccountRateLimit:
+    allowed = (await call.services.accounts.plan(account)).rate_limit
+    rate = effective_rate(account.rate_limit, account.burst, allowed)
+    return wire.AccountRateLimit(
+        rate_limit=account.rate_limit,
+        burst=account.burst,
+        allowed=allowed,
+        requests_per_second=None if rate is None else rate.per_second,
+    )
+
+
 @operation(
     "DELETE",
     "/v1/accounts/{account}",
@@ -154,6 +189,8 @@ async def _shown(call: Call, account: Account) -> wire.Account:
         name=account.name,
         plan=account.plan,
         metadata=dict(account.metadata),
+        rate_limit=account.rate_limit,
+        burst=account.burst,
         created_at=instant(account.created_at),
     )
 
@@ -164,6 +201,8 @@ OPERATIONS = (
     get_account,
     put_account,
     update_account,
+    get_rate_limit,
+    put_rate_limit,
     delete_account,
     get_erasure,
 )

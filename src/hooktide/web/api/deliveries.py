@@ -43,7 +43,13 @@ async def list_attempts(call: Call, id: str) -> wire.Attempts:
     "/v1/deliveries/{id}/resend",
     who=ANYONE,
     status=202,
-    problems=("endpoint_disabled", "endpoint_deleted", "delivery_held", "disabled_by_provider"),
+    problems=(
+        "endpoint_disabled",
+        "endpoint_deleted",
+        "delivery_held",
+        "disabled_by_provider",
+        "payload_erased",
+    ),
 )
 async def resend_delivery(call: Call, id: str, query: wire.ResendQuery) -> wire.Delivery:
     """Send the same event to the same endpoint again, as a new delivery.

@@ -14,7 +14,7 @@ from hooktide.domain.http.head import field_value
 from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
 from hooktide.domain.labels import read_metadata_filter
-from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
+from hooktide.domain.model import SECOND, Endpoint, EndpointKind, KeyScope, Micros, Secret
 from hooktide.web.api.deliveries import delivery_shown
 from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.operations.response_values import header_pairs, instant
@@ -262,6 +262,20 @@ def _mismatch(found: Mismatch | None) -> wire.Mismatch | None:
     return wire.Mismatch(found.pointer, found.condition, found.value or None)
 
 
+@operation("GET", "/v1/endpoints/{id}/waiting", who=ANYONE)
+async def get_waiting(call: Call, id: str) -> wire.WaitingForEndpoint:
+    """Get how much waits for an endpoint, and what holds it back."""
+    found = await call.services.held_back.waiting(call.scope, read("ep", id), call.services.clock())
+    held = found.held_back
+    return wire.WaitingForEndpoint(
+        waiting=found.waiting,
+        in_flight=found.in_flight,
+        held_back=None
+        if held is None
+        else wire.HeldBack(held.rule.value, held.reason, instant(held.until)),
+    )
+
+
 @operation("GET", "/v1/endpoints/{id}/deliveries", who=ANYONE)
 async def list_endpoint_deliveries(call: Call, id: str, query: PeriodQuery) -> Listed[Delivery]:
     """List the deliveries to an endpoint, newest first."""
@@ -289,6 +303,10 @@ def wanted(
         channels=tuple(body.channels),
         reference=body.reference,
         metadata=body.metadata,
+        rate_limit=body.rate_limit,
+        burst=body.burst,
+        retry_delays=None if body.retry_delays is None else tuple(body.retry_delays),
+        timeout_seconds=body.timeout_seconds,
         enabled=enabled,
     )
 
@@ -317,6 +335,15 @@ def filter_shown(text: str) -> Any:
     return msgspec.Raw(text.encode()) if text else None
 
 
+def schedule_shown(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint's own delays and timeout for a response, in seconds."""
+    delays, timeout = endpoint.retry_delays, endpoint.timeout
+    return {
+        "retry_delays": None if delays is None else [each // SECOND for each in delays],
+        "timeout_seconds": None if timeout is None else timeout / SECOND,
+    }
+
+
 def secret_shown(secret: Secret) -> wire.Secret:
     """Show a secret in both forms."""
     return wire.Secret(secret.text, whsec(secret))
@@ -342,6 +369,9 @@ def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
         "channels": list(endpoint.channels),
         "reference": endpoint.reference,
         "metadata": dict(endpoint.metadata),
+        "rate_limit": endpoint.rate_limit,
+        "burst": endpoint.burst,
+        **schedule_shown(endpoint),
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),
@@ -391,5 +421,6 @@ OPERATIONS = (
     test_endpoint,
     preview_filter,
     list_not_matched,
+    get_waiting,
     list_endpoint_deliveries,
 )

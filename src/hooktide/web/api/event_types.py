@@ -7,6 +7,7 @@ import msgspec
 from hooktide.actions.projects import find_type
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.messages.message import Wording
+from hooktide.domain.model import SECOND
 from hooktide.domain.project.project import EventType, offered
 from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
 from hooktide.web.reading import MAX_LARGE_BODY
@@ -58,6 +59,10 @@ async def put_event_type(
         message=Wording(
             text=body.message.text, link=body.message.link, fields=tuple(body.message.fields)
         ),
+        retry_delays=None
+        if body.retry_delays is None
+        else tuple(each * SECOND for each in body.retry_delays),
+        timeout=None if body.timeout_seconds is None else round(body.timeout_seconds * SECOND),
     )
     await call.services.projects.put_type(call.actor, call.scope, row.project.name, kind)
     return _shown(kind)
@@ -116,6 +121,10 @@ def _shown(kind: EventType) -> wire.EventType:
         schema=NULL if kind.schema is None else msgspec.Raw(kind.schema.encode()),
         transition=kind.transition,
         message=wire.Wording(kind.message.text, kind.message.link, list(kind.message.fields)),
+        retry_delays=None
+        if kind.retry_delays is None
+        else [each // SECOND for each in kind.retry_delays],
+        timeout_seconds=None if kind.timeout is None else kind.timeout / SECOND,
     )
 
 

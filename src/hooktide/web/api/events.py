@@ -107,6 +107,20 @@ async def get_event(call: Call, id: str) -> wire.Event:
     return wire.Event(**_fields(row), payload=msgspec.Raw(row.event.payload))
 
 
+@operation("DELETE", "/v1/events/{id}/payload", who=MANAGERS)
+async def erase_payload(call: Call, id: str) -> wire.Event:
+    """Erase an event's payload, and the heads and bodies of its attempts.
+
+    Ids, times, states and the idempotency key stay. Deliveries that are pending or held are
+    discarded; an attempt in progress is not aborted. The event cannot be sent again: resend and
+    replay answer 410. Erasing it again changes nothing but what was recorded meanwhile.
+    """
+    row = await call.services.store.erase_payload(
+        call.scope, read("evt", id), call.services.clock(), call.actor.does("event.erase")
+    )
+    return wire.Event(**_fields(row), payload=msgspec.Raw(row.event.payload))
+
+
 def _fields(row: EventRow) -> dict[str, Any]:
     event = row.event
     return {
@@ -120,7 +134,8 @@ def _fields(row: EventRow) -> dict[str, Any]:
         "deliveries": row.deliveries,
         "channels": list(event.channels),
         "tags": list(event.tags),
+        "payload_erased_at": instant(event.erased_at),
     }
 
 
-OPERATIONS = (list_events, get_event)
+OPERATIONS = (list_events, get_event, erase_payload)

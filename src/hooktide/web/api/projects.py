@@ -131,6 +131,9 @@ def _plan(plan: Plan) -> wire.Plan:
         filter_conditions=plan.filter_conditions,
         channels=plan.channels,
         metadata_bytes=plan.metadata_bytes,
+        rate_limit=plan.rate_limit,
+        endpoint_rate_limit=plan.endpoint_rate_limit,
+        max_timeout_seconds=plan.max_timeout / SECOND,
     )
 
 

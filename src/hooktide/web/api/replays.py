@@ -17,7 +17,13 @@ from hooktide.wire.fields import Listed, PageQuery
     "/v1/endpoints/{id}/replays",
     who=ANYONE,
     status=202,
-    problems=("invalid_replay", "invalid_time", "endpoint_disabled", "replay_running"),
+    problems=(
+        "invalid_replay",
+        "invalid_time",
+        "endpoint_disabled",
+        "replay_running",
+        "payload_erased",
+    ),
 )
 async def start_replay(call: Call, id: str, body: wire.ReplayIn) -> wire.ReplayStarted:
     """Send old events to an endpoint again, each as a new delivery.

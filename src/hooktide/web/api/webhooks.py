@@ -17,7 +17,7 @@ from hooktide.domain.ids import read, show
 from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project.project import Fields
-from hooktide.web.api.endpoints import changes_of, filter_shown, wanted
+from hooktide.web.api.endpoints import changes_of, filter_shown, schedule_shown, wanted
 from hooktide.web.operations.operation import CUSTOMERS, Call, operation
 from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import broken_rule
@@ -32,6 +32,8 @@ _FIELD_RULES = (
     "invalid_filter",
     "invalid_channels",
     "invalid_metadata",
+    "invalid_rate",
+    "invalid_schedule",
     "invalid_text",
 )
 
@@ -52,8 +54,8 @@ async def create_webhook(call: Call, body: dict[str, msgspec.Raw]) -> dict[str, 
     """Create a webhook.
 
     The fields are the project's own (by default `url`, `event_types`, `kind`, `name`,
-    `description`, `headers`, `filter`, `channels`, `reference`, `metadata`); only this response
-    shows the secret.
+    `description`, `headers`, `filter`, `channels`, `reference`, `metadata`, `rate_limit`, `burst`,
+    `retry_delays`, `timeout_seconds`); only this response shows the secret.
     """
     fields = await _fields(call)
     ours = _in_our_words(body, wire.WebhookIn, fields)
@@ -177,6 +179,7 @@ def _their_pointer(pointer: str, fields: Fields) -> str:
 
 def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
     resting_until = endpoint.resting_until(now)
+    schedule = schedule_shown(endpoint)
     return {
         fields.id: show("ep", endpoint.id),
         fields.url: endpoint.url,
@@ -188,6 +191,10 @@ def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
         fields.channels: endpoint.channels,
         fields.reference: endpoint.reference,
         fields.metadata: dict(endpoint.metadata),
+        fields.rate_limit: endpoint.rate_limit,
+        fields.burst: endpoint.burst,
+        fields.retry_delays: schedule["retry_delays"],
+        fields.timeout_seconds: schedule["timeout_seconds"],
         fields.kind: endpoint.kind,
         fields.enabled: endpoint.enabled,
         fields.resting_until: instant(resting_until),

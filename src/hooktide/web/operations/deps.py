@@ -16,6 +16,7 @@ from hooktide.actions.deliveries.delivery_jobs import DeliveryJobs
 from hooktide.actions.deliveries.delivery_log import DeliveryLog
 from hooktide.actions.deliveries.event_recipients import EventRecipients
 from hooktide.actions.deliveries.event_search import EventSearch
+from hooktide.actions.deliveries.held_back import WhatHoldsBack
 from hooktide.actions.deliveries.queue_counts import QueueCounts
 from hooktide.actions.deliveries.replays import Replays
 from hooktide.actions.endpoints import Endpoints, TryNow
@@ -77,6 +78,7 @@ class Services:
     delivery_actions: DeliveryActions
     event_recipients: EventRecipients
     event_search: EventSearch
+    held_back: WhatHoldsBack
     replays: Replays
     delivery_jobs: DeliveryJobs
     keys: Keys
@@ -119,6 +121,7 @@ def make_services(deps: Deps) -> Services:
         delivery_actions=DeliveryActions(deps.store, deps.clock, endpoints.enable),
         event_recipients=EventRecipients(deps.store, replays),
         event_search=EventSearch(deps.store, deps.clock),
+        held_back=WhatHoldsBack(deps.store, deps.directory),
         replays=replays,
         delivery_jobs=DeliveryJobs(deps.store, delivery_log, deps.clock),
         filters=Filters(deps.store, deps.directory, accounts, deps.limits),

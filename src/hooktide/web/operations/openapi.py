@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hooktide import __version__
+from hooktide.actions.deliveries.held_back import HeldBackRule
 from hooktide.domain.model import (
     DeliveryState,
     EndpointKind,
@@ -141,6 +142,7 @@ _ENUMERATIONS: dict[str, dict[str, Any]] = {
     for kind in (
         DeliveryState,
         EndpointKind,
+        HeldBackRule,
         JobAct,
         JobState,
         KeyScope,

@@ -144,6 +144,11 @@ PROBLEMS: dict[str, Problem] = {
     "account_missing": Problem(
         422, "The account is missing", "Name it by its acc_ id or your own reference."
     ),
+    "payload_erased": Problem(
+        410,
+        "The payload of this event was erased",
+        "It cannot be sent again. Publish the event again, with its payload.",
+    ),
     "delivery_held": Problem(
         409, "The delivery is held", "It is sent automatically when the plan's hourly limit allows."
     ),
@@ -249,6 +254,16 @@ PROBLEMS: dict[str, Problem] = {
         409,
         "An endpoint of the account has this reference",
         "Use another reference, or change that endpoint.",
+    ),
+    "invalid_rate": Problem(
+        422,
+        "This rate is not allowed",
+        "See errors: the pointer names the member, and the detail says what is allowed.",
+    ),
+    "invalid_schedule": Problem(
+        422,
+        "These delays or this timeout are not allowed",
+        "See errors: the pointer names the member, and the detail says what is allowed.",
     ),
     "webhooks_not_offered": Problem(
         403,

@@ -178,7 +178,7 @@ FROM {schema}endpoints WHERE removed_at IS NULL
 -- name: gaps
 -- An attempt that began before the last one ended is the 2xx of an attempt that had lost its lease.
 -- If it began long before, the clock was set back between them. A user may also have retried the
--- account's deliveries immediately.
+-- account's deliveries immediately. An endpoint with delays of its own may have had others.
 WITH rules AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(:projects::jsonb) AS r (id bigint, since bigint, gaps jsonb))
 SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
@@ -194,6 +194,9 @@ FROM {schema}attempts AS b
 JOIN {schema}attempts AS a ON a.delivery_id = b.delivery_id AND a.number = b.number - 1
 JOIN {schema}deliveries AS d ON d.id = b.delivery_id JOIN rules AS r ON r.id = d.project_id
 WHERE b.number >= 2 AND a.started_at > r.since
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}endpoints AS e WHERE e.id = d.endpoint_id
+            AND (e.retry_delays IS NOT NULL OR e.changed_at > a.started_at))
 
 -- name: rests
 -- Deliveries that another process had claimed before it learned of the rest may have been sent

@@ -165,7 +165,7 @@ FROM endpoints WHERE removed_at IS NULL
 -- name: gaps
 -- An attempt that began before the last one ended is the 2xx of an attempt that had lost its lease.
 -- If it began long before, the clock was set back between them. A user may also have retried the
--- account's deliveries immediately.
+-- account's deliveries immediately. An endpoint with delays of its own may have had others.
 WITH rules AS MATERIALIZED (
     SELECT value ->> 'id' AS project_id, value ->> 'since' AS since, value -> 'gaps' AS gaps
     FROM json_each(:projects))
@@ -180,6 +180,9 @@ SELECT 'dlv' AS kind, d.id, b.started_at - a.started_at - a.duration
 FROM attempts AS b JOIN attempts AS a ON a.id = b.id - 1
 JOIN deliveries AS d ON d.id = b.id >> 11 << 11 JOIN rules AS r USING (project_id)
 WHERE b.id & 2047 >= 2 AND a.started_at > r.since
+    AND NOT EXISTS (
+        SELECT 1 FROM endpoints AS e WHERE e.id = d.endpoint_id
+            AND (e.retry_delays IS NOT NULL OR e.changed_at > a.started_at))
 
 -- name: rests
 -- Deliveries that another process had claimed before it learned of the rest may have been sent

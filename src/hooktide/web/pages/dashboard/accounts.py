@@ -13,6 +13,7 @@ from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
+from hooktide.web.pages.views.endpoint_form import read_rate
 
 PAGE_SIZE = 50
 
@@ -122,6 +123,25 @@ async def update_account(request: PageRequest, form: AccountUpdate) -> View:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRate:
+    """How many requests a second all endpoints get together, and how many of them at once."""
+
+    rate_limit: str
+    burst: str
+
+
+@act("/accounts/{id}/rate", back=account)
+async def set_rate(request: PageRequest, form: AccountRate) -> View:
+    """``POST /dashboard/accounts/{id}/rate``."""
+    text = show("acc", (await find(request)).id)
+    rate = read_rate(form.rate_limit, form.burst)
+    await request.services.accounts.set_rate(
+        request.actor, request.scope, text, rate["rate_limit"], rate["burst"]
+    )
+    return request.go(f"/accounts/{text}", "account.paced")
+
+
+@dataclass(frozen=True, slots=True)
 class Deletion:
     """``erase``: nothing that is kept of the account stays."""
 
@@ -186,6 +206,7 @@ PAGES = (
     create_account,
     account,
     update_account,
+    set_rate,
     delete_account,
     erasure,
     new_portal_link,

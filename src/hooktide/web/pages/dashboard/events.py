@@ -107,6 +107,16 @@ async def _violation(request: PageRequest, row: EventRow) -> str:
     return ""
 
 
+@act("/events/{id}/erase", back=event)
+async def erase_payload(request: PageRequest) -> View:
+    """``POST /dashboard/events/{id}/erase``: its payload, for good."""
+    number = request.id("evt")
+    await request.services.store.erase_payload(
+        request.scope, number, request.now, request.actor.does("event.erase")
+    )
+    return request.go(f"/events/{show('evt', number)}", "event.erased")
+
+
 @page("/events/{id}/payload")
 async def payload(request: PageRequest) -> View:
     """``GET /dashboard/events/{id}/payload``: the whole payload, as a file."""
@@ -184,4 +194,13 @@ async def publish_event(request: PageRequest, form: NewEvent) -> View:
 
 replay_event = act("/events/{id}/replay", back=event)(replays.replay_event)
 
-PAGES = (events, event, payload, send_to_missing, replay_event, new_event, publish_event)
+PAGES = (
+    events,
+    event,
+    erase_payload,
+    payload,
+    send_to_missing,
+    replay_event,
+    new_event,
+    publish_event,
+)

@@ -17,6 +17,7 @@ MESSAGES = {
     "plan.deleted": "Plan deleted.",
     "account.added": "Account added.",
     "account.updated": "Account updated.",
+    "account.paced": phrase("Rate saved. It holds from the next request on."),
     "account.deleted": "Account deleted, with its endpoints and keys.",
     "portal_links.revoked": "All portal links of the account are revoked.",
     "row.retried": "The row will be tried again within a second.",
@@ -40,6 +41,7 @@ MESSAGES = {
     "event.sent": "It is being sent to the endpoints that did not get it.",
     "event.sent_to_none": "Sent to none: each endpoint that is enabled and subscribed has it, or a "
     "replay of it is running.",
+    "event.erased": phrase("The payload was erased."),
     "replay.cancelled": phrase("Replay cancelled. Deliveries already created are kept."),
     "job.cancelled": phrase("Job cancelled. What it has done stays."),
     "delivery.retried": phrase("The next attempt is being made now."),

@@ -121,6 +121,10 @@ _FORM_KEYS = (
     "filter_conditions",
     "channels",
     "metadata_bytes",
+    "rate_limit",
+    "endpoint_rate_limit",
+    "max_timeout",
+    "retry_delays",
 )
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from hooktide.domain.ids import show
 from hooktide.domain.model import DAY
 from hooktide.domain.phrase import phrase, phrases
 from hooktide.domain.project.project import Plan, plan_of
 from hooktide.domain.stats import AccountUsage
-from hooktide.web.pages.framework.page import page
+from hooktide.domain.throttling.rate import effective_rate
+from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import File, Redirect, View
 from hooktide.web.pages.portal.look import asked_look, next_page
@@ -14,7 +16,7 @@ from hooktide.web.pages.portal.session import PortalSession
 from hooktide.web.pages.portal.theme import style_sheet
 from hooktide.web.pages.views.delivery import hour_words
 from hooktide.web.pages.views.endpoint_card import card_of
-from hooktide.web.pages.views.endpoint_form import account_of
+from hooktide.web.pages.views.endpoint_form import account_of, read_rate
 
 MAX_CARDS = 6
 """Endpoints that are shown as cards; more are lines of a list that can be searched."""
@@ -61,6 +63,9 @@ async def home(request: PageRequest) -> View:
         held=_held(plan, usage),
         full=plan.endpoints is not None and usage.endpoints >= plan.endpoints,
         limit=plan.endpoints,
+        account=account,
+        plan=plan,
+        rate=effective_rate(account.rate_limit, account.burst, plan.rate_limit),
     )
 
 
@@ -73,6 +78,25 @@ def _lead(request: PageRequest) -> Redirect | None:
         return None
     page = next_page(request.query.text("next"))
     return Redirect(page, base=f"/portal/{session.link.token}{look.suffix}")
+
+
+@dataclass(frozen=True, slots=True)
+class RateForm:
+    """How many requests a second all endpoints get together, and how many of them at once."""
+
+    rate_limit: str
+    burst: str
+
+
+@act("/rate", back=home, leads_to="/")
+async def set_rate(request: PageRequest, form: RateForm) -> View:
+    """Limit what all endpoints get together."""
+    account = await account_of(request)
+    rate = read_rate(form.rate_limit, form.burst)
+    await request.services.accounts.set_rate(
+        request.actor, request.scope, show("acc", account.id), rate["rate_limit"], rate["burst"]
+    )
+    return request.go("/", "account.paced")
 
 
 home_with_slash = page("/")(home.run)
@@ -111,4 +135,4 @@ def _held(plan: Plan, usage: AccountUsage) -> str:
     )
 
 
-PAGES = (home, home_with_slash, theme)
+PAGES = (home, home_with_slash, set_rate, theme)

@@ -12,6 +12,7 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import Account, Delivery, DeliveryState, Endpoint, Scope
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import offered, plan_of
+from hooktide.domain.project.schedule import schedule_of
 from hooktide.domain.searching.index import title
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import ProjectRow
@@ -286,7 +287,8 @@ async def rows_of(request: PageRequest, lines: Sequence[Line]) -> list[DeliveryR
         endpoint = endpoints.get(line.delivery.endpoint_id)
         called = account.reference if account and not request.one_account else ""
         named = title(titles.get(line.delivery.event_id, ()))
-        rows.append(row_of(line, plan, endpoint, request.now, called, named))
+        schedule = schedule_of(row.project, plan, endpoint, line.delivery.event_type)
+        rows.append(row_of(line, len(schedule.delays), endpoint, request.now, called, named))
     return rows
 
 

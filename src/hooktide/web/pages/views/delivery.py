@@ -32,6 +32,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import Plan, Project
+from hooktide.domain.project.schedule import schedule_of
 from hooktide.domain.searching.index import title_of
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.web.operations.response_values import header_pairs
@@ -110,13 +111,16 @@ class DeliveryRow:
 
 def row_of(
     line: Line,
-    plan: Plan,
+    retries: int,
     endpoint: Endpoint | None,
     now: Micros,
     account: str = "",
     title: str = "",
 ) -> DeliveryRow:
-    """Show a delivery to an endpoint (None: it was deleted); ``account`` is what it is called."""
+    """Show a delivery to an endpoint (None: it was deleted), which is retried so often at most.
+
+    ``account`` is what it is called, ``title`` its event.
+    """
     delivery, attempt = line.delivery, line.attempt
     word, tone = state_words(delivery)
     code, code_tone = answer_words(attempt)
@@ -138,7 +142,7 @@ def row_of(
         code=code,
         code_tone=code_tone,
         duration=formats.duration(attempt.duration) if attempt else "",
-        tries=_tries(delivery, plan),
+        tries=_tries(delivery, retries),
         sending=delivery.sending,
         next_at="" if due_at is None else show_time(due_at),
         next_in="" if due_at is None else in_words(due_at - now),
@@ -167,10 +171,10 @@ def in_words(left: Micros) -> str:
     return phrase("in {span}", span=formats.span(left)) if left >= SECOND else phrase("now")
 
 
-def _tries(delivery: Delivery, plan: Plan) -> str:
+def _tries(delivery: Delivery, retries: int) -> str:
     if delivery.origin is Origin.TEST:
         return ""
-    most = max(delivery.attempts, 1 + plan.retries)
+    most = max(delivery.attempts, 1 + retries)
     return phrase("{count} of {most}", count=delivery.attempts, most=most)
 
 
@@ -419,7 +423,8 @@ class OpenedDelivery:
 
     ``disabled_reason`` is the endpoint's; ``may_enable``: its account may enable it. ``changed``:
     the project's wire format is another one than when it was sent. ``why`` explains its state in a
-    sentence; ``curl`` is empty if nothing was sent.
+    sentence; ``curl`` is empty if nothing was sent. ``erased_at``: when the payload
+    was erased; empty: it was not.
     """
 
     row: DeliveryRow
@@ -433,6 +438,7 @@ class OpenedDelivery:
     changed: bool
     tries: Sequence[OpenedAttempt]
     curl: str
+    erased_at: str
 
 
 def open_delivery(
@@ -452,10 +458,11 @@ def open_delivery(
     sent = sent_body(event, endpoint, project)
     last = attempts[-1] if attempts else None
     url = endpoint.url if endpoint else ""
+    schedule = schedule_of(project, plan, endpoint, event.type)
     return OpenedDelivery(
         row=row_of(
             Line(delivery, last),
-            plan,
+            len(schedule.delays),
             endpoint,
             now,
             account,
@@ -469,10 +476,14 @@ def open_delivery(
         why=_why(delivery, plan),
         body=body_of(sent),
         changed=last is not None
+        and event.erased_at is None
         and _length(last) not in ("", str(len(sent)))
         and _is_webhook(endpoint),
-        tries=[open_attempt(each, plan.timeout) for each in reversed(attempts)],
-        curl=_curl(last, url, sent) if last and url and not is_mailto(url) else "",
+        tries=[open_attempt(each, schedule.timeout) for each in reversed(attempts)],
+        curl=_curl(last, url, sent)
+        if last and url and not is_mailto(url) and event.erased_at is None
+        else "",
+        erased_at="" if event.erased_at is None else show_time(event.erased_at),
     )
 
 

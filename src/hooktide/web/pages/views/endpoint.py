@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
+from hooktide.actions.deliveries.held_back import HeldBackRule
 from hooktide.actions.statistics import MAX_CAUSES, Period
 from hooktide.domain import ids
 from hooktide.domain.delivery.causes import Cause, cause
@@ -14,7 +15,9 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, Account, Endpoint, EndpointKind, Scope
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
+from hooktide.domain.project.schedule import schedule_of
 from hooktide.domain.stats import Health
+from hooktide.domain.throttling.rate import effective_rate
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.page import page
@@ -68,6 +71,7 @@ async def endpoint(request: PageRequest) -> View:
     since, until = span.around(now)
     period = Period(since, until, span.step_minutes)
     figures = await request.services.statistics.of_endpoint(request.scope, found.id, period, now)
+    held = await request.services.held_back.of(found, figures.waiting.backlog, now)
     return request.show(
         "endpoint.html",
         account=account,
@@ -97,6 +101,10 @@ async def endpoint(request: PageRequest) -> View:
         signed=found.kind not in CHATS and bool(programs(project.dialect)),
         endpoint=found,
         filter=indented(found.filter),
+        rate=effective_rate(
+            found.rate_limit, found.burst, plan_of(project, account.plan).endpoint_rate_limit
+        ),
+        paced=held if held and held.rule is HeldBackRule.RATE else None,
     )
 
 
@@ -139,11 +147,12 @@ async def _tested(
         attempts = await store.list_attempts(request.scope, delivery.id)
         if delivery.endpoint_id == endpoint.id and attempts:
             last, plan = attempts[-1], plan_of(project, account.plan)
+            schedule = schedule_of(project, plan, endpoint, delivery.event_type)
             body = beginning(last.response_body, truncated=last.response_truncated)
             return TestResult(
-                row=row_of(Line(delivery, last), plan, endpoint, request.now),
+                row=row_of(Line(delivery, last), len(schedule.delays), endpoint, request.now),
                 detail=last.detail,
-                hint=hint(last, plan.timeout),
+                hint=hint(last, schedule.timeout),
                 body=body[:MAX_BODY_CHARACTERS],
             )
     return None

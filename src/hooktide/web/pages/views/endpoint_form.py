@@ -9,12 +9,14 @@ from hooktide.actions.filters import Preview
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.headers import MASK, MAX_HEADERS
 from hooktide.domain.ids import show
-from hooktide.domain.model import Account, EndpointKind, Scope
+from hooktide.domain.model import SECOND, Account, EndpointKind, Micros, Scope
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import Project, offered, plan_of
+from hooktide.domain.project.schedule import default_schedule
+from hooktide.domain.time.spans import read_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.fields import OptionalText, OptionalWords, Words
+from hooktide.web.pages.framework.fields import MAX_DIGITS, OptionalText, OptionalWords, Words
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -34,8 +36,9 @@ class EndpointForm:
     """An endpoint form as submitted.
 
     ``patterns`` are written, ``event_types`` ticked. ``headers`` and ``metadata`` are lines like
-    ``Name: value``. ``filter`` is JSON. ``do``: ``bin`` for a test URL, ``try`` to try channels
-    and filter. ``same_url``: another endpoint may have it.
+    ``Name: value``. ``filter`` is JSON; ``rate_limit`` and ``burst`` are numbers, ``retry_delays``
+    and ``timeout_seconds`` spans. ``do``: ``bin`` for a test URL, ``try`` to try channels and
+    filter. ``same_url``: another endpoint may have it.
     """
 
     url: str
@@ -48,6 +51,10 @@ class EndpointForm:
     channels: OptionalWords
     reference: OptionalText
     metadata: OptionalText
+    rate_limit: OptionalText
+    burst: OptionalText
+    retry_delays: OptionalText
+    timeout_seconds: OptionalText
     do: str
     same_url: bool
 
@@ -69,8 +76,50 @@ class EndpointForm:
             given["headers"] = _read_headers(self.headers)
         if self.metadata is not None:
             given["metadata"] = _read_pairs(self.metadata, "metadata")
+        if self.rate_limit is not None:
+            given |= read_rate(self.rate_limit, self.burst or "")
+        if self.retry_delays is not None:
+            given["retry_delays"] = _read_delays(self.retry_delays)
+        if self.timeout_seconds is not None:
+            given["timeout_seconds"] = _read_timeout(self.timeout_seconds)
         optional = {"filter": self.filter, "channels": self.channels, "reference": self.reference}
         return given | {name: value for name, value in optional.items() if value is not None}
+
+
+def _read_delays(text: str) -> tuple[int, ...] | None:
+    if not text:
+        return None
+    if text == "none":
+        return ()
+    spans = [_read_seconds("retry_delays", each) for each in text.replace(",", " ").split()]
+    return tuple(span // SECOND for span in spans)
+
+
+def _read_timeout(text: str) -> float | None:
+    return _read_seconds("timeout_seconds", text) / SECOND if text else None
+
+
+def _read_seconds(name: str, text: str) -> Micros:
+    span = read_span(text if not text.isdigit() else f"{text}s")
+    if span is None:
+        raise InvalidError("invalid_schedule", "write it like 30s, 5m or 2h", pointer=f"/{name}")
+    return span
+
+
+def read_rate(rate_limit: str, burst: str) -> dict[str, int | None]:
+    """Read a rate as it is filled in; empty: none.
+
+    :raises InvalidError: it is not a number.
+    """
+    given = {"rate_limit": rate_limit, "burst": burst if rate_limit else ""}
+    return {name: _read_count(name, text) if text else None for name, text in given.items()}
+
+
+def _read_count(name: str, text: str) -> int:
+    digits = text.replace(",", "")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+        raise InvalidError("invalid_rate", "write a whole number", pointer=f"/{name}")
+    return int(digits)
 
 
 def _read_headers(text: str) -> dict[str, str]:
@@ -119,6 +168,7 @@ async def _show_new(request: PageRequest, preview: Preview | None = None) -> Vie
     return request.show(
         "endpoint_new.html",
         account=account,
+        endpoint=None,
         url=url,
         headers="",
         is_bin=url.startswith(f"{request.services.public_url}/bin/"),
@@ -135,7 +185,13 @@ def _facts(
     tree = event_type_tree(kinds, request.values("event_types", types))
     product = formats.product_name(project)
     plan = plan_of(project, account.plan)
-    return {"tree": tree, "any_types": bool(kinds), "product": product, "plan": plan}
+    return {
+        "tree": tree,
+        "any_types": bool(kinds),
+        "product": product,
+        "plan": plan,
+        "usual": default_schedule(project, plan, None),
+    }
 
 
 async def _try_it(

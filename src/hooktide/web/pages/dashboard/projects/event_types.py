@@ -1,5 +1,6 @@
 """Event types: each with its example, its schema, and what receivers get of it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ import msgspec
 from hooktide.actions.projects import find_type
 from hooktide.domain.errors import HooktideError, InvalidError
 from hooktide.domain.messages.message import Wording
+from hooktide.domain.model import Micros
 from hooktide.domain.project.project import EventType, Project, fingerprint
+from hooktide.domain.time.spans import read_span
 from hooktide.web.pages.framework.fields import Lines, Words
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -50,6 +53,8 @@ class EventTypeForm:
     schema: str
     transition: str
     accounts: Lines
+    retry_delays: Words
+    timeout: str
     message__text: str
     message__link: str
     message__fields: Words
@@ -66,6 +71,8 @@ class EventTypeForm:
             schema=_json(self.schema, "/schema") if self.schema else None,
             transition=self.transition,
             accounts=self.accounts,
+            retry_delays=_delays(self.retry_delays),
+            timeout=_span(self.timeout, "/timeout") if self.timeout else None,
             message=Wording(
                 text=self.message__text,
                 link=self.message__link,
@@ -83,6 +90,19 @@ async def put_event_type(request: PageRequest, form: EventTypeForm) -> View:
         request.actor, request.scope, name, kind, new=not old, seen=request.seen
     )
     return request.go(f"/projects/{name}/event-type", "type.saved", type=kind.name)
+
+
+def _delays(words: Sequence[str]) -> tuple[Micros, ...] | None:
+    if not words:
+        return None
+    return tuple(_span(each, "/retry_delays") for each in words if words != ("none",))
+
+
+def _span(text: str, pointer: str) -> Micros:
+    found = read_span(text)
+    if found is None:
+        raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=pointer)
+    return found
 
 
 def _json(text: str, pointer: str) -> str:
