@@ -175,6 +175,62 @@ async def test_another_site_shows_nothing_and_is_told_nothing(place: Place) -> N
         assert await visit.page.evaluate("heard") == []
 
 
+@pytest.mark.parametrize(
+    "token", ["https://evil.example/portal/x", "//evil.example/x", "javascript:/x", "http://["]
+)
+async def test_the_element_shows_nothing_that_is_not_of_its_server(
+    place: Place, token: str
+) -> None:
+    async with visiting(place.browser, place.origin, permissions=LOCAL) as visit:
+        await place.host(visit, place.element(token))
+        await until(visit, "document.querySelector('hooktide-portal')?.shadowRoot")
+        assert await visit.page.locator("iframe").count() == 0
+        assert [each for each in visit.wrong if HOST not in each] == []
+
+
+async def test_the_element_does_not_say_at_which_path_it_is(place: Place) -> None:
+    token = (await place.link()).rpartition("/")[2]
+    policy = '<meta name="referrer" content="unsafe-url">'
+    async with visiting(place.browser, place.origin, permissions=LOCAL) as visit:
+        await place.host(visit, policy + place.element(token), f"{HOST}?session=secret")
+        inside = visit.page.frame_locator("iframe")
+        await inside.locator("text=No endpoints yet").wait_for(timeout=PATIENCE)
+        referrer = await inside.locator("body").evaluate("() => document.referrer")
+        assert referrer == "http://localhost:5999/"
+
+
+async def test_the_portal_cannot_lead_the_page_around_the_element_elsewhere(place: Place) -> None:
+    token = (await place.link()).rpartition("/")[2]
+    async with visiting(place.browser, place.origin, permissions=LOCAL) as visit:
+        await place.host(visit, place.element(token))
+        inside = visit.page.frame_locator("iframe")
+        await inside.locator("text=No endpoints yet").wait_for(timeout=PATIENCE)
+        leading = """() => {
+          try { top.location = "https://evil.example/" } catch (error) { return error.name }
+        }"""
+        assert await inside.locator("h1").evaluate(leading) == "SecurityError"
+        assert visit.page.url == HOST
+
+
+async def test_a_browser_that_does_not_say_what_is_around_learns_each_pages_height(
+    place: Place,
+) -> None:
+    token = (await place.link()).rpartition("/")[2]
+    async with visiting(place.browser, place.origin, permissions=LOCAL) as visit:
+
+        async def without(route: Route) -> None:
+            script = await (await route.fetch()).text()
+            assert "location.ancestorOrigins" in script
+            script = script.replace("location.ancestorOrigins", "undefined")
+            await route.fulfill(body=script, content_type="text/javascript")
+
+        await visit.page.route(re.compile("/static/framed.js"), without)
+        await place.host(visit, place.element(token))
+        low = await until(visit, f"{HEIGHT} !== 384 && {HEIGHT}")
+        await visit.page.frame_locator("iframe").locator("text=Add an endpoint").click()
+        await until(visit, f"{HEIGHT} > {low}")
+
+
 async def test_only_the_frame_of_the_element_sets_its_height(place: Place) -> None:
     token = (await place.link()).rpartition("/")[2]
     async with visiting(place.browser, place.origin, permissions=LOCAL) as visit:

@@ -32,8 +32,8 @@ class Portal:
         ``"http://localhost:3000"`` during development, in test mode also ``"http://localhost:*"``;
         empty: none.
     language
-        The language of its pages and of the public guide, ``"en"`` or ``"de"``; by default each
-        reader's own, as their browser says, or English.
+        The language of its pages, ``"en"`` or ``"de"``; by default each reader's own, as their
+        browser says, or English. The public guide is in English.
     theme
         ``"light"`` or ``"dark"``; by default what each reader's system is set to.
     """

@@ -1,13 +1,16 @@
 // <hooktide-portal token="AQ…"></hooktide-portal>: a customer's webhooks in a page of your product.
 //
 // Attributes: `token`, the last part of a portal link's URL, or the whole URL; `server`, the address of
-// Hooktide (by default where this file comes from); `page`, what is shown first, like "/deliveries";
+// Hooktide (by default where this file comes from), of which the URL has to be; `page`, what is shown
+// first, like "/deliveries";
 // `theme`, "light" or "dark"; `language`, "en" or "de"; `label`, what the frame is called.
 // Events: `open` once it is shown, `expired` when its link is no longer valid: set a new token then.
 
 const HERE = new URL("..", import.meta.url).href;
 const STYLE = ":host { display: block } iframe { display: block; width: 100%; height: 24rem; border: 0; color-scheme: auto }";
 const MOST_PIXELS = 20000;
+// All that the portal needs. It cannot lead the page around it elsewhere.
+const ALLOWED = "allow-downloads allow-forms allow-popups allow-popups-to-escape-sandbox allow-same-origin allow-scripts";
 
 export class HooktidePortal extends HTMLElement {
   static observedAttributes = ["token", "server", "page", "theme", "language"];
@@ -19,7 +22,10 @@ export class HooktidePortal extends HTMLElement {
     const style = document.createElement("style");
     style.textContent = STYLE;
     this.#frame.allow = "clipboard-write";
-    this.attachShadow({ mode: "open" }).append(style, this.#frame);
+    this.#frame.sandbox = ALLOWED;
+    // The portal asks where it is, and need not know at which path of your product.
+    this.#frame.referrerPolicy = "strict-origin";
+    this.attachShadow({ mode: "open" }).append(style);
   }
 
   connectedCallback() {
@@ -38,26 +44,38 @@ export class HooktidePortal extends HTMLElement {
   #address() {
     const token = this.getAttribute("token");
     if (!token) return "";
-    const server = this.getAttribute("server") ?? HERE;
-    const address = new URL(token.includes("/") ? token : `portal/${token}`, server.endsWith("/") ? server : `${server}/`);
+    const server = link(this.getAttribute("server") ?? HERE, document.baseURI);
+    const base = server && `${server.href.replace(/\/*$/, "")}/`;
+    const address = server && link(token.includes("/") ? token : `portal/${token}`, base);
+    if (!address || address.origin !== server.origin) return "";
     const asked = { framed: "1", theme: this.getAttribute("theme"), language: this.getAttribute("language"), next: this.getAttribute("page") };
     for (const [name, value] of Object.entries(asked)) if (value) address.searchParams.set(name, value);
-    return /^https?:$/.test(address.protocol) ? address.href : "";
+    return address.href;
   }
 
   #load() {
     const address = this.#address();
     this.#frame.title = this.getAttribute("label") ?? "Webhooks";
-    if (!address) this.#frame.removeAttribute("src");
-    else if (this.#frame.src !== address) this.#frame.src = address;
+    if (!address) return this.#frame.remove();
+    if (this.#frame.src !== address) this.#frame.src = address;
+    if (!this.#frame.isConnected) this.shadowRoot.append(this.#frame);
   }
 
   #hear(event) {
     const address = this.#address();
     if (!address || event.source !== this.#frame.contentWindow || event.origin !== new URL(address).origin) return;
     const { type, height } = event.data ?? {};
-    if (type === "hooktide:size" && height > 0) this.#frame.style.height = `${Math.min(height, MOST_PIXELS)}px`;
+    if (type === "hooktide:size" && Number.isFinite(height) && height > 0) this.#frame.style.height = `${Math.min(height, MOST_PIXELS)}px`;
     if (type === "hooktide:open" || type === "hooktide:expired") this.dispatchEvent(new CustomEvent(type.slice("hooktide:".length)));
+  }
+}
+
+function link(text, base) {
+  try {
+    const found = new URL(text, base);
+    return /^https?:$/.test(found.protocol) ? found : null;
+  } catch {
+    return null;
   }
 }
 

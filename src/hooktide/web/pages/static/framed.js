@@ -14,13 +14,14 @@ function isAnyPort(pattern, origin) {
   return origin === host || (origin.startsWith(`${host}:`) && /^\d+$/.test(origin.slice(host.length + 1)));
 }
 
-// Browsers that do not say whose page is around are told to deliver to the right one only.
+// Browsers that do not say whose page is around are told to deliver to the right one only. Where any
+// port is right, they deliver to any page: the policy, frame-ancestors, lets no other page be around.
 function around() {
   const known = location.ancestorOrigins?.[0];
   if (known) return isAllowed(known) ? [known] : [];
   const from = document.referrer && new URL(document.referrer).origin;
-  if (from && isAllowed(from)) return [from];
-  return origins.filter((each) => !each.endsWith(":*"));
+  if (from && from !== location.origin && isAllowed(from)) return [from];
+  return origins.some((each) => each.endsWith(":*")) ? ["*"] : origins;
 }
 
 function tell(message) {
