@@ -1,5 +1,6 @@
 """The texts of the customers' pages: all are marked, and all are translated."""
 
+import ast
 import re
 import string
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,8 @@ import texts
 from babel.messages.pofile import read_po as babel_read_po
 from jinja2 import Environment
 
-from hooktide.domain.phrase import Figure, counted, phrase, phrases, read_back
+from hooktide.domain.phrase import Figure, Phrase, counted, phrase, phrases, read_back
+from hooktide.domain.stored_reasons import detail_words
 from hooktide.web.pages.framework.language import catalogue, preferred
 from hooktide.web.pages.framework.po_file import read_po
 
@@ -153,6 +155,47 @@ def test_a_stored_reason_is_recognised() -> None:
     found = read_back("1,000 deliveries failed in a row", "{count} deliveries failed in a row")
     assert catalogue("de").say(found) == "1.000 Zustellungen in Folge fehlgeschlagen"
     assert read_back("x deliveries failed", "{count} deliveries failed") == "x deliveries failed"
+
+
+def test_each_reason_of_a_network_error_is_known() -> None:
+    files = [path for path in (texts.SOURCE / "outbound").glob("*.py") if path.name != "mail.py"]
+    found = {text for path in files for text in _details(ast.parse(path.read_text("utf-8")))}
+    assert "the receiver did not respond in time" in found
+    assert [each for each in sorted(found) if not isinstance(detail_words(each), Phrase)] == []
+
+
+def _details(tree: ast.Module) -> Iterator[str]:
+    """Yield the texts that outcomes are given as their detail, as far as they are written there."""
+    functions = {"_tls_error": 0, "_fail": 1, "expire": 1}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            given = [each.value for each in call.keywords if each.arg in ("detail", "problem")]
+            place = functions.get(getattr(call.func, "attr", getattr(call.func, "id", "")))
+            if place is not None:
+                given += call.args[place : place + 1]
+            yield from (
+                each.value
+                for each in given
+                if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value
+            )
+
+
+@pytest.mark.parametrize(
+    ("detail", "german"),
+    [
+        ("could not connect: connection refused", "keine Verbindung möglich: Verbindung abgelehnt"),
+        (
+            "no DNS server answered within 2 s",
+            "kein DNS-Server hat innerhalb von 2 Sek. geantwortet",
+        ),
+        ("299 is not an HTTP status", "299 ist kein HTTP-Status"),
+        ("the receiver ended TLS: internal error", "der Empfänger beendete TLS: internal error"),
+        ("what another release said: {x}", "what another release said: {x}"),
+    ],
+)
+def test_a_network_error_is_said_in_german(detail: str, german: str) -> None:
+    assert detail_words(detail) == detail
+    assert catalogue("de").say(detail_words(detail)) == german
 
 
 @pytest.mark.parametrize(

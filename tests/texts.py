@@ -13,8 +13,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
+from hooktide.domain import stored_reasons
 from hooktide.domain.phrase import NOUNS
-from hooktide.web.pages.framework import stored_reasons
 from hooktide.web.pages.framework.language import SCRIPT_WORDS
 from hooktide.web.pages.framework.messages import COUNTED
 from hooktide.web.pages.views.replays import RESULTS
@@ -37,6 +37,8 @@ _TABLES = (
     *stored_reasons.ENDPOINT_REASONS,
     *stored_reasons.REST_REASONS,
     *stored_reasons.OTHER_REASONS,
+    *stored_reasons.DETAILS,
+    *stored_reasons.DETAILS_WITH_REASON,
     *SCRIPT_WORDS,
     *COUNTED.values(),
     *RESULTS.values(),

@@ -203,6 +203,22 @@ async def test_no_page_of_the_portal_has_a_sentence_in_english(portal: Portal) -
             "meinten Sie 'rechnung",
         ),
         ({"url": "https://a.example.org/", "name": "x" * 101}, "Höchstens 100 Zeichen."),
+        ({"url": "https://a.example.org/", "channels": "a/b"}, "Ein Kanal besteht aus 1 bis 128"),
+        (
+            {"url": "https://a.example.org/", "reference": "ep_0123456789abcdef"},
+            "nicht wie eine ep_-ID aussieht",
+        ),
+        ({"url": "https://a.example.org/", "metadata": "a: \x01"}, "keine Steuerzeichen enthalten"),
+        ({"url": "https://a.example.org/", "rate_limit": "0"}, "1 bis 10.000 Anfragen pro Sekunde"),
+        (
+            {"url": "https://a.example.org/", "retry_delays": "10s, 10s"},
+            "Der Tarif dieses Kontos erlaubt 1 Wiederholung",
+        ),
+        ({"url": "https://a.example.org/", "timeout_seconds": "0"}, "Erlaubt sind 1 bis"),
+        (
+            {"url": "https://a.example.org/", "headers": "X-A: ****"},
+            "behält einen gespeicherten Wert",
+        ),
     ],
 )
 async def test_what_is_wrong_with_a_form_is_said_in_german(

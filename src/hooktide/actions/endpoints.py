@@ -17,7 +17,6 @@ from hooktide.actions.accounts import (
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import Actor
-from hooktide.domain.counting import count_of
 from hooktide.domain.dialect.signing import new_secret
 from hooktide.domain.errors import (
     BusyError,
@@ -48,7 +47,7 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.operational_events import limit_reached
-from hooktide.domain.phrase import phrase
+from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import (
     EventType,
     Plan,
@@ -542,7 +541,7 @@ def _check_endpoint_reference(text: str) -> str:
     if _LIKE_AN_ID.fullmatch(text):
         raise InvalidError(
             "invalid_reference",
-            "use characters that do not look like an ep_ id",
+            phrase("use characters that do not look like an ep_ id"),
             pointer="/reference",
         )
     return check_text(text, "/reference", MAX_REFERENCE_LENGTH)
@@ -564,10 +563,13 @@ def check_filter(text: str, plan: Plan, old: Endpoint | None = None) -> str:
     if found.conditions <= plan.filter_conditions or (old and old.filter == found.text):
         return found.text
     if not plan.filter_conditions:
-        why = "this account's plan has no filters; leave the filter out"
+        why = phrase("this account's plan has no filters; leave the filter out")
     else:
-        most = count_of(plan.filter_conditions, "condition")
-        why = f"it has {found.conditions} conditions; this account's plan allows {most}"
+        why = phrase(
+            "it has {conditions}; this account's plan allows {count}",
+            conditions=counted(found.conditions, "condition"),
+            count=plan.filter_conditions,
+        )
     raise InvalidError("invalid_filter", why, pointer="/filter")
 
 
@@ -584,10 +586,13 @@ def check_plan_channels(
     if len(found) <= plan.channels or (old and set(found) <= set(old.channels)):
         return found
     if not plan.channels:
-        why = "this account's plan has no channels; leave them out"
+        why = phrase("this account's plan has no channels; leave them out")
     else:
-        most = count_of(plan.channels, "channel")
-        why = f"there are {len(found)}; this account's plan allows {most}"
+        why = phrase(
+            "there are {count}; this account's plan allows {channels}",
+            count=len(found),
+            channels=counted(plan.channels, "channel"),
+        )
     raise InvalidError("invalid_channels", why, pointer="/channels")
 
 
@@ -603,7 +608,7 @@ def _check_metadata(
     if metadata and not plan.metadata_bytes:
         raise InvalidError(
             "invalid_metadata",
-            "this account's plan has no metadata; leave it out",
+            phrase("this account's plan has no metadata; leave it out"),
             pointer="/metadata",
         )
     return check_metadata(metadata, plan.metadata_bytes)
@@ -676,13 +681,16 @@ def _unmask(name: str, value: str, stored: Mapping[str, str], moved: bool) -> st
     if value != MASK:
         return value
     if name.lower() not in stored:
-        why = (
-            f"{MASK} keeps a stored value, but there is none for {name[:64]}; send the value itself"
+        why = phrase(
+            "{mask} keeps a stored value, but there is none for {name}; send the value itself",
+            mask=MASK,
+            name=name[:64],
         )
     elif moved:
-        why = (
-            f"the stored value of {name} was given for another scheme, host or port and is not "
-            f"sent to a new one; give the value, or leave the header out"
+        why = phrase(
+            "the stored value of {name} was given for another scheme, host or port and is not "
+            "sent to a new one; give the value, or leave the header out",
+            name=name,
         )
     else:
         return stored[name.lower()]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.json.pointer import escaped
+from hooktide.domain.phrase import phrase
 
 MAX_CHANNELS = 10
 """How many channels an endpoint may have."""
@@ -31,7 +32,10 @@ def check_channels(channels: Sequence[str], most: int = MAX_CHANNELS) -> tuple[s
 
     :raises InvalidError: ``invalid_channels``: one is malformed, or there are more than ``most``.
     """
-    return _checked(channels, most, "channel", _CHANNEL, "letters, digits, and - _ .")
+    rule = phrase(
+        "a channel is 1 to {count} characters: letters, digits, and - _ .", count=MAX_LABEL_LENGTH
+    )
+    return _checked(channels, most, "channel", _CHANNEL, rule)
 
 
 def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -39,24 +43,21 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
 
     :raises InvalidError: ``invalid_tags``: one is malformed, or there are too many.
     """
-    return _checked(tags, MAX_TAGS, "tag", _TAG, "letters, digits, and - _ . : / #")
+    rule = f"a tag is 1 to {MAX_LABEL_LENGTH} characters: letters, digits, and - _ . : / #"
+    return _checked(tags, MAX_TAGS, "tag", _TAG, rule)
 
 
 def _checked(
-    labels: Sequence[str], most: int, kind: str, form: re.Pattern[str], allowed: str
+    labels: Sequence[str], most: int, kind: str, form: re.Pattern[str], rule: str
 ) -> tuple[str, ...]:
     for number, label in enumerate(labels):
         if not form.fullmatch(label) or len(label) > MAX_LABEL_LENGTH:
-            raise InvalidError(
-                f"invalid_{kind}s",
-                f"a {kind} is 1 to {MAX_LABEL_LENGTH} characters: {allowed}",
-                pointer=f"/{kind}s/{number}",
-            )
+            raise InvalidError(f"invalid_{kind}s", rule, pointer=f"/{kind}s/{number}")
     found = tuple(dict.fromkeys(labels))
     if len(found) > most:
         raise InvalidError(
             f"invalid_{kind}s",
-            f"{most} at most; there are {len(found)}",
+            phrase("{most} at most; there are {count}", most=most, count=len(found)),
             pointer=f"/{kind}s",
         )
     return found
@@ -78,12 +79,12 @@ def check_metadata(
     """
     for name, value in metadata.items():
         if not 1 <= len(name) <= MAX_METADATA_NAME_LENGTH or _NO_NAME.search(name):
-            why = (
-                f"a name has 1 to {MAX_METADATA_NAME_LENGTH} characters, without colons and "
-                "control characters"
+            why = phrase(
+                "a name has 1 to {count} characters, without colons and control characters",
+                count=MAX_METADATA_NAME_LENGTH,
             )
         elif _CONTROL.search(value.replace("\n", " ").replace("\t", " ")):
-            why = "a value has no control characters but line breaks and tabs"
+            why = phrase("a value has no control characters but line breaks and tabs")
         else:
             continue
         raise InvalidError("invalid_metadata", why, pointer=f"/metadata/{escaped(name[:64])}")
@@ -91,7 +92,7 @@ def check_metadata(
     if metadata and size > most:
         raise InvalidError(
             "invalid_metadata",
-            f"{most:,} bytes as JSON at most; it has {size:,}",
+            phrase("{most} bytes as JSON at most; it has {size}", most=most, size=size),
             pointer="/metadata",
         )
     return tuple(metadata.items())

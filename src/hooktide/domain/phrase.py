@@ -21,6 +21,7 @@ NOUNS = {
     "failure": ("{count} failure", "{count} failures"),
     "hour": ("{count} hour", "{count} hours"),
     "minute": ("{count} minute", "{count} minutes"),
+    "retry": ("{count} retry", "{count} retries"),
     "second": ("{count} second", "{count} seconds"),
     "test": ("{count} test", "{count} tests"),
 }

@@ -17,6 +17,7 @@ from hooktide.domain.model import (
     User,
 )
 from hooktide.domain.phrase import counted, phrase
+from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 
 MAX_SECRETS = 5
@@ -107,7 +108,10 @@ def endpoint_reference_taken() -> RefusedError:
     """Refuse an endpoint whose reference is taken."""
     return RefusedError(
         "endpoint_reference_taken",
-        "the account has an endpoint with this reference; use another one, or change that endpoint",
+        phrase(
+            "the account has an endpoint with this reference; use another one, or change that "
+            "endpoint"
+        ),
     )
 
 
@@ -185,7 +189,7 @@ def check_enabled(endpoint: Endpoint) -> None:
             "endpoint_disabled",
             phrase(
                 "the endpoint is disabled ({reason}); enable it first",
-                reason=endpoint.disabled_reason,
+                reason=reason_words(endpoint.disabled_reason),
             ),
         )
 
@@ -273,13 +277,13 @@ def job_running(job_id: int) -> RefusedError:
     """Refuse a job on deliveries while another of the same scope is running."""
     return RefusedError(
         "job_running",
-        f"job {show('job', job_id)} is running; wait until it is done, or cancel it",
+        phrase("job {id} is running; wait until it is done, or cancel it", id=show("job", job_id)),
     )
 
 
 def hour_is_full(limit: int) -> LimitError:
     """Refuse a test when the plan's hourly limit is reached."""
-    allowed = count_of(limit, "delivery", "deliveries")
+    allowed = counted(limit, "delivery")
     return LimitError(
         phrase("the plan's {allowed} of this hour are used up; try again later", allowed=allowed),
         limit=limit,

@@ -11,6 +11,7 @@ from hooktide.domain.delivery.verdict import ERRORS
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import between, made_at, show
 from hooktide.domain.model import Attempt, Delivery, DeliveryState, Micros, Origin, Scope
+from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import wants
 from hooktide.store.base import EventRow, Page
 from hooktide.store.contract import Store
@@ -190,7 +191,11 @@ def read_response(text: str, pointer: str) -> tuple[int | None, str]:
     if text in ERRORS or (len(text) == _STATUS and text.isascii() and text.isdigit()):
         return None, text
     allowed = ", ".join([*_CLASSES, "a status like 401", *ERRORS])
-    raise InvalidError("invalid_filter", f"response must be one of: {allowed}", pointer=pointer)
+    raise InvalidError(
+        "invalid_filter",
+        phrase("response must be one of: {allowed}", allowed=allowed),
+        pointer=pointer,
+    )
 
 
 def show_response(wanted: DeliveryFilter) -> str:

@@ -6,10 +6,10 @@ An endpoint's own settings come first, then those of the event type, then those 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import SECOND, Endpoint, Micros
+from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import MAX_TIMEOUT, Plan, Project
 from hooktide.domain.time.spans import show_span
 
@@ -84,14 +84,19 @@ def check_delays(given: Sequence[int], project: Project, plan: Plan) -> tuple[Mi
     second or longer, or together they are longer than the plan's.
     """
     if len(given) > plan.retries:
-        allowed = count_of(plan.retries, "retry", "retries")
-        raise _invalid("/retry_delays", f"this account's plan allows {allowed}")
+        allowed = counted(plan.retries, "retry")
+        why = phrase("this account's plan allows {allowed}", allowed=allowed)
+        raise _invalid("/retry_delays", why)
     for index, seconds in enumerate(given):
         if seconds < 1:
-            raise _invalid(f"/retry_delays/{index}", "a delay is 1 second or longer")
+            raise _invalid(f"/retry_delays/{index}", phrase("a delay is 1 second or longer"))
     most = sum(delays(project.retry, plan.retries))
     if sum(given) * SECOND > most:
-        words = f"together the delays are {most // SECOND} seconds ({show_span(most)}) at most"
+        words = phrase(
+            "together the delays are {seconds} seconds ({span}) at most",
+            seconds=str(most // SECOND),
+            span=show_span(most),
+        )
         raise _invalid("/retry_delays", words)
     return tuple(seconds * SECOND for seconds in given)
 
@@ -104,7 +109,8 @@ def check_timeout(seconds: float, plan: Plan) -> Micros:
     timeout = round(seconds * SECOND)
     most = min(plan.max_timeout, MAX_TIMEOUT)
     if not SECOND <= timeout <= most:
-        raise _invalid("/timeout_seconds", f"use 1 to {most / SECOND:g} seconds")
+        longest = f"{most / SECOND:g}"
+        raise _invalid("/timeout_seconds", phrase("use 1 to {seconds} seconds", seconds=longest))
     return timeout
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import SECOND, Micros
+from hooktide.domain.phrase import phrase
 
 MAX_RATE = 10_000
 """Maximum requests a second of an endpoint or an account."""
@@ -57,18 +58,25 @@ def check_rate(per_second: int | None, burst: int | None, allowed: int | None) -
     """
     if per_second is None:
         if burst is not None:
-            raise _invalid("/burst", "a burst needs a rate; give rate_limit, too")
+            raise _invalid("/burst", phrase("a burst needs a rate; give rate_limit, too"))
         return
     most = min(MAX_RATE, allowed or MAX_RATE)
     if not 1 <= per_second <= most:
-        what = "this account's plan allows" if most < MAX_RATE else "use"
-        raise _invalid("/rate_limit", f"{what} 1 to {most:,} requests a second")
+        if most < MAX_RATE:
+            why = phrase("this account's plan allows 1 to {most} requests a second", most=most)
+        else:
+            why = phrase("use 1 to {most} requests a second", most=most)
+        raise _invalid("/rate_limit", why)
     most_at_once = per_second * MAX_BURST_SECONDS
     if burst is not None and not 1 <= burst <= most_at_once:
         raise _invalid(
             "/burst",
-            f"use 1 to {most_at_once:,}: at most {MAX_BURST_SECONDS} times rate_limit, which is "
-            f"{per_second:,}",
+            phrase(
+                "use 1 to {most}: at most {seconds} times rate_limit, which is {rate}",
+                most=most_at_once,
+                seconds=MAX_BURST_SECONDS,
+                rate=per_second,
+            ),
         )
 
 

@@ -34,10 +34,10 @@ from hooktide.domain.phrase import counted, phrase
 from hooktide.domain.project.project import Plan, Project
 from hooktide.domain.project.schedule import schedule_of
 from hooktide.domain.searching.index import title_of
+from hooktide.domain.stored_reasons import detail_words, reason_words
 from hooktide.domain.time.times import read_time, show_time
 from hooktide.web.operations.response_values import header_pairs
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.visible_text import MAX_SHOWN, beginning, indented, shown
 
 MAX_TEXT_LENGTH = 200
@@ -575,7 +575,7 @@ def open_attempt(attempt: Attempt, timeout: Micros) -> OpenedAttempt:
         code=code,
         code_tone=tone,
         duration=formats.duration(attempt.duration),
-        detail=shown(attempt.detail),
+        detail=detail_words(attempt.detail),
         hint=hint(attempt, timeout),
         request_line=sent,
         request_headers=_pairs(attempt.request_head),

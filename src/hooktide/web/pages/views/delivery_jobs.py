@@ -11,10 +11,10 @@ from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import DeliveryJob, JobAct, JobState
 from hooktide.domain.phrase import Phrase, phrase
 from hooktide.domain.phrase import counted as counted_phrase
+from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
-from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.deliveries import asked_for
 from hooktide.web.pages.views.delivery import (

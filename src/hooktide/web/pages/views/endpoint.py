@@ -17,6 +17,7 @@ from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import EventType, Project, offered, plan_of, wants
 from hooktide.domain.project.schedule import schedule_of
 from hooktide.domain.stats import Health
+from hooktide.domain.stored_reasons import detail_words
 from hooktide.domain.throttling.rate import effective_rate
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
@@ -151,7 +152,7 @@ async def _tested(
             body = beginning(last.response_body, truncated=last.response_truncated)
             return TestResult(
                 row=row_of(Line(delivery, last), len(schedule.delays), endpoint, request.now),
-                detail=last.detail,
+                detail=detail_words(last.detail),
                 hint=hint(last, schedule.timeout),
                 body=body[:MAX_BODY_CHARACTERS],
             )

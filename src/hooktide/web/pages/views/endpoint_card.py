@@ -8,9 +8,9 @@ from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.phrase import counted, phrase, phrases
 from hooktide.domain.project.project import Project
 from hooktide.domain.stats import Health
+from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.views.delivery import endpoint_name
 
 

@@ -17,12 +17,12 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.phrase import Phrase, phrase
 from hooktide.domain.phrase import counted as counted_phrase
+from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
-from hooktide.web.pages.framework.stored_reasons import reason_words
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.views.delivery import endpoint_name, read_moment
