@@ -42,6 +42,8 @@ async def test_an_event_on_its_way_from_the_client_to_a_receiver_and_back(place:
         await settled(client, sent.id)
         [request] = [each async for each in client.bins.requests(kept.id)]
         body = await client.bins.body(kept.id, request.id)
+        noted = await client.bins.update_request(kept.id, request.id, note="the first")
+        assert noted.note == "the first"
         found = Verifier("invoice-maker", hook.secret.text).verify(body, request.headers)
         assert (found.event_id, request.signature.verdict) == (sent.id, "valid")
         [delivery] = [each async for each in client.deliveries.list(event=sent.id)]
@@ -166,6 +168,8 @@ async def _bins(client: AsyncClient) -> None:
     await client.bins.delete(made.id)
     with pytest.raises(NotFoundError):
         await client.bins.request(made.id, "req_0000000000000001")
+    with pytest.raises(NotFoundError):
+        await client.bins.update_request(made.id, "req_0000000000000001", note="gone")
 
 
 async def _webhooks(client: AsyncClient, place: Place) -> None:

@@ -338,12 +338,18 @@ async def test_a_bin_keeps_the_newest_requests_and_expires(given: Given) -> None
             received_at=NOON + n,
             verdict=SignatureVerdict.INVALID,
             reason="no signature",
+            address="203.0.113.7",
         )
         await given.store.add_bin_request(request, keep=3, keep_bytes=1_000_000)
     page = await given.store.list_bin_requests(kept.id, None, 10)
     assert [request.body for request in page.items] == [b"4", b"3", b"2"]
     assert page.items[0].verdict is SignatureVerdict.INVALID
     assert page.items[0].reason == "no signature"
+    assert page.items[0].address == "203.0.113.7"
+    noted = await given.store.note_bin_request(kept, page.items[1].id, "look")
+    assert noted.note == "look"
+    page = await given.store.list_bin_requests(kept.id, None, 10)
+    assert [request.note for request in page.items] == ["", "look", ""]
     assert await given.store.get_bin_by_page(kept.page_token, NOON + 99) == kept
     for find, token in (
         (given.store.get_bin, new.token),

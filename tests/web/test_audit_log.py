@@ -278,6 +278,13 @@ def steps(ids: dict[str, str]) -> list[Step]:
             {"script": [{"status": 500}]},
             ("bin.update",),
         ),
+        Step(
+            "update_bin_request",
+            "PATCH",
+            f"/v1/bins/{ids['bin']}/requests/{ids['req']}",
+            {"note": "look"},
+            ("bin.note",),
+        ),
         Step("clear_bin", "DELETE", f"/v1/bins/{ids['bin']}/requests", None, ("bin.clear",)),
         Step("delete_bin", "DELETE", f"/v1/bins/{ids['bin']}", None, ("bin.delete",)),
         Step("create_key", "POST", "/v1/keys", {"scope": "operator", "name": "k"}, ("key.create",)),
@@ -319,7 +326,11 @@ async def test_every_operation_that_changes_something_leaves_one_entry(site: Sit
     customer = await site.key("account", account="acme")
     ids["hook"] = (await customer.post("/webhooks", HOOK)).ok(201)["id"]
     (await site.operator.patch("/v1/accounts/acme", {"plan": "pro"})).ok()
-    ids["bin"] = (await site.operator.post("/v1/bins", {})).ok(201)["id"]
+    made = (await site.operator.post("/v1/bins", {})).ok(201)
+    ids["bin"] = made["id"]
+    await site.client("").call("POST", made["url"][made["url"].index("/bin/") :])
+    path = f"/v1/bins/{ids['bin']}/requests"
+    ids["req"] = (await site.operator.get(path)).ok()["items"][0]["id"]
     (await site.operator.apply("invoice-maker", INDEXED)).ok()
     clients = {"operator": site.operator, "account": customer}
     todo = steps(ids)

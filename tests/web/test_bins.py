@@ -35,6 +35,21 @@ async def test_a_bin_keeps_what_it_is_sent(site: BinSite) -> None:
     assert kept["received_at"] == "2026-01-01T12:00:00.000000Z"
 
 
+async def test_a_request_takes_a_note(site: BinSite) -> None:
+    made = await site.create_bin()
+    await site.send(made["url"])
+    [kept] = await site.requests(made)
+    assert (kept["note"], kept["address"]) == ("", "")
+    path = f"/v1/bins/{made['id']}/requests/{kept['id']}"
+    assert (await site.api.patch(path, {"note": "the first try"}))["note"] == "the first try"
+    assert (await site.api.get(path))["note"] == "the first try"
+    for wrong in ("x" * 1001, "a\u202eb", " a"):
+        with pytest.raises(ApiError) as refused:
+            await site.api.patch(path, {"note": wrong})
+        assert "/note" in str(refused.value)
+    assert (await site.api.patch(path, {"note": ""}))["note"] == ""
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
 async def test_a_bin_takes_any_method(site: BinSite, method: str) -> None:
     made = await site.create_bin()

@@ -129,9 +129,106 @@ async def test_without_a_script_the_page_reloads_itself_and_can_be_cleared(site:
     assert await site.requests(made) == []
 
 
+async def test_without_a_script_the_reloading_can_be_paused(site: BinSite) -> None:
+    made = await site.create_bin()
+    html = await page(site, made["page_url"])
+    assert "?reload=off" in html
+    html = await page(site, f"{made['page_url']}?reload=off")
+    assert "http-equiv" not in html
+    assert "does not reload" in html
+
+
+async def test_the_page_shows_the_query_the_sender_and_the_whole_request(site: BinSite) -> None:
+    made = await site.create_bin()
+    sent = {"x-forwarded-for": "203.0.113.7", "x-one": "1"}
+    await site.send(f"{made['url']}?a=1&b=%3Cb%3E&empty=&bad=%ff", b"hello", headers=sent)
+    html = await page(site, made["page_url"])
+    for name, value in (("a", "1"), ("b", "&lt;b&gt;"), ("empty", ""), ("bad", "\\xff")):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in html
+    assert "from 203.0.113.7" in html
+    whole = html.partition('id="whole">')[2].partition("</pre>")[0]
+    assert whole.startswith(f"POST /bin/{made['url'].rpartition('/')[2]}?a=1&amp;b=%3Cb%3E")
+    assert "HTTP/1.1\nhost: bins\n" in whole
+    assert "\nx-one: 1\n\nhello" in whole
+
+
+async def test_a_request_without_a_query_has_no_table_of_it(site: BinSite) -> None:
+    made = await site.create_bin()
+    await site.send(made["url"], b"hello")
+    html = await page(site, made["page_url"])
+    assert "Query" not in html
+    assert "from this machine" in html
+
+
+async def test_clearing_is_asked_first(site: BinSite) -> None:
+    made = await site.create_bin()
+    await site.send(made["url"])
+    html = await page(site, made["page_url"])
+    asked = html.partition('<details class="clear">')[2].partition("</details>")[0]
+    assert "Delete all requests" in asked
+    assert html.count("/clear") == 1
+
+
+async def write_note(site: BinSite, made: Mapping[str, Any], request: str, text: str) -> Answer:
+    path = f"{made['page_url']}/requests/{request}/note"
+    return await site.send(path, urlencode({"note": text}).encode(), headers={**FORM, **OURS})
+
+
+async def test_a_note_is_written_on_the_page_and_shown_in_the_list(site: BinSite) -> None:
+    made = await site.create_bin()
+    await site.send(made["url"])
+    [kept] = await site.requests(made)
+    answer = await write_note(site, made, kept["id"], "<b>the first\ntry")
+    assert answer.status == 303
+    assert answer.headers["location"].endswith(f"?request={kept['id']}")
+    html = await page(site, made["page_url"])
+    assert html.count("&lt;b&gt;the first\ntry") == 2
+    assert (await site.requests(made))[0]["note"] == "<b>the first\ntry"
+    await write_note(site, made, kept["id"], "")
+    assert "the first" not in await page(site, made["page_url"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("x" * 1001, "1,000 characters"), ("a\u202eb", "direction characters")]
+)
+async def test_a_note_that_cannot_be_saved_stays_as_it_was_typed(
+    site: BinSite, text: str, said: str
+) -> None:
+    made = await site.create_bin({"status": 503})
+    for _ in range(2):
+        await site.send(made["url"])
+    _, older = await site.requests(made)
+    answer = await write_note(site, made, older["id"], text)
+    html = answer.body.decode()
+    assert answer.status == 422
+    assert said in html
+    assert f'data-id="{older["id"]}"' in html
+    assert f"{text}</textarea>" in html
+    assert 'name="status-1" value="503"' in html
+    assert (await site.requests(made))[1]["note"] == ""
+
+
+async def test_a_request_of_another_bin_takes_no_note(site: BinSite) -> None:
+    mine, other = await site.create_bin(), await site.create_bin()
+    await site.send(other["url"])
+    [kept] = await site.requests(other)
+    assert (await write_note(site, mine, kept["id"], "mine")).status == 404
+    assert (await site.requests(other))[0]["note"] == ""
+
+
+async def test_watchers_are_notified_of_a_note(site: BinSite) -> None:
+    made = await site.create_bin()
+    await site.send(made["url"])
+    [kept] = await site.requests(made)
+    stream = await watch(site, made["page_url"])
+    await write_note(site, made, kept["id"], "look")
+    assert b"event: new" in await stream.until(b"data: ")
+    stream.close()
+
+
 async def test_a_forms_address_leads_to_the_page(site: BinSite) -> None:
     made = await site.create_bin()
-    for path in ("/clear", "/answers"):
+    for path in ("/clear", "/answers", "/requests/req_0000000000000001/note"):
         answer = await site.send(made["page_url"] + path, method="GET")
         assert answer.status == 303
         assert answer.headers["location"] == urlsplit(made["page_url"]).path.lower()
@@ -149,7 +246,7 @@ async def test_the_url_that_receives_neither_shows_nor_changes_the_bin(site: Bin
     for start in (made["url"], f"{site.url}/bins/{token}"):
         for path in ("/page", "/events", f"/requests/{kept['id']}/raw"):
             assert (await site.send(start + path, method="GET")).status == 404
-        for path in ("/clear", "/answers"):
+        for path in ("/clear", "/answers", f"/requests/{kept['id']}/note"):
             assert (await site.send(start + path, headers={**OURS, **FORM})).status == 404
     assert (await site.send(f"{site.url}/bin/{page_token}", b"x")).status == 404
     assert [each["id"] for each in await site.requests(made)] == [kept["id"]]
@@ -164,12 +261,13 @@ async def test_a_form_from_another_site_changes_no_bin(
 ) -> None:
     made = await site.create_bin()
     await site.send(made["url"], b"kept")
-    body = urlencode({"status-1": "410"}).encode()
-    for path in ("/clear", "/answers"):
+    body = urlencode({"status-1": "410", "note": "evil"}).encode()
+    [kept] = await site.requests(made)
+    for path in ("/clear", "/answers", f"/requests/{kept['id']}/note"):
         answer = await site.send(made["page_url"] + path, body, headers={**FORM, **headers})
         assert answer.status == 403
         assert b"open the page again" in answer.body
-    assert len(await site.requests(made)) == 1
+    assert [each["note"] for each in await site.requests(made)] == [""]
     assert (await site.send(made["url"], b"x")).status == 200
 
 

@@ -171,6 +171,22 @@ async def test_the_bins_page_is_fit_for_every_look(place: Place) -> None:
             assert visit.wrong == []
 
 
+async def test_a_request_that_comes_in_leaves_a_note_that_is_being_written(place: Place) -> None:
+    async with visiting(place.browser, place.origin) as visit:
+        await visit.page.request.post(place.receiver, data={"type": "first.one"})
+        await visit.open(place.bin)
+        await visit.page.locator("#note").fill("half a no")
+        await visit.page.request.post(place.receiver, data={"type": "second.one"})
+        await expect(visit.page.locator("#list .title").first).to_have_text("second.one")
+        await expect(visit.page.locator("#note")).to_have_value("half a no")
+        await visit.page.locator("#list a").first.click()
+        await expect(visit.page.locator("#request pre").first).to_contain_text("second.one")
+        await visit.page.locator("#note").fill("look at this")
+        await visit.page.get_by_role("button", name="Save the note").click()
+        await expect(visit.page.locator("#list .noted")).to_have_text("look at this")
+        assert visit.wrong == []
+
+
 async def test_a_bins_page_with_hostile_requests_runs_nothing(place: Place) -> None:
     text = "<script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}\u202e"
     async with visiting(place.browser, place.origin) as visit:

@@ -45,6 +45,8 @@ NOBODYS = {
 
 BODIES: dict[str, Any] = {
     "update_bin": {"script": []},
+    "put_rate_limit": {"rate_limit": None},
+    "update_bin_request": {"note": "mine"},
     "update_user": {"role": "owner"},
     "start_replay": {"what": "missed", "since": "2026-01-01T00:00:00Z"},
 }

@@ -84,7 +84,13 @@ GOOD: dict[str, Any] = {
 }
 """Bodies that are hardly found by chance."""
 
-NEVER_GOOD = {"create_account", "get_bin_request", "get_bin_request_body", "delete_project"}
+NEVER_GOOD = {
+    "create_account",
+    "get_bin_request",
+    "update_bin_request",
+    "get_bin_request_body",
+    "delete_project",
+}
 """A new account needs a new reference, the bin was sent nothing, the project has accounts."""
 
 

@@ -497,7 +497,8 @@ class BinRequest:
     """One request to a bin, and the status it answered.
 
     ``body`` is its first 64 KB. ``verdict`` is the result of checking its signatures on arrival,
-    and ``reason`` explains it in a sentence.
+    and ``reason`` explains it in a sentence. ``address`` is the sender's, empty for this machine;
+    ``note`` is what a person wrote about the request.
     """
 
     id: int
@@ -511,6 +512,8 @@ class BinRequest:
     received_at: Micros
     verdict: SignatureVerdict
     reason: str
+    address: str = ""
+    note: str = ""
 
     @property
     def body_truncated(self) -> bool:

@@ -1,6 +1,6 @@
 """Request bins and their requests."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.errors import NotFoundError
@@ -113,6 +113,23 @@ class Bins(Repository):
         return await newest(tx, "bin_requests", wanted, limit, _bin_request)
 
     @writes
+    async def note_bin_request(
+        self,
+        tx: Transaction,
+        found: Bin,
+        request_id: int,
+        note: str,
+        action: Action | None = None,
+    ) -> BinRequest:
+        """Replace the note on a request of a bin."""
+        old = await _read_request(tx, found.id, request_id)
+        if note == old.note:
+            return old
+        await tx.run("note_bin_request", {"bin_id": found.id, "id": request_id, "note": note})
+        await record_action(tx, action, snapshot(found), self.clock())
+        return replace(old, note=note)
+
+    @writes
     async def delete_bin(self, tx: Transaction, bin_id: int, action: Action | None = None) -> None:
         """Delete a bin and its requests; its URL answers 404 afterwards."""
         old = _bin(await tx.one("bin", "get_bin_by_id", {"id": bin_id}))
@@ -165,4 +182,6 @@ def _bin_request(row: Row) -> BinRequest:
         received_at=row[8],
         verdict=SignatureVerdict(row[9]),
         reason=row[10],
+        address=row[11],
+        note=row[12],
     )

@@ -32,9 +32,9 @@ DELETE FROM {schema}bins WHERE expires_at <= :now
 
 -- name: add_bin_request
 INSERT INTO {schema}bin_requests (id, bin_id, method, path, headers, body, body_size, answered,
-    received_at, verdict, reason)
+    received_at, verdict, reason, address, note)
 VALUES (:id, :bin_id, :method, :path, :headers, :body, :body_size, :answered, :received_at,
-    :verdict, :reason)
+    :verdict, :reason, :address, :note)
 
 -- name: trim_bin
 DELETE FROM {schema}bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
@@ -46,8 +46,12 @@ DELETE FROM {schema}bin_requests WHERE bin_id = :bin_id AND id <= coalesce((
     WHERE r.place > :keep OR (r.size > :keep_bytes AND r.place > 1)), 0)
 
 -- name: bin_requests
-SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason
+SELECT id, bin_id, method, path, headers, body, body_size, answered, received_at, verdict, reason,
+    address, note
 FROM {schema}bin_requests
+
+-- name: note_bin_request
+UPDATE {schema}bin_requests SET note = :note WHERE bin_id = :bin_id AND id = :id
 
 -- name: delete_bins_of_account
 DELETE FROM {schema}bins WHERE account_id = :account_id

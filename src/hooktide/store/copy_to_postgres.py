@@ -61,7 +61,7 @@ COPIED = {
     "ended_at",
     "happenings": "key, project_id, type, account_id, endpoint_id, at, about",
     "bin_requests": "id, bin_id, method, path, headers, body, body_size, answered, received_at, "
-    "verdict, reason",
+    "verdict, reason, address, note",
 }
 """The columns of the tables that are the same in both."""
 _EVENTS = (

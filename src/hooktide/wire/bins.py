@@ -49,6 +49,15 @@ class BinUpdate(RequestModel, frozen=True):
     script: Script
 
 
+MAX_NOTE_LENGTH = 1000
+
+
+class BinRequestUpdate(RequestModel, frozen=True):
+    """A new note on a request, of plain text; empty: none."""
+
+    note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE_LENGTH)]
+
+
 class ScriptStep(ResponseModel, frozen=True):
     """One response of a bin's script."""
 
@@ -80,7 +89,7 @@ class BinRequest(ResponseModel, frozen=True, kw_only=True):
     """A request that a bin received. A body that is not UTF-8 is in `body_base64` instead.
 
     `body` is its first 64 KB, without a partial character at the end; `body_size` counts up to 1
-    MB.
+    MB. `address` is the sender's, empty if it is on the server's machine.
     """
 
     id: str
@@ -93,4 +102,6 @@ class BinRequest(ResponseModel, frozen=True, kw_only=True):
     body_truncated: bool
     answered: int
     received_at: Instant
+    address: str
+    note: str
     signature: Signature

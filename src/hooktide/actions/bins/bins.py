@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hooktide.actions.texts import check_text
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import NotFoundError
+from hooktide.domain.ids import show
 from hooktide.domain.model import SECOND, Bin, BinRequest, Micros, Scope
 from hooktide.runtime.cache import Cache
 from hooktide.store.base import Page
 from hooktide.store.contract import Store
-from hooktide.wire.bins import BinUpdate, NewBin, Step
+from hooktide.wire.bins import MAX_NOTE_LENGTH, BinUpdate, NewBin, Step
 
 MAX_KEPT_BODY = 64 * 1024
 MAX_KEPT_REQUESTS = 200
@@ -129,6 +131,17 @@ class Bins:
     async def request(self, found: Bin, request_id: int) -> BinRequest:
         """Find one request of a bin."""
         return await self._store.get_bin_request(found.id, request_id)
+
+    async def note(self, actor: Actor, found: Bin, request_id: int, note: str) -> BinRequest:
+        """Replace the note on one of the bin's requests; empty removes it.
+
+        :raises InvalidError: the note is too long, or has characters that hide.
+        """
+        text = check_text(note, "/note", MAX_NOTE_LENGTH, lines=True)
+        action = actor.does("bin.note", detail=show("req", request_id))
+        noted = await self._store.note_bin_request(found, request_id, text, action)
+        self._tell(found.token, request_id)
+        return noted
 
     async def delete(self, actor: Actor, found: Bin) -> None:
         """Delete the bin and its requests."""

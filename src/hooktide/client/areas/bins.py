@@ -5,7 +5,7 @@ from datetime import datetime
 
 from hooktide.client.requests import Request, Steps, call, command, instant, pages, raw
 from hooktide.client.transport import Area, X, listing, operation
-from hooktide.wire.bins import Bin, BinRequest, BinUpdate, NewBin, Step
+from hooktide.wire.bins import Bin, BinRequest, BinRequestUpdate, BinUpdate, NewBin, Step
 from hooktide.wire.fields import PeriodQuery
 
 WEEK = 7 * 86_400
@@ -53,6 +53,13 @@ class BinsArea(Area[X]):
         """Get one of a bin's requests."""
         path = "/v1/bins/{id}/requests/{request_id}"
         return call("GET", path, BinRequest, id=id, request_id=request)
+
+    @operation
+    def update_request(self, id: str, request: str, note: str) -> Request[BinRequest]:
+        """Replace the note on one of a bin's requests; empty removes it."""
+        path = "/v1/bins/{id}/requests/{request_id}"
+        body = BinRequestUpdate(note=note)
+        return call("PATCH", path, BinRequest, body=body, id=id, request_id=request)
 
     @operation
     def body(self, id: str, request: str) -> Request[bytes]:

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from hooktide.domain.delivery.body_text import text_or_base64
 from hooktide.domain.ids import show
 from hooktide.domain.model import Bin, BinRequest
-from hooktide.web.bins.bin_responses import raw_response, request_id
+from hooktide.web.bins.bin_responses import raw_response
+from hooktide.web.bins.bin_responses import request_id as read_id
 from hooktide.web.operations.operation import ANYONE, Call, operation
 from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import MAX_LARGE_BODY
@@ -78,6 +79,16 @@ async def get_bin_request(call: Call, id: str, request_id: str) -> wire.BinReque
     return _request_shown(await _kept(call, id, request_id))
 
 
+@operation("PATCH", "/v1/bins/{id}/requests/{request_id}", who=ANYONE)
+async def update_bin_request(
+    call: Call, id: str, request_id: str, body: wire.BinRequestUpdate
+) -> wire.BinRequest:
+    """Replace the note on one of a bin's requests."""
+    bins = call.services.bins
+    found = await bins.find(call.scope, id)
+    return _request_shown(await bins.note(call.actor, found, read_id(request_id), body.note))
+
+
 @operation(
     "GET",
     "/v1/bins/{id}/requests/{request_id}/raw",
@@ -92,7 +103,7 @@ async def get_bin_request_body(call: Call, id: str, request_id: str) -> Response
 
 async def _kept(call: Call, id: str, request: str) -> BinRequest:
     bins = call.services.bins
-    return await bins.request(await bins.find(call.scope, id), request_id(request))
+    return await bins.request(await bins.find(call.scope, id), read_id(request))
 
 
 def _shown(call: Call, found: Bin) -> wire.Bin:
@@ -119,6 +130,8 @@ def _request_shown(kept: BinRequest) -> wire.BinRequest:
         body_truncated=kept.body_truncated,
         answered=kept.answered,
         received_at=instant(kept.received_at),
+        address=kept.address,
+        note=kept.note,
         signature=wire.Signature(kept.verdict, kept.reason),
     )
 
@@ -131,5 +144,6 @@ OPERATIONS = (
     list_bin_requests,
     clear_bin,
     get_bin_request,
+    update_bin_request,
     get_bin_request_body,
 )

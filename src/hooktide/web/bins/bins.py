@@ -22,6 +22,7 @@ from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import Bin, BinRequest, Micros
 from hooktide.web.bins.bin_responses import PLAIN, not_found
 from hooktide.web.http.body_memory import CountedBody
+from hooktide.web.http.client_address import address_of
 from hooktide.wire.bins import Step
 
 MAX_READ_BODY = 1024 * 1024
@@ -97,6 +98,7 @@ class Receiver:
             received_at=now,
             verdict=finding.verdict,
             reason=finding.reason,
+            address=address_of(request),
         )
         await self._bins.keep(kept, found.token)
         return step

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -27,8 +28,10 @@ from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Events, File, View
 from hooktide.web.pages.framework.visible_text import indented, visible
 from hooktide.web.reading import MAX_LARGE_BODY
+from hooktide.wire.bins import MAX_NOTE_LENGTH
 
 SHOWN_REQUESTS = 200
+SHOWN_PARAMETERS = 100
 HEARTBEAT = 15.0
 
 
@@ -39,16 +42,19 @@ async def bin_page(request: PageRequest) -> View:
     found, bins = session.bin, session.bins
     kept = (await bins.requests(found, None, SHOWN_REQUESTS)).items
     script = read_script(found.script)
-    wanted = request.query.text("request")
+    wanted = request.query.text("request") or request.params.get("id", "")
     chosen = await bins.request(found, request_id(wanted)) if wanted else next(iter(kept), None)
-    wrong = request.wrong
+    note_fault = request.fault("note")
+    wrong = None if note_fault else request.wrong
     return request.show(
         "page.html",
         url=f"{request.services.public_url}/bin/{found.token}",
         expires=show_time(found.expires_at)[:16].replace("T", " "),
         rows=[_row(item) for item in kept],
         opened=None if chosen is None else _opened(chosen),
-        following=not wanted and wrong is None,
+        reloads=not wanted and request.wrong is None and request.query.text("reload") != "off",
+        note_fault=note_fault,
+        longest_note=MAX_NOTE_LENGTH,
         answers=bin_script.said(script),
         script=bin_script.rows_of(script)
         if wrong is None
@@ -80,6 +86,14 @@ async def answers(request: PageRequest) -> View:
     change = bin_script.read_rows(bin_script.typed_rows(request.form))
     await session.bins.script(request.actor, session.bin, change)
     return request.go("")
+
+
+@act("/requests/{id}/note", back=bin_page, leads_to="")
+async def note(request: PageRequest) -> View:
+    """``POST /bins/{page_token}/requests/{id}/note``: replace the note on a request."""
+    session, id_ = session_of(request), request.path()
+    await session.bins.note(request.actor, session.bin, request_id(id_), request.form.text("note"))
+    return request.go("", request=id_)
 
 
 @page("/events")
@@ -125,17 +139,25 @@ class Row:
     answered: int
     verdict: SignatureVerdict
     reason: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The request on the right; ``pretty`` is None for a body that is not JSON."""
+    """The request on the right; ``pretty`` is None for a body that is not JSON.
+
+    ``whole`` is the request as it was sent, without what was not kept of its body.
+    """
 
     row: Row
     path: str
+    address: str
+    note: str
+    query: Sequence[tuple[str, str]]
     headers: Sequence[tuple[str, str]]
     pretty: str | None
     raw: str
+    whole: str
     truncated: bool
 
 
@@ -149,18 +171,35 @@ def _row(kept: BinRequest) -> Row:
         answered=kept.answered,
         verdict=kept.verdict,
         reason=kept.reason,
+        note=kept.note,
     )
 
 
 def _opened(kept: BinRequest) -> Opened:
+    path = visible(kept.path)
+    headers = [(name, visible(value)) for name, value in kept.headers]
+    body = body_text(kept.body, truncated=kept.body_truncated, errors="backslashreplace")
+    raw = visible(body)
     return Opened(
         row=_row(kept),
-        path=visible(kept.path),
-        headers=[(name, visible(value)) for name, value in kept.headers],
+        path=path,
+        address=kept.address,
+        note=kept.note,
+        query=_query(kept.path),
+        headers=headers,
         pretty=indented(kept.body),
-        raw=visible(body_text(kept.body, truncated=kept.body_truncated, errors="backslashreplace")),
+        raw=raw,
+        whole="\n".join(
+            [f"{kept.method} {path} HTTP/1.1", *(": ".join(each) for each in headers), "", raw]
+        ),
         truncated=kept.body_truncated,
     )
+
+
+def _query(path: str) -> list[tuple[str, str]]:
+    """Return the first parameters of a path's query, unescaped."""
+    pairs = parse_qsl(path.partition("?")[2], keep_blank_values=True, errors="backslashreplace")
+    return [(visible(name), visible(value)) for name, value in pairs[:SHOWN_PARAMETERS]]
 
 
 class _Typed(msgspec.Struct):
@@ -182,4 +221,4 @@ def _size(size: int) -> str:
     return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
 
 
-PAGES = (bin_page, raw, clear, answers, events)
+PAGES = (bin_page, raw, clear, answers, note, events)

@@ -28,12 +28,18 @@ function put(page) {
   document.title = page.title;
   document.querySelector("main").className = page.querySelector("main").className;
   part("list").replaceWith(page.getElementById("list"));
-  if (page.getElementById("request").dataset.id !== part("request").dataset.id) {
+  if (!writing() && page.getElementById("request").dataset.id !== part("request").dataset.id) {
     part("request").replaceWith(page.getElementById("request"));
   }
   part("list").scrollTop = scrolled;
   if (focused) part("list").querySelector(`a[href="${focused}"]`)?.focus();
   dress();
+}
+
+// A request that comes in while a note is written does not take its place.
+function writing() {
+  const note = part("note");
+  return !location.search && note !== null && note.value !== note.defaultValue;
 }
 
 function part(id) {
