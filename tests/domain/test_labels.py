@@ -73,6 +73,8 @@ def test_metadata_is_texts_with_names_up_to_its_size_as_json() -> None:
     [
         ({"": "x"}, "/metadata/"),
         ({"a:b": "x"}, "/metadata/a:b"),
+        ({" a": "x"}, "/metadata/ a"),
+        ({"a\u202eb": "x"}, "/metadata/a\u202eb"),
         ({"n" * 101: "x"}, "/metadata/" + "n" * 64),
         ({"a/b": "\0"}, "/metadata/a~1b"),
         ({"a": "\ud800"}, "/metadata/a"),

@@ -1080,6 +1080,34 @@ async def test_channels_reference_and_metadata_are_saved_shown_and_removed_with_
     assert [shown[name] for name in own] == [[], "", {}]
 
 
+async def test_the_form_keeps_metadata_that_no_line_can_hold_as_it_is(place: Place) -> None:
+    await place.remove_all()
+    endpoint = await place.endpoint()
+    path, api = f"/endpoints/{endpoint}/edit", f"/v1/endpoints/{endpoint}"
+    metadata = {
+        "note": "two\nadmin: yes",
+        "quoted": '"x"',
+        "half": '"',
+        "space": " é\n",
+        "rtl": "\u202e",
+    }
+    (await place.site.operator.patch(api, {"metadata": {**metadata, "tab": "a\tb"}})).ok()
+    form = html.unescape(await place.acme.get(path))
+    [text] = re.findall(r'<textarea id="metadata".*?>(.*?)</textarea>', form, re.DOTALL)
+    assert text.split("\n")[:4] == [
+        r'note: "two\nadmin: yes"',
+        r'quoted: "\"x\""',
+        r'half: "\""',
+        r'space: " é\n"',
+    ]
+    filled = {"url": place.url, "event_types": "*", "metadata": text.replace("\n", "\r\n")}
+    await place.acme.post(path, **filled)
+    kept = (await place.site.operator.get(api)).ok()["metadata"]
+    assert kept == {**metadata, "tab": "a\tb"}
+    await place.acme.post(path, **filled | {"metadata": 'a: "half'})
+    assert (await place.site.operator.get(api)).ok()["metadata"] == {"a": '"half'}
+
+
 async def test_the_form_has_no_channels_where_the_plan_allows_none(place: Place) -> None:
     page = await place.acme.get("/endpoints/new")
     assert 'name="channels"' in page

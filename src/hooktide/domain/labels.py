@@ -23,7 +23,9 @@ MAX_METADATA_NAME_LENGTH = 100
 
 _CHANNEL = re.compile(r"[a-zA-Z0-9\-_.]+")
 _TAG = re.compile(r"[a-zA-Z0-9\-_.:/#]+")
-_NO_NAME = re.compile("[:\x00-\x1f\x7f\ud800-\udfff]")
+_NO_NAME = re.compile(
+    "[:\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]|^\\s|\\s$"
+)
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -80,7 +82,8 @@ def check_metadata(
     for name, value in metadata.items():
         if not 1 <= len(name) <= MAX_METADATA_NAME_LENGTH or _NO_NAME.search(name):
             why = phrase(
-                "a name has 1 to {count} characters, without colons and control characters",
+                "a name has 1 to {count} characters, without colons, control and direction "
+                "characters, and without spaces at its ends",
                 count=MAX_METADATA_NAME_LENGTH,
             )
         elif _CONTROL.search(value.replace("\n", " ").replace("\t", " ")):

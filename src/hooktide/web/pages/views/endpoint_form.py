@@ -1,8 +1,11 @@
 """The form of an endpoint, to create and to update it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_types
 from hooktide.actions.filters import Preview
@@ -21,6 +24,7 @@ from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
+from hooktide.web.pages.framework.visible_text import shown
 from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, narrowed, simplest
@@ -36,9 +40,10 @@ class EndpointForm:
     """An endpoint form as submitted.
 
     ``patterns`` are written, ``event_types`` ticked. ``headers`` and ``metadata`` are lines like
-    ``Name: value``. ``filter`` is JSON; ``rate_limit`` and ``burst`` are numbers, ``retry_delays``
-    and ``timeout_seconds`` spans. ``do``: ``bin`` for a test URL, ``try`` to try channels and
-    filter. ``same_url``: another endpoint may have it.
+    ``Name: value``; a text that does not fit there is quoted as in JSON. ``filter`` is JSON;
+    ``rate_limit`` and ``burst`` are numbers, ``retry_delays`` and ``timeout_seconds`` spans.
+    ``do``: ``bin`` for a test URL, ``try`` to try channels and filter. ``same_url``: another
+    endpoint may have it.
     """
 
     url: str
@@ -75,7 +80,7 @@ class EndpointForm:
         if self.headers is not None:
             given["headers"] = _read_headers(self.headers)
         if self.metadata is not None:
-            given["metadata"] = _read_pairs(self.metadata, "metadata")
+            given["metadata"] = _read_metadata(self.metadata)
         if self.rate_limit is not None:
             given |= read_rate(self.rate_limit, self.burst or "")
         if self.retry_delays is not None:
@@ -127,6 +132,27 @@ def _read_headers(text: str) -> dict[str, str]:
     if len(found) > MAX_HEADERS:
         raise _wrong("headers", phrase("{count} headers at most", count=MAX_HEADERS))
     return found
+
+
+def _read_metadata(text: str) -> dict[str, str]:
+    return {name: _unquoted(value) for name, value in _read_pairs(text, "metadata").items()}
+
+
+def _on_a_line(text: str) -> str:
+    """Write a text of the metadata so that ``_read_metadata`` returns it, quoted if necessary."""
+    visible = shown(text) == text
+    if visible and text == text.strip() and "\n" not in text and not text.startswith('"'):
+        return text
+    return json.dumps(text, ensure_ascii=not visible)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        return msgspec.json.decode(text, type=str)
+    except msgspec.MsgspecError:
+        return text
 
 
 def _read_pairs(text: str, field: str) -> dict[str, str]:
@@ -284,7 +310,7 @@ async def _show_edit(request: PageRequest, preview: Preview | None = None) -> Vi
         url=request.value("url", endpoint.url),
         headers="\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
         filter=indented(endpoint.filter) if endpoint.filter else "",
-        metadata="\n".join(f"{name}: {value}" for name, value in endpoint.metadata),
+        metadata="\n".join(f"{name}: {_on_a_line(text)}" for name, text in endpoint.metadata),
         preview=_shown(preview),
         **_facts(request, project, account, endpoint.event_types),
     )
