@@ -82,7 +82,7 @@ nothing = {}
 description = "Two\\nlines, a \\u0007 and \\u200b"
 transition = "PAY"
 retry_delays = ["5s", "1m"]
-timeout = "3s"
+timeout = "2.5s"
 accounts = ["a"]
 example = '''
 {"id": 1,

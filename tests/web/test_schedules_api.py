@@ -63,6 +63,7 @@ async def test_an_endpoints_schedule_is_set_shown_changed_and_removed(site: Site
         ({"retry_delays": [1, 10**8]}, "/retry_delays", "seconds ("),
         ({"timeout_seconds": 0.5}, "/timeout_seconds", "1 to 8 seconds"),
         ({"timeout_seconds": 9}, "/timeout_seconds", "1 to 8 seconds"),
+        ({"timeout_seconds": 1e308}, "/timeout_seconds", "1 to 8 seconds"),
     ],
 )
 async def test_a_wrong_schedule_is_a_problem_that_names_the_member(
@@ -114,3 +115,17 @@ async def test_a_schedule_is_set_in_the_forms(site: Site) -> None:
     (await owner.post(form, {**filled, **given, "retry_delays": "none"})).ok(303)
     found = (await site.operator.get(f"/v1/endpoints/{made['id']}")).ok()
     assert found["retry_delays"] == []
+
+
+async def test_the_form_keeps_a_timeout_that_is_no_whole_second(site: Site) -> None:
+    await on_the_small_plan(site)
+    made = await site.endpoint(timeout_seconds=2.345678)
+    owner = await seat(site, Role.OWNER)
+    form = f"/dashboard/endpoints/{made['id']}/edit"
+    assert 'value="2.345678s"' in await owner.page(form)
+    filled = {"url": RECEIVER, "event_types": "*", "name": "", "description": ""}
+    (await owner.post(form, {**filled, "timeout_seconds": "2.345678s"})).ok(303)
+    found = (await site.operator.get(f"/v1/endpoints/{made['id']}")).ok()
+    assert found["timeout_seconds"] == 2.345678
+    wrong = await owner.post(form, {**filled, "retry_delays": "1.5s"})
+    assert b"Write it like 30s, 5m or 2h." in wrong.body

@@ -641,7 +641,7 @@ def _check_delays(
 def _check_timeout(given: float | None, plan: Plan, old: Endpoint | None) -> Micros | None:
     if given is None:
         return None
-    same = old is not None and old.timeout == round(given * SECOND)
+    same = old is not None and old.timeout is not None and old.timeout / SECOND == given
     return old.timeout if old and same else check_timeout(given, plan)
 
 

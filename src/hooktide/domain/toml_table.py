@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.model import Micros
 from hooktide.domain.phrase import phrase
-from hooktide.domain.time.spans import read_span, show_span
+from hooktide.domain.time.spans import read_delay, read_span, show_span
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")
@@ -116,11 +116,11 @@ class Table:
         self._taken.add(key)
         if key not in self:
             return default
-        return self._span(key, self.text(key), lowest, highest)
+        return self._span(key, self.text(key), read_span, lowest, highest)
 
     def spans(self, key: str, lowest: Micros, highest: Micros) -> tuple[Micros, ...]:
         """Read a list of spans; empty if absent."""
-        return tuple(self._span(key, text, lowest, highest) for text in self.texts(key))
+        return tuple(self._span(key, text, read_delay, lowest, highest) for text in self.texts(key))
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Read a list of strings; empty if absent."""
@@ -202,8 +202,15 @@ class Table:
         if not lowest <= found <= highest:
             self._refuse(key, f"{found} is not between {lowest} and {highest}")
 
-    def _span(self, key: str, text: str, lowest: Micros, highest: Micros) -> Micros:
-        found = read_span(text)
+    def _span(
+        self,
+        key: str,
+        text: str,
+        read: Callable[[str], Micros | None],
+        lowest: Micros,
+        highest: Micros,
+    ) -> Micros:
+        found = read(text)
         if found is None:
             self._refuse(key, f"{_shown(text)} is not a duration; write it like 10s, 5m, 2h or 30d")
             return lowest

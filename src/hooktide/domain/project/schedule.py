@@ -106,12 +106,11 @@ def check_timeout(seconds: float, plan: Plan) -> Micros:
 
     :raises InvalidError: ``invalid_schedule``: it is not within the plan's bounds.
     """
-    timeout = round(seconds * SECOND)
     most = min(plan.max_timeout, MAX_TIMEOUT)
-    if not SECOND <= timeout <= most:
+    if not SECOND <= seconds * SECOND <= most:
         longest = f"{most / SECOND:g}"
         raise _invalid("/timeout_seconds", phrase("use 1 to {seconds} seconds", seconds=longest))
-    return timeout
+    return round(seconds * SECOND)
 
 
 def _invalid(pointer: str, detail: str) -> InvalidError:

@@ -1,7 +1,7 @@
 """The form of an endpoint, to create and to update it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from hooktide.domain.model import SECOND, Account, EndpointKind, Micros, Scope
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.project import Project, offered, plan_of
 from hooktide.domain.project.schedule import default_schedule
-from hooktide.domain.time.spans import read_span
+from hooktide.domain.time.spans import read_delay, read_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
 from hooktide.web.pages.framework.fields import MAX_DIGITS, OptionalText, OptionalWords, Words
@@ -96,16 +96,18 @@ def _read_delays(text: str) -> tuple[int, ...] | None:
         return None
     if text == "none":
         return ()
-    spans = [_read_seconds("retry_delays", each) for each in text.replace(",", " ").split()]
+    spans = [
+        _read_seconds("retry_delays", each, read_delay) for each in text.replace(",", " ").split()
+    ]
     return tuple(span // SECOND for span in spans)
 
 
 def _read_timeout(text: str) -> float | None:
-    return _read_seconds("timeout_seconds", text) / SECOND if text else None
+    return _read_seconds("timeout_seconds", text, read_span) / SECOND if text else None
 
 
-def _read_seconds(name: str, text: str) -> Micros:
-    span = read_span(text if not text.isdigit() else f"{text}s")
+def _read_seconds(name: str, text: str, read: Callable[[str], Micros | None]) -> Micros:
+    span = read(text if not text.isdigit() else f"{text}s")
     if span is None:
         raise InvalidError("invalid_schedule", "write it like 30s, 5m or 2h", pointer=f"/{name}")
     return span

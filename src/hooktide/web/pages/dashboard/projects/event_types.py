@@ -1,6 +1,6 @@
 """Event types: each with its example, its schema, and what receivers get of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from hooktide.domain.errors import HooktideError, InvalidError
 from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import Micros
 from hooktide.domain.project.project import EventType, Project, fingerprint
-from hooktide.domain.time.spans import read_span
+from hooktide.domain.time.spans import read_delay, read_span
 from hooktide.web.pages.framework.fields import Lines, Words
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -72,7 +72,7 @@ class EventTypeForm:
             transition=self.transition,
             accounts=self.accounts,
             retry_delays=_delays(self.retry_delays),
-            timeout=_span(self.timeout, "/timeout") if self.timeout else None,
+            timeout=_span(self.timeout, "/timeout", read_span) if self.timeout else None,
             message=Wording(
                 text=self.message__text,
                 link=self.message__link,
@@ -95,11 +95,11 @@ async def put_event_type(request: PageRequest, form: EventTypeForm) -> View:
 def _delays(words: Sequence[str]) -> tuple[Micros, ...] | None:
     if not words:
         return None
-    return tuple(_span(each, "/retry_delays") for each in words if words != ("none",))
+    return tuple(_span(each, "/retry_delays", read_delay) for each in words if words != ("none",))
 
 
-def _span(text: str, pointer: str) -> Micros:
-    found = read_span(text)
+def _span(text: str, pointer: str, read: Callable[[str], Micros | None]) -> Micros:
+    found = read(text)
     if found is None:
         raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=pointer)
     return found
