@@ -16,7 +16,7 @@ from hooktide.cli import app as command_line
 from hooktide.domain.delivery.backoff import Retry
 from hooktide.domain.dialect.dialect import Dialect, Signature
 from hooktide.domain.messages.message import Wording
-from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.portal import Portal, PortalWords
 from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.time.spans import show_span
 from hooktide.library import Hooktide
@@ -78,6 +78,7 @@ TABLES = {
         Wording,
         Fields,
         Portal,
+        PortalWords,
         Dialect,
         Signature,
     )

@@ -40,6 +40,17 @@ name = "Acme webhooks"
 logo = "https://acme.example.com/logo.svg"
 colour = "#0f766e"
 origins = ["https://app.acme.example.com"]
+support = "help@acme.example.com"
+
+[portal.en]
+welcome = "Connect \\"Acme\\""
+endpoint = "connection"
+endpoints = "connections"
+event = "message"
+events = "messages"
+
+[portal.de]
+welcome = "Grüße"
 
 [plans.basic]
 endpoints = 2

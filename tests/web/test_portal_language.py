@@ -182,6 +182,7 @@ async def test_no_page_of_the_portal_has_a_sentence_in_english(portal: Portal) -
         pages["job"] = started
         pages["found"] = await portal.get("/search?q=rechnung")
         pages["missing"] = await portal.get("/nowhere", 404)
+    assert all('data-words="{&#34;' in page for page in pages.values())
     left = {name: english_of(page) for name, page in pages.items()}
     assert {name: each for name, each in left.items() if each} == {}
 
@@ -251,6 +252,42 @@ async def test_a_project_fixes_the_language_whatever_the_browser_says(portal: Po
     refused = await portal.site.operator.apply("billing", text.replace('"de"', '"fr"'))
     assert b"write en or de" in refused.body
     (await portal.site.operator.apply("billing", PROJECT)).ok()
+
+
+async def test_a_project_says_it_in_its_own_words(portal: Portal) -> None:
+    text = (
+        PROJECT
+        + """[portal]
+logo = "data:image/svg+xml;base64,PHN2Zy8+"
+support = "https://fakturix.example/hilfe?a=1&b=2"
+[portal.en]
+welcome = "Fish & chips > \\"peas\\""
+endpoint = "connection"
+endpoints = "connections"
+[portal.de]
+welcome = "Willkommen"
+endpoint = "Verbindung"
+endpoints = "Verbindungen"
+"""
+    )
+    (await portal.site.operator.apply("billing", text)).ok()
+    english, german = await portal.get(language="en"), await portal.get()
+    assert "Add a connection" in english
+    assert "Fish &amp; chips &gt; &#34;peas&#34;" in english
+    assert '<img src="data:image/svg+xml;base64,PHN2Zy8+" alt="">' in english
+    assert "Verbindung hinzufügen" in german
+    assert "Willkommen" in german
+    for page in (english, german, await portal.get("/nowhere", 404)):
+        assert 'href="https://fakturix.example/hilfe?a=1&amp;b=2" target="_blank"' in page
+    account = await portal.site.app.store.get_account(Scope(), portal.account)
+    over = portal_links(portal.site.app.vault).make(account, 0, False)
+    answer = await portal.client.call("GET", f"/portal/{over.token}", headers=GERMAN)
+    assert "Support kontaktieren" in answer.body.decode()
+    mail = text.replace("https://fakturix.example/hilfe?a=1&b=2", "hilfe@fakturix.example")
+    (await portal.site.operator.apply("billing", mail)).ok()
+    assert '<a href="mailto:hilfe@fakturix.example">' in await portal.get()
+    (await portal.site.operator.apply("billing", PROJECT)).ok()
+    assert "Noch keine Endpunkte" in await portal.get()
 
 
 async def test_a_link_that_is_over_says_so_in_german(portal: Portal) -> None:

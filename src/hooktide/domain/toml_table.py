@@ -233,7 +233,7 @@ _PLACES = {
         "[dialect]": "standard_headers header_prefix user_agent envelope",
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",
         '[event_types."NAME"]': "description example schema transition message retry_delays",
-        "[portal]": "logo colour origins",
+        "[portal]": "logo colour origins support",
         "the top of the file": "mode schema_policy disable_after rotation_overlap retention index",
     }.items()
     for key in keys.split()

@@ -7,7 +7,7 @@ of the original file are lost.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ from hooktide.domain.delivery.backoff import Retry
 from hooktide.domain.dialect.dialect import BARE_PAYLOAD, Dialect, Signature
 from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import Micros
-from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.portal import Portal, PortalWords
 from hooktide.domain.project.project import EventType, Fields, NewAccounts, Plan, Project
 from hooktide.domain.time.spans import show_span
 
@@ -27,7 +27,7 @@ def write_project(project: Project) -> str:
         _table("accounts", _accounts(project)),
         _table("retry", _retry(project.retry)),
         _table("fields", _changed(project.fields, Fields())),
-        _table("portal", _changed(project.portal, Portal())),
+        *_portal(project.portal),
     ]
     if project.plans != (Plan(name="default"),):
         parts += [_headed(f"plans.{plan.name}", _plan(plan)) for plan in project.plans]
@@ -78,6 +78,13 @@ def _accounts(project: Project) -> Iterator[tuple[str, str]]:
     if new and project.accounts:
         yield "only", _value(project.accounts)
     yield from new
+
+
+def _portal(portal: Portal) -> Iterator[str]:
+    plain = replace(portal, en=PortalWords(), de=PortalWords())
+    yield _table("portal", _changed(plain, Portal()))
+    yield _table("portal.en", _changed(portal.en, PortalWords()))
+    yield _table("portal.de", _changed(portal.de, PortalWords()))
 
 
 def _retry(retry: Retry) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from hooktide.domain.errors import HooktideError, NotFoundError
+from hooktide.domain.project.portal import NO_WORDS, PortalWords
 from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.changed_parts import only_changed
 from hooktide.web.pages.framework.compression import compressed
@@ -127,7 +128,7 @@ class Answering:
         if isinstance(asked, Response):
             return asked
         language = self._skin.language(request, None, None)
-        return self._page(asked, None, self._skin.headers(None, None), language)
+        return self._page(asked, None, self._skin.headers(None, None), language, NO_WORDS)
 
     async def _sent(self, page: Page, request: Request) -> Form:
         """Return the form of a request without a session; empty if it cannot be kept."""
@@ -188,7 +189,8 @@ class Answering:
         else:
             shown = replace(shown, facts={**shown.facts, "sent": sent.without("csrf")})
             language = self._skin.language(request, session, error)
-            response = self._page(shown, session, headers, language)
+            words = self._skin.words(session, error, language)
+            response = self._page(shown, session, headers, language, words)
         return _with_wait(response, error)
 
     def _response(self, view: View, session: Session, request: Request) -> Response:
@@ -196,7 +198,9 @@ class Answering:
         match view:
             case Template():
                 language = self._skin.language(request, session, None)
-                return _with_wait(self._page(view, session, headers, language), view.error)
+                words = self._skin.words(session, None, language)
+                shown = self._page(view, session, headers, language, words)
+                return _with_wait(shown, view.error)
             case Redirect():
                 target = (view.base or session.base) + view.address
                 target += f"#{view.fragment}" if view.fragment else ""
@@ -224,10 +228,11 @@ class Answering:
         session: Session | None,
         headers: Mapping[str, str],
         language: str,
+        words: PortalWords,
     ) -> Response:
         frame = session.frame if session is not None else {}
         facts = {"request": None, **frame, **shown.facts}
-        html = render_page(self._skin.templates, shown.name, language, **facts)
+        html = render_page(self._skin.templates, shown.name, language, words, **facts)
         return Response(html, shown.status, headers, "text/html")
 
 

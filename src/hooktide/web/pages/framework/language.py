@@ -11,7 +11,8 @@ from functools import cache
 from importlib.resources import files
 
 from hooktide.domain.phrase import NOUNS, Figure, Phrase
-from hooktide.domain.project.portal import ENGLISH, LANGUAGES
+from hooktide.domain.project.portal import ENGLISH, LANGUAGES, PortalWords
+from hooktide.web.pages.framework.own_names import renamed
 from hooktide.web.pages.framework.po_file import read_po
 
 SCRIPT_WORDS = (
@@ -46,19 +47,20 @@ _SIGNS = {"de": str.maketrans(",.", ".,")}
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A language and its messages."""
+    """A language and its messages; ``names`` are the project's own for endpoints and events."""
 
     language: str
     messages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    names: PortalWords = field(default_factory=PortalWords)
 
     def gettext(self, message: str) -> str:
         """Return a message in this language."""
-        return self.messages.get(message, (message,))[0]
+        return self._renamed(message, self.messages.get(message, (message,))[0])
 
     def ngettext(self, one: str, many: str, count: int) -> str:
         """Return a message for a number; English and German tell one from all others."""
         forms = self.messages.get(one, (one, many))
-        return forms[0] if count == 1 else forms[-1]
+        return self._renamed(one, forms[0] if count == 1 else forms[-1])
 
     def say(self, value: object) -> str:
         """Write a text in this language: what a phrase or a figure says, any other as it is."""
@@ -74,6 +76,11 @@ class Catalogue:
         for one, many in (NOUNS[unit] for unit in ("day", "hour", "minute", "second")):
             said |= {one: self.ngettext(one, many, 1), many: self.ngettext(one, many, 2)}
         return json.dumps(said, ensure_ascii=False) if self.messages else ""
+
+    def _renamed(self, message: str, text: str) -> str:
+        if not (self.names.endpoint or self.names.event):
+            return text
+        return renamed(message, text, self.language, self.names)
 
     def _of_phrase(self, value: Phrase) -> str:
         if value.plural:

@@ -6,7 +6,8 @@ few parts that all pages are built of. A page's own sheet only arranges them.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.routing import Route
 
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.phrase import Figure, Phrase
-from hooktide.domain.project.portal import DARK, ENGLISH, THEMES
+from hooktide.domain.project.portal import DARK, ENGLISH, NO_WORDS, THEMES, PortalWords
 from hooktide.domain.time.spans import show_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
@@ -36,6 +37,9 @@ POLICY: Mapping[str, str] = {
     "referrer-policy": "no-referrer",
 }
 """The headers of every page: nothing runs, loads or frames it but what is served here."""
+
+MAX_KINDS = 32
+"""How many languages and names templates are kept for, compiled."""
 
 _KINDS = {
     "hooktide.css": "text/css",
@@ -112,21 +116,25 @@ def render(template: str, language: str = ENGLISH, **facts: Any) -> str:
     return templates(language).get_template(template).render(**facts)
 
 
-def render_page(skin: str, template: str, language: str, **facts: Any) -> str:
-    """Fill a skin's own template, or the one that skins share, on the skin's base template."""
+def render_page(skin: str, template: str, language: str, own: PortalWords, /, **facts: Any) -> str:
+    """Fill a skin's own template, or the one that skins share, on the skin's base template.
+
+    ``own`` are the words of the project in this language.
+    """
     names = [f"{skin}/{template}", f"views/{template}"]
-    found = templates(language).select_template(names)
-    return found.render(base_template=f"{skin}/base.html", language=language, **facts)
+    found = templates(language, own.names).select_template(names)
+    facts = {**facts, "language": language, "welcome": own.welcome}
+    return found.render(base_template=f"{skin}/base.html", **facts)
 
 
-@cache
-def templates(language: str) -> Environment:
-    """Return the templates in a language.
+@lru_cache(maxsize=MAX_KINDS)
+def templates(language: str, names: PortalWords = NO_WORDS) -> Environment:
+    """Return the templates in a language, with a project's names for endpoints and events.
 
     What they write is translated where it is written: a ``Phrase``, and what they mark with
     ``_()`` and ``trans``.
     """
-    known = catalogue(language)
+    known = replace(catalogue(language), names=names)
     found = Environment(
         loader=PackageLoader("hooktide.web.pages"),
         autoescape=True,
@@ -137,7 +145,12 @@ def templates(language: str) -> Environment:
     )
     found.policies["ext.i18n.trimmed"] = True
     found.newstyle_gettext = True  # type: ignore[attr-defined]
-    found.globals |= {"asset": asset, "id": show, "words": known.script_words(), **_texts(known)}
+    found.globals |= {
+        "asset": asset,
+        "id": show,
+        "script_words": known.script_words(),
+        **_texts(known),
+    }
     found.filters |= {**_FILTERS, "capital": partial(_capital, known)}
     found.filters |= {"sentence": partial(_sentence, known), "say": known.say}
     return found

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktide.domain.errors import HooktideError
-from hooktide.domain.project.portal import ENGLISH
+from hooktide.domain.project.portal import ENGLISH, NO_WORDS, PortalWords
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.session import Session
 from hooktide.web.pages.framework.view import File, Template
@@ -50,6 +50,12 @@ class Skin(ABC):
     ) -> str:
         """Return the language of a page; unless a skin says otherwise, English."""
         return ENGLISH
+
+    def words(
+        self, session: Session | None, error: HooktideError | None, language: str
+    ) -> PortalWords:
+        """Return what a page says in a project's own words; unless a skin says otherwise, none."""
+        return NO_WORDS
 
     def keep_session(self, response: Response, token: str) -> None:
         """Set the browser's session token; empty: delete it."""

@@ -15,7 +15,7 @@ from hooktide.domain.audit_log import Actor, Source
 from hooktide.domain.errors import HooktideError, InvalidError, NotFoundError, RefusedError
 from hooktide.domain.model import Account, Role, Scope
 from hooktide.domain.phrase import phrase
-from hooktide.domain.project.portal import Portal
+from hooktide.domain.project.portal import Portal, PortalWords
 from hooktide.domain.project.project import Project
 from hooktide.web.http.client_address import address_of
 from hooktide.web.operations.deps import Services
@@ -172,6 +172,12 @@ class PortalSkin(Skin):
         fixed = look.language or _portal_of(session, error).language
         return fixed or preferred(request.headers.get("accept-language", ""))
 
+    def words(
+        self, session: Session | None, error: HooktideError | None, language: str
+    ) -> PortalWords:
+        """Return the project's own words."""
+        return _portal_of(session, error).words(language)
+
     def headers(self, session: Session | None, error: HooktideError | None) -> Mapping[str, str]:
         """Return the headers of every page of a portal; its own sites may frame it."""
         return page_headers(_portal_of(session, error))
@@ -181,6 +187,7 @@ def _facts_of_closed(error: ExpiredError) -> Mapping[str, Any]:
     portal, look = error.project.portal, error.look
     return {
         "product": formats.product_name(error.project),
+        "face": portal,
         "theme": look.theme or portal.theme,
         "framed": look.framed,
         "origins": " ".join(portal.origins) if look.framed else "",

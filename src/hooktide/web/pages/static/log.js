@@ -3,7 +3,7 @@
 // The page is whole without it.
 "use strict";
 
-const AROUND = ["skip", "around", "page"];
+const AROUND = ["skip", "around", "page", "foot"];
 
 function drawer() {
   return document.getElementById("drawer");
