@@ -12,6 +12,8 @@ import pytest
 import pytest_asyncio
 from webkit import OPERATOR, RECEIVER, Answer, Client, Site, running
 
+from hooktide.dialects import read_shipped
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KINDS = {
@@ -42,6 +44,8 @@ NOBODYS = {
     "bin": "bin_" + "A" * 24,
     "user": "usr_0000000000000001",
 }
+
+SHIPPED = read_shipped("invoice-maker")
 
 BODIES: dict[str, Any] = {
     "update_bin": {"script": []},
@@ -78,6 +82,8 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
             "project": await _filled(site, "invoice-ahoy", "theirs"),
             "account": await _filled(site, "invoice-maker", "neighbour"),
         }
+        unhurried = re.sub(r"(\[plans\..*\]\n)", r"\1changes_per_second = 1000\n", SHIPPED)
+        (await site.operator.apply("invoice-maker", unhurried)).ok()
         yield Two(site, ours, theirs)
 
 
