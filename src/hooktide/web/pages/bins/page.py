@@ -22,6 +22,7 @@ from hooktide.runtime.background import start
 from hooktide.web.bins.bin_responses import raw_headers, request_id
 from hooktide.web.pages.bins import script as bin_script
 from hooktide.web.pages.bins.session import session_of
+from hooktide.web.pages.framework.formats import minute
 from hooktide.web.pages.framework.forms import sentence
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -49,7 +50,7 @@ async def bin_page(request: PageRequest) -> View:
     return request.show(
         "page.html",
         url=f"{request.services.public_url}/bin/{found.token}",
-        expires=show_time(found.expires_at)[:16].replace("T", " "),
+        expires=minute(found.expires_at),
         rows=[_row(item) for item in kept],
         opened=None if chosen is None else _opened(chosen),
         reloads=not wanted and request.wrong is None and request.query.text("reload") != "off",

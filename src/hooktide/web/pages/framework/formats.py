@@ -18,18 +18,58 @@ def when(at: Micros | None, now: Micros) -> Markup:
     """Write an instant as how long ago it was, with the full time as a tooltip."""
     if at is None:
         return Markup('<span class="small">never</span>')
-    whole = show_time(at)
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
-        whole, whole[:19].replace("T", " "), ago(at, now)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        show_time(at), moment(at), ago(at, now)
     )
 
 
 def instant(at: Micros, now: Micros) -> Markup:
     """Write an instant to the second, and how soon or how long ago it is."""
-    whole = show_time(at)
-    return Markup('<time datetime="{}">{} UTC</time> ({})').format(
-        whole, whole[:19].replace("T", " "), ago(at, now)
+    return Markup('<time datetime="{}">{}</time> ({})').format(
+        show_time(at), moment(at), ago(at, now)
     )
+
+
+def moment(at: Micros | str) -> Phrase:
+    """Write an instant, or its RFC 3339 text, to the second: ``28 Nov 2026 14:51:02 UTC``."""
+    text = _text(at)
+    return phrase("{day} {month} {year} {time} UTC", **_date(text), time=text[11:19])
+
+
+def minute(at: Micros | str) -> Phrase:
+    """Write an instant to the minute, for where its zone is said already."""
+    text = _text(at)
+    return phrase("{day} {month} {year} {time}", **_date(text), time=text[11:16])
+
+
+def day(at: Micros | str) -> Phrase:
+    """Write an instant's day: ``28 Nov 2026``."""
+    return phrase("{day} {month} {year}", **_date(_text(at)))
+
+
+def _text(at: Micros | str) -> str:
+    return at if isinstance(at, str) else show_time(at)
+
+
+def _date(text: str) -> dict[str, str]:
+    year, month, number = text[:10].split("-")
+    return {"day": number.lstrip("0"), "month": _MONTHS[int(month) - 1], "year": year}
+
+
+_MONTHS = (
+    phrase("Jan"),
+    phrase("Feb"),
+    phrase("Mar"),
+    phrase("Apr"),
+    phrase("May"),
+    phrase("Jun"),
+    phrase("Jul"),
+    phrase("Aug"),
+    phrase("Sep"),
+    phrase("Oct"),
+    phrase("Nov"),
+    phrase("Dec"),
+)
 
 
 def ago(at: Micros, now: Micros) -> str:
@@ -38,7 +78,7 @@ def ago(at: Micros, now: Micros) -> str:
     if span < 2 * SECOND:
         return phrase("now")
     if span >= 30 * DAY:
-        return show_time(at)[:10]
+        return day(at)
     text = roughly(span)
     return phrase("in {span}", span=text) if at > now else phrase("{span} ago", span=text)
 

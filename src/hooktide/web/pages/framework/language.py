@@ -38,6 +38,7 @@ SCRIPT_WORDS = (
     "{count} selected:",
     "{day} {month} {time}",
     "{day} {month} {year} {time}",
+    "{day} {month} {year} {time} UTC",
     "{span} ago",
 )
 """What the scripts in ``static/`` say."""

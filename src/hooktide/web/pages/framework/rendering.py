@@ -170,7 +170,7 @@ def _texts(known: Catalogue) -> dict[str, Any]:
         return _filled(known, known.gettext(message), values)
 
     def ngettext(one: str, many: str, num: int, **values: Any) -> Markup:
-        written = {"num": Figure(f"{num:,}"), **values}
+        written = {"num": formats.number(num), **values}
         return _filled(known, known.ngettext(one, many, num), written)
 
     return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
@@ -198,6 +198,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "duration": formats.duration,
     "instant": formats.instant,
     "made_at": made_at,
+    "moment": formats.moment,
     "number": formats.number,
     "pair": formats.pair,
     "roughly": formats.roughly,

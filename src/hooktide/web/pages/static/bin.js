@@ -50,8 +50,9 @@ function part(id) {
 function dress() {
   for (const time of document.querySelectorAll("time:not([title])")) {
     const at = new Date(time.dateTime);
-    time.title = time.dateTime;
-    time.textContent = time.closest("#list") ? at.toLocaleTimeString() : at.toLocaleString();
+    const values = dated(here(at));
+    time.title = say("{day} {month} {year} {time} UTC", dated(at));
+    time.textContent = time.closest("#list") ? values.time : say("{day} {month} {year} {time}", values);
   }
 }
 

@@ -127,7 +127,6 @@ function busy(part) {
 }
 
 // Times are local or UTC, as the reader chooses: on the page, and in the fields that filter by them.
-const MONTH = new Intl.DateTimeFormat(document.documentElement.lang || "en", { month: "short", timeZone: "UTC" });
 let zone = "local";
 try {
   zone = localStorage.getItem("zone") === "utc" ? "utc" : "local";
@@ -137,14 +136,14 @@ try {
 
 // The parts of an instant in the zone: a date whose UTC parts are what is to be shown.
 function within(at) {
-  return zone === "utc" ? at : new Date(at.getTime() - at.getTimezoneOffset() * 60000);
+  return zone === "utc" ? at : here(at);
 }
 
 function written(at) {
   const [there, now] = [within(at), within(new Date())];
   const [day, time] = there.toISOString().slice(0, 19).split("T");
   if (day === now.toISOString().slice(0, 10)) return time;
-  const values = { day: there.getUTCDate(), month: MONTH.format(there), year: there.getUTCFullYear(), time };
+  const values = dated(there);
   const same = there.getUTCFullYear() === now.getUTCFullYear();
   return same ? say("{day} {month} {time}", values) : say("{day} {month} {year} {time}", values);
 }
@@ -162,7 +161,7 @@ function since(at) {
 function dress() {
   for (const time of document.querySelectorAll("time[datetime]:not(.soon)")) {
     const at = new Date(time.dateTime);
-    const exact = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+    const exact = say("{day} {month} {year} {time} UTC", dated(at));
     if (time.title && !time.dataset.zone) continue; // It says how long ago it was.
     if (time.dataset.zone === zone) continue;
     time.dataset.zone = zone;

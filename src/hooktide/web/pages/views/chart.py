@@ -12,8 +12,7 @@ from hooktide.domain.delivery.causes import Cause
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
 from hooktide.domain.phrase import Phrase, counted, phrase
 from hooktide.domain.stats import CauseCount, ChartPoint, Percentiles
-from hooktide.domain.time.times import show_time
-from hooktide.web.pages.framework.formats import duration, number, short
+from hooktide.web.pages.framework.formats import duration, minute, number, short
 
 GAP = 0.22
 """The gap between bars, as a share of their width."""
@@ -145,7 +144,7 @@ def make_chart(
     values = [tuple(each.read(point) for each in series) for point in points]
     top = nice(max((sum(each) for each in values), default=0))
     totals = tuple(sum(each[at] for each in values) for at in range(len(series)))
-    labels = [_label(point.at) for point in points]
+    labels = [minute(point.at) for point in points]
     said = _listed(_of(number(n), each.name) for n, each in zip(totals, series, strict=True))
     return Chart(
         id=id,
@@ -182,7 +181,7 @@ def make_latency_chart(
     """Draw the percentiles of each step: the bars of 99, 95 and 50 % one behind the other."""
     spans = [tuple(each or 0 for each in _three(found)) for _, found in steps]
     top = nice_span(max((each[-1] for each in spans), default=0))
-    labels = [_label(at) for at, _ in steps]
+    labels = [minute(at) for at, _ in steps]
     said = _listed(_of(name, duration(n)) for name, n in zip(_NAMES, _three(whole), strict=True))
     bars = []
     for at, each in enumerate(spans):
@@ -239,10 +238,6 @@ _KINDS = ("plain", "middle", "faint")
 
 def _three(found: Percentiles) -> tuple[Micros | None, ...]:
     return found.p50, found.p95, found.p99
-
-
-def _label(at: Micros) -> str:
-    return show_time(at)[:16].replace("T", " ")
 
 
 def _most(values: Sequence[tuple[int, ...]]) -> int:

@@ -13,6 +13,7 @@ from hooktide.domain.phrase import Phrase, phrase
 from hooktide.domain.phrase import counted as counted_phrase
 from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
+from hooktide.web.pages.framework.formats import moment
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -160,14 +161,10 @@ def _said(wanted: DeliveryFilter, account: str) -> list[Chip]:
         (phrase("Event type"), wanted.event_type),
         (phrase("Origin"), "" if wanted.origin is None else ORIGIN_FILTERS[wanted.origin.value]),
         (phrase("Event"), "" if wanted.event_id is None else show("evt", wanted.event_id)),
-        (phrase("From"), "" if wanted.since is None else _moment(wanted.since)),
-        (phrase("Before"), "" if wanted.until is None else _moment(wanted.until)),
+        (phrase("From"), "" if wanted.since is None else moment(wanted.since)),
+        (phrase("Before"), "" if wanted.until is None else moment(wanted.until)),
     ]
     return [Chip("", label, text) for label, text in pairs if text]
-
-
-def _moment(at: int) -> str:
-    return show_time(at)[:19].replace("T", " ") + " UTC"
 
 
 def _made(request: PageRequest, found: DeliveryJob) -> str:

@@ -21,6 +21,7 @@ from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.web.pages.framework.fields import read_fields
+from hooktide.web.pages.framework.formats import minute
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -255,9 +256,8 @@ def job_of(replay: Replay) -> ReplayJob:
 def _span(replay: Replay) -> str:
     if replay.event_id is not None:
         return show("evt", replay.event_id)
-    since = show_time(replay.since or 0)[:16].replace("T", " ")
-    until = show_time(replay.until or made_at(replay.id))[:16].replace("T", " ")
-    return phrase("{since} to {until} UTC", since=since, until=until)
+    since, until = replay.since or 0, replay.until or made_at(replay.id)
+    return phrase("{since} to {until} UTC", since=minute(since), until=minute(until))
 
 
 PAGES = (replay, start_replay, replay_job, cancel_replay)
