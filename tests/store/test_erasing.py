@@ -4,9 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from storekit import LEASE, NOON, Given
 
+from hooktide.actions.deliveries.delivery_jobs import filter_of
+from hooktide.actions.deliveries.delivery_log import DeliveryFilter
 from hooktide.domain.audit_log import Actor, AuditEntry, Source
 from hooktide.domain.delivery.verdict import Delivered
 from hooktide.domain.errors import NotFoundError
@@ -19,6 +22,7 @@ from hooktide.domain.model import (
     BinRequest,
     Claim,
     Erasure,
+    JobAct,
     KeyScope,
     Scope,
     SignatureVerdict,
@@ -223,6 +227,27 @@ async def test_what_is_recorded_while_it_is_erased_is_erased_too(given: Given) -
 async def _endpoints(given: Given, account: Account) -> Any:
     scope = Scope(account_id=account.id)
     return (await given.store.list_endpoints(scope, None, 10)).items
+
+
+async def test_texts_that_jobs_of_several_accounts_searched_for_are_erased_when_they_have_ended(
+    given: Given,
+) -> None:
+    account = await filled(given, CANARY)
+    store, wanted, counted = given.store, DeliveryFilter(text=CANARY, cause="401"), (1, False)
+    text = msgspec.json.encode(wanted).decode()
+    project = Scope(project_id=given.project_id)
+    started = [
+        await store.create_delivery_job(scope, JobAct.STOP, text, counted, NOON)
+        for scope in (ANYONE, project)
+    ]
+    await store.cancel_delivery_job(ANYONE, started[0].id, "", NOON)
+    await erase(given, account)
+    await go_on(given, NOON)
+    texts = [filter_of(await store.get_delivery_job(ANYONE, each.id)) for each in started]
+    assert texts == [replace(wanted, text="erased"), wanted]
+    await store.cancel_delivery_job(ANYONE, started[1].id, "", NOON)
+    await go_on(given, SETTLED)
+    assert filter_of(await store.get_delivery_job(ANYONE, started[1].id)).text == "erased"
 
 
 @pytest.mark.pooled

@@ -7,6 +7,8 @@ line of the erasure.
 
 from collections.abc import Sequence
 
+import msgspec
+
 from hooktide.domain.audit_log import Action, Snapshot, snapshot
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import made_at, show
@@ -210,10 +212,22 @@ async def _erase_rest(tx: Transaction, account_id: int) -> int:
     for name in ("erase_endpoints", "erase_bin_requests", "erase_bins", "erase_audit_log"):
         if erased := await tx.rows(name, {**values, **target}):
             return len(erased)
+    if jobs := await _erase_texts_of_jobs(tx, account_id):
+        return jobs
     # After the audit log, whose entries are found by the keys' names.
     keys = await tx.rows("erase_keys", values)
     events = await tx.rows("erase_operational_events", {"account_id": account_id})
     return len(keys) + len(events)
+
+
+async def _erase_texts_of_jobs(tx: Transaction, account_id: int) -> int:
+    """Erase what jobs of several accounts searched for; the rest of their filters stays."""
+    values = {"account_id": account_id, "limit": ROW_BATCH_SIZE}
+    found = await tx.rows("jobs_with_text", values)
+    for id_, filter_ in found:
+        kept = {**msgspec.json.decode(filter_), "text": "erased"}
+        await tx.run("set_job_filter", {"id": id_, "filter": msgspec.json.encode(kept).decode()})
+    return len(found)
 
 
 def _moved(
