@@ -22,8 +22,8 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def interval(self) -> Micros:
-        """Microseconds from one request to the next."""
-        return SECOND // self.per_second
+        """Microseconds from one request to the next, rounded up: the rate is never exceeded."""
+        return -(-SECOND // self.per_second)
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
