@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -336,6 +337,23 @@ async def test_what_is_new_never_replaces_what_is_there(site: Site, owner: Seat)
         assert answer.status == 422
         assert 'id="name-fault"' in answer.body.decode()
     assert (await site.operator.apply("invoice-maker")).ok()["changes"] == []
+
+
+async def test_an_accounts_metadata_is_set_on_its_page(site: Site, owner: Seat) -> None:
+    path = f"/dashboard/accounts/{(await site.account())['id']}"
+    same = {"name": "Seven", "plan": "pro"}
+    lines = 'tier: gold\nnote: "two\\nlines"'
+    location(await owner.post(f"{path}/update", {**same, "metadata": lines}))
+    assert lines in unescape(await owner.page(path))
+    location(await owner.post(f"{path}/update", same))
+    kept = (await site.operator.get("/v1/accounts/acme")).ok()["metadata"]
+    assert kept == {"tier": "gold", "note": "two\nlines"}
+    refused = await owner.post(f"{path}/update", {**same, "metadata": "<no colon>"})
+    assert refused.status == 422
+    assert "metadata-fault" in refused.body.decode()
+    assert "<no colon>" in unescape(refused.body.decode())
+    location(await owner.post(f"{path}/update", {**same, "metadata": ""}))
+    assert (await site.operator.get("/v1/accounts/acme")).ok()["metadata"] == {}
 
 
 async def test_an_account_is_added_found_and_put_on_another_plan(site: Site, owner: Seat) -> None:

@@ -9,11 +9,12 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
 from hooktide.domain.project.project import plan_of
 from hooktide.store.base import Page as Listed
+from hooktide.web.pages.framework.fields import OptionalText
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
-from hooktide.web.pages.views.endpoint_form import read_rate
+from hooktide.web.pages.views.endpoint_form import metadata_lines, read_metadata, read_rate
 
 PAGE_SIZE = 50
 
@@ -83,6 +84,7 @@ async def account(request: PageRequest) -> View:
         "account.html",
         account=found,
         project=row.project,
+        metadata=metadata_lines(found.metadata),
         plan=plan_of(row.project, found.plan),
         usage=await store.account_usage(request.scope, found.id, request.now),
         endpoints=listed.items,
@@ -106,18 +108,20 @@ async def _keys(request: PageRequest, found: Account) -> list[ApiKey]:
 
 @dataclass(frozen=True, slots=True)
 class AccountUpdate:
-    """What an account is called, and its plan."""
+    """What an account is called, its plan, and its metadata in lines; None: as it was."""
 
     name: str
     plan: str
+    metadata: OptionalText
 
 
 @act("/accounts/{id}/update", back=account)
 async def update_account(request: PageRequest, form: AccountUpdate) -> View:
     """``POST /dashboard/accounts/{id}/update``."""
     text = show("acc", (await find(request)).id)
+    metadata = None if form.metadata is None else read_metadata(form.metadata)
     await request.services.accounts.update(
-        request.actor, request.scope, text, name=form.name, plan=form.plan
+        request.actor, request.scope, text, name=form.name, plan=form.plan, metadata=metadata
     )
     return request.go(f"/accounts/{text}", "account.updated")
 

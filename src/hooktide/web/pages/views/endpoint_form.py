@@ -1,7 +1,7 @@
 """The form of an endpoint, to create and to update it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ class EndpointForm:
         if self.headers is not None:
             given["headers"] = _read_headers(self.headers)
         if self.metadata is not None:
-            given["metadata"] = _read_metadata(self.metadata)
+            given["metadata"] = read_metadata(self.metadata)
         if self.rate_limit is not None:
             given |= read_rate(self.rate_limit, self.burst or "")
         if self.retry_delays is not None:
@@ -136,12 +136,21 @@ def _read_headers(text: str) -> dict[str, str]:
     return found
 
 
-def _read_metadata(text: str) -> dict[str, str]:
+def read_metadata(text: str) -> dict[str, str]:
+    """Read metadata as it is filled in, a line for each name.
+
+    :raises InvalidError: a line has no name or no colon, or a name comes twice.
+    """
     return {name: _unquoted(value) for name, value in _read_pairs(text, "metadata").items()}
 
 
+def metadata_lines(metadata: Iterable[tuple[str, str]]) -> str:
+    """Write metadata as it is filled in."""
+    return "\n".join(f"{name}: {_on_a_line(text)}" for name, text in metadata)
+
+
 def _on_a_line(text: str) -> str:
-    """Write a text of the metadata so that ``_read_metadata`` returns it, quoted if necessary."""
+    """Write a text of the metadata so that ``read_metadata`` returns it, quoted if necessary."""
     visible = shown(text) == text
     if visible and text == text.strip() and "\n" not in text and not text.startswith('"'):
         return text
@@ -312,7 +321,7 @@ async def _show_edit(request: PageRequest, preview: Preview | None = None) -> Vi
         url=request.value("url", endpoint.url),
         headers="\n".join(f"{name}: {MASK}" for name, _ in endpoint.headers),
         filter=indented(endpoint.filter) if endpoint.filter else "",
-        metadata="\n".join(f"{name}: {_on_a_line(text)}" for name, text in endpoint.metadata),
+        metadata=metadata_lines(endpoint.metadata),
         preview=_shown(preview),
         **_facts(request, project, account, endpoint.event_types),
     )
