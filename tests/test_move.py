@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from postgreskit import database
 from sqlitekit import prepare
 from storekit import KEY, NOON, Given, Place
@@ -21,7 +22,8 @@ from hooktide.store.copy_to_postgres import COPIED, copy_installation
 async def lived(given: Given) -> None:
     """Create objects of every kind in an installation."""
     given.hand.takes = 3
-    await given.publish(*[given.event(idempotency_key=f"k{n}") for n in range(4)])
+    events = [given.event(idempotency_key=f"k{n}") for n in range(4)]
+    await given.publish(*events[:3], replace(events[3], retention_days=5))
     first, second, third = given.hand.claims
     await given.record(first, Delivered())
     await given.record(second, RetryAt(NOON + 10**6), status=500)
@@ -98,6 +100,7 @@ async def test_everything_is_there_afterwards_as_it_was(tmp_path: Path) -> None:
         assert moved["queue"] == 4
         assert moved["ended"] == 2
         assert moved["attempts"] == 3
+        assert moved["payload_expiries"] == 1
         assert moved["replays"] == 1
         assert moved["delivery_job_items"] == 1
         connection = await asyncpg.connect(url)

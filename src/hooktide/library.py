@@ -207,6 +207,7 @@ class Hooktide:
         test: bool = False,
         channels: Sequence[str] = (),
         tags: Sequence[str] = (),
+        retention_days: int | None = None,
     ) -> str | None:
         """Publish an event and return its id (``evt_...``) once it and its deliveries are durable.
 
@@ -214,7 +215,8 @@ class Hooktide:
         stored.
 
         ``project``: required if several projects have an account with this reference. ``key``: its
-        idempotency key. Otherwise like ``hooktide.sqlalchemy.emit``, which is for events that must
+        idempotency key. ``retention_days``: after so many the payload is erased; None: as the event
+        type says. Otherwise like ``hooktide.sqlalchemy.emit``, which is for events that must
         commit with a change.
 
         :raises InvalidError: the event is invalid.
@@ -244,6 +246,7 @@ class Hooktide:
             test=row["test"],
             channels=tuple(channels),
             tags=tuple(tags),
+            retention_days=retention_days,
         )
         accepted = await self.app.publisher.publish(await self._reach(project), event)
         if isinstance(accepted, Unknown):

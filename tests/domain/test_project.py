@@ -145,6 +145,17 @@ WRONG = [
     ('event_types."a b" = {}', 'event_types."a b"', "name an event type like"),
     ('event_types."a.b" = 5', 'event_types."a.b"', "expected a table"),
     ('[event_types."a.b"]\ndescribtion = ""', 'event_types."a.b".describtion', "'description'"),
+    (
+        "[event_types.a]\nretention_days = 4",
+        "event_types.a.retention_days",
+        "4 is not between 5 and 90",
+    ),
+    (
+        'retention = "7d"\n[event_types.a]\nretention_days = 8',
+        "event_types.a.retention_days",
+        "8 days are longer than the project's retention, 7d",
+    ),
+    ("retention_days = 8", "retention_days", '[event_types."NAME"]'),
     ("[event_types.a]\nexample = '{'", "event_types.a.example", "as JSON text"),
     ("[event_types.a]\nexample = {}", "event_types.a.example", "expected a string"),
     ("[event_types.a]\nschema = '{\"type\": 1}'", "event_types.a.schema", "not a JSON Schema"),

@@ -94,6 +94,7 @@ description = "Two\\nlines, a \\u0007 and \\u200b"
 transition = "PAY"
 retry_delays = ["5s", "1m"]
 timeout = "2.5s"
+retention_days = 5
 accounts = ["a"]
 example = '''
 {"id": 1,

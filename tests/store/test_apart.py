@@ -353,7 +353,7 @@ async def test_an_event_of_a_batch_that_meets_a_bug_is_refused_alone(
     publisher = publisher_on(given, lambda *_: None)
     check = publisher._check_event
 
-    def fail_once(*args: Any) -> bytes:
+    def fail_once(*args: Any) -> tuple[bytes, int]:
         if args[2].transition == "bug":
             raise LookupError
         return check(*args)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from storekit import NOON, Given
 
 from hooktide.domain.audit_log import Action, Actor, Source
@@ -168,3 +169,43 @@ async def test_a_rotated_secret_is_kept_while_the_clock_is_not_trusted(
     assert await machine.start(given).retire_secrets() == 0
     machine.wall = NOON + DAY
     assert await machine.start(given).retire_secrets() == 1
+
+
+async def test_a_clock_that_is_ahead_erases_no_payload(given: Given, machine: Machine) -> None:
+    [accepted] = await given.publish(replace(given.event("other.type"), retention_days=5))
+    retention = machine.start(given)
+    machine.live(2 * HOUR)
+    machine.wall += 10 * DAY
+    await run(retention)
+    assert retention.paused
+    machine.live(HOLD_TIMEOUT - HOUR)
+    await run(retention)
+    assert not await is_erased(given, accepted.event_id)
+    machine.live(HOUR)
+    await run(retention)
+    assert await is_erased(given, accepted.event_id)
+
+
+async def is_erased(given: Given, event_id: int) -> bool:
+    row = await given.store.get_event(Scope(), event_id)
+    return row.event.erased_at is not None
+
+
+async def test_payloads_are_erased_in_batches(given: Given, machine: Machine) -> None:
+    events = [replace(given.event("other.type"), retention_days=5) for _ in range(5)]
+    ids = [each.event_id for each in await given.publish(*events)]
+    store = given.store
+    due = NOON + 5 * DAY + HOUR
+    assert [await store.erase_expired_payloads(due, 2) for _ in range(4)] == [2, 2, 1, 0]
+    left = await store.events_of(Scope(), ids)
+    assert all(row.event.erased_at is not None for row in left.values())
+
+
+async def test_an_event_that_was_dropped_earlier_is_no_longer_due(
+    given: Given, machine: Machine
+) -> None:
+    [accepted] = await given.publish(replace(given.event("other.type"), retention_days=30))
+    await given.store.drop_old(NOON + 31 * DAY, 100)
+    assert not await is_there(given, accepted.event_id)
+    assert await given.store.erase_expired_payloads(NOON + 31 * DAY, 100) == 1
+    assert await given.store.erase_expired_payloads(NOON + 31 * DAY, 100) == 0

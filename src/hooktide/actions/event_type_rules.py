@@ -7,6 +7,7 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.payload import check_payload, compile_schema
 from hooktide.domain.messages.message import check_wording
 from hooktide.domain.project.project import EVENT_TYPE_NAME, EventType, Project, check_example
+from hooktide.domain.project.retention_days import check_retention_days
 from hooktide.wire.events import MAX_TRANSITION_LENGTH
 from hooktide.wire.projects import MAX_TEXT_LENGTH
 
@@ -53,6 +54,8 @@ def check_type(project: Project, kind: EventType) -> None:
     except InvalidError as error:
         pointer = "/transition" if error.code == "transition_missing" else "/example"
         raise InvalidError("invalid_event_type", error.detail, pointer=pointer) from None
+    if kind.retention_days is not None:
+        check_retention_days(kind.retention_days, project.retention)
 
 
 def _check_own_schema(kind: EventType) -> None:

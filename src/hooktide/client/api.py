@@ -62,7 +62,7 @@ class Api(Area[X]):
         return narrowed
 
     @operation
-    def publish(
+    def publish(  # noqa: PLR0913  # one for each member of the event
         self,
         account: str,
         type: str,
@@ -73,6 +73,7 @@ class Api(Area[X]):
         test: bool = False,
         channels: Sequence[str] = (),
         tags: Sequence[str] = (),
+        retention_days: int | None = None,
         idempotency_key: str | None = None,
     ) -> Request[EventAccepted]:
         """Publish an event; it is durable when this returns.
@@ -93,6 +94,7 @@ class Api(Area[X]):
                 test=test,
                 channels=channels,
                 tags=tags,
+                retention_days=retention_days,
                 **key,
             )
         )

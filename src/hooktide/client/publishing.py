@@ -37,6 +37,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     dataclasses as objects), or JSON text as ``bytes`` or ``hooktide.RawJSON``, which reaches the
     receivers byte for byte. Endpoints with channels get only events that share one of theirs
     (``channels``, 5 at most); lists of events can be filtered by a tag (``tags``, 10 at most).
+    After ``retention_days`` the payload is erased (5 to 90; None: as the event type says).
     Publishing again with the same ``idempotency_key`` creates no second event, so a call may be
     repeated until it succeeds.
     """
@@ -49,6 +50,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     test: bool = False
     channels: Sequence[str] = ()
     tags: Sequence[str] = ()
+    retention_days: int | None = None
     idempotency_key: str = msgspec.field(default_factory=_new_key)
 
 
@@ -104,6 +106,7 @@ def event_body(event: NewEvent) -> bytes:
             test=event.test,
             channels=tuple(event.channels),
             tags=tuple(event.tags),
+            retention_days=event.retention_days,
         )
     )
 

@@ -232,7 +232,8 @@ _PLACES = {
         "[retry]": "first factor max delays",
         "[dialect]": "standard_headers header_prefix user_agent envelope",
         "[dialect.signature]": "header algorithm encoding content value timestamp_header",
-        '[event_types."NAME"]': "description example schema transition message retry_delays",
+        '[event_types."NAME"]': "description example schema transition message retry_delays "
+        "retention_days",
         "[portal]": "logo colour origins support",
         "the top of the file": "mode schema_policy disable_after rotation_overlap retention index",
     }.items()

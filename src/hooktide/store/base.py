@@ -46,12 +46,16 @@ RECORD_DELAY = 0.01
 LEASE: Micros = MINUTE
 """How long a claim lasts: longer than the longest timeout plus some waiting."""
 
+SETTLE_DELAY: Micros = 2 * LEASE
+"""No attempt that began before its delivery was discarded can be recorded later than this."""
+
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that has passed every check and is ready to be stored.
 
     With ``idempotency_key`` (empty: none) and ``digest`` (of everything that the caller sent), a
-    second call with the same key gets the same result.
+    second call with the same key gets the same result. After ``retention_days`` (0: with the event)
+    its payload is erased.
     """
 
     project_id: int
@@ -65,6 +69,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     digest: bytes = b""
     channels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    retention_days: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

@@ -57,6 +57,7 @@ COPIED = {
     "endpoint_causes": "endpoint_id, hour, cause, project_id, account_id, attempts",
     "histograms": "subject_id, hour, project_id, account_id, latency, delay",
     "event_terms": "event_id, place, start, project_id, account_id, term, shown",
+    "payload_expiries": "event_id, erase_at",
     "search_indexes": "project_id, paths, upto, complete_from, filling, filled, started_at, "
     "ended_at",
     "happenings": "key, project_id, type, account_id, endpoint_id, at, about",

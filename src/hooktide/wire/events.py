@@ -45,6 +45,15 @@ Tags: TypeAlias = Annotated[
 ]
 
 
+RetentionDays: TypeAlias = Annotated[
+    int,
+    msgspec.Meta(
+        description="After so many days the payload is erased, and the record stays: 5 to 90, and "
+        "at most the project's `retention`. Default: the event type's, or with the record.",
+    ),
+]
+
+
 class EventIn(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
 ):
@@ -59,6 +68,7 @@ class EventIn(
     test: bool = False
     channels: EventChannels = ()
     tags: Tags = ()
+    retention_days: RetentionDays | None = None
 
 
 class EventAccepted(ResponseModel, frozen=True, omit_defaults=True):

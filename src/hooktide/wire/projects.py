@@ -152,6 +152,13 @@ class EventTypeIn(RequestModel, frozen=True):
         Annotated[float, msgspec.Meta(ge=1, le=30)] | None,
         msgspec.Meta(description="The longest time for an attempt; null: that of the plan."),
     ] = None
+    retention_days: Annotated[
+        int | None,
+        msgspec.Meta(
+            description="After so many days payloads are erased, and the record stays: 5 to 90, "
+            "and at most the project's `retention`; null: they are kept with their record."
+        ),
+    ] = None
 
 
 class Wording(ResponseModel, frozen=True):
@@ -173,6 +180,7 @@ class EventType(ResponseModel, frozen=True):
     message: Wording
     retry_delays: list[int] | None
     timeout_seconds: float | None
+    retention_days: int | None
 
 
 class EventTypes(ResponseModel, frozen=True):

@@ -28,6 +28,7 @@ from hooktide.domain.labels import MAX_EVENT_CHANNELS, check_channels, check_tag
 from hooktide.domain.model import Account, Micros, Scope
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
 from hooktide.domain.project.project import EventType, Project, SchemaPolicy, type_of, types_by_name
+from hooktide.domain.project.retention_days import check_retention_days
 from hooktide.domain.time.times import read_time
 from hooktide.runtime.cache import Cache
 from hooktide.runtime.yielding import Yielding
@@ -326,7 +327,7 @@ class Publisher:
         new = row.project.new_accounts
         try:
             await _yield_before(event)
-            payload = self._check_event(row.id, row.project, event, event.account)
+            payload, days = self._check_event(row.id, row.project, event, event.account)
         except RefusedError as error:
             if error.status == NOT_OFFERED:
                 return self._nobody(row.project.name, event)
@@ -337,7 +338,7 @@ class Publisher:
         account, _ = await self._accounts.ensure(
             ON_PUBLISH, within, None, event.account, "", new.plan or None
         )
-        return self._new(account, event, payload)
+        return self._new(account, event, payload, days)
 
     async def _project_of_unknown(self, scope: Scope) -> ProjectRow | None:
         """Return the project in which to create the account: the scope's, or the only one."""
@@ -362,13 +363,14 @@ class Publisher:
         return Unknown()
 
     def _checked(self, account: Account, project: Project, event: EventIn) -> NewEvent:
-        payload = self._check_event(account.project_id, project, event, account.reference)
-        return self._new(account, event, payload)
+        payload, days = self._check_event(account.project_id, project, event, account.reference)
+        return self._new(account, event, payload, days)
 
     def _check_event(
         self, project_id: int, project: Project, event: EventIn, reference: str
-    ) -> bytes:
-        """Check everything that does not depend on the account; return the payload."""
+    ) -> tuple[bytes, int]:
+        """Check everything that does not depend on the account; return the payload, and after how
+        many days it is erased (0: with the event)."""
         prepared = self._prepare(project_id, project)
         kind = type_of(project, prepared.types, event.type, reference)
         payload = bytes(event.payload)
@@ -383,7 +385,10 @@ class Publisher:
                 '"test": true, or set mode = "live" in the project',
             )
         prepared.envelope.check(event.transition, payload)
-        return payload
+        days = kind.retention_days if event.retention_days is None else event.retention_days
+        if event.retention_days is not None:
+            check_retention_days(event.retention_days, project.retention)
+        return payload, days or 0
 
     def _prepare(self, project_id: int, project: Project) -> _Prepared:
         known = self._projects.get(project_id)
@@ -434,7 +439,7 @@ class Publisher:
             reason,
         )
 
-    def _new(self, account: Account, event: EventIn, payload: bytes) -> NewEvent:
+    def _new(self, account: Account, event: EventIn, payload: bytes, days: int) -> NewEvent:
         occurred_at = None if event.occurred_at is None else read_time(event.occurred_at)
         if len(event.transition) > MAX_TRANSITION_LENGTH:
             raise InvalidError(
@@ -461,6 +466,7 @@ class Publisher:
             digest=_digest(event, account, payload) if event.idempotency_key else b"",
             channels=channels,
             tags=tags,
+            retention_days=days,
         )
 
 
@@ -523,6 +529,8 @@ def _digest(event: EventIn, account: Account, payload: bytes) -> bytes:
     )
     if event.channels or event.tags:
         rest = (*rest, event.channels, event.tags)
+    if event.retention_days is not None:
+        rest = (*rest, event.retention_days)
     return hashlib.sha256(msgspec.json.encode(rest) + payload).digest()
 
 

@@ -38,6 +38,7 @@ def send(  # noqa: PLR0913  # a parameter an option
     idempotency_key: str | None = None,
     channel: Annotated[list[str], Parameter(negative=(), show_default=False)] = [],  # noqa: B006
     tag: Annotated[list[str], Parameter(negative=(), show_default=False)] = [],  # noqa: B006
+    retention_days: int | None = None,
     test: Flag = False,
     wait: Flag = False,
     options: Options = DEFAULTS,
@@ -66,6 +67,8 @@ def send(  # noqa: PLR0913  # a parameter an option
         A channel. Endpoints with channels get only events that share one. May be repeated.
     tag
         A tag, to find the event by. May be repeated.
+    retention_days
+        After so many days the payload is erased; 5 to 90. Default: as the event type says.
     test
         Mark it as a test: a project in test mode accepts only test events.
     wait
@@ -84,6 +87,7 @@ def send(  # noqa: PLR0913  # a parameter an option
             test=test,
             channels=channel,
             tags=tag,
+            retention_days=retention_days,
             **({} if idempotency_key is None else {"idempotency_key": idempotency_key}),
         )
         accepted = client.events.publish(event)

@@ -96,10 +96,12 @@ class EventTypesArea(Area[X]):
         message: WordingIn | Wording | UnsetType = UNSET,
         retry_delays: Sequence[int] | None = None,
         timeout_seconds: float | None = None,
+        retention_days: int | None = None,
     ) -> Request[EventType]:
         """Create an event type, or replace it. ``message``: the text for chats.
 
         ``retry_delays`` (in seconds) and ``timeout_seconds`` replace those of project and plan.
+        After ``retention_days`` payloads are erased.
         """
         body = EventTypeIn(
             description=description,
@@ -110,6 +112,7 @@ class EventTypesArea(Area[X]):
             message=cast("WordingIn", WordingIn() if message is UNSET else message),
             retry_delays=cast("list[int] | None", retry_delays),
             timeout_seconds=timeout_seconds,
+            retention_days=retention_days,
         )
         query = ProjectQuery(project=project)
         return call("PUT", "/v1/event-types/{name}", EventType, query=query, body=body, name=name)

@@ -24,6 +24,7 @@ from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.portal import Portal, read_portal
+from hooktide.domain.project.retention_days import LEAST_DAYS, MOST_DAYS, why_not
 from hooktide.domain.searching.index import check_indexable, check_paths
 from hooktide.domain.throttling.rate import MAX_RATE
 from hooktide.domain.time.spans import show_span
@@ -81,6 +82,9 @@ class EventType:
         retries; an endpoint's own come first.
     timeout
         The timeout instead of the plan's; ``"1s"`` to ``"30s"``. An endpoint's own comes first.
+    retention_days
+        The payload of such an event is erased after so many days; 5 to 90, and at most the
+        project's ``retention``. The event's own come first.
     """
 
     name: str
@@ -92,6 +96,7 @@ class EventType:
     message: Wording = field(default_factory=Wording)
     retry_delays: tuple[Micros, ...] | None = None
     timeout: Micros | None = None
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -528,6 +533,7 @@ def _read_type(name: str, table: Table) -> EventType:
         message=_read_message(table.table("message")),
         retry_delays=_read_delays(table),
         timeout=table.span("timeout", 0, SECOND, MAX_TIMEOUT) or None,
+        retention_days=_read_days(table),
     )
     table.done()
     try:
@@ -542,6 +548,12 @@ def _read_delays(table: Table) -> tuple[Micros, ...] | None:
     if len(found) > MAX_RETRIES:
         raise table.wrong("retry_delays", f"{MAX_RETRIES} delays at most")
     return found if "retry_delays" in table else None
+
+
+def _read_days(table: Table) -> int | None:
+    if "retention_days" not in table:
+        return None
+    return table.count("retention_days", LEAST_DAYS, LEAST_DAYS, MOST_DAYS)
 
 
 def _read_message(table: Table) -> Wording:
@@ -599,6 +611,8 @@ def _check(project: Project, table: Table) -> None:
         except InvalidError as error:
             key = "transition" if error.code == "transition_missing" else "example"
             table.problems.add(types.table(kind.name).wrong(key, error.detail))
+        if kind.retention_days and (reason := why_not(kind.retention_days, project.retention)):
+            table.problems.add(types.table(kind.name).wrong("retention_days", reason))
 
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

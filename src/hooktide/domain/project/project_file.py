@@ -149,6 +149,8 @@ def _type(kind: EventType) -> Iterator[tuple[str, str]]:
         yield "retry_delays", _value([show_span(each) for each in kind.retry_delays])
     if kind.timeout is not None:
         yield "timeout", _span(kind.timeout)
+    if kind.retention_days is not None:
+        yield "retention_days", str(kind.retention_days)
     if kind.message != Wording():
         yield "message", _inline(_changed(kind.message, Wording()))
 

@@ -12,10 +12,12 @@ from hooktide.store.contract import Store
 log = logging.getLogger("hooktide.engine")
 
 WARNING_INTERVAL: Micros = HOUR
+PAYLOAD_BATCH = 100
+"""How many payloads are erased at once: their attempts are rewritten, too."""
 
 
 class Retention:
-    """The two periodic tasks that delete by time: events and log, and secrets past their
+    """The two periodic tasks that delete by time: payloads, events and log, and secrets past their
     overlap."""
 
     def __init__(
@@ -36,7 +38,8 @@ class Retention:
         return self._guard.lead > 0
 
     async def drop_old(self, limit: int) -> int:
-        """Delete up to ``limit`` events past their retention; return how many.
+        """Delete up to ``limit`` events past their retention, and erase payloads that are kept for
+        less time than their events; return how many events, or ``limit`` if more payloads are due.
 
         Returns 0, and deletes nothing, while the clock is not trusted.
         """
@@ -46,7 +49,11 @@ class Retention:
             self._warn(now)
             return 0
         await self._store.trust_clock(now)
-        return await self._store.drop_old(now, limit) if deletes else 0
+        if not deletes:
+            return 0
+        due = await self._store.erase_expired_payloads(now, PAYLOAD_BATCH)
+        dropped = await self._store.drop_old(now, limit)
+        return limit if due == PAYLOAD_BATCH else dropped
 
     async def retire_secrets(self) -> int:
         """Delete secrets past their overlap; return how many.

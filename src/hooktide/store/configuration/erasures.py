@@ -15,7 +15,7 @@ from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import Erasure, Micros, Scope
 from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
-from hooktide.store.base import LEASE
+from hooktide.store.base import SETTLE_DELAY
 from hooktide.store.configuration.accounts import read_account
 from hooktide.store.configuration.endpoints import delete_endpoint
 from hooktide.store.journal.audit_log import record_action, record_change
@@ -27,8 +27,6 @@ from hooktide.store.writing.batch import run_apart
 EVENT_BATCH_SIZE = 50
 """Maximum events in one transaction: each may have many deliveries, and these many attempts."""
 ROW_BATCH_SIZE = 200
-SETTLE_DELAY: Micros = 2 * LEASE
-"""No attempt that began before the account was deleted can be recorded later than this."""
 
 
 class Erasures(Repository):

@@ -3,17 +3,18 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hooktide.domain.audit_log import Action, Snapshot
 from hooktide.domain.ids import show
 from hooktide.domain.model import ERASED, PAYLOAD_ERASED, Micros, Scope
 from hooktide.store import rows
-from hooktide.store.base import AddResult, EventRow, NewEvent, Page, Waiter
+from hooktide.store.base import SETTLE_DELAY, AddResult, EventRow, NewEvent, Page, Waiter
 from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest, within
-from hooktide.store.sql.repository import Repository, reads, writes
+from hooktide.store.sql.repository import Repository, maintains, reads, writes
 from hooktide.store.sql.transaction import Transaction
 
 
@@ -98,24 +99,56 @@ class Events(Repository):
         Its pending and held deliveries are discarded. An attempt that is out is not cut.
         """
         with tx.erasing():
-            await tx.rows("lock_event_to_erase", {"id": event_id})
+            await tx.rows("lock_events_to_erase", {"ids": [event_id]})
             before = await read_event(tx, scope, event_id)
-            await _discard_waiting(tx, event_id, now)
-            await tx.rows("hold_index_of_account", {"account_id": before.event.account_id})
-            terms = {"ids": [event_id], "first": event_id, "last": event_id}
-            await tx.run("drop_terms_of_events", terms)
-            await tx.rows("erase_attempts", {"ids": [event_id]})
-            if await tx.run("erase_payload", {"id": event_id, "erased": ERASED, "now": now}):
+            erased, _ = await _erase_payloads(tx, [event_id], now)
+            if erased:
                 await record_action(tx, action, _audited(before), now)
             return await read_event(tx, Scope(), event_id)
 
+    @maintains
+    async def erase_expired_payloads(self, tx: Transaction, now: Micros, limit: int) -> int:
+        """Erase up to ``limit`` payloads that are past their retention; return how many were due.
 
-async def _discard_waiting(tx: Transaction, event_id: int, now: Micros) -> None:
-    waiting = [id_ for (id_,) in await tx.rows("waiting_of_event", {"event_id": event_id})]
-    values = {"ids": waiting, "reason": PAYLOAD_ERASED, "now": now}
+        An event that had deliveries to stop is due again later, for what an attempt that was out
+        has brought.
+        """
+        values = {"now": now, "limit": limit}
+        due = sorted([id_ for (id_,) in await tx.rows("expired_payloads", values)])
+        if not due:
+            return 0
+        with tx.erasing():
+            found = [id_ for (id_,) in await tx.rows("lock_events_to_erase", {"ids": due})]
+            _, stopped = await _erase_payloads(tx, found, now)
+        again = {"ids": sorted(stopped), "erase_at": now + SETTLE_DELAY}
+        await tx.run("put_off_payload_expiries", again)
+        await tx.run("drop_payload_expiries", {"ids": sorted(set(due) - stopped)})
+        return len(due)
+
+
+async def _erase_payloads(
+    tx: Transaction, ids: Sequence[int], now: Micros
+) -> tuple[int, AbstractSet[int]]:
+    """Erase events' payloads and what is kept of them; return how many had one, and those events
+    whose deliveries were stopped. The events are locked."""
+    if not ids:
+        return 0, set()
+    stopped = await _discard_waiting(tx, ids, now)
+    await tx.rows("hold_indexes_of_events", {"ids": ids})
+    await tx.run("drop_terms_of_events", {"ids": ids, "first": ids[0], "last": ids[-1]})
+    await tx.rows("erase_attempts", {"ids": ids})
+    erased = await tx.run("erase_payloads", {"ids": ids, "erased": ERASED, "now": now})
+    return erased, stopped
+
+
+async def _discard_waiting(tx: Transaction, ids: Sequence[int], now: Micros) -> AbstractSet[int]:
+    """Discard the events' deliveries that wait; return the events that had some."""
+    waiting = await tx.rows("waiting_of_events", {"ids": ids})
+    values = {"ids": [id_ for id_, _ in waiting], "reason": PAYLOAD_ERASED, "now": now}
     stopped = await tx.rows("stop", values)
     await count_discarded(tx, [tuple(row[:3]) for row in stopped], now)
     tx.effects.changed += [("stopped", row[3]) for row in stopped]
+    return {event_id for _, event_id in waiting}
 
 
 def _audited(row: EventRow) -> Snapshot:

@@ -38,6 +38,11 @@ SELECT project_id FROM {schema}search_indexes WHERE project_id = :project_id FOR
 SELECT project_id FROM {schema}search_indexes
 WHERE project_id = (SELECT project_id FROM {schema}accounts WHERE id = :account_id) FOR UPDATE
 
+-- name: hold_indexes_of_events
+SELECT project_id FROM {schema}search_indexes
+WHERE project_id IN (SELECT project_id FROM {schema}events WHERE id = ANY(:ids::bigint[]))
+ORDER BY project_id FOR UPDATE
+
 -- name: events_to_index
 SELECT id, account_id, octet_length(payload) FROM {schema}events
 WHERE project_id = :project_id AND id > :after AND id <= :upto ORDER BY id LIMIT :limit

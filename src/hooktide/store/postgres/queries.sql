@@ -478,6 +478,10 @@ SELECT count(*) FROM (
 INSERT INTO {schema}delivery_job_items (job_id, endpoint_id, subject)
 SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[])
 
+-- name: add_payload_expiries
+INSERT INTO {schema}payload_expiries (event_id, erase_at)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[])
+
 -- name: add_minutes
 -- Locked in the same order everywhere, to avoid deadlocks.
 INSERT INTO {schema}project_minutes AS n (project_id, minute, accepted, held, delivered, failed,

@@ -364,6 +364,10 @@ SELECT count(*) FROM (
 INSERT INTO delivery_job_items (job_id, endpoint_id, subject)
 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows) WHERE TRUE
 
+-- name: add_payload_expiries
+INSERT INTO payload_expiries (event_id, erase_at)
+SELECT value ->> 0, value ->> 1 FROM json_each(:rows) WHERE TRUE
+
 -- name: add_minutes
 INSERT INTO project_minutes (project_id, minute, accepted, held, delivered, failed, discarded,
     attempts, failed_attempts)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from hooktide.domain.counting import count_of
 from hooktide.domain.filtering.filter import Filter, reader_of, stored_filter
-from hooktide.domain.model import Claim, Endpoint, Event, Micros, Origin
+from hooktide.domain.model import DAY, Claim, Endpoint, Event, Micros, Origin
 from hooktide.domain.operational_events import OperationalEvent, limit_reached
 from hooktide.domain.project.project import Project, plan_of, wants
 from hooktide.runtime.yielding import Yielding
@@ -136,7 +136,7 @@ class FanOut:
 
     ``known`` are the idempotency keys among them that were used before, ``matched`` what
     ``match_in_turns`` found. The rows are in the order of the statements ``add_keys``,
-    ``add_events`` and ``add_deliveries``.
+    ``add_events``, ``add_deliveries`` and ``add_payload_expiries``.
     """
 
     def __init__(
@@ -164,6 +164,7 @@ class FanOut:
         self.keys: list[Row] = []
         self.events: list[Row] = []
         self.deliveries: list[Row] = []
+        self.payload_expiries: list[Row] = []
         self.operational_events: list[OperationalEvent] = []
 
     def add_all(self, publishes: Iterable[Publish]) -> None:
@@ -186,6 +187,8 @@ class FanOut:
         targets = self._targets(new, routes) if routes.selective else routes.to(new.type)
         held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
         self._keep(event, new, routes.project_id, len(targets))
+        if new.retention_days:
+            self.payload_expiries.append((event.id, now + new.retention_days * DAY))
         return Accepted(event.id, len(targets), held=held)
 
     def _targets(self, new: NewEvent, routes: Routes) -> tuple[int, ...]:

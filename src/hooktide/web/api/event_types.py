@@ -35,6 +35,7 @@ async def get_event_type(call: Call, name: str, query: wire.ProjectQuery) -> wir
     problems=(
         "project_missing",
         "invalid_event_type",
+        "invalid_retention",
         "too_many_event_types",
         "invalid_text",
         "edit_conflict",
@@ -63,6 +64,7 @@ async def put_event_type(
         if body.retry_delays is None
         else tuple(each * SECOND for each in body.retry_delays),
         timeout=None if body.timeout_seconds is None else round(body.timeout_seconds * SECOND),
+        retention_days=body.retention_days,
     )
     await call.services.projects.put_type(call.actor, call.scope, row.project.name, kind)
     return _shown(kind)
@@ -125,6 +127,7 @@ def _shown(kind: EventType) -> wire.EventType:
         if kind.retry_delays is None
         else [each // SECOND for each in kind.retry_delays],
         timeout_seconds=None if kind.timeout is None else kind.timeout / SECOND,
+        retention_days=kind.retention_days,
     )
 
 

@@ -47,6 +47,7 @@ PUBLISH = Documented(
         "transition_too_long",
         "invalid_channels",
         "invalid_tags",
+        "invalid_retention",
         "invalid_text",
         "invalid_idempotency_key",
         "idempotency_key_of_batch",

@@ -265,6 +265,11 @@ PROBLEMS: dict[str, Problem] = {
         "These delays or this timeout are not allowed",
         "See errors: the pointer names the member, and the detail says what is allowed.",
     ),
+    "invalid_retention": Problem(
+        422,
+        "The payload cannot be kept for so long",
+        "`retention_days` is 5 to 90, and at most the project's `retention`.",
+    ),
     "webhooks_not_offered": Problem(
         403,
         "Webhooks are not offered to this account",

@@ -331,6 +331,7 @@ def quotation_marks(event: EventIn) -> int:
     if event.channels or event.tags:
         strings += 2 * (bool(event.channels) + bool(event.tags))
         strings += 2 * (len(event.channels) + len(event.tags))
+    members += 2 * (event.retention_days is not None)
     return members + strings + 4 * (event.occurred_at is not None)
 
 

@@ -62,7 +62,7 @@ class PostgresBatchWriter(BatchWriter):
         set their publishers' results.
 
         Returns False, and stores nothing, if something has changed, a key was used before, or a
-        plan has a limit; then use ``add_carefully``.
+        plan has a limit, or a payload expires; then use ``add_carefully``.
         """
         routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
         if any(known is None or known.per_hour is not None for known in routes.values()):
@@ -70,6 +70,8 @@ class PostgresBatchWriter(BatchWriter):
         matched = await match_in_turns(publishes, routes)
         fan_out = self._fan_out(conn, capacity, routes, Usage(_nothing_read, ()), {}, matched)
         fan_out.add_all(publishes)
+        if fan_out.payload_expiries:
+            return False
         try:
             return await self._accept(conn, fan_out, routes)
         except asyncpg.UniqueViolationError:
@@ -97,6 +99,7 @@ class PostgresBatchWriter(BatchWriter):
             return False
         if added:
             await self.save_usage(conn, usage)
+            await self._tx(conn).many("add_payload_expiries", fan_out.payload_expiries)
             await add_operational_events(self._tx(conn), fan_out.operational_events)
             if known:  # an earlier commit may still be waiting for a standby
                 await conn.rows(self._sql["durable"])

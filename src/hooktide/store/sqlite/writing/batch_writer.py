@@ -158,6 +158,11 @@ class SqliteBatchWriter(BatchWriter):
         )
         fan_out.add_all(batch.publishes)
         self._insert(fan_out.keys, fan_out.events, fan_out.deliveries)
+        if fan_out.payload_expiries:
+            expiries = self._tx(batch.effects).many(
+                "add_payload_expiries", fan_out.payload_expiries
+            )
+            finish(expiries)
         if fan_out.operational_events:
             finish(add_operational_events(self._tx(batch.effects), fan_out.operational_events))
 

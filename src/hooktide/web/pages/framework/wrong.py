@@ -125,6 +125,7 @@ _FORM_KEYS = (
     "endpoint_rate_limit",
     "max_timeout",
     "retry_delays",
+    "retention_days",
 )
 
 

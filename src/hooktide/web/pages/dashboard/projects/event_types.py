@@ -55,6 +55,7 @@ class EventTypeForm:
     accounts: Lines
     retry_delays: Words
     timeout: str
+    retention_days: str
     message__text: str
     message__link: str
     message__fields: Words
@@ -73,6 +74,7 @@ class EventTypeForm:
             accounts=self.accounts,
             retry_delays=_delays(self.retry_delays),
             timeout=_span(self.timeout, "/timeout", read_span) if self.timeout else None,
+            retention_days=_days(self.retention_days) if self.retention_days else None,
             message=Wording(
                 text=self.message__text,
                 link=self.message__link,
@@ -103,6 +105,12 @@ def _span(text: str, pointer: str, read: Callable[[str], Micros | None]) -> Micr
     if found is None:
         raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=pointer)
     return found
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal():
+        raise InvalidError("invalid_retention", "write a whole number", pointer="/retention_days")
+    return int(text)
 
 
 def _json(text: str, pointer: str) -> str:
