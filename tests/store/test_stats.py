@@ -348,6 +348,20 @@ async def test_what_is_discarded_is_counted_among_what_finished(given: Given) ->
     assert point.discarded == 3
 
 
+@pytest.mark.pooled
+async def test_a_retry_that_is_discarded_for_a_disabled_endpoint_is_counted(given: Given) -> None:
+    await given.publish(*[given.event()] * 2)
+    claims = await given.claim()
+    await given.store.disable_endpoint(Scope(), given.endpoint.id, "tired", NOON)
+    for claim in claims:
+        await given.record(claim, RetryAt(NOON + MINUTE), status=500)
+    await given.store.discard_stale(NOON, 100)
+    [point] = await given.store.chart(Scope(), NOON, NOON + MINUTE, 1)
+    assert (point.discarded, point.finished) == (2, 2)
+    [point] = await given.store.chart(Scope(account_id=given.account.id), NOON, NOON + HOUR, 60)
+    assert point.discarded == 2
+
+
 async def test_what_is_stopped_is_counted_among_what_finished(given: Given) -> None:
     await given.publish(*[given.event()] * 2)
     [one, _] = (await given.store.list_deliveries(Scope(), None, 2)).items

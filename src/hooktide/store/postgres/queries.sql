@@ -110,9 +110,9 @@ RETURNING q.id, q.endpoint_id
 -- Fenced: only the holder of the claim updates the delivery, and the attempt is stored only then.
 -- Deliveries that ended leave the queue. Those that would be retried end here too if their endpoint
 -- was disabled or deleted meanwhile. A successful delivery resets its endpoint's consecutive
--- failures, and a rest that was over by then. Returns the updated deliveries. Values that a
--- delivery's row does not have are passed along with it: a second join would compare each row with
--- all others.
+-- failures, and a rest that was over by then. Returns the updated deliveries, with the project of
+-- those that were discarded. Values that a delivery's row does not have are passed along with it: a
+-- second join would compare each row with all others.
 WITH v AS MATERIALIZED (
     SELECT v.*,
         CASE WHEN stale.id IS NULL THEN v.wanted ELSE 'discarded' END AS state,
@@ -167,7 +167,9 @@ well AS (
     WHERE ep.id = ANY(:20::bigint[]) AND ep.id = last.endpoint_id
         AND (ep.failing > 0 OR ep.rests_until > 0 AND ep.rests_until <= last.at)
         AND ep.id IN (SELECT endpoint_id FROM gone))
-SELECT id FROM moved
+SELECT id, NULL::bigint FROM kept
+UNION ALL
+SELECT id, CASE WHEN state = 'discarded' THEN project_id END FROM gone
 
 -- name: settle_late
 -- The lease was lost, but the receiver answered 2xx, which is final, no matter which process holds

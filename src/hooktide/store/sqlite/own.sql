@@ -24,6 +24,10 @@ FROM json_each(:claims) AS wanted
 LEFT JOIN deliveries AS d ON d.id = wanted.value ->> 0 AND d.claim = -(wanted.value ->> 1)
 WHERE d.id IS NULL
 
+-- name: settled_as_discarded
+SELECT endpoint_id, account_id, project_id FROM deliveries
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'discarded'
+
 -- name: log_deliveries
 INSERT INTO endpoint_log (endpoint_id, delivery_id)
 SELECT endpoint_id, id FROM deliveries WHERE id > :after AND id <= :upto ORDER BY endpoint_id, id

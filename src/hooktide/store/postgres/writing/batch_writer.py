@@ -7,6 +7,7 @@ routed exactly as stored at that moment.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -18,6 +19,7 @@ from hooktide.runtime.cache import Cache
 from hooktide.store import rows
 from hooktide.store.base import AttemptRecord, Capacity
 from hooktide.store.configuration.endpoints import disable_by_rule
+from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.postgres.connection.connection import PgConnection, columns_of
 from hooktide.store.postgres.connection.transactions import PostgresTransaction
@@ -39,6 +41,14 @@ from hooktide.store.writing.usage import WINDOW_MINUTES, Minutes, Usage
 log = logging.getLogger("hooktide.store")
 
 MAX_CACHED_ROUTES = 20_000
+
+
+class Recorded(NamedTuple):
+    """The attempts whose claim was lost, and the (endpoint, account, project) of each delivery that
+    was discarded instead of retried."""
+
+    lost: list[AttemptRecord]
+    discarded: list[Row]
 
 
 class PostgresBatchWriter(BatchWriter):
@@ -204,10 +214,8 @@ class PostgresBatchWriter(BatchWriter):
         await tx.many("add_events", events)
         await tx.many("add_deliveries", deliveries)
 
-    async def record(
-        self, conn: PgConnection, records: Sequence[AttemptRecord]
-    ) -> list[AttemptRecord]:
-        """Store attempts and move their deliveries; return those whose claim was lost.
+    async def record(self, conn: PgConnection, records: Sequence[AttemptRecord]) -> Recorded:
+        """Store attempts and move their deliveries.
 
         It takes one statement if it ``is_plain``: then it may be its own transaction.
         """
@@ -216,14 +224,21 @@ class PostgresBatchWriter(BatchWriter):
         careful = bool(ill or concern_rests(records))
         reset = [] if careful else well
         found = await conn.columns(self._sql["settle"], *settled, reset)
-        moved = {id_ for (id_,) in found}
+        moved = dict(found)
         kept = [record for record in records if record.claim.delivery_id in moved]
         for record in kept:
             if isinstance(record.verdict, RetryAt | Requeued):
                 conn.effects.due_at(record.claim.endpoint_id, record.verdict.due_at)
         if careful:
             await self._count(conn, records, kept, well, ill)
-        return [record for record in records if record.claim.delivery_id not in moved]
+        return Recorded(
+            lost=[record for record in records if record.claim.delivery_id not in moved],
+            discarded=[
+                (record.claim.endpoint_id, record.claim.event.account_id, project_id)
+                for record in kept
+                if (project_id := moved[record.claim.delivery_id]) is not None
+            ],
+        )
 
     async def record_late(self, conn: PgConnection, record: AttemptRecord) -> None:
         """Store an attempt whose claim was lost, if it was a 2xx: nothing else still counts."""
@@ -242,6 +257,12 @@ class PostgresBatchWriter(BatchWriter):
         well, _ = counted([record])
         for endpoint_id in well:
             await conn.many(self._sql["set_failing"], [(endpoint_id, 0)])
+
+    async def count_discarded(
+        self, conn: PgConnection, discarded: Sequence[Row], now: Micros
+    ) -> None:
+        """Count deliveries that were discarded instead of retried."""
+        await count_discarded(self._tx(conn), discarded, now)
 
     async def _count(
         self,

@@ -234,11 +234,15 @@ class Writer:
 
     async def _record_once(self, batch: list[AttemptRecord]) -> None:
         lend = single if is_plain(batch) else transaction
-        lost, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
+        done, effects = await self._once(lend, lambda conn: self._batch_writer.record(conn, batch))
         self._attempts.settled(batch)
         self._notifier.tell(effects)
-        for record in lost:
+        for record in done.lost:
             await self._once(transaction, partial(self._batch_writer.record_late, record=record))
+        if done.discarded:
+            now = max(record.attempt.ended_at for record in batch)
+            count = partial(self._batch_writer.count_discarded, discarded=done.discarded, now=now)
+            await self._once(transaction, count)
 
     async def recorded(self) -> None:
         """Return when everything passed to ``record`` so far is committed."""

@@ -20,6 +20,7 @@ from hooktide.runtime.cache import Cache
 from hooktide.store import rows
 from hooktide.store.base import AttemptRecord
 from hooktide.store.configuration.endpoints import disable_by_rule
+from hooktide.store.deliveries.stats import count_discarded
 from hooktide.store.journal.operational_events import add_operational_events, events_of_attempts
 from hooktide.store.rows import Row, json_text
 from hooktide.store.sql.transaction import BatchWriter, Transaction
@@ -197,6 +198,7 @@ class SqliteBatchWriter(BatchWriter):
         ]
         self._add_attempts.run(attempts)
         self._count([*records, *late], effects)
+        self._count_discarded(records, effects)
         self._rest(handed_in, effects)
         for record in records:
             verdict = record.verdict
@@ -212,6 +214,19 @@ class SqliteBatchWriter(BatchWriter):
             self.db.execute(self._sql["set_rest"], rows.rest_values(endpoint_id, rest))
             self.rests[endpoint_id] = rest
         effects.changed.extend(("rest", endpoint_id) for endpoint_id in concerned)
+
+    def _count_discarded(self, records: list[AttemptRecord], effects: Effects) -> None:
+        """Count the deliveries that would have been retried, had their endpoint been enabled."""
+        ids = [
+            record.claim.delivery_id
+            for record in records
+            if isinstance(record.verdict, RetryAt | Requeued) and self._stale_reason(record.claim)
+        ]
+        if not ids:
+            return
+        found = self.db.execute(self._sql["settled_as_discarded"], {"ids": json_text(ids)})
+        now = max(record.attempt.ended_at for record in records)
+        finish(count_discarded(self._tx(effects), list(found), now))
 
     def _stale_reason(self, claim: Claim) -> str:
         mark = self.stale.get(claim.endpoint_id)
