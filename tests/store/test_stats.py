@@ -296,6 +296,46 @@ async def test_what_was_counted_before_accounts_had_histograms_is_added_up(given
     assert await given.store.latencies(account, NOON, NOON + HOUR, 1) == before
 
 
+async def test_what_was_counted_before_projects_and_accounts_had_hours_is_added_up(
+    given: Given,
+) -> None:
+    other = await given.create_endpoint(url="https://other.example.com/")
+    hours = [of_hour(given, attempts=5, delivered=4), of_hour(given, other.id, attempts=2)]
+    minutes = [
+        ProjectMinute(project_id=given.project_id, minute=NOW_MINUTE + at, accepted=at + 1)
+        for at in range(2)
+    ]
+    await given.store.add_stats(minutes, hours)
+    before = await given.store.chart(Scope(), NOON, NOON + HOUR, 60)
+    busiest = await given.store.busiest(Scope(), NOON, 2)
+    assert ([each.accepted for each in before], [each.attempts for each in busiest]) == ([3], [7])
+    await given.close()
+    without = "DROP TABLE {schema}project_hours; DROP TABLE {schema}account_hours"
+    await given.place.migrate_again("0032_hours_of_projects_and_accounts", without)
+    await given.reopen()
+    assert await given.store.chart(Scope(), NOON, NOON + HOUR, 60) == before
+    assert await given.store.busiest(Scope(), NOON, 2) == busiest
+
+
+@pytest.mark.pooled
+async def test_a_chart_of_whole_hours_counts_the_same_as_its_minutes(given: Given) -> None:
+    minutes = [
+        ProjectMinute(project_id=given.project_id, minute=NOW_MINUTE + at, accepted=at, failed=1)
+        for at in (0, 59, 60, 179, 180)
+    ]
+    await given.store.add_stats(minutes[:2], [])
+    await given.store.add_stats(minutes[1:], [])
+    for scope in (Scope(), Scope(project_id=given.project_id)):
+        points = await given.store.chart(scope, NOON, NOON + 3 * HOUR, 60)
+        assert [(each.accepted, each.failed) for each in points] == [(118, 3), (60, 1), (179, 1)]
+        by_minutes = await given.store.chart(scope, NOON, NOON + 3 * HOUR, 30)
+        assert sum(each.accepted for each in by_minutes) == 357
+        [half] = await given.store.chart(scope, NOON, NOON + HOUR // 2, 60)
+        assert half.accepted == 0
+    [nothing] = await given.store.chart(Scope(project_id=1), NOON, NOON + HOUR, 60)
+    assert nothing.accepted == 0
+
+
 @pytest.mark.pooled
 async def test_percentiles_add_up_over_flushes_hours_and_endpoints(given: Given) -> None:
     other = await given.create_endpoint(url="https://other.example.com/")

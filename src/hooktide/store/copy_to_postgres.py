@@ -50,6 +50,10 @@ COPIED = {
     "before, after",
     "project_minutes": "project_id, minute, accepted, held, delivered, failed, discarded, "
     "attempts, failed_attempts",
+    "project_hours": "project_id, hour, accepted, held, delivered, failed, discarded, attempts, "
+    "failed_attempts",
+    "account_hours": "account_id, hour, project_id, delivered, failed, discarded, attempts, "
+    "failed_attempts",
     "endpoint_hours": "endpoint_id, hour, project_id, account_id, delivered, failed, discarded, "
     "attempts, failed_attempts, duration, slowest",
     "endpoint_health": "endpoint_id, project_id, account_id, last_delivered_at, failing_since, "

@@ -89,6 +89,8 @@ def _over(now: Micros) -> dict[str, dict[str, int]]:
         "drop_delivery_jobs": {"before": now - NUMBERS_RETENTION},
         "drop_minutes": {"before": (now - NUMBERS_RETENTION) // MINUTE},
         "drop_hours": {"before": (now - NUMBERS_RETENTION) // HOUR},
+        "drop_project_hours": {"before": (now - NUMBERS_RETENTION) // HOUR},
+        "drop_account_hours": {"before": (now - NUMBERS_RETENTION) // HOUR},
         "drop_causes": {"before": (now - NUMBERS_RETENTION) // HOUR},
         "drop_histograms": {"before": (now - NUMBERS_RETENTION) // HOUR},
     }

@@ -1,5 +1,6 @@
 """Counts per minute and per hour, for health and charts."""
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -41,8 +42,7 @@ class Stats(Repository):
         self, tx: Transaction, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
     ) -> None:
         """Add counts to the stored ones."""
-        await tx.many("add_minutes", _minute_rows(minutes))
-        await tx.many("add_hours", _hour_rows(hours))
+        await _add_counts(tx, minutes, hours)
         await tx.many("add_health", _health_rows(hours))
         await tx.many("add_causes", _cause_rows(hours))
         await _add_histograms(tx, hours)
@@ -77,12 +77,14 @@ class Stats(Repository):
         first = since // MINUTE // step_minutes * step_minutes  # so that later ones have the same
         end = -(-until // MINUTE)
         values = {"first": first, "end": end, "step": step_minutes, **within(scope)}
-        if scope.account_id is None:
-            found = await tx.rows("chart", values)
-        else:
-            hours = {name: values[name] // 60 for name in ("first", "end", "step")}
+        hours = {name: values[name] // 60 for name in ("first", "end", "step")}
+        if scope.account_id is not None:
             values |= {**hours, "endpoint_id": endpoint_id}
             found = await tx.rows("chart_of_endpoints", values)
+        elif step_minutes % 60 or end % 60:
+            found = await tx.rows("chart", values)
+        else:
+            found = await tx.rows("chart_of_hours", values | hours)
         by_place = {row[0]: row[1:] for row in found}
         return [
             ChartPoint(
@@ -161,7 +163,10 @@ class Stats(Repository):
     async def slowest(
         self, tx: Transaction, scope: Scope, since: Micros, limit: int
     ) -> Sequence[Slow]:
-        """Return the endpoints with the longest average response time, from that hour on."""
+        """Return the endpoints with the longest average response time, from that hour on.
+
+        It reads the hours of every endpoint: pages ask for a day at most.
+        """
         values = {"hour": _hour_of(since), "limit": limit, **within(scope)}
         return [_slow(row) for row in await tx.rows("slowest", values)]
 
@@ -208,6 +213,16 @@ class Stats(Repository):
         )
 
 
+async def _add_counts(
+    tx: Transaction, minutes: Sequence[ProjectMinute], hours: Sequence[EndpointHour]
+) -> None:
+    """Add counts to those of minutes and of endpoints' hours, and to what is added up of them."""
+    await tx.many("add_minutes", _minute_rows(minutes))
+    await tx.many("add_project_hours", _project_hour_rows(minutes))
+    await tx.many("add_hours", _hour_rows(hours))
+    await tx.many("add_account_hours", _account_hour_rows(hours))
+
+
 def _minute_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
     """Return the rows of ``add_minutes``, in one order everywhere."""
     return sorted(
@@ -224,6 +239,51 @@ def _minute_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
         )
         for each in minutes
     )
+
+
+def _project_hour_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
+    """Return the rows of ``add_project_hours``, in one order everywhere."""
+    return _added_up(
+        (
+            (each.project_id, each.minute // 60),
+            (
+                each.accepted,
+                each.held,
+                each.delivered,
+                each.failed,
+                each.discarded,
+                each.attempts,
+                each.failed_attempts,
+            ),
+        )
+        for each in minutes
+    )
+
+
+def _account_hour_rows(hours: Iterable[EndpointHour]) -> list[Row]:
+    """Return the rows of ``add_account_hours``, in one order everywhere."""
+    return _added_up(
+        (
+            (each.account_id, each.hour, each.project_id),
+            (
+                each.delivered,
+                each.failed,
+                each.discarded,
+                each.attempts,
+                each.failed_attempts,
+            ),
+        )
+        for each in hours
+    )
+
+
+def _added_up(counts: Iterable[tuple[Row, Row]]) -> list[Row]:
+    """Return a row for each key, with the sums of its counts, in the order of the keys."""
+    found: dict[Row, Row] = {}
+    for key, row in counts:
+        known = found.get(key)
+        found[key] = row if known is None else tuple(map(operator.add, known, row))
+    return [(*key, *row) for key, row in sorted(found.items())]
 
 
 def _hour_rows(hours: Iterable[EndpointHour]) -> list[Row]:
@@ -360,8 +420,7 @@ async def count_discarded(tx: Transaction, discarded: Iterable[Row], now: Micros
         )
         for (endpoint_id, account_id, project_id), count in counts.items()
     ]
-    await tx.many("add_minutes", _minute_rows(minutes))
-    await tx.many("add_hours", _hour_rows(hours))
+    await _add_counts(tx, minutes, hours)
 
 
 def _hour_of(since: Micros) -> int:

@@ -286,9 +286,9 @@ WITH counted AS MATERIALIZED (
     SELECT c.endpoint_id, sum(c.waiting)::bigint AS waiting, sum(c.retries)::bigint AS retries,
         sum(c.held)::bigint AS held
     FROM {schema}waiting_counts AS c
-    WHERE c.project_id = coalesce(:project_id::bigint, c.project_id)
-        AND c.account_id = coalesce(:account_id::bigint, c.account_id)
-        AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id)
+    WHERE coalesce(c.project_id = :project_id::bigint, TRUE)
+        AND coalesce(c.account_id = :account_id::bigint, TRUE)
+        AND coalesce(c.endpoint_id = :endpoint_id::bigint, TRUE)
     GROUP BY c.endpoint_id),
 live AS MATERIALIZED (
     SELECT c.endpoint_id, ep.account_id, ep.project_id, c.waiting - stale.waiting AS waiting,
@@ -308,9 +308,9 @@ SELECT NULL::bigint, NULL::bigint, NULL::bigint, coalesce(sum(waiting), 0)::bigi
     coalesce(sum(retries), 0)::bigint, coalesce(sum(held), 0)::bigint, count(*) FILTER (WHERE waiting > 0), (
         SELECT count(*) FROM {schema}queue AS c
         WHERE c.state = 'pending' AND c.claim <> 0
-            AND c.project_id = coalesce(:project_id::bigint, c.project_id)
-            AND c.account_id = coalesce(:account_id::bigint, c.account_id)
-            AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id))
+            AND coalesce(c.project_id = :project_id::bigint, TRUE)
+            AND coalesce(c.account_id = :account_id::bigint, TRUE)
+            AND coalesce(c.endpoint_id = :endpoint_id::bigint, TRUE))
 FROM live
 UNION ALL
 SELECT * FROM (
@@ -323,9 +323,9 @@ SELECT * FROM (
 SELECT min(oldest.id), min(greatest(ep.rests_until, first.due_at))
 FROM (
     SELECT c.endpoint_id FROM {schema}waiting_counts AS c
-    WHERE c.project_id = coalesce(:project_id::bigint, c.project_id)
-        AND c.account_id = coalesce(:account_id::bigint, c.account_id)
-        AND c.endpoint_id = coalesce(:endpoint_id::bigint, c.endpoint_id)
+    WHERE coalesce(c.project_id = :project_id::bigint, TRUE)
+        AND coalesce(c.account_id = :account_id::bigint, TRUE)
+        AND coalesce(c.endpoint_id = :endpoint_id::bigint, TRUE)
     GROUP BY c.endpoint_id HAVING sum(c.waiting) > 0) AS found
 JOIN {schema}endpoints AS ep
     ON ep.id = found.endpoint_id AND ep.disabled_reason = '' AND ep.removed_at IS NULL
@@ -492,6 +492,27 @@ SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5:
     :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[])
 ON CONFLICT (minute, project_id) DO UPDATE SET accepted = n.accepted + excluded.accepted,
     held = n.held + excluded.held, delivered = n.delivered + excluded.delivered,
+    failed = n.failed + excluded.failed, discarded = n.discarded + excluded.discarded,
+    attempts = n.attempts + excluded.attempts,
+    failed_attempts = n.failed_attempts + excluded.failed_attempts
+
+-- name: add_project_hours
+INSERT INTO {schema}project_hours AS n (project_id, hour, accepted, held, delivered, failed,
+    discarded, attempts, failed_attempts)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::bigint[], :7::bigint[], :8::bigint[], :9::bigint[])
+ON CONFLICT (hour, project_id) DO UPDATE SET accepted = n.accepted + excluded.accepted,
+    held = n.held + excluded.held, delivered = n.delivered + excluded.delivered,
+    failed = n.failed + excluded.failed, discarded = n.discarded + excluded.discarded,
+    attempts = n.attempts + excluded.attempts,
+    failed_attempts = n.failed_attempts + excluded.failed_attempts
+
+-- name: add_account_hours
+INSERT INTO {schema}account_hours AS n (account_id, hour, project_id, delivered, failed, discarded,
+    attempts, failed_attempts)
+SELECT * FROM unnest(:1::bigint[], :2::bigint[], :3::bigint[], :4::bigint[], :5::bigint[],
+    :6::bigint[], :7::bigint[], :8::bigint[])
+ON CONFLICT (hour, account_id) DO UPDATE SET delivered = n.delivered + excluded.delivered,
     failed = n.failed + excluded.failed, discarded = n.discarded + excluded.discarded,
     attempts = n.attempts + excluded.attempts,
     failed_attempts = n.failed_attempts + excluded.failed_attempts

@@ -380,6 +380,29 @@ ON CONFLICT (minute, project_id) DO UPDATE SET accepted = accepted + excluded.ac
     attempts = attempts + excluded.attempts,
     failed_attempts = failed_attempts + excluded.failed_attempts
 
+-- name: add_project_hours
+INSERT INTO project_hours (project_id, hour, accepted, held, delivered, failed, discarded, attempts,
+    failed_attempts)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7, value ->> 8
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (hour, project_id) DO UPDATE SET accepted = accepted + excluded.accepted,
+    held = held + excluded.held, delivered = delivered + excluded.delivered,
+    failed = failed + excluded.failed, discarded = discarded + excluded.discarded,
+    attempts = attempts + excluded.attempts,
+    failed_attempts = failed_attempts + excluded.failed_attempts
+
+-- name: add_account_hours
+INSERT INTO account_hours (account_id, hour, project_id, delivered, failed, discarded, attempts,
+    failed_attempts)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (hour, account_id) DO UPDATE SET delivered = delivered + excluded.delivered,
+    failed = failed + excluded.failed, discarded = discarded + excluded.discarded,
+    attempts = attempts + excluded.attempts,
+    failed_attempts = failed_attempts + excluded.failed_attempts
+
 -- name: add_hours
 INSERT INTO endpoint_hours (endpoint_id, hour, project_id, account_id, delivered, failed, discarded,
     attempts, failed_attempts, duration, slowest)

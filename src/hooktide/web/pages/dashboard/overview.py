@@ -68,7 +68,8 @@ async def overview(request: PageRequest) -> View:
     recent = await store.chart(scope, now - ALIVE_FOR, now + MINUTE, 1)
     harmed, flapping = await _harmed(request, scope, figures.waiting.backlog)
     busiest = await store.busiest(scope, since, SHOWN)
-    slowest = await store.slowest(scope, since, SHOWN)
+    lately = span if span.length <= DAY else HOURLY["day"]
+    slowest = await store.slowest(scope, lately.around(now)[0], SHOWN)
     return request.show(
         "overview.html",
         projects=projects,
@@ -90,6 +91,7 @@ async def overview(request: PageRequest) -> View:
         harmed=harmed,
         flapping=flapping,
         slowest=slowest,
+        lately=lately,
         slow=await request.endpoints(each.endpoint_id for each in slowest),
         busiest=busiest,
         accounts=await request.accounts(
