@@ -16,10 +16,10 @@ from simulation.moves import (
     SecretsChanged,
     take_moves,
 )
-from simulation.truth import LEASE_AT_LEAST, SKEW, Truth
+from simulation.truth import LEASE_AT_LEAST, SKEW, SLOWEST, Truth
 
 from hooktide.domain.delivery.verdict import Delivered, Failed
-from hooktide.domain.model import HOUR, SECOND, Micros, Origin
+from hooktide.domain.model import HOUR, MINUTE, SECOND, Micros, Origin
 from hooktide.store import rows
 from hooktide.store.base import AttemptRecord
 from hooktide.store.sqlite.writing.batch import Batch
@@ -68,9 +68,8 @@ class CommitChecks:
                     self._plan_of[account_id] = plan
                     self._note_limit(account_id)
         self._check_fan_out()
-        for batch in batches:
-            if batch.error is None:
-                self._check_recorded(batch.records, kept, before, enabled)
+        recorded = [each for batch in batches if batch.error is None for each in batch.records]
+        self._check_recorded(recorded, kept, before, enabled)
 
     def _event(self, event: EventAdded) -> None:
         self._events[event.id] = event
@@ -107,7 +106,7 @@ class CommitChecks:
         receiver = self._ledger.receivers[move.endpoint_id]
         if not receiver.takes(move.origin):
             self._ledger.broken(4, "made for an endpoint that is off", move.id)
-        if move.state == "pending":
+        if move.state == "pending" and not self._was_asked_long_ago(process):
             self._count(tracked)
 
     def _changed(self, process: Any, move: DeliveryChanged) -> None:
@@ -122,7 +121,8 @@ class CommitChecks:
         tracked.state, tracked.claim, tracked.due_at = move.state, move.claim, move.due_at
         tracked.attempts = move.attempts
         self._ledger.note(str(process), self._words(tracked, move), move.id)
-        if move.old_state == "held" and move.state == "pending":
+        let_go = move.old_state == "held" and move.state == "pending"
+        if let_go and not self._was_asked_long_ago(process):
             self._count(tracked)
 
     def _words(self, tracked: Tracked, move: DeliveryChanged) -> str:
@@ -203,7 +203,8 @@ class CommitChecks:
         """Update the state of an endpoint. Return whether this commit enabled it."""
         found = self._ledger.receivers.get(move.id)
         if found is None:
-            found = self._ledger.receivers[move.id] = Receiver(move.id, move.account_id)
+            found = Receiver(move.id, move.account_id, off_since=self._truth.now())
+            self._ledger.receivers[move.id] = found
             self._check_endpoints(found)
         was_on, was_removed, reason = found.on, found.removed, found.reason
         found.patterns = tuple(json.loads(move.event_types))
@@ -255,7 +256,7 @@ class CommitChecks:
                 self._ledger.broken(1, words)
 
     def _switched_since(self, event: EventAdded) -> bool:
-        """Return whether the event's commit also enabled or disabled an endpoint."""
+        """Return whether the event's commit also created, enabled or disabled an endpoint."""
         return any(
             each.account_id == event.account_id and each.off_since == self._truth.now()
             for each in self._ledger.receivers.values()
@@ -267,6 +268,15 @@ class CommitChecks:
         self._limits[account_id].append(
             (self._truth.now(), limit if limit is not None else 1 << 60)
         )
+
+    def _was_asked_long_ago(self, process: Any) -> bool:
+        """Whether a process may have asked for this commit before it stalled for a minute or more.
+
+        PostgreSQL's store gives up waiting when it wakes.
+        """
+        woke: Micros = process.woke
+        stalled: Micros = woke - process.stalled_at
+        return stalled >= MINUTE - 2 * SLOWEST and self._truth.now() - woke < SLOWEST
 
     def _count(self, tracked: Tracked) -> None:
         """Count a delivery in its account's hour, and check the plan's limit."""

@@ -64,6 +64,7 @@ class Process:
         self.name = f"p{number}.{life}"
         self.dead = False
         self.ready = False
+        self.stalled_at: Micros = -NEVER
         self.stalled_until: Micros = 0
         self.woke: Micros = -NEVER
         """When it last woke from a stall."""

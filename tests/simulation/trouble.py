@@ -116,6 +116,7 @@ class Trouble:
 
     def _stall(self, process: Process, span: Micros) -> None:
         self._world.ledger.note(str(process), f"STALLS for {span / SECOND:.3f} s")
+        process.stalled_at = self._world.loop.now
         process.stalled_until = process.woke = self._world.loop.now + span
 
     async def _at_step(self, process: Process, chance: Chance, act: Callable[[], None]) -> None:

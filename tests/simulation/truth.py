@@ -17,6 +17,8 @@ LEASE_AT_LEAST = LEASE * 9 // 10
 """A lease is measured by a clock that follows another: it is wrong by a tenth at most."""
 SKEW: Micros = SECOND
 """How far processes' ideas of the database's clock lie apart, at most."""
+SLOWEST: Micros = 3 * SECOND
+"""What a way takes to or from the database while it is slow, at most."""
 MARKER = re.compile(rb"Number ([0-9]+|\xe2\x80\x94)")
 """What a message says of an event: its number, or that it has none."""
 AFTER_SETTING: Micros = 10 * SECOND

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from simulation.chance import Chance
-from simulation.database import SLOWEST, Database
+from simulation.database import Database
 from simulation.invariants import Watch
 from simulation.ledger import Ledger
 from simulation.links import HOST_GONE
@@ -13,7 +13,7 @@ from simulation.loop import VirtualLoop
 from simulation.moves import note_moves
 from simulation.network import Network
 from simulation.process import Process
-from simulation.truth import Truth
+from simulation.truth import SLOWEST, Truth
 
 from hooktide.dialects import load
 from hooktide.domain.delivery.backoff import Retry
