@@ -25,6 +25,7 @@ from simulation.links import (
 )
 from simulation.loop import WORLD, VirtualLoop
 from simulation.sessions import Session
+from simulation.truth import SLOWEST
 
 from hooktide.domain.errors import UnavailableError
 from hooktide.domain.ids import IdMaker
@@ -32,7 +33,7 @@ from hooktide.domain.model import SECOND, Claim, Micros
 from hooktide.domain.throttling.timeline import SlotAsk, Slots, Timelines
 from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
-from hooktide.store.base import LEASE, RECORD_DELAY, Changed, Listener
+from hooktide.store.base import RECORD_DELAY, Changed, Listener
 from hooktide.store.maintenance.migrate import load_migrations
 from hooktide.store.postgres.connection.connection import PgConnection, deadline
 from hooktide.store.postgres.connection.dialect import statements as postgres_statements
@@ -53,9 +54,6 @@ from hooktide.store.writing.batch import Effects, Refused
 
 T = TypeVar("T")
 MS: Micros = SECOND // 1000
-SLOWEST: Micros = 3 * SECOND
-"""What a way takes to or from the database while it is slow, at most."""
-
 PACKAGE = "hooktide.store.sqlite"
 
 
@@ -124,16 +122,11 @@ class Database:
         self.db = _open()
         self.ids = IdMaker()
         self.timelines = Timelines()
-        self.batch_writer = SqliteBatchWriter(
-            self.db, self.sql, self.ids, lambda: LEASE + self._lease_shift()
-        )
+        self.batch_writer = SqliteBatchWriter(self.db, self.sql, self.ids)
         self._chance = chance
         self._committing: SimulatedStore | None = None
         self.db.create_scalar_function("committing", self._committing_node, 0)
         self.server = SimulatedServer(loop, self.db, wall, self.latency, self.is_away)
-
-    def _lease_shift(self) -> Micros:
-        return self._committing.lease_shift() if self._committing else 0
 
     def _committing_node(self, *_: object) -> int:
         return self._committing.node.number if self._committing else 0

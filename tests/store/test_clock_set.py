@@ -9,6 +9,7 @@ from storekit import LEASE, NOON, Given
 
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, DeliveryState, Micros, Scope
 from hooktide.runtime.clock import StoreClock
+from hooktide.store.base import Capacity
 
 pytestmark = pytest.mark.pooled
 
@@ -76,6 +77,54 @@ async def test_a_claim_lasts_as_long_if_the_clock_is_set_while_it_is_made(
     store.clock = StoreClock(lambda: NOON if next(reads) < 2 else NOON + leap, lambda: HOUR)
     [claim] = await given.claim(NOON)
     assert claim.lease_ends_at == NOON + LEASE
+
+
+def leap_before_the_write(given: Given, machine: Machine, leap: Micros) -> None:
+    """Set the clock between the call of a method and its transaction."""
+    store: Any = given.store
+    write = store._write
+
+    async def leaping(*args: Any) -> Any:
+        machine.wall += leap
+        return await write(*args)
+
+    store._write = leaping
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+async def test_a_claim_of_an_event_lasts_as_long_if_the_clock_is_set_before_it_is_written(
+    given: Given, machine: Machine, monkeypatch: pytest.MonkeyPatch, leap: Micros
+) -> None:
+    given.hand.takes = 1
+    capacity = given.hand.capacity
+
+    def leaping() -> Capacity:
+        machine.wall = NOON + leap
+        return capacity()
+
+    monkeypatch.setattr(given.hand, "capacity", leaping)
+    await given.publish()
+    assert [claim.lease_ends_at for claim in given.hand.claims] == [NOON + LEASE]
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY])
+async def test_a_claim_of_a_test_lasts_as_long_if_the_clock_is_set_before_it_is_written(
+    given: Given, machine: Machine, leap: Micros
+) -> None:
+    leap_before_the_write(given, machine, leap)
+    claim = await given.store.add_test(Scope(), given.endpoint.id, given.event(), NOON, LEASE)
+    assert claim.lease_ends_at == NOON + LEASE
+
+
+async def test_no_lease_ends_early_if_the_clock_is_set_back_before_expired_ones_are_released(
+    given: Given, machine: Machine
+) -> None:
+    await given.publish()
+    assert len(await given.claim()) == 1
+    machine.live(30 * SECOND)
+    now = machine.wall
+    leap_before_the_write(given, machine, -DAY)
+    assert await given.store.release_expired_claims(now, 10) == 0
 
 
 async def test_an_hour_used_up_by_a_clock_that_was_ahead_ends_an_hour_after_the_correction(

@@ -86,10 +86,8 @@ class Deliveries(Repository):
         found = await by_ids(tx, "last_attempts", scope, delivery_ids)
         return {row[0]: rows.attempt(row[0], row[1:]) for row in found}
 
-    @writes
     async def add_test(
         self,
-        tx: Transaction,
         scope: Scope,
         endpoint_id: int,
         event: NewEvent,
@@ -103,13 +101,24 @@ class Deliveries(Repository):
         :raises RefusedError: the provider disabled the endpoint, and the scope is an account's.
         :raises LimitError: the plan's hourly limit is reached.
         """
+        lease_ends_at = now + lease + self.lease_shift()  # the clock may be set until it is written
+        return await self._add_test(scope, endpoint_id, event, now, lease_ends_at)
+
+    @writes
+    async def _add_test(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        endpoint_id: int,
+        event: NewEvent,
+        now: Micros,
+        lease_ends_at: Micros,
+    ) -> Claim:
         endpoint = await hold_for_test(tx, scope, endpoint_id, self._vault)
         limit, taken = await _take_room(tx, endpoint, now)
         if limit is not None and not taken:
             raise refusals.hour_is_full(limit)
-        claim, event_row, row = rows_of_test_event(
-            tx.ids, endpoint, event, now, lease + self.lease_shift()
-        )
+        claim, event_row, row = rows_of_test_event(tx.ids, endpoint, event, now, lease_ends_at)
         await tx.writer.insert(tx, [event_row], [row])
         if not endpoint.enabled:
             await mark_stale(tx, endpoint, now)

@@ -154,7 +154,7 @@ class PostgresStore(OutboxIngestRepository, Queue, StorageUsageReader, Store):
     def submit_events(
         self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
     ) -> None:
-        self._writer.publish(Publish(events, now, waiter))
+        self._writer.publish(Publish(events, now, self._batch_writer.lease(), waiter))
 
     async def _try_writing(self, conn: PgConnection, size: int) -> None:
         """Write this many bytes into a table that only this transaction sees.

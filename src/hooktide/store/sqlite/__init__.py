@@ -68,9 +68,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
         self._ids = IdMaker(floor=last)
         self._readers = Readers(path)
         self._storage_usage = StorageUsageCounter(path)
-        self._batch_writer = SqliteBatchWriter(
-            db, self._sql, self._ids, lambda: LEASE + self.lease_shift()
-        )
+        self._batch_writer = SqliteBatchWriter(db, self._sql, self._ids)
         self._checkpointer = Checkpointer(path, db)
         self._timelines = Timelines()
         self._max_wal_bytes = max_wal_bytes
@@ -153,7 +151,7 @@ class SqliteStore(Queue, StorageUsageReader, Store):
         self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
     ) -> None:
         self._check_wal()
-        self._writer.publish(Publish(events, now, waiter))
+        self._writer.publish(Publish(events, now, LEASE + self.lease_shift(), waiter))
 
     async def add_bin_request(self, request: BinRequest, keep: int, keep_bytes: int) -> BinRequest:
         self._check_wal()

@@ -144,15 +144,24 @@ async def in_halves(
 
 
 class Publish:
-    """The events of one request, and the waiter for their results."""
+    """The events of one request, and the waiter for their results.
 
-    __slots__ = ("events", "now", "results", "waiter")
+    ``lease`` is what to add to ``now`` for the end of a lease. Both are read at the same time: the
+    clock may be set while the write waits.
+    """
+
+    __slots__ = ("events", "lease", "now", "results", "waiter")
 
     def __init__(
-        self, events: Sequence[NewEvent], now: Micros, waiter: Waiter[list[AddResult]]
+        self,
+        events: Sequence[NewEvent],
+        now: Micros,
+        lease: Micros,
+        waiter: Waiter[list[AddResult]],
     ) -> None:
         self.events = events
         self.now = now
+        self.lease = lease
         self.waiter = waiter
         self.results: list[AddResult] = []
 

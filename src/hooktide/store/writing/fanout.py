@@ -143,7 +143,6 @@ class FanOut:
         self,
         *,
         ids: Callable[[Micros], int],
-        lease: Micros,
         capacity: Capacity,
         routes: Callable[[int], Routes | None],
         usage: Usage,
@@ -152,7 +151,6 @@ class FanOut:
         matched: Matched | None = None,
     ) -> None:
         self._ids = ids
-        self._lease = lease
         self._free_slots = capacity.deliveries
         self._free_bytes = capacity.payload_bytes
         self._full = capacity.full_endpoints
@@ -170,9 +168,10 @@ class FanOut:
     def add_all(self, publishes: Iterable[Publish]) -> None:
         """Build the rows of all events, and set the publishers' results."""
         for publish in publishes:
-            publish.results = [self._add(event, publish.now) for event in publish.events]
+            now, lease_ends_at = publish.now, publish.now + publish.lease
+            publish.results = [self._add(event, now, lease_ends_at) for event in publish.events]
 
-    def _add(self, new: NewEvent, now: Micros) -> AddResult:
+    def _add(self, new: NewEvent, now: Micros, lease_ends_at: Micros) -> AddResult:
         if new.idempotency_key:
             known = self._known.get((new.project_id, new.idempotency_key))
             if known is not None:
@@ -185,7 +184,7 @@ class FanOut:
             return AccountGone()
         event = _event(self._ids(now), new, now, test=new.test)
         targets = self._targets(new, routes) if routes.selective else routes.to(new.type)
-        held = sum([self._deliver(event, endpoint_id, routes, now) for endpoint_id in targets])
+        held = sum([self._deliver(event, id_, routes, now, lease_ends_at) for id_ in targets])
         self._keep(event, new, routes.project_id, len(targets))
         if new.retention_days:
             self.payload_expiries.append((event.id, now + new.retention_days * DAY))
@@ -203,7 +202,9 @@ class FanOut:
             self.keys.append((project_id, new.idempotency_key, new.digest, event.id, deliveries))
             self._known[project_id, new.idempotency_key] = (new.digest, event.id, deliveries)
 
-    def _deliver(self, event: Event, endpoint_id: int, routes: Routes, now: Micros) -> bool:
+    def _deliver(
+        self, event: Event, endpoint_id: int, routes: Routes, now: Micros, lease_ends_at: Micros
+    ) -> bool:
         """Build a delivery's row; return whether the plan holds it back."""
         delivery_id = self._ids(now)
         state, token, reason = "pending", 0, ""
@@ -219,7 +220,7 @@ class FanOut:
                 )
         elif self._takes(event, endpoint_id):
             token = delivery_id
-            due_at = lease_ends_at = now + self._lease
+            due_at = lease_ends_at
             self._hand_over(event, endpoint_id, delivery_id, now, lease_ends_at)
         else:
             self._effects.due_at(endpoint_id, now)
@@ -282,7 +283,11 @@ def _event(id_: int, new: NewEvent, now: Micros, *, test: bool) -> Event:
 
 
 def rows_of_test_event(
-    ids: Callable[[Micros], int], endpoint: Endpoint, new: NewEvent, now: Micros, lease: Micros
+    ids: Callable[[Micros], int],
+    endpoint: Endpoint,
+    new: NewEvent,
+    now: Micros,
+    lease_ends_at: Micros,
 ) -> tuple[Claim, Row, Row]:
     """Build the rows of a test event for one endpoint, and of its claimed delivery."""
     event = _event(ids(now), new, now, test=True)
@@ -293,7 +298,7 @@ def rows_of_test_event(
         attempt=1,
         token=event.id,
         due_at=now,
-        lease_ends_at=now + lease,
+        lease_ends_at=lease_ends_at,
         origin=Origin.TEST,
     )
     row = _row(claim.delivery_id, event.id, endpoint, claim.origin)

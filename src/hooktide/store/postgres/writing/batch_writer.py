@@ -52,14 +52,17 @@ class Recorded(NamedTuple):
 
 
 class PostgresBatchWriter(BatchWriter):
-    """Writes batches, and caches the routing of events."""
+    """Writes batches, and caches the routing of events.
+
+    ``lease`` returns what to add to the time of a claim made now for the end of its lease.
+    """
 
     def __init__(
         self, queries: Mapping[str, str], ids: IdMaker, lease: Callable[[], Micros]
     ) -> None:
         self._sql = queries
         self._ids = ids
-        self._lease = lease
+        self.lease = lease
         self._routes: Cache[int, Routes] = Cache(MAX_CACHED_ROUTES)
 
     def _tx(self, conn: PgConnection) -> PostgresTransaction:
@@ -126,7 +129,6 @@ class PostgresBatchWriter(BatchWriter):
     ) -> FanOut:
         return FanOut(
             ids=self._ids,
-            lease=self._lease(),
             capacity=capacity,
             routes=routes.get,
             usage=usage,

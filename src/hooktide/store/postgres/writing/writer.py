@@ -154,7 +154,8 @@ class Writer:
 
     async def _take_once(self, taking: Taking, conn: PgConnection) -> None:
         events = await taking.events(conn)
-        publish = Publish(events, taking.now, self._loop.create_future())
+        lease = self._batch_writer.lease()
+        publish = Publish(events, taking.now, lease, self._loop.create_future())
         if publish.events and not await self._batch_writer.add_carefully(
             conn, [publish], self._capacity()
         ):

@@ -7,7 +7,7 @@ than the rows. Its cache (routes, usage, failure counts) is exact, because nothi
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 import msgspec
@@ -72,12 +72,10 @@ class SqliteBatchWriter(BatchWriter):
         db: apsw.Connection,
         queries: Mapping[str, str],
         ids: IdMaker,
-        lease: Callable[[], Micros],
     ) -> None:
         self.db = db
         self.ids = ids
         self._sql = queries
-        self._lease = lease
         self._add_events = Multi(db, queries["add_events"], 11)
         self._add_deliveries = Multi(db, queries["add_deliveries"], 10)
         self._add_keys = Multi(db, queries["add_keys"], 5)
@@ -150,7 +148,6 @@ class SqliteBatchWriter(BatchWriter):
     def _add(self, batch: Batch) -> None:
         fan_out = FanOut(
             ids=self.ids,
-            lease=self._lease(),
             capacity=batch.capacity,
             routes=self.routes,
             usage=self.usage,
