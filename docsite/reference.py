@@ -67,6 +67,10 @@ def keys(name: str) -> str:
     return _table(("key", "default", "meaning"), rows)
 
 
+SPANS = {"first", "max", "timeout", "max_timeout", "retention", "rotation_overlap"}
+"""The keys of a project file that are spans, which the code keeps in microseconds."""
+FROM_OTHERS = {"title"}
+"""The keys that may be left out although their default depends on another key."""
 TABLES = {
     kind.__name__: kind
     for kind in (
@@ -99,7 +103,8 @@ def _prose(text: str) -> str:
 def _default(field: "Field[Any]") -> str:
     value = field.default
     if value is MISSING:
-        return "required" if field.default_factory is MISSING else "none"
+        needed = field.default_factory is MISSING and field.name not in FROM_OTHERS
+        return "required" if needed else "none"
     if isinstance(value, Enum):
         return f'`"{value.value}"`'
     if isinstance(value, bool):
@@ -108,7 +113,7 @@ def _default(field: "Field[Any]") -> str:
         return "none"
     if isinstance(value, tuple):
         return ", ".join(f"`{each}`" for each in value)
-    if "Micros" in str(field.type):
+    if field.name in SPANS:
         return f'`"{show_span(value)}"`'
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 

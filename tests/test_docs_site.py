@@ -9,7 +9,7 @@ from docsite import links, reference, staging
 
 from hooktide.cli import app
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.project import Fields, parse_project
 from hooktide.runtime.settings import Settings
 from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.routes import OPERATIONS
@@ -83,6 +83,38 @@ def test_every_key_of_a_project_file_is_described_and_there_is_no_other(kind: st
 
 def test_every_table_of_a_project_file_is_compared() -> None:
     assert reference.TABLES.keys() - SECTIONS.keys() == {"Fields"}  # names of the product's own API
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_the_defaults_of_a_project_file_are_written_as_in_the_file(kind: str) -> None:
+    table = reference.TABLES[kind]
+    shown = reference.keys(kind)
+    for field in fields(table):
+        if field.name in reference.parameters(table) and field.name in reference.SPANS:
+            parse_project(_with(kind, field.name, _shown_default(shown, field.name)))
+    assert not re.search(r"`\d{6,}`", shown)  # microseconds
+
+
+def _with(kind: str, key: str, value: str) -> str:
+    return f'name = "a"\n{SECTIONS[kind]}{key} = {value}\n' if value != "none" else 'name = "a"'
+
+
+def _shown_default(page: str, key: str) -> str:
+    found = re.search(rf"^\| `{key}` \| `?(.*?)`? \|", page, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_only_what_a_project_file_has_to_have_is_called_required() -> None:
+    assert _shown_default(reference.keys("Project"), "title") == "none"
+    assert _shown_default(reference.keys("Project"), "name") == "required"
+
+
+def test_the_page_names_every_field_of_an_endpoint_that_can_be_renamed() -> None:
+    text = (staging.DOCS / "project-file.md").read_text()
+    section = text.partition("### `[fields]`")[2].partition("```")[0]
+    named = re.findall(r"`(\w+)`", section)
+    assert sorted(named) == sorted(field.name for field in fields(Fields))
 
 
 def test_every_guarantee_names_a_test_that_there_is() -> None:

@@ -437,6 +437,16 @@ def test_what_changed_is_a_line(was: str, becomes: str, line: str) -> None:
     assert any(line in each for each in changes(old, new))
 
 
+def test_spans_are_shown_as_the_file_has_them() -> None:
+    text = 'name = "a"\n[plans.a]\nmax_timeout = "20s"\n[event_types."a.b"]\n'
+    old = parse_project(text)
+    new = parse_project(text.replace("20s", "25s") + 'retry_delays = ["2s", "5m"]\n')
+    assert changes(old, new) == [
+        "plan a: max_timeout: 20s -> 25s",
+        "event type a.b: retry_delays: none -> [2s, 5m]",
+    ]
+
+
 def test_a_removed_signature_is_reported() -> None:
     old = load("invoice-ahoy")
     new = replace(old, dialect=replace(old.dialect, signature=None))

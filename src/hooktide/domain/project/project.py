@@ -687,5 +687,8 @@ def _show(key: str, value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_LISTS = {"retry.delays"}
-_SPANS = {"retry.first", "retry.max", "rotation_overlap", "retention", "timeout", *_LISTS}
+_LISTS = {"retry.delays", "retry_delays"}
+_SPANS = {"retry.first", "retry.max", "rotation_overlap", "retention", *_LISTS} | {
+    "timeout",
+    "max_timeout",
+}
