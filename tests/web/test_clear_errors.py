@@ -81,3 +81,49 @@ def test_a_clients_key_with_a_space_is_refused_and_not_shown(key: str) -> None:
         find_server("http://127.0.0.1:8080", key)
     assert "secret" not in str(refused.value)
     assert find_server("http://127.0.0.1:8080", "htk_secret").key == "htk_secret"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "says"),
+    [
+        ("/v1/events", EVENT | {"channel": ["north"]}, "/channel", "did you mean 'channels'?"),
+        ("/v1/events", [EVENT | {"tag": ["a"]}], "/tag", "did you mean 'tags'?"),
+        (
+            "/v1/accounts",
+            {"reference": "b", "colour": "red"},
+            "/colour",
+            "use reference, project, name",
+        ),
+        (
+            "/v1/delivery-jobs",
+            {"act": "resend", "filter": {"state": "lost"}},
+            "/filter/state",
+            "use delivered, discarded, failed, held, pending",
+        ),
+        (
+            "/v1/delivery-jobs",
+            {"act": "resend", "filter": {"events": "evt_1"}},
+            "/filter/events",
+            "did you mean 'event'?",
+        ),
+    ],
+)
+async def test_an_unknown_member_or_value_is_answered_with_what_would_be_right(
+    site: Site, path: str, body: object, pointer: str, says: str
+) -> None:
+    await site.account()
+    answer = await site.operator.post(path, body)
+    problem = answer.json["results"][0]["problem"] if isinstance(body, list) else answer.json
+    assert says in problem["detail"]
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+async def test_a_query_parameter_is_answered_with_what_would_be_right(site: Site) -> None:
+    for query, says in (
+        ("deliveries?state=lost", "use delivered, discarded, failed, held, pending"),
+        ("events?tags=a", "did you mean 'tag'?"),
+        ("events?colour=red", "use account, type, search, tag, channel, limit"),
+    ):
+        answer = await site.operator.get(f"/v1/{query}")
+        assert (answer.status, answer.code) == (422, "invalid_query")
+        assert says in answer.json["detail"]

@@ -6,7 +6,7 @@ What a proxy or another parser could understand differently from us is refused.
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.head import content_length
 from hooktide.domain.json.pointer import escaped
+from hooktide.web.expected import names_instead, values_instead
 
 MAX_BODY = 64 * 1024
 """Bytes of a body, where nothing says otherwise: what is larger holds the event loop too long."""
@@ -86,26 +87,26 @@ async def refuse_body(request: Request) -> None:
 _NOTHING = b"{}"
 
 
-async def read_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+async def read_json(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """Decode a body; a large one off the event loop.
 
     :raises InvalidError: as ``decode_json``.
     """
     if len(body) <= MAX_BODY:
-        return decode_json(body, decode)
-    return await asyncio.to_thread(decode_json, body, decode)
+        return decode_json(body, decoder)
+    return await asyncio.to_thread(decode_json, body, decoder)
 
 
-def decode_json(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """Decode a body.
 
     :raises InvalidError: it is not JSON (400), has a member twice (400) or breaks its type (422).
     """
     try:
-        value = decode(body)
+        value = decoder.decode(body)
         json.loads(body, object_pairs_hook=no_member_twice, parse_int=str, parse_float=str)
     except msgspec.ValidationError as error:
-        raise broken_rule(error, "invalid_body") from None
+        raise broken_rule(error, "invalid_body", decoder.type) from None
     except RecursionError:
         raise InvalidError("too_deep", "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -166,7 +167,7 @@ def read_query(
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise broken_rule(error, "invalid_query") from None
+        raise broken_rule(error, "invalid_query", kind) from None
 
 
 def _read_integer(name: str, text: str) -> int:
@@ -196,15 +197,23 @@ def _wrong_parameter(name: str, rule: str) -> InvalidError:
     )
 
 
-def broken_rule(error: msgspec.ValidationError, code: str) -> InvalidError:
-    """Return which rule a value breaks, and where (RFC 6901)."""
+def broken_rule(error: msgspec.ValidationError, code: str, kind: Any) -> InvalidError:
+    """Return which rule of ``kind`` a value breaks, where (RFC 6901), and what would be right."""
     detail, _, path = str(error).partition(" - at `$")
-    steps = [step for step in re.split(r"[.\[\]`]+", path) if step]
+    steps = [step.rstrip("`") for step in re.split(r"[.\[\]`]+", path) if step]
+    detail = detail[:300]
+    if detail.startswith(_UNKNOWN_VALUE):
+        detail += values_instead(kind, steps)
     named = _MEMBER.search(detail)
     if named:
-        steps.append(named[1])
-    pointer = "".join(f"/{escaped(step.rstrip('`'))}" for step in steps)
-    return InvalidError(code, detail[:300], pointer=pointer)
+        name = named[2].rstrip("`")
+        if named[1] == _UNKNOWN_MEMBER:
+            detail += names_instead(kind, steps, name)
+        steps.append(name)
+    pointer = "".join(f"/{escaped(step)}" for step in steps)
+    return InvalidError(code, detail, pointer=pointer)
 
 
-_MEMBER = re.compile(r"(?:missing required|contains unknown) field `(.{1,100})")
+_UNKNOWN_VALUE = "Invalid enum value"
+_UNKNOWN_MEMBER = "contains unknown"
+_MEMBER = re.compile(rf"(missing required|{_UNKNOWN_MEMBER}) field `(.{{1,100}})")

@@ -149,7 +149,7 @@ def _read(ours: Mapping[str, msgspec.Raw], kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(msgspec.json.encode(ours), type=kind)
     except msgspec.ValidationError as error:
-        raise broken_rule(error, "invalid_body") from None
+        raise broken_rule(error, "invalid_body", kind) from None
 
 
 def _in_their_words(error: InvalidError, fields: Fields) -> InvalidError:

@@ -120,7 +120,7 @@ class Operation:
     def __init__(self, document: Documented, run: Callable[..., Awaitable[Any]]) -> None:
         self.document = document
         self.run = run
-        self._decode = msgspec.json.Decoder(document.body or dict).decode
+        self._decoder = msgspec.json.Decoder(document.body or dict)
         self._integers = _named(document.query, msgspec.inspect.IntType)
         self._booleans = _named(document.query, msgspec.inspect.BoolType)
         self._takes_query = "query" in inspect.signature(run).parameters
@@ -161,10 +161,10 @@ class Operation:
 
     async def _body(self, request: Request) -> Any:
         if not self.document.body_required and is_empty(request):
-            return self._decode(b"{}")
+            return self._decoder.decode(b"{}")
         body = await read_body(request, self.document.body_kind, self.document.max_body)
         if self.document.body_kind == JSON:
-            return await read_json(body, self._decode)
+            return await read_json(body, self._decoder)
         try:
             return body.decode()
         except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ of what a server does, so nothing stands between it and ``actions.publishing.pub
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from hooktide.web.auth import PROJECT_HEADER, Authenticator, Credential
 from hooktide.web.http.batch_turns import BatchTurns
 from hooktide.web.http.body_memory import MAX_BODY, SMALL_BODY, BodyMemory, CountedBody
 from hooktide.web.problems.problems import describe, problem_bytes, problem_of
-from hooktide.web.reading import no_member_twice, why_not_json
+from hooktide.web.reading import broken_rule, no_member_twice, why_not_json
 from hooktide.wire.events import EventIn
 
 MAX_EVENT_SIZE = MAX_BYTES + 64 * 1024
@@ -38,17 +38,17 @@ MAX_BATCH_OPENINGS = 1_000_000
 MAX_SMALL_BATCH = 128
 """Events of a batch that is read at once: the event loop is held for two milliseconds at most."""
 
-_decode_small_batch = msgspec.json.Decoder(list[EventIn]).decode
-_decode_one = msgspec.json.Decoder(EventIn).decode
+_small_batch = msgspec.json.Decoder(list[EventIn])
+_one = msgspec.json.Decoder(EventIn)
 # Decoding refuses the first event too many, and makes no list of the millions that may follow it.
-_decode_batch = msgspec.json.Decoder(
+_batch = msgspec.json.Decoder(
     msgspec.defstruct(
         "Batch",
         [(f"event_{index}", msgspec.Raw, msgspec.UNSET) for index in range(MAX_BATCH_SIZE)],
         array_like=True,
         forbid_unknown_fields=True,
     )
-).decode
+)
 _WHO = {b"authorization", PROJECT_HEADER.lower().encode()}
 JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
@@ -206,7 +206,7 @@ def read_event(body: bytes, key: str = "") -> EventIn:
             f"an event has {MAX_EVENT_SIZE} bytes at most, its payload {MAX_BYTES} of them",
             status=413,
         )
-    event: EventIn = _decode(_decode_one, body)
+    event: EventIn = _decode(_one, body)
     _check_duplicates(body, event)
     if key:
         if event.idempotency_key not in ("", key):
@@ -224,7 +224,7 @@ def read_small_batch(body: bytes) -> list[EventIn] | None:
 
     :raises InvalidError: it is not a batch of events, or one of them is wrong.
     """
-    events: list[EventIn] = _decode(_decode_small_batch, body)
+    events: list[EventIn] = _decode(_small_batch, body)
     expected = sum([quotation_marks(event) for event in events])
     marks = _marks_around(body, [bytes(event.payload) for event in events])
     if len(events) > MAX_SMALL_BATCH or marks != expected:
@@ -268,7 +268,7 @@ def _check_openings(body: bytes) -> None:
 def _items_of(body: bytes) -> list[msgspec.Raw]:
     wrong = InvalidError("invalid_batch", f"a batch has 1 to {MAX_BATCH_SIZE} events")
     try:
-        batch = _decode(_decode_batch, body)
+        batch = _decode(_batch, body)
     except InvalidError as error:
         # It is an array: what breaks its type is its length.
         raise wrong if error.code == "invalid_event" else error from None
@@ -278,22 +278,17 @@ def _items_of(body: bytes) -> list[msgspec.Raw]:
     return items
 
 
-def _decode(decode: Callable[[bytes], Any], body: bytes) -> Any:
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
-        return decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
-        raise InvalidError("invalid_event", detail, pointer=_pointer(path)) from None
+        raise broken_rule(error, "invalid_event", decoder.type) from None
     except RecursionError:
         raise InvalidError(
             "too_deep", "the payload is nested too deeply; 64 levels at most"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError("invalid_json", why_not_json(error, body), status=400) from None
-
-
-def _pointer(path: str) -> str:
-    return path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
 
 
 def _check_duplicates(body: bytes, event: EventIn) -> None:
