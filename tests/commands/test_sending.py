@@ -102,6 +102,16 @@ def test_errors_are_reported_with_a_remedy() -> None:
         assert hooktide("send", "invoice.paid", "--account", "acme", *words).code == 2
 
 
+@pytest.mark.usefixtures("place")
+def test_an_event_whose_payload_was_erased_says_so_instead_of_null() -> None:
+    sent = hooktide("send", "invoice.paid", "--account", "acme", "--json").ok().one
+    with Client() as client:
+        client.events.erase_payload(sent["id"])
+    shown = hooktide("events", sent["id"]).ok().out
+    assert re.search(r"^payload  +erased \d{4}-", shown, re.MULTILINE)
+    assert "null" not in shown
+
+
 def test_without_a_key_it_says_where_to_put_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOOKTIDE_KEY", raising=False)
     monkeypatch.delenv("HOOKTIDE_OPERATOR_KEY", raising=False)

@@ -19,7 +19,7 @@ from hooktide.cli.output import (
     time,
 )
 from hooktide.client import Client
-from hooktide.wire.events import Attempt, Delivery, EventItem
+from hooktide.wire.events import Attempt, Delivery, Event, EventItem
 
 
 def events(  # noqa: PLR0913  # a parameter an option
@@ -95,12 +95,19 @@ def _show_event(client: Client, id: str, as_json: bool) -> None:
         return
     names = Names(client)
     _print_facts(_event_facts(event, names))
-    print_line("payload")
-    print_line(block(pretty(bytes(event.payload).decode())))
+    _print_payload(event)
     found = list(client.deliveries.list(event=id))
     if found:
         print_line("deliveries")
         print_rows(DELIVERY_TITLES, (delivery_row(each, names) for each in found))
+
+
+def _print_payload(event: Event) -> None:
+    if event.payload_erased_at:
+        _print_facts([("payload", f"erased {time(event.payload_erased_at)}")])
+        return
+    print_line("payload")
+    print_line(block(pretty(bytes(event.payload).decode())))
 
 
 def _event_facts(event: EventItem, names: Names) -> list[tuple[str, Cell]]:
