@@ -104,8 +104,23 @@ def _check_late(world: World) -> None:
             continue
         receiver = world.ledger.receivers[each.endpoint_id]
         held = each.claim > 0 and world.loop.now - each.claimed < LATE
-        if receiver.on and receiver.rests_until < now - LATE and not held:
+        late = LATE + _behind_a_rate(world, each.endpoint_id)
+        if receiver.on and receiver.rests_until < now - late and not held:
             world.ledger.broken(1, "is due and nobody takes it", each.id)
+
+
+def _behind_a_rate(world: World, endpoint_id: int) -> Micros:
+    """Return how long the last of an endpoint's deliveries may have to wait for its rate.
+
+    The pace is below the rate for a minute after a 429, and each may be retried meanwhile.
+    """
+    statement = "SELECT rate_limit FROM endpoints WHERE id = ?"
+    [rate] = world.database.db.execute(statement, (endpoint_id,)).fetchone()
+    if rate is None:
+        return 0
+    deliveries = world.ledger.deliveries.values()
+    pending = sum(each.state == "pending" for each in deliveries if each.endpoint_id == endpoint_id)
+    return 4 * pending * SECOND // int(rate)
 
 
 def _check_end(world: World) -> None:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from livedkit import ENDED, made
 from postgreskit import database
+from releases import known
 from samples import kept, take_over
 from storekit import LEASE, Place
 
@@ -40,6 +41,12 @@ async def audit(place: Place) -> list[Finding]:
 
 def test_there_is_a_sample_of_the_first_schema() -> None:
     assert kept("sqlite")[0] == kept("postgres")[0] == 1
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_migrations_are_numbered_without_a_gap_or_a_repetition(store: str) -> None:
+    numbers = [migration.number for migration in known(store)]
+    assert numbers == [*range(1, len(numbers) + 1)]
 
 
 async def test_an_earlier_database_is_taken_over_and_goes_on(place: Place) -> None:

@@ -311,7 +311,7 @@ async def test_what_was_counted_before_projects_and_accounts_had_hours_is_added_
     assert ([each.accepted for each in before], [each.attempts for each in busiest]) == ([3], [7])
     await given.close()
     without = "DROP TABLE {schema}project_hours; DROP TABLE {schema}account_hours"
-    await given.place.migrate_again("0032_hours_of_projects_and_accounts", without)
+    await given.place.migrate_again("0033_hours_of_projects_and_accounts", without)
     await given.reopen()
     assert await given.store.chart(Scope(), NOON, NOON + HOUR, 60) == before
     assert await given.store.busiest(Scope(), NOON, 2) == busiest
