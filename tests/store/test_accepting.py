@@ -6,7 +6,7 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.domain.delivery.verdict import Delivered
-from hooktide.domain.model import HOUR, MINUTE, Scope
+from hooktide.domain.model import HOUR, MINUTE, SECOND, Scope
 from hooktide.store.base import Accepted, AccountGone, KeyReused
 
 pytestmark = pytest.mark.pooled
@@ -77,10 +77,20 @@ async def test_held_deliveries_go_out_when_the_hour_has_room(given: Given) -> No
     await given.set_plan(deliveries_per_hour=3)
     await given.publish(*[given.event() for _ in range(8)])
     assert await given.store.unhold(NOON + 59 * MINUTE, 100) == 0
-    assert await given.store.unhold(NOON + HOUR + MINUTE, 100) == 3
-    assert await given.store.unhold(NOON + HOUR + MINUTE, 100) == 0
-    assert await given.store.unhold(NOON + 2 * HOUR + 2 * MINUTE, 100) == 2
+    assert await given.store.unhold(NOON + HOUR + 2 * MINUTE, 100) == 3
+    assert await given.store.unhold(NOON + HOUR + 2 * MINUTE, 100) == 0
+    assert await given.store.unhold(NOON + 2 * HOUR + 4 * MINUTE, 100) == 2
     assert (await given.store.counts()).held == 0
+
+
+async def test_a_delivery_counts_for_an_hour_after_a_commit_that_was_a_minute_late(
+    given: Given,
+) -> None:
+    await given.set_plan(deliveries_per_hour=1)
+    committed = NOON + 59 * SECOND + MINUTE
+    await given.publish(given.event(), given.event(), now=committed - MINUTE)
+    assert await given.store.unhold(committed + HOUR - SECOND, 100) == 0
+    assert await given.store.unhold(committed + HOUR + MINUTE, 100) == 1
 
 
 async def test_a_new_event_does_not_overtake_those_held_before_it(given: Given) -> None:

@@ -162,7 +162,7 @@ async def test_held_deliveries_that_cannot_be_released_block_no_other_accounts(
         await given.publish(*[given.event(account_id=account.id)] * 2)
     table = "deliveries" if given.place.is_file else "queue"
     await given.refuse(table, f"NEW.account_id = {given.account.id}")
-    later = NOON + HOUR + MINUTE
+    later = NOON + HOUR + 2 * MINUTE
     assert await given.store.unhold(later, 100) == 2
     assert (await given.store.counts()).held == 1
 

@@ -1,8 +1,10 @@
 """Counts an account's deliveries within the last hour, for plans that limit them.
 
-They are counted per minute, and the minute that is an hour old counts completely: the limit is
-never exceeded in any hour, and capacity returns at most a minute late. Counts from a clock that was
-ahead and has been set back count as of now, so they expire an hour later.
+They are counted per minute, by the time of their request. Its commit may be a minute later, the
+longest that a write waits for the database. So the minutes that are 60 and 61 minutes old count
+completely: the limit is never exceeded in any hour, and capacity returns at most two minutes late.
+Counts from a clock that was ahead and has been set back count as of now, so they expire an hour
+later.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,7 +12,7 @@ from typing import TypeAlias
 
 from hooktide.domain.model import MINUTE, Micros
 
-WINDOW_MINUTES = 60
+WINDOW_MINUTES = 61
 SLACK_MINUTES = 1
 """A batch's events may be handed in a moment before or after each other."""
 
