@@ -186,11 +186,14 @@ class Server:
         seen = (space, own) in self.held
         return [each for each in held if seen and (space, each[0]) not in self.held]
 
-    def _lease_shift(self, _: Session, space: int, since: Micros, until: Micros) -> Rows:
-        nodes = list(self._db.execute("SELECT lease_shift, free_at, node FROM nodes"))
-        present = [each for each in nodes if (space, each[2]) in self.held]
+    def _lease_shift(self, _: Session, *values: int) -> Rows:
+        space, own, since, until = values
+        sql = "SELECT lease_shift, free_at, node FROM nodes WHERE node <> ?"
+        nodes = list(self._db.execute(sql, (own,)))
+        locked = {node for within, node in self.held if within == space}
+        present = [each for each in nodes if each[2] in locked]
         lately = [each for each in nodes if since <= each[1] <= until]
-        found = sorted(present or lately, key=lambda each: (each[1] <= until, each[1]))
+        found = sorted(present if locked else lately, key=lambda each: (each[1] <= until, each[1]))
         return [each[:2] for each in found[-1:]]
 
     def _lock_node(self, session: Session, *lock: int) -> Any:

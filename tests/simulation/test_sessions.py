@@ -158,16 +158,17 @@ async def test_nodes_are_taken_kept_and_taken_by_others(sides: Sides) -> None:
     assert await sides.ask("a", "keep_node", node=0, holder="y", **kept) == []
     assert await take(sides, "a", "w", NOON + MINUTE) == [(1, 0)]
     assert await sides.ask("a", "hold_node", node=1, holder="y") == []
-    lately = {"lock": SESSION_LOCKS, "since": NOON, "until": NOON + MINUTE}
+    lately = {"lock": SESSION_LOCKS, "own": -1, "since": NOON, "until": NOON + MINUTE}
     assert await sides.ask("a", "lease_shift", **lately) == [(0, NOON + MINUTE)]
     lately["until"] = NOON + 9 * MINUTE
     assert await sides.ask("a", "lease_shift", **lately) == [(7, NOON + 3 * MINUTE)]
-    assert await sides.ask("a", "lease_shift", lock=SESSION_LOCKS, since=0, until=1) == []
+    never = {"lock": SESSION_LOCKS, "own": -1, "since": 0, "until": 1}
+    assert await sides.ask("a", "lease_shift", **never) == []
+    assert await sides.ask("a", "lease_shift", **{**lately, "own": 0}) == [(0, NOON + 2 * MINUTE)]
     await hold(sides, "a", 2, "z")
     assert await sides.ask("a", "lease_shift", **lately) == [(0, NOON + MINUTE)]
-    assert await sides.ask("a", "lease_shift", lock=SESSION_LOCKS, since=0, until=1) == [
-        (0, NOON + MINUTE)
-    ]
+    assert await sides.ask("a", "lease_shift", **never) == [(0, NOON + MINUTE)]
+    assert await sides.ask("a", "lease_shift", **{**lately, "own": 2}) == []
     await hold(sides, "a", 0, "x")
     assert await sides.ask("a", "lease_shift", **lately) == [(7, NOON + 3 * MINUTE)]
     lately["until"] = NOON + MINUTE  # x was renewed before the clock was set back, z since

@@ -10,11 +10,11 @@ import pytest
 from ports import free_port
 from postgreskit import database
 from samples import take_over
-from storekit import KEY, NOON, Given, Place, at_last, until
+from storekit import KEY, LEASE, NOON, Given, Place, at_last, until
 
 from hooktide.domain.errors import ConfigError, NotFoundError, UnavailableError
 from hooktide.domain.ids import NODES
-from hooktide.domain.model import DAY, HOUR, SECOND, Role, Scope
+from hooktide.domain.model import DAY, HOUR, SECOND, Micros, Role, Scope
 from hooktide.domain.project.project import Project
 from hooktide.runtime.vault import Vault
 from hooktide.store.access.users import USERS_SPACE
@@ -263,8 +263,9 @@ async def test_a_login_waits_for_a_change_of_that_person_and_for_no_other(
         await logging_in
 
 
+@pytest.mark.parametrize("leap", [DAY, -DAY])
 async def test_a_start_waits_until_others_have_said_how_they_measure_leases_since_a_clock_was_set(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, leap: Micros
 ) -> None:
     monkeypatch.setattr(nodes, "RENEW_INTERVAL", 3600.0)
     monkeypatch.setattr(nodes, "RENEWAL_TIMEOUT", 120 * SECOND)
@@ -273,14 +274,34 @@ async def test_a_start_waits_until_others_have_said_how_they_measure_leases_sinc
         while not await aside.fetchval("SELECT count(*) FROM hooktide.nodes WHERE held"):
             await asyncio.sleep(0.01)
     # After a clock was set forward by a day, rows written just now appear a day old.
-    await aside.execute("UPDATE hooktide.nodes SET free_at = free_at - $1", DAY)
+    await aside.execute("UPDATE hooktide.nodes SET free_at = free_at - $1", leap)
     starting = asyncio.create_task(place.open())
     await asyncio.wait({starting}, timeout=0.5)
     assert not starting.done()
     renewed = "UPDATE hooktide.nodes SET free_at = free_at + $1, lease_shift = $2"
-    await aside.execute(renewed, DAY, -HOUR)
+    await aside.execute(renewed, leap, -HOUR)
     second = await starting
     assert -HOUR <= second.lease_shift() < -HOUR // 2
     await second.close()
     await first.close()
     await aside.close()
+
+
+async def test_a_process_that_was_suspended_measures_leases_as_one_that_started_meanwhile(
+    given: Given, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "RENEW_INTERVAL", 3600.0)
+    monkeypatch.setattr(nodes, "RENEWAL_TIMEOUT", 0)
+    woken: Any = await place.open()  # it has not been renewed for too long already
+    monkeypatch.setattr(nodes, "RENEWAL_TIMEOUT", 120 * SECOND)
+    woken.clock.measure_leases(HOUR)  # the clock was set back, it does not know when
+    await given.publish()
+    await given.publish()
+    [_] = await given.claim(each=1)
+    assert await woken.release_expired_claims(NOON + SECOND, 10) == 0
+    assert len(await woken.claim_due([given.endpoint.id], NOON + SECOND, LEASE, 10)) == 1
+    await woken._node._renew_once()
+    assert woken.lease_shift() == 0
+    assert await woken.release_expired_claims(NOON + SECOND, 10) == 0
+    assert await woken.release_expired_claims(NOON + LEASE, 10) == 1
+    await woken.close()

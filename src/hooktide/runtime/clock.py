@@ -79,6 +79,7 @@ class StoreClock:
         self._wall = wall
         self._monotonic = monotonic
         self._lease = SteadyClock(wall, monotonic)
+        self._agrees_until: Micros | None = None
 
     def __call__(self) -> Micros:
         """Return now."""
@@ -92,6 +93,14 @@ class StoreClock:
     def measure_leases(self, shift: Micros) -> None:
         """Measure leases as the other processes on the same database do, from now on."""
         self._lease = SteadyClock(self._wall, self._monotonic, shift)
+
+    def agree_for(self, span: Micros) -> None:
+        """Note that the other processes measure leases as this one does; it holds for ``span``."""
+        self._agrees_until = self._monotonic() + span
+
+    def agrees(self) -> bool:
+        """Return whether the other processes, if there are any, measure leases as this one does."""
+        return self._agrees_until is None or self._monotonic() < self._agrees_until
 
 
 class StepDetector:

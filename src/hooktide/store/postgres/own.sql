@@ -168,7 +168,7 @@ WHERE state = 'pending' AND claim <> 0 AND claim & :mask::bigint = :node::bigint
 RETURNING endpoint_id
 
 -- name: lease_shift
--- The lease shift of the most recently renewed process among those that hold their session lock. If
+-- The lease shift of the most recently renewed other process that holds its session lock. If
 -- no lock is visible, as on a different server, it is taken from the processes that were renewed
 -- lately. A row from before the clock was set back counts only if nothing has been written since.
 WITH present AS MATERIALIZED (
@@ -176,8 +176,8 @@ WITH present AS MATERIALIZED (
     WHERE locktype = 'advisory' AND classid::bigint = :lock AND objsubid = 2 AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 SELECT lease_shift, free_at FROM {schema}nodes
-WHERE node IN (SELECT node FROM present)
-    OR NOT EXISTS (SELECT 1 FROM present) AND free_at BETWEEN :since AND :until
+WHERE node <> :own AND (node IN (SELECT node FROM present)
+    OR NOT EXISTS (SELECT 1 FROM present) AND free_at BETWEEN :since AND :until)
 ORDER BY (free_at > :until), free_at DESC LIMIT 1
 
 -- name: partitions

@@ -47,6 +47,13 @@ class Repository(ABC):
         """
         return self.clock.lease_shift()
 
+    def ended_leases(self, now: Micros, shift: Micros) -> Micros:
+        """Return up to which ``lease_ends_at`` leases have ended.
+
+        None has while this process may measure them otherwise than the one that made the claim.
+        """
+        return now + shift if self.clock.agrees() else 0
+
     @abstractmethod
     async def reading(self, work: Work[T], within: float = REQUEST_TIMEOUT) -> T:
         """Run ``work``, which only reads.

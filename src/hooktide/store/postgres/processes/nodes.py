@@ -38,6 +38,7 @@ MAX_RENEWAL_AGE: Micros = 5 * MINUTE
 RENEWAL_TIMEOUT: Micros = 15 * SECOND
 """A process that is alive and not suspended has renewed its node within this time."""
 RENEWAL_POLL_INTERVAL = 0.2
+NO_NODE = -1
 NODES_LOCK = 0x686F6F6B6E6F6465
 SESSION_LOCKS = 0x686E6F64
 """The first of a session lock's two numbers; the process's is the second."""
@@ -83,22 +84,24 @@ class Node:
         async with deadline(2 * REQUEST_TIMEOUT), transaction(self._db) as conn:
             await self._measure_leases(conn)
             await self._take(conn)
+        self._store_clock.agree_for(RENEWAL_TIMEOUT)
         self._renewing = keep(self._renew, "renew the process's number")
 
     async def _until_renewed(self) -> None:
         """Wait for a renewal if other processes exist and none has been renewed recently.
 
-        Then either the database's clock has just been set forward, and none of them has recorded
-        how it measures leases since; or they are suspended, for which we wait no longer than one
-        renewal.
+        Then either the database's clock has just been set, and none of them has recorded how it
+        measures leases since; or they are suspended, for which we wait no longer than one renewal.
         """
-        until = self.monotonic() + RENEWAL_TIMEOUT
-        # Of those that hold their session lock alone: no instant is in this range.
-        values = {"lock": SESSION_LOCKS, "since": 0, "until": -1}
-        while self.monotonic() < until:
+        end = self.monotonic() + RENEWAL_TIMEOUT
+        while self.monotonic() < end:
+            latest = self._clock() + NODE_RETENTION
+            since, until = latest - RENEWAL_TIMEOUT, latest + SECOND
+            # Of those that hold their session lock alone: no instant is in this range.
+            values = {"lock": SESSION_LOCKS, "own": NO_NODE, "since": until + 1, "until": until}
             async with deadline(2 * REQUEST_TIMEOUT), self._db.connection() as conn:
                 found = await conn.row(self._sql["lease_shift"], values)
-            if found is None or found[1] >= self._clock() + NODE_RETENTION - RENEWAL_TIMEOUT:
+            if found is None or since <= found[1] <= until:
                 return
             await asyncio.sleep(RENEWAL_POLL_INTERVAL)
 
@@ -166,6 +169,7 @@ class Node:
         latest = self._clock() + NODE_RETENTION
         values = {
             "lock": SESSION_LOCKS,
+            "own": NO_NODE,
             "since": latest - MAX_RENEWAL_AGE,
             "until": latest + SECOND,
         }
@@ -179,6 +183,19 @@ class Node:
         shift = max(0, shift - followed) if shift > 0 else min(0, shift + followed)
         if shift:
             self._store_clock.measure_leases(shift)
+
+    async def _measure_leases_again(self, conn: PgConnection) -> None:
+        """Measure leases as another process does that was renewed while this one was not.
+
+        If the clock was set meanwhile, a suspended process can tell when no better than one that
+        started then. Whoever could release the claims of the other has to measure as it does.
+        """
+        latest = self._clock() + NODE_RETENTION
+        since, until = latest - RENEWAL_TIMEOUT, latest + SECOND
+        values = {"lock": SESSION_LOCKS, "own": self.number, "since": since, "until": until}
+        found = await conn.row(self._sql["lease_shift"], values)
+        if found is not None and since <= found[1] <= until:
+            self._store_clock.measure_leases(found[0])
 
     async def stop(self) -> None:
         """Free the number for another process, a little later."""
@@ -201,7 +218,10 @@ class Node:
     async def _renew_once(self) -> None:
         async with transaction(self._db) as conn:
             await read_clock(conn, self._sql["clock"], self._clock)
+            if not self._store_clock.agrees():
+                await self._measure_leases_again(conn)
             generation = await self._keep(conn, NODE_RETENTION)
+        self._store_clock.agree_for(RENEWAL_TIMEOUT)
         if generation is not None:
             self._heard(generation)
             return

@@ -37,9 +37,10 @@ class Queue(PostgresRepository):
     ) -> Sequence[Claim]:
         claims: list[Claim] = []
         shift = self.lease_shift()  # as of `now`: the clock may be set while the write waits
+        ended = self.ended_leases(now, shift)
 
         async def write(conn: PgConnection) -> list[Claim]:
-            await self._release_expired_claims(conn, now, now + shift, EXPIRED_BATCH_SIZE)
+            await self._release_expired_claims(conn, now, ended, EXPIRED_BATCH_SIZE)
             wanted = {"endpoints": list(endpoint_ids)}
             enabled = await conn.rows(self._sql["lock_enabled_endpoints"], wanted)
             values = {
@@ -67,7 +68,7 @@ class Queue(PostgresRepository):
             raise
 
     async def release_expired_claims(self, now: Micros, limit: int) -> int:
-        ended = now + self.lease_shift()
+        ended = self.ended_leases(now, self.lease_shift())
         return await self._write(
             lambda conn: self._release_expired_claims(conn, now, ended, limit),
             MAINTENANCE_TIMEOUT,

@@ -36,9 +36,10 @@ class Queue(SqliteRepository):
         self, endpoint_ids: Sequence[int], now: Micros, lease: Micros, each: int
     ) -> Sequence[Claim]:
         shift = self.lease_shift()  # as of `now`: the clock may be set while the write waits
+        ended = self.ended_leases(now, shift)
 
         def write(db: apsw.Connection, effects: Effects) -> list[Claim]:
-            self._release_expired_claims(db, effects, now, now + shift, -1)
+            self._release_expired_claims(db, effects, now, ended, -1)
             wanted = json_text(list(endpoint_ids))
             values = {"endpoints": wanted, "now": now, "each": each}
             [[text]] = list(db.execute(self._sql["claimable"], values))
@@ -63,7 +64,7 @@ class Queue(SqliteRepository):
                 effects.due_at(endpoint_id, due_at)
 
     async def release_expired_claims(self, now: Micros, limit: int) -> int:
-        ended = now + self.lease_shift()
+        ended = self.ended_leases(now, self.lease_shift())
         return await self._write(
             lambda db, effects: self._release_expired_claims(db, effects, now, ended, limit)
         )
