@@ -30,7 +30,13 @@ ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SIZES = {
+    "desktop": {"width": 1280, "height": 900},
+    "tablet": {"width": 1024, "height": 768},
+    "phone": {"width": 390, "height": 844},
+}
+LOOKS = [("desktop", "light"), ("tablet", "dark"), ("phone", "dark")]
+"""The sizes and colour schemes in which every page is looked at."""
 
 # The browser reports violations of the content security policy as events on the page.
 _WATCH = """

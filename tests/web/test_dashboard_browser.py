@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browserkit import OF_LOOKS, Visit, browsing, visiting
+from browserkit import LOOKS, OF_LOOKS, Visit, browsing, visiting
 from dashkit import Filled, fill, make_hostile
 from playwright.async_api import Browser, expect
 from serverkit import KEY, Server, serving
@@ -115,7 +115,7 @@ NO_PAGES = {
 """What is not a page, or is shown after a form only."""
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
     rules = OF_LOOKS if scheme == "dark" else ()  # the other scheme is checked with all rules
     failed = await place.server.api.get(f"/v1/deliveries?endpoint={place.filled.failing}")

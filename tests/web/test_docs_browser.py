@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browserkit import OF_LOOKS, Visit, browsing, visiting
+from browserkit import LOOKS, OF_LOOKS, Visit, browsing, visiting
 from docskit import hostile_file
 from playwright.async_api import Browser, expect
 from serverkit import Server, serving
@@ -14,8 +14,6 @@ from serverkit import Server, serving
 from hooktide.dialects import read_shipped
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LOOKS = [("desktop", "light"), ("phone", "dark")]
 
 
 @dataclass

@@ -14,12 +14,13 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
-from browserkit import PATIENCE, Visit, browsing, visiting
+from browserkit import LOOKS, PATIENCE, Visit, browsing, visiting
 from docskit import HOSTILE
 from playwright.async_api import Browser, Route, expect
 from serverkit import Server, serving
 
 from hooktide.dialects import read_shipped
+from hooktide.web.pages.portal.routes import PAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -163,7 +164,47 @@ async def test_all_of_it_works_without_a_script(place: Place) -> None:
         await expect(page.locator("main")).to_contain_text("Nothing to send")
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def pages(endpoint: str, delivery: str, replay: str, job: str) -> list[str]:
+    one = f"/endpoints/{endpoint}"
+    return [
+        "",
+        "/endpoints/new",
+        f"{one}?tested={delivery}",
+        f"{one}/edit",
+        f"{one}/rotate",
+        f"{one}/disable",
+        f"{one}/delete",
+        f"{one}/replay?what=missed&since=2026-01-01",
+        f"/replays/{replay}",
+        "/deliveries/all?do=resend",
+        f"/jobs/{job}",
+        "/event-types",
+        "/event-types?q=paid",
+        "/search?q=invoice",
+        "/deliveries",
+        f"/deliveries?delivery={delivery}",
+    ]
+
+
+NO_PAGES = {
+    "/",  # the first page, with a slash
+    "/theme.css",
+    "/events",
+    "/deliveries/export",
+    "/deliveries/{id}/body",
+    "/endpoints/{id}/secret",  # shown once, after a form
+}
+"""What is not a page, or is shown after a form only."""
+
+
+async def test_every_page_is_in_the_list() -> None:
+    listed = [path.partition("?")[0] for path in pages("x", "x", "x", "x")]
+    declared = {each.path for each in PAGES if each.method == "GET"} - NO_PAGES
+    names = {path: re.compile(re.sub(r"{\w+}", "[^/]+", path)) for path in declared}
+    assert [path for path, name in names.items() if not any(map(name.fullmatch, listed))] == []
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme: str) -> None:
     base = await place.portal("invoice-maker", size, plan="pro")
     url = await place.bin({"status": 500, "body": "<h1>" + "long" * 400})
@@ -175,26 +216,9 @@ async def test_every_page_is_fit_for_every_look(place: Place, size: str, scheme:
     wanted = {"act": "stop", "filter": {"account": size, "text": "nothing has this"}}
     stop = await place.server.api.post("/v1/delivery-jobs", wanted)
     look = await place.link(size, read_only=True)
-    one = f"/endpoints/{endpoint}"
+    listed = pages(endpoint, tested["delivery"], job["replay"]["id"], stop["job"]["id"])
     async with visiting(place.browser, place.origin, size=size, scheme=scheme) as visit:
-        for path in (
-            base,
-            look,
-            f"{base}/endpoints/new",
-            f"{base}{one}?tested={tested['delivery']}",
-            f"{base}{one}/edit",
-            f"{base}{one}/rotate",
-            f"{base}{one}/disable",
-            f"{base}{one}/delete",
-            f"{base}{one}/replay?what=missed&since=2026-01-01",
-            f"{base}/replays/{job['replay']['id']}",
-            f"{base}/deliveries/all?do=resend",
-            f"{base}/jobs/{stop['job']['id']}",
-            f"{base}/event-types",
-            f"{base}/event-types?q=paid",
-            f"{base}/deliveries",
-            f"{base}/deliveries?delivery={tested['delivery']}",
-        ):
+        for path in (look, *(f"{base}{path}" for path in listed)):
             assert await visit.open(path) == 200, path
             await _fine(visit)
 
