@@ -114,10 +114,11 @@ def _behind_a_rate(world: World, endpoint_id: int) -> Micros:
 
     The pace is below the rate for a minute after a 429, and each may be retried meanwhile.
     """
-    statement = "SELECT rate_limit FROM endpoints WHERE id = ?"
-    [rate] = world.database.db.execute(statement, (endpoint_id,)).fetchone()
-    if rate is None:
+    statement = "SELECT rate_limit FROM endpoints WHERE id = ? AND rate_limit IS NOT NULL"
+    found = world.database.db.execute(statement, (endpoint_id,)).fetchone()
+    if found is None:
         return 0
+    [rate] = found
     deliveries = world.ledger.deliveries.values()
     pending = sum(each.state == "pending" for each in deliveries if each.endpoint_id == endpoint_id)
     return 4 * pending * SECOND // int(rate)
