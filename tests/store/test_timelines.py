@@ -6,7 +6,9 @@ import pytest
 from storekit import NOON, Given
 
 from hooktide.domain.model import SECOND
+from hooktide.domain.throttling.rate import Rate
 from hooktide.domain.throttling.timeline import AHEAD, LEAP, SlotAsk, Slots, Timelines
+from hooktide.engine.scheduling.pacing import SLOWEST
 
 TENTH = SECOND // 10
 
@@ -46,6 +48,13 @@ async def test_a_timeline_of_before_the_clock_was_set_back_is_begun_anew(given: 
     await store.reserve_slots([ask(2)], NOON + 2 * LEAP)
     [slots] = await store.reserve_slots([ask(2)], NOON)
     assert slots == Slots(1, NOON, 2, 1)
+
+
+async def test_the_slowest_pace_is_not_taken_for_a_clock_that_was_set_back(given: Given) -> None:
+    store, slowest = given.store, SLOWEST * Rate(1, 1).interval
+    once = SlotAsk(1, slowest, 1, 1, 1)
+    assert await store.reserve_slots([once], NOON) == [Slots(1, NOON, 1, 1)]
+    assert await store.reserve_slots([once], NOON + SECOND) == [Slots(1, NOON + slowest, 0, 1)]
 
 
 async def test_an_idle_timeline_is_forgotten(given: Given) -> None:

@@ -13,8 +13,9 @@ from hooktide.domain.model import SECOND, Micros
 
 AHEAD: Micros = SECOND // 4
 """How far ahead slots can be reserved."""
-LEAP: Micros = 10 * SECOND
-"""A timeline that is further ahead than this was written before the clock was set back."""
+LEAP: Micros = 20 * SECOND
+"""A timeline that is further ahead than this was written before the clock was set back: it is
+longer than the slowest pace's interval (``engine.scheduling.pacing``) and ``AHEAD``."""
 ASKING: Micros = 2 * SECOND
 """A process that has reserved slots within this time shares the rate."""
 
