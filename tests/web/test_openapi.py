@@ -189,6 +189,24 @@ async def test_the_document_names_every_operation_once(operator_document: dict[s
     assert len(names) == len(set(names)) > 30
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/v1/endpoints"),
+        ("patch", "/v1/endpoints/{id}"),
+        ("post", "/v1/endpoint-checks"),
+        ("post", "/webhooks"),
+        ("patch", "/webhooks/{id}"),
+    ],
+)
+async def test_the_document_has_the_problem_of_each_field_of_an_endpoint(
+    operator_document: dict[str, Any], method: str, path: str
+) -> None:
+    said = operator_document["paths"][path][method]["responses"]["422"]["description"]
+    codes = ("channels", "metadata", "reference", "rate", "schedule")
+    assert [code for code in codes if f"`invalid_{code}`" not in said] == []
+
+
 async def test_every_reference_of_the_document_leads_somewhere(
     operator_document: dict[str, Any],
 ) -> None:

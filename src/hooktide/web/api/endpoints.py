@@ -22,7 +22,7 @@ from hooktide.wire import endpoints as wire
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import Listed, PeriodQuery
 
-_FIELD_RULES = (
+FIELD_RULES = (
     "invalid_url",
     "invalid_kind",
     "unknown_event_type",
@@ -30,8 +30,12 @@ _FIELD_RULES = (
     "invalid_filter",
     "invalid_channels",
     "invalid_metadata",
+    "invalid_reference",
+    "invalid_rate",
+    "invalid_schedule",
     "invalid_text",
 )
+"""Problems with the fields of an endpoint."""
 _TAKEN = ("endpoint_reference_taken",)
 
 
@@ -48,7 +52,7 @@ _TAKEN = ("endpoint_reference_taken",)
         "plan_limit_reached",
         "forbidden",
         *_TAKEN,
-        *_FIELD_RULES,
+        *FIELD_RULES,
     ),
 )
 async def create_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointCreated:
@@ -74,11 +78,10 @@ async def create_endpoint(call: Call, body: wire.EndpointIn) -> wire.EndpointCre
     problems=(
         "not_found",
         "project_missing",
-        "invalid_reference",
         "unknown_plan",
         "webhooks_not_offered",
         "plan_limit_reached",
-        *_FIELD_RULES,
+        *FIELD_RULES,
     ),
 )
 async def check_endpoint(call: Call, body: wire.EndpointCheckIn) -> wire.EndpointChecked:
@@ -115,7 +118,7 @@ async def get_endpoint(call: Call, id: str) -> wire.Endpoint:
     return _shown(call, await call.services.store.get_endpoint(call.scope, read("ep", id)))
 
 
-@operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=(*_TAKEN, *_FIELD_RULES))
+@operation("PATCH", "/v1/endpoints/{id}", who=ANYONE, problems=(*_TAKEN, *FIELD_RULES))
 async def update_endpoint(call: Call, id: str, body: wire.EndpointUpdate) -> wire.Endpoint:
     """Update an endpoint. A new URL ends its rest, if any."""
     given = changes_of(body)

@@ -17,25 +17,18 @@ from hooktide.domain.ids import read, show
 from hooktide.domain.json.pointer import escaped
 from hooktide.domain.model import Endpoint, Micros
 from hooktide.domain.project.project import Fields
-from hooktide.web.api.endpoints import changes_of, filter_shown, schedule_shown, wanted
+from hooktide.web.api.endpoints import (
+    FIELD_RULES,
+    changes_of,
+    filter_shown,
+    schedule_shown,
+    wanted,
+)
 from hooktide.web.operations.operation import CUSTOMERS, Call, operation
 from hooktide.web.operations.response_values import instant
 from hooktide.web.reading import broken_rule
 from hooktide.wire import endpoints as wire
 from hooktide.wire.fields import PageQuery
-
-_FIELD_RULES = (
-    "invalid_url",
-    "invalid_kind",
-    "unknown_event_type",
-    "invalid_headers",
-    "invalid_filter",
-    "invalid_channels",
-    "invalid_metadata",
-    "invalid_rate",
-    "invalid_schedule",
-    "invalid_text",
-)
 
 
 @operation(
@@ -47,7 +40,7 @@ _FIELD_RULES = (
         "webhooks_not_offered",
         "plan_limit_reached",
         "endpoint_reference_taken",
-        *_FIELD_RULES,
+        *FIELD_RULES,
     ),
 )
 async def create_webhook(call: Call, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
@@ -91,7 +84,7 @@ async def get_webhook(call: Call, id: str) -> dict[str, Any]:
     "PATCH",
     "/webhooks/{id}",
     who=CUSTOMERS,
-    problems=("disabled_by_provider", "endpoint_reference_taken", *_FIELD_RULES),
+    problems=("disabled_by_provider", "endpoint_reference_taken", *FIELD_RULES),
 )
 async def update_webhook(call: Call, id: str, body: dict[str, msgspec.Raw]) -> dict[str, Any]:
     """Update a webhook; absent fields stay the same.
