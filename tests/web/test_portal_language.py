@@ -211,6 +211,12 @@ async def test_no_page_of_the_portal_has_a_sentence_in_english(portal: Portal) -
         ),
         ({"url": "https://a.example.org/", "metadata": "a: \x01"}, "keine Steuerzeichen enthalten"),
         ({"url": "https://a.example.org/", "rate_limit": "0"}, "1 bis 10.000 Anfragen pro Sekunde"),
+        ({"url": "https://a.example.org/", "rate_limit": "viele"}, "Schreiben Sie eine ganze Zahl"),
+        ({"url": "https://a.example.org/", "rate_limit": "1,5"}, "Schreiben Sie eine ganze Zahl"),
+        (
+            {"url": "https://a.example.org/", "retry_delays": "bald"},
+            "Schreiben Sie es wie 30s, 5m oder 2h",
+        ),
         (
             {"url": "https://a.example.org/", "retry_delays": "10s, 10s"},
             "Der Tarif dieses Kontos erlaubt 1 Wiederholung",
@@ -229,6 +235,16 @@ async def test_what_is_wrong_with_a_form_is_said_in_german(
     page = html.unescape(await portal.post("/endpoints/new", *given.items(), status=422))
     assert said in page
     assert "Nichts wurde gespeichert" in page
+
+
+async def test_a_rate_is_read_with_the_signs_that_the_page_writes_it_with(portal: Portal) -> None:
+    written = {"de-DE": "1.500", "en": "1,500"}
+    for language, rate in written.items():
+        await portal.post("/rate", ("rate_limit", rate), ("burst", ""))
+        assert f"{rate} " in await portal.get(language=language)
+        kept = (await portal.site.operator.get("/v1/accounts/kunde")).ok()
+        assert kept["rate_limit"] == 1500
+    await portal.post("/rate", ("rate_limit", ""), ("burst", ""))
 
 
 async def test_the_same_problem_is_english_in_the_api(portal: Portal) -> None:

@@ -1,6 +1,7 @@
 """The form of an endpoint, to create and to update it."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,12 +110,13 @@ def _read_timeout(text: str) -> float | None:
 def _read_seconds(name: str, text: str, read: Callable[[str], Micros | None]) -> Micros:
     span = read(text if not text.isdigit() else f"{text}s")
     if span is None:
-        raise InvalidError("invalid_schedule", "write it like 30s, 5m or 2h", pointer=f"/{name}")
+        detail = phrase("write it like 30s, 5m or 2h")
+        raise InvalidError("invalid_schedule", detail, pointer=f"/{name}")
     return span
 
 
 def read_rate(rate_limit: str, burst: str) -> dict[str, int | None]:
-    """Read a rate as it is filled in; empty: none.
+    """Read a rate as it is filled in, with the signs of any language's pages; empty: none.
 
     :raises InvalidError: it is not a number.
     """
@@ -123,10 +125,14 @@ def read_rate(rate_limit: str, burst: str) -> dict[str, int | None]:
 
 
 def _read_count(name: str, text: str) -> int:
-    digits = text.replace(",", "")
+    digits = _SIGN.sub("", text) if _THOUSANDS.fullmatch(text) else text
     if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
-        raise InvalidError("invalid_rate", "write a whole number", pointer=f"/{name}")
+        raise InvalidError("invalid_rate", phrase("write a whole number"), pointer=f"/{name}")
     return int(digits)
+
+
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:\.[0-9]{3})+")
+_SIGN = re.compile(r"[,.]")
 
 
 def _read_headers(text: str) -> dict[str, str]:
