@@ -213,6 +213,17 @@ async def test_more_than_a_page_is_looked_through(
     assert len(await given.claim(NOON)) == 5
 
 
+async def test_what_waits_for_a_deleted_endpoint_does_not_keep_others_from_being_corrected(
+    given: Given, machine: Machine
+) -> None:
+    await waiting(given, NOON + 3 * DAY + DELAY, at=NOON + 3 * DAY)
+    await given.store.delete_endpoint(Scope(), given.endpoint.id, NOON)
+    given.endpoint = await given.create_endpoint()
+    id_ = await waiting(given, NOON + 3 * DAY + DELAY, at=NOON + 3 * DAY)
+    await run(machine.start(given))
+    assert await due(given, id_) == NOON + DELAY
+
+
 async def test_what_is_claimed_meanwhile_keeps_its_lease(given: Given, machine: Machine) -> None:
     await given.publish(now=NOON + 3 * DAY)
     [found] = await given.store.waiting_after(NOON, (0, 0, 0), 10)

@@ -108,20 +108,23 @@ class Redating:
         try:
             account = await self._directory.account(waiting.account_id)
             project = (await self._directory.project(account.project_id)).project
-        except NotFoundError:
+            delays = await self._delays(project, waiting)
+        except NotFoundError:  # deleted: the delivery is about to be discarded
             return None
         ended_at = waiting.attempted_at / SECOND
         return corrected_due(
             waiting.due_at,
             attempts=waiting.attempts,
-            # The attempts already made: its account's plan may allow fewer by now.
-            delays=await self._delays(project, waiting),
+            delays=delays,
             retry_after=retry_after(waiting.response_head, ended_at),
             now=now,
         )
 
     async def _delays(self, project: Project, waiting: Waiting) -> tuple[Micros, ...]:
-        """Return the longest delays that there can be, as the type of its event is not known."""
+        """Return the longest delays that there can be, as the type of its event is not known.
+
+        They are those of the attempts already made: its account's plan may allow fewer by now.
+        """
         longest = longest_delays(project, waiting.attempts)
         endpoint = await self._directory.endpoint(waiting.endpoint_id)
         own = endpoint.retry_delays
