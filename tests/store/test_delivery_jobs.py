@@ -125,6 +125,15 @@ async def test_pending_and_held_deliveries_are_stopped(given: Given) -> None:
     assert (await given.store.backlog(Scope())).waiting == 0
 
 
+async def test_what_is_released_while_a_job_collects_is_stopped_too(given: Given) -> None:
+    await given.set_plan(deliveries_per_hour=1)
+    await given.publish(*[given.event() for _ in range(2)])
+    job = await start(given, JobAct.STOP)
+    await jobs(given).collect()  # one of the two states
+    assert await given.store.unhold(LATER + 2 * MINUTE, 10) == 1
+    assert (await run(given, job)).done == 2
+
+
 @pytest.mark.pooled
 async def test_deliveries_that_wait_for_a_retry_are_due_at_once(given: Given) -> None:
     await given.publish(*[given.event() for _ in range(3)])

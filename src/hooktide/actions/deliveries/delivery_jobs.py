@@ -34,9 +34,10 @@ COUNT_TIMEOUT: Micros = 2 * SECOND
 PARTS: dict[JobAct, Sequence[DeliveryState | None]] = {
     JobAct.RESEND: (None,),
     JobAct.RETRY: (DeliveryState.PENDING,),
-    JobAct.STOP: (DeliveryState.PENDING, DeliveryState.HELD),
+    JobAct.STOP: (DeliveryState.HELD, DeliveryState.PENDING),
 }
-"""The states that the log is looked through for, one after the other; None: all at once."""
+"""The states that the log is looked through for, one after the other; None: all at once. What is
+held may become pending meanwhile, so it is looked for first."""
 
 
 @dataclass(frozen=True, slots=True)
