@@ -27,7 +27,7 @@ from hooktide.domain.model import (
     Scope,
     SignatureVerdict,
 )
-from hooktide.store.base import AttemptRecord
+from hooktide.store.base import AttemptRecord, JobItem
 
 CANARY = "canary4711"
 ANYONE = Scope()
@@ -229,7 +229,7 @@ async def _endpoints(given: Given, account: Account) -> Any:
     return (await given.store.list_endpoints(scope, None, 10)).items
 
 
-async def test_texts_that_jobs_of_several_accounts_searched_for_are_erased_when_they_have_ended(
+async def test_texts_that_jobs_of_several_accounts_searched_for_are_erased_after_collecting(
     given: Given,
 ) -> None:
     account = await filled(given, CANARY)
@@ -245,8 +245,11 @@ async def test_texts_that_jobs_of_several_accounts_searched_for_are_erased_when_
     await go_on(given, NOON)
     texts = [filter_of(await store.get_delivery_job(ANYONE, each.id)) for each in started]
     assert texts == [replace(wanted, text="erased"), wanted]
-    await store.cancel_delivery_job(ANYONE, started[1].id, "", NOON)
     await go_on(given, SETTLED)
+    assert (await store.get_erasure(ANYONE, account.id)).ended_at is None
+    assert await store.collect(started[1], [JobItem(1, 1)], 2, 0, whole=True)
+    await go_on(given, SETTLED)
+    assert (await store.get_erasure(ANYONE, account.id)).ended_at == SETTLED
     assert filter_of(await store.get_delivery_job(ANYONE, started[1].id)).text == "erased"
 
 

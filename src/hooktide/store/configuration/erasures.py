@@ -185,6 +185,7 @@ async def _erase_piece(tx: Transaction, account_id: int, now: Micros) -> int:
         await tx.run("end_erasure", {"account_id": account_id, "now": now})
         return 0
     unsettled = await tx.value("unsettled_erasure", {"account_id": account_id})
+    unsettled = unsettled or await _jobs_with_text(tx, account_id)
     if not unsettled and now >= started_at + SETTLE_DELAY:
         await tx.run("move_erasure", _moved(account_id, 1, 0))
         return 1
@@ -219,13 +220,20 @@ async def _erase_rest(tx: Transaction, account_id: int) -> int:
 
 
 async def _erase_texts_of_jobs(tx: Transaction, account_id: int) -> int:
-    """Erase what jobs of several accounts searched for; the rest of their filters stays."""
-    values = {"account_id": account_id, "limit": ROW_BATCH_SIZE}
-    found = await tx.rows("jobs_with_text", values)
-    for id_, filter_ in found:
+    """Erase what jobs of several accounts searched for; the rest of their filters stays.
+
+    A job that still collects needs its text: the erasure waits for it.
+    """
+    found = await _jobs_with_text(tx, account_id)
+    done = [(id_, filter_) for id_, filter_, collects in found if not collects]
+    for id_, filter_ in done:
         kept = {**msgspec.json.decode(filter_), "text": "erased"}
         await tx.run("set_job_filter", {"id": id_, "filter": msgspec.json.encode(kept).decode()})
-    return len(found)
+    return len(done)
+
+
+async def _jobs_with_text(tx: Transaction, account_id: int) -> Sequence[Row]:
+    return await tx.rows("jobs_with_text", {"account_id": account_id, "limit": ROW_BATCH_SIZE})
 
 
 def _moved(

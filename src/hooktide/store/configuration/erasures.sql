@@ -75,12 +75,13 @@ WHERE id IN (
 RETURNING id
 
 -- name: jobs_with_text
--- Jobs of several accounts that have ended: the text that they searched for may name anyone.
-SELECT id, filter FROM {schema}delivery_jobs
-WHERE account_id IS NULL AND ended_at IS NOT NULL
+-- Jobs of several accounts, with whether they still collect: the text that they search for may name
+-- anyone.
+SELECT id, filter, state = 'collecting' FROM {schema}delivery_jobs
+WHERE account_id IS NULL
     AND (project_id IS NULL OR project_id = (SELECT project_id FROM {schema}accounts WHERE id = :account_id))
     AND filter NOT LIKE '%"text":""%' AND filter NOT LIKE '%"text":"erased"%'
-ORDER BY id LIMIT :limit
+ORDER BY state = 'collecting', id LIMIT :limit
 
 -- name: set_job_filter
 UPDATE {schema}delivery_jobs SET filter = :filter WHERE id = :id
