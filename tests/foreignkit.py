@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 TOKEN = "sk_test_token"
 
 SVIX_APPS: list[dict[str, Any]] = [
-    {"id": "app_1", "uid": "acme", "name": "Acme Ltd"},
+    {"id": "app_1", "uid": "acme", "name": "Acme Ltd", "throttleRate": 20},
     {"id": "app_2", "uid": None, "name": "Beta"},
 ]
 SVIX_ENDPOINTS: dict[str, list[dict[str, Any]]] = {
@@ -35,6 +35,7 @@ SVIX_ENDPOINTS: dict[str, list[dict[str, Any]]] = {
             "uid": "u" * 201,
             "metadata": {"a:b": "x"},
             "disabled": True,
+            "throttleRate": 7,
         },
     ],
     "app_2": [{"id": "ep_c", "url": "http://127.0.0.1:65000/c", "filterTypes": ["no.such"]}],

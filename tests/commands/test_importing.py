@@ -64,7 +64,6 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
     first, second, third = done.json
     assert first["account"] == "acme"
     assert first["notes"] == [
-        "its rate limit is not carried over",
         "the value of its header Authorization cannot be exported: add it by hand",
     ]
     assert second["notes"] == [
@@ -80,7 +79,48 @@ async def test_svix_by_its_api_and_again_without_a_change(place: Place, project:
     assert found["a"].metadata == {"tier": "gold"}
     assert (found["b"].channels, found["b"].reference, found["b"].metadata) == ([], "", {})
     assert (found["b"].event_types, found["b"].enabled) == (["*"], False)
+    assert (found["a"].rate_limit, found["b"].rate_limit) == (5, 7)
+    with Client(place.url, key_of(place, project)) as client:
+        assert client.accounts.get("acme").rate_limit == 20
     assert second["endpoint"] == found["b"].id
+
+
+async def test_a_rate_limit_above_the_plans_is_reported_and_skipped(
+    place: Place, project: str
+) -> None:
+    with Client(place.url, place.key) as client:
+        client.projects.apply(
+            project,
+            f'name = "{project}"\n[plans.pro]\nrate_limit = 10\nendpoint_rate_limit = 6\n'
+            '[event_types."invoice.paid"]\n',
+        )
+    with standing_in(svix) as url:
+        tried = bring(place, project, "svix", "--source-url", url, "--dry-run")
+        done = bring(place, project, "svix", "--source-url", url)
+    why = "is not carried over: this account's plan allows 1 to"
+    for said in (tried, done):
+        first, second, _ = said.json
+        assert first["notes"][0] == f"the account's rate limit of 20/s {why} 10 requests a second"
+        assert second["notes"][0] == f"its rate limit of 7/s {why} 6 requests a second"
+    assert [line["what"] for line in done.json] == ["added", "added", "refused"]
+    found = endpoints_of(place, project)
+    assert (found["a"].rate_limit, found["b"].rate_limit) == (5, None)
+    with Client(place.url, key_of(place, project)) as client:
+        assert client.accounts.get("acme").rate_limit is None
+
+
+async def test_the_rate_limit_of_an_existing_account_is_left_as_it_is(
+    place: Place, project: str
+) -> None:
+    with Client(place.url, key_of(place, project)) as client:
+        client.accounts.create("acme")
+        client.accounts.set_rate_limit("acme", 3)
+        with standing_in(svix) as url:
+            done = bring(place, project, "svix", "--source-url", url)
+        assert client.accounts.get("acme").rate_limit == 3
+    assert done.json[0]["notes"][0] == (
+        "the account's rate limit of 20/s is not carried over: the account exists already"
+    )
 
 
 async def test_convoy_by_its_api(place: Place, project: str) -> None:

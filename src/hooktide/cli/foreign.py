@@ -31,6 +31,7 @@ PAGE = 100
 class Found:
     """An endpoint of another sender. ``where`` is its name there, or its line.
 
+    ``rate_limit`` is its own in requests a second, ``account_rate_limit`` its account's.
     ``wrong`` says why it cannot be read; empty if it can.
     """
 
@@ -46,6 +47,8 @@ class Found:
     channels: tuple[str, ...] = ()
     reference: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: int | None = None
+    account_rate_limit: int | None = None
     enabled: bool = True
     notes: tuple[str, ...] = ()
     wrong: str = ""
@@ -96,6 +99,8 @@ def from_svix(source: Source) -> Iterator[Found]:
                 channels=tuple(endpoint.get("channels") or ()),
                 reference=_svix_reference(endpoint),
                 metadata=_svix_metadata(endpoint),
+                rate_limit=_svix_rate(endpoint),
+                account_rate_limit=_svix_rate(app),
                 enabled=not endpoint.get("disabled"),
                 notes=tuple(_svix_notes(endpoint, headers)),
             )
@@ -125,13 +130,16 @@ def _svix_metadata(endpoint: Mapping[str, Any]) -> Mapping[str, str]:
         return {}
 
 
+def _svix_rate(thing: Mapping[str, Any]) -> int | None:
+    """Return the requests a second of an endpoint or application; ``rateLimit`` is the old name."""
+    return thing.get("throttleRate") or thing.get("rateLimit") or None
+
+
 def _svix_notes(endpoint: Mapping[str, Any], headers: Mapping[str, Any]) -> Iterator[str]:
     if endpoint.get("uid") and not _svix_reference(endpoint):
         yield f"its uid is not carried over: it is longer than {MAX_REFERENCE_LENGTH} characters"
     if endpoint.get("metadata") and not _svix_metadata(endpoint):
         yield "its metadata is not carried over: a name in it is not allowed here"
-    if endpoint.get("rateLimit") or endpoint.get("throttleRate"):
-        yield "its rate limit is not carried over"
     for name in headers.get("sensitive") or ():
         yield f"the value of its header {name} cannot be exported: add it by hand"
 

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
@@ -31,6 +31,9 @@ from hooktide.domain.counting import count_of
 from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.project.project import wants
+from hooktide.domain.throttling.rate import check_rate
+from hooktide.wire.accounts import Account
+from hooktide.wire.projects import Plan
 
 Words: TypeAlias = Annotated[str, Parameter(show_default=False)]
 
@@ -141,6 +144,11 @@ class Adding:
         self._account = account
         self._dry_run = dry_run
         self._types = _types(client, project)
+        into = client.projects.get(project)
+        self._plans = {each.name: each for each in into.plans}
+        self._default_plan = into.default_plan
+        self._plan_of: dict[str, Plan] = {}
+        self._notes: dict[str, tuple[str, ...]] = {}
         self._urls: dict[str, dict[str, str]] = {}
         self._checked: Counter[str] = Counter()
 
@@ -150,7 +158,8 @@ class Adding:
         try:
             if wrong := self._wrong(found, account):
                 return Result(found, account, "refused", why=wrong)
-            there = self._there(account, found.account_name)
+            there = self._there(account, found)
+            found = self._within_plan(found, account)
             if found.url in there:
                 return Result(found, account, "there already", there[found.url])
             made = "" if self._dry_run else self._added(found, account)
@@ -180,26 +189,60 @@ class Adding:
     def _is_known(self, pattern: str) -> bool:
         return any(wants((pattern,), name) for name in self._types)
 
-    def _there(self, account: str, name: str) -> dict[str, str]:
+    def _within_plan(self, found: Found, account: str) -> Found:
+        """Return an endpoint without its rate limit, and a note, if its plan does not allow it.
+
+        The first one of an account gets the notes on the account.
+        """
+        notes = (*self._notes.pop(account, ()), *found.notes)
+        why = _why_not(found.rate_limit, self._plan_of[account].endpoint_rate_limit)
+        if not why:
+            return replace(found, notes=notes)
+        told = f"its rate limit of {found.rate_limit:,}/s is not carried over: {why}"
+        return replace(found, rate_limit=None, notes=(told, *notes))
+
+    def _there(self, account: str, found: Found) -> dict[str, str]:
         """Return an account's endpoints by their URLs; a missing account is created."""
         if account not in self._urls:
-            self._urls[account] = self._known(account, name)
+            self._urls[account] = self._known(account, found)
         return self._urls[account]
 
-    def _known(self, account: str, name: str) -> dict[str, str]:
+    def _known(self, account: str, found: Found) -> dict[str, str]:
         try:
             known = self._client.accounts.get(account)
         except NotFoundError:
-            if not self._dry_run:
-                self._client.accounts.create(
-                    account, project=self._project, name=name[:200], plan=self._plan
-                )
+            self._create_account(account, found)
             return {}
         if known.project != self._project:
             raise ConfigError(
                 f"{account} belongs to {known.project}, not to {self._project}", key="project"
             )
+        self._plan_of[account] = self._plans.get(known.plan) or self._plans[self._default_plan]
+        self._note_rate(account, found.account_rate_limit, known)
         return {each.url: each.id for each in self._client.endpoints.list(account=account)}
+
+    def _create_account(self, account: str, found: Found) -> None:
+        """Create an account with its rate limit, if its plan allows that."""
+        name = self._plan or self._default_plan
+        self._plan_of[account] = self._plans.get(name) or self._plans[self._default_plan]
+        allowed = self._note_rate(account, found.account_rate_limit, None)
+        if self._dry_run:
+            return
+        self._client.accounts.create(
+            account, project=self._project, name=found.account_name[:200], plan=self._plan
+        )
+        if found.account_rate_limit is not None and allowed:
+            self._client.accounts.set_rate_limit(account, found.account_rate_limit)
+
+    def _note_rate(self, account: str, rate: int | None, known: Account | None) -> bool:
+        """Return whether an account can have a rate limit, and note why not."""
+        why = _why_not(rate, self._plan_of[account].rate_limit)
+        if not why and rate and known and known.rate_limit != rate:
+            why = "the account exists already"
+        if why:
+            told = f"the account's rate limit of {rate:,}/s is not carried over: {why}"
+            self._notes[account] = (told,)
+        return not why
 
     def _added(self, found: Found, account: str) -> str:
         made = self._client.endpoints.create(
@@ -226,6 +269,15 @@ class Adding:
         return ""
 
 
+def _why_not(rate: int | None, allowed: int | None) -> str:
+    """Return why a plan does not allow a rate limit; empty if it does."""
+    try:
+        check_rate(rate, None, allowed)
+    except InvalidError as error:
+        return error.detail
+    return ""
+
+
 def _types(client: Client, project: str) -> list[str]:
     """Return the names of a project's event types.
 
@@ -248,6 +300,7 @@ def _fields(found: Found) -> dict[str, Any]:
         "channels": found.channels,
         "reference": found.reference,
         "metadata": found.metadata,
+        "rate_limit": found.rate_limit,
     }
 
 
