@@ -120,5 +120,7 @@ async def test_the_days_of_an_event_type_are_set_on_its_page(site: Site) -> None
     for given, wanted in (("14", 14), ("", None)):
         (await owner.post(path, {"retention_days": given, "example": "{}"})).ok(303)
         assert (await site.operator.get(api)).ok()["retention_days"] == wanted
-    wrong = await owner.post(path, {"retention_days": "soon", "example": "{}"})
-    assert b"rite a whole number" in wrong.body
+    for given in ("soon", "-5", "\N{SUPERSCRIPT TWO}", "9" * 5000):
+        wrong = await owner.post(path, {"retention_days": given, "example": "{}"})
+        assert wrong.status == 422
+        assert b"rite a whole number" in wrong.body

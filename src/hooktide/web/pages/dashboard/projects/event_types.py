@@ -12,7 +12,7 @@ from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import Micros
 from hooktide.domain.project.project import EventType, Project, fingerprint
 from hooktide.domain.time.spans import read_delay, read_span
-from hooktide.web.pages.framework.fields import Lines, Words
+from hooktide.web.pages.framework.fields import Limit, Lines, Words
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -55,7 +55,7 @@ class EventTypeForm:
     accounts: Lines
     retry_delays: Words
     timeout: str
-    retention_days: str
+    retention_days: Limit
     message__text: str
     message__link: str
     message__fields: Words
@@ -74,7 +74,7 @@ class EventTypeForm:
             accounts=self.accounts,
             retry_delays=_delays(self.retry_delays),
             timeout=_span(self.timeout, "/timeout", read_span) if self.timeout else None,
-            retention_days=_days(self.retention_days) if self.retention_days else None,
+            retention_days=self.retention_days,
             message=Wording(
                 text=self.message__text,
                 link=self.message__link,
@@ -105,12 +105,6 @@ def _span(text: str, pointer: str, read: Callable[[str], Micros | None]) -> Micr
     if found is None:
         raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=pointer)
     return found
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal():
-        raise InvalidError("invalid_retention", "write a whole number", pointer="/retention_days")
-    return int(text)
 
 
 def _json(text: str, pointer: str) -> str:
