@@ -223,6 +223,18 @@ async def test_no_page_of_the_portal_has_a_sentence_in_english(portal: Portal) -
         ),
         ({"url": "https://a.example.org/", "timeout_seconds": "0"}, "Erlaubt sind 1 bis"),
         (
+            {"url": "https://a.example.org/", "filter": '{"a": {"$gt": true}}'},
+            "/a/$gt: $gt vergleicht mit einer Zahl oder einer Zeichenkette",
+        ),
+        (
+            {"url": "https://a.example.org/", "filter": '{"a": {"$regex": "x"}}'},
+            "/a/$regex: $regex gibt es hier nicht: es gibt keine regulären Ausdrücke",
+        ),
+        (
+            {"url": "https://a.example.org/", "filter": '{"a": {"$gtee": 1}}'},
+            "/a/$gtee: diesen Operator gibt es nicht; meinten Sie '$gte'?",
+        ),
+        (
             {"url": "https://a.example.org/", "headers": "X-A: ****"},
             "behält einen gespeicherten Wert",
         ),

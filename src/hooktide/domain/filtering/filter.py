@@ -230,7 +230,8 @@ def stored_filter(text: str) -> Filter | None:
 
 
 def _wrong(at: str, detail: str) -> InvalidError:
-    detail = f"{at[:MAX_SHOWN]}: {detail}" if at else detail
+    if at:
+        detail = phrase("{name}: {detail}", name=at[:MAX_SHOWN], detail=detail)
     return InvalidError("invalid_filter", detail, pointer=f"/filter{at}")
 
 
@@ -329,23 +330,24 @@ def _check_not_mixed(written: dict[str, Any], at: str) -> None:
 
 def _why_unknown(name: str) -> str:
     if name in _NOT_OFFERED:
-        return f"{name} is not offered: {_NOT_OFFERED[name]}"
-    known = ", ".join((*_COMPARISONS, *_LOGICAL))
-    return f"no such operator{nearest(name[:100], (*_COMPARISONS, *_LOGICAL))}; use {known}"
+        return phrase("{name} is not offered: {instead}", name=name, instead=_NOT_OFFERED[name])
+    known = (*_COMPARISONS, *_LOGICAL)
+    hint = nearest(name[:100], known)
+    return phrase("no such operator{hint}; use {known}", hint=hint, known=", ".join(known))
 
 
 _LOGICAL = ("$or", "$and", "$not")
 _EQUALITIES = ("$eq", "$neq")
-_NO_REGEX = "there are no regular expressions; use $startsWith, $endsWith or $contains"
+_NO_REGEX = phrase("there are no regular expressions; use $startsWith, $endsWith or $contains")
 _NOT_OFFERED = {
-    "$ref": "a value cannot be compared with another member; give the value itself",
+    "$ref": phrase("a value cannot be compared with another member; give the value itself"),
     "$regex": _NO_REGEX,
     "$regexp": _NO_REGEX,
     "$match": _NO_REGEX,
-    "$exists": "write $exist",
-    "$ne": "write $neq",
-    "$nor": 'write {"$not": {"$or": [...]}}',
-    "$elemMatch": "conditions in one object are met by one element already",
+    "$exists": phrase("write {operator}", operator="$exist"),
+    "$ne": phrase("write {operator}", operator="$neq"),
+    "$nor": phrase("write {operator}", operator='{"$not": {"$or": [...]}}'),
+    "$elemMatch": phrase("conditions in one object are met by one element already"),
 }
 
 
