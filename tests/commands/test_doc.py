@@ -14,6 +14,7 @@ from foreignkit import TOKEN, convoy, standing_in, svix
 
 from hooktide import Client
 from hooktide.cli.foreign import from_csv
+from hooktide.dialects import read_shipped
 from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.project.project import parse_project
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DOC = Path(__file__).parent.parent.parent / "docs/command-line.md"
 TEXT = DOC.read_text()
+INDEX = 'index = ["invoice.number"]\n'
 REFUSES = {"import svix", "import convoy"}
 """The stand-ins have an endpoint of a type that nobody knows, and one that names no account."""
 
@@ -50,6 +52,7 @@ async def test_each_command_of_the_guide_runs(
 def _things(place: Place) -> dict[str, str]:
     """Create the objects in the guide, and a request as a receiver would store it."""
     with Client(place.url, place.key) as client:
+        client.projects.apply("invoice-maker", INDEX + read_shipped("invoice-maker"))
         kept = client.bins.create()
         hook = client.endpoints.create(kept.url, ["*"], account="acme")
         tested = client.endpoints.test(hook.id)

@@ -280,6 +280,8 @@ async def test_deeply_nested_json_does_not_end_listening() -> None:
         "body_truncated": False,
         "answered": 200,
         "received_at": "2026-01-31T12:00:00Z",
+        "address": "",
+        "note": "",
         "signature": {"verdict": "unknown", "reason": ""},
     }
     assert _type(msgspec.convert(came, BinRequest)) == "-"
