@@ -1,5 +1,6 @@
 """Delays and timeouts of endpoints and event types, within what the plan allows."""
 
+import re
 from typing import Any
 
 import pytest
@@ -129,3 +130,15 @@ async def test_the_form_keeps_a_timeout_that_is_no_whole_second(site: Site) -> N
     assert found["timeout_seconds"] == 2.345678
     wrong = await owner.post(form, {**filled, "retry_delays": "1.5s"})
     assert b"Write it like 30s, 5m or 2h." in wrong.body
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("plan", "timeout"), ("plan", "max_timeout"), ("event-type", "timeout")],
+)
+async def test_a_field_has_room_for_the_longest_timeout(site: Site, page: str, name: str) -> None:
+    await on_the_small_plan(site)
+    owner = await seat(site, Role.OWNER)
+    shown = await owner.page(f"/dashboard/projects/invoice-maker/{page}")
+    [room] = re.findall(rf'name="{name}"[^>]* maxlength="([0-9]+)"', shown)
+    assert int(room) >= len("29.999999s")
