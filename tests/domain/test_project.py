@@ -447,6 +447,21 @@ def test_spans_are_shown_as_the_file_has_them() -> None:
     ]
 
 
+def test_an_event_types_delays_are_together_at_most_as_long_as_each_plans() -> None:
+    text = (
+        'name = "a"\n[retry]\ndelays = ["10s"]\n[plans.a]\nretries = 3\n[plans.b]\nretries = 1\n'
+        '[event_types.a]\nretry_delays = ["10s", "20s"]\n'
+    )
+    assert parse_project(text.replace("retries = 1", "retries = 0")).plans[1].retries == 0
+    assert parse_project(text).event_types[0].retry_delays == (10 * SECOND, 20 * SECOND)
+    with pytest.raises(ConfigError) as refused:
+        parse_project(text.replace('"20s"', '"21s"'))
+    assert (refused.value.key, refused.value.line) == ("event_types.a.retry_delays", 9)
+    assert "on the plan a the delays are together 31s; at most 30s" in refused.value.reason
+    with pytest.raises(ConfigError, match="on the plan b the delays are together 11s; at most 10s"):
+        parse_project(text.replace('["10s", "20s"]', '["11s"]'))
+
+
 def test_a_removed_signature_is_reported() -> None:
     old = load("invoice-ahoy")
     new = replace(old, dialect=replace(old.dialect, signature=None))

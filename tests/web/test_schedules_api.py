@@ -92,6 +92,10 @@ async def test_an_event_types_schedule_holds_where_the_endpoint_has_none(site: S
     path = "/v1/event-types/invoice.urgent?project=invoice-maker"
     shown = (await site.operator.put(path, kind)).ok()
     assert (shown["retry_delays"], shown["timeout_seconds"]) == ([2, 4, 8, 16], 2)
+    refused = await site.operator.put(path, {"retry_delays": [10**5]})
+    assert refused.status == 422
+    assert refused.json["errors"][0]["pointer"] == "/retry_delays"
+    assert "on the plan" in refused.json["detail"]
     plain = await site.endpoint()
     own = await site.endpoint(retry_delays=[3])
     assert await schedule(site, plain["id"], "invoice.urgent") == ([2, 4, 8], 2)

@@ -6,7 +6,13 @@ from hooktide.actions.texts import check_text
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.payload import check_payload, compile_schema
 from hooktide.domain.messages.message import check_wording
-from hooktide.domain.project.project import EVENT_TYPE_NAME, EventType, Project, check_example
+from hooktide.domain.project.project import (
+    EVENT_TYPE_NAME,
+    EventType,
+    Project,
+    check_example,
+    why_too_long,
+)
 from hooktide.domain.project.retention_days import check_retention_days
 from hooktide.wire.events import MAX_TRANSITION_LENGTH
 from hooktide.wire.projects import MAX_TEXT_LENGTH
@@ -56,6 +62,8 @@ def check_type(project: Project, kind: EventType) -> None:
         raise InvalidError("invalid_event_type", error.detail, pointer=pointer) from None
     if kind.retention_days is not None:
         check_retention_days(kind.retention_days, project.retention)
+    if reason := why_too_long(project, kind.retry_delays):
+        raise InvalidError("invalid_event_type", reason, pointer="/retry_delays")
 
 
 def _check_own_schema(kind: EventType) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hooktide.domain.delivery.backoff import Retry, read_retry
+from hooktide.domain.delivery.backoff import Retry, delays, read_retry
 from hooktide.domain.delivery.compose import check_event, compile_dialect
 from hooktide.domain.dialect.dialect import Dialect, read_dialect
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
@@ -78,8 +78,9 @@ class EventType:
     message
         What a chat shows for such an event: the table below.
     retry_delays
-        The delay before each retry instead of the project's, at most as many as the plan has
-        retries; an endpoint's own come first.
+        The delay before each retry instead of the project's. A plan uses as many as it has
+        retries, and together those are at most as long as the project's. An endpoint's own come
+        first.
     timeout
         The timeout instead of the plan's; ``"1s"`` to ``"30s"``. An endpoint's own comes first.
     retention_days
@@ -613,6 +614,25 @@ def _check(project: Project, table: Table) -> None:
             table.problems.add(types.table(kind.name).wrong(key, error.detail))
         if kind.retention_days and (reason := why_not(kind.retention_days, project.retention)):
             table.problems.add(types.table(kind.name).wrong("retention_days", reason))
+        if reason := why_too_long(project, kind.retry_delays):
+            table.problems.add(types.table(kind.name).wrong("retry_delays", reason))
+
+
+def why_too_long(project: Project, given: tuple[Micros, ...] | None) -> str:
+    """Return why an event type cannot have these delays; empty if it can.
+
+    Each plan uses as many of them as it has retries, and together those may be at most as long as
+    the plan's own.
+    """
+    for plan in project.plans:
+        span = sum((given or ())[: plan.retries])
+        most = sum(delays(project.retry, plan.retries))
+        if span > most:
+            return (
+                f"on the plan {plan.name} the delays are together {show_span(span)}; "
+                f"at most {show_span(most)}, as long as the project's"
+            )
+    return ""
 
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
