@@ -215,6 +215,25 @@ def test_a_request_outside_the_lanes_takes_the_next_slot() -> None:
     assert len(lived.sent) - before <= 51
 
 
+@pytest.mark.parametrize("phase", range(0, 20, 3))
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_request_outside_the_lanes_stops_no_lane(phase: int, gives_up: bool) -> None:
+    lived = world(1, Rate(1, 1))
+    lived.live(10 * SECOND + phase * STEP)
+    [process] = lived.processes
+    scheduler, schedule = process.schedule.scheduler, process.schedule
+    paces = scheduler.owe(schedule.claim(account_id=ACCOUNT, origin=Origin.TEST), process.rates[1])
+    if gives_up:
+        lived.live(5 * SECOND)
+        scheduler.not_owed(paces, schedule.monotonic)
+    else:
+        while scheduler.slot_in(paces, schedule.monotonic):
+            lived.live(STEP)
+    before = len(lived.sent)
+    lived.live(10 * SECOND)
+    assert len(lived.sent) - before >= 8
+
+
 def test_a_refusal_halves_the_pace_and_it_recovers() -> None:
     lived = world(1, Rate(20, 20))
     lived.live(10 * SECOND)

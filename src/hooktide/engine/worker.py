@@ -16,6 +16,7 @@ from hooktide.engine.deliver import Deliverer
 from hooktide.engine.pacer import Pacer
 from hooktide.engine.poller import Poller
 from hooktide.engine.scheduling.lanes import Batch, NotSent, Paced
+from hooktide.engine.scheduling.pacing import Pace
 from hooktide.engine.scheduling.polling import Now
 from hooktide.engine.scheduling.scheduler import Limits, Scheduler
 from hooktide.store.base import AttemptRecord, Capacity
@@ -203,13 +204,17 @@ class Worker:
                     break
                 await asyncio.sleep(min(wait, MAX_STEP) / SECOND)
         except asyncio.CancelledError:
-            self.scheduler.not_owed(paces)
+            self._not_owed(paces)
             raise
-        self._follow_up()
         if wait:
-            self.scheduler.not_owed(paces)
+            self._not_owed(paces)
             self._attempts.release([claim])
             raise _no_slot(rates)
+        self._start()
+
+    def _not_owed(self, paces: Sequence[Pace]) -> None:
+        self.scheduler.not_owed(paces, self._monotonic())
+        self._start()
 
     async def _try_chat(self, claim: Claim, rates: Rates | None) -> AttemptRecord | NotSent | Paced:
         """Send a message immediately, but in turn with those of the endpoint's lane."""

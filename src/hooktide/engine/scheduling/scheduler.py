@@ -521,15 +521,16 @@ class Scheduler:
                 at = max(now, pace.ask_at) + AHEAD // 8
             waits.append(at - now)
         if (wait := max(waits, default=0)) == 0:
-            self.not_owed(paces)
             for pace in paces:
                 pace.take(now)
+            self.not_owed(paces, now)
         return wait
 
-    def not_owed(self, paces: Sequence[Pace]) -> None:
-        """Note that a request outside the lanes needs no slots any more."""
+    def not_owed(self, paces: Sequence[Pace], now: Micros) -> None:
+        """Note that a request outside the lanes needs no slots any more: the lanes go on."""
         for pace in paces:
             pace.owed -= 1
+            self._unpark(pace, now)
 
     def reserve(self, claim: Claim, now: Micros) -> Micros:
         """Return how long to wait before sending a chat message outside its lane.
