@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from schedulerkit import Schedule
 
-from hooktide.domain.model import SECOND, Micros, Origin
+from hooktide.domain.model import HOUR, SECOND, Micros, Origin
 from hooktide.domain.throttling.rate import Rate, Rates
 from hooktide.domain.throttling.timeline import Timelines
 from hooktide.engine.scheduling.lanes import Batch, Paced
@@ -248,6 +248,23 @@ def test_a_refusal_halves_the_pace_and_it_recovers() -> None:
     lived.live(40 * SECOND)
     assert 90 <= lived.between(rested, rested + 8 * SECOND) <= 130
     assert lived.between(rested + 30 * SECOND, rested + 40 * SECOND) >= 190
+
+
+def test_a_lane_goes_on_after_a_rest_for_which_all_that_waited_was_released() -> None:
+    lived = world(1, Rate(1, 1))
+    lived.live(5 * SECOND)
+    schedule = lived.processes[0].schedule
+    while not (started := schedule.start()):
+        lived.live(STEP)
+    lived.live(STEP)
+    schedule.end(*started, rest=HOUR)
+    lived.live(3 * SECOND)
+    schedule.pass_time(HOUR)
+    lived.now += HOUR
+    schedule.read_all()
+    before = len(lived.sent)
+    lived.live(20 * SECOND)
+    assert len(lived.sent) - before >= 8
 
 
 def test_only_so_much_is_claimed_as_is_sent_well_within_the_lease() -> None:

@@ -325,6 +325,8 @@ class Scheduler:
         self.waiting += 1
         self._waiting_bytes += len(claim.event.payload)
         for pace in lane.paces:
+            if not pace.waiting:  # a lane may have been parked since nothing asked for slots
+                self.pacing.want(pace)
             pace.waiting += 1
             if pace.waiting >= pace.room:
                 pace.full.add(lane.endpoint_id)
