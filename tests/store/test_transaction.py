@@ -71,6 +71,7 @@ async def test_what_has_to_be_unique_and_what_is_not_there_are_told_apart(given:
         "body": b"",
     }
     bin_ |= {"body_size": 0, "answered": 200, "received_at": 0, "verdict": "valid", "reason": ""}
+    bin_ |= {"address": "", "note": ""}
     key: dict[str, object] = {
         "digest": b"d",
         "scope": "operator",

@@ -67,7 +67,7 @@ async def test_a_plans_hour_is_exact_when_both_publish_and_release_at_once(
     await asyncio.gather(*(process.publish() for process in [given, other] * 60))
     counts = await given.store.counts()
     assert (counts.pending, counts.held) == (50, 70)
-    later = NOON + HOUR + MINUTE
+    later = NOON + HOUR + 2 * MINUTE
     released = await asyncio.gather(
         *(process.store.unhold(later, 30) for process in [given, other] * 3)
     )
