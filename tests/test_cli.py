@@ -112,7 +112,7 @@ def test_a_missing_file_is_reported_with_the_shipped_projects(tmp_path: Path) ->
     said = hooktide("apply", "nope", cwd=tmp_path).stderr
     listed = hooktide("providers", cwd=tmp_path).stdout
     names = [line.split()[0] for line in listed.splitlines()]
-    assert f"give a file, or the name of one that ships: {', '.join(names)}" in said
+    assert f"give a project file, or the name of one that ships: {', '.join(names)}" in said
 
 
 def _mine(folder: Path, plan: str = "small") -> Path:
