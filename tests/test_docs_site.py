@@ -53,6 +53,7 @@ SECTIONS = {
     "EventType": 'event_types."a.b".',
     "Wording": 'event_types."a.b".message.',
     "Portal": "portal.",
+    "PortalWords": "portal.en.",
     "Dialect": "dialect.",
     "Signature": "dialect.signature.",
 }

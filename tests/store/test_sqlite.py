@@ -94,9 +94,8 @@ async def test_a_list_reads_no_more_than_its_page_and_what_is_new(given: Given, 
     column = "id" if select == "events" else "d.id"
     known = _store(given)._sql
     sql = f"{known[select]} WHERE {known[name]} ORDER BY {column} DESC LIMIT 5"
-    names = ("endpoint_id", "scope_account", "above", "below", "limit", "state", "type")
-    names += ("tag", "channel")
-    values = dict.fromkeys(names, 1)
+    names = ("endpoint_id", "scope_account", "above", "below", "limit", "state", "type", "tag")
+    values = dict.fromkeys((*names, "channel"), 1)
     plan = await _store(given)._read(
         lambda db: [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + sql, values)]
     )

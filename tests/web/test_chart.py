@@ -49,8 +49,8 @@ def test_the_sentence_and_the_table_say_the_numbers() -> None:
     chart = drawn((30, 10), (0, 0), (5, 0))
     assert chart.alt == ("Deliveries. Last hour: 35 delivered, 10 failed; at most 40 in a minute.")
     assert chart.rows == (
-        ("1970-01-01 00:00", ("30", "10")),
-        ("1970-01-01 00:02", ("5", "0")),
+        ("1 Jan 1970 00:00", ("30", "10")),
+        ("1 Jan 1970 00:02", ("5", "0")),
     )
     assert [each.total for each in chart.keys] == ["35", "10"]
 
@@ -74,7 +74,7 @@ def test_percentiles_stand_behind_each_other_and_their_table_says_them_whole() -
     full, empty = (bar.pieces for bar in chart.bars)
     assert [(each.y, each.height) for each in full] == [(75.0, 25.0), (50.0, 25.0), (0.0, 50.0)]
     assert empty == ()
-    assert chart.rows == (("1970-01-01 00:00", ("1.0 s", "2.0 s", "4.0 s")),)
+    assert chart.rows == (("1 Jan 1970 00:00", ("1.0 s", "2.0 s", "4.0 s")),)
     assert chart.alt == "Response time. Last 24 hours: p50 1.0 s, p95 2.0 s, p99 4.0 s."
 
 
