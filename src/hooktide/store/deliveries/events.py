@@ -99,7 +99,7 @@ class Events(Repository):
         Its pending and held deliveries are discarded. An attempt that is out is not cut.
         """
         with tx.erasing():
-            await tx.rows("lock_events_to_erase", {"ids": [event_id]})
+            await _lock_to_erase(tx, [event_id])
             before = await read_event(tx, scope, event_id)
             erased, _ = await _erase_payloads(tx, [event_id], now)
             if erased:
@@ -118,12 +118,22 @@ class Events(Repository):
         if not due:
             return 0
         with tx.erasing():
-            found = [id_ for (id_,) in await tx.rows("lock_events_to_erase", {"ids": due})]
+            found = await _lock_to_erase(tx, due)
             _, stopped = await _erase_payloads(tx, found, now)
         again = {"ids": sorted(stopped), "erase_at": now + SETTLE_DELAY}
         await tx.run("put_off_payload_expiries", again)
         await tx.run("drop_payload_expiries", {"ids": sorted(set(due) - stopped)})
         return len(due)
+
+
+async def _lock_to_erase(tx: Transaction, ids: Sequence[int]) -> list[int]:
+    """Lock events whose payloads are to be erased; return those that are still there.
+
+    Their indexes come first, as in retention and in the erasure of an account: in another order two
+    of them could wait for each other.
+    """
+    await tx.rows("hold_indexes_of_events", {"ids": ids})
+    return [id_ for (id_,) in await tx.rows("lock_events_to_erase", {"ids": ids})]
 
 
 async def _erase_payloads(
@@ -134,7 +144,6 @@ async def _erase_payloads(
     if not ids:
         return 0, set()
     stopped = await _discard_waiting(tx, ids, now)
-    await tx.rows("hold_indexes_of_events", {"ids": ids})
     await tx.run("drop_terms_of_events", {"ids": ids, "first": ids[0], "last": ids[-1]})
     await tx.rows("erase_attempts", {"ids": ids})
     erased = await tx.run("erase_payloads", {"ids": ids, "erased": ERASED, "now": now})
