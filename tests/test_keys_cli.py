@@ -196,5 +196,5 @@ def test_a_key_that_the_file_has_not_is_refused(tmp_path: Path) -> None:
 def test_an_api_key_in_the_environment_is_no_key_id(tmp_path: Path) -> None:
     said = hooktide("keys", "drop", HOOKTIDE_KEY="htk_api", HOOKTIDE_DATABASE=str(tmp_path / "x"))
     assert said.code == 2
-    assert "--key-id" in said.err
+    assert "KEY-ID is missing" in said.err
     assert "htk_api" not in said.out + said.err
