@@ -343,7 +343,7 @@ async def test_a_signal_to_all_processes_at_once_is_one_request_to_stop(
 async def test_a_process_that_stands_still_does_not_hold_up_the_end_for_ever(
     tmp_path: Path, url: str
 ) -> None:
-    async with serving(tmp_path, *SEVERAL, "--stop-within", "1", database=url) as server:
+    async with serving(tmp_path, *SEVERAL, "--stop-within", "8", database=url) as server:
         await until(lambda: bool(server.said("listening")))
         children = server.children
         os.kill(children[0], signal.SIGSTOP)
