@@ -24,7 +24,7 @@ from hooktide.domain.messages.message import Wording, check_wording
 from hooktide.domain.model import DAY, SECOND, Micros
 from hooktide.domain.phrase import phrase
 from hooktide.domain.project.portal import Portal, read_portal
-from hooktide.domain.project.retention_days import LEAST_DAYS, MOST_DAYS, why_not
+from hooktide.domain.project.retention_days import MAX_DAYS, MIN_DAYS, why_not
 from hooktide.domain.searching.index import check_indexable, check_paths
 from hooktide.domain.throttling.rate import MAX_RATE
 from hooktide.domain.time.spans import show_span
@@ -554,7 +554,7 @@ def _read_delays(table: Table) -> tuple[Micros, ...] | None:
 def _read_days(table: Table) -> int | None:
     if "retention_days" not in table:
         return None
-    return table.count("retention_days", LEAST_DAYS, LEAST_DAYS, MOST_DAYS)
+    return table.count("retention_days", MIN_DAYS, MIN_DAYS, MAX_DAYS)
 
 
 def _read_message(table: Table) -> Wording:

@@ -4,8 +4,8 @@ from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import DAY, Micros
 from hooktide.domain.time.spans import show_span
 
-LEAST_DAYS = 5
-MOST_DAYS = 90
+MIN_DAYS = 5
+MAX_DAYS = 90
 
 
 def check_retention_days(days: int, retention: Micros) -> None:
@@ -19,8 +19,8 @@ def check_retention_days(days: int, retention: Micros) -> None:
 
 def why_not(days: int, retention: Micros) -> str:
     """Return why a payload cannot be kept for so many days; empty if it can."""
-    if not LEAST_DAYS <= days <= MOST_DAYS:
-        return f"{days} is not between {LEAST_DAYS} and {MOST_DAYS} days"
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        return f"{days} is not between {MIN_DAYS} and {MAX_DAYS} days"
     if days * DAY > retention:
         return f"{days} days are longer than the project's retention, {show_span(retention)}"
     return ""
