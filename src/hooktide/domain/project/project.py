@@ -708,7 +708,12 @@ def _show(key: str, value: Any) -> str:
 
 
 _LISTS = {"retry.delays", "retry_delays"}
-_SPANS = {"retry.first", "retry.max", "rotation_overlap", "retention", *_LISTS} | {
+_SPANS = {
+    "retry.first",
+    "retry.max",
+    "rotation_overlap",
+    "retention",
     "timeout",
     "max_timeout",
+    *_LISTS,
 }
