@@ -50,7 +50,11 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of what is collected, and where the next one begins (``before``; None: nowhere)."""
+    """Some of what is collected, and where the next piece begins.
+
+    ``before`` is the id below which it does; None: at the newest. There is none if ``part`` is the
+    number of ``PARTS``.
+    """
 
     items: Sequence[JobItem]
     part: int
@@ -68,16 +72,13 @@ class DeliveryJobs:
     async def count(self, scope: Scope, act: JobAct, wanted: DeliveryFilter) -> JobCount:
         """Count what a job would act on, within bounded time."""
         now, began = self._clock(), monotonic()
-        found, part, before = set[JobItem](), 0, None
-        while len(found) < MAX_COUNTED and monotonic() - began < COUNT_TIMEOUT:
-            piece = await self._piece(scope, act, wanted, part, before, now)
+        found, piece = set[JobItem](), _Piece([], 0, None)
+        while piece.part < len(PARTS[act]):
+            if len(found) >= MAX_COUNTED or monotonic() - began >= COUNT_TIMEOUT:
+                return JobCount(len(found), at_least=True)
+            piece = await self._piece(scope, act, wanted, piece.part, piece.before, now)
             found.update(piece.items)
-            part, before = piece.part, piece.before
-            if before is None:
-                part += 1
-                if part >= len(PARTS[act]):
-                    return JobCount(len(found))
-        return JobCount(len(found), at_least=True)
+        return JobCount(len(found))
 
     async def start(
         self, actor: Actor, scope: Scope, act: JobAct, wanted: DeliveryFilter
@@ -118,11 +119,9 @@ class DeliveryJobs:
         scope = Scope(project_id=job.project_id, account_id=job.account_id)
         wanted, asked_at = filter_of(job), made_at(job.id)
         piece = await self._piece(scope, job.act, wanted, job.part, job.looked_to, asked_at)
-        part, before = piece.part, piece.before
-        if before is None:
-            part, before = part + 1, job.id
-        whole = part >= len(PARTS[job.act])
-        await self._store.collect(job, piece.items, part, before, whole=whole)
+        before = job.id if piece.before is None else piece.before
+        whole = piece.part == len(PARTS[job.act])
+        await self._store.collect(job, piece.items, piece.part, before, whole=whole)
         return whole
 
     async def _piece(
@@ -136,11 +135,11 @@ class DeliveryJobs:
     ) -> _Piece:
         state = PARTS[act][part]
         if state is not None and wanted.state not in (None, state):
-            return _Piece([], part, None)
+            return _Piece([], part + 1, None)
         narrowed = wanted if state is None else replace(wanted, state=state)
         found, before = await self._log.select(scope, narrowed, before)
         items = [_item(act, each) for each in found if _is_meant(act, each, asked_at)]
-        return _Piece(items, part, before)
+        return _Piece(items, part + 1 if before is None else part, before)
 
 
 def filter_of(job: DeliveryJob) -> DeliveryFilter:
