@@ -159,6 +159,8 @@ Any other reason is Hooktide's own, and the account may enable the endpoint agai
 
 STOPPED_BY_HAND = "stopped by hand"
 """Why a delivery is discarded that somebody stopped (``settle_late`` of both stores has it too)."""
+CANCELLED_BY_HAND = "cancelled by hand"
+"""Why a replay or a job ended that somebody cancelled."""
 
 
 ERASED = b"null"

@@ -1,10 +1,11 @@
 """Reasons that the database keeps in English, as phrases that a page can say in its language."""
 
+from hooktide.domain.model import BY_HAND, BY_PROVIDER, CANCELLED_BY_HAND, STOPPED_BY_HAND
 from hooktide.domain.phrase import Phrase, phrase, read_back
 
 ENDPOINT_REASONS = (
-    "disabled by hand",
-    "disabled by the provider",
+    BY_HAND,
+    BY_PROVIDER,
     "the receiver answered 410 Gone",
     "{count} delivery failed in a row",
     "{count} deliveries failed in a row",
@@ -17,8 +18,8 @@ REST_REASONS = (
 """Why an endpoint rests."""
 OTHER_REASONS = (
     "endpoint deleted",
-    "stopped by hand",
-    "cancelled by hand",
+    STOPPED_BY_HAND,
+    CANCELLED_BY_HAND,
     "the event is past retention",
 )
 """Why a delivery or a replay ended."""

@@ -13,6 +13,7 @@ from hooktide.actions.deliveries.delivery_log import DeliveryFilter, DeliveryLog
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.ids import made_at
 from hooktide.domain.model import (
+    CANCELLED_BY_HAND,
     SECOND,
     Delivery,
     DeliveryJob,
@@ -26,7 +27,6 @@ from hooktide.store.base import JobItem
 from hooktide.store.contract import Store
 from hooktide.store.writing.batch import run_apart
 
-BY_HAND = "cancelled by hand"
 MAX_COUNTED = 100_000
 COUNT_TIMEOUT: Micros = 2 * SECOND
 """Maximum deliveries that a count finds, and for how long; beyond that it is "at least"."""
@@ -100,7 +100,7 @@ class DeliveryJobs:
     async def cancel(self, actor: Actor, scope: Scope, job_id: int) -> DeliveryJob:
         """Cancel a job; one that has ended is left as it is."""
         return await self._store.cancel_delivery_job(
-            scope, job_id, BY_HAND, self._clock(), actor.does("delivery_job.cancel")
+            scope, job_id, CANCELLED_BY_HAND, self._clock(), actor.does("delivery_job.cancel")
         )
 
     async def collect(self) -> int:

@@ -4,12 +4,10 @@ from collections.abc import Callable
 
 from hooktide.domain.audit_log import Actor
 from hooktide.domain.errors import InvalidError
-from hooktide.domain.model import Micros, Replay, ReplayWhat, Scope
+from hooktide.domain.model import CANCELLED_BY_HAND, Micros, Replay, ReplayWhat, Scope
 from hooktide.store import refusals
 from hooktide.store.base import NewReplay, ReplayCount
 from hooktide.store.contract import Store
-
-BY_HAND = "cancelled by hand"
 
 
 class Replays:
@@ -43,7 +41,7 @@ class Replays:
     async def cancel(self, actor: Actor, scope: Scope, replay_id: int) -> Replay:
         """Stop a replay; one that has ended is left as it is."""
         return await self._store.cancel_replay(
-            scope, replay_id, BY_HAND, self._clock(), actor.does("replay.cancel")
+            scope, replay_id, CANCELLED_BY_HAND, self._clock(), actor.does("replay.cancel")
         )
 
 
