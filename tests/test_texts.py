@@ -13,8 +13,15 @@ import texts
 from babel.messages.pofile import read_po as babel_read_po
 from jinja2 import Environment
 
+from hooktide.domain.model import (
+    BY_HAND,
+    BY_PROVIDER,
+    CANCELLED_BY_HAND,
+    PAYLOAD_ERASED,
+    STOPPED_BY_HAND,
+)
 from hooktide.domain.phrase import Figure, Phrase, counted, phrase, phrases, read_back
-from hooktide.domain.stored_reasons import detail_words
+from hooktide.domain.stored_reasons import detail_words, reason_words
 from hooktide.web.pages.framework.language import catalogue, preferred
 from hooktide.web.pages.framework.po_file import read_po
 
@@ -155,6 +162,21 @@ def test_a_stored_reason_is_recognised() -> None:
     found = read_back("1,000 deliveries failed in a row", "{count} deliveries failed in a row")
     assert catalogue("de").say(found) == "1.000 Zustellungen in Folge fehlgeschlagen"
     assert read_back("x deliveries failed", "{count} deliveries failed") == "x deliveries failed"
+
+
+@pytest.mark.parametrize(
+    ("reason", "german"),
+    [
+        (BY_HAND, "von Hand deaktiviert"),
+        (BY_PROVIDER, "vom Anbieter deaktiviert"),
+        (STOPPED_BY_HAND, "von Hand gestoppt"),
+        (CANCELLED_BY_HAND, "von Hand abgebrochen"),
+        (PAYLOAD_ERASED, "Nutzdaten gelöscht"),
+    ],
+)
+def test_a_stored_reason_is_said_in_german(reason: str, german: str) -> None:
+    assert reason_words(reason) == reason
+    assert catalogue("de").say(reason_words(reason)) == german
 
 
 def test_each_reason_of_a_network_error_is_known() -> None:

@@ -1,6 +1,12 @@
 """Reasons that the database keeps in English, as phrases that a page can say in its language."""
 
-from hooktide.domain.model import BY_HAND, BY_PROVIDER, CANCELLED_BY_HAND, STOPPED_BY_HAND
+from hooktide.domain.model import (
+    BY_HAND,
+    BY_PROVIDER,
+    CANCELLED_BY_HAND,
+    PAYLOAD_ERASED,
+    STOPPED_BY_HAND,
+)
 from hooktide.domain.phrase import Phrase, phrase, read_back
 
 ENDPOINT_REASONS = (
@@ -20,6 +26,7 @@ OTHER_REASONS = (
     "endpoint deleted",
     STOPPED_BY_HAND,
     CANCELLED_BY_HAND,
+    PAYLOAD_ERASED,
     "the event is past retention",
 )
 """Why a delivery or a replay ended."""
