@@ -620,7 +620,7 @@ def _check_pace(
     """Check how often and how fast an endpoint is sent to, and return it as it is stored."""
     checked: dict[str, Any] = {}
     if "rate_limit" in given or "burst" in given:
-        checked |= given_rate(given, old, plan.endpoint_rate_limit)
+        checked |= _check_rate(given, old, plan.endpoint_rate_limit)
     if "retry_delays" in given:
         checked["retry_delays"] = _check_delays(given["retry_delays"], project, plan, old)
     if "timeout_seconds" in given:
@@ -645,14 +645,12 @@ def _check_timeout(given: float | None, plan: Plan, old: Endpoint | None) -> Mic
     return old.timeout if old and same else check_timeout(given, plan)
 
 
-def given_rate(
-    given: Mapping[str, Any], old: Endpoint | Account | None, allowed: int | None
+def _check_rate(
+    given: Mapping[str, Any], old: Endpoint | None, allowed: int | None
 ) -> dict[str, int | None]:
-    """Check the rate that is given to an endpoint or an account, and return it as it is stored.
+    """Check an endpoint's rate; the ``old`` one may keep what its plan no longer allows.
 
-    An ``old`` one may keep a rate that its plan no longer allows. Without a rate there is no burst.
-
-    :raises InvalidError: ``invalid_rate``.
+    Without a rate there is no burst.
     """
     before = (old.rate_limit, old.burst) if old else (None, None)
     rate = given.get("rate_limit", before[0])
