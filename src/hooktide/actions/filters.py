@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hooktide.actions.accounts import Accounts
-from hooktide.actions.endpoints import check_filter, check_plan_channels
+from hooktide.actions.endpoint_fields import check_filter, check_plan_channels
 from hooktide.actions.rate_limits import RateLimits
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.filtering.filter import Mismatch, read_exactly, read_filter

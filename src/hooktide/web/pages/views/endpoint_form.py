@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from hooktide.actions.endpoints import MAX_PATTERNS, EndpointSpec, too_many_types
+from hooktide.actions.endpoint_fields import MAX_PATTERNS, too_many_types
+from hooktide.actions.endpoints import EndpointSpec
 from hooktide.actions.filters import Preview
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.http.headers import MASK, MAX_HEADERS
