@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import msgspec
 
 from hooktide.domain.errors import InvalidError
+from hooktide.domain.json.members import reader_of_members
 from hooktide.domain.json.payload import depth_of
 from hooktide.domain.json.pointer import escaped
 from hooktide.domain.phrase import phrase
@@ -195,25 +196,10 @@ def reader_of(filters: Collection[Filter]) -> Callable[[bytes], Any]:
 
     What is skipped costs a small part of what is read.
     """
-    members = [each.members for each in filters]
-    known = [each for each in members if each is not None]
-    if len(known) < len(members):
+    known = [each.members for each in filters if each.members is not None]
+    if len(known) < len(filters):
         return read_exactly
-    return _reader_of(frozenset[str]().union(*known))
-
-
-@lru_cache(maxsize=1024)
-def _reader_of(members: frozenset[str]) -> Callable[[bytes], Any]:
-    shape = TypedDict("shape", dict.fromkeys(members, Any), total=False)  # type: ignore[misc]
-    quickly = msgspec.json.Decoder(shape, float_hook=Decimal).decode
-
-    def read(payload: bytes) -> Any:
-        try:
-            return quickly(payload)
-        except (msgspec.ValidationError, InvalidOperation):  # no object, or a number of no Decimal
-            return read_exactly(payload)
-
-    return read
+    return reader_of_members(frozenset[str]().union(*known), Decimal, read_exactly)
 
 
 @lru_cache(maxsize=4096)

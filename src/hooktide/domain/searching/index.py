@@ -7,15 +7,14 @@ beginning of a term. ``docs/search.md`` has the rules.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any
 from unicodedata import category, normalize
 
-import msgspec
-
 from hooktide.domain.errors import ConfigError
+from hooktide.domain.json.members import reader_of_members
 from hooktide.domain.messages.message import clean, clip
 
 MAX_PATHS = 3
@@ -46,7 +45,7 @@ class Index:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = [path.split(".") for path in paths]
-        self._read = _reader_of(frozenset(path[0] for path in self._paths))
+        self._read = reader_of_members(frozenset(path[0] for path in self._paths), str, _read_all)
 
     def values(self, payload: bytes) -> list[Value]:
         """Return what an accepted payload has at the paths, in their order.
@@ -140,18 +139,8 @@ def _at(payload: Any, path: Sequence[str]) -> Any:
     return payload
 
 
-def _reader_of(members: frozenset[str]) -> Callable[[bytes], Any]:
-    """Return what reads these members of an accepted payload; the others are skipped."""
-    shape = TypedDict("shape", dict.fromkeys(members, Any), total=False)  # type: ignore[misc]
-    quickly = msgspec.json.Decoder(shape, float_hook=str).decode
-
-    def read(payload: bytes) -> Any:
-        try:
-            return quickly(payload)
-        except msgspec.ValidationError:  # no object, or an integer of thousands of digits
-            return json.loads(payload, parse_int=str, parse_float=str)
-
-    return read
+def _read_all(payload: bytes) -> Any:
+    return json.loads(payload, parse_int=str, parse_float=str)
 
 
 def check_paths(paths: Sequence[str]) -> None:
