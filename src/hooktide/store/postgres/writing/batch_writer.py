@@ -80,11 +80,11 @@ class PostgresBatchWriter(BatchWriter):
         routes = {id_: self._routes.get(id_) for id_ in _accounts(publishes)}
         if any(known is None or known.per_hour is not None for known in routes.values()):
             return False
+        if any(event.retention_days for publish in publishes for event in publish.events):
+            return False
         matched = await match_in_turns(publishes, routes)
         fan_out = self._fan_out(conn, capacity, routes, Usage(_nothing_read, ()), {}, matched)
         fan_out.add_all(publishes)
-        if fan_out.payload_expiries:
-            return False
         try:
             return await self._accept(conn, fan_out, routes)
         except asyncpg.UniqueViolationError:
