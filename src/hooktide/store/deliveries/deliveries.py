@@ -24,7 +24,7 @@ from hooktide.store.configuration.endpoints import (
     set_rest,
 )
 from hooktide.store.deliveries.events import by_ids, read_event
-from hooktide.store.deliveries.stats import count_discarded
+from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -196,17 +196,12 @@ class Deliveries(Repository):
     ) -> Sequence[Delivery]:
         """Discard those of these deliveries that are pending or held; return all, in order.
 
-        Workers that hold them are notified, and do not start them. An attempt that is out is not
-        cut: a 2xx that it brings makes its delivery delivered.
+        An attempt that is out is not cut: a 2xx that it brings makes its delivery delivered.
         """
         found = [await _read(tx, scope, each) for each in delivery_ids]
-        values = {"ids": [each.id for each in found], "reason": reason, "now": now}
-        stopped = [tuple(row[:3]) for row in await tx.rows("stop", values)]
-        await count_discarded(tx, stopped, now)
+        await stop(tx, [each.id for each in found], reason, now)
         after = [await _read(tx, Scope(), each.id) for each in found]
         for old, new in zip(found, after, strict=True):
-            if new.state is not old.state:
-                tx.effects.changed.append(("stopped", new.id))
             await record_change(tx, action, snapshot(old), snapshot(new), now)
         return after
 

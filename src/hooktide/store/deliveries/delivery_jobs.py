@@ -24,7 +24,7 @@ from hooktide.store import refusals
 from hooktide.store.base import JobItem, Page
 from hooktide.store.configuration.endpoints import read_endpoint, set_rest
 from hooktide.store.deliveries.sending_again import has_enough, is_busy, make_again
-from hooktide.store.deliveries.stats import count_discarded
+from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.lists import conditions, in_scope, newest
@@ -234,11 +234,8 @@ async def _stop(
     tx: Transaction, job: DeliveryJob, endpoint_id: int, now: Micros, limit: int
 ) -> int:
     ids = await _items(tx, job, endpoint_id, limit)
-    values = {"ids": ids, "reason": STOPPED_BY_HAND, "now": now}
-    stopped = await tx.rows("stop", values)
-    await count_discarded(tx, [tuple(row[:3]) for row in stopped], now)
-    tx.effects.changed += [("stopped", row[3]) for row in stopped]
-    return await _move(tx, job, endpoint_id, ids, len(stopped))
+    stopped = await stop(tx, ids, STOPPED_BY_HAND, now)
+    return await _move(tx, job, endpoint_id, ids, stopped)
 
 
 async def _retry(

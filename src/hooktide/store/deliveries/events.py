@@ -11,7 +11,7 @@ from hooktide.domain.ids import show
 from hooktide.domain.model import ERASED, PAYLOAD_ERASED, Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import SETTLE_DELAY, AddResult, EventRow, NewEvent, Page, Waiter
-from hooktide.store.deliveries.stats import count_discarded
+from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest, within
 from hooktide.store.sql.repository import Repository, maintains, reads, writes
@@ -153,10 +153,7 @@ async def _erase_payloads(
 async def _discard_waiting(tx: Transaction, ids: Sequence[int], now: Micros) -> AbstractSet[int]:
     """Discard the events' deliveries that wait; return the events that had some."""
     waiting = await tx.rows("waiting_of_events", {"ids": ids})
-    values = {"ids": [id_ for id_, _ in waiting], "reason": PAYLOAD_ERASED, "now": now}
-    stopped = await tx.rows("stop", values)
-    await count_discarded(tx, [tuple(row[:3]) for row in stopped], now)
-    tx.effects.changed += [("stopped", row[3]) for row in stopped]
+    await stop(tx, [id_ for id_, _ in waiting], PAYLOAD_ERASED, now)
     return {event_id for _, event_id in waiting}
 
 
