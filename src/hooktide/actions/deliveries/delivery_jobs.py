@@ -105,14 +105,9 @@ class DeliveryJobs:
 
     async def collect(self) -> int:
         """Collect more for each job that does so; return how many of them are not done with it."""
-        going_on = list[int]()
-
-        async def collect(job: DeliveryJob) -> None:
-            if not await self._collect(job):
-                going_on.append(job.id)
-
-        await run_apart(await self._store.collecting_jobs(), collect, "collect for job")
-        return len(going_on)
+        jobs = await self._store.collecting_jobs()
+        whole = await run_apart(jobs, self._collect, "collect for job")
+        return whole.count(False)
 
     async def _collect(self, job: DeliveryJob) -> bool:
         """Collect the next piece; return whether everything is collected."""

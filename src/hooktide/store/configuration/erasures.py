@@ -88,12 +88,11 @@ class Erasures(Repository):
 
         One process at a time works on an account.
         """
-        done = [0]
-
-        async def erase(account_id: int) -> None:
-            done.append(await self._erase_piece(account_id, now))
-
-        await run_apart(await self._running_erasures(), erase, "erase account")
+        done = await run_apart(
+            await self._running_erasures(),
+            lambda account_id: self._erase_piece(account_id, now),
+            "erase account",
+        )
         return sum(done)
 
     @surveys

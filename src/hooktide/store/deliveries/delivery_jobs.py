@@ -146,19 +146,13 @@ class DeliveryJobs(Repository):
         Acts and progress are stored in one transaction. Nothing is made due for an endpoint that
         has ``due_limit`` due deliveries, nor sent again while its account has held deliveries.
         """
-        acted = [0]
         limits = (limit, due_limit)
-
-        async def go_on(job_id: int) -> None:
-            acted.append(await self._turn(job_id, now, limits))
-
-        async def drop(job_id: int) -> None:
-            acted.append(await self._drop_items(job_id))
-
         running, cancelled = await self._unfinished_jobs()
-        await run_apart(running, go_on, "continue job")
-        await run_apart(cancelled, drop, "clear job")
-        return sum(acted)
+        acted = await run_apart(
+            running, lambda job_id: self._turn(job_id, now, limits), "continue job"
+        )
+        dropped = await run_apart(cancelled, self._drop_items, "clear job")
+        return sum(acted) + sum(dropped)
 
     @surveys
     async def _unfinished_jobs(self, tx: Transaction) -> tuple[Sequence[int], Sequence[int]]:
@@ -169,13 +163,12 @@ class DeliveryJobs(Repository):
 
     async def _turn(self, job_id: int, now: Micros, limits: tuple[int, int]) -> int:
         """Go on with a job for its next endpoints; return how many deliveries were acted on."""
-        acted = [0]
         endpoints = await self._next_endpoints(job_id)
-
-        async def go_on(endpoint_id: int) -> None:
-            acted.append(await self._run_batch(job_id, endpoint_id, now, limits))
-
-        await run_apart(endpoints, go_on, f"continue job {job_id} for endpoint")
+        acted = await run_apart(
+            endpoints,
+            lambda endpoint_id: self._run_batch(job_id, endpoint_id, now, limits),
+            f"continue job {job_id} for endpoint",
+        )
         await self._turned(job_id, endpoints[-1] if len(endpoints) == ENDPOINTS else 0, now)
         return sum(acted)
 

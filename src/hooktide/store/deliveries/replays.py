@@ -183,13 +183,12 @@ class Replays(Repository):
         while its account has held deliveries. Returns the number of events examined for the busiest
         replay.
         """
-        looked = [0]
-
-        async def go_on(replay_id: int) -> None:
-            looked.append(await self._run_piece(replay_id, now, limit))
-
-        await run_apart(await self._running_replays(), go_on, "continue replay")
-        return max(looked)
+        looked = await run_apart(
+            await self._running_replays(),
+            lambda replay_id: self._run_piece(replay_id, now, limit),
+            "continue replay",
+        )
+        return max(looked, default=0)
 
     @surveys
     async def _running_replays(self, tx: Transaction) -> Sequence[int]:

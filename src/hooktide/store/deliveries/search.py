@@ -134,13 +134,12 @@ class Search(Repository):
         New ones first; then, where that was asked for, the newest of the older ones.
         """
         settled = ABOVE_ALL if self.one_writer else first_at(now - COMMIT_LAG) - 1
-        done = [0]
-
-        async def go_on(project_id: int) -> None:
-            done.append(await self._index_piece(project_id, settled, now))
-
-        await run_apart(await self._waiting_indexes(settled), go_on, "index events of project")
-        return max(done)
+        done = await run_apart(
+            await self._waiting_indexes(settled),
+            lambda project_id: self._index_piece(project_id, settled, now),
+            "index events of project",
+        )
+        return max(done, default=0)
 
     @surveys
     async def _waiting_indexes(self, tx: Transaction, settled: int) -> Sequence[int]:

@@ -89,16 +89,18 @@ def skipped_on_error(what: str) -> Iterator[None]:
         log.exception("could not %s; going on with the others", what)
 
 
-async def run_apart(items: Iterable[T], run: Callable[[T], Awaitable[object]], what: str) -> None:
-    """Run work for each of several clients; failures are logged and skipped.
+async def run_apart(items: Iterable[T], run: Callable[[T], Awaitable[R]], what: str) -> list[R]:
+    """Run work for each of several clients and return the results; failures are logged and skipped.
 
     ``what`` names the work in the log, followed by the item.
 
     :raises UnavailableError: the database is unavailable, for all of them.
     """
+    results: list[R] = []
     for item in items:
         with skipped_on_error(f"{what} {item}"):
-            await run(item)
+            results.append(await run(item))
+    return results
 
 
 async def run_batch(
