@@ -33,6 +33,9 @@ from hooktide.store.writing.usage import WINDOW_MINUTES
 
 HISTOGRAMS_SPACE = 0x68697374
 
+_of_minute = operator.attrgetter(*COUNTS)
+_of_hour = operator.attrgetter("delivered", "failed", "discarded", "attempts", "failed_attempts")
+
 
 class Stats(Repository):
     """The store's methods for stats."""
@@ -225,55 +228,18 @@ async def _add_counts(
 
 def _minute_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
     """Return the rows of ``add_minutes``, in one order everywhere."""
-    return sorted(
-        (
-            each.project_id,
-            each.minute,
-            each.accepted,
-            each.held,
-            each.delivered,
-            each.failed,
-            each.discarded,
-            each.attempts,
-            each.failed_attempts,
-        )
-        for each in minutes
-    )
+    return sorted((each.project_id, each.minute, *_of_minute(each)) for each in minutes)
 
 
 def _project_hour_rows(minutes: Iterable[ProjectMinute]) -> list[Row]:
     """Return the rows of ``add_project_hours``, in one order everywhere."""
-    return _added_up(
-        (
-            (each.project_id, each.minute // 60),
-            (
-                each.accepted,
-                each.held,
-                each.delivered,
-                each.failed,
-                each.discarded,
-                each.attempts,
-                each.failed_attempts,
-            ),
-        )
-        for each in minutes
-    )
+    return _added_up(((each.project_id, each.minute // 60), _of_minute(each)) for each in minutes)
 
 
 def _account_hour_rows(hours: Iterable[EndpointHour]) -> list[Row]:
     """Return the rows of ``add_account_hours``, in one order everywhere."""
     return _added_up(
-        (
-            (each.account_id, each.hour, each.project_id),
-            (
-                each.delivered,
-                each.failed,
-                each.discarded,
-                each.attempts,
-                each.failed_attempts,
-            ),
-        )
-        for each in hours
+        ((each.account_id, each.hour, each.project_id), _of_hour(each)) for each in hours
     )
 
 
@@ -294,11 +260,7 @@ def _hour_rows(hours: Iterable[EndpointHour]) -> list[Row]:
             each.hour,
             each.project_id,
             each.account_id,
-            each.delivered,
-            each.failed,
-            each.discarded,
-            each.attempts,
-            each.failed_attempts,
+            *_of_hour(each),
             each.duration,
             each.slowest,
         )
