@@ -122,14 +122,13 @@ class Pace:
             count += min(run.left, (now - run.at) // run.interval + 1) if run.interval else run.left
         return count
 
-    def ready_at(self, now: Micros) -> Micros | None:
-        """Return when the next slot may be used; None: this process holds none."""
+    def ready_at(self, now: Micros, before: int) -> Micros | None:
+        """Return when a slot may be used that ``before`` others precede; None: it is not held."""
         self._drop_lapsed(now)
-        owed = self.owed
         for run in self._runs:
-            if run.left > owed:
-                return max(now, run.at + owed * run.interval)
-            owed -= run.left
+            if run.left > before:
+                return max(now, run.at + before * run.interval)
+            before -= run.left
         return None
 
     def _drop_lapsed(self, now: Micros) -> None:

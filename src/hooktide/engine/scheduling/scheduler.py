@@ -463,7 +463,7 @@ class Scheduler:
         Where it has one now, that is for a lane that is about to start; but it may find that it has
         to wait for its other pace.
         """
-        at = pace.ready_at(now)
+        at = pace.ready_at(now, pace.owed)
         if at is None:
             self.pacing.want(pace)
             if pace.ask_at <= now:  # the answer unparks
@@ -515,9 +515,7 @@ class Scheduler:
         """Return how long to wait for the slots of a request outside the lanes; 0: it has them."""
         waits = []
         for pace in paces:
-            pace.owed -= 1
-            at = pace.ready_at(now)
-            pace.owed += 1
+            at = pace.ready_at(now, pace.owed - 1)
             if at is None:
                 self.pacing.want(pace)
                 at = max(now, pace.ask_at) + AHEAD // 8
