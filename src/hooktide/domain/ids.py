@@ -9,6 +9,8 @@ from hooktide.domain.errors import NotFoundError
 
 NODE_BITS = 11
 NODES = 1 << NODE_BITS
+ABOVE_ALL = (1 << 63) - 1
+"""An id that is larger than every other."""
 
 
 class IdMaker:

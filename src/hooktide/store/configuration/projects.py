@@ -9,11 +9,10 @@ import msgspec
 
 from hooktide.domain.audit_log import Action, project_detail, project_snapshot
 from hooktide.domain.errors import HooktideError, NotFoundError
-from hooktide.domain.ids import first_at
 from hooktide.domain.model import Micros, Scope
 from hooktide.domain.project.project import Project
 from hooktide.store import refusals, rows
-from hooktide.store.base import COMMIT_LAG, EditedProject, ProjectEdit, ProjectRow
+from hooktide.store.base import EditedProject, ProjectEdit, ProjectRow
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -150,7 +149,7 @@ class Projects(Repository):
         self, tx: Transaction, project_id: int, paths: Sequence[str], now: Micros
     ) -> None:
         """Have events indexed by these paths from now on (``store.deliveries.search``)."""
-        upto = first_at(now - COMMIT_LAG) - 1
+        upto = self.settled(now)
         if self.one_writer:
             upto = await tx.value("last_event_of_project", {"project_id": project_id}) or 0
         before = {"project_id": project_id, "before": upto + 1}

@@ -6,6 +6,7 @@ from typing import Any
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.delivery.rest import lifted
 from hooktide.domain.errors import NotFoundError
+from hooktide.domain.ids import ABOVE_ALL
 from hooktide.domain.model import (
     Attempt,
     Claim,
@@ -26,7 +27,7 @@ from hooktide.store.configuration.endpoints import (
 from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_action, record_change
-from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest
+from hooktide.store.sql.lists import conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, reads, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.fanout import again_row, rows_of_test_event

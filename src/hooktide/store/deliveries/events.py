@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hooktide.domain.audit_log import Action, Snapshot
-from hooktide.domain.ids import show
+from hooktide.domain.ids import ABOVE_ALL, show
 from hooktide.domain.model import ERASED, PAYLOAD_ERASED, Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import SETTLE_DELAY, AddResult, EventRow, NewEvent, Page, Waiter
 from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_action
-from hooktide.store.sql.lists import ABOVE_ALL, conditions, in_scope, newest, within
+from hooktide.store.sql.lists import conditions, in_scope, newest, within
 from hooktide.store.sql.repository import Repository, maintains, reads, writes
 from hooktide.store.sql.transaction import Transaction
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hooktide.domain.audit_log import Action, snapshot
 from hooktide.domain.filtering.filter import Filter, read_exactly, stored_filter
-from hooktide.domain.ids import NODE_BITS
+from hooktide.domain.ids import first_at
 from hooktide.domain.labels import is_addressed
 from hooktide.domain.model import (
     SECOND,
@@ -25,7 +25,7 @@ from hooktide.domain.project.project import wants
 from hooktide.runtime.clock import monotonic
 from hooktide.runtime.vault import Vault
 from hooktide.store import refusals
-from hooktide.store.base import COMMIT_LAG, NewReplay, Page, ReplayCount
+from hooktide.store.base import NewReplay, Page, ReplayCount
 from hooktide.store.configuration.endpoints import hold_enabled, read_endpoint
 from hooktide.store.deliveries.events import by_ids, read_event
 from hooktide.store.deliveries.sending_again import has_enough, make_again
@@ -210,11 +210,11 @@ class Replays(Repository):
             return 1
         if await has_enough(tx, endpoint, hour[1], now, limit):
             return 0
-        left, settled = _left(replay, now, None if self.one_writer else COMMIT_LAG)
+        left, last = _left(replay, self.settled(now))
         looked = await _look(tx, replay.what, endpoint, left, replay.id)
         piece = _choose(looked, endpoint.event_types, replay.looked_to, limit)
         made = await _make(tx, replay, endpoint, piece, hour, now)
-        await _move(tx, replay, piece._replace(whole=piece.whole and settled), made, now)
+        await _move(tx, replay, piece._replace(whole=piece.whole and last), made, now)
         return len(looked.rows)
 
 
@@ -326,20 +326,17 @@ async def _move(
     await tx.run("move_replay", values)
 
 
-def _left(replay: Replay, now: Micros, lag: Micros | None) -> tuple[Window, bool]:
+def _left(replay: Replay, settled: int) -> tuple[Window, bool]:
     """Return the window that a replay may examine now, and whether it is the last."""
     upto = _window(replay, replay.id).upto
-    if lag is None:
-        return Window(replay.looked_to, upto), True
-    settled = ((now - lag) << NODE_BITS) - 1
     return Window(replay.looked_to, min(upto, settled)), upto <= settled
 
 
 def _window(wanted: NewReplay | Replay, before: int) -> Window:
     """Return the window of a replay, below ``before``."""
     since, until = wanted.since or 0, wanted.until
-    upto = before if until is None else min(before, until << NODE_BITS)
-    return Window((since << NODE_BITS) - 1, upto - 1)
+    upto = before if until is None else min(before, first_at(until))
+    return Window(first_at(since) - 1, upto - 1)
 
 
 def _choose(looked: Looked, types: tuple[str, ...], after: int, most: int) -> Piece:

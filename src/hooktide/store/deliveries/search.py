@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hooktide.domain.audit_log import Action, project_snapshot
-from hooktide.domain.ids import first_at, made_at
+from hooktide.domain.ids import ABOVE_ALL, made_at
 from hooktide.domain.model import Micros, Scope, SearchIndex
 from hooktide.domain.searching.index import Index, Value, index_of
 from hooktide.store import rows
-from hooktide.store.base import COMMIT_LAG, EventRow
+from hooktide.store.base import EventRow
 from hooktide.store.configuration.projects import read_project
 from hooktide.store.deliveries.events import by_ids
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.rows import Row
-from hooktide.store.sql.lists import ABOVE_ALL, beginning, conditions
+from hooktide.store.sql.lists import beginning, conditions
 from hooktide.store.sql.repository import Repository, maintains, reads, surveys, writes
 from hooktide.store.sql.transaction import Transaction
 from hooktide.store.writing.batch import run_apart
@@ -133,7 +133,7 @@ class Search(Repository):
 
         New ones first; then, where that was asked for, the newest of the older ones.
         """
-        settled = ABOVE_ALL if self.one_writer else first_at(now - COMMIT_LAG) - 1
+        settled = self.settled(now)
         done = await run_apart(
             await self._waiting_indexes(settled),
             lambda project_id: self._index_piece(project_id, settled, now),

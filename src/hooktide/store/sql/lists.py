@@ -9,8 +9,6 @@ from hooktide.store.base import Page
 from hooktide.store.rows import Row
 from hooktide.store.sql.transaction import NO_VALUES, Transaction, Values
 
-ABOVE_ALL = (1 << 63) - 1
-"""An id that is larger than every other."""
 LIVE = ("removed_at IS NULL", "live", True)
 """The condition that leaves out what was deleted."""
 

@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from hooktide.domain.ids import IdMaker
+from hooktide.domain.ids import ABOVE_ALL, IdMaker, first_at
 from hooktide.domain.model import Micros
 from hooktide.runtime.clock import StoreClock
 from hooktide.runtime.vault import Vault
+from hooktide.store.base import COMMIT_LAG
 from hooktide.store.sql.transaction import Transaction
 
 P = ParamSpec("P")
@@ -53,6 +54,10 @@ class Repository(ABC):
         None has while this process may measure them otherwise than the one that made the claim.
         """
         return now + shift if self.clock.agrees() else 0
+
+    def settled(self, now: Micros) -> int:
+        """Return the id up to which every event is committed, or never will be."""
+        return ABOVE_ALL if self.one_writer else first_at(now - COMMIT_LAG) - 1
 
     @abstractmethod
     async def reading(self, work: Work[T], within: float = REQUEST_TIMEOUT) -> T:
