@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hooktide.domain.audit_log import Action, snapshot
-from hooktide.domain.delivery.rest import lifted
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import ABOVE_ALL
 from hooktide.domain.model import (
@@ -22,10 +21,9 @@ from hooktide.store.configuration.endpoints import (
     hold_enabled,
     hold_for_test,
     mark_stale,
-    set_rest,
 )
+from hooktide.store.deliveries.early import hurry, stop
 from hooktide.store.deliveries.events import by_ids, read_event
-from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_action, record_change
 from hooktide.store.sql.lists import conditions, in_scope, newest
 from hooktide.store.sql.repository import Repository, reads, writes
@@ -174,13 +172,7 @@ class Deliveries(Repository):
         found = [await _read(tx, scope, each) for each in delivery_ids]
         waiting = [each for each in found if each.state is PENDING and not each.sending]
         ids = [each.id for each in waiting]
-        await tx.rows("hurry", {"ids": ids, "now": now})
-        endpoints = list({each.endpoint_id for each in waiting})
-        for endpoint_id, _ in await tx.rows("resting_of", {"now": now, "ids": endpoints}):
-            await set_rest(tx, endpoint_id, lifted(now))
-        for endpoint_id in endpoints:
-            tx.effects.due_at(endpoint_id, now)
-            tx.effects.changed.append(("resend", endpoint_id))
+        await hurry(tx, ids, list({each.endpoint_id for each in waiting}), now)
         for each in waiting:
             await record_action(tx, action, snapshot(each), now)
         return [await _read(tx, Scope(), each.id) for each in found]

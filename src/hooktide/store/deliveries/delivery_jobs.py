@@ -9,7 +9,6 @@ same order as all others: account, endpoint, job.
 from collections.abc import Sequence
 
 from hooktide.domain.audit_log import Action, snapshot
-from hooktide.domain.delivery.rest import lifted
 from hooktide.domain.errors import NotFoundError
 from hooktide.domain.model import (
     STOPPED_BY_HAND,
@@ -22,9 +21,9 @@ from hooktide.domain.model import (
 )
 from hooktide.store import refusals
 from hooktide.store.base import JobItem, Page
-from hooktide.store.configuration.endpoints import read_endpoint, set_rest
+from hooktide.store.configuration.endpoints import read_endpoint
+from hooktide.store.deliveries.early import hurry, stop
 from hooktide.store.deliveries.sending_again import has_enough, is_busy, make_again
-from hooktide.store.deliveries.stopping import stop
 from hooktide.store.journal.audit_log import record_change
 from hooktide.store.rows import Row
 from hooktide.store.sql.lists import conditions, in_scope, newest
@@ -239,13 +238,9 @@ async def _retry(
     if await is_busy(tx, endpoint_id, now, limits[1]):
         return 0
     ids = await _items(tx, job, endpoint_id, limits[1])
-    waiting = await tx.rows("unclaimed", {"ids": ids})
-    await tx.rows("hurry", {"ids": ids, "now": now})
+    waiting = [id_ for (id_,) in await tx.rows("unclaimed", {"ids": ids})]
     if waiting:
-        for id_, _ in await tx.rows("resting_of", {"now": now, "ids": [endpoint_id]}):
-            await set_rest(tx, id_, lifted(now))
-        tx.effects.due_at(endpoint_id, now)
-        tx.effects.changed.append(("resend", endpoint_id))
+        await hurry(tx, waiting, [endpoint_id], now)
     return await _move(tx, job, endpoint_id, ids, len(waiting))
 
 

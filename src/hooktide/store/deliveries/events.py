@@ -11,7 +11,7 @@ from hooktide.domain.ids import ABOVE_ALL, show
 from hooktide.domain.model import ERASED, PAYLOAD_ERASED, Micros, Scope
 from hooktide.store import rows
 from hooktide.store.base import SETTLE_DELAY, AddResult, EventRow, NewEvent, Page, Waiter
-from hooktide.store.deliveries.stopping import stop
+from hooktide.store.deliveries.early import stop
 from hooktide.store.journal.audit_log import record_action
 from hooktide.store.sql.lists import conditions, in_scope, newest, within
 from hooktide.store.sql.repository import Repository, maintains, reads, writes
