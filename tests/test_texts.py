@@ -22,6 +22,8 @@ from hooktide.domain.model import (
 )
 from hooktide.domain.phrase import Figure, Phrase, counted, phrase, phrases, read_back
 from hooktide.domain.stored_reasons import detail_words, reason_words
+from hooktide.store.deliveries.replays import EVENT_GONE
+from hooktide.store.writing.failures import GONE
 from hooktide.web.pages.framework.language import catalogue, preferred
 from hooktide.web.pages.framework.po_file import read_po
 
@@ -172,6 +174,8 @@ def test_a_stored_reason_is_recognised() -> None:
         (STOPPED_BY_HAND, "von Hand gestoppt"),
         (CANCELLED_BY_HAND, "von Hand abgebrochen"),
         (PAYLOAD_ERASED, "Nutzdaten gelöscht"),
+        (EVENT_GONE, "das Ereignis wird nicht mehr aufbewahrt"),
+        (GONE, "der Empfänger antwortete mit 410 Gone"),
     ],
 )
 def test_a_stored_reason_is_said_in_german(reason: str, german: str) -> None:
