@@ -187,6 +187,21 @@ async def test_no_page_of_the_portal_has_a_sentence_in_english(portal: Portal) -
     assert {name: each for name, each in left.items() if each} == {}
 
 
+async def test_what_waits_for_a_rate_is_said_in_german(portal: Portal) -> None:
+    async with receiving(keeping(REFUSING)) as server:
+        found = await portal.endpoint(f"http://127.0.0.1:{server.port}/slow")
+        path = f"/v1/endpoints/{found}"
+        (await portal.site.operator.patch(path, {"rate_limit": 2})).ok()
+        event = {"account": "kunde", "type": "rechnung.bezahlt", "payload": {"id": 1}}
+        (await portal.site.operator.post("/v1/events", [event] * 90)).ok(202)
+        page = await portal.get(f"/endpoints/{found}")
+        (await portal.site.operator.delete(path)).ok(204)
+    paced = re.search(r'id="paced".*?</p>', page)
+    assert paced is not None
+    assert re.search(r"Gedrosselt: 2/s, \d+ warten, etwa \d+ Sek\.<", paced[0]), paced[0]
+    assert english_of(page) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

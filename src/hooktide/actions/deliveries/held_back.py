@@ -68,18 +68,20 @@ class WhatHoldsBack:
         paced = max((each for each in found if each), key=lambda each: each.seconds, default=None)
         if paced is None or not backlog.pending:
             return None
-        return HeldBack(HeldBackRule.RATE, str(paced), now + paced.seconds * SECOND)
+        return HeldBack(HeldBackRule.RATE, paced.reason, now + paced.seconds * SECOND)
 
     async def _of_account(self, account: Account, plan: Plan) -> Backlogged | None:
         rate = effective_rate(account.rate_limit, account.burst, plan.rate_limit)
         if rate is None:
             return None
         scope = Scope(project_id=account.project_id, account_id=account.id)
-        return _backlogged(rate, await self._store.backlog(scope), " for the account")
+        return _backlogged(rate, await self._store.backlog(scope), of_account=True)
 
 
-def _backlogged(rate: Rate | None, backlog: Backlog, whose: str = "") -> Backlogged | None:
+def _backlogged(
+    rate: Rate | None, backlog: Backlog, *, of_account: bool = False
+) -> Backlogged | None:
     """Return what waits for a rate, if that is more than a second's requests."""
     if rate is None or backlog.pending <= rate.per_second:
         return None
-    return Backlogged(rate.per_second, backlog.pending, whose)
+    return Backlogged(rate.per_second, backlog.pending, of_account)

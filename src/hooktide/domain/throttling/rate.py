@@ -6,7 +6,7 @@ import msgspec
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.model import SECOND, Micros
-from hooktide.domain.phrase import phrase
+from hooktide.domain.phrase import Phrase, phrase
 
 MAX_RATE = 10_000
 """Maximum requests a second of an endpoint or an account."""
@@ -80,29 +80,38 @@ def check_rate(per_second: int | None, burst: int | None, allowed: int | None) -
         )
 
 
-def _about(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60:,} min" if seconds < 2 * 3600 else f"{seconds // 3600:,} h"
-
-
 def _invalid(pointer: str, detail: str) -> InvalidError:
     return InvalidError("invalid_rate", detail, pointer=pointer)
 
 
 @dataclass(frozen=True, slots=True)
 class Backlogged:
-    """What waits for a rate: ``waiting`` deliveries at ``per_second``. ``whose`` is a remark."""
+    """What waits for a rate: ``waiting`` deliveries at ``per_second``, for one endpoint or for all
+    of the account."""
 
     per_second: int
     waiting: int
-    whose: str = ""
+    of_account: bool = False
 
     @property
     def seconds(self) -> int:
         """About how long it takes to send them all."""
         return -(-self.waiting // self.per_second)
 
-    def __str__(self) -> str:
-        about = _about(self.seconds)
-        return f"paced: {self.per_second:,}/s{self.whose}, {self.waiting:,} waiting, about {about}"
+    @property
+    def reason(self) -> Phrase:
+        """Why they wait, as in ``paced: 10/s, 1,200 waiting, about 2 min``."""
+        values = {"rate": self.per_second, "waiting": self.waiting, "span": _about(self.seconds)}
+        if self.of_account:
+            return phrase(
+                "paced: {rate}/s for the account, {waiting} waiting, about {span}", **values
+            )
+        return phrase("paced: {rate}/s, {waiting} waiting, about {span}", **values)
+
+
+def _about(seconds: int) -> Phrase:
+    if seconds < 120:
+        return phrase("{count} s", count=seconds)
+    if seconds < 2 * 3600:
+        return phrase("{count} min", count=seconds // 60)
+    return phrase("{count} h", count=seconds // 3600)

@@ -275,7 +275,7 @@ async def get_waiting(call: Call, id: str) -> wire.WaitingForEndpoint:
         in_flight=found.in_flight,
         held_back=None
         if held is None
-        else wire.HeldBack(held.rule.value, held.reason, instant(held.until)),
+        else wire.HeldBack(held.rule.value, str(held.reason), instant(held.until)),
     )
 
 
