@@ -14,7 +14,6 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from hooktide.domain.errors import HooktideError, NotFoundError
-from hooktide.domain.project.portal import NO_WORDS, PortalWords
 from hooktide.web.operations.deps import Services
 from hooktide.web.pages.framework.changed_parts import only_changed
 from hooktide.web.pages.framework.compression import compressed
@@ -127,8 +126,7 @@ class Answering:
         asked = self._skin.ask_login(path, await self._sent(page, request))
         if isinstance(asked, Response):
             return asked
-        language = self._skin.language(request, None, None)
-        return self._page(asked, None, self._skin.headers(None, None), language, NO_WORDS)
+        return self._page(asked, None, None, request)
 
     async def _sent(self, page: Page, request: Request) -> Form:
         """Return the form of a request without a session; empty if it cannot be kept."""
@@ -183,24 +181,19 @@ class Answering:
     def _refuse(
         self, error: HooktideError, session: Session | None, sent: Form, request: Request
     ) -> Response:
-        shown, headers = self._skin.explain(error, session), self._skin.headers(session, error)
+        shown = self._skin.explain(error, session)
         if isinstance(shown, File):
-            response = _file(shown, headers)
+            response = _file(shown, self._skin.headers(session, error))
         else:
             shown = replace(shown, facts={**shown.facts, "sent": sent.without("csrf")})
-            language = self._skin.language(request, session, error)
-            words = self._skin.words(session, error, language)
-            response = self._page(shown, session, headers, language, words)
+            response = self._page(shown, session, error, request)
         return _with_wait(response, error)
 
     def _response(self, view: View, session: Session, request: Request) -> Response:
         headers = self._skin.headers(session, None)
         match view:
             case Template():
-                language = self._skin.language(request, session, None)
-                words = self._skin.words(session, None, language)
-                shown = self._page(view, session, headers, language, words)
-                return _with_wait(shown, view.error)
+                return _with_wait(self._page(view, session, None, request), view.error)
             case Redirect():
                 target = (view.base or session.base) + view.address
                 target += f"#{view.fragment}" if view.fragment else ""
@@ -226,14 +219,16 @@ class Answering:
         self,
         shown: Template,
         session: Session | None,
-        headers: Mapping[str, str],
-        language: str,
-        words: PortalWords,
+        error: HooktideError | None,
+        request: Request,
     ) -> Response:
+        skin = self._skin
+        language = skin.language(request, session, error)
+        words = skin.words(session, error, language)
         frame = session.frame if session is not None else {}
         facts = {"request": None, **frame, **shown.facts}
-        html = render_page(self._skin.templates, shown.name, language, words, **facts)
-        return Response(html, shown.status, headers, "text/html")
+        html = render_page(skin.templates, shown.name, language, words, **facts)
+        return Response(html, shown.status, skin.headers(session, error), "text/html")
 
 
 def _shows_secret(view: View) -> bool:
