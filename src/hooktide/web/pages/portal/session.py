@@ -69,9 +69,7 @@ class PortalSession:
         """What each page shows of the product and its customer."""
         portal, title = self.project.portal, formats.product_name(self.project)
         return {
-            "theme": self.look.theme or portal.theme,
-            "framed": self.look.framed,
-            "origins": " ".join(portal.origins) if self.look.framed else "",
+            **_look_facts(portal, self.look),
             "base": self.base,
             "live_url": f"{self.base}/events",
             "endpoints_url": self.base,
@@ -184,10 +182,16 @@ class PortalSkin(Skin):
 
 
 def _facts_of_closed(error: ExpiredError) -> Mapping[str, Any]:
-    portal, look = error.project.portal, error.look
+    portal = error.project.portal
     return {
+        **_look_facts(portal, error.look),
         "product": formats.product_name(error.project),
         "face": portal,
+    }
+
+
+def _look_facts(portal: Portal, look: Look) -> dict[str, Any]:
+    return {
         "theme": look.theme or portal.theme,
         "framed": look.framed,
         "origins": " ".join(portal.origins) if look.framed else "",
