@@ -14,7 +14,8 @@ from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
-from hooktide.web.pages.views.endpoint_form import metadata_lines, read_metadata, read_rate
+from hooktide.web.pages.views.endpoint_form import metadata_lines, read_metadata
+from hooktide.web.pages.views.rate_form import RateForm
 
 PAGE_SIZE = 50
 
@@ -126,23 +127,12 @@ async def update_account(request: PageRequest, form: AccountUpdate) -> View:
     return request.go(f"/accounts/{text}", "account.updated")
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRate:
-    """How many requests a second all endpoints get together, and how many of them at once."""
-
-    rate_limit: str
-    burst: str
-
-
 @act("/accounts/{id}/rate", back=account)
-async def set_rate(request: PageRequest, form: AccountRate) -> View:
+async def set_rate(request: PageRequest, form: RateForm) -> View:
     """``POST /dashboard/accounts/{id}/rate``."""
-    text = show("acc", (await find(request)).id)
-    rate = read_rate(form.rate_limit, form.burst)
-    await request.services.accounts.set_rate(
-        request.actor, request.scope, text, rate["rate_limit"], rate["burst"]
-    )
-    return request.go(f"/accounts/{text}", "account.paced")
+    found = await find(request)
+    await form.save(request, found)
+    return request.go(f"/accounts/{show('acc', found.id)}", "account.paced")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from hooktide.domain.ids import show
 from hooktide.domain.model import DAY
 from hooktide.domain.phrase import phrase, phrases
 from hooktide.domain.project.project import Plan, plan_of
@@ -16,7 +15,8 @@ from hooktide.web.pages.portal.session import PortalSession
 from hooktide.web.pages.portal.theme import style_sheet
 from hooktide.web.pages.views.delivery import hour_words
 from hooktide.web.pages.views.endpoint_card import card_of
-from hooktide.web.pages.views.endpoint_form import account_of, read_rate
+from hooktide.web.pages.views.endpoint_form import account_of
+from hooktide.web.pages.views.rate_form import RateForm
 
 MAX_CARDS = 6
 """Endpoints that are shown as cards; more are lines of a list that can be searched."""
@@ -80,22 +80,10 @@ def _lead(request: PageRequest) -> Redirect | None:
     return Redirect(page, base=f"/portal/{session.link.token}{look.suffix}")
 
 
-@dataclass(frozen=True, slots=True)
-class RateForm:
-    """How many requests a second all endpoints get together, and how many of them at once."""
-
-    rate_limit: str
-    burst: str
-
-
 @act("/rate", back=home, leads_to="/")
 async def set_rate(request: PageRequest, form: RateForm) -> View:
     """Limit what all endpoints get together."""
-    account = await account_of(request)
-    rate = read_rate(form.rate_limit, form.burst)
-    await request.services.accounts.set_rate(
-        request.actor, request.scope, show("acc", account.id), rate["rate_limit"], rate["burst"]
-    )
+    await form.save(request, await account_of(request))
     return request.go("/", "account.paced")
 
 

@@ -1,7 +1,6 @@
 """The form of an endpoint, to create and to update it."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from hooktide.domain.project.schedule import default_schedule
 from hooktide.domain.time.spans import read_delay, read_span
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework import formats
-from hooktide.web.pages.framework.fields import MAX_DIGITS, OptionalText, OptionalWords, Words
+from hooktide.web.pages.framework.fields import OptionalText, OptionalWords, Words
 from hooktide.web.pages.framework.forms import Form
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
@@ -30,6 +29,7 @@ from hooktide.web.pages.framework.visible_text import shown
 from hooktide.web.pages.guide.example import indented
 from hooktide.web.pages.views.delivery import endpoint_name
 from hooktide.web.pages.views.event_type_tree import ALL, event_type_tree, narrowed, simplest
+from hooktide.web.pages.views.rate_form import read_rate
 from hooktide.web.pages.views.secret import go_to_secret
 from hooktide.wire.bins import NewBin
 
@@ -114,26 +114,6 @@ def _read_seconds(name: str, text: str, read: Callable[[str], Micros | None]) ->
         detail = phrase("write it like 30s, 5m or 2h")
         raise InvalidError("invalid_schedule", detail, pointer=f"/{name}")
     return span
-
-
-def read_rate(rate_limit: str, burst: str) -> dict[str, int | None]:
-    """Read a rate as it is filled in, with the signs of any language's pages; empty: none.
-
-    :raises InvalidError: it is not a number.
-    """
-    given = {"rate_limit": rate_limit, "burst": burst if rate_limit else ""}
-    return {name: _read_count(name, text) if text else None for name, text in given.items()}
-
-
-def _read_count(name: str, text: str) -> int:
-    digits = _SIGN.sub("", text) if _THOUSANDS.fullmatch(text) else text
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
-        raise InvalidError("invalid_rate", phrase("write a whole number"), pointer=f"/{name}")
-    return int(digits)
-
-
-_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:\.[0-9]{3})+")
-_SIGN = re.compile(r"[,.]")
 
 
 def _read_headers(text: str) -> dict[str, str]:
