@@ -86,7 +86,21 @@ def _limit(form: Form, name: str) -> int | None:
 
 
 def _time_span(form: Form, name: str) -> Micros:
-    found = read_span(form.text(name))
+    return read_time_span(form.text(name), name)
+
+
+def _optional_time_span(form: Form, name: str) -> Micros | None:
+    return _time_span(form, name) if form.text(name) else None
+
+
+def read_time_span(
+    text: str, name: str, read: Callable[[str], Micros | None] = read_span
+) -> Micros:
+    """Read a span of time in the field ``name``.
+
+    :raises InvalidError: it is not one.
+    """
+    found = read(text)
     if found is None:
         raise InvalidError(
             "invalid_span", phrase("write it like 10s, 6h or 2d"), pointer=f"/{name}"
@@ -110,3 +124,5 @@ Limit: TypeAlias = Annotated[int | None, _limit]
 """A whole number; empty: no limit."""
 TimeSpan: TypeAlias = Annotated[Micros, _time_span]
 """A span of time, like ``10s``."""
+OptionalTimeSpan: TypeAlias = Annotated[Micros | None, _optional_time_span]
+"""A span of time; None: empty."""

@@ -1,6 +1,6 @@
 """Event types: each with its example, its schema, and what receivers get of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,8 +11,14 @@ from hooktide.domain.errors import HooktideError, InvalidError
 from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import Micros
 from hooktide.domain.project.project import EventType, Project, fingerprint
-from hooktide.domain.time.spans import read_delay, read_span
-from hooktide.web.pages.framework.fields import Limit, Lines, Words
+from hooktide.domain.time.spans import read_delay
+from hooktide.web.pages.framework.fields import (
+    Limit,
+    Lines,
+    OptionalTimeSpan,
+    Words,
+    read_time_span,
+)
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -54,7 +60,7 @@ class EventTypeForm:
     transition: str
     accounts: Lines
     retry_delays: Words
-    timeout: str
+    timeout: OptionalTimeSpan
     retention_days: Limit
     message__text: str
     message__link: str
@@ -73,7 +79,7 @@ class EventTypeForm:
             transition=self.transition,
             accounts=self.accounts,
             retry_delays=_delays(self.retry_delays),
-            timeout=_span(self.timeout, "/timeout", read_span) if self.timeout else None,
+            timeout=self.timeout,
             retention_days=self.retention_days,
             message=Wording(
                 text=self.message__text,
@@ -97,14 +103,9 @@ async def put_event_type(request: PageRequest, form: EventTypeForm) -> View:
 def _delays(words: Sequence[str]) -> tuple[Micros, ...] | None:
     if not words:
         return None
-    return tuple(_span(each, "/retry_delays", read_delay) for each in words if words != ("none",))
-
-
-def _span(text: str, pointer: str, read: Callable[[str], Micros | None]) -> Micros:
-    found = read(text)
-    if found is None:
-        raise InvalidError("invalid_span", "write it like 10s, 6h or 2d", pointer=pointer)
-    return found
+    if words == ("none",):
+        return ()
+    return tuple(read_time_span(each, "retry_delays", read_delay) for each in words)
 
 
 def _json(text: str, pointer: str) -> str:

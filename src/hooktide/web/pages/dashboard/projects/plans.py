@@ -3,11 +3,8 @@
 from dataclasses import dataclass, replace
 
 from hooktide.actions.projects import Applied, find_plan
-from hooktide.domain.errors import InvalidError
-from hooktide.domain.model import Micros
 from hooktide.domain.project.project import Plan, fingerprint
-from hooktide.domain.time.spans import read_span
-from hooktide.web.pages.framework.fields import Limit, Number, TimeSpan
+from hooktide.web.pages.framework.fields import Limit, Number, OptionalTimeSpan, TimeSpan
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
@@ -36,7 +33,7 @@ class PlanForm:
     metadata_bytes: Limit
     rate_limit: Limit
     endpoint_rate_limit: Limit
-    max_timeout: str
+    max_timeout: OptionalTimeSpan
     default: bool
 
     def plan(self, known: Plan) -> Plan:
@@ -52,21 +49,12 @@ class PlanForm:
             metadata_bytes=_or(self.metadata_bytes, known.metadata_bytes),
             rate_limit=self.rate_limit,
             endpoint_rate_limit=self.endpoint_rate_limit,
-            max_timeout=_max_timeout(self.max_timeout, known),
+            max_timeout=_or(self.max_timeout, known.max_timeout),
         )
 
 
 def _or(given: int | None, known: int) -> int:
     return known if given is None else given
-
-
-def _max_timeout(text: str, known: Plan) -> Micros:
-    if not text:
-        return known.max_timeout
-    found = read_span(text)
-    if found is None:
-        raise InvalidError("invalid_span", "write it like 10s", pointer="/max_timeout")
-    return found
 
 
 @act("/projects/{name}/plan", back=plan)
