@@ -14,10 +14,10 @@ from hooktide.domain.http.head import field_value
 from hooktide.domain.http.headers import MASK
 from hooktide.domain.ids import read, show
 from hooktide.domain.labels import read_metadata_filter
-from hooktide.domain.model import SECOND, Endpoint, EndpointKind, KeyScope, Micros, Secret
+from hooktide.domain.model import Endpoint, EndpointKind, KeyScope, Micros, Secret
 from hooktide.web.api.deliveries import delivery_shown
 from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
-from hooktide.web.operations.response_values import header_pairs, instant
+from hooktide.web.operations.response_values import header_pairs, instant, schedule_shown
 from hooktide.wire import endpoints as wire
 from hooktide.wire.events import Delivery
 from hooktide.wire.fields import Listed, PeriodQuery
@@ -338,15 +338,6 @@ def filter_shown(text: str) -> Any:
     return msgspec.Raw(text.encode()) if text else None
 
 
-def schedule_shown(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint's own delays and timeout for a response, in seconds."""
-    delays, timeout = endpoint.retry_delays, endpoint.timeout
-    return {
-        "retry_delays": None if delays is None else [each // SECOND for each in delays],
-        "timeout_seconds": None if timeout is None else timeout / SECOND,
-    }
-
-
 def secret_shown(secret: Secret) -> wire.Secret:
     """Show a secret in both forms."""
     return wire.Secret(secret.text, whsec(secret))
@@ -374,7 +365,7 @@ def endpoint_fields(endpoint: Endpoint, now: Micros) -> dict[str, Any]:
         "metadata": dict(endpoint.metadata),
         "rate_limit": endpoint.rate_limit,
         "burst": endpoint.burst,
-        **schedule_shown(endpoint),
+        **schedule_shown(endpoint.retry_delays, endpoint.timeout),
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": instant(endpoint.disabled_at),

@@ -10,6 +10,7 @@ from hooktide.domain.messages.message import Wording
 from hooktide.domain.model import SECOND
 from hooktide.domain.project.project import EventType, offered
 from hooktide.web.operations.operation import ANYONE, MANAGERS, Call, operation
+from hooktide.web.operations.response_values import schedule_shown
 from hooktide.web.reading import MAX_LARGE_BODY
 from hooktide.wire import projects as wire
 
@@ -123,10 +124,7 @@ def _shown(kind: EventType) -> wire.EventType:
         schema=NULL if kind.schema is None else msgspec.Raw(kind.schema.encode()),
         transition=kind.transition,
         message=wire.Wording(kind.message.text, kind.message.link, list(kind.message.fields)),
-        retry_delays=None
-        if kind.retry_delays is None
-        else [each // SECOND for each in kind.retry_delays],
-        timeout_seconds=None if kind.timeout is None else kind.timeout / SECOND,
+        **schedule_shown(kind.retry_delays, kind.timeout),
         retention_days=kind.retention_days,
     )
 

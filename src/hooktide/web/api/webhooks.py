@@ -21,11 +21,10 @@ from hooktide.web.api.endpoints import (
     FIELD_RULES,
     changes_of,
     filter_shown,
-    schedule_shown,
     wanted,
 )
 from hooktide.web.operations.operation import CUSTOMERS, Call, operation
-from hooktide.web.operations.response_values import instant
+from hooktide.web.operations.response_values import instant, schedule_shown
 from hooktide.web.reading import broken_rule
 from hooktide.wire import endpoints as wire
 from hooktide.wire.fields import PageQuery
@@ -172,7 +171,7 @@ def _their_pointer(pointer: str, fields: Fields) -> str:
 
 def _shown(endpoint: Endpoint, fields: Fields, now: Micros) -> dict[str, Any]:
     resting_until = endpoint.resting_until(now)
-    schedule = schedule_shown(endpoint)
+    schedule = schedule_shown(endpoint.retry_delays, endpoint.timeout)
     return {
         fields.id: show("ep", endpoint.id),
         fields.url: endpoint.url,

@@ -1,5 +1,6 @@
-"""How the API writes what it answers: instants, ids, raw HTTP heads, and all of it as JSON."""
+"""How the API writes what it answers: instants, ids, schedules, raw HTTP heads, and its JSON."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
@@ -7,7 +8,7 @@ import msgspec
 
 from hooktide.domain.http.head import read_fields
 from hooktide.domain.ids import show
-from hooktide.domain.model import Micros
+from hooktide.domain.model import SECOND, Micros
 from hooktide.wire.fields import HeaderPairs
 
 
@@ -30,6 +31,14 @@ def instant(at: Micros | None) -> datetime | None:
 def optional_id(prefix: str, number: int | None) -> str | None:
     """Write an id that may be missing."""
     return None if number is None else show(prefix, number)
+
+
+def schedule_shown(delays: Sequence[Micros] | None, timeout: Micros | None) -> dict[str, Any]:
+    """Write own delays and an own timeout, which may be missing, in seconds."""
+    return {
+        "retry_delays": None if delays is None else [each // SECOND for each in delays],
+        "timeout_seconds": None if timeout is None else timeout / SECOND,
+    }
 
 
 def header_pairs(head: bytes) -> HeaderPairs:
