@@ -1,24 +1,27 @@
 """One box for everything: what the views' search finds, and accounts, projects and keys."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
-from hooktide.domain import ids
-from hooktide.domain.errors import NotFoundError
 from hooktide.domain.ids import show
 from hooktide.domain.model import Account
 from hooktide.store.base import ProjectRow
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View
-from hooktide.web.pages.views.search import MAX_RESULTS, find, place_of_event, place_of_id
+from hooktide.web.pages.views.search import (
+    MAX_RESULTS,
+    find,
+    place_of,
+    place_of_event,
+    place_of_id,
+)
 
 
 @page("/search")
 async def search(request: PageRequest) -> View:
     """``GET /dashboard/search?q=``."""
     text = request.query.text("q")
-    place = await _place(request, text)
+    place = await place_of_id(request, text, _place_of)
     if place:
         return Redirect(place)
     accounts = await _accounts(request, text)
@@ -50,16 +53,6 @@ def _is_named(row: ProjectRow, text: str) -> bool:
     return bool(text) and text.casefold() in f"{row.project.name} {row.project.title}".casefold()
 
 
-async def _place(request: PageRequest, text: str) -> str:
-    """Return the page of the object with an id; empty if there is none the session may see."""
-    prefix = text.partition("_")[0]
-    if prefix not in ("acc", "prj", "key"):
-        return await place_of_id(request, text)
-    with suppress(NotFoundError):
-        return await _place_of(request, prefix, ids.read(prefix, text))
-    return ""
-
-
 async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
     store, scope = request.services.store, request.scope
     match prefix:
@@ -71,7 +64,8 @@ async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
         case "key":
             found = (await store.get_key(scope, number)).id
             return f"/keys?before={show('key', found + 1)}"
-    return ""
+        case _:
+            return await place_of(request, prefix, number)
 
 
 @act("/projects/{name}/reindex", back=search)

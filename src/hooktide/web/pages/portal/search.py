@@ -3,14 +3,14 @@
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Redirect, View
-from hooktide.web.pages.views.search import find, place_of_event, place_of_id
+from hooktide.web.pages.views.search import find, place_of, place_of_event, place_of_id
 
 
 @page("/search")
 async def search(request: PageRequest) -> View:
     """Show what ``?q=`` finds."""
     text = request.query.text("q")
-    place = await place_of_id(request, text)
+    place = await place_of_id(request, text, place_of)
     if place:
         return Redirect(place)
     results = await find(request, text)

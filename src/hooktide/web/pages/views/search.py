@@ -3,9 +3,10 @@
 A page that finds one event and nothing else leads to it at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hooktide.actions.deliveries.event_search import ShownIndex
 from hooktide.domain import ids
@@ -84,18 +85,25 @@ async def _types(request: PageRequest, text: str) -> list[tuple[int, str]]:
     ][:MAX_RESULTS]
 
 
-async def place_of_id(request: PageRequest, text: str) -> str:
-    """Return the page of the delivery, endpoint, replay or event with an id; empty: none is seen.
+PlaceOf: TypeAlias = Callable[[PageRequest, str, int], Awaitable[str]]
+"""Returns the page of what has an id, of the id's prefix and number; empty: it has none."""
 
-    An event is shown by its deliveries where it has no page.
-    """
+
+async def place_of_id(request: PageRequest, text: str, place_of: PlaceOf) -> str:
+    """Return the page of what has an id; empty: the session sees no such thing."""
     prefix = text.partition("_")[0]
     with suppress(NotFoundError):
-        return await _place_of(request, prefix, ids.read(prefix, text))
+        return await place_of(request, prefix, ids.read(prefix, text))
     return ""
 
 
-async def _place_of(request: PageRequest, prefix: str, number: int) -> str:
+async def place_of(request: PageRequest, prefix: str, number: int) -> str:
+    """Return the page of a delivery, endpoint, event, job or replay; empty: it is none of these.
+
+    An event is shown by its deliveries where it has no page.
+
+    :raises NotFoundError: the session may see none with this number.
+    """
     store, scope = request.services.store, request.scope
     match prefix:
         case "ep":
