@@ -1,13 +1,12 @@
 """The overview: whether deliveries succeed, and what prevents it; and the stream that updates open
 pages."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hooktide.actions.deliveries.queue_counts import Waiting
 from hooktide.actions.statistics import ALIVE_FOR, OVERDUE_AFTER, Period
-from hooktide.domain import ids
 from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.model import DAY, MINUTE, Endpoint, Micros, Role, Scope
@@ -24,6 +23,7 @@ from hooktide.web.pages.views.chart import (
     charts_of,
     make_chart,
 )
+from hooktide.web.pages.views.progress import watched_job
 
 SHOWN = 6
 HARMED = 8
@@ -188,32 +188,17 @@ def _flaps(harmed: Harmed) -> bool:
 
 @page("/live")
 async def live(request: PageRequest) -> View:
-    """``GET /dashboard/live``: notify open pages of changes, in a project or in all."""
-    scope, more = await request.within(), await _more(request)
+    """``GET /dashboard/live``: notify open pages of changes, in a project or in all.
+
+    ``?replay`` or ``job`` is watched too.
+    """
+    scope = await request.within()
+    name, more = await watched_job(request)
 
     async def look() -> Any:
         return await _look(request, scope), await more()
 
-    return Stream((scope, request.query.text("job"), request.query.text("replay")), look)
-
-
-async def _more(request: PageRequest) -> Callable[[], Awaitable[Any]]:
-    """Return what else changes on a page: the progress of a job.
-
-    :raises NotFoundError: the session may see no job with this id.
-    """
-    store, query, scope = request.services.store, request.query, request.scope
-    if text := query.text("job"):
-        job = await store.get_delivery_job(scope, ids.read("job", text))
-        return lambda: store.get_delivery_job(scope, job.id)
-    if text := query.text("replay"):
-        replay = await store.get_replay(scope, ids.read("rpl", text))
-        return lambda: store.get_replay(scope, replay.id)
-    return _nothing
-
-
-async def _nothing() -> None:
-    return None
+    return Stream((scope, name), look)
 
 
 async def _look(request: PageRequest, scope: Scope) -> Any:

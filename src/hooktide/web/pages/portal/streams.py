@@ -8,6 +8,7 @@ from hooktide.domain.model import DAY, DeliveryState, Endpoint
 from hooktide.web.pages.framework.page import page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import Stream, View
+from hooktide.web.pages.views.progress import watched_job
 from hooktide.web.pages.views.test_urls import bin_of
 
 NEWEST = 50
@@ -42,25 +43,15 @@ async def _more(request: PageRequest) -> tuple[str, Callable[[], Awaitable[Any]]
     if text := query.text("delivery"):
         delivery = await store.get_delivery(scope, read("dlv", text))
         return text, lambda: store.get_delivery(scope, delivery.id)
-    if text := query.text("replay"):
-        replay = await store.get_replay(scope, read("rpl", text))
-        return text, lambda: store.get_replay(scope, replay.id)
-    if text := query.text("job"):
-        job = await store.get_delivery_job(scope, read("job", text))
-        return text, lambda: store.get_delivery_job(scope, job.id)
     if text := query.text("endpoint"):
         endpoint = await store.get_endpoint(scope, read("ep", text))
         return text, lambda: _received(request, endpoint)
-    return "", _nothing
+    return await watched_job(request)
 
 
 async def _received(request: PageRequest, endpoint: Endpoint) -> Any:
     found = await bin_of(request, endpoint)
     return None if found is None else await request.services.bins.requests(found, None, 1)
-
-
-async def _nothing() -> None:
-    return None
 
 
 PAGES = (events,)

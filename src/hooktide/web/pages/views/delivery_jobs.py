@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from hooktide.actions.deliveries.delivery_jobs import JobCount, filter_of
+from hooktide.actions.deliveries.delivery_jobs import filter_of
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, show_response
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import DeliveryJob, JobAct, JobState
-from hooktide.domain.phrase import Phrase, phrase
-from hooktide.domain.phrase import counted as counted_phrase
+from hooktide.domain.phrase import phrase
 from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.web.pages.framework.formats import moment
@@ -25,6 +24,7 @@ from hooktide.web.pages.views.delivery import (
     answered_words,
     chips_of,
 )
+from hooktide.web.pages.views.progress import count_words, share_of
 
 SHOWN = 10
 ACTS: Mapping[JobAct, tuple[str, str]] = {
@@ -84,7 +84,9 @@ async def all_matching(request: PageRequest) -> View:
         acts=[(each.value, *words) for each, words in ACTS.items()],
         chosen=(chosen or JobAct.RESEND).value,
         words=ACTS[chosen or JobAct.RESEND][0],
-        counted=None if counted is None else _count_words(counted),
+        counted=None
+        if counted is None
+        else count_words(counted.deliveries, "delivery", at_least=counted.at_least),
         nothing=counted is not None and not counted.deliveries,
         wrong_filter=asked.is_wrong(request),
         chips=[*_narrowed(request), *chips_of(asked.given)],
@@ -183,11 +185,6 @@ async def cancel_job(request: PageRequest) -> View:
     return request.go(f"/jobs/{show('job', number)}", "job.cancelled")
 
 
-def _count_words(count: JobCount) -> Phrase:
-    deliveries = counted_phrase(count.deliveries, "delivery")
-    return phrase("at least {events}", events=deliveries) if count.at_least else deliveries
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownJob:
     """A job as its page shows it. ``share`` is the progress, 0 to 100."""
@@ -212,8 +209,6 @@ class ShownJob:
 def job_of(found: DeliveryJob) -> ShownJob:
     """Show a job."""
     word, tone = STATES[found.state]
-    acted = found.done + found.left_out
-    finished = found.state is JobState.DONE
     return ShownJob(
         id=show("job", found.id),
         title=ACTS[found.act][0],
@@ -225,8 +220,12 @@ def job_of(found: DeliveryJob) -> ShownJob:
         found=found.found,
         done=found.done,
         left_out=found.left_out,
-        count=_count_words(JobCount(found.counted, found.at_least)),
-        share=100 if finished else min(99, 100 * acted // max(1, found.found, found.counted)),
+        count=count_words(found.counted, "delivery", at_least=found.at_least),
+        share=share_of(
+            found.done + found.left_out,
+            max(found.found, found.counted),
+            finished=found.state is JobState.DONE,
+        ),
         reason=reason_words(found.reason),
         created_at=show_time(made_at(found.id)),
         ended_at=show_time(found.ended_at) if found.ended_at else "",

@@ -16,7 +16,6 @@ from hooktide.domain.model import (
     ReplayWhat,
 )
 from hooktide.domain.phrase import Phrase, phrase
-from hooktide.domain.phrase import counted as counted_phrase
 from hooktide.domain.stored_reasons import reason_words
 from hooktide.domain.time.times import show_time
 from hooktide.store.base import NewReplay, ReplayCount
@@ -27,6 +26,7 @@ from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.wrong import wrong_of
 from hooktide.web.pages.views.delivery import endpoint_name, read_moment
+from hooktide.web.pages.views.progress import count_words, share_of
 
 SHOWN = 10
 PAGE_SIZE = 100
@@ -95,7 +95,9 @@ async def replay(request: PageRequest) -> View:
             "since": _field(request, "since", show_time(request.now - DAY)[:16]),
             "until": _field(request, "until", ""),
         },
-        counted=None if counted is None else count_words(counted),
+        counted=None
+        if counted is None
+        else count_words(counted.events, "event", at_least=counted.at_least),
         nothing=counted is not None and not counted.events,
         jobs=[job_of(each) for each in listed.items],
     )
@@ -209,12 +211,6 @@ async def cancel_replay(request: PageRequest) -> View:
     return request.go(f"/replays/{show('rpl', number)}", "replay.cancelled")
 
 
-def count_words(counted: ReplayCount) -> Phrase:
-    """Describe how many events a replay sends."""
-    events = counted_phrase(counted.events, "event")
-    return phrase("at least {events}", events=events) if counted.at_least else events
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayJob:
     """A replay as its page shows it. ``share`` is the progress, 0 to 100."""
@@ -236,7 +232,6 @@ class ReplayJob:
 def job_of(replay: Replay) -> ReplayJob:
     """Show a replay."""
     word, tone = STATES[replay.state]
-    done = replay.state is ReplayState.DONE
     return ReplayJob(
         id=show("rpl", replay.id),
         title=WHAT[replay.what],
@@ -244,8 +239,8 @@ def job_of(replay: Replay) -> ReplayJob:
         tone=tone,
         running=replay.state is ReplayState.RUNNING,
         made=replay.made,
-        count=count_words(ReplayCount(replay.counted, replay.at_least)),
-        share=100 if done else min(99, 100 * replay.made // max(1, replay.counted)),
+        count=count_words(replay.counted, "event", at_least=replay.at_least),
+        share=share_of(replay.made, replay.counted, finished=replay.state is ReplayState.DONE),
         span=_span(replay),
         reason=reason_words(replay.reason),
         created_at=show_time(made_at(replay.id)),
