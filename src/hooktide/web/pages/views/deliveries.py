@@ -60,6 +60,15 @@ class Asked:
         no_account = request.wrong is not None and "account" in request.wrong.at
         return bool(self.given.faults) or no_account
 
+    def check(self, request: PageRequest) -> None:
+        """Check that all filters can be read.
+
+        :raises InvalidError: one cannot.
+        """
+        if self.is_wrong(request):
+            detail = phrase("a filter cannot be read; correct it first")
+            raise InvalidError("invalid_choice", detail)
+
 
 async def asked_for(request: PageRequest) -> Asked:
     """Read which deliveries a page's query asks for."""

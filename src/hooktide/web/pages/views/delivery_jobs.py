@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from hooktide.actions.deliveries.delivery_jobs import filter_of
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, show_response
-from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import made_at, show
 from hooktide.domain.model import DeliveryJob, JobAct, JobState
 from hooktide.domain.phrase import phrase
@@ -127,8 +126,7 @@ async def start_job(request: PageRequest, form: Wanted) -> View:
     :raises InvalidError: a filter cannot be read.
     """
     asked = await asked_for(request)
-    if asked.is_wrong(request):
-        raise InvalidError("invalid_choice", phrase("a filter cannot be read; correct it first"))
+    asked.check(request)
     jobs, wanted = request.services.delivery_jobs, asked.given.wanted
     made = await jobs.start(request.actor, asked.scope, form.do, wanted)
     return request.go(f"/jobs/{show('job', made.id)}")

@@ -52,8 +52,7 @@ async def export(request: PageRequest) -> View:
         raise InvalidError("invalid_choice", phrase("choose csv or jsonl"), pointer="/as")
     media_type, begin, write = _FORMATS[kind]
     asked = await asked_for(request)
-    if asked.is_wrong(request):
-        raise InvalidError("invalid_choice", phrase("a filter cannot be read; correct it first"))
+    asked.check(request)
 
     async def parts() -> AsyncIterator[bytes]:
         yield begin()
