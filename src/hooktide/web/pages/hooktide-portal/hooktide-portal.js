@@ -8,7 +8,7 @@
 
 const HERE = new URL("..", import.meta.url).href;
 const STYLE = ":host { display: block } iframe { display: block; width: 100%; height: 24rem; border: 0; color-scheme: auto }";
-const MOST_PIXELS = 20000;
+const MAX_PIXELS = 20000;
 // All that the portal needs. It cannot lead the page around it elsewhere.
 const ALLOWED = "allow-downloads allow-forms allow-popups allow-popups-to-escape-sandbox allow-same-origin allow-scripts";
 
@@ -65,7 +65,7 @@ export class HooktidePortal extends HTMLElement {
     const address = this.#address();
     if (!address || event.source !== this.#frame.contentWindow || event.origin !== new URL(address).origin) return;
     const { type, height } = event.data ?? {};
-    if (type === "hooktide:size" && Number.isFinite(height) && height > 0) this.#frame.style.height = `${Math.min(height, MOST_PIXELS)}px`;
+    if (type === "hooktide:size" && Number.isFinite(height) && height > 0) this.#frame.style.height = `${Math.min(height, MAX_PIXELS)}px`;
     if (type === "hooktide:open" || type === "hooktide:expired") this.dispatchEvent(new CustomEvent(type.slice("hooktide:".length)));
   }
 }

@@ -3,7 +3,7 @@
 "use strict";
 
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const MOST_LINES = 5000;
+const MAX_LINES = 5000;
 
 function span(kind, text) {
   const made = document.createElement("span");
@@ -29,7 +29,7 @@ function coloured(line) {
 function draw(pre) {
   const text = pre.textContent;
   const lines = text.split("\n");
-  if (lines.length > MOST_LINES) return;
+  if (lines.length > MAX_LINES) return;
   const places = [pre];
   pre.textContent = "";
   lines.forEach((line, at) => {

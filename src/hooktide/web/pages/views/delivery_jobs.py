@@ -60,7 +60,7 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeliveryJobForm:
     """What is to be done with everything that matches."""
 
     do: JobAct
@@ -120,7 +120,7 @@ def _query(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 @act("/deliveries/all", back=all_matching)
-async def start_job(request: PageRequest, form: Wanted) -> View:
+async def start_job(request: PageRequest, form: DeliveryJobForm) -> View:
     """Start a job, and show its progress.
 
     :raises InvalidError: a filter cannot be read.
