@@ -39,6 +39,8 @@ from hooktide.web.pages.views.delivery import (
 PAGE_SIZE = 50
 MAX_NUMBER = 4
 """Digits of an attempt's number."""
+PASSING = frozenset({"did", "delivery", "compare", "with", "again", "enable"})
+"""What a log's address says for one look at it; the rest of its query filters."""
 MAX_OFFERED = 50
 """Endpoints that a filter offers to choose from; of more, one is found by its name or host."""
 
@@ -394,8 +396,7 @@ def _opened_again(request: PageRequest, did: str, delivery: Delivery) -> View:
 
 
 def _filters(request: PageRequest) -> dict[str, str]:
-    passing = ("did", "delivery", "compare", "with", "again", "enable")
-    return {name: text for name, text in request.query if name not in passing}
+    return {name: text for name, text in request.query if name not in PASSING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hooktide.web.pages.framework.formats import moment
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
-from hooktide.web.pages.views.deliveries import asked_for
+from hooktide.web.pages.views.deliveries import PASSING, asked_for
 from hooktide.web.pages.views.delivery import (
     ORIGIN_FILTERS,
     STATE_FILTERS,
@@ -96,7 +96,7 @@ async def all_matching(request: PageRequest) -> View:
     )
 
 
-_NOT_FILTERS = frozenset({"did", "delivery", "compare", "with", "again", "do", "before"})
+_NOT_FILTERS = PASSING | {"do", "before"}
 
 
 def _chosen(request: PageRequest) -> JobAct | None:
