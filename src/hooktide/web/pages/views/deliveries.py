@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Found, Line
+from hooktide.actions.deliveries.delivery_log import Found, Line
 from hooktide.domain import ids
 from hooktide.domain.errors import InvalidError, NotFoundError
 from hooktide.domain.ids import show
@@ -20,16 +20,13 @@ from hooktide.web.pages.framework.messages import counted
 from hooktide.web.pages.framework.page import Page, Run, act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View, attachment
+from hooktide.web.pages.views.comparison import comparison
 from hooktide.web.pages.views.delivery import (
-    Comparison,
     DeliveryRow,
     Filters,
-    OpenedAttempt,
     OpenedDelivery,
     chips_of,
-    compare,
     endpoint_name,
-    open_attempt,
     open_delivery,
     read_filters,
     row_of,
@@ -37,8 +34,6 @@ from hooktide.web.pages.views.delivery import (
 )
 
 PAGE_SIZE = 50
-MAX_NUMBER = 4
-"""Digits of an attempt's number."""
 PASSING = frozenset({"did", "delivery", "compare", "with", "again", "enable"})
 """What a log's address says for one look at it; the rest of its query filters."""
 MAX_OFFERED = 50
@@ -123,7 +118,7 @@ async def deliveries(request: PageRequest) -> View:
         chosen_act=f"{request.session.base}/deliveries/chosen{_query(request)}"
         if request.may("member")
         else "",
-        compared=await _comparison(request, opened),
+        compared=await comparison(request, opened),
     )
 
 
@@ -151,49 +146,6 @@ def _query(request: PageRequest) -> str:
     """Return the filters of the list as the query of an act, which goes back to it."""
     kept = _filters(request)
     return f"?{urlencode(kept)}" if kept else ""
-
-
-async def _comparison(request: PageRequest, opened: OpenedDelivery | None) -> Comparison | None:
-    """Compare the attempt ``?compare=`` with another (``?with=``), or with the previous one.
-
-    ``?with=delivered``: with the newest attempt of the endpoint that was answered with a 2xx.
-    """
-    tries = {} if opened is None else {each.number: each for each in opened.tries}
-    number = _number(request, "compare")
-    if opened is None or number not in tries:
-        return None
-    mine = phrase("Attempt {number}", number=number), tries[number]
-    if request.query.text("with") == "delivered":
-        worked = await _last_delivered(request, opened)
-        return None if worked is None else compare(worked, mine)
-    other = _number(request, "with") or number - 1
-    if other not in tries or other == number:
-        return None
-    theirs = phrase("Attempt {number}", number=other), tries[other]
-    pairs = sorted([mine, theirs], key=lambda each: each[1].number)
-    return compare(*pairs)
-
-
-async def _last_delivered(
-    request: PageRequest, opened: OpenedDelivery
-) -> tuple[str, OpenedAttempt] | None:
-    """Return the attempt that delivered something to the same endpoint last, with its name."""
-    endpoint_id = ids.read("ep", opened.row.endpoint)
-    wanted = DeliveryFilter(endpoint_id=endpoint_id, state=DeliveryState.DELIVERED)
-    found = await request.services.delivery_log.search(request.scope, wanted, None, 1)
-    for line in found.lines:
-        if line.attempt is not None:
-            project = (await request.project(line.delivery.project_id)).project
-            timeout = plan_of(project, project.default_plan).timeout
-            name = phrase("The one that worked, {id}", id=show("dlv", line.delivery.id))
-            return name, open_attempt(line.attempt, timeout)
-    return None
-
-
-def _number(request: PageRequest, name: str) -> int:
-    """Return the number of an attempt in the query; 0: none."""
-    text = request.query.text(name)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_NUMBER else 0
 
 
 async def _account(request: PageRequest) -> Account | None:

@@ -487,38 +487,6 @@ def open_delivery(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The differences between two attempts, each with a name: rows of (what, first, second)."""
-
-    first: str
-    second: str
-    rows: Sequence[tuple[str, str, str]]
-
-
-def compare(before: tuple[str, OpenedAttempt], after: tuple[str, OpenedAttempt]) -> Comparison:
-    """Compare two attempts, each with its name."""
-    first, second = _facts(before[1]), _facts(after[1])
-    names = dict.fromkeys((*first, *second))
-    pairs = [(name, first.get(name, ""), second.get(name, "")) for name in names]
-    return Comparison(before[0], after[0], [each for each in pairs if each[1] != each[2]])
-
-
-def _facts(attempt: OpenedAttempt) -> dict[str, str]:
-    """Return the facts to compare; without the response's date, which always differs."""
-    facts: dict[str, str] = {
-        phrase("Response"): attempt.status_line or attempt.code,
-        phrase("Duration"): attempt.duration,
-        phrase("Detail"): attempt.detail,
-    }
-    for name, value in attempt.request_headers:
-        facts.setdefault(phrase("Request header {name}", name=name), value)
-    for name, value in attempt.response_headers:
-        if name != "date":
-            facts.setdefault(phrase("Response header {name}", name=name), value)
-    return {**facts, phrase("Response body"): attempt.response.text}
-
-
 def _is_webhook(endpoint: Endpoint | None) -> bool:
     return endpoint is None or endpoint.kind not in SERVICES
 
