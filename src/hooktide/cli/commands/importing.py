@@ -33,7 +33,7 @@ from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.project.project import wants
 from hooktide.domain.throttling.rate import check_rate
 from hooktide.wire.accounts import Account
-from hooktide.wire.projects import Plan
+from hooktide.wire.projects import Plan, Project
 
 Words: TypeAlias = Annotated[str, Parameter(show_default=False)]
 
@@ -84,12 +84,12 @@ def import_endpoints(  # a parameter an option
         raise ConfigError("give the project they go to, with --project", key="project")
     found = list(_read(source, file, source_url, source_token, source_project))
     with options.client() as client:
-        adding = Adding(client, project, plan, account, dry_run)
+        into = _project(client, project)
+        adding = Adding(client, into, plan, account, dry_run)
         results = [adding.add(each) for each in found]
-        hint = _hint(client, project) if source == "svix" else ""
     _print(results, options.json)
     note(_summary(results, dry_run))
-    if hint:
+    if source == "svix" and (hint := _hint(into)):
         note(hint)
     if any(result.what == "refused" for result in results):
         sys.exit(1)
@@ -109,14 +109,25 @@ def _read(source: str, file: str, url: str, token: str, project: str) -> Iterato
         yield from from_svix(there) if source == "svix" else from_convoy(there, project)
 
 
-def _hint(client: Client, project: str) -> str:
+def _project(client: Client, name: str) -> Project:
+    """Return the project that endpoints are imported into.
+
+    :raises ConfigError: there is no such project.
+    """
+    try:
+        return client.projects.get(name)
+    except NotFoundError:
+        raise ConfigError(f"the project {name!r} does not exist", key="project") from None
+
+
+def _hint(into: Project) -> str:
     """Say what receivers of Svix's requests would notice; empty: nothing."""
-    prefix = client.projects.get(project).header_prefix
+    prefix = into.header_prefix
     if prefix == "svix":
         return ""
     sent = "no such headers" if prefix is None else f"{prefix}-id, {prefix}-timestamp and so on"
     return (
-        f"Svix sends svix-id, svix-timestamp and svix-signature; {project} sends {sent}: for "
+        f"Svix sends svix-id, svix-timestamp and svix-signature; {into.name} sends {sent}: for "
         'receivers that read Svix\'s by hand, set header_prefix = "svix" in its [dialect]'
     )
 
@@ -136,15 +147,14 @@ class Adding:
     """Adds endpoints to accounts of a project, and caches the existing ones."""
 
     def __init__(
-        self, client: Client, project: str, plan: str | None, account: str, dry_run: bool
+        self, client: Client, into: Project, plan: str | None, account: str, dry_run: bool
     ) -> None:
         self._client = client
-        self._project = project
+        self._project = into.name
         self._plan = plan
         self._account = account
         self._dry_run = dry_run
-        self._types = _types(client, project)
-        into = client.projects.get(project)
+        self._types = into.event_types
         self._plans = {each.name: each for each in into.plans}
         self._default_plan = into.default_plan
         self._plan_of: dict[str, Plan] = {}
@@ -217,14 +227,13 @@ class Adding:
             raise ConfigError(
                 f"{account} belongs to {known.project}, not to {self._project}", key="project"
             )
-        self._plan_of[account] = self._plans.get(known.plan) or self._plans[self._default_plan]
+        self._plan_of[account] = self._plan_named(known.plan)
         self._note_rate(account, found.account_rate_limit, known)
         return {each.url: each.id for each in self._client.endpoints.list(account=account)}
 
     def _create_account(self, account: str, found: Found) -> None:
         """Create an account with its rate limit, if its plan allows that."""
-        name = self._plan or self._default_plan
-        self._plan_of[account] = self._plans.get(name) or self._plans[self._default_plan]
+        self._plan_of[account] = self._plan_named(self._plan)
         allowed = self._note_rate(account, found.account_rate_limit, None)
         if self._dry_run:
             return
@@ -233,6 +242,9 @@ class Adding:
         )
         if found.account_rate_limit is not None and allowed:
             self._client.accounts.set_rate_limit(account, found.account_rate_limit)
+
+    def _plan_named(self, name: str | None) -> Plan:
+        return self._plans.get(name or self._default_plan) or self._plans[self._default_plan]
 
     def _note_rate(self, account: str, rate: int | None, known: Account | None) -> bool:
         """Return whether an account can have a rate limit, and note why not."""
@@ -276,17 +288,6 @@ def _why_not(rate: int | None, allowed: int | None) -> str:
     except InvalidError as error:
         return error.detail
     return ""
-
-
-def _types(client: Client, project: str) -> list[str]:
-    """Return the names of a project's event types.
-
-    :raises ConfigError: there is no such project.
-    """
-    try:
-        return [each.name for each in client.event_types.list(project=project)]
-    except NotFoundError:
-        raise ConfigError(f"the project {project!r} does not exist", key="project") from None
 
 
 def _fields(found: Found) -> dict[str, Any]:
