@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from hooktide.domain.dialect.dialect import Dialect
-from hooktide.domain.project.project import EventType, Project, parse_project
+from hooktide.domain.project.project import EventType, Project
+from hooktide.domain.project.reading import parse_project
 from hooktide.web.pages.guide.subject import Served, Subject, make_subject
 
 SERVED = Served(public_url="https://hooks.example.com", allow_http=False, only_port_443=False)

@@ -28,7 +28,7 @@ from postgreskit import database
 from standardwebhooks import Webhook
 
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 
 ELSEWHERE = {
     ("docs/command-line.md", ""): "commands/test_doc.py",

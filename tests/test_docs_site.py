@@ -9,7 +9,8 @@ from docsite import links, reference, staging
 
 from hooktide.cli import app
 from hooktide.domain.errors import ConfigError
-from hooktide.domain.project.project import Fields, parse_project
+from hooktide.domain.project.project import Fields
+from hooktide.domain.project.reading import parse_project
 from hooktide.runtime.settings import Settings
 from hooktide.web.problems.problem_table import PROBLEMS
 from hooktide.web.routes import OPERATIONS

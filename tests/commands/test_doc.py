@@ -16,7 +16,7 @@ from hooktide import Client
 from hooktide.cli.foreign import from_csv
 from hooktide.dialects import read_shipped
 from hooktide.domain.dialect.signing import read_secret
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -19,7 +19,8 @@ from hooktide.cli.foreign import from_csv
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.project.project import Project, parse_project
+from hooktide.domain.project.project import Project
+from hooktide.domain.project.reading import parse_project
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from hooktide.domain.dialect.dialect import Dialect
 from hooktide.domain.dialect.envelope import Envelope
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.model import Event
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 
 AT = 1_644_578_819_000_042
 

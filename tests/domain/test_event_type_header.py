@@ -6,7 +6,7 @@ from hooktide.dialects import read_shipped
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.dialect.signing import read_secret
 from hooktide.domain.model import Event
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 
 SMALL = 'name = "small"\n[event_types."invoice.paid"]\n'
 LINE = b"\r\nhooktide-event-type: invoice.paid\r\n"

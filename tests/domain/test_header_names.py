@@ -9,8 +9,9 @@ from hooktide.domain.dialect.signing import new_secret, verify
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.http.address import UrlPolicy, check_url
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.project.project import Project, parse_project
+from hooktide.domain.project.project import Project
 from hooktide.domain.project.project_file import write_project
+from hooktide.domain.project.reading import parse_project
 
 SECRET = new_secret(bytes(range(32)))
 AT = 1_700_000_000 * SECOND

@@ -8,7 +8,7 @@ import pytest
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.messages.message import Wording, compose_message, title_of
 from hooktide.domain.model import SECOND, Event
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 
 
 def event(payload: str, type_: str = "invoice.paid") -> Event:

@@ -18,12 +18,12 @@ from hooktide.domain.project.project import (
     changes,
     check_patterns,
     offered,
-    parse_project,
     plan_of,
     type_of,
     types_by_name,
     wants,
 )
+from hooktide.domain.project.reading import parse_project
 
 FULL = """
 name = "acme"

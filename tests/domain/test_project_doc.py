@@ -9,7 +9,8 @@ from docsite.staging import filled
 
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.model import Event
-from hooktide.domain.project.project import Project, parse_project
+from hooktide.domain.project.project import Project
+from hooktide.domain.project.reading import parse_project
 
 PAGE = Path(__file__).parents[2] / "docs" / "project-file.md"
 TEXT = PAGE.read_text("utf-8")

@@ -7,8 +7,9 @@ import pytest
 from docskit import HOSTILE, hostile_file
 
 from hooktide.dialects import read_shipped, shipped
-from hooktide.domain.project.project import EventType, NewAccounts, Plan, Project, parse_project
+from hooktide.domain.project.project import EventType, NewAccounts, Plan, Project
 from hooktide.domain.project.project_file import write_project
+from hooktide.domain.project.reading import parse_project
 
 FULL = """
 name = "full"

@@ -15,7 +15,7 @@ from hooktide.actions.publishing.intake import Intake
 from hooktide.actions.publishing.outbox_ingest import OutboxIngest
 from hooktide.actions.publishing.publish import Publisher, Unknown
 from hooktide.domain.model import MINUTE, Micros, Scope
-from hooktide.domain.project.project import parse_project
+from hooktide.domain.project.reading import parse_project
 from hooktide.outbox.opening import open_outbox
 from hooktide.runtime.clock import StoreClock
 from hooktide.store.base import Accepted, AddResult, Emitted, NewEvent

@@ -16,7 +16,8 @@ from webkit import RECEIVER, Client, Site
 from hooktide.dialects import load, read_shipped, shipped
 from hooktide.domain.dialect.signing import verify
 from hooktide.domain.json.payload import MAX_BYTES
-from hooktide.domain.project.project import EventType, Project, parse_project
+from hooktide.domain.project.project import EventType, Project
+from hooktide.domain.project.reading import parse_project
 from hooktide.web.pages.guide.example import AT, SECRET, make_example
 from hooktide.web.pages.guide.guide import as_html, as_markdown
 

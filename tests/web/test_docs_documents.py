@@ -14,7 +14,8 @@ from docskit import SCHEMAS, SIGNATURES, subject_of, with_schema, with_signature
 from hooktide.dialects import load, shipped
 from hooktide.domain.delivery.compose import compile_dialect
 from hooktide.domain.model import Event
-from hooktide.domain.project.project import Project, parse_project
+from hooktide.domain.project.project import Project
+from hooktide.domain.project.reading import parse_project
 from hooktide.web.pages.guide.asyncapi import make_asyncapi
 from hooktide.web.pages.guide.openapi import make_openapi
 from hooktide.web.pages.guide.subject import Subject

@@ -6,14 +6,9 @@ from hooktide.actions.texts import check_text
 from hooktide.domain.errors import ConfigError, InvalidError
 from hooktide.domain.json.payload import check_payload, compile_schema
 from hooktide.domain.messages.message import check_wording
-from hooktide.domain.project.project import (
-    EVENT_TYPE_NAME,
-    EventType,
-    Project,
-    check_example,
-    why_too_long,
-)
+from hooktide.domain.project.project import EVENT_TYPE_NAME, EventType, Project, check_example
 from hooktide.domain.project.retention_days import check_retention_days
+from hooktide.domain.project.schedule import why_too_long
 from hooktide.wire.events import MAX_TRANSITION_LENGTH
 from hooktide.wire.projects import MAX_TEXT_LENGTH
 

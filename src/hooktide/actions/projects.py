@@ -18,9 +18,9 @@ from hooktide.domain.project.project import (
     Project,
     changes,
     fingerprint,
-    parse_project,
 )
 from hooktide.domain.project.project_file import write_project
+from hooktide.domain.project.reading import parse_project
 from hooktide.store.base import ProjectEdit, ProjectRow
 from hooktide.store.contract import Store
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hooktide.domain.errors import ConfigError
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project.project import Project, parse_project
+from hooktide.domain.project.project import Project
+from hooktide.domain.project.reading import parse_project
 
 _HERE = files(__name__)
 

@@ -101,6 +101,23 @@ def check_delays(given: Sequence[int], project: Project, plan: Plan) -> tuple[Mi
     return tuple(seconds * SECOND for seconds in given)
 
 
+def why_too_long(project: Project, given: tuple[Micros, ...] | None) -> str:
+    """Return why an event type cannot have these delays; empty if it can.
+
+    Each plan uses as many of them as it has retries, and together those may be at most as long as
+    the plan's own.
+    """
+    for plan in project.plans:
+        span = sum((given or ())[: plan.retries])
+        most = sum(delays(project.retry, plan.retries))
+        if span > most:
+            return (
+                f"on the plan {plan.name} the delays are together {show_span(span)}; "
+                f"at most {show_span(most)}, as long as the project's"
+            )
+    return ""
+
+
 def check_timeout(seconds: float, plan: Plan) -> Micros:
     """Return the timeout of an endpoint, which is given in seconds.
 

@@ -8,8 +8,9 @@ from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.errors import ConfigError, InvalidError, RefusedError
 from hooktide.domain.model import KeyScope, Micros, Role
 from hooktide.domain.operational_events import PROJECT as BUILT_IN
-from hooktide.domain.project.project import Plan, Project, fingerprint, parse_project
+from hooktide.domain.project.project import Plan, Project, fingerprint
 from hooktide.domain.project.project_file import write_project
+from hooktide.domain.project.reading import parse_project
 from hooktide.store.base import ProjectRow
 from hooktide.web.pages.framework.fields import Raw
 from hooktide.web.pages.framework.page import act, page
