@@ -17,7 +17,7 @@ from hooktide.domain.delivery.backoff import delays
 from hooktide.domain.delivery.verdict import JITTER, RETRY_AFTER_CAP
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, MINUTE, Micros
-from hooktide.domain.project.project import Project
+from hooktide.domain.project.project import MAX_RETRIES, Project
 from hooktide.domain.project.schedule import longest_delays, shortest_delays
 from hooktide.store.base import LEASE
 
@@ -25,10 +25,8 @@ SLACK: Micros = 3 * MINUTE
 """Maximum distance between two recorded instants that belong together: attempts are kept for a
 minute when the database is unavailable, a claim lasts for another, and machines' clocks differ."""
 
-MAX_RETRIES = 20
 MAX_REST: Micros = 9 * DAY
-"""The limits on the number of retries and their delay (``domain.project.project``,
-``domain.delivery.backoff``)."""
+"""The limit on the delay of a retry (``domain.delivery.backoff``)."""
 
 EXAMPLES = 5
 
