@@ -9,8 +9,9 @@ from hooktide.actions.deliveries.delivery_log import (
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import made_at, read, show
 from hooktide.domain.model import DeliveryJob, DeliveryState, JobAct, Origin, Scope
-from hooktide.domain.time.times import read_time, show_time
+from hooktide.domain.time.times import show_time
 from hooktide.web.operations.operation import ANYONE, Call, operation
+from hooktide.web.operations.pagination import read_period
 from hooktide.web.operations.response_values import instant, optional_id
 from hooktide.wire import events as wire
 from hooktide.wire.fields import Listed, PageQuery
@@ -69,12 +70,7 @@ async def _wanted(call: Call, given: wire.DeliveryFilter) -> tuple[Scope, Delive
     """Read a filter: the scope that it is narrowed to, and the rest of it."""
     scope = await call.services.accounts.narrowed(call.scope, given.account)
     answered, cause = read_response(given.response or "", "/filter/response")
-    since = None if given.since is None else read_time(given.since, "/filter/since")
-    until = None if given.until is None else read_time(given.until, "/filter/until")
-    if since is not None and until is not None and until <= since:
-        raise InvalidError(
-            "invalid_time", "until must be later than since", pointer="/filter/until"
-        )
+    since, until = read_period(given.since, given.until, "/filter")
     if given.retrying is not None and given.state not in (None, "pending"):
         detail = 'retrying is about pending deliveries: give no state, or "pending"'
         raise InvalidError("invalid_filter", detail, pointer="/filter/retrying")

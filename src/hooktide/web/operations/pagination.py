@@ -11,6 +11,7 @@ import msgspec
 
 from hooktide.domain.errors import InvalidError
 from hooktide.domain.ids import between
+from hooktide.domain.model import Micros
 from hooktide.domain.time.times import read_time
 from hooktide.wire.fields import PeriodQuery
 
@@ -24,11 +25,24 @@ def id_bounds(query: PeriodQuery, before: int | None) -> tuple[int | None, int |
     :raises InvalidError: ``since`` or ``until`` is not an instant, or ``until`` is not the later
     one.
     """
-    since = None if query.since is None else read_time(query.since, "/since")
-    until = None if query.until is None else read_time(query.until, "/until")
-    if since is not None and until is not None and until <= since:
-        raise InvalidError("invalid_time", "until must be later than since", pointer="/until")
+    since, until = read_period(query.since, query.until)
     return between(since, until, before)
+
+
+def read_period(
+    since: str | None, until: str | None, within: str = ""
+) -> tuple[Micros | None, Micros | None]:
+    """Read the ends of a period, which are members of what the pointer ``within`` points to.
+
+    :raises InvalidError: one is not an instant, or ``until`` is not the later one.
+    """
+    begin = None if since is None else read_time(since, f"{within}/since")
+    end = None if until is None else read_time(until, f"{within}/until")
+    if begin is not None and end is not None and end <= begin:
+        raise InvalidError(
+            "invalid_time", "until must be later than since", pointer=f"{within}/until"
+        )
+    return begin, end
 
 
 class Cursors:
