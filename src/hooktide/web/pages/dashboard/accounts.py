@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 from hooktide.actions.access.portal_links import create_portal_link
-from hooktide.actions.statistics import Period
-from hooktide.domain.delivery.causes import cause
 from hooktide.domain.ids import show
 from hooktide.domain.model import DAY, HOUR, Account, ApiKey, Scope
 from hooktide.domain.project.project import plan_of
@@ -13,7 +11,7 @@ from hooktide.web.pages.framework.fields import OptionalText
 from hooktide.web.pages.framework.page import act, page
 from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
-from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
+from hooktide.web.pages.views.chart import HOURLY, figures_facts
 from hooktide.web.pages.views.endpoint_form import metadata_lines, read_metadata
 from hooktide.web.pages.views.rate_form import RateForm
 
@@ -78,9 +76,8 @@ async def account(request: PageRequest) -> View:
     row = await request.project(found.project_id)
     listed = await store.list_endpoints(scope_of(found), request.before("ep"), PAGE_SIZE)
     span = HOURLY.get(request.query.text("range"), HOURLY["day"])
-    period = Period(*span.around(request.now), span.step_minutes)
     statistics = request.services.statistics
-    figures = await statistics.of(scope_of(found), period, request.now)
+    figures = await statistics.of(scope_of(found), span.period(request.now), request.now)
     return request.show(
         "account.html",
         account=found,
@@ -92,11 +89,7 @@ async def account(request: PageRequest) -> View:
         more=listed.next_before,
         health=await store.health(request.scope, [e.id for e in listed.items], request.now - DAY),
         keys=[key for key in await _keys(request, found) if key.revoked_at is None],
-        span=span,
-        spans=HOURLY.values(),
-        figures=figures,
-        charts=charts_of(figures, span),
-        causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
+        **figures_facts(figures, span),
         made=made,
         link=await request.once() if made else None,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktide.actions.deliveries.queue_counts import Waiting
-from hooktide.actions.statistics import ALIVE_FOR, OVERDUE_AFTER, Period
+from hooktide.actions.statistics import ALIVE_FOR, OVERDUE_AFTER
 from hooktide.domain.counting import count_of
 from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.model import DAY, MINUTE, Endpoint, Micros, Role, Scope
@@ -18,8 +18,8 @@ from hooktide.web.pages.framework.view import Stream, View
 from hooktide.web.pages.views.chart import (
     HOURLY,
     SPANS,
-    CauseRow,
     Series,
+    causes_of,
     charts_of,
     make_chart,
 )
@@ -62,14 +62,13 @@ async def overview(request: PageRequest) -> View:
     span = SPANS.get(request.query.text("range"), SPANS["hour"])
     hourly = HOURLY.get(span.name, HOURLY["day"])
     scope, store, now = await request.within(), request.services.store, request.now
-    since, until = span.around(now)
-    period = Period(since, until, span.step_minutes)
+    period = span.period(now)
     figures = await request.services.statistics.of(scope, period, now, HARMED)
     recent = await store.chart(scope, now - ALIVE_FOR, now + MINUTE, 1)
     harmed, flapping = await _harmed(request, scope, figures.waiting.backlog)
-    busiest = await store.busiest(scope, since, SHOWN)
+    busiest = await store.busiest(scope, period.since, SHOWN)
     lately = span if span.length <= DAY else HOURLY["day"]
-    slowest = await store.slowest(scope, lately.around(now)[0], SHOWN)
+    slowest = await store.slowest(scope, lately.period(now).since, SHOWN)
     return request.show(
         "overview.html",
         projects=projects,
@@ -87,7 +86,7 @@ async def overview(request: PageRequest) -> View:
             make_chart("accepted", "Events accepted", span, figures.points, (ACCEPTED,)),
             *charts_of(figures, span, hourly),
         ),
-        causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
+        causes=causes_of(figures),
         harmed=harmed,
         flapping=flapping,
         slowest=slowest,

@@ -6,9 +6,10 @@ have the normal size on every screen.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hooktide.actions.statistics import Figures
-from hooktide.domain.delivery.causes import Cause
+from hooktide.actions.statistics import Figures, Period
+from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.model import DAY, HOUR, MINUTE, SECOND, Micros
 from hooktide.domain.phrase import Phrase, counted, phrase
 from hooktide.domain.stats import CauseCount, ChartPoint, Percentiles
@@ -45,6 +46,10 @@ class Span:
         """Return the period around an instant, in whole steps."""
         until = (now // self.step + 1) * self.step
         return until - self.length, until
+
+    def period(self, now: Micros) -> Period:
+        """Return what is counted for the chart at an instant."""
+        return Period(*self.around(now), self.step_minutes)
 
 
 _NOW = phrase("now")
@@ -91,6 +96,11 @@ class CauseRow:
 
     cause: Cause
     counts: CauseCount
+
+
+def causes_of(figures: Figures) -> list[CauseRow]:
+    """Return the causes of failures that were counted."""
+    return [CauseRow(cause(each.cause), each) for each in figures.causes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +240,17 @@ def charts_of(figures: Figures, span: Span, hourly: Span | None = None) -> tuple
             [(each.at, each.deliveries) for each in latencies.steps],
         ),
     )
+
+
+def figures_facts(figures: Figures, span: Span) -> dict[str, Any]:
+    """Return what the template ``views/figures.html`` shows of an account or an endpoint."""
+    return {
+        "span": span,
+        "spans": HOURLY.values(),
+        "figures": figures,
+        "charts": charts_of(figures, span),
+        "causes": causes_of(figures),
+    }
 
 
 _NAMES = ("p50", "p95", "p99")

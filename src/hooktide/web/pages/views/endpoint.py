@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hooktide.actions.deliveries.delivery_log import DeliveryFilter, Line
 from hooktide.actions.deliveries.held_back import HeldBackRule
-from hooktide.actions.statistics import MAX_CAUSES, Period
+from hooktide.actions.statistics import MAX_CAUSES
 from hooktide.domain import ids
 from hooktide.domain.delivery.causes import Cause, cause
 from hooktide.domain.delivery.hints import Hint, hint
@@ -26,7 +26,7 @@ from hooktide.web.pages.framework.request import PageRequest
 from hooktide.web.pages.framework.view import View
 from hooktide.web.pages.framework.visible_text import beginning
 from hooktide.web.pages.guide.example import indented
-from hooktide.web.pages.views.chart import HOURLY, CauseRow, charts_of
+from hooktide.web.pages.views.chart import HOURLY, figures_facts
 from hooktide.web.pages.views.deliveries import opens, rows_of
 from hooktide.web.pages.views.delivery import DeliveryRow, row_of
 from hooktide.web.pages.views.endpoint_card import card_of
@@ -69,9 +69,8 @@ async def endpoint(request: PageRequest) -> View:
     kinds = offered(project, account.reference)
     bin = await bin_of(request, found)
     span = HOURLY.get(request.query.text("range"), HOURLY["day"])
-    since, until = span.around(now)
-    period = Period(since, until, span.step_minutes)
-    figures = await request.services.statistics.of_endpoint(request.scope, found.id, period, now)
+    statistics = request.services.statistics
+    figures = await statistics.of_endpoint(request.scope, found.id, span.period(now), now)
     held = await request.services.held_back.of(found, figures.waiting.backlog, now)
     return request.show(
         "endpoint.html",
@@ -81,11 +80,7 @@ async def endpoint(request: PageRequest) -> View:
         card=card_of(found, health, project, now),
         health=health,
         trouble=await _trouble(request, found, health),
-        span=span,
-        spans=HOURLY.values(),
-        figures=figures,
-        charts=charts_of(figures, span),
-        causes=[CauseRow(cause(each.cause), each) for each in figures.causes],
+        **figures_facts(figures, span),
         recent=await rows_of(request, recent.lines),
         opens=opens(request, show("ep", found.id)),
         jobs=[job_of(each) for each in replays.items],
