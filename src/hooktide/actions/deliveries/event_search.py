@@ -48,7 +48,7 @@ class EventSearch:
     async def list(
         self,
         scope: Scope,
-        text: str,
+        text: str | None,
         event_type: str | None,
         bounds: tuple[int | None, int | None],
         limit: int,
@@ -56,20 +56,24 @@ class EventSearch:
         tag: str | None = None,
         channel: str | None = None,
     ) -> Page:
-        """Return a page of the events that a text finds, newest first, between two ids.
+        """Return a page of events between two ids, newest first: all, or what a text finds.
 
         Of a type, tag or channel that few of them have, a page may be short, or empty, although it
         is not the last one.
 
         :raises InvalidError: the text finds nothing, or too much; or no project has an index.
         """
+        after, before = bounds
+        if text is None:
+            return await self._store.list_events(
+                scope, before, limit, event_type, after=after, tag=tag, channel=channel
+            )
         normal = normal_form(text)
         if not normal:
             raise InvalidError(
                 "invalid_search", "give a text that is not only white space", pointer="/search"
             )
         await self._check_indexed(scope)
-        after, before = bounds
         items: list[EventRow] = []
         looked = 0
         while True:

@@ -76,28 +76,16 @@ async def list_events(call: Call, query: wire.EventQuery) -> Listed[wire.EventIt
     payloads that their project indexes: the whole value, its beginning, or the beginning of a word
     in it.
     """
-    services, (after, before) = call.services, call.bounds(query)
-    scope = await services.accounts.narrowed(call.scope, query.account)
-    if query.search is not None:
-        page = await services.event_search.list(
-            scope,
-            query.search,
-            query.type,
-            (after, before),
-            query.limit,
-            tag=query.tag,
-            channel=query.channel,
-        )
-    else:
-        page = await services.store.list_events(
-            scope,
-            before,
-            query.limit,
-            query.type,
-            after=after,
-            tag=query.tag,
-            channel=query.channel,
-        )
+    bounds = call.bounds(query)
+    page = await call.services.event_search.list(
+        await call.services.accounts.narrowed(call.scope, query.account),
+        query.search,
+        query.type,
+        bounds,
+        query.limit,
+        tag=query.tag,
+        channel=query.channel,
+    )
     return call.listed(page, [wire.EventItem(**_fields(each)) for each in page.items])
 
 

@@ -52,14 +52,12 @@ async def events(request: PageRequest) -> View:
 
 async def _listed(request: PageRequest, scope: Scope) -> Listed:
     """Return a page of the events that are asked for; none where ``request.wrong`` says why."""
-    services, before = request.services, request.before("evt")
-    kind, text = request.query.text("type") or None, request.query.text("search")
-    tag = request.query.text("tag") or None
-    if not text:
-        return await services.store.list_events(scope, before, PAGE_SIZE, kind, tag=tag)
+    names = ("search", "type", "tag")
+    text, kind, tag = (request.query.text(name) or None for name in names)
+    bounds = None, request.before("evt")
     try:
-        return await services.event_search.list(
-            scope, text, kind, (None, before), PAGE_SIZE, tag=tag
+        return await request.services.event_search.list(
+            scope, text, kind, bounds, PAGE_SIZE, tag=tag
         )
     except InvalidError as error:
         request.wrong = wrong_of(error)
