@@ -5,7 +5,6 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from hooktide.wire.fields import (
-    DATE_TIME,
     AccountName,
     DeliveryState,
     HeaderPairs,
@@ -17,15 +16,12 @@ from hooktide.wire.fields import (
     RequestModel,
     ResponseModel,
     one_of,
+    time_text,
 )
 from hooktide.wire.problems import Problem
 
 OccurredAt: TypeAlias = Annotated[
-    str,
-    msgspec.Meta(
-        description="An instant, RFC 3339. Default: when the event was accepted.",
-        extra_json_schema=DATE_TIME,
-    ),
+    str, time_text("An instant, RFC 3339. Default: when the event was accepted.")
 ]
 
 
@@ -214,24 +210,11 @@ class ReplayIn(RequestModel, frozen=True):
 
     what: Annotated[ReplayWhat, one_of("ReplayWhat")]
     since: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only events from this time on. Not for `event`.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
+        Annotated[str, time_text("RFC 3339: only events from this time on. Not for `event`.")]
         | None
     ) = None
     until: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only events before this time. Default: now.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
-        | None
+        Annotated[str, time_text("RFC 3339: only events before this time. Default: now.")] | None
     ) = None
     event: Annotated[str, msgspec.Meta(description="An `evt_` id, for `event` only.")] | None = None
     dry_run: Annotated[bool, msgspec.Meta(description="Only count.")] = False
@@ -304,24 +287,10 @@ class DeliveryFilter(RequestModel, frozen=True):
     ) = None
     origin: Annotated[Origin, one_of("Origin")] | None = None
     since: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only deliveries created from this time on.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
-        | None
+        Annotated[str, time_text("RFC 3339: only deliveries created from this time on.")] | None
     ) = None
     until: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only deliveries created before this time.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
-        | None
+        Annotated[str, time_text("RFC 3339: only deliveries created before this time.")] | None
     ) = None
     text: (
         Annotated[

@@ -20,6 +20,11 @@ def one_of(enumeration: str) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={ENUMERATION: enumeration})
 
 
+def time_text(description: str) -> msgspec.Meta:
+    """Describe a time in a request, which is a string that the server parses itself."""
+    return msgspec.Meta(description=description, extra_json_schema={"format": "date-time"})
+
+
 DeliveryState: TypeAlias = Literal["pending", "held", "delivered", "failed", "discarded"]
 EndpointKind: TypeAlias = Literal["webhook", "slack", "discord", "teams", "mail"]
 JobAct: TypeAlias = Literal["resend", "retry", "stop"]
@@ -32,9 +37,6 @@ Instant: TypeAlias = Annotated[
     datetime,
     msgspec.Meta(description="A time in UTC, RFC 3339, to the microsecond.", tz=True),
 ]
-DATE_TIME = {"format": "date-time"}
-"""The schema of a time in a request, which is a string that the server parses itself."""
-
 AccountName: TypeAlias = Annotated[
     str, msgspec.Meta(description="An `acc_` id, or the product's own reference.")
 ]
@@ -84,26 +86,8 @@ class PageQuery(RequestModel, frozen=True, kw_only=True):
 class PeriodQuery(PageQuery, frozen=True, kw_only=True):
     """Which page of a list, and from which period."""
 
-    since: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only items from this time on.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
-        | None
-    ) = None
-    until: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="RFC 3339: only items before this time.",
-                extra_json_schema=DATE_TIME,
-            ),
-        ]
-        | None
-    ) = None
+    since: Annotated[str, time_text("RFC 3339: only items from this time on.")] | None = None
+    until: Annotated[str, time_text("RFC 3339: only items before this time.")] | None = None
 
 
 RetryDelays = Annotated[
